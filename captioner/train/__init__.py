@@ -1,0 +1,1 @@
+"""Train the captioner that ships in the repository. Only `kinora` imports this package."""

@@ -1,0 +1,1 @@
+"""All of the Ray code: raw videos to clips, captions and shards."""

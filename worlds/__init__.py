@@ -1,0 +1,1 @@
+"""Simulated worlds with exactly known content: render a video and its truth, judge a video or a caption."""
