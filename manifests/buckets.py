@@ -1,0 +1,86 @@
+"""Match clips to the tensor shapes that the trainer meets, and name where their shards lie."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import floor
+
+from manifests.records import Bucket
+
+_NAMED_RATIOS = {
+    "239-100": Fraction(239, 100),
+    "16-9": Fraction(16, 9),
+    "4-3": Fraction(4, 3),
+    "1-1": Fraction(1),
+    "3-4": Fraction(3, 4),
+    "9-16": Fraction(9, 16),
+    "100-239": Fraction(100, 239),
+}
+
+
+def crop_fraction(height: int, width: int, bucket: Bucket) -> float:
+    """Share of each frame lost when (height, width) is scaled to cover `bucket`, then centre-cropped."""
+    scale = max(bucket.height / height, bucket.width / width)
+    return 1 - (bucket.height * bucket.width) / (height * width * scale**2)
+
+
+def frames_at(duration_s: float, fps: float) -> int:
+    """How many frames a clip of `duration_s` seconds gives at `fps`, the first at its first instant."""
+    return max(1, floor(duration_s * fps + 1e-6))
+
+
+def assign(
+    *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
+) -> Bucket | None:
+    """Return the largest bucket that a clip fills without upscaling or cropping past `max_crop`.
+
+    `num_frames` counts frames at the bucket's frame rate (`frames_at`). Ties go to the least crop, then
+    to the name, so the order of `buckets` cannot matter. None when no bucket fits.
+    """
+    fits = [
+        bucket
+        for bucket in buckets
+        if bucket.num_frames <= num_frames
+        and bucket.height <= height
+        and bucket.width <= width
+        and crop_fraction(height, width, bucket) <= max_crop
+    ]
+
+    def rank(bucket: Bucket) -> tuple[int, float, str]:
+        volume = bucket.num_frames * bucket.height * bucket.width
+        return volume, -crop_fraction(height, width, bucket), bucket.name
+
+    return max(fits, key=rank, default=None)
+
+
+def why_not(
+    *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
+) -> str:
+    """Say in one word why `assign` gave None: `too_short`, `too_small` or `crops_too_much`."""
+    buckets = list(buckets)
+    if not any(bucket.num_frames <= num_frames for bucket in buckets):
+        return "too_short"
+    if not any(bucket.height <= height and bucket.width <= width for bucket in buckets):
+        return "too_small"
+    return "crops_too_much"
+
+
+def folder(bucket: Bucket, fps: float) -> str:
+    """Return where a bucket's shards lie: aspect ratio, duration and resolution, in that order."""
+    ratio = Fraction(bucket.width, bucket.height)
+    aspect = min(_NAMED_RATIOS, key=lambda name: abs(float(_NAMED_RATIOS[name] / ratio) - 1))
+    duration = "image" if bucket.num_frames == 1 else f"{bucket.num_frames}f_{bucket.num_frames / fps:.2g}s"
+    return f"ar_{aspect}/dur_{duration}/res_{bucket.width}x{bucket.height}"
+
+
+def parse(name: str) -> Bucket:
+    """Return the bucket that `name` (`17x48x80`: frames, height, width) stands for.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        num_frames, height, width = (int(part) for part in name.lower().split("x"))
+    except ValueError:
+        raise ValueError(f"bucket {name!r}: write frames x height x width, such as 17x48x80") from None
+    if min(num_frames, height, width) < 1:
+        raise ValueError(f"bucket {name!r}: every side must be at least 1")
+    return Bucket(num_frames=num_frames, height=height, width=width)
