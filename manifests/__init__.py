@@ -1,1 +1,1 @@
-"""The contract between the parts: records, their Arrow schemas, the dataset store, buckets, the shard index."""
+"""The contract between the parts: records, schemas, the dataset store, buckets, the shard index."""

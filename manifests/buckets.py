@@ -52,9 +52,7 @@ def assign(
     return max(fits, key=rank, default=None)
 
 
-def why_not(
-    *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
-) -> str:
+def why_not(*, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float) -> str:
     """Say in one word why `assign` gave None: `too_short`, `too_small` or `crops_too_much`."""
     buckets = list(buckets)
     if not any(bucket.num_frames <= num_frames for bucket in buckets):

@@ -39,7 +39,9 @@ class ShardIndex:
         """Map the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
         path = Path(root) / FILE_NAME
         if not path.is_file():
-            raise FileNotFoundError(f"{root}: no {FILE_NAME}; make the shards with `kinora pack --out {root}`")
+            raise FileNotFoundError(
+                f"{root}: no {FILE_NAME}; make the shards with `kinora pack --out {root}`"
+            )
         try:
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except pa.ArrowInvalid as error:
