@@ -68,9 +68,7 @@ def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
     """Return one caption attempt for each current media: the newest, or that of `version`."""
     table = dataset.read("captions")
     if version is not None:
-        table = _query(
-            "SELECT * FROM t WHERE version = $version".replace("$version", _quoted(version)), t=table
-        )
+        table = table.filter(pc.equal(table["version"], version))
     return _query(
         "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=_newest(table, "media_id"), m=media(dataset)
     )

@@ -1,6 +1,7 @@
 """The store: all of a commit or nothing, the past stays readable, nothing foreign is overwritten."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,12 +19,9 @@ def failure(unit: str, code: str = "NOT_MEDIA") -> Failure:
 
 
 def source(key: str, analysis: str, status: SourceStatus) -> SourceRow:
-    nothing = dict.fromkeys(
-        "source_digest kind codec width height fps start_pts end_pts"
-        " time_base_num time_base_den num_frames".split()
-    )
+    nothing = {field.name: None for field in fields(SourceRow)}
     known = {"source_key": key, "uri": f"/{key}", "size_bytes": 1, "etag": "1", "carried": "{}"}
-    return SourceRow(**known, analysis=analysis, status=status, **nothing)
+    return SourceRow(**{**nothing, **known, "analysis": analysis, "status": status})
 
 
 def test_rows_come_back_as_they_went_in(tmp_path):
