@@ -5,11 +5,23 @@ reads them back.
 """
 
 import re
-from collections.abc import Iterable
 from random import Random
 
+from worlds.grammar import parse_claims, prompt_truth
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, SPEEDS, STILL
 from worlds.truth import Claim, Thing, World
+from worlds.words import join_words, words
+
+__all__ = [
+    "claims",
+    "dense_caption",
+    "join_words",
+    "parse_claims",
+    "prompt_truth",
+    "short_caption",
+    "vocabulary",
+    "words",
+]
 
 DENSE_WORDS = (60, 135)
 """Fewest and most words of a dense caption."""
@@ -102,19 +114,6 @@ STYLE = (
     "The light is even, without shadows, and the drawing is simple and flat.",
     "It is a clean and simple animation with flat colors, sharp edges and no text.",
 )
-
-
-def words(text: str) -> list[str]:
-    """Split a caption into the lower-case words and punctuation marks that `vocabulary` lists."""
-    return re.findall(r"[a-z]+|[.,:;-]", text.lower())
-
-
-def join_words(tokens: Iterable[str]) -> str:
-    """Undo `words`: put the spaces back, and the capitals of a text that has full stops."""
-    text = re.sub(r" ([.,:;])", r"\1", " ".join(tokens))
-    if "." not in text:
-        return text
-    return re.sub(r"(^|\. )([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
 def vocabulary() -> list[str]:

@@ -15,9 +15,9 @@ The reader walks over the words once and remembers which thing is spoken of:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from worlds.captions import words
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, STILL
 from worlds.truth import Claim, Wanted, WantedThing
+from worlds.words import words
 
 NOUNS = {shape: shape for shape in SHAPES} | dict.fromkeys(("object", "thing", "shape"))
 VERTICAL = {
@@ -75,7 +75,7 @@ class _Reading:
 
 
 def parse_claims(text: str) -> frozenset[Claim]:
-    """Return the atomic claims that `text` makes, in the terms of `captions.claims`."""
+    """Return the atomic claims that `text` makes, in the terms of `worlds.captions.claims`."""
     reading = _read(words(text))
     found = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
     found |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
