@@ -68,7 +68,7 @@ def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
     """Return one caption attempt for each current media: the newest, or that of `version`."""
     table = dataset.read("captions")
     if version is not None:
-        table = table.filter(pc.equal(table["version"], version))
+        table = table.filter(pc.field("version") == version)
     return _query(
         "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=_newest(table, "media_id"), m=media(dataset)
     )

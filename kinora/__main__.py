@@ -1,0 +1,7 @@
+"""`python -m kinora`."""
+
+import sys
+
+from kinora.cli import main
+
+sys.exit(main())
