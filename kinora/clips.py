@@ -14,7 +14,8 @@ CLIPS = {
     "bikes.mp4": "a street with cyclists, 640x272, 6 shots",
     "bigbuckbunny.mp4": "an animated film, 1280x720",
     "carphone_pristine.mp4": "a man talking in a car, 176x144",
-    "cityCC0.mpg": "a city from above, 720x405, 2 shots, MPEG-1",
+    "cityCC0.mpg": "lit skyscrapers at night, 720x405, 2 shots, MPEG-1",
+    "Bubbles.jpg": "a still of dewy leaves, 615x432",
 }
 
 
@@ -52,8 +53,9 @@ def extract(cache: Path, out: Path) -> list[Path]:
 
 
 def _wheel(cache: Path, requirement: str) -> Path | None:
-    name, version = requirement.split("==")
-    return next(cache.glob(f"{name.replace('-', '_')}-{version}-*.whl"), None)
+    stem = requirement.replace("==", "-").replace("-", "_").lower()
+    wheels = cache.glob("*.whl")
+    return next((path for path in wheels if path.name.lower().replace("-", "_").startswith(stem)), None)
 
 
 if __name__ == "__main__":
