@@ -1,0 +1,190 @@
+"""Cut spans out of a source in one sequential decode, each to the frame, and encode each as a file of its
+own."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from video.encode import Mp4Writer
+from video.errors import VideoError, VideoErrorCode
+from video.frames import Frame, read_frames
+from video.opening import Media, name_of
+from video.probe import Probe, probe
+
+Crop = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels of the upright picture."""
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutClip:
+    """One encoded span."""
+
+    media: bytes
+    """An MP4 file; for a still, a picture."""
+    suffix: Literal["mp4", "jpg", "png"]
+    num_frames: int
+    """Decoded and encoded, not estimated."""
+    fps: Fraction
+    """Frames per second on average over the span; that of the source for one frame, 0 for a still."""
+    height: int
+    width: int
+    start_pts: int
+    """The span [start_pts, end_pts) as asked for, in the source's time base."""
+    end_pts: int
+    first_pts: int
+    """Time of the first frame in the span; it is at 0 in the clip, and the others keep their distance from
+    it."""
+    last_pts: int
+
+
+def cut(
+    media: Media,
+    spans: Sequence[tuple[int, int]],
+    *,
+    crop: Crop | None = None,
+    max_side: int | None = None,
+    crf: int = 18,
+    threads: int = 1,
+) -> Iterator[CutClip]:
+    """Decode `media` once and yield each span as soon as it is complete.
+
+    Frames keep their exact relative times, so a variable frame rate stays variable. Sides are made even by
+    leaving out the last row or column. A still, whatever its one span, is a picture again (JPEG stays JPEG,
+    all else is PNG).
+
+    Args:
+        spans: [start, end) in units of the source's time base, sorted, not overlapping.
+        crop: part of the upright picture to keep.
+        max_side: longest side of the clips in pixels; larger ones are scaled down.
+        crf: constant quality, 0 to 51.
+
+    Raises:
+        VideoError: when the source is broken, after the spans before the damage; NO_FRAMES for a span
+        without any.
+    """
+    check_spans(spans)
+    if not spans:
+        return
+    source = probe(media)
+    x, y, width, height = crop or (0, 0, source.width, source.height)
+    if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
+        raise ValueError(
+            f"crop {crop} is not inside the {source.width}x{source.height} picture of {name_of(media)}"
+        )
+    scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    whole = (round(source.height * scale), round(source.width * scale))
+    left, top = round(x * scale), round(y * scale)
+    out_height, out_width = (
+        even(min(height * scale, whole[0] - top)),
+        even(min(width * scale, whole[1] - left)),
+    )
+    window = (slice(top, top + out_height), slice(left, left + out_width))
+    frames = read_frames(
+        media, size_px=whole, interpolation="AREA" if scale < 1 else "BILINEAR", threads=threads
+    )
+    if source.kind == "image":
+        yield _picture(next(frames), window, source, spans[0])
+        return
+    encoder = _SpanEncoder(media, source, window, crf)
+    remaining = iter(spans)
+    span = next(remaining)
+    for frame in frames:
+        while span is not None and frame.pts >= span[1]:
+            yield encoder.finish(span)
+            span = next(remaining, None)
+        if span is None:
+            frames.close()
+            return
+        if frame.pts >= span[0]:
+            encoder.add(frame)
+    while span is not None:
+        yield encoder.finish(span)
+        span = next(remaining, None)
+
+
+def check_spans(spans: Sequence[tuple[int, int]]) -> None:
+    """Raise ValueError unless spans are not empty, sorted, and do not overlap."""
+    ends = -(1 << 63)
+    for start, end in spans:
+        if start >= end:
+            raise ValueError(f"span [{start}, {end}) is empty: its end must come after its start")
+        if start < ends:
+            raise ValueError(
+                f"span [{start}, {end}) begins before the one before it ends ({ends}): sort and separate them"
+            )
+        ends = end
+
+
+def even(side: float) -> int:
+    """Return the largest even number of pixels that fits, at least 2."""
+    return max(2, int(side) // 2 * 2)
+
+
+class _SpanEncoder:
+    """Holds the one clip that is being written."""
+
+    def __init__(self, media: Media, source: Probe, window: tuple[slice, slice], crf: int) -> None:
+        self.path, self.source, self.window, self.crf = name_of(media), source, window, crf
+        self.pts: list[int] = []
+
+    def add(self, frame: Frame) -> None:
+        rgb_HWC = frame.rgb_HWC[self.window]
+        if not self.pts:
+            self.buffer = io.BytesIO()
+            self.writer = Mp4Writer(
+                self.buffer,
+                height=rgb_HWC.shape[0],
+                width=rgb_HWC.shape[1],
+                fps=self.source.fps or Fraction(25),
+                time_base=self.source.time_base,
+                crf=self.crf,
+            )
+        self.pts.append(frame.pts)
+        self.writer.write(rgb_HWC, frame.pts - self.pts[0])
+
+    def finish(self, span: tuple[int, int]) -> CutClip:
+        if not self.pts:
+            raise VideoError(
+                VideoErrorCode.NO_FRAMES, self.path, f"no frame lies in the span [{span[0]}, {span[1]})"
+            )
+        with self.writer:
+            pass
+        pts, self.pts = self.pts, []
+        gaps = len(pts) - 1
+        return CutClip(
+            media=self.buffer.getvalue(),
+            suffix="mp4",
+            num_frames=len(pts),
+            fps=gaps / ((pts[-1] - pts[0]) * self.source.time_base) if gaps else self.source.fps,
+            height=self.writer.size[0],
+            width=self.writer.size[1],
+            start_pts=span[0],
+            end_pts=span[1],
+            first_pts=pts[0],
+            last_pts=pts[-1],
+        )
+
+
+def _picture(frame: Frame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
+    rgb_HWC = np.ascontiguousarray(frame.rgb_HWC[window])
+    suffix = "jpg" if source.codec == "mjpeg" else "png"
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == "jpg" else []
+    _, picture = cv2.imencode(f".{suffix}", cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR), options)
+    return CutClip(
+        media=picture.tobytes(),
+        suffix=suffix,
+        num_frames=1,
+        fps=Fraction(0),
+        height=rgb_HWC.shape[0],
+        width=rgb_HWC.shape[1],
+        start_pts=span[0],
+        end_pts=span[1],
+        first_pts=frame.pts,
+        last_pts=frame.pts,
+    )

@@ -1,0 +1,156 @@
+"""Write H.264 in MP4 with exact timestamps and colours that every reader agrees on.
+
+Legend: T frames, H height, W width, C channels (RGB, uint8).
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from video.errors import VideoError, VideoErrorCode
+
+PRESET = "veryfast"
+"""Of x264. For clips of 64x64 `ultrafast` saves 1 ms of 5 and makes files 1.8 times larger."""
+
+
+class Mp4Writer:
+    """One MP4 file in the making; a context manager. Frames in, then a finished file.
+
+    There are no B-frames, so that the first frame stands at time 0 without an edit list, and all readers
+    agree on times. Colours are BT.709, limited range, and tagged so. An exception inside the block leaves
+    the file unfinished.
+    """
+
+    def __init__(
+        self,
+        destination: str | Path | BinaryIO,
+        *,
+        height: int,
+        width: int,
+        fps: Fraction | float,
+        time_base: Fraction | None = None,
+        crf: int = 18,
+        codec: str = "libx264",
+        preset: str = PRESET,
+        gop: int | None = None,
+    ) -> None:
+        """Begin a file.
+
+        Args:
+            fps: nominal frames per second.
+            time_base: seconds in one unit of pts; None takes one frame (1 / fps).
+            crf: constant quality, 0 (lossless) to 51.
+            gop: most frames from one key frame to the next; None leaves it to the codec (250).
+        """
+        if height % 2 or width % 2 or min(height, width) < 2:
+            raise ValueError(
+                f"frames are {width}x{height}, but 4:2:0 video needs even sides: crop or pad by a pixel"
+            )
+        self.rate = exact_fps(fps)
+        self.size = (height, width)
+        self.time_base = time_base or 1 / self.rate
+        self.num_frames = 0
+        self.container = av.open(destination, "w", format="mp4")
+        options = {"crf": str(crf), "preset": preset}
+        self.stream = self.container.add_stream(codec, rate=self.rate, options=options)
+        context = self.stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base, context.max_b_frames, context.thread_count = self.time_base, 0, 1
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        if gop is not None:
+            context.gop_size = gop
+
+    def write(self, rgb_HWC: np.ndarray, pts: int) -> None:
+        """Add a frame at `pts` (in units of the time base; must grow)."""
+        if rgb_HWC.shape != (*self.size, 3) or rgb_HWC.dtype != np.uint8:
+            raise ValueError(f"a frame is {rgb_HWC.shape} {rgb_HWC.dtype}: expected {(*self.size, 3)} uint8")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+        frame.pts, frame.time_base = pts, self.time_base
+        self.container.mux(self.stream.encode(frame))
+        self.num_frames += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self.num_frames:
+            self.container.mux(self.stream.encode())
+        self.container.close()
+
+
+def encode_mp4(
+    frames_THWC: np.ndarray | Iterable[np.ndarray],
+    fps: Fraction | float,
+    destination: str | Path | BinaryIO,
+    *,
+    crf: int = 18,
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    codec: str = "libx264",
+    preset: str = PRESET,
+    gop: int | None = None,
+) -> int:
+    """Write frames as an MP4 file and return how many there were.
+
+    Args:
+        frames_THWC: an array, or one rgb_HWC after another; even sides.
+        fps: frames per second (nominal ones where `pts` are given).
+        destination: a path, or a binary file that can seek.
+        pts: times of the frames in units of `time_base`; None puts them 1 / fps apart.
+        time_base: seconds in one unit of `pts`.
+    """
+    if (pts is None) != (time_base is None):
+        raise ValueError("pts and time_base go together: give both for a variable frame rate, or neither")
+    frames = iter(frames_THWC)
+    first = next(frames, None)
+    if first is None:
+        raise VideoError(VideoErrorCode.NO_FRAMES, str(destination), "no frames were given to encode")
+    height, width = first.shape[:2]
+    with Mp4Writer(
+        destination,
+        height=height,
+        width=width,
+        fps=fps,
+        time_base=time_base,
+        crf=crf,
+        codec=codec,
+        preset=preset,
+        gop=gop,
+    ) as writer:
+        writer.write(first, pts[0] if pts is not None else 0)
+        for index, frame_HWC in enumerate(frames, start=1):
+            writer.write(frame_HWC, pts[index] if pts is not None else index)
+    return writer.num_frames
+
+
+def mp4_bytes(
+    frames_THWC: np.ndarray,
+    fps: Fraction | float,
+    *,
+    crf: int = 18,
+    preset: str = PRESET,
+    gop: int | None = None,
+) -> bytes:
+    """Return frames as the bytes of an MP4 file."""
+    buffer = io.BytesIO()
+    encode_mp4(frames_THWC, fps, buffer, crf=crf, preset=preset, gop=gop)
+    return buffer.getvalue()
+
+
+def exact_fps(fps: Fraction | float) -> Fraction:
+    """Return a frame rate as a fraction, such as 30000/1001 for 29.97003."""
+    rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
+    if rate <= 0:
+        raise ValueError(f"fps is {fps}: a video needs more than 0 frames per second")
+    return rate

@@ -1,0 +1,43 @@
+"""What can be wrong with a media file, in words a person can act on."""
+
+from enum import StrEnum
+from pathlib import Path
+
+
+class VideoErrorCode(StrEnum):
+    """Why a file cannot be used. Stable: stored in failure rows."""
+
+    VANISHED = "VANISHED"
+    UNREADABLE = "UNREADABLE"
+    EMPTY_FILE = "EMPTY_FILE"
+    NOT_MEDIA = "NOT_MEDIA"
+    NO_VIDEO_STREAM = "NO_VIDEO_STREAM"
+    NO_FRAMES = "NO_FRAMES"
+    TRUNCATED = "TRUNCATED"
+    DECODE_ERROR = "DECODE_ERROR"
+
+
+REMEDIES = {
+    VideoErrorCode.VANISHED: "check the path, and that nothing moves or deletes files while they are read",
+    VideoErrorCode.UNREADABLE: "give this user permission to read it (chmod u+r)",
+    VideoErrorCode.EMPTY_FILE: "copy or download it again, or remove it from the source list",
+    VideoErrorCode.NOT_MEDIA: "remove it from the source list, or rename it to what it is",
+    VideoErrorCode.NO_VIDEO_STREAM: "remove it from the source list: it holds nothing to see",
+    VideoErrorCode.NO_FRAMES: "check the span that was asked for, or copy the file again",
+    VideoErrorCode.TRUNCATED: "copy or download it again: its end is missing",
+    VideoErrorCode.DECODE_ERROR: "copy it again, or repair it by re-encoding it",
+}
+
+
+class VideoError(ValueError):
+    """A media file that cannot be used, or not to its end."""
+
+    def __init__(
+        self, code: VideoErrorCode, path: str | Path, problem: str, remedy: str | None = None
+    ) -> None:
+        self.code, self.path, self.problem = code, str(path), problem
+        self.remedy = remedy or REMEDIES[code]
+        super().__init__(f"{self.path}: {problem} ({code}); {self.remedy}")
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[VideoErrorCode, str, str, str]]:
+        return VideoError, (self.code, self.path, self.problem, self.remedy)  # so that it crosses processes
