@@ -1,0 +1,44 @@
+"""Peak memory of a process and everything it started."""
+
+from threading import Event, Thread
+
+import psutil
+
+
+class PeakMemory:
+    """Samples the resident memory of this process and its descendants while the `with` block runs.
+
+    Shared pages are counted once (proportional set size), where the system tells them apart.
+    """
+
+    def __init__(self, every_s: float = 2.0) -> None:
+        self.peak_mb = 0.0
+        self._every_s, self._stop = every_s, Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            self.peak_mb = max(self.peak_mb, tree_mb(psutil.Process()))
+            if self._stop.wait(self._every_s):
+                return
+
+
+def tree_mb(process: psutil.Process) -> float:
+    """Return the memory of `process` and its descendants now, in megabytes (10^6 bytes)."""
+    return sum(_own_mb(one) for one in [process, *process.children(recursive=True)])
+
+
+def _own_mb(process: psutil.Process) -> float:
+    try:
+        memory = process.memory_full_info()
+        return getattr(memory, "pss", memory.rss) / 1e6
+    except psutil.Error:  # it ended meanwhile
+        return 0.0
