@@ -75,7 +75,7 @@ def cut(
     x, y, width, height = crop or (0, 0, source.width, source.height)
     if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
         raise ValueError(
-            f"crop {crop} is not inside the {source.width}x{source.height} picture of {name_of(media)}"
+            f"{name_of(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
         )
     scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
     whole = (round(source.height * scale), round(source.width * scale))
@@ -99,7 +99,6 @@ def cut(
             yield encoder.finish(span)
             span = next(remaining, None)
         if span is None:
-            frames.close()
             return
         if frame.pts >= span[0]:
             encoder.add(frame)

@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
 
 from video.errors import VideoError, VideoErrorCode
 
 PRESET = "veryfast"
-"""Of x264. For clips of 64x64 `ultrafast` saves 1 ms of 5 and makes files 1.8 times larger."""
+"""Of x264. For 24 frames of 64x64, `ultrafast` took 4.1 ms instead of 4.4 and made files twice as large;
+`medium` took 6.2 ms for files a tenth smaller."""
 
 
 class Mp4Writer:
@@ -59,7 +61,7 @@ class Mp4Writer:
         self.num_frames = 0
         self.container = av.open(destination, "w", format="mp4")
         options = {"crf": str(crf), "preset": preset}
-        self.stream = self.container.add_stream(codec, rate=self.rate, options=options)
+        self.stream = cast(VideoStream, self.container.add_stream(codec, rate=self.rate, options=options))
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.max_b_frames, context.thread_count = self.time_base, 0, 1

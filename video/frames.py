@@ -80,7 +80,7 @@ def read_clip(media: Media, *, size_px: tuple[int, int] | None = None) -> tuple[
 
 
 def decode(container: InputContainer, stream: VideoStream, path: str) -> Iterator[tuple[VideoFrame, int]]:
-    """Yield each frame with its pts, strictly increasing; then raise if the end of the file is missing or broken.
+    """Yield each frame with its pts, strictly increasing; then raise if the file's end is missing or broken.
 
     A frame without a timestamp comes one frame period after the one before.
     """

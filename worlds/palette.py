@@ -14,8 +14,8 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "yellow": (250, 235, 40),
     "green": (25, 165, 50),
     "cyan": (30, 220, 235),
-    "blue": (30, 80, 250),
-    "purple": (135, 35, 190),
+    "blue": (20, 105, 240),
+    "purple": (145, 25, 165),
     "pink": (255, 130, 200),
 }
 """Colour of a thing, RGB."""
@@ -26,7 +26,7 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "white": (246, 246, 246),
     "brown": (104, 62, 30),
     "navy": (14, 22, 84),
-    "beige": (222, 190, 140),
+    "beige": (216, 180, 124),
 }
 """Colour of a background, RGB."""
 
