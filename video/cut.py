@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from video.encode import Mp4Writer
+from video.encode import Mp4Writer, even_side
 from video.errors import VideoError, VideoErrorCode
 from video.frames import Frame, read_frames
 from video.opening import Media, name_of
@@ -81,8 +81,8 @@ def cut(
     whole = (round(source.height * scale), round(source.width * scale))
     left, top = round(x * scale), round(y * scale)
     out_height, out_width = (
-        even(min(height * scale, whole[0] - top)),
-        even(min(width * scale, whole[1] - left)),
+        even_side(min(height * scale, whole[0] - top)),
+        even_side(min(width * scale, whole[1] - left)),
     )
     window = (slice(top, top + out_height), slice(left, left + out_width))
     frames = read_frames(
@@ -118,11 +118,6 @@ def check_spans(spans: Sequence[tuple[int, int]]) -> None:
                 f"span [{start}, {end}) begins before the one before it ends ({ends}): sort and separate them"
             )
         ends = end
-
-
-def even(side: float) -> int:
-    """Return the largest even number of pixels that fits, at least 2."""
-    return max(2, int(side) // 2 * 2)
 
 
 class _SpanEncoder:

@@ -156,3 +156,8 @@ def exact_fps(fps: Fraction | float) -> Fraction:
     if rate <= 0:
         raise ValueError(f"fps is {fps}: a video needs more than 0 frames per second")
     return rate
+
+
+def even_side(side: float | Fraction) -> int:
+    """Return the largest even number of pixels that fits in `side`, at least 2."""
+    return max(2, int(side) // 2 * 2)

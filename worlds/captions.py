@@ -4,12 +4,15 @@ Every sentence is true of the world it is written for. All words come from `voca
 reads them back.
 """
 
+import itertools
 import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from random import Random
 
 from worlds.grammar import parse_claims, prompt_truth
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, SPEEDS, STILL
-from worlds.truth import Claim, Thing, World
+from worlds.truth import Claim, Thing, World, wanted
 from worlds.words import join_words, words
 
 __all__ = [
@@ -52,24 +55,7 @@ SHORT_BACKGROUND = (
 )
 SLATE = "an empty {background} background"
 
-OPENING = (
-    "The video shows {things} {over} a plain {background} background.",
-    "In this short video, {things} can be seen {over} a plain {background} background.",
-    "This clip shows {things} {over} a solid {background} background.",
-)
 OVER = ("over", "in front of", "against")
-COUNTS = {
-    1: (
-        "There is only one object in the scene.",
-        "It is the only object in the scene.",
-        "Just one object is visible from start to end.",
-    ),
-    2: (
-        "There are two objects in the scene.",
-        "Two objects are visible from start to end, and they never touch.",
-        "The scene holds exactly two objects.",
-    ),
-}
 MOVES = (
     "{Thing} moves {way} at a {speed} speed, and its path is a straight line.",
     "During the whole clip {thing} keeps moving {way} at a {speed}, constant speed.",
@@ -99,51 +85,100 @@ SOLID = (
     "It is filled with a single flat {color}.",
     "Its color is an even {color}, with no texture.",
 )
-SETTING = (
-    "The {background} background is empty and has the same color everywhere.",
-    "Behind it all, the background is a uniform {background} with no texture.",
-    "The background stays {background} and does not change.",
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Phrases:
+    """Sentences about the whole of a video, or of a still. Every word of each must hold for every world."""
+
+    opening: tuple[str, ...]
+    counts: Mapping[int, tuple[str, ...]]
+    setting: tuple[str, ...]
+    manner: tuple[tuple[str, ...], ...]
+    """Groups; one sentence is taken from each group that there is room for."""
+
+
+VIDEO = _Phrases(
+    opening=(
+        "The video shows {things} {over} a plain {background} background.",
+        "In this short video, {things} can be seen {over} a plain {background} background.",
+        "This clip shows {things} {over} a solid {background} background.",
+    ),
+    counts={
+        1: (
+            "There is only one object in the scene.",
+            "It is the only object in the scene.",
+            "Just one object is visible from start to end.",
+        ),
+        2: (
+            "There are two objects in the scene.",
+            "Two objects are visible from start to end, and they never touch.",
+            "The scene holds exactly two objects.",
+        ),
+    },
+    setting=(
+        "The {background} background is empty and has the same color everywhere.",
+        "Behind it all, the background is a uniform {background} with no texture.",
+        "The background stays {background} and does not change.",
+    ),
+    manner=(
+        (
+            "The camera is fixed, with no zoom and no cuts.",
+            "The view is fixed, and there are no cuts.",
+            "The camera does not zoom or pan.",
+        ),
+        (
+            "The picture is a simple, flat drawing with clean edges and no shadows.",
+            "The light is even, without shadows, and the drawing is simple and flat.",
+            "It is a clean and simple animation with flat colors, sharp edges and no text.",
+        ),
+    ),
 )
-CAMERA = (
-    "The camera is fixed, with no zoom and no cuts.",
-    "The view is fixed, and there are no cuts.",
-    "The camera does not zoom or pan.",
-)
-STYLE = (
-    "The picture is a simple, flat drawing with clean edges and no shadows.",
-    "The light is even, without shadows, and the drawing is simple and flat.",
-    "It is a clean and simple animation with flat colors, sharp edges and no text.",
+STILL_PICTURE = _Phrases(
+    opening=(
+        "The picture shows {things} {over} a plain {background} background.",
+        "In this picture, {things} can be seen {over} a solid {background} background.",
+    ),
+    counts={
+        1: ("There is only one object in the scene.", "It is the only object in the scene."),
+        2: ("There are two objects in the scene.", "The scene holds exactly two objects."),
+    },
+    setting=(
+        "The {background} background is empty and has the same color everywhere.",
+        "Behind it all, the background is a uniform {background} with no texture.",
+    ),
+    manner=(
+        (
+            "The picture is a simple, flat drawing with clean edges and no shadows.",
+            "The light is even, without shadows, and the drawing is simple and flat, with no text.",
+        ),
+    ),
 )
 
 
 def vocabulary() -> list[str]:
     """Return every word and punctuation mark that a caption of this family can hold, sorted."""
-    texts = [
-        *SHORT_WAYS.values(),
-        *SHORT_STILL,
-        *SHORT_BACKGROUND,
-        SLATE,
-        *OPENING,
-        *OVER,
-        *MOVES,
-        *STAYS,
-        *SOLID,
-    ]
-    for table in (LONG_WAYS, SHORT_MOVES, COUNTS, LOOKS):
-        texts += [text for group in table.values() for text in group]
-    texts += [*SETTING, *CAMERA, *STYLE, *COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
+    texts = [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
+    texts += [*COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
+    groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *LOOKS.values()]
+    for phrases in (VIDEO, STILL_PICTURE):
+        groups += [phrases.opening, *phrases.counts.values(), phrases.setting, *phrases.manner]
+    texts += itertools.chain.from_iterable(groups)
     return sorted({word for text in texts for word in words(re.sub(r"\{\w+\}", " ", text))})
 
 
 def short_caption(world: World, seed: int) -> str:
-    """Return about 8 words, such as `a red circle moves left over a gray background`.
+    """Return about 8 words for each thing, such as `a red circle moves left over a gray background`.
 
-    A medium speed is not mentioned, nor is the number of things.
+    A medium speed is not mentioned, nor is the number of things; of a still, nor is motion.
     """
     rng = Random(f"worlds/short/{seed}")
     if not world.things:
         return SLATE.format(background=world.background)
-    said = " and ".join(f"{_article(t.color)} {t.name} {_short_move(t, rng)}" for t in _order(world, rng))
+    named = [
+        (f"{_article(thing.color)} {thing.name}", _short_move(thing, rng)) for thing in _order(world, rng)
+    ]
+    said = " and ".join(f"{name} {move}" if world.moves else name for name, move in named)
     return f"{said} {rng.choice(SHORT_BACKGROUND).format(background=world.background)}"
 
 
@@ -156,34 +191,31 @@ def dense_caption(world: World, seed: int) -> str:
     if not world.things:
         raise ValueError("an empty slate has no dense caption: use short_caption")
     rng = Random(f"worlds/dense/{seed}")
-    things = _order(world, rng)
-    said = " and ".join(f"{_article(t.color)} {t.name}" for t in things)
-    over, background = rng.choice(OVER), world.background
-    sentences = [rng.choice(OPENING).format(things=said, over=over, background=background)]
-    counts = COUNTS[len(things)]
-    sentences.append(rng.choice(counts))
+    things, phrases = _order(world, rng), VIDEO if world.moves else STILL_PICTURE
+    said = " and ".join(f"{_article(thing.color)} {thing.name}" for thing in things)
+    sentences = [
+        rng.choice(phrases.opening).format(things=said, over=rng.choice(OVER), background=world.background),
+        rng.choice(phrases.counts[len(things)]),
+    ]
     for thing in things:
-        sentences += _about(thing, rng)
-    manner = [rng.choice(CAMERA), rng.choice(STYLE)]
-    closing = [rng.choice(SETTING).format(background=background), *manner[: 3 - len(things)]]
-    rng.shuffle(closing)
-    return " ".join(sentences + closing)
+        about = [_look(thing, rng)] + ([_move(thing, rng)] if world.moves else [])
+        sentences += rng.sample(about, len(about))
+    manner = [rng.choice(group) for group in phrases.manner]
+    closing = [rng.choice(phrases.setting).format(background=world.background), *manner[: 3 - len(things)]]
+    return " ".join(sentences + rng.sample(closing, len(closing)))
 
 
 def claims(world: World) -> frozenset[Claim]:
-    """Return everything that captions can truly say about `world`."""
+    """Return everything that captions can truly say about `world`; of a still, nothing about motion."""
+    truth = wanted(world)
     found = {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="scene", attribute="count", value=str(len(world.things))),
     }
-    for thing in world.things:
-        pairs = {
-            "color": thing.color,
-            "shape": thing.shape,
-            "direction": thing.direction,
-            "speed": thing.speed,
-        }
-        found |= {Claim(subject=thing.name, attribute=k, value=v) for k, v in pairs.items() if v is not None}
+    for thing in truth.things:
+        stated = {name: value for name, value in asdict(thing).items() if value is not None}
+        subject = f"{thing.color} {thing.shape}"
+        found |= {Claim(subject=subject, attribute=name, value=value) for name, value in stated.items()}
     return frozenset(found)
 
 
@@ -201,21 +233,16 @@ def _short_move(thing: Thing, rng: Random) -> str:
     return rng.choice(SHORT_MOVES[thing.speed]).format(way=SHORT_WAYS[thing.direction])
 
 
-def _about(thing: Thing, rng: Random) -> list[str]:
-    """Return how it moves, and its outline and colour; each sentence names the thing or follows one that
-    does."""
-    name = f"the {thing.name}"
+def _look(thing: Thing, rng: Random) -> str:
+    """Return two sentences, about the outline and the colour."""
+    outline = rng.choice(LOOKS[thing.shape]).format(Thing=f"The {thing.name}")
+    return f"{outline} {rng.choice(SOLID).format(color=thing.color)}"
+
+
+def _move(thing: Thing, rng: Random) -> str:
+    """Return a sentence about the motion."""
+    names = {"thing": f"the {thing.name}", "Thing": f"The {thing.name}"}
     if thing.direction == STILL:
-        motion = rng.choice(STAYS)
-    else:
-        motion = rng.choice(MOVES).format(
-            way=rng.choice(LONG_WAYS[thing.direction]), speed=thing.speed, thing=name, Thing=_capital(name)
-        )
-    look = rng.choice(LOOKS[thing.shape]) + " " + rng.choice(SOLID).format(color=thing.color)
-    pair = [motion.format(thing=name, Thing=_capital(name)), look.format(Thing=_capital(name))]
-    rng.shuffle(pair)
-    return pair
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+        return rng.choice(STAYS).format(**names)
+    way = rng.choice(LONG_WAYS[thing.direction])
+    return rng.choice(MOVES).format(way=way, speed=thing.speed, **names)

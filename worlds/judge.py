@@ -20,7 +20,8 @@ BOUND = ("color", "shape", "direction")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Whether a video shows what was wanted; None for what was not stated or cannot be seen (motion in one frame)."""
+    """Whether a video shows what was wanted; None for what was not stated or cannot be seen (motion in one
+    frame)."""
 
     color: bool | None
     """All wanted colours are there, whichever thing has them. `shape`, `direction` and `speed` alike."""
@@ -30,7 +31,8 @@ class Verdict:
     background: bool | None
     count: bool | None
     binding: bool | None
-    """Every thing has its own colour, shape and direction together; None unless two or more things are wanted."""
+    """Every thing has its own colour, shape and direction together; None unless two or more things are
+    wanted."""
     measured: Measured
 
     def checks(self) -> dict[str, bool]:
@@ -104,8 +106,8 @@ def _has_all(found: MeasuredThing, stated: Mapping[str, str]) -> bool:
 def judge_caption(text: str, world: World) -> CaptionScore:
     """Score a caption's claims against `world`.
 
-    The things that a caption names are matched with those of the world so that most claims hold; so `a red square moves
-    left` about a red circle makes one false claim (its shape), not three.
+    The things that a caption names are matched with those of the world so that most claims hold; so `a red
+    square moves left` about a red circle makes one false claim (its shape), not three.
     """
     said, true = parse_claims(text), claims(world)
     renamed = max(_renamings(said, world), key=lambda names: (len(true & names.keys()), sorted(names)))
@@ -121,7 +123,8 @@ def judge_caption(text: str, world: World) -> CaptionScore:
 def _renamings(said: Iterable[Claim], world: World) -> Iterator[dict[Claim, Claim]]:
     """Yield the claims about things as claims about the world's things, in every way of matching the two.
 
-    Each renamed claim maps to the one that was said. A thing that is matched with none keeps a name of its own.
+    Each renamed claim maps to the one that was said. A thing that is matched with none keeps a name of its
+    own.
     """
     subjects = sorted({claim.subject for claim in said} - {"background", "scene"})
     real = [thing.name for thing in world.things]

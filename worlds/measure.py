@@ -1,7 +1,7 @@
 """Measure what is in a video by its pixels alone: background, things, their colour, shape and motion.
 
-Legend: T frames, H height, W width, C channels (RGB), L channels of CIELAB, P pixels, K components in one frame.
-The frame is a torus, as in `worlds.shapes`: a thing cut by the right edge goes on at the left one.
+Legend: T frames, H height, W width, C channels (RGB), L channels of CIELAB, P pixels, K components in one
+frame. The frame is a torus, as in `worlds.shapes`: a thing cut by the right edge goes on at the left one.
 """
 
 import itertools
@@ -19,8 +19,8 @@ from worlds.truth import World
 MEASURED_SIDE_PX = 96
 """Larger frames are scaled down to this short side first."""
 FOREGROUND = 24.0
-"""CIELAB distance from the background at which a pixel belongs to a thing; the nearest pair of a colour of a thing
-and one of a background is 53 apart."""
+"""CIELAB distance from the background at which a pixel belongs to a thing; the nearest pair of a colour of
+a thing and one of a background is 53 apart."""
 UNKNOWN_COLOR = 40.0
 """CIELAB distance from every colour of the palette beyond which a colour has no name."""
 SMALLEST_AREA = 0.006
@@ -39,7 +39,8 @@ SHAPE_FRAMES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredThing:
-    """One thing found in a video. None where nothing of the palette fits, and for motion in a single frame."""
+    """One thing found in a video. None where nothing of the palette fits, and for motion in a single
+    frame."""
 
     color: str | None
     shape: str | None
@@ -93,7 +94,8 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
     background_L = np.median(lab_THWL.reshape(-1, 3)[:: max(1, num_frames // 8)], axis=0)
     away_THW = np.sqrt(((lab_THWL - background_L) ** 2).sum(axis=-1))
     blobs_T = [
-        _find_blobs(index, frames_THWC[index], lab_THWL[index], away_THW[index]) for index in range(num_frames)
+        _find_blobs(index, frames_THWC[index], lab_THWL[index], away_THW[index])
+        for index in range(num_frames)
     ]
     count = int(np.median([len(blobs) for blobs in blobs_T]))
     tracks = _follow(blobs_T, min(count, MOST_THINGS), np.array([width, height], float))
@@ -147,9 +149,7 @@ def _nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> 
     return list(palette)[best] if distance_N[best] < UNKNOWN_COLOR else None
 
 
-def _find_blobs(
-    index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: np.ndarray
-) -> list[_Blob]:
+def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: np.ndarray) -> list[_Blob]:
     """Return the things in one frame, the largest first."""
     mask_HW = (away_HW > FOREGROUND).astype(np.uint8)
     roll = (-int(np.argmin(mask_HW.sum(axis=1))), -int(np.argmin(mask_HW.sum(axis=0))))
@@ -240,7 +240,8 @@ def _describe(
 def _motion(
     track: Sequence[_Blob], extent_2: np.ndarray, fps: float
 ) -> tuple[str | None, str | None, float | None]:
-    """Return direction, speed, and short sides per second: the slope of a straight line through all centres."""
+    """Return direction, speed, and short sides per second: the slope of a straight line through all
+    centres."""
     if len(track) < 2:
         return None, None, None
     steps = [_shortest(b.center_2 - a.center_2, extent_2) for a, b in itertools.pairwise(track)]
@@ -264,16 +265,12 @@ def _shape(
     chosen = [track[i] for i in np.unique(np.linspace(0, len(track) - 1, SHAPE_FRAMES).round().astype(int))]
     outline_HW = np.mean([_outline(blob, frames_THWC, background_rgb_C, reach) for blob in chosen], axis=0)
     scale = min(frames_THWC.shape[1:3]) / 64
-    errors = {
-        shape: min(_misfit(outline_HW, shape, sigma * scale) for sigma in BLURS) for shape in SHAPES
-    }
+    errors = {shape: min(_misfit(outline_HW, shape, sigma * scale) for sigma in BLURS) for shape in SHAPES}
     best = min(errors, key=errors.__getitem__)
     return (best if errors[best] < UNCLEAR_SHAPE else None), errors[best]
 
 
-def _outline(
-    blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray, reach: int
-) -> np.ndarray:
+def _outline(blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray, reach: int) -> np.ndarray:
     """Return how much of each pixel round the blob's centre it covers (0 to 1), centred, as mask_HW."""
     near_HW = cv2.dilate(blob.cover_HW.astype(np.uint8), np.ones((5, 5), np.uint8))
     rgb_HWC = np.roll(frames_THWC[blob.frame], blob.roll, axis=(0, 1)).astype(np.float32)
@@ -288,7 +285,8 @@ def _outline(
 
 
 def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
-    """Return the squared error between an outline and a template of the same area, over the template's square."""
+    """Return the squared error between an outline and a template of the same area, over the template's
+    square."""
     side = outline_HW.shape[0]
     unit_area = float(coverage(shape, 64, (40, 40), (80, 80)).sum()) / 64**2
     size_px = math.sqrt(float(outline_HW.sum()) / unit_area)

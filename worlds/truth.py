@@ -62,6 +62,11 @@ class World:
         return min(self.width, self.height)
 
     @property
+    def moves(self) -> bool:
+        """Whether motion can be seen: not in a single frame."""
+        return self.num_frames > 1
+
+    @property
     def duration_s(self) -> float:
         return self.num_frames / self.fps
 
@@ -112,9 +117,15 @@ class Wanted:
 
 
 def wanted(world: World) -> Wanted:
-    """Ask for everything that is true of `world`."""
+    """Ask for everything that can be seen of `world`."""
     things = tuple(
-        WantedThing(color=t.color, shape=t.shape, direction=t.direction, speed=t.speed) for t in world.things
+        WantedThing(
+            color=thing.color,
+            shape=thing.shape,
+            direction=thing.direction if world.moves else None,
+            speed=thing.speed if world.moves else None,
+        )
+        for thing in world.things
     )
     return Wanted(things=things, background=world.background, count=len(things))
 
