@@ -32,13 +32,21 @@ def _newest(table: pa.Table, *keys: str) -> pa.Table:
 
 
 def sources(dataset: Dataset) -> pa.Table:
-    """Return the newest attempt at each source."""
-    return _newest(dataset.read("sources"), "source_key")
+    """Return the newest attempt at each path: a file that was replaced or repaired counts as it is now."""
+    return _newest(dataset.read("sources"), "uri")
+
+
+def spans(dataset: Dataset) -> pa.Table:
+    """Return every clip of every source that counts: two equal files share clip ids, each with its rows."""
+    return _of_current_sources(dataset, _newest(dataset.read("clips"), "clip_id", "source_key", "analysis"))
 
 
 def clips(dataset: Dataset) -> pa.Table:
-    """Return the clips, with their score columns, that the newest good analysis of each source found."""
-    return _of_current_sources(dataset, _newest(dataset.read("clips"), "clip_id", "analysis"))
+    """Return the clips, with their score columns, that the newest good analysis of each source found.
+
+    A clip of several equal files is there once.
+    """
+    return _newest(spans(dataset), "clip_id")
 
 
 def gaps(dataset: Dataset) -> pa.Table:
@@ -75,16 +83,19 @@ def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
 
 
 def failures(dataset: Dataset) -> pa.Table:
-    """Return the newest failure of each unit that has not succeeded since."""
+    """Return the newest failure of each unit that still counts and has not succeeded since."""
     return _query(
         """
         SELECT f.* FROM f
-        WHERE NOT (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'ok'))
-          AND NOT (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM m))
-          AND NOT (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM c WHERE outcome = 'ok'))
+        WHERE (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'failed'))
+           OR (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM d WHERE kept)
+                               AND f.unit NOT IN (SELECT clip_id FROM m))
+           OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM m)
+                                   AND f.unit NOT IN (SELECT media_id FROM c WHERE outcome = 'ok'))
         """,
         f=_newest(dataset.read("failures"), "stage", "unit"),
         s=sources(dataset),
+        d=selection(dataset),
         m=media(dataset),
         c=captions(dataset),
     )

@@ -1,0 +1,28 @@
+"""The frame that stands for a clip: the sampled one nearest to its middle, as a small JPEG."""
+
+from typing import Any
+
+import cv2
+
+from pipeline.analyzers.look import Look, Span
+
+
+class Thumbnail:
+    """Gives `thumbnail`: JPEG bytes at the analysis size."""
+
+    def __init__(self, quality: int) -> None:
+        self._quality = quality
+        self._jpegs: dict[int, bytes] = {}
+
+    def update(self, look: Look) -> None:
+        if not look.sampled:
+            return
+        bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
+        _, jpeg = cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        self._jpegs[look.index] = jpeg.tobytes()
+
+    def columns(self, span: Span) -> dict[str, Any]:
+        middle = (span.start + span.end - 1) / 2
+        inside = [index for index in self._jpegs if span.start <= index < span.end]
+        best = min(inside, key=lambda index: abs(index - middle), default=None)
+        return {"thumbnail": None if best is None else self._jpegs[best]}

@@ -1,0 +1,172 @@
+"""Every setting of the data jobs, each beside its unit. Imports nothing heavy."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from manifests.records import digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListConfig:
+    """Which files count as sources."""
+
+    video_extensions: tuple[str, ...] = (
+        "3gp",
+        "avi",
+        "flv",
+        "m2ts",
+        "m4v",
+        "mkv",
+        "mov",
+        "mp4",
+        "mpeg",
+        "mpg",
+        "mts",
+        "ogv",
+        "webm",
+        "wmv",
+    )
+    """Endings of video files, lower case, without the dot."""
+    image_extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp")
+    """Endings of stills: a still becomes a clip of one frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnalyzeConfig:
+    """The one decoding pass: where shots begin and end, and what is measured of them."""
+
+    detector: Literal["content", "adaptive"] = "adaptive"
+    """PySceneDetect's detector: `content` compares each frame with the one before, `adaptive` also with those
+    around it, so that a fast pan is no cut."""
+    content_threshold: float = 27.0
+    """`content`: mean change of hue, saturation and value (0 to 255) that makes a cut."""
+    adaptive_threshold: float = 3.0
+    """`adaptive`: how many times the neighbourhood's change a cut must be."""
+    adaptive_min_content: float = 15.0
+    """`adaptive`: the least change (0 to 255) of a cut."""
+    min_shot_s: float = 0.5
+    """A shorter shot, in seconds, becomes a gap (`shot_too_short`)."""
+    max_shot_s: float = 20.0
+    """A longer shot, in seconds, is split into equal clips."""
+    analysis_width_px: int = 160
+    """Frames are scaled down to this width before anything is measured; smaller ones are left alone."""
+    samples_per_s: float = 4.0
+    """How often the dearer analyzers (motion, sharpness, thumbnail) look at a frame."""
+    thumbnail_quality: int = 80
+    """JPEG quality of the representative frame, 1 to 100."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectConfig:
+    """Which clips are kept. The first rule that a clip breaks, in this order, drops it."""
+
+    min_duration_s: float = 0.5
+    """Seconds. Stills have no duration and pass."""
+    max_duration_s: float = 60.0
+    """Seconds."""
+    min_side_px: int = 32
+    """Short side of the source, in pixels."""
+    max_black: float = 0.5
+    """Largest share of frames that are black, 0 to 1."""
+    min_sharpness: float = 0.002
+    """Least variance of the Laplacian over variance of luma, at the analysis size. A clip without contrast passes."""
+    max_static: float = 1.0
+    """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
+    min_motion: float = 0.0
+    """Least mean motion, in short sides per second. 0 keeps still shots."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutConfig:
+    """How kept clips are encoded."""
+
+    max_side_px: int = 1280
+    """A longer side is scaled down to this, in pixels; 0 never scales."""
+    crf: int = 18
+    """x264's constant rate factor: 18 is close to transparent, lower is larger."""
+    clips_per_tar: int = 1024
+    """A task opens a new tar after about this many clips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionConfig:
+    """Who captions, and how."""
+
+    captioner: Literal["auto", "embedded", "facts", "vlm"] = "auto"
+    """`auto` takes the embedded model for simulated worlds and facts for anything else."""
+    model: str = ""
+    """`vlm`: folder or hub name of any transformers image-text-to-text model."""
+    revision: str = ""
+    """`vlm`: commit of the model on the hub; empty for a folder."""
+    dense_prompt: str = "dense"
+    """Name of the prompt for the dense caption."""
+    short_prompt: str = "short"
+    """Name of the prompt for the one-sentence caption."""
+    prompts: str = ""
+    """Folder of your own prompts (`<name>.md`); empty for those that ship with Kinora."""
+    max_frames: int = 96
+    """Most frames of each clip given to the captioner to choose from, evenly spaced."""
+    batch_size: int = 16
+    """Clips captioned at once."""
+    actors: int = 0
+    """Captioners that run side by side, one torch thread each; 0 for one a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackConfig:
+    """Which shapes clips are packed for."""
+
+    buckets: tuple[str, ...] = (
+        "17x64x64",
+        "17x48x80",
+        "17x80x48",
+        "1x64x64",
+        "1x48x80",
+        "1x80x48",
+    )
+    """Shapes that the trainer meets, frames x height x width, such as 17x48x80."""
+    fps: float = 8.0
+    """Frame rate at which the buckets' frames are counted."""
+    max_crop: float = 0.2
+    """Largest share of each frame that fitting a bucket may crop away, 0 to 1."""
+    shard_bytes: int = 256 * 2**20
+    """A shard is closed before it would grow past this."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RayConfig:
+    """What Ray may use when it is started here; a running cluster (RAY_ADDRESS) keeps its own limits."""
+
+    num_cpus: int = 0
+    """CPUs; 0 for all of this machine."""
+    object_store_bytes: int = 256 * 2**20
+    """Shared memory for blocks. Rows are small and frames never pass through it."""
+    commit_every_s: float = 10.0
+    """Finished work is committed at least this often, in seconds: what a kill can lose."""
+    verbose: bool = False
+    """Show Ray's own logs and progress bars."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurateConfig:
+    """All of curation."""
+
+    listing: ListConfig = field(default_factory=ListConfig)
+    analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    cut: CutConfig = field(default_factory=CutConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+
+
+_VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
+"""Raised when a stage's code changes what it gives for the same configuration."""
+_NO_EFFECT = {"clips_per_tar", "batch_size", "actors"}
+"""Fields that change how the work is done, never what comes out."""
+
+
+def config_digest(config: Any) -> str:
+    """Name what a stage's configuration and code version give: equal only if the results are equal."""
+    content = {name: value for name, value in asdict(config).items() if name not in _NO_EFFECT}
+    name = type(config).__name__
+    return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))

@@ -1,0 +1,31 @@
+"""Turn what went wrong with one unit of work into a row: never a score, never the end of the job."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from manifests.records import Failure
+from video.errors import VideoError
+
+
+class SourceChanged(Exception):
+    """The file at a path is no longer the one that was analysed."""
+
+
+def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
+    """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
+    code, message, remedy = _explain(error)
+    return Failure(stage=stage, unit=unit, uri=uri, code=code, message=message, remedy=remedy, config=config)
+
+
+def count(failures: Iterable[Failure]) -> dict[str, int]:
+    """Return how many failures there are of each code, as `failed CODE`."""
+    return dict(Counter(f"failed {row.code}" for row in failures))
+
+
+def _explain(error: Exception) -> tuple[str, str, str]:
+    if isinstance(error, VideoError):
+        return str(error.code), error.problem, error.remedy
+    if isinstance(error, SourceChanged):
+        return "CHANGED", str(error), "run `kinora curate` again: it analyses the file as it is now"
+    remedy = "a defect of Kinora or of this machine: report it with this message, then `kinora retry`"
+    return "INTERNAL", f"{type(error).__name__}: {error}", remedy

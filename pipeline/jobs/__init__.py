@@ -1,0 +1,1 @@
+"""Jobs: read top to bottom, one line a stage."""

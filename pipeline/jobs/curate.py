@@ -1,0 +1,199 @@
+"""Raw files to kept, encoded clips: list, analyze, select, cut."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from manifests import views
+from manifests.records import Selection, Source
+from manifests.store import Commit, Dataset
+from pipeline import todo
+from pipeline.config import CurateConfig, SelectConfig, config_digest
+from pipeline.jobs.progress import Progress, silent
+from pipeline.jobs.run import StageRun, append, run_stage
+from pipeline.jobs.session import RaySession
+from pipeline.select import KEPT, select
+from pipeline.sources import list_sources, look
+from pipeline.stages.analyze import add_analyze
+from pipeline.stages.cut import add_cut
+from pipeline.units import chunks
+
+_TASK_BYTES = 256 * 2**20
+_TASK_SOURCES = 64
+"""A task takes at most so many sources, and so many bytes of them (or one larger file)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurateReport:
+    """What one run did. `failed` and `dropped` count by code and by reason."""
+
+    listed: int
+    already_done: int
+    """Listed sources that an earlier run had attempted under the same configuration."""
+    analyzed: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    clips: int = 0
+    gaps: int = 0
+    decided: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    to_cut: int = 0
+    cut: int = 0
+    cut_failed: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether this run found everything done."""
+        return (
+            not self.dry_run and self.analyzed + self.decided + self.to_cut + sum(self.failed.values()) == 0
+        )
+
+    @property
+    def failed_share(self) -> float:
+        """Failed units over all units that this run worked on."""
+        failed = sum(self.failed.values()) + sum(self.cut_failed.values())
+        return failed / max(1, self.analyzed + sum(self.failed.values()) + self.to_cut)
+
+
+def curate(
+    source: str,
+    dataset_uri: str,
+    config: CurateConfig,
+    *,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> CurateReport:
+    """Take the files at `source` into the dataset, as far as that is not done already.
+
+    Raises NothingToDo when there is no file, and DatasetError when the dataset's folder holds something else.
+    """
+    begin = time.monotonic()
+    listed = list_sources(source, config.listing)
+    seconds = {"list": time.monotonic() - begin}
+    dataset = Dataset.create(dataset_uri)
+    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
+    if dry_run:
+        return _dry(dataset, len(listed), sources, config)
+    with RaySession(config.ray) as session:
+        return _run(dataset, len(listed), sources, config, session, seconds, progress, retry=False)
+
+
+def retry(dataset_uri: str, config: CurateConfig, *, progress: Progress = silent) -> CurateReport:
+    """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut."""
+    dataset = Dataset.open(dataset_uri)
+    sources = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    with RaySession(config.ray) as session:
+        return _run(dataset, len(sources), sources, config, session, {}, progress, retry=True)
+
+
+def _run(
+    dataset: Dataset,
+    listed: int,
+    sources: list[Source],
+    config: CurateConfig,
+    session: RaySession,
+    seconds: dict[str, float],
+    progress: Progress,
+    *,
+    retry: bool,
+) -> CurateReport:
+    dataset, analyzed = _analyze(dataset, sources, config, session, progress)
+    dataset, decided, select_s = _select(dataset, config.select)
+    dataset, cut = _cut(dataset, config, session, progress, retry=retry)
+    reasons = Counter(selection.reason for selection in decided)
+    kept = reasons.pop(KEPT, 0)
+    seconds |= {"analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
+    return CurateReport(
+        listed=listed,
+        already_done=listed - len(sources),
+        analyzed=analyzed.units - sum(analyzed.failed.values()),
+        failed=analyzed.failed,
+        clips=analyzed.counts.get("clips", 0),
+        gaps=analyzed.counts.get("gaps", 0),
+        decided=len(decided),
+        kept=kept,
+        dropped=dict(sorted(reasons.items())),
+        to_cut=cut.units,
+        cut=cut.counts.get("cut", 0),
+        cut_failed=cut.failed,
+        seconds={name: round(value, 2) for name, value in seconds.items()},
+    )
+
+
+def _analyze(
+    dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
+) -> tuple[Dataset, StageRun]:
+    if not sources:
+        return dataset, StageRun()
+    progress("analyze", 0, len(sources))
+    runs = chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight)
+    return run_stage(
+        dataset,
+        "analyze",
+        runs,
+        lambda units: add_analyze(units, dataset.root, config.analyze),
+        config=config.analyze,
+        config_digest=config_digest(config.analyze),
+        commit_every_s=config.ray.commit_every_s,
+        progress=progress,
+    )
+
+
+def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:
+    begin = time.monotonic()
+    decided = select(todo.to_select(dataset, config), config)
+    if decided:
+        part = dataset.put_records("selections", decided)
+        commit = Commit(
+            stage="select",
+            added=(part,),
+            config=asdict(config),
+            config_digest=config_digest(config),
+            counts=dict(Counter(selection.reason for selection in decided)),
+            seconds=round(time.monotonic() - begin, 3),
+        )
+        dataset = append(dataset, commit)
+    return dataset, decided, time.monotonic() - begin
+
+
+def _cut(
+    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, *, retry: bool
+) -> tuple[Dataset, StageRun]:
+    units = todo.to_cut(dataset, config.cut, retry=retry)
+    if not units:
+        return dataset, StageRun()
+    progress("cut", 0, sum(len(unit.clip_ids) for unit in units))
+    runs = chunks(
+        units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=lambda unit: len(unit.clip_ids)
+    )
+    return run_stage(
+        dataset,
+        "cut",
+        runs,
+        lambda rows: add_cut(rows, dataset.root, config.cut),
+        config=config.cut,
+        config_digest=config_digest(config.cut),
+        commit_every_s=config.ray.commit_every_s,
+        progress=progress,
+    )
+
+
+def _weight(source: Source) -> int:
+    """Bytes to read, but never so few that a task would take more than its share of small files."""
+    return max(source.size_bytes, _TASK_BYTES // _TASK_SOURCES)
+
+
+def _dry(dataset: Dataset, listed: int, sources: list[Source], config: CurateConfig) -> CurateReport:
+    """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
+    decided = select(todo.to_select(dataset, config.select), config.select)
+    units = todo.to_cut(dataset, config.cut)
+    return CurateReport(
+        listed=listed,
+        already_done=listed - len(sources),
+        decided=len(decided),
+        to_cut=sum(len(unit.clip_ids) for unit in units),
+        dry_run=True,
+    )

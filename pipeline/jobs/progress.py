@@ -1,0 +1,67 @@
+"""Show how far a job is: a bar on a terminal, now and then a plain line otherwise. Always on stderr."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+_LINE_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """Told by a job about units of a stage: `total` once, when the stage begins, then what was done."""
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
+
+
+def silent(stage: str, done: int, total: int | None = None) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def shown() -> Iterator[Progress]:
+    """Give the progress that suits stderr."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        yield _Bars(bars)
+
+
+class _Bars:
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], advance=done)  # type: ignore[arg-type]
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._done: dict[str, int] = {}
+        self._total: dict[str, int | None] = {}
+        self._said = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None:
+        if total is not None:
+            self._total[stage] = total
+        self._done[stage] = self._done.get(stage, 0) + done
+        last = self._done[stage] == self._total.get(stage)
+        if last or time.monotonic() - self._said >= _LINE_EVERY_S:
+            self._said = time.monotonic()
+            print(f"{stage}: {self._done[stage]} of {self._total.get(stage, '?')}", file=sys.stderr)

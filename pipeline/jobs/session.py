@@ -1,0 +1,58 @@
+"""Start Ray with bounds where none runs, when work first needs it, and stop it again."""
+
+import logging
+import os
+from types import TracebackType
+from typing import Self
+
+import ray
+from ray.data import DataContext
+
+from pipeline.config import RayConfig
+
+
+class RaySession:
+    """A context in which Ray can be had. Nothing starts before `cpus` is asked for: idle runs stay instant.
+
+    A Ray that this process already uses stays as it is. With RAY_ADDRESS set, joins that cluster. Otherwise
+    starts one here within the bounds of the configuration, and stops it at the end.
+    """
+
+    def __init__(self, config: RayConfig) -> None:
+        self._config = config
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs Ray has; starts it if need be."""
+        if not ray.is_initialized():
+            _start(self._config)
+            self._started = True
+        if not self._config.verbose:
+            context = DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
+        if self._started:
+            ray.shutdown()
+
+
+def _start(config: RayConfig) -> None:
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    level = logging.INFO if config.verbose else logging.ERROR
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=config.verbose, logging_level=level)
+        return
+    ray.init(
+        num_cpus=config.num_cpus or os.cpu_count(),
+        object_store_memory=config.object_store_bytes,
+        include_dashboard=False,
+        log_to_driver=config.verbose,
+        logging_level=level,
+    )

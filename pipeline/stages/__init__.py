@@ -1,0 +1,1 @@
+"""Stages: a configuration, a function or actor that Ray runs, and `add_x(dataset, config)`."""

@@ -1,0 +1,57 @@
+"""Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pyarrow as pa
+from ray.data import Dataset
+
+from manifests import schemas, store
+from manifests.records import Clip, Source
+from pipeline.analysis import Analysis, analyze
+from pipeline.config import AnalyzeConfig
+from pipeline.failing import count
+from pipeline.units import Done, from_row
+
+SCORES = pa.schema(
+    [
+        pa.field("brightness", pa.float64()),
+        pa.field("black", pa.float64()),
+        pa.field("static", pa.float64()),
+        pa.field("sharpness", pa.float64()),
+        pa.field("motion", pa.float64()),
+        pa.field("thumbnail", pa.binary()),
+    ]
+)
+"""Columns that the analyzers add to the clips table."""
+
+
+def add_analyze(sources: Dataset, root: Path, config: AnalyzeConfig) -> Dataset:
+    """In: rows of `Source` units. Out: one `Done` row a task, its parts below `root`."""
+    return sources.map(partial(analyze_some, root=root, config=config))
+
+
+def analyze_some(row: dict[str, Any], *, root: Path, config: AnalyzeConfig) -> dict[str, str]:
+    """Analyse the sources of one row and write their rows as uncommitted parts."""
+    cv2.setNumThreads(1)
+    analyses = [analyze(Source(**unit), config) for unit in from_row(row)]
+    return write(store.Dataset.open(root), analyses).to_row()
+
+
+def write(dataset: store.Dataset, analyses: list[Analysis]) -> Done:
+    """Write the rows of `analyses` as parts that no commit names yet."""
+    clips = [clip for analysis in analyses for clip in analysis.clips]
+    gaps = [gap for analysis in analyses for gap in analysis.gaps]
+    failures = [failure for analysis in analyses for failure in analysis.failures]
+    parts = [dataset.put_records("sources", [analysis.source for analysis in analyses])]
+    if clips:
+        columns = pa.schema([*schemas.schema(Clip), *SCORES])
+        parts.append(dataset.put("clips", pa.Table.from_pylist(clips, schema=columns)))
+    if gaps:
+        parts.append(dataset.put_records("gaps", gaps))
+    if failures:
+        parts.append(dataset.put_records("failures", failures))
+    counts = {"clips": len(clips), "gaps": len(gaps)} | count(failures)
+    return Done(parts=tuple(parts), units=len(analyses), counts=counts)

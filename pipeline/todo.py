@@ -1,0 +1,73 @@
+"""What is left to do. A unit is done when a committed row says so for the same configuration and code."""
+
+from collections.abc import Sequence, Set
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from manifests import views
+from manifests.records import Source
+from manifests.store import Dataset
+from pipeline.config import CutConfig, SelectConfig, config_digest
+from pipeline.select import rules_digest
+from pipeline.stages.cut import CutUnit
+
+
+def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> list[Source]:
+    """Return the listed sources without an attempt, good or failed, under `analysis`."""
+    table = views.sources(dataset)
+    attempted = set(zip(table["source_key"].to_pylist(), table["analysis"].to_pylist(), strict=True))
+    return [source for source in listed if (source.source_key, analysis) not in attempted]
+
+
+def to_select(dataset: Dataset, config: SelectConfig) -> list[dict[str, Any]]:
+    """Return the clips, with their scores, that the rules of `config` have not decided."""
+    table = views.clips(dataset)
+    names = [name for name in table.column_names if name != "thumbnail"]
+    decided = views.selection(dataset)
+    rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
+    wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
+    return [
+        clip
+        for clip in table.select(names).to_pylist()
+        if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]
+    ]
+
+
+def to_cut(dataset: Dataset, config: CutConfig, *, retry: bool = False) -> list[CutUnit]:
+    """Return the kept clips that have no media of this encoding, by source.
+
+    Those that failed under this very encoding are left out, unless `retry`.
+    """
+    encoding = config_digest(config)
+    media, decided = views.media(dataset), views.selection(dataset)
+    settled = _where(media, "clip_id", encoding=encoding)
+    if not retry:
+        settled |= _where(views.failures(dataset), "unit", stage="cut", config=encoding)
+    kept = _where(decided, "clip_id", kept=True) - settled
+    wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
+    clips = [clip for clip in views.clips(dataset).select(wanted).to_pylist() if clip["clip_id"] in kept]
+    clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
+    return [_unit(list(group)) for _, group in groupby(clips, key=lambda clip: clip["source_key"])]
+
+
+def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
+    first = clips[0]
+    return CutUnit(
+        source_key=first["source_key"],
+        uri=first["uri"],
+        time_base_num=first["time_base_num"],
+        time_base_den=first["time_base_den"],
+        clip_ids=tuple(clip["clip_id"] for clip in clips),
+        spans=tuple((clip["start_pts"], clip["end_pts"]) for clip in clips),
+    )
+
+
+def _where(table: pa.Table, column: str, **equal: Any) -> Set[str]:
+    """Return the values of `column` in the rows whose other columns equal what is given."""
+    return {
+        row[column]
+        for row in table.select([column, *equal]).to_pylist()
+        if all(row[name] == value for name, value in equal.items())
+    }

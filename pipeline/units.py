@@ -1,0 +1,66 @@
+"""Units of work: how many go into one task, and what a task hands back. Pixels never pass here."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any, TypeVar
+
+from manifests.store import Part
+
+T = TypeVar("T")
+
+TASKS_PER_CPU = 4
+"""Enough tasks that one slow file does not leave the other processors idle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What one task wrote. Its parts count once a commit names them."""
+
+    parts: tuple[Part, ...]
+    units: int
+    """How many units the task was given."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def to_row(self) -> dict[str, str]:
+        """Return a row for Ray Data."""
+        return {"done": json.dumps(asdict(self))}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str]) -> "Done":
+        """Undo `to_row`."""
+        content = json.loads(row["done"])
+        parts = tuple(Part(**part) for part in content["parts"])
+        return cls(parts=parts, units=content["units"], counts=Counter(content["counts"]))
+
+
+def chunks(
+    units: Sequence[T], *, cpus: int, most: int, weight: Callable[[T], int] = lambda unit: 1
+) -> Iterator[list[T]]:
+    """Cut `units` into runs for one task each, of at most `most` weight (or one unit that is heavier).
+
+    Runs are shorter where there is little work, so that every processor gets several.
+    """
+    limit = min(most, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
+    run: list[T] = []
+    total = 0
+    for unit in units:
+        if run and total + weight(unit) > limit:
+            yield run
+            run, total = [], 0
+        run.append(unit)
+        total += weight(unit)
+    if run:
+        yield run
+
+
+def to_row(units: Sequence[Any]) -> dict[str, str]:
+    """Return one task's units, dataclasses of plain fields, as a row for Ray Data."""
+    return {"units": json.dumps([asdict(unit) for unit in units])}
+
+
+def from_row(row: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the fields of each unit of a row made by `to_row`."""
+    return json.loads(row["units"])
