@@ -9,14 +9,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from kinora.intervals import wilson_low
 from worlds.captions import short_caption
-from worlds.judge import Verdict, judge_video
+from worlds.judge import Verdict, compare, judge_video
 from worlds.shapes import sample_world
 from worlds.truth import World
 
@@ -69,17 +69,15 @@ def score(
 
     `reconstructed` holds true videos of the same worlds after the VAE round trip, in the same order.
     """
-    fps = asked[0].world.fps
-    verdicts = [judge_video(video, fps, wish.world) for wish, video in zip(asked, videos, strict=True)]
-    ceiling = [judge_video(v, fps, wish.world) for wish, v in zip(asked, reconstructed, strict=True)]
-    order = list(range(len(asked)))
-    strangers: list[Verdict] = []
-    for _ in range(4):
-        Random(seed).shuffle(order)
-        strangers += [
-            judge_video(videos[i], fps, asked[j].world) for i, j in enumerate(order) if i != j
-        ]
-        seed += 1
+    pairs = list(zip(asked, videos, reconstructed, strict=True))
+    verdicts = [judge_video(video, wish.world.fps, wish.world) for wish, video, _ in pairs]
+    ceiling = [judge_video(true, wish.world.fps, wish.world) for wish, _, true in pairs]
+    strangers = [
+        compare(verdicts[i].measured, asked[j].world)
+        for turn in range(4)
+        for i, j in enumerate(Random(seed + turn).sample(range(len(asked)), len(asked)))
+        if i != j
+    ]
     figures: dict[str, Any] = {"n": len(asked)}
     for attribute in ATTRIBUTES:
         name = PUBLIC.get(attribute, attribute)
@@ -92,16 +90,6 @@ def score(
         figures[f"{name}_chance"] = _share(strangers, attribute)
         figures[f"{name}_ceiling"] = _share(ceiling, attribute)
     return figures, verdicts
-
-
-def wilson_low(right: int, n: int, z: float = 1.96) -> float:
-    """Return the lower end of Wilson's score interval for `right` successes in `n` trials."""
-    if n == 0:
-        return 0.0
-    share = right / n
-    middle = share + z * z / (2 * n)
-    spread = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n)
 
 
 def _count(verdicts: Iterable[Verdict], attribute: str) -> tuple[int, int]:

@@ -1,0 +1,30 @@
+"""Make raw videos of simulated worlds, and apart from them a file that tells what they show."""
+
+from dataclasses import asdict, dataclass, fields
+
+from rich.console import Console
+from rich.progress import Progress
+
+from kinora.result import Result
+from worlds.config import RawConfig
+from worlds.raw import render_raw, truth_path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config(RawConfig):
+    out: str
+    """Empty or new folder for the videos."""
+
+
+def run(config: Config) -> Result:
+    """Render every file; the same seed gives the same files."""
+    raw = RawConfig(**{field.name: getattr(config, field.name) for field in fields(RawConfig)})
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("render", total=raw.num_videos)
+        summary = render_raw(config.out, raw, on_file=lambda done: bar.update(task, completed=done))
+    truth = truth_path(config.out, raw)
+    text = (
+        f"{summary.num_videos} videos ({summary.num_shots} shots, {summary.num_slates} slates, "
+        f"{summary.seconds:.0f} s) and {summary.num_stills} stills in {config.out}\ntheir truth in {truth}"
+    )
+    return Result({**asdict(summary), "out": config.out, "truth": str(truth)}, text)
