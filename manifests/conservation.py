@@ -94,20 +94,16 @@ _RULES = {
 
 
 def _tables(dataset: Dataset) -> dict[str, pa.Table]:
-    clips, spans = views.clips(dataset), views.spans(dataset)
-    tables = {
-        "sources": views.sources(dataset),
-        "spans": spans,
-        "clips": clips,
-        "gaps": views.gaps(dataset),
-        "selection": views.selection(dataset),
-        "media": views.media(dataset),
-        "captions": views.captions(dataset),
-        "failures": views.failures(dataset),
-    }
+    current = views.Current(dataset)
     return {
-        name: table.drop_columns([c for c in ("thumbnail",) if c in table.column_names])
-        for name, table in tables.items()
+        "sources": current.sources,
+        "spans": current.spans,
+        "clips": current.clips,
+        "gaps": current.gaps,
+        "selection": current.selection,
+        "media": current.media,
+        "captions": current.captions(),
+        "failures": current.failures,
     }
 
 

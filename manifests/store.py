@@ -135,6 +135,13 @@ class Dataset:
             return empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
+    def columns(self, table: Table) -> list[str]:
+        """Return the names of all columns that any part of `table` has, those of its record first."""
+        names = dict.fromkeys(schemas.schema(RECORDS[table]).names)
+        for part in self.parts(table):
+            names |= dict.fromkeys(pq.read_schema(self.root / part.path).names)
+        return list(names)
+
     def records(self, table: Table) -> list[Any]:
         """Return all rows of `table` as records, without their score columns."""
         return schemas.from_table(RECORDS[table], self.read(table))

@@ -1,13 +1,139 @@
 """What counts now: the newest analysis of each source, the newest selection, media and caption of each clip.
 
-Tables only grow; these functions pick the rows that a reader means. All are pure: tables in, tables out.
+Tables only grow; these pick the rows that a reader means. All are pure: tables in, tables out.
 """
+
+from functools import cached_property
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.store import Dataset
+
+THUMBNAIL = "thumbnail"
+"""The one score column that is large: left out of everything but `thumbnails`."""
+
+
+class Current:
+    """The rows that count in one dataset as of its newest commit; each table is read once."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    @cached_property
+    def sources(self) -> pa.Table:
+        """The newest attempt at each path: a file that was replaced or repaired counts as it is now."""
+        return _newest(self.dataset.read("sources"), "uri")
+
+    @cached_property
+    def spans(self) -> pa.Table:
+        """Every clip of every source that counts: two equal files share clip ids, each with its rows."""
+        names = [name for name in self.dataset.columns("clips") if name != THUMBNAIL]
+        table = self.dataset.read("clips", names)
+        return self._of_sources(_newest(table, "clip_id", "source_key", "analysis"))
+
+    @cached_property
+    def clips(self) -> pa.Table:
+        """The clips, with their scores, that the newest good analysis of each source found.
+
+        A clip of several equal files is there once.
+        """
+        return _newest(self.spans, "clip_id")
+
+    @cached_property
+    def gaps(self) -> pa.Table:
+        """The spans that became no clip, for the newest analysis of each source."""
+        return self._of_sources(_newest(self.dataset.read("gaps"), "source_key", "start_pts", "analysis"))
+
+    @cached_property
+    def selection(self) -> pa.Table:
+        """The newest decision on each clip."""
+        decisions = _newest(self.dataset.read("selections"), "clip_id")
+        return _query("SELECT d.* FROM d SEMI JOIN c USING (clip_id)", d=decisions, c=self.clips)
+
+    @cached_property
+    def media(self) -> pa.Table:
+        """The newest media of each clip that is kept."""
+        newest = _newest(self.dataset.read("media"), "clip_id")
+        sql = "SELECT m.* FROM m SEMI JOIN d ON m.clip_id = d.clip_id AND d.kept"
+        return _query(sql, m=newest, d=self.selection)
+
+    def captions(self, version: str | None = None) -> pa.Table:
+        """One caption attempt for each media: the newest, or that of `version`."""
+        table = self.dataset.read("captions")
+        if version is not None:
+            table = table.filter(pc.field("version") == version)
+        return _query(
+            "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=_newest(table, "media_id"), m=self.media
+        )
+
+    @cached_property
+    def failures(self) -> pa.Table:
+        """The newest failure of each unit that still counts and has not succeeded since."""
+        return _query(
+            """
+            SELECT f.* FROM f
+            WHERE (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'failed'))
+               OR (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM d WHERE kept)
+                                   AND f.unit NOT IN (SELECT clip_id FROM m))
+               OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM c WHERE outcome <> 'ok'))
+            """,
+            f=_newest(self.dataset.read("failures"), "stage", "unit"),
+            s=self.sources,
+            d=self.selection,
+            m=self.media,
+            c=self.captions(),
+        )
+
+    def _of_sources(self, table: pa.Table) -> pa.Table:
+        return _query(
+            """
+            SELECT t.* FROM t
+            SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
+            """,
+            t=table,
+            s=self.sources,
+        )
+
+
+def sources(dataset: Dataset) -> pa.Table:
+    """Return `Current.sources`."""
+    return Current(dataset).sources
+
+
+def clips(dataset: Dataset) -> pa.Table:
+    """Return `Current.clips`."""
+    return Current(dataset).clips
+
+
+def selection(dataset: Dataset) -> pa.Table:
+    """Return `Current.selection`."""
+    return Current(dataset).selection
+
+
+def media(dataset: Dataset) -> pa.Table:
+    """Return `Current.media`."""
+    return Current(dataset).media
+
+
+def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
+    """Return `Current.captions`."""
+    return Current(dataset).captions(version)
+
+
+def failures(dataset: Dataset) -> pa.Table:
+    """Return `Current.failures`."""
+    return Current(dataset).failures
+
+
+def thumbnails(dataset: Dataset) -> dict[str, bytes]:
+    """Return the representative frame of each clip ever analysed, as a JPEG, by clip id."""
+    table = dataset.read("clips", ["clip_id", THUMBNAIL])
+    if THUMBNAIL not in table.column_names:
+        return {}
+    rows = zip(table["clip_id"].to_pylist(), table[THUMBNAIL].to_pylist(), strict=True)
+    return {clip_id: jpeg for clip_id, jpeg in rows if jpeg is not None}
 
 
 def _query(sql: str, **tables: pa.Table) -> pa.Table:
@@ -29,84 +155,3 @@ def _newest(table: pa.Table, *keys: str) -> pa.Table:
         ORDER BY _row
     """
     return _query(sql, t=numbered)
-
-
-def sources(dataset: Dataset) -> pa.Table:
-    """Return the newest attempt at each path: a file that was replaced or repaired counts as it is now."""
-    return _newest(dataset.read("sources"), "uri")
-
-
-def spans(dataset: Dataset) -> pa.Table:
-    """Return every clip of every source that counts: two equal files share clip ids, each with its rows."""
-    return _of_current_sources(dataset, _newest(dataset.read("clips"), "clip_id", "source_key", "analysis"))
-
-
-def clips(dataset: Dataset) -> pa.Table:
-    """Return the clips, with their score columns, that the newest good analysis of each source found.
-
-    A clip of several equal files is there once.
-    """
-    return _newest(spans(dataset), "clip_id")
-
-
-def gaps(dataset: Dataset) -> pa.Table:
-    """Return the spans that became no clip, for the newest analysis of each source."""
-    return _of_current_sources(dataset, _newest(dataset.read("gaps"), "source_key", "start_pts", "analysis"))
-
-
-def selection(dataset: Dataset) -> pa.Table:
-    """Return the newest decision on each current clip."""
-    return _query(
-        "SELECT d.* FROM d SEMI JOIN c USING (clip_id)",
-        d=_newest(dataset.read("selections"), "clip_id"),
-        c=clips(dataset),
-    )
-
-
-def media(dataset: Dataset) -> pa.Table:
-    """Return the newest media of each clip that is kept now."""
-    return _query(
-        "SELECT m.* FROM m SEMI JOIN d ON m.clip_id = d.clip_id AND d.kept",
-        m=_newest(dataset.read("media"), "clip_id"),
-        d=selection(dataset),
-    )
-
-
-def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
-    """Return one caption attempt for each current media: the newest, or that of `version`."""
-    table = dataset.read("captions")
-    if version is not None:
-        table = table.filter(pc.field("version") == version)
-    return _query(
-        "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=_newest(table, "media_id"), m=media(dataset)
-    )
-
-
-def failures(dataset: Dataset) -> pa.Table:
-    """Return the newest failure of each unit that still counts and has not succeeded since."""
-    return _query(
-        """
-        SELECT f.* FROM f
-        WHERE (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'failed'))
-           OR (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM d WHERE kept)
-                               AND f.unit NOT IN (SELECT clip_id FROM m))
-           OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM m)
-                                   AND f.unit NOT IN (SELECT media_id FROM c WHERE outcome = 'ok'))
-        """,
-        f=_newest(dataset.read("failures"), "stage", "unit"),
-        s=sources(dataset),
-        d=selection(dataset),
-        m=media(dataset),
-        c=captions(dataset),
-    )
-
-
-def _of_current_sources(dataset: Dataset, table: pa.Table) -> pa.Table:
-    return _query(
-        """
-        SELECT t.* FROM t
-        SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
-        """,
-        t=table,
-        s=sources(dataset),
-    )

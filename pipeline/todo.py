@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import views
 from manifests.records import Source
 from manifests.store import Dataset
+from manifests.views import Current
 from pipeline.config import CutConfig, SelectConfig, config_digest
 from pipeline.select import rules_digest
 from pipeline.stages.cut import CutUnit
@@ -16,23 +16,18 @@ from pipeline.stages.cut import CutUnit
 
 def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> list[Source]:
     """Return the listed sources without an attempt, good or failed, under `analysis`."""
-    table = views.sources(dataset)
+    table = Current(dataset).sources
     attempted = set(zip(table["source_key"].to_pylist(), table["analysis"].to_pylist(), strict=True))
     return [source for source in listed if (source.source_key, analysis) not in attempted]
 
 
 def to_select(dataset: Dataset, config: SelectConfig) -> list[dict[str, Any]]:
     """Return the clips, with their scores, that the rules of `config` have not decided."""
-    table = views.clips(dataset)
-    names = [name for name in table.column_names if name != "thumbnail"]
-    decided = views.selection(dataset)
+    current = Current(dataset)
+    decided, table = current.selection, current.clips
     rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
     wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
-    return [
-        clip
-        for clip in table.select(names).to_pylist()
-        if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]
-    ]
+    return [clip for clip in table.to_pylist() if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]]
 
 
 def to_cut(dataset: Dataset, config: CutConfig, *, retry: bool = False) -> list[CutUnit]:
@@ -41,13 +36,13 @@ def to_cut(dataset: Dataset, config: CutConfig, *, retry: bool = False) -> list[
     Those that failed under this very encoding are left out, unless `retry`.
     """
     encoding = config_digest(config)
-    media, decided = views.media(dataset), views.selection(dataset)
-    settled = _where(media, "clip_id", encoding=encoding)
+    current = Current(dataset)
+    settled = _where(current.media, "clip_id", encoding=encoding)
     if not retry:
-        settled |= _where(views.failures(dataset), "unit", stage="cut", config=encoding)
-    kept = _where(decided, "clip_id", kept=True) - settled
+        settled |= _where(current.failures, "unit", stage="cut", config=encoding)
+    kept = _where(current.selection, "clip_id", kept=True) - settled
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
-    clips = [clip for clip in views.clips(dataset).select(wanted).to_pylist() if clip["clip_id"] in kept]
+    clips = [clip for clip in current.clips.select(wanted).to_pylist() if clip["clip_id"] in kept]
     clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
     return [_unit(list(group)) for _, group in groupby(clips, key=lambda clip: clip["source_key"])]
 
