@@ -1,0 +1,147 @@
+"""Figures as inline SVG. Colours come from the style sheet's classes, so one figure serves light and dark."""
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from kinora.report.reading import Curve, Score
+
+WIDTH, HEIGHT = 460, 270
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 44
+MOST_POINTS = 120
+"""A curve of more points than this is drawn as means of neighbours."""
+LOG_FROM = 8.0
+"""The largest value over the smallest from which on values are drawn on a logarithmic axis."""
+
+
+def step_chart(curves: Sequence[Curve], *, name: str, unit: str = "loss") -> Markup:
+    """Draw values over optimizer steps: one line for each curve, at most two."""
+    values = [value for curve in curves for value in curve.values]
+    low, high = min(values), max(values)
+    last = max(max(curve.steps) for curve in curves) or 1
+    logarithmic = low > 0 and high / low >= LOG_FROM
+    marks = log_ticks(low, high) if logarithmic else ticks(low, high)
+    low, high = min(low, marks[0]), max(high, marks[-1])
+    scale = math.log if logarithmic else float
+    span = (scale(high) - scale(low)) or 1.0
+
+    def x(step: float) -> float:
+        return LEFT + step / last * (WIDTH - LEFT - RIGHT)
+
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - (scale(value) - scale(low)) / span * (HEIGHT - TOP - BOTTOM)
+
+    parts = [_grid(x, y, marks, ticks(0, last))]
+    for curve, kind in zip(curves, ("first", "second"), strict=False):
+        points = [(x(step), y(value)) for step, value in thinned(curve)]
+        drawn = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        parts.append(Markup('<polyline class="line {}" points="{}"/>').format(kind, drawn))
+        if len(points) < 25:
+            dots = [Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="2.6"/>') for _ in points]
+            parts += [dot.format(kind, px, py) for dot, (px, py) in zip(dots, points, strict=True)]
+    ends = "; ".join(f"{c.name} from {c.values[0]:.4g} to {c.values[-1]:.4g}" for c in curves)
+    label = f"{name}: {ends}, over {last} steps"
+    axis = f"{unit}, logarithmic" if logarithmic else unit
+    middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
+    parts.append(
+        Markup(
+            '<text class="axis" x="{}" y="{}" text-anchor="middle">optimizer step</text>'
+            '<text class="axis" transform="translate(13 {}) rotate(-90)" text-anchor="middle">{}</text>'
+        ).format(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6, middle, axis)
+    )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, label, Markup("").join(parts)
+    )
+
+
+def score_bar(score: Score) -> Markup:
+    """Draw one accuracy between nothing and all: its Wilson low, the chance and the ceiling."""
+    parts = [Markup('<rect class="track" width="100%" height="8" y="8" rx="4"/>')]
+    parts.append(
+        Markup('<rect class="value" width="{}" height="8" y="8" rx="4"/>').format(_share(score.accuracy))
+    )
+    if score.low is not None:
+        span = _share(score.accuracy - score.low)
+        parts.append(
+            Markup('<rect class="doubt" x="{}" width="{}" height="8" y="8"/>').format(_share(score.low), span)
+        )
+    for kind, value in (("chance", score.chance), ("ceiling", score.ceiling)):
+        if value is not None:
+            line = Markup('<line class="{0}" x1="{1}" x2="{1}" y1="2" y2="22"/>')
+            parts.append(line.format(kind, _share(min(value, 0.997))))
+    told = [
+        ("accuracy", score.accuracy),
+        ("at least", score.low),
+        ("chance", score.chance),
+        ("ceiling", score.ceiling),
+    ]
+    label = ", ".join(f"{name} {value:.2f}" for name, value in told if value is not None)
+    return Markup(
+        '<svg class="score" width="100%" height="24" role="img" aria-label="{}: {}">{}</svg>'
+    ).format(score.attribute, label, Markup("").join(parts))
+
+
+def parts_bar(parts: Sequence[tuple[str, float]], *, most: float) -> Markup:
+    """Draw amounts one after the other, each with the class of its name; `most` fills the width."""
+    drawn, at = [], 0.0
+    for kind, amount in parts:
+        rect = Markup('<rect class="{}" x="{}" width="{}" height="14"/>')
+        drawn.append(rect.format(kind, _share(at / most), _share(amount / most)))
+        at += amount
+    return Markup('<svg class="bar" width="100%" height="14" aria-hidden="true">{}</svg>').format(
+        Markup("").join(drawn)
+    )
+
+
+def thinned(curve: Curve) -> list[tuple[float, float]]:
+    """Return (step, value), as means of `stride(curve)` neighbours."""
+    every = stride(curve)
+    points = list(zip(curve.steps, curve.values, strict=True))
+    groups = [points[i : i + every] for i in range(0, len(points), every)]
+    return [(sum(s for s, _ in g) / len(g), sum(v for _, v in g) / len(g)) for g in groups]
+
+
+def stride(curve: Curve) -> int:
+    """Return how many logged values make one point of the drawn line."""
+    return math.ceil(len(curve.values) / MOST_POINTS)
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Return round numbers that enclose the lower end and lie at or below the upper one."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    raw = (high - low) / about
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(power * m for m in (1, 2, 5, 10) if raw <= power * m * 1.0001)
+    first = math.floor(low / step + 1e-9)
+    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten inside [low, high]; only the powers when there are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    dense = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+    sparse = [10.0**p for p in powers if low <= 10.0**p <= high]
+    return sparse if len(dense) > 8 and len(sparse) > 2 else dense or [low, high]
+
+
+def _grid(x, y, marks: Sequence[float], steps: Sequence[float]) -> Markup:
+    lines = [
+        Markup(
+            '<line class="grid" x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/>'
+            '<text class="tick" x="{3}" y="{4:.1f}" text-anchor="end">{5}</text>'
+        ).format(LEFT, WIDTH - RIGHT, y(mark), LEFT - 6, y(mark) + 4, f"{mark:.4g}")
+        for mark in marks
+    ]
+    lines += [
+        Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+            x(step), HEIGHT - BOTTOM + 17, f"{step:,.0f}"
+        )
+        for step in steps
+    ]
+    return Markup("").join(lines)
+
+
+def _share(value: float) -> str:
+    return f"{max(0.0, min(1.0, value)) * 100:.2f}%"

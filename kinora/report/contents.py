@@ -1,0 +1,222 @@
+"""What a dataset and its shards hold, in the shape that the page shows it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kinora.report.embed import Embedded, data_uri, embed
+from kinora.report.reading import Missing
+from manifests import buckets, conservation, views
+from manifests.records import Bucket
+from manifests.shards import ShardIndex
+from manifests.store import Dataset
+
+CLIPS_SHOWN = 12
+"""At most so many clips of each captioner."""
+REJECTS_SHOWN = 8
+CLIPS_BYTES = 6_000_000
+"""All clips together add at most so much to the page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownClip:
+    """One clip that plays in the page, beside its caption."""
+
+    media: Embedded | Missing
+    short: str
+    text: str
+    about: str
+    """Size, rate and duration."""
+    source: str
+    """Name of the raw file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionerClips:
+    """The clips of one captioner."""
+
+    captioner: str
+    model: str
+    outcomes: Mapping[str, int]
+    clips: Sequence[ShownClip]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reject:
+    """A clip that was dropped, and why."""
+
+    picture: str
+    """URI; empty where the analysis left no thumbnail."""
+    reason: str
+    detail: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """One dataset."""
+
+    sources: int
+    clips: int
+    kept: int
+    captioned: int
+    captioners: Sequence[CaptionerClips]
+    rejects: Sequence[Reject]
+    dropped: int
+    failures: Sequence[Mapping[str, str]]
+    faults: Sequence[str]
+    """What does not add up, a sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shards:
+    """How many samples lie in each bucket, by aspect ratio (rows) and duration (columns)."""
+
+    samples: int
+    shards: int
+    ratios: Sequence[str]
+    durations: Sequence[str]
+    cells: Mapping[tuple[str, str], Sequence[tuple[str, int]]]
+    """(resolution, samples) of each bucket."""
+
+    @property
+    def fullest(self) -> int:
+        """Samples in the fullest cell."""
+        return max(sum(count for _, count in cell) for cell in self.cells.values())
+
+
+def read_dataset(root: Path) -> Contents | Missing:
+    """Return what the page shows of the dataset at `root`."""
+    try:
+        dataset = Dataset.open(root)
+        clips = {row["clip_id"]: row for row in views.clips(dataset).to_pylist()}
+        selection = views.selection(dataset).to_pylist()
+        media = {row["media_id"]: row for row in views.media(dataset).to_pylist()}
+        captions = views.captions(dataset).to_pylist()
+        failures = views.failures(dataset).to_pylist()
+        num_sources = views.sources(dataset).num_rows
+        faults = conservation.check(dataset)
+    except (ValueError, OSError) as error:
+        return Missing(f"The dataset cannot be read: {error}")
+    rejects = [row for row in selection if not row["kept"]]
+    return Contents(
+        sources=num_sources,
+        clips=len(clips),
+        kept=len(selection) - len(rejects),
+        captioned=sum(row["outcome"] == "ok" for row in captions),
+        captioners=_by_captioner(root, captions, media, clips),
+        rejects=[_reject(row, clips) for row in _varied(rejects)[:REJECTS_SHOWN]],
+        dropped=len(rejects),
+        failures=[{**row, "file": file_name(row["uri"])} for row in failures],
+        faults=faults,
+    )
+
+
+def read_shards(root: Path) -> Shards | Missing:
+    """Return the buckets of the shard index at `root`."""
+    try:
+        index = ShardIndex.load(root)
+    except (ValueError, OSError) as error:
+        return Missing(f"The shards cannot be read: {error}")
+    if not index.num_samples:
+        return Missing("The shard index lists no sample.")
+    cells: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    by_length = sorted(index.counts().items(), key=lambda item: _order(item[0]))
+    for bucket, count in by_length:
+        ratio, _, size = buckets.folder(bucket, index.fps).split("/")
+        name = ratio.removeprefix("ar_").replace("239-100", "2.39-1").replace("100-239", "1-2.39")
+        key = name.replace("-", ":"), _duration(bucket, index.fps)
+        cells.setdefault(key, []).append((size.removeprefix("res_").replace("x", "×"), count))
+    return Shards(
+        samples=index.num_samples,
+        shards=len(list(root.glob("**/*.tar"))),
+        ratios=sorted({ratio for ratio, _ in cells}, key=_wide_first),
+        durations=list(dict.fromkeys(duration for _, duration in cells)),
+        cells=cells,
+    )
+
+
+def file_name(uri: str) -> str:
+    """Return the last part of a path: a page that is passed on tells nothing of the machine's folders."""
+    return PurePosixPath(uri).name
+
+
+def _order(bucket: Bucket) -> tuple[int, int, int]:
+    return bucket.num_frames, bucket.height * bucket.width, bucket.width
+
+
+def _duration(bucket: Bucket, fps: float) -> str:
+    if bucket.num_frames == 1:
+        return "still"
+    return f"{bucket.num_frames} frames, {bucket.num_frames / fps:.2g} s"
+
+
+def _wide_first(ratio: str) -> float:
+    width, height = map(float, ratio.split(":"))
+    return -width / height
+
+
+def _by_captioner(
+    root: Path, captions: list[dict[str, Any]], media: Mapping[str, Any], clips: Mapping[str, Any]
+) -> list[CaptionerClips]:
+    """Group the captions, and embed the first clips of each group in the order of their ids."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(captions, key=lambda row: row["clip_id"]):
+        groups.setdefault(row["captioner"], []).append(row)
+    room = CLIPS_BYTES
+    found = []
+    for captioner, rows in sorted(groups.items()):
+        shown = []
+        for row in [row for row in rows if row["outcome"] == "ok"][:CLIPS_SHOWN]:
+            clip = _shown(root, row, media[row["media_id"]], clips[row["clip_id"]])
+            room -= clip.media.size if isinstance(clip.media, Embedded) else 0
+            if room < 0:
+                break
+            shown.append(clip)
+        outcomes = Counter(row["outcome"] for row in rows)
+        models = ", ".join(sorted({row["model"] for row in rows}))
+        found.append(CaptionerClips(captioner=captioner, model=models, outcomes=outcomes, clips=shown))
+    return found
+
+
+def _shown(root: Path, caption: dict[str, Any], media: dict[str, Any], clip: dict[str, Any]) -> ShownClip:
+    about = f"{media['width']}×{media['height']}"
+    if media["num_frames"] > 1:
+        about += f", {media['duration_s']:.1f} s at {media['fps']:.4g} fps"
+    embedded: Embedded | Missing
+    try:
+        with (root / media["path"]).open("rb") as tar:
+            tar.seek(media["offset"])
+            embedded = embed(tar.read(media["length"]))
+    except (OSError, ValueError) as error:
+        embedded = Missing(f"This clip cannot be shown: {error}")
+    return ShownClip(
+        media=embedded,
+        short=caption["short"] or "",
+        text=caption["text"] or "",
+        about=about,
+        source=file_name(clip["uri"]),
+    )
+
+
+def _varied(rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Order rejects so that each reason comes once before any comes twice."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for row in sorted(rejects, key=lambda row: row["clip_id"]):
+        ranked.append((seen[row["reason"]], row["reason"], row))
+        seen[row["reason"]] += 1
+    return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
+
+
+def _reject(row: dict[str, Any], clips: Mapping[str, Any]) -> Reject:
+    clip = clips[row["clip_id"]]
+    thumbnail = clip.get("thumbnail")
+    return Reject(
+        picture=data_uri("image/jpeg", thumbnail) if thumbnail else "",
+        reason=row["reason"],
+        detail=row["detail"],
+        source=file_name(clip["uri"]),
+    )
