@@ -21,7 +21,7 @@ def step_chart(curves: Sequence[Curve], *, name: str, unit: str = "loss") -> Mar
     low, high = min(values), max(values)
     last = max(max(curve.steps) for curve in curves) or 1
     logarithmic = low > 0 and high / low >= LOG_FROM
-    marks = log_ticks(low, high) if logarithmic else ticks(low, high)
+    marks = log_ticks(low, high) if logarithmic else ticks(low, high, about=5)
     low, high = min(low, marks[0]), max(high, marks[-1])
     scale = math.log if logarithmic else float
     span = (scale(high) - scale(low)) or 1.0

@@ -91,12 +91,12 @@ def read_dataset(root: Path) -> Contents | Missing:
     """Return what the page shows of the dataset at `root`."""
     try:
         dataset = Dataset.open(root)
-        clips = {row["clip_id"]: row for row in views.clips(dataset).to_pylist()}
-        selection = views.selection(dataset).to_pylist()
-        media = {row["media_id"]: row for row in views.media(dataset).to_pylist()}
-        captions = views.captions(dataset).to_pylist()
-        failures = views.failures(dataset).to_pylist()
-        num_sources = views.sources(dataset).num_rows
+        current = views.Current(dataset)
+        clips = {row["clip_id"]: row for row in current.clips.to_pylist()}
+        media = {row["media_id"]: row for row in current.media.to_pylist()}
+        selection, captions = current.selection.to_pylist(), current.captions().to_pylist()
+        failures, num_sources = current.failures.to_pylist(), current.sources.num_rows
+        thumbnails = views.thumbnails(dataset)
         faults = conservation.check(dataset)
     except (ValueError, OSError) as error:
         return Missing(f"The dataset cannot be read: {error}")
@@ -107,7 +107,7 @@ def read_dataset(root: Path) -> Contents | Missing:
         kept=len(selection) - len(rejects),
         captioned=sum(row["outcome"] == "ok" for row in captions),
         captioners=_by_captioner(root, captions, media, clips),
-        rejects=[_reject(row, clips) for row in _varied(rejects)[:REJECTS_SHOWN]],
+        rejects=[_reject(row, clips, thumbnails) for row in _varied(rejects)[:REJECTS_SHOWN]],
         dropped=len(rejects),
         failures=[{**row, "file": file_name(row["uri"])} for row in failures],
         faults=faults,
@@ -211,9 +211,8 @@ def _varied(rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
 
 
-def _reject(row: dict[str, Any], clips: Mapping[str, Any]) -> Reject:
-    clip = clips[row["clip_id"]]
-    thumbnail = clip.get("thumbnail")
+def _reject(row: dict[str, Any], clips: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> Reject:
+    clip, thumbnail = clips[row["clip_id"]], thumbnails.get(row["clip_id"])
     return Reject(
         picture=data_uri("image/jpeg", thumbnail) if thumbnail else "",
         reason=row["reason"],

@@ -68,6 +68,12 @@ def test_a_verdict_says_what_was_measured_and_what_was_asked(html: str) -> None:
     assert "– speed not asked" in text
 
 
+def test_shows_what_was_dropped_and_checks_the_dataset(html: str) -> None:
+    page = Elements(html)
+    assert [a["alt"] for tag, a in page.found if tag == "img"] == ["Frame of a dropped clip of black.mp4"]
+    assert "✓ Checked in the dataset itself" in page.text
+
+
 def test_text_from_data_stays_text(html: str) -> None:
     page = Elements(html)
     assert [tag for tag, _ in page.found].count("script") == 1
