@@ -20,11 +20,11 @@ MEASURED_SIDE_PX = 96
 """Larger frames are scaled down to this short side first."""
 FOREGROUND = 24.0
 """CIELAB distance from the background at which a pixel belongs to a thing; the nearest pair of a colour of
-a thing and one of a background is 53 apart."""
+a thing and one of a background is 45 apart."""
 UNKNOWN_COLOR = 40.0
 """CIELAB distance from every colour of the palette beyond which a colour has no name."""
 SMALLEST_AREA = 0.006
-"""Specks below this (in squared short sides) are noise; the smallest thing, a star, covers 0.021."""
+"""Specks below this (in squared short sides) are noise; the smallest thing, a star, covers 0.024."""
 SLOWEST = SPEEDS["slow"] / 2
 """Below this (short sides per second) a thing stays still."""
 MOST_THINGS = 4

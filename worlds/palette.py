@@ -51,6 +51,6 @@ STILL = "still"
 MOTIONS = (*DIRECTIONS, STILL)
 """What a thing can do: go in one of eight directions, or stay still."""
 
-SPEEDS: dict[str, float] = {"slow": 0.10, "medium": 0.19, "quick": 0.32}
-"""Short sides of the frame per second, whatever its size and rate: each about 1.8 times the one before.
-The quickest thing still crosses a square frame on a straight path within two seconds."""
+SPEEDS: dict[str, float] = {"slow": 0.10, "medium": 0.175, "quick": 0.30}
+"""Short sides of the frame per second, whatever its size and rate: each about 1.7 times the one before.
+The quickest thing still goes straight for two seconds without leaving a square frame."""

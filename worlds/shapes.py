@@ -14,9 +14,9 @@ import numpy as np
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.truth import Thing, World, centers_px_NT2
 
-SIZES = {1: (0.30, 0.38), 2: (0.26, 0.31)}
+SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31)}
 """Smallest and largest size of a thing, by how many there are."""
-GAP = 0.05
+GAP = 0.04
 """Two things never come closer than this, so that a blur does not join them."""
 CANDIDATES = 256
 """Placements of two things tried at once; the first that keeps them apart is taken."""
@@ -38,8 +38,8 @@ def sample_world(
 
     Every attribute is uniform and independent of the others (two things differ in colour). A path stays
     wholly inside the frame where it fits there; where it does not (a long shot), the thing wraps round the
-    edges. Two things that cannot be kept apart for the whole shot get new motions: rare, and only in long
-    shots.
+    edges, as do two things that could not be kept apart otherwise. Two that cannot be kept apart at all get
+    new motions: none in 2,000 square shots of 2 s, 1 % of those of 3 s.
 
     Args:
         width, height: of a frame, in pixels.
@@ -65,7 +65,9 @@ def sample_world(
         drawn = [
             _draw_thing(rng, color, shape, SIZES[count]) for color, shape in zip(colors, shapes, strict=True)
         ]
-        things = _place(drawn, extent, time_T, rng)
+        things = _place(drawn, extent, time_T, rng, wrap=False) or _place(
+            drawn, extent, time_T, rng, wrap=True
+        )
     return World(
         seed=seed,
         things=things,
@@ -91,16 +93,20 @@ def _draw_thing(rng: Random, color: str, shape: str, sizes: tuple[float, float])
 
 
 def _place(
-    things: list[Thing], extent: tuple[float, float], time_T: np.ndarray, rng: Random
+    things: list[Thing], extent: tuple[float, float], time_T: np.ndarray, rng: Random, *, wrap: bool
 ) -> tuple[Thing, ...] | None:
-    """Give each thing a start, or return None if they cannot be kept apart."""
+    """Give each thing a start, or return None if they cannot be kept apart.
+
+    Paths stay inside the frame where they fit and `wrap` is not asked for.
+    """
     draws_KN2 = np.random.default_rng(rng.getrandbits(64)).random((CANDIDATES, len(things), 2))
     lows_N2, highs_N2 = np.empty((len(things), 2)), np.empty((len(things), 2))
     for n, thing in enumerate(things):
         for axis in range(2):
             path = thing.velocity[axis] * time_T[-1]
             low, high = thing.size / 2 - min(path, 0.0), extent[axis] - thing.size / 2 - max(path, 0.0)
-            lows_N2[n, axis], highs_N2[n, axis] = (low, high) if low <= high else (0.0, extent[axis])
+            stays_inside = low <= high and not wrap
+            lows_N2[n, axis], highs_N2[n, axis] = (low, high) if stays_inside else (0.0, extent[axis])
     start_KN2 = lows_N2 + draws_KN2 * (highs_N2 - lows_N2)
     chosen = 0
     if len(things) == 2:
