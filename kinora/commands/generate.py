@@ -1,0 +1,77 @@
+"""Generate videos from a prompt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import cv2
+
+from kinora.result import Result
+from trainer.config import SampleConfig
+from trainer.sample import generate, load_model
+from video.encode import encode_mp4
+
+POSITIONAL = "prompt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    prompt: str
+    """What the video should show."""
+    model: str
+    """Folder that `kinora train dit` wrote."""
+    out: str = "out.mp4"
+    """The file to write; an image (`.png`) for one frame."""
+    size: str = "64x64"
+    """Width x height in pixels: any trained shape, in multiples of 16."""
+    seconds: float = 2.0
+    """Duration."""
+    frames: int | None = None
+    """Number of frames, in place of seconds: 1 makes an image."""
+    seed: int = 0
+    """Names the noise: the same seed gives the same video."""
+    guidance: float = 3.0
+    """How far to go beyond what the text adds; 1 is no guidance."""
+    steps: int = 24
+    """Steps from noise to video."""
+
+
+def run(config: Config) -> Result:
+    """Generate one video. Raises ValueError for a shape that cannot be made, or an output that exists."""
+    out = Path(config.out)
+    if out.exists():
+        raise ValueError(f"{out}: exists already; name another --out")
+    width, height = _size(config.size)
+    model = load_model(config.model)
+    frames = config.frames if config.frames is not None else frames_for(config.seconds, model.fps)
+    started = monotonic()
+    videos_BTHWC = generate(
+        model,
+        [config.prompt],
+        height=height,
+        width=width,
+        num_frames=frames,
+        seeds=[config.seed],
+        sample=SampleConfig(steps=config.steps, guidance=config.guidance),
+    )
+    seconds = monotonic() - started
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".png":
+        cv2.imwrite(str(out), cv2.cvtColor(videos_BTHWC[0, 0], cv2.COLOR_RGB2BGR))
+    else:
+        encode_mp4(videos_BTHWC[0], model.fps, out)
+    data = {"out": str(out), "frames": frames, "width": width, "height": height, "seconds": seconds}
+    return Result(data, f"{out}: {frames} frames of {width}x{height} in {seconds:.1f} s")
+
+
+def frames_for(seconds: float, fps: float) -> int:
+    """Return the number of frames (1 + 4k) nearest to a duration, the first frame at its start."""
+    return 1 + 4 * max(0, round(seconds * fps / 4))
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise ValueError(f"--size {text}: write width x height, such as 64x64") from None
+    return width, height

