@@ -1,8 +1,10 @@
+import ast
 import base64
 import json
 import os
 import re
 import runpy
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -109,6 +111,31 @@ def test_says_what_is_missing_and_invents_nothing(tmp_path: Path) -> None:
     assert "From raw video: this run has no measured outcome." in text
     assert text.count("Not here.") == 11
     assert not re.search(r"\d of \d|0\.\d\d ", text)
+
+
+def test_commands_to_go_on_with_exist_with_these_fields(html: str) -> None:
+    lines = [
+        line for text in Elements(html).texts for line in text.splitlines() if line.startswith("kinora ")
+    ]
+    assert len(lines) == 8
+    for line in lines:
+        words = shlex.split(line)[1:]
+        name = next(" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in cli.COMMANDS)
+        path = Path(cli.__file__).parent / "commands" / f"{name.replace(' ', '_')}.py"
+        fields = config_fields(path) if path.exists() else {}
+        flags = {word.removeprefix("--") for word in words if word.startswith("--")} - {"help"}
+        if fields:
+            assert flags <= set(fields), line
+            positional = {"prompt"} if name == "generate" else set()
+            assert {field for field, required in fields.items() if required} <= flags | positional, line
+
+
+def config_fields(command: Path) -> dict[str, bool]:
+    """Return the fields of a command's Config and whether each must be given, without importing it."""
+    classes = [node for node in ast.parse(command.read_text()).body if isinstance(node, ast.ClassDef)]
+    body = [node for found in classes if found.name == "Config" for node in found.body]
+    found = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    return {node.target.id: node.value is None for node in found}  # type: ignore[union-attr]
 
 
 def test_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
