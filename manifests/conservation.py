@@ -1,6 +1,7 @@
 """Does everything add up? Items in = kept + dropped (reason) + failed (reason), at every stage."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -12,7 +13,21 @@ from manifests.store import Dataset
 
 def check(dataset: Dataset) -> list[str]:
     """Return one sentence for each thing that does not add up; none where all does."""
+    return _check(_tables(dataset))
+
+
+def funnel(dataset: Dataset) -> dict[str, Any]:
+    """Return how many items each stage had, kept, dropped and failed, by reason."""
+    return _funnel(_tables(dataset))
+
+
+def look(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
+    """Return `funnel` and `check` for the price of one."""
     tables = _tables(dataset)
+    return _funnel(tables), _check(tables)
+
+
+def _check(tables: Mapping[str, pa.Table]) -> list[str]:
     with duckdb.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
@@ -20,9 +35,7 @@ def check(dataset: Dataset) -> list[str]:
     return [_sentence(rule, rows) for rule, rows in found if rows]
 
 
-def funnel(dataset: Dataset) -> dict[str, Any]:
-    """Return how many items each stage had, kept, dropped and failed, by reason."""
-    tables = _tables(dataset)
+def _funnel(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     sources, clips, media = tables["sources"], tables["clips"], tables["media"]
     selection, captions, failures = tables["selection"], tables["captions"], tables["failures"]
     failed = {

@@ -80,17 +80,21 @@ class Dataset:
         Raises DatasetError when `uri` is a file, or a folder that holds anything else.
         """
         root = _local(uri)
-        if root.exists() and not root.is_dir():
-            raise DatasetError(f"{root}: is a file; name a folder for the dataset")
-        if root.is_dir() and any(root.iterdir()) and not (root / "_log").is_dir():
-            raise DatasetError(
-                f"{root}: the folder already holds something that is not a Kinora dataset; "
-                "nothing was written. Name an empty or new folder"
-            )
+        _refuse_foreign(root)
         if not _entries(root):
             (root / "_log").mkdir(parents=True, exist_ok=True)
             _publish(root, Commit(stage="create", number=0, at=_now()))
         return cls.open(root)
+
+    @classmethod
+    def find(cls, uri: str | Path) -> "Dataset | None":
+        """Open the dataset at `uri`, or return None where there is nothing yet. Writes nothing.
+
+        Raises DatasetError when `uri` holds anything else.
+        """
+        root = _local(uri)
+        _refuse_foreign(root)
+        return cls.open(root) if _entries(root) else None
 
     @classmethod
     def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
@@ -183,6 +187,16 @@ def _local(uri: str | Path) -> Path:
     if "://" in text and not text.startswith("file://"):
         raise DatasetError(f"{text}: only local folders can hold a dataset so far; name a path")
     return Path(text.removeprefix("file://"))
+
+
+def _refuse_foreign(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root}: is a file; name a folder for the dataset")
+    if root.is_dir() and any(root.iterdir()) and not (root / "_log").is_dir():
+        raise DatasetError(
+            f"{root}: the folder already holds something that is not a Kinora dataset; "
+            "nothing was written. Name an empty or new folder"
+        )
 
 
 def _entries(root: Path) -> list[int]:

@@ -1,4 +1,7 @@
-"""Every setting of the data jobs, each beside its unit. Imports nothing heavy."""
+"""Every setting of the data jobs, each beside its unit. Imports nothing heavy.
+
+No slots: jsonargparse reads the defaults of nested configurations from `__dict__`.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -7,7 +10,7 @@ from typing import Any, Literal
 from manifests.records import digest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ListConfig:
     """Which files count as sources."""
 
@@ -32,7 +35,7 @@ class ListConfig:
     """Endings of stills: a still becomes a clip of one frame."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
@@ -57,7 +60,7 @@ class AnalyzeConfig:
     """JPEG quality of the representative frame, 1 to 100."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class SelectConfig:
     """Which clips are kept. The first rule that a clip breaks, in this order, drops it."""
 
@@ -70,14 +73,14 @@ class SelectConfig:
     max_black: float = 0.5
     """Largest share of frames that are black, 0 to 1."""
     min_sharpness: float = 0.002
-    """Least variance of the Laplacian over variance of luma, at the analysis size. A clip without contrast passes."""
+    """Least variance of the Laplacian over variance of luma. A clip without contrast passes."""
     max_static: float = 1.0
     """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
     min_motion: float = 0.0
     """Least mean motion, in short sides per second. 0 keeps still shots."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CutConfig:
     """How kept clips are encoded."""
 
@@ -89,7 +92,7 @@ class CutConfig:
     """A task opens a new tar after about this many clips."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
     """Who captions, and how."""
 
@@ -113,7 +116,7 @@ class CaptionConfig:
     """Captioners that run side by side, one torch thread each; 0 for one a CPU."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class PackConfig:
     """Which shapes clips are packed for."""
 
@@ -134,7 +137,7 @@ class PackConfig:
     """A shard is closed before it would grow past this."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RayConfig:
     """What Ray may use when it is started here; a running cluster (RAY_ADDRESS) keeps its own limits."""
 
@@ -148,7 +151,7 @@ class RayConfig:
     """Show Ray's own logs and progress bars."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CurateConfig:
     """All of curation."""
 

@@ -73,10 +73,10 @@ def curate(
     begin = time.monotonic()
     listed = list_sources(source, config.listing)
     seconds = {"list": time.monotonic() - begin}
+    if dry_run:
+        return _dry(dataset_uri, listed, config)
     dataset = Dataset.create(dataset_uri)
     sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
-    if dry_run:
-        return _dry(dataset, len(listed), sources, config)
     with RaySession(config.ray) as session:
         return _run(dataset, len(listed), sources, config, session, seconds, progress, retry=False)
 
@@ -134,7 +134,7 @@ def _analyze(
         dataset,
         "analyze",
         runs,
-        lambda units: add_analyze(units, dataset.root, config.analyze),
+        lambda units: add_analyze(units, dataset.root.absolute(), config.analyze),
         config=config.analyze,
         config_digest=config_digest(config.analyze),
         commit_every_s=config.ray.commit_every_s,
@@ -173,7 +173,7 @@ def _cut(
         dataset,
         "cut",
         runs,
-        lambda rows: add_cut(rows, dataset.root, config.cut),
+        lambda rows: add_cut(rows, dataset.root.absolute(), config.cut),
         config=config.cut,
         config_digest=config_digest(config.cut),
         commit_every_s=config.ray.commit_every_s,
@@ -186,14 +186,17 @@ def _weight(source: Source) -> int:
     return max(source.size_bytes, _TASK_BYTES // _TASK_SOURCES)
 
 
-def _dry(dataset: Dataset, listed: int, sources: list[Source], config: CurateConfig) -> CurateReport:
+def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> CurateReport:
     """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
-    decided = select(todo.to_select(dataset, config.select), config.select)
+    dataset = Dataset.find(dataset_uri)
+    if dataset is None:
+        return CurateReport(listed=len(listed), already_done=0, dry_run=True)
+    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
     units = todo.to_cut(dataset, config.cut)
     return CurateReport(
-        listed=listed,
-        already_done=listed - len(sources),
-        decided=len(decided),
+        listed=len(listed),
+        already_done=len(listed) - len(sources),
+        decided=len(todo.to_select(dataset, config.select)),
         to_cut=sum(len(unit.clip_ids) for unit in units),
         dry_run=True,
     )

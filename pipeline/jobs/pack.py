@@ -27,7 +27,11 @@ from pipeline.units import chunks, to_row
 ABOUT = "pack.json"
 """Says that a folder is a shard set, and of what."""
 _OURS = {ABOUT, FILE_NAME, "encoded"}
-"""What may lie in a shard set beside the buckets' folders (`encoded` holds what `kinora encode` made of it)."""
+"""What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
+
+
+_TASK_SAMPLES = 4096
+"""A task writes shards of about so many samples, or one larger shard."""
 
 
 class OutputRefused(ValueError):
@@ -133,9 +137,7 @@ def _write(
     fresh.mkdir(parents=True)
     try:
         progress("pack", 0, planned.num_samples)
-        runs = chunks(
-            planned.shards, cpus=session.cpus, most=config.shard_bytes, weight=lambda s: len(s.samples)
-        )
+        runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: len(s.samples))
         rows = [to_row(run) for run in runs]
         places: list[dict[str, Any]] = []
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -151,7 +153,7 @@ def _write(
 
 
 def _replace(out: Path, fresh: Path) -> None:
-    """Give `fresh` the name `out`. What had it goes away afterwards, so that there is never half of either."""
+    """Give `fresh` the name `out`. What had it goes away afterwards: there is never half of one."""
     old = fresh.with_suffix(".old")
     if out.exists():
         out.rename(old)
@@ -177,9 +179,7 @@ def _about(planned: Plan, config: PackConfig) -> dict[str, Any]:
 
 def _why_nothing(dataset: Dataset, planned: Plan, num_media: int) -> str:
     if not num_media:
-        return (
-            f"{dataset.root}: no clip was cut; `kinora curate` cuts them, `kinora status` says what there is"
-        )
+        return f"{dataset.root}: no clip was cut; run `kinora curate`, or see `kinora status`"
     if not planned.left_out:
         return f"{dataset.root}: none of {num_media} clips has a caption; run `kinora caption` first"
     reasons = ", ".join(f"{count} {reason}" for reason, count in planned.left_out.items())

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.data import Dataset
 
+from pipeline.media import read_media
 from pipeline.tar import TarWriter
 from pipeline.units import from_row
 
@@ -34,14 +35,3 @@ def _write_shard(shard: dict[str, Any], root: Path, out: Path) -> list[dict[str,
             place = {"clip_id": name, "bucket": shard["bucket"], "shard": shard["path"]}
             places.append(place | {"offset": start, "length": tar.end - start})
     return places
-
-
-def read_media(root: Path, row: dict[str, Any]) -> bytes:
-    """Read the bytes of one media row (`path`, `offset`, `length`). Raises ValueError when they are cut short."""
-    path = root / row["path"]
-    with path.open("rb") as tar:
-        tar.seek(row["offset"])
-        content = tar.read(row["length"])
-    if len(content) != row["length"]:
-        raise ValueError(f"{path}: ends before the clip {row['clip_id']}; restore it, or cut the clips again")
-    return content

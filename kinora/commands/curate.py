@@ -1,0 +1,82 @@
+"""Take raw videos and stills into a dataset: find shots, measure them, select, and cut what is kept.
+
+A second run does only what is missing; a changed threshold selects again without decoding.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+from kinora.result import Exit, Result
+from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, ListConfig, RayConfig, SelectConfig
+from pipeline.jobs.curate import CurateReport, curate
+from pipeline.jobs.progress import shown
+from pipeline.sources import NothingToDo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    source: str
+    """A folder (with all below it), a glob in quotes, or one file."""
+    dataset: str
+    """Folder of the dataset; made where there is none."""
+    dry_run: bool = False
+    """Say what would run, and read no file."""
+    max_failed: float = 0.01
+    """Share of failed files and clips, 0 to 1, above which the exit code is 10."""
+    listing: ListConfig = field(default_factory=ListConfig)
+    analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    cut: CutConfig = field(default_factory=CutConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+
+
+def run(config: Config) -> Result:
+    """Curate; exit code 3 when there is no file at all."""
+    settings = CurateConfig(
+        listing=config.listing, analyze=config.analyze, select=config.select, cut=config.cut, ray=config.ray
+    )
+    try:
+        with shown() as progress:
+            report = curate(
+                config.source, config.dataset, settings, dry_run=config.dry_run, progress=progress
+            )
+    except NothingToDo as nothing:
+        return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
+    too_many = report.failed_share > config.max_failed
+    return Result(asdict(report), describe(report, config.dataset), Exit.FAILED if too_many else Exit.DONE)
+
+
+def describe(report: CurateReport, dataset: str) -> str:
+    """Return the report as lines for a person."""
+    if report.dry_run:
+        return _plan(report)
+    if report.nothing_left:
+        return f"nothing to do: all {report.listed} files are in {dataset} under this configuration"
+    lines = [
+        f"files   {report.listed} listed, {report.already_done} done before, "
+        f"{report.analyzed} analysed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
+        f"clips   {report.clips} found, {report.gaps} gaps",
+        f"select  {report.kept} of {report.decided} kept{_counted('; dropped:', report.dropped)}",
+        f"cut     {report.cut} of {report.to_cut} in {report.seconds.get('cut', 0):.1f} s"
+        f"{_failed(report.cut_failed)}",
+    ]
+    if report.failed or report.cut_failed:
+        lines.append(f"`kinora failures --dataset {dataset}` tells why and what to do")
+    return "\n".join(lines)
+
+
+def _plan(report: CurateReport) -> str:
+    new = report.listed - report.already_done
+    tail = f", then select and cut what is found in {new} new files" if new else ""
+    return (
+        f"would analyze {new} of {report.listed} files, decide {report.decided} known clips, "
+        f"cut {report.to_cut} known clips{tail}"
+    )
+
+
+def _failed(codes: object) -> str:
+    return _counted("; failed:", codes)
+
+
+def _counted(label: str, counts: object) -> str:
+    pairs = dict(counts)  # type: ignore[call-overload]
+    return f"{label} " + ", ".join(f"{n} {name}" for name, n in pairs.items()) if pairs else ""

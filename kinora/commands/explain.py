@@ -1,0 +1,84 @@
+"""Why a clip was kept or dropped: its span, every measurement beside its limit, and what became of it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from kinora.result import Exit, Result
+from manifests.store import Dataset
+from manifests.views import Current
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    dataset: str
+    """Folder of the dataset."""
+    clip: str | None = None
+    """A clip id, or the beginning of one; without it, what each rule dropped."""
+    examples: int = 3
+    """Clips named for each rule."""
+
+
+def run(config: Config) -> Result:
+    """Explain one clip, or all rules."""
+    current = Current(Dataset.open(config.dataset))
+    if config.clip is None:
+        return _rules(current, config.examples)
+    found = [row for row in current.clips.to_pylist() if row["clip_id"].startswith(config.clip)]
+    if len(found) != 1:
+        problem = f"{len(found)} clips" if found else "no clip"
+        raise ValueError(
+            f"--clip {config.clip}: {problem} of {config.dataset} has an id that begins so; "
+            "`kinora explain` without --clip names some"
+        )
+    return _clip(current, found[0])
+
+
+def _rules(current: Current, examples: int) -> Result:
+    rows = current.selection.to_pylist()
+    counts = Counter(row["reason"] for row in rows)
+    if not rows:
+        return Result({"rules": {}}, "no clip was decided yet; run `kinora curate`", Exit.NOTHING)
+    table = Table("decision", "clips", "such as", box=None, padding=(0, 2, 0, 0))
+    table.columns[1].justify = "right"
+    data: dict[str, Any] = {}
+    for reason, count in counts.most_common():
+        some = [row for row in rows if row["reason"] == reason][:examples]
+        data[reason] = {"clips": count, "examples": [{k: r[k] for k in ("clip_id", "detail")} for r in some]}
+        table.add_row(reason, str(count), "\n".join(f"{r['clip_id']}  {r['detail']}" for r in some))
+    return Result({"rules": data}, table)
+
+
+def _clip(current: Current, clip: dict[str, Any]) -> Result:
+    clip_id = clip["clip_id"]
+    unit_s = clip["time_base_num"] / clip["time_base_den"]
+    decision = _row(current.selection.to_pylist(), clip_id)
+    media = _row(current.media.to_pylist(), clip_id)
+    caption = _row(current.captions().to_pylist(), clip_id)
+    failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
+    data = {"clip": clip, "decision": decision, "media": media, "caption": caption, "failures": failures}
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("clip", clip_id)
+    table.add_row("source", Text(clip["uri"]))
+    span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
+    table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
+    for name in ("brightness", "black", "static", "sharpness", "motion"):
+        if name in clip:
+            table.add_row(name, "nothing to measure" if clip[name] is None else f"{clip[name]:.4g}")
+    table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
+    if media:
+        table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
+    if caption:
+        table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
+    failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
+    return Result(data, Group(table, *failed))
+
+
+def _row(rows: list[dict[str, Any]], clip_id: str) -> dict[str, Any]:
+    return next((row for row in rows if row["clip_id"] == clip_id), {})

@@ -1,0 +1,51 @@
+"""Pack captioned clips into WebDataset shards, by aspect ratio, duration and resolution."""
+
+from dataclasses import asdict, dataclass, field
+
+from rich.console import Group
+from rich.table import Table
+
+from kinora.result import Exit, Result
+from pipeline.config import PackConfig, RayConfig
+from pipeline.jobs.pack import PackReport, pack
+from pipeline.jobs.progress import shown
+from pipeline.sources import NothingToDo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    dataset: str
+    """Folder of the dataset."""
+    out: str
+    """Folder for the shards: new, empty, or a shard set that this replaces."""
+    pack: PackConfig = field(default_factory=PackConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+
+
+def run(config: Config) -> Result:
+    """Pack; exit code 3 when no clip has a caption or fits a bucket."""
+    try:
+        with shown() as progress:
+            report = pack(config.dataset, config.out, config.pack, config.ray, progress=progress)
+    except NothingToDo as nothing:
+        return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
+    if report.nothing_left:
+        text = f"nothing to do: {config.out} holds these {report.samples} samples already"
+        return Result(asdict(report), text)
+    return Result(asdict(report), Group(_table(report), _summary(report, config.out)))
+
+
+def _table(report: PackReport) -> Table:
+    table = Table("bucket", "samples", box=None, padding=(0, 3, 0, 0))
+    table.columns[1].justify = "right"
+    for name, count in report.buckets.items():
+        table.add_row(name, str(count))
+    return table
+
+
+def _summary(report: PackReport, out: str) -> str:
+    left_out = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
+    lines = [f"{report.samples} samples in {report.shards} shards, {report.bytes / 1e6:.1f} MB, below {out}"]
+    lines += [f"fit no bucket: {left_out}"] if left_out else []
+    lines += [f"without a good caption: {report.without_caption}"] if report.without_caption else []
+    return "\n".join(lines)

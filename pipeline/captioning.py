@@ -1,0 +1,119 @@
+"""Caption some media with one captioner: whatever happens to one of them is a row, and the rest goes on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from captioner.captions import ClipFrames, caption_clips
+from captioner.frames import spread
+from captioner.prompts import Prompt
+from captioner.protocol import Captioner
+from manifests.records import Caption, Failure, Outcome
+from pipeline.failing import failure
+from pipeline.media import read_media
+from video.frames import read_clip
+
+_REMEDIES = {
+    Outcome.REFUSED: "reword the prompt, or caption with another model",
+    Outcome.EMPTY: "caption with another model or prompt",
+    Outcome.TRUNCATED: "raise the captioner's token limit",
+    Outcome.DEGENERATE: "caption with another model, prompt or decoding",
+    Outcome.TIMEOUT: "run `kinora retry` when the captioner answers again",
+    Outcome.ERROR: "read the message, then run `kinora retry`",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionUnit:
+    """One piece of media to be captioned."""
+
+    media_id: str
+    clip_id: str
+    uri: str
+    """Of the source, for a person to find it."""
+    path: str
+    """The tar of the dataset that holds it, and where in it."""
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """What is asked, and what the answers are called."""
+
+    dense: Prompt
+    short: Prompt
+    max_frames: int
+    version: str
+
+
+def caption(
+    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, root: Path
+) -> tuple[list[Caption], list[Failure]]:
+    """Return one caption row for each unit, and a failure row for each that is not OK."""
+    shown: list[ClipFrames] = []
+    broken: dict[str, Exception] = {}
+    for unit in units:
+        try:
+            shown.append(_frames(unit, root, asking.max_frames))
+        except Exception as error:
+            broken[unit.media_id] = error
+    answered = {row.media_id: row for row in _ask(captioner, shown, asking, broken)}
+    rows = [answered.get(unit.media_id) or _error(unit, broken[unit.media_id], asking) for unit in units]
+    pairs = zip(units, rows, strict=True)
+    failures = [_failure(*pair, broken) for pair in pairs if pair[1].outcome is not Outcome.OK]
+    return rows, failures
+
+
+def _frames(unit: CaptionUnit, root: Path, most: int) -> ClipFrames:
+    content = read_media(root, {"path": unit.path, "offset": unit.offset, "length": unit.length})
+    frames_THWC, times_T = read_clip(content)
+    chosen = list(spread(len(frames_THWC), most))
+    return ClipFrames(
+        clip_id=unit.clip_id,
+        media_id=unit.media_id,
+        frames_THWC=frames_THWC[chosen],
+        times_s=tuple(times_T[chosen].tolist()),
+    )
+
+
+def _ask(
+    captioner: Captioner, shown: Sequence[ClipFrames], asking: Asking, broken: dict[str, Exception]
+) -> list[Caption]:
+    """Caption a batch; where that raises, each clip alone, so that one takes no other with it."""
+    if not shown:
+        return []
+    try:
+        rows = caption_clips(captioner, shown, dense=asking.dense, short=asking.short)
+    except Exception as error:
+        if len(shown) > 1:
+            return [row for clip in shown for row in _ask(captioner, [clip], asking, broken)]
+        broken[shown[0].media_id] = error
+        return []
+    return [replace(row, version=asking.version) for row in rows]
+
+
+def _error(unit: CaptionUnit, error: Exception, asking: Asking) -> Caption:
+    """Return the row of an attempt that never reached an answer."""
+    return Caption(
+        clip_id=unit.clip_id,
+        media_id=unit.media_id,
+        outcome=Outcome.ERROR,
+        text=None,
+        short=None,
+        captioner="",
+        model="",
+        revision="",
+        prompt_digest=f"{asking.dense.digest}+{asking.short.digest}",
+        decoding="{}",
+        frames_shown=(),
+        detail=f"{type(error).__name__}: {error}",
+        version=asking.version,
+    )
+
+
+def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:
+    about = {"stage": "caption", "unit": unit.media_id, "uri": unit.uri, "config": row.version}
+    if unit.media_id in broken:
+        return failure(broken[unit.media_id], **about)
+    return Failure(**about, code=row.outcome.name, message=row.detail, remedy=_REMEDIES[row.outcome])

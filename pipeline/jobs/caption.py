@@ -1,0 +1,112 @@
+"""Cut clips to captions: one new caption version; nothing is cut or analysed again."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from captioner.protocol import Captioner
+from manifests.store import Dataset
+from manifests.views import Current
+from pipeline.captioning import Asking, CaptionUnit
+from pipeline.config import CaptionConfig, RayConfig
+from pipeline.jobs.progress import Progress, silent
+from pipeline.jobs.run import run_stage
+from pipeline.jobs.session import RaySession
+from pipeline.sources import NothingToDo
+from pipeline.stages.caption import add_caption
+from pipeline.units import chunks
+
+_TASK_CLIPS = 512
+"""A task captions at most so many clips."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionReport:
+    """What one run did."""
+
+    version: str
+    media: int
+    already_done: int
+    """Media that this version had been tried on before."""
+    ok: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Attempts that gave no good caption, by code."""
+    seconds: float = 0.0
+    dry_run: bool = False
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether this run found everything captioned."""
+        return not self.dry_run and self.already_done == self.media
+
+    @property
+    def failed_share(self) -> float:
+        failed = sum(self.failed.values())
+        return failed / max(1, self.ok + failed)
+
+
+def caption(
+    dataset_uri: str,
+    config: CaptionConfig,
+    ray_config: RayConfig,
+    asking: Asking,
+    load: Callable[[CaptionConfig], Captioner],
+    *,
+    retry: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> CaptionReport:
+    """Caption all media that this version was not tried on; with `retry`, also those where it failed.
+
+    Raises NothingToDo when no clip is cut.
+    """
+    begin = time.monotonic()
+    dataset = Dataset.open(dataset_uri)
+    units, num_media = to_caption(dataset, asking.version, retry=retry)
+    if not num_media:
+        raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
+    known = CaptionReport(
+        version=asking.version, media=num_media, already_done=num_media - len(units), dry_run=dry_run
+    )
+    if dry_run or not units:
+        return known
+    with RaySession(ray_config) as session:
+        actors = min(config.actors or session.cpus, session.cpus)
+        progress("caption", 0, len(units))
+        _, done = run_stage(
+            dataset,
+            "caption",
+            chunks(units, cpus=actors, most=_TASK_CLIPS),
+            lambda rows: add_caption(rows, dataset.root.absolute(), config, asking, load, actors),
+            config=config,
+            config_digest=asking.version,
+            commit_every_s=ray_config.commit_every_s,
+            progress=progress,
+        )
+    return CaptionReport(
+        version=asking.version,
+        media=num_media,
+        already_done=known.already_done,
+        ok=done.counts.get("ok", 0),
+        failed=done.failed,
+        seconds=round(time.monotonic() - begin, 2),
+    )
+
+
+def to_caption(dataset: Dataset, version: str, *, retry: bool) -> tuple[list[CaptionUnit], int]:
+    """Return the media to caption, and how many media there are in all."""
+    current = Current(dataset)
+    tried = {
+        row["media_id"]
+        for row in current.captions(version).select(["media_id", "outcome"]).to_pylist()
+        if row["outcome"] == "ok" or not retry
+    }
+    uris = dict(zip(current.clips["clip_id"].to_pylist(), current.clips["uri"].to_pylist(), strict=True))
+    media = current.media.to_pylist()
+    names = ("media_id", "clip_id", "path", "offset", "length")
+    units = [
+        CaptionUnit(uri=uris[row["clip_id"]], **{name: row[name] for name in names})
+        for row in media
+        if row["media_id"] not in tried
+    ]
+    return units, len(media)

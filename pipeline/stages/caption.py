@@ -1,0 +1,56 @@
+"""Caption media: an actor holds one captioner, reads clips by byte range and decodes them where it runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray.data import ActorPoolStrategy, Dataset
+
+from captioner.protocol import Captioner
+from manifests import store
+from pipeline.captioning import Asking, CaptionUnit, caption
+from pipeline.config import CaptionConfig
+from pipeline.failing import count
+from pipeline.units import Done, from_row
+
+
+class CaptionActor:
+    """Holds one captioner, on one torch thread. In: rows of `CaptionUnit`. Out: one `Done` row each."""
+
+    def __init__(
+        self, root: Path, config: CaptionConfig, asking: Asking, load: Callable[[CaptionConfig], Captioner]
+    ) -> None:
+        torch.set_num_threads(1)
+        self._root, self._config, self._asking = root, config, asking
+        self._captioner = load(config)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
+        units = [CaptionUnit(**fields) for fields in from_row(row)]
+        captions, failures = [], []
+        for start in range(0, len(units), self._config.batch_size):
+            batch = units[start : start + self._config.batch_size]
+            rows, failed = caption(batch, self._captioner, self._asking, self._root)
+            captions += rows
+            failures += failed
+        dataset = store.Dataset.open(self._root)
+        parts = [dataset.put_records("captions", captions)]
+        parts += [dataset.put_records("failures", failures)] if failures else []
+        counts = {"ok": len(captions) - len(failures)} | count(failures)
+        return Done(parts=tuple(parts), units=len(units), counts=counts).to_row()
+
+
+def add_caption(
+    media: Dataset,
+    root: Path,
+    config: CaptionConfig,
+    asking: Asking,
+    load: Callable[[CaptionConfig], Captioner],
+    actors: int,
+) -> Dataset:
+    """In: rows of `CaptionUnit`. Out: one `Done` row a task, its parts below `root`."""
+    return media.map(
+        CaptionActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
+        fn_constructor_args=(root, config, asking, load),
+        compute=ActorPoolStrategy(min_size=1, max_size=actors),
+    )
