@@ -72,7 +72,7 @@ class SelectConfig:
     """Short side of the source, in pixels."""
     max_black: float = 0.5
     """Largest share of frames that are black, 0 to 1."""
-    min_sharpness: float = 0.002
+    min_sharpness: float = 0.004
     """Least variance of the Laplacian over variance of luma. A clip without contrast passes."""
     max_static: float = 1.0
     """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
