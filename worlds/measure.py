@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -29,10 +30,10 @@ SLOWEST = SPEEDS["slow"] / 2
 """Below this (short sides per second) a thing stays still."""
 MOST_THINGS = 4
 """Things beyond these, the largest, are counted but not followed."""
-BLURS = (0.4, 0.8, 1.3, 1.9)
+BLURS = (0.4, 0.8, 1.3, 1.9, 2.6)
 """Blurs (sigma in pixels of a 64-pixel short side) under which shapes are compared."""
-UNCLEAR_SHAPE = 0.10
-"""Squared error, over the template's own square, beyond which an outline fits no shape."""
+UNCLEAR_SHAPE = 0.05
+"""One minus the squared correlation with the best template, beyond which an outline fits no shape."""
 SHAPE_FRAMES = 8
 """The outline is averaged over this many frames, evenly spaced."""
 
@@ -276,7 +277,7 @@ def _outline(blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray,
     rgb_HWC = np.roll(frames_THWC[blob.frame], blob.roll, axis=(0, 1)).astype(np.float32)
     contrast_C = blob.rgb_C - background_rgb_C
     alpha_HW = ((rgb_HWC - background_rgb_C) @ contrast_C) / (contrast_C @ contrast_C)
-    alpha_HW = (np.clip(alpha_HW, 0, 1) * near_HW).astype(np.float32)
+    alpha_HW = (np.clip(alpha_HW, 0, 2) * near_HW).astype(np.float32)
     rows, columns = np.indices(alpha_HW.shape)
     total = alpha_HW.sum()
     center = ((columns * alpha_HW).sum() / total, (rows * alpha_HW).sum() / total)
@@ -285,11 +286,28 @@ def _outline(blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray,
 
 
 def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
-    """Return the squared error between an outline and a template of the same area, over the template's
-    square."""
+    """Return 1 minus the squared correlation of an outline with a template blurred by `sigma`.
+
+    The template has the outline's spread (of which blur gives 2 sigma^2); how strong the outline is does not matter,
+    because a blurred thing never reaches its full colour.
+    """
     side = outline_HW.shape[0]
-    unit_area = float(coverage(shape, 64, (40, 40), (80, 80)).sum()) / 64**2
-    size_px = math.sqrt(float(outline_HW.sum()) / unit_area)
-    template_HW = coverage(shape, size_px, (side / 2, side / 2), (side, side))
-    template_HW = cv2.GaussianBlur(template_HW, (0, 0), sigma)
-    return float(((outline_HW - template_HW) ** 2).sum() / (template_HW**2).sum())
+    size_px = math.sqrt(max(_spread(outline_HW) - 2 * sigma**2, 1.0) / _unit_spread(shape))
+    template_HW = cv2.GaussianBlur(
+        coverage(shape, size_px, (side / 2, side / 2), (side, side)), (0, 0), sigma
+    )
+    return 1 - float((outline_HW * template_HW).sum() ** 2 / ((outline_HW**2).sum() * (template_HW**2).sum()))
+
+
+def _spread(mask_HW: np.ndarray) -> float:
+    """Return the mean squared distance from the centre, in pixels."""
+    rows, columns = np.indices(mask_HW.shape)
+    total = mask_HW.sum()
+    row, column = (rows * mask_HW).sum() / total, (columns * mask_HW).sum() / total
+    return float((((rows - row) ** 2 + (columns - column) ** 2) * mask_HW).sum() / total)
+
+
+@cache
+def _unit_spread(shape: str) -> float:
+    """Return the spread of a shape of size 1."""
+    return _spread(coverage(shape, 96, (50, 50), (100, 100))) / 96**2
