@@ -1,18 +1,23 @@
 """Caption some media with one captioner: whatever happens to one of them is a row, and the rest goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
+import numpy as np
+
 from captioner.captions import ClipFrames, caption_clips
-from captioner.frames import spread
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
+from pipeline.config import CaptionConfig
 from pipeline.failing import failure
 from pipeline.media import read_media
-from video.frames import read_clip
+from video.frames import read_frames
 
+_BATCH_BYTES = 256 * 2**20
+"""Most bytes of decoded frames held at once."""
 _REMEDIES = {
     Outcome.REFUSED: "reword the prompt, or caption with another model",
     Outcome.EMPTY: "caption with another model or prompt",
@@ -35,6 +40,9 @@ class CaptionUnit:
     """The tar of the dataset that holds it, and where in it."""
     offset: int
     length: int
+    num_frames: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,19 +51,18 @@ class Asking:
 
     dense: Prompt
     short: Prompt
-    max_frames: int
     version: str
 
 
 def caption(
-    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, root: Path
+    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, config: CaptionConfig, root: Path
 ) -> tuple[list[Caption], list[Failure]]:
     """Return one caption row for each unit, and a failure row for each that is not OK."""
     shown: list[ClipFrames] = []
     broken: dict[str, Exception] = {}
     for unit in units:
         try:
-            shown.append(_frames(unit, root, asking.max_frames))
+            shown.append(_frames(unit, config, root))
         except Exception as error:
             broken[unit.media_id] = error
     answered = {row.media_id: row for row in _ask(captioner, shown, asking, broken)}
@@ -65,16 +72,43 @@ def caption(
     return rows, failures
 
 
-def _frames(unit: CaptionUnit, root: Path, most: int) -> ClipFrames:
+def batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
+    """Cut units into batches that are bounded in clips and in bytes of decoded frames."""
+    batch: list[CaptionUnit] = []
+    held = 0
+    for unit in units:
+        height, width = _size(unit, config)
+        size = ceil(unit.num_frames / _every(unit, config)) * height * width * 3
+        if batch and (len(batch) >= config.batch_clips or held + size > _BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(unit)
+        held += size
+    if batch:
+        yield batch
+
+
+def _frames(unit: CaptionUnit, config: CaptionConfig, root: Path) -> ClipFrames:
+    """Decode what the captioner may look at: every n-th frame, scaled down."""
     content = read_media(root, {"path": unit.path, "offset": unit.offset, "length": unit.length})
-    frames_THWC, times_T = read_clip(content)
-    chosen = list(spread(len(frames_THWC), most))
+    every = _every(unit, config)
+    frames = list(read_frames(content, size_px=_size(unit, config), every=every, interpolation="AREA"))
     return ClipFrames(
         clip_id=unit.clip_id,
         media_id=unit.media_id,
-        frames_THWC=frames_THWC[chosen],
-        times_s=tuple(times_T[chosen].tolist()),
+        frames_THWC=np.stack([frame.rgb_HWC for frame in frames]),
+        times_s=tuple(frame.time_s - frames[0].time_s for frame in frames),
     )
+
+
+def _every(unit: CaptionUnit, config: CaptionConfig) -> int:
+    return max(1, ceil(unit.num_frames / config.max_frames))
+
+
+def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
+    """Return (height, width) at which frames are shown."""
+    scale = min(1.0, config.max_side_px / max(unit.height, unit.width))
+    return max(1, round(unit.height * scale)), max(1, round(unit.width * scale))
 
 
 def _ask(

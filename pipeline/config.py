@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from captioner.config import CaptionerConfig
 from manifests.records import digest
 
 
@@ -94,24 +95,16 @@ class CutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
-    """Who captions, and how."""
+    """Who captions, and what is shown to it."""
 
-    captioner: Literal["auto", "embedded", "facts", "vlm"] = "auto"
-    """`auto` takes the embedded model for simulated worlds and facts for anything else."""
-    model: str = ""
-    """`vlm`: folder or hub name of any transformers image-text-to-text model."""
-    revision: str = ""
-    """`vlm`: commit of the model on the hub; empty for a folder."""
-    dense_prompt: str = "dense"
-    """Name of the prompt for the dense caption."""
-    short_prompt: str = "short"
-    """Name of the prompt for the one-sentence caption."""
-    prompts: str = ""
-    """Folder of your own prompts (`<name>.md`); empty for those that ship with Kinora."""
+    captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
+    """Which captioner, with which prompts."""
     max_frames: int = 96
-    """Most frames of each clip given to the captioner to choose from, evenly spaced."""
-    batch_size: int = 16
-    """Clips captioned at once."""
+    """Most frames of each clip that the captioner may choose from, evenly spaced."""
+    max_side_px: int = 640
+    """Frames are scaled down to this long side before the captioner sees them."""
+    batch_clips: int = 64
+    """Most clips handed to the captioner at once."""
     actors: int = 0
     """Captioners that run side by side, one torch thread each; 0 for one a CPU."""
 
@@ -164,7 +157,7 @@ class CurateConfig:
 
 _VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
-_NO_EFFECT = {"clips_per_tar", "batch_size", "actors"}
+_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
 
 

@@ -103,7 +103,7 @@ def to_caption(dataset: Dataset, version: str, *, retry: bool) -> tuple[list[Cap
     }
     uris = dict(zip(current.clips["clip_id"].to_pylist(), current.clips["uri"].to_pylist(), strict=True))
     media = current.media.to_pylist()
-    names = ("media_id", "clip_id", "path", "offset", "length")
+    names = ("media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width")
     units = [
         CaptionUnit(uri=uris[row["clip_id"]], **{name: row[name] for name in names})
         for row in media

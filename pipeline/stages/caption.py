@@ -9,7 +9,7 @@ from ray.data import ActorPoolStrategy, Dataset
 
 from captioner.protocol import Captioner
 from manifests import store
-from pipeline.captioning import Asking, CaptionUnit, caption
+from pipeline.captioning import Asking, CaptionUnit, batches, caption
 from pipeline.config import CaptionConfig
 from pipeline.failing import count
 from pipeline.units import Done, from_row
@@ -28,9 +28,8 @@ class CaptionActor:
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         units = [CaptionUnit(**fields) for fields in from_row(row)]
         captions, failures = [], []
-        for start in range(0, len(units), self._config.batch_size):
-            batch = units[start : start + self._config.batch_size]
-            rows, failed = caption(batch, self._captioner, self._asking, self._root)
+        for batch in batches(units, self._config):
+            rows, failed = caption(batch, self._captioner, self._asking, self._config, self._root)
             captions += rows
             failures += failed
         dataset = store.Dataset.open(self._root)
