@@ -45,18 +45,19 @@ class Segment(NamedTuple):
     turn_NE: Tensor
     """Rotary turn of each position, as complex numbers: half a head wide."""
     text_turn_LE: Tensor
-    text_mask_BL: Tensor
+    text_bias_B11L: Tensor
 
 
-def attention(q_BHNE: Tensor, k_BHME: Tensor, v_BHME: Tensor, mask_BM: Tensor | None = None) -> Tensor:
-    """Softmax attention. On a CPU the plain form is the faster one (measured); elsewhere torch's own."""
+def attention(q_BHNE: Tensor, k_BHME: Tensor, v_BHME: Tensor, bias_B11M: Tensor | None = None) -> Tensor:
+    """Softmax attention. On a CPU the plain form is the faster one (measured); elsewhere torch's own.
+
+    The bias is 0 for words that count and minus infinity for those behind a text's end.
+    """
+    bias = None if bias_B11M is None else bias_B11M.to(v_BHME.dtype)
     if q_BHNE.device.type != "cpu":
-        mask = None if mask_BM is None else mask_BM[:, None, None, :]
-        return F.scaled_dot_product_attention(q_BHNE, k_BHME, v_BHME, attn_mask=mask)
+        return F.scaled_dot_product_attention(q_BHNE, k_BHME, v_BHME, attn_mask=bias)
     scores = (q_BHNE * q_BHNE.shape[-1] ** -0.5) @ k_BHME.transpose(-1, -2)
-    if mask_BM is not None:
-        scores = scores.masked_fill(~mask_BM[:, None, None, :], -torch.inf)
-    return scores.softmax(-1, dtype=v_BHME.dtype) @ v_BHME
+    return (scores if bias is None else scores + bias).softmax(-1) @ v_BHME
 
 
 def rotate(x_BNHE: Tensor, turn_NE: Tensor) -> Tensor:
@@ -90,14 +91,14 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x_ND: Tensor, parts: list[tuple[slice, int, Tensor, Tensor | None]]) -> Tensor:
-        """Each part is (tokens, clips, rotary turns, mask of its tokens)."""
+        """Each part is (tokens, clips, rotary turns, bias of its scores)."""
         qkv_NHE = self.qkv(x_ND).unflatten(-1, (3 * self.heads, -1))
         outs = []
-        for tokens, clips, turn, mask in parts:
+        for tokens, clips, turn, bias in parts:
             q, k, v = qkv_NHE[tokens].unflatten(0, (clips, -1)).chunk(3, dim=2)
             q = rotate(self.norm_q(q.float()), turn).to(v.dtype)
             k = rotate(self.norm_k(k.float()), turn).to(v.dtype)
-            out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
+            out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias)
             outs.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
         return self.out(joined(outs))
 
@@ -122,7 +123,7 @@ class CrossAttention(nn.Module):
             q = self.norm_q(q_NHE[segment.tokens].unflatten(0, (segment.clips, -1)))
             k, v = kv_NHE[segment.words].unflatten(0, (segment.clips, -1)).chunk(2, dim=2)
             q, k = q.to(v.dtype).transpose(1, 2), self.norm_k(k).to(v.dtype).transpose(1, 2)
-            out = attention(q, k, v.transpose(1, 2), segment.text_mask_BL)
+            out = attention(q, k, v.transpose(1, 2), segment.text_bias_B11L)
             outs.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
         return self.out(joined(outs))
 
@@ -191,7 +192,7 @@ class Refiner(nn.Module):
         self.thinks = nn.ModuleList(feed_forward(width) for _ in range(depth))
 
     def forward(self, text_ND: Tensor, segments: list[Segment]) -> Tensor:
-        parts = [(s.words, s.clips, s.text_turn_LE, s.text_mask_BL) for s in segments]
+        parts = [(s.words, s.clips, s.text_turn_LE, s.text_bias_B11L) for s in segments]
         x = self.project(text_ND)
         for layer, (attend, think) in enumerate(zip(self.attends, self.thinks, strict=True)):
             x = x + attend(self.norms[2 * layer](x), parts)
@@ -234,8 +235,8 @@ class Dit(nn.Module):
         rows = []
         for group, segment in zip(pack, segments, strict=True):
             words_BLD = text_ND[segment.words].unflatten(0, (segment.clips, -1))
-            kept_BL1 = segment.text_mask_BL[..., None]
-            mean_BD = (words_BLD * kept_BL1).sum(1) / kept_BL1.sum(1)
+            weight_B1L = segment.text_bias_B11L[:, 0].exp() / group.text_length_B[:, None, None]
+            mean_BD = (weight_B1L.to(words_BLD.dtype) @ words_BLD)[:, 0]
             level_BTD = self.level(level_waves(group.level_BT))
             rows.append((level_BTD + self.summary(mean_BD)[:, None]).flatten(0, 1))
         return joined(rows)
@@ -273,7 +274,10 @@ def segments_of(pack: list[Group], config: DitConfig) -> list[Segment]:
         length, device = group.text_BLD.shape[1], group.latent_BCTHW.device
         grid = frames, height // config.patch, width // config.patch
         tokens, rows, words = clips * math.prod(grid), clips * frames, clips * length
-        places = torch.arange(length, device=device)
+        behind_BL = torch.arange(length, device=device) >= group.text_length_B[:, None]
+        bias_B11L = torch.zeros(clips, 1, 1, length, device=device).masked_fill(
+            behind_BL[:, None, None], -torch.inf
+        )
         segments.append(
             Segment(
                 tokens=slice(token, token + tokens),
@@ -283,7 +287,7 @@ def segments_of(pack: list[Group], config: DitConfig) -> list[Segment]:
                 grid=grid,
                 turn_NE=axis_turns(grid, config.width // config.heads, device),
                 text_turn_LE=axis_turns((length,), config.width // config.heads, device),
-                text_mask_BL=places < group.text_length_B[:, None],
+                text_bias_B11L=bias_B11L,
             )
         )
         token, row, word = token + tokens, row + rows, word + words

@@ -59,9 +59,10 @@ class DitModule(L.LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: LatentBatch, number: int) -> None:
-        if (number + 1) % self.trainer.accumulate_grad_batches == 0:
-            follow(self.average, self.model, batch.step, self.optim.ema_decay)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the average follow: here, so that a checkpoint of this step holds both."""
+        super().optimizer_step(*args, **kwargs)
+        follow(self.average, self.model, self.trainer.global_step, self.optim.ema_decay)
 
     def validation_step(self, batch: LatentBatch, number: int) -> None:
         """Log the loss at each fixed noise level. Noise is drawn from the clip's id, the same every time."""

@@ -58,9 +58,10 @@ class VaeModule(L.LightningModule):
             "divergence": self.loss.divergence * divergence,
         }
 
-    def on_train_batch_end(self, outputs: Any, batch: PixelBatch, number: int) -> None:
-        if (number + 1) % self.trainer.accumulate_grad_batches == 0:
-            follow(self.average, self.model, batch.step, self.optim.ema_decay)
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the average follow: here, so that a checkpoint of this step holds both."""
+        super().optimizer_step(*args, **kwargs)
+        follow(self.average, self.model, self.trainer.global_step, self.optim.ema_decay)
 
     def validation_step(self, batch: PixelBatch, number: int) -> None:
         pixels_BCTHW = to_pixels(batch.frames_BTHWC[0])
