@@ -20,18 +20,19 @@ class Current:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
+        self._connection = duckdb.connect()
 
     @cached_property
     def sources(self) -> pa.Table:
         """The newest attempt at each path: a file that was replaced or repaired counts as it is now."""
-        return _newest(self.dataset.read("sources"), "uri")
+        return self._newest(self.dataset.read("sources"), "uri")
 
     @cached_property
     def spans(self) -> pa.Table:
         """Every clip of every source that counts: two equal files share clip ids, each with its rows."""
         names = [name for name in self.dataset.columns("clips") if name != THUMBNAIL]
         table = self.dataset.read("clips", names)
-        return self._of_sources(_newest(table, "clip_id", "source_key", "analysis"))
+        return self._of_sources(self._newest(table, "clip_id", "source_key", "analysis"))
 
     @cached_property
     def clips(self) -> pa.Table:
@@ -39,39 +40,41 @@ class Current:
 
         A clip of several equal files is there once.
         """
-        return _newest(self.spans, "clip_id")
+        return self._newest(self.spans, "clip_id")
 
     @cached_property
     def gaps(self) -> pa.Table:
         """The spans that became no clip, for the newest analysis of each source."""
-        return self._of_sources(_newest(self.dataset.read("gaps"), "source_key", "start_pts", "analysis"))
+        return self._of_sources(
+            self._newest(self.dataset.read("gaps"), "source_key", "start_pts", "analysis")
+        )
 
     @cached_property
     def selection(self) -> pa.Table:
         """The newest decision on each clip."""
-        decisions = _newest(self.dataset.read("selections"), "clip_id")
-        return _query("SELECT d.* FROM d SEMI JOIN c USING (clip_id)", d=decisions, c=self.clips)
+        decisions = self._newest(self.dataset.read("selections"), "clip_id")
+        return self._query("SELECT d.* FROM d SEMI JOIN c USING (clip_id)", d=decisions, c=self.clips)
 
     @cached_property
     def media(self) -> pa.Table:
         """The newest media of each clip that is kept."""
-        newest = _newest(self.dataset.read("media"), "clip_id")
+        newest = self._newest(self.dataset.read("media"), "clip_id")
         sql = "SELECT m.* FROM m SEMI JOIN d ON m.clip_id = d.clip_id AND d.kept"
-        return _query(sql, m=newest, d=self.selection)
+        return self._query(sql, m=newest, d=self.selection)
 
     def captions(self, version: str | None = None) -> pa.Table:
         """One caption attempt for each media: the newest, or that of `version`."""
         table = self.dataset.read("captions")
         if version is not None:
             table = table.filter(pc.field("version") == version)
-        return _query(
-            "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=_newest(table, "media_id"), m=self.media
+        return self._query(
+            "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=self._newest(table, "media_id"), m=self.media
         )
 
     @cached_property
     def failures(self) -> pa.Table:
         """The newest failure of each unit that still counts and has not succeeded since."""
-        return _query(
+        return self._query(
             """
             SELECT f.* FROM f
             WHERE (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'failed'))
@@ -79,15 +82,33 @@ class Current:
                                    AND f.unit NOT IN (SELECT clip_id FROM m))
                OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM c WHERE outcome <> 'ok'))
             """,
-            f=_newest(self.dataset.read("failures"), "stage", "unit"),
+            f=self._newest(self.dataset.read("failures"), "stage", "unit"),
             s=self.sources,
             d=self.selection,
             m=self.media,
             c=self.captions(),
         )
 
+    def _query(self, sql: str, **tables: pa.Table) -> pa.Table:
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        return self._connection.sql(sql).to_arrow_table()
+
+    def _newest(self, table: pa.Table, *keys: str) -> pa.Table:
+        """Keep the last row of each key, in the order of the table."""
+        if table.num_rows == 0:
+            return table
+        numbered = table.append_column("_row", pa.array(range(table.num_rows), pa.int64()))
+        by = ", ".join(keys)
+        sql = f"""
+            SELECT * EXCLUDE (_row) FROM t
+            QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY _row DESC) = 1
+            ORDER BY _row
+        """
+        return self._query(sql, t=numbered)
+
     def _of_sources(self, table: pa.Table) -> pa.Table:
-        return _query(
+        return self._query(
             """
             SELECT t.* FROM t
             SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
@@ -134,24 +155,3 @@ def thumbnails(dataset: Dataset) -> dict[str, bytes]:
         return {}
     rows = zip(table["clip_id"].to_pylist(), table[THUMBNAIL].to_pylist(), strict=True)
     return {clip_id: jpeg for clip_id, jpeg in rows if jpeg is not None}
-
-
-def _query(sql: str, **tables: pa.Table) -> pa.Table:
-    with duckdb.connect() as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
-        return connection.sql(sql).to_arrow_table()
-
-
-def _newest(table: pa.Table, *keys: str) -> pa.Table:
-    """Keep the last row of each key, in the order of the table."""
-    if table.num_rows == 0:
-        return table
-    numbered = table.append_column("_row", pa.array(range(table.num_rows), pa.int64()))
-    by = ", ".join(keys)
-    sql = f"""
-        SELECT * EXCLUDE (_row) FROM t
-        QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY _row DESC) = 1
-        ORDER BY _row
-    """
-    return _query(sql, t=numbered)
