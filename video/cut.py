@@ -115,7 +115,7 @@ def check_spans(spans: Sequence[tuple[int, int]]) -> None:
             raise ValueError(f"span [{start}, {end}) is empty: its end must come after its start")
         if start < ends:
             raise ValueError(
-                f"span [{start}, {end}) begins before the one before it ends ({ends}): sort and separate them"
+                f"span [{start}, {end}) begins before the last one ends ({ends}): sort and separate them"
             )
         ends = end
 

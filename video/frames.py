@@ -22,6 +22,8 @@ from video.opening import Media, is_still, name_of, open_media
 
 Interpolation = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
 UPRIGHT = (1, 0, 0, 1)
+ROTATIONS = (UPRIGHT, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+"""Display matrices of 0, 90, 180 and 270 degrees counter-clockwise."""
 DEFAULT_RATE = Fraction(25)
 """Frames per second for frames without any timestamp in a file that states no rate either."""
 
@@ -184,9 +186,13 @@ def orientation(frame: VideoFrame) -> tuple[int, int, int, int]:
     """Return the display matrix (a, b, c, d), each -1, 0 or 1: pixel (x, y) is shown at (a x + c y, b x + d
     y).
 
-    This covers the four rotations of phones and the eight orientations of EXIF.
+    PyAV cannot list the side data of photos that carry EXIF (its type is unknown to it); of those only the
+    rotation is known, so a photo that EXIF calls mirrored stays mirrored.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        return ROTATIONS[round(frame.rotation / 90) % 4]
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

@@ -149,7 +149,7 @@ STILL_PICTURE = _Phrases(
     ),
     manner=(
         (
-            "The picture is a simple, flat drawing with clean edges and no shadows.",
+            "The picture is a simple and flat drawing, with clean edges, no text and no shadows.",
             "The light is even, without shadows, and the drawing is simple and flat, with no text.",
         ),
     ),

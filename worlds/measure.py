@@ -288,8 +288,8 @@ def _outline(blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray,
 def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
     """Return 1 minus the squared correlation of an outline with a template blurred by `sigma`.
 
-    The template has the outline's spread (of which blur gives 2 sigma^2); how strong the outline is does not matter,
-    because a blurred thing never reaches its full colour.
+    The template has the outline's spread (of which blur gives 2 sigma^2); how strong the outline is does
+    not matter, because a blurred thing never reaches its full colour.
     """
     side = outline_HW.shape[0]
     size_px = math.sqrt(max(_spread(outline_HW) - 2 * sigma**2, 1.0) / _unit_spread(shape))

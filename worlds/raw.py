@@ -1,8 +1,8 @@
 """Write raw videos of simulated worlds, as a camera crew would hand them over, and the truth about them
 elsewhere.
 
-`truth.jsonl` has one line a file: its name, size, frame rate, time base, and for each shot its span (frames, pts,
-seconds), its world, and a short and a dense caption. A slate is a shot whose world holds nothing.
+`truth.jsonl` has one line a file: its name, size, frame rate, time base, and for each shot its span (frames,
+pts, seconds), its world, and a short and a dense caption. A slate is a shot whose world holds nothing.
 """
 
 import json

@@ -1,0 +1,175 @@
+"""Worlds are exact; raw videos agree with the truth written about them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from video.frames import read_clip, read_frames
+from video.probe import probe
+from worlds.config import RawConfig
+from worlds.judge import judge_video
+from worlds.match import load_truth, world_of_clip
+from worlds.palette import BACKGROUNDS, MOTIONS, SHAPES
+from worlds.raw import frame_size, render_raw, truth_path
+from worlds.shapes import coverage, outline_P2, render, sample_world
+from worlds.truth import World, boxes_px_NT4, centers_px_NT2, from_time
+
+SMALL = RawConfig(
+    num_videos=8,
+    shots_per_video=(2, 3),
+    shot_seconds=(0.6, 0.9),
+    short_side_px=48,
+    slate_rate=0.5,
+    still_rate=0.3,
+)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp("worlds") / "raw"
+    return out_dir, render_raw(out_dir, SMALL)
+
+
+def test_sampling_is_seeded_and_uniform():
+    draws = [sample_world(i, width=64, height=64, fps=12, num_frames=25) for i in range(1500)]
+    assert draws[7] == sample_world(7, width=64, height=64, fps=12, num_frames=25)
+    things = [thing for world in draws for thing in world.things]
+    for values, drawn in [
+        (MOTIONS, [thing.direction for thing in things]),
+        (SHAPES, [thing.shape for thing in things]),
+        (tuple(BACKGROUNDS), [world.background for world in draws]),
+        ((1, 2), [len(world.things) for world in draws]),
+    ]:
+        share = len(drawn) / len(values)
+        counts = np.array([drawn.count(value) for value in values])
+        assert (np.abs(counts - share) < 5 * np.sqrt(share)).all(), values
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (128, 72), (48, 96)])
+def test_things_stay_apart_and_inside(width, height):
+    for seed in range(150):
+        world = sample_world(seed, width=width, height=height, fps=10, num_frames=15)
+        box_NT4 = boxes_px_NT4(world)
+        assert np.isfinite(box_NT4).all()
+        if len(world.things) == 2:
+            step_T2 = np.diff(centers_px_NT2(world), axis=0)[0]
+            extent = np.array([width, height])
+            step_T2 = (step_T2 + extent / 2) % extent - extent / 2
+            radii = sum(thing.size for thing in world.things) / 2 * world.short_side_px
+            assert np.hypot(*step_T2.T).min() > radii
+            assert world.things[0].color != world.things[1].color
+        else:
+            assert box_NT4.min() >= -1e-6
+            assert (box_NT4[..., 2:].max(axis=(0, 1)) <= np.array([width, height]) + 1e-6).all()
+
+
+def test_pixels_are_where_the_truth_says():
+    for seed in range(30):
+        world = sample_world(seed, width=80, height=64, fps=12, num_frames=4, num_things=1)
+        away_THW = np.abs(render(world).astype(int) - BACKGROUNDS[world.background]).sum(axis=-1)
+        rows, columns = np.indices(away_THW.shape[1:])
+        centers_T2 = centers_px_NT2(world)[0]
+        for away_HW, center_2 in zip(away_THW, centers_T2, strict=True):
+            found = (
+                ((columns + 0.5) * away_HW).sum() / away_HW.sum(),
+                ((rows + 0.5) * away_HW).sum() / away_HW.sum(),
+            )
+            assert found == pytest.approx(center_2, abs=0.3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_coverage_is_the_area_of_the_outline(shape):
+    x, y = outline_P2(shape).T * 10
+    area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+    assert coverage(shape, 20, (15.3, 14.7), (30, 30)).sum() == pytest.approx(area, rel=0.08)
+
+
+def test_worlds_survive_json_and_go_on_in_time():
+    world = sample_world(3, width=64, height=64, fps=12, num_frames=24, num_things=2)
+    assert World.from_json(json.loads(json.dumps(world.to_json()))) == world
+    later = from_time(world, 10 / 12, 14)
+    assert np.abs(render(later).astype(int) - render(world)[10:]).max() <= 2
+
+
+@pytest.mark.parametrize("fields", [{"num_frames": 0}, {"fps": 0}, {"num_things": 3}])
+def test_impossible_worlds_are_refused(fields):
+    with pytest.raises(ValueError):
+        sample_world(0, **({"width": 64, "height": 64, "fps": 12, "num_frames": 5} | fields))
+
+
+def test_raw_videos_agree_with_their_truth(raw):
+    out_dir, summary = raw
+    lines = [json.loads(line) for line in truth_path(out_dir, SMALL).read_text().splitlines()]
+    assert sorted(path.name for path in out_dir.iterdir()) == [line["file"] for line in lines]
+    assert summary.num_videos + summary.num_stills == len(lines) == 8
+    assert summary.num_stills >= 1
+    assert summary.num_slates >= 1
+    for line in lines:
+        found = probe(out_dir / line["file"])
+        assert (found.width, found.height, found.kind) == (line["width"], line["height"], line["kind"])
+        frames = list(read_frames(out_dir / line["file"]))
+        assert len(frames) == line["num_frames"] == line["shots"][-1]["end_frame"]
+        for shot, following in zip(line["shots"], line["shots"][1:], strict=False):
+            assert shot["end_pts"] == following["start_pts"] == frames[following["start_frame"]].pts
+            assert shot["world"]["background"] != following["world"]["background"]
+        for shot in line["shots"]:
+            world = World.from_json(shot["world"])
+            shown = np.stack([f.rgb_HWC for f in frames[shot["start_frame"] : shot["end_frame"]]])
+            assert all(judge_video(shown, world.fps, world).checks().values())
+
+
+def test_the_same_seed_gives_the_same_files(raw, tmp_path):
+    out_dir, _ = raw
+    again = tmp_path / "again"
+    render_raw(again, replace(SMALL, num_workers=2, truth_dir=str(tmp_path / "elsewhere")))
+    assert (tmp_path / "elsewhere" / "truth.jsonl").read_text() == truth_path(out_dir, SMALL).read_text()
+    for path in out_dir.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+def test_a_folder_that_holds_something_is_refused(raw):
+    out_dir, _ = raw
+    with pytest.raises(FileExistsError, match="already holds"):
+        render_raw(out_dir, SMALL)
+
+
+def test_clips_find_their_truth(raw):
+    out_dir, _ = raw
+    truth = load_truth(truth_path(out_dir, SMALL))
+    name, shots = next((n, s) for n, s in truth.items() if len(s) > 1)
+    first, second = shots[:2]
+    fps = second.world.fps
+    inside = world_of_clip(truth, f"/elsewhere/{name}", second.start_s + 2 / fps, second.end_s)
+    assert inside is not None
+    assert inside.background == second.world.background
+    frames_THWC = read_clip(out_dir / name)[0]
+    start = round(second.start_s * fps) + 2
+    if inside.things:
+        assert judge_video(frames_THWC[start : start + inside.num_frames], fps, inside).color
+    assert world_of_clip(truth, name, first.start_s, second.end_s) is None
+    with pytest.raises(KeyError, match="another run"):
+        world_of_clip(truth, "stranger.mp4", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [("16:9", (170, 96)), ("9:16", (96, 170)), ("1:1", (96, 96)), ("4:3", (128, 96))]
+)
+def test_frame_size(aspect, size):
+    assert frame_size(aspect, 96) == size
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"aspects": ("wide",)},
+        {"shot_seconds": (3.0, 2.0)},
+        {"slate_rate": 1.5},
+        {"num_videos": 0},
+        {"fps": ()},
+    ],
+)
+def test_configurations_that_cannot_be_rendered(tmp_path, fields):
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        render_raw(tmp_path / "raw", RawConfig(**({"num_videos": 1} | fields)))
