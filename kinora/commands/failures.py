@@ -35,7 +35,7 @@ def run(config: Config) -> Result:
     data = {"failures": rows, "codes": dict(codes.most_common())}
     if not rows:
         return Result(data, "nothing failed")
-    cards = [_card(row) for row in rows[: config.limit]]
+    cards = [part for row in rows[: config.limit] for part in (_card(row), Text(""))]
     counted = ", ".join(f"{count} {code}" for code, count in codes.most_common())
     rest = f", {config.limit} of them shown (--limit)" if len(rows) > config.limit else ""
     tail = f"{counted}{rest}. `kinora retry --dataset {config.dataset}` tries these again"
@@ -43,7 +43,7 @@ def run(config: Config) -> Result:
 
 
 def _card(row: dict[str, str]) -> Table:
-    card = Table(box=None, show_header=False, padding=(0, 1, 1, 0), title_justify="left")
+    card = Table(box=None, show_header=False, padding=(0, 1, 0, 0), title_justify="left")
     card.title = Text(f"{row['code']}  {row['uri']}", "bold", overflow="fold")
     card.add_column(style="dim", no_wrap=True)
     card.add_column(overflow="fold")

@@ -105,7 +105,7 @@ def _run(
     dataset, cut = _cut(dataset, config, session, progress, retry=retry)
     reasons = Counter(selection.reason for selection in decided)
     kept = reasons.pop(KEPT, 0)
-    seconds |= {"analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
+    seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
     return CurateReport(
         listed=listed,
         already_done=listed - len(sources),

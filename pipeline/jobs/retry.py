@@ -1,7 +1,8 @@
-"""Run only what failed again, under the configurations that the dataset was made with."""
+"""The configurations that a dataset was made with: what a retry runs under."""
 
-from dataclasses import fields
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from manifests.store import Dataset
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
@@ -20,13 +21,20 @@ def last_curation(dataset: Dataset, ray: RayConfig) -> CurateConfig:
 
 
 def last(dataset: Dataset, stage: str, config: type[C]) -> C:
-    """Return the configuration of `stage` in its newest commit, or the defaults.
+    """Return the configuration of `stage` in its newest commit, or the defaults where it never ran."""
+    found = [commit.config for commit in dataset.commits if commit.stage == stage]
+    return build(config, found[-1] if found else {})
 
-    Fields that this version of Kinora no longer has are left out.
-    """
-    found: dict[str, Any] = {}
-    for commit in dataset.commits:
-        if commit.stage == stage:
-            found = dict(commit.config)
-    known = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    return config(**{name: value for name, value in found.items() if name in known})
+
+def build(config: type[C], values: Mapping[str, Any]) -> C:
+    """Make a configuration from what JSON kept of it. Fields that it no longer has are left out."""
+    hints = get_type_hints(config)
+    names = {field.name for field in fields(config)}  # type: ignore[arg-type]
+    return config(**{name: _value(hints[name], value) for name, value in values.items() if name in names})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    inner = next((kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)), None)
+    return build(inner, value) if inner and isinstance(value, Mapping) else value  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,8 @@ class RaySession:
     def __init__(self, config: RayConfig) -> None:
         self._config = config
         self._started = False
+        self.start_s = 0.0
+        """Seconds that starting Ray took."""
 
     def __enter__(self) -> Self:
         return self
@@ -29,8 +32,9 @@ class RaySession:
     def cpus(self) -> int:
         """How many CPUs Ray has; starts it if need be."""
         if not ray.is_initialized():
+            begin = time.monotonic()
             _start(self._config)
-            self._started = True
+            self._started, self.start_s = True, time.monotonic() - begin
         if not self._config.verbose:
             context = DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
