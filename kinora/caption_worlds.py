@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache, partial
 from random import Random
 
 import cv2
@@ -9,11 +10,11 @@ import numpy as np
 
 from captioner.frames import at_rate
 from captioner.prompts import load_prompt
-from captioner.train.data import Example
+from captioner.train.data import IGNORED, Example
 from worlds.captions import dense_caption, short_caption
-from worlds.palette import STILL
+from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes import render, sample_world
-from worlds.truth import World, from_time
+from worlds.truth import Thing, World, centers_px_NT2, from_time
 
 SIZES = ((64, 64), (80, 80), (96, 96), (128, 128), (96, 54), (128, 72), (160, 90), (54, 96), (72, 128), (90, 160), (80, 48), (48, 80))  # fmt: skip
 """Width and height of the frames trained on: 1:1, 16:9, 9:16 and 5:3."""
@@ -25,21 +26,74 @@ COMPRESSED = 0.6
 """Share that went through a lossy codec with chroma at half the resolution."""
 
 
+LOOK_CLASSES = (len(BACKGROUNDS), len(COLORS) + 1, len(SHAPES), len(MOTIONS), len(SPEEDS))
+"""Classes of what a part of a frame shows: background; colour of the thing there, or none; its shape, motion, speed."""
+
+
 def draw_worlds(seed: int, rate_hz: float, frames: int, step: int, count: int, dense: bool) -> list[Example]:
-    """Return `count` examples of one frame size, by seed and step alone."""
+    """Return `count` examples of one frame size, by seed and step alone. Two neighbouring steps share their clips."""
     rng = Random(f"captioner/{seed}/{step}/{dense}")
-    width, height = rng.choice(SIZES)
     prompt = load_prompt("worlds_dense" if dense else "worlds_short").text
     write = dense_caption if dense else short_caption
-    examples = []
+    return [
+        Example(
+            frames_THWC=shown_THWC,
+            prompt=prompt,
+            target=write(world, rng.getrandbits(32)),
+            look=partial(look_at, world, rate_hz, frames),
+        )
+        for world, shown_THWC in _clips(seed, rate_hz, frames, step // 2, count)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _clips(
+    seed: int, rate_hz: float, frames: int, index: int, count: int
+) -> tuple[tuple[World, np.ndarray], ...]:
+    rng = Random(f"captioner/clips/{seed}/{index}")
+    width, height = rng.choice(SIZES)
+    clips = []
     for _ in range(count):
         world = sample_clip(rng, width=width, height=height)
         shown_THWC = show(world, rate_hz, frames)
         if rng.random() < COMPRESSED:
             shown_THWC = compress(shown_THWC, quality=rng.randint(40, 95))
-        target = write(world, rng.getrandbits(32))
-        examples.append(Example(frames_THWC=shown_THWC, prompt=prompt, target=target))
-    return examples
+        clips.append((world, shown_THWC))
+    return tuple(clips)
+
+
+def look_at(world: World, rate_hz: float, frames: int, rows: int, columns: int) -> np.ndarray:
+    """Return classes_RSA of LOOK_CLASSES: what each of rows x columns cells of the frames shown is about.
+
+    A cell is about the thing that is nearest over the frames, if it comes within its circle and a quarter of a cell.
+    """
+    shown = list(at_rate([k / world.fps for k in range(world.num_frames)], rate_hz, frames))
+    centers_NT2 = centers_px_NT2(world)[:, shown]
+    size_2 = np.array([world.width, world.height], float)
+    grid = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
+    cells_RS2 = np.stack(grid, axis=-1) * size_2 / (columns, rows)
+    away_NTRS2 = centers_NT2[:, :, None, None] - cells_RS2
+    away_NTRS2 = (away_NTRS2 + size_2 / 2) % size_2 - size_2 / 2
+    reach_N = (
+        np.array([t.size for t in world.things]) * world.short_side_px / 2
+        + 0.25 * (size_2 / (columns, rows)).max()
+    )
+    over_NRS = np.hypot(away_NTRS2[..., 0], away_NTRS2[..., 1]).min(axis=1) - reach_N[:, None, None]
+    nearest_RS, covered_RS = over_NRS.argmin(axis=0), over_NRS.min(axis=0) <= 0
+    things_NA = np.array([_classes(t) for t in world.things])
+    classes_RSA = np.where(covered_RS[..., None], things_NA[nearest_RS], [0, IGNORED, IGNORED, IGNORED])
+    background_RS1 = np.full((rows, columns, 1), list(BACKGROUNDS).index(world.background))
+    return np.concatenate([background_RS1, classes_RSA], axis=-1)
+
+
+def _classes(thing: Thing) -> tuple[int, int, int, int]:
+    speed = IGNORED if thing.speed is None else list(SPEEDS).index(thing.speed)
+    return (
+        list(COLORS).index(thing.color) + 1,
+        SHAPES.index(thing.shape),
+        MOTIONS.index(thing.direction),
+        speed,
+    )
 
 
 def sample_clip(rng: Random, *, width: int, height: int) -> World:
@@ -78,5 +132,3 @@ def every_sentence(draws: int = 4000) -> Iterator[str]:
         yield dense_caption(world, rng.getrandbits(32))
     for name in ("worlds_dense", "worlds_short"):
         yield load_prompt(name).text
-
-

@@ -1,0 +1,56 @@
+"""Chooses, clip by clip, between the embedded model and `facts`; every answer says whose it is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from captioner.domain import is_believed, looks_like_a_world
+from captioner.frames import spread
+from captioner.outcome import Outcome
+from captioner.prompts import Prompt
+from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
+
+LOOKS = 3
+"""Frames that decide whether a clip is flat."""
+
+
+class AutoCaptioner:
+    """Asks the embedded model where the frames look like a simulated world, and `facts` everywhere else.
+
+    A clip also goes to `facts` when the embedded model is not sure of one of its answers, or did not answer well.
+    """
+
+    def __init__(self, embedded: Captioner, facts: Captioner, prompts: dict[str, Prompt]) -> None:
+        """`prompts`: for the digest of each prompt that may be asked, the prompt that the embedded model knows."""
+        self.embedded, self.facts, self.prompts = embedded, facts, prompts
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+        """Answer every request, each echoing the clip id and the prompt that was asked for."""
+        why = {r.clip_id: looks_like_a_world(_few(r)) for r in {r.clip_id: r for r in requests}.values()}
+        tried = self._ask_embedded([r for r in requests if why[r.clip_id][0]])
+        unsure = {a.clip_id: a for a in tried if a.outcome is not Outcome.OK or not is_believed(a.confidence)}
+        kept = [_because(a, why[a.clip_id][1]) for a in tried if a.clip_id not in unsure]
+        rest = [r for r in requests if not why[r.clip_id][0] or r.clip_id in unsure]
+        answered = self.facts.caption(rest) if rest else []
+        return kept + [_because(a, _reason(why[a.clip_id][1], unsure.get(a.clip_id))) for a in answered]
+
+    def _ask_embedded(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+        """Put each request in the embedded model's own words, and its answers under the asked prompt's digest."""
+        asked = [replace(r, prompt=self.prompts[r.prompt.digest]) for r in requests]
+        back = {mine.digest: digest for digest, mine in self.prompts.items()}
+        answers = self.embedded.caption(asked) if asked else []
+        return [replace(a, prompt_digest=back[a.prompt_digest]) for a in answers]
+
+
+def _few(request: CaptionRequest):
+    return request.frames_THWC[list(spread(len(request.frames_THWC), LOOKS))]
+
+
+def _because(answer: CaptionAnswer, reason: str) -> CaptionAnswer:
+    return replace(answer, detail="; ".join(part for part in (answer.detail, reason) if part))
+
+
+def _reason(flatness: str, unsure: CaptionAnswer | None) -> str:
+    if unsure is None:
+        return flatness
+    sure = "none" if unsure.confidence is None else f"{unsure.confidence:.2f}"
+    return f"{flatness}; the embedded model was not believed ({unsure.outcome}, confidence {sure})"

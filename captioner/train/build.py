@@ -1,0 +1,135 @@
+"""Build an untrained Qwen2-VL of any size, with a word tokenizer: a standard architecture, standard files.
+
+The whole clip is one temporal patch (`temporal_patch_size` = frames shown), so the vision tower's full
+attention sees motion. Architecture: Wang et al., "Qwen2-VL", 2024, https://arxiv.org/abs/2409.12191.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
+)
+
+from captioner.train.config import ModelConfig
+
+VIDEO, IMAGE, VISION_START, VISION_END = (
+    "<|video_pad|>",
+    "<|image_pad|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+)
+PAD, UNKNOWN, ANSWER, END = "<|pad|>", "<|unknown|>", "<|answer|>", "<|end|>"
+SPECIAL = (PAD, UNKNOWN, ANSWER, END, VIDEO, IMAGE, VISION_START, VISION_END)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message.role == 'user' %}{% for part in message.content %}"
+    "{% if part.type == 'video' %}" + VISION_START + VIDEO + VISION_END + "{% elif part.type == 'image' %}"
+    "" + VISION_START + IMAGE + VISION_END + "{% else %}{{ part.text }}{% endif %}{% endfor %}"
+    "{% endif %}{% endfor %}" + ANSWER
+)
+
+
+def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Return a word tokenizer that writes every text in `texts` and reads it back unchanged."""
+    split = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(prepend_scheme="always", split=True),
+            pre_tokenizers.Split(Regex(r"[.,;:!?]"), behavior="isolated"),
+        ]
+    )
+    words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
+    ids = {token: i for i, token in enumerate([*SPECIAL, *words])}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = split
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        additional_special_tokens=[ANSWER, VIDEO, IMAGE, VISION_START, VISION_END],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLProcessor:
+    """Return the processor that turns frames and a prompt into the model's inputs."""
+    shape = {
+        "size": {"shortest_edge": config.pixels, "longest_edge": config.pixels},
+        "patch_size": config.patch,
+        "temporal_patch_size": config.frames,
+        "merge_size": 2,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.25, 0.25, 0.25],
+    }
+    return Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**shape),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(**shape, cap_pixels_per_frame=False, do_sample_frames=False),
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLForConditionalGeneration:
+    """Return an untrained model of this size; its weights come from torch's generator."""
+    token = tokenizer.convert_tokens_to_ids
+    half = config.text_width // config.text_heads // 2
+    spatial = half * 5 // 12
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": config.text_width,
+        "intermediate_size": config.text_mlp,
+        "num_hidden_layers": config.text_depth,
+        "num_attention_heads": config.text_heads,
+        "num_key_value_heads": config.text_kv_heads,
+        "max_position_embeddings": 1024,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "mrope_section": [half - 2 * spatial, spatial, spatial],
+        },
+        "bos_token_id": token(ANSWER),
+        "eos_token_id": token(END),
+        "pad_token_id": token(PAD),
+        "tie_word_embeddings": True,
+    }
+    vision = {
+        "depth": config.vision_depth,
+        "embed_dim": config.vision_width,
+        "hidden_size": config.text_width,
+        "num_heads": config.vision_heads,
+        "mlp_ratio": 4,
+        "patch_size": config.patch,
+        "temporal_patch_size": config.frames,
+        "spatial_merge_size": 2,
+    }
+    model = Qwen2VLForConditionalGeneration(
+        Qwen2VLConfig(
+            text_config=text,
+            vision_config=vision,
+            image_token_id=token(IMAGE),
+            video_token_id=token(VIDEO),
+            vision_start_token_id=token(VISION_START),
+            vision_end_token_id=token(VISION_END),
+            tie_word_embeddings=True,
+        )
+    )
+    model.generation_config.eos_token_id = token(END)
+    model.generation_config.pad_token_id = token(PAD)
+    return model
+
+
+def save_pretrained(
+    model: Qwen2VLForConditionalGeneration, processor: Qwen2VLProcessor, folder: Path
+) -> None:
+    """Write what `from_pretrained` reads: config, weights as safetensors, tokenizer and processor files."""
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)

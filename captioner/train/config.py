@@ -1,0 +1,60 @@
+"""What a training run of the embedded captioner is made of. Imports nothing heavy."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Size of the embedded captioner, a Qwen2-VL."""
+
+    frames: int = 8
+    """Frames shown; also the temporal patch, so that a clip is one."""
+    pixels: int = 6400
+    """Area that a frame is scaled to, in pixels, its aspect ratio kept."""
+    patch: int = 10
+    """Side of a patch in pixels; 2 x 2 patches make one visual token."""
+    vision_width: int = 192
+    vision_depth: int = 4
+    vision_heads: int = 6
+    text_width: int = 192
+    text_depth: int = 4
+    text_heads: int = 4
+    text_kv_heads: int = 1
+    """Key-value heads; one keeps the cache, and so the time of a step, small."""
+    text_mlp: int = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One run: every random choice follows from `seed` and the step."""
+
+    out: str
+    """Folder for the logs, the checkpoint and, when the run ends, the weights in `export/`."""
+    seed: int
+    steps: int
+    """Optimizer steps."""
+    batch_size: int = 32
+    learning_rate: float = 5e-3
+    """Peak for the hidden matrices (Muon); a third of it for the rest (AdamW)."""
+    warmup_steps: int = 30
+    rough_steps: int = 500
+    """Steps at the peak rate: fast, but too coarse to tell shapes apart."""
+    fine_rate: float = 0.4
+    """Share of the peak rate after those; from there a cosine down to nothing."""
+    weight_decay: float = 0.02
+    clip_norm: float = 1.0
+    look_classes: tuple[int, ...]
+    """Number of classes of each attribute that a visual token must tell."""
+    look_steps: int = 400
+    """Steps at the start that train the vision tower alone to see these attributes."""
+    look_weights: tuple[float, ...]
+    """Weight of each attribute's loss: the harder to see, the more."""
+    short_steps: int = 400
+    """Steps after those with short captions alone: cheap, and every second word is about the picture."""
+    dense_share: float = 0.5
+    """Share of the batches after that which ask for the dense caption."""
+    log_every: int = 20
+    validate_every: int = 500
+    """Steps between two looks at the validation loss."""
+    threads: int = 1
+    model: ModelConfig = field(default_factory=ModelConfig)
