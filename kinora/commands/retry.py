@@ -1,0 +1,58 @@
+"""Run only what failed again: sources, cuts and captions, under the configuration of their last run."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from kinora.commands import caption as caption_command
+from kinora.commands import curate as curate_command
+from kinora.result import Exit, Result
+from manifests import views
+from manifests.store import Dataset
+from pipeline.captioners import asking, load
+from pipeline.config import CaptionConfig, RayConfig
+from pipeline.jobs.caption import CaptionReport, caption
+from pipeline.jobs.curate import retry
+from pipeline.jobs.progress import Progress, shown
+from pipeline.jobs.retry import last, last_curation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    dataset: str
+    """Folder of the dataset."""
+    max_failed: float = 0.01
+    """Share of what is retried that may fail again, 0 to 1; above it the exit code is 10."""
+    ray: RayConfig = field(default_factory=RayConfig)
+
+
+def run(config: Config) -> Result:
+    """Retry each stage that has failures."""
+    dataset = Dataset.open(config.dataset)
+    stages = {row["stage"] for row in views.failures(dataset).select(["stage"]).to_pylist()}
+    if not stages:
+        return Result({"retried": 0}, "nothing failed, so there is nothing to retry")
+    data: dict[str, Any] = {}
+    texts: list[str] = []
+    shares: list[float] = []
+    with shown() as progress:
+        if stages & {"analyze", "cut"}:
+            curated = retry(config.dataset, last_curation(dataset, config.ray), progress=progress)
+            data["curate"] = asdict(curated)
+            texts.append(curate_command.describe(curated, config.dataset))
+            shares.append(curated.failed_share)
+        if "caption" in stages:
+            captioned = _caption(dataset, config, progress)
+            data["caption"] = asdict(captioned)
+            texts.append(caption_command.describe(captioned, config.dataset))
+            shares.append(captioned.failed_share)
+    left = views.failures(Dataset.open(config.dataset)).num_rows
+    texts.append(f"{left} failures are left" if left else "nothing is left that failed")
+    exit_code = Exit.FAILED if max(shares) > config.max_failed else Exit.DONE
+    return Result({**data, "failures_left": left}, "\n".join(texts), exit_code)
+
+
+def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionReport:
+    settings = last(dataset, "caption", CaptionConfig)
+    return caption(
+        config.dataset, settings, config.ray, asking(settings), load, retry=True, progress=progress
+    )
