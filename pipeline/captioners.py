@@ -47,9 +47,7 @@ def load(config: CaptionConfig) -> Captioner:
 
 def _vlm(config: CaptionConfig) -> VlmConfig:
     if config.captioner.vlm is None:
-        raise ValueError(
-            "captioner.kind is vlm, but captioner.vlm.model is not set: name one"
-        )
+        raise ValueError("captioner.kind is vlm, but captioner.vlm.model is not set: name one")
     return config.captioner.vlm
 
 

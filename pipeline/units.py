@@ -11,6 +11,8 @@ from manifests.store import Part
 
 T = TypeVar("T")
 
+MAX_RETRIES = 2
+"""How often Ray runs a task again whose worker died. Ray's default has no end."""
 TASKS_PER_CPU = 4
 """Enough tasks that one slow file does not leave the other processors idle."""
 

@@ -13,7 +13,7 @@ from manifests.records import Clip, Source
 from pipeline.analysis import Analysis, analyze
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
-from pipeline.units import Done, from_row
+from pipeline.units import MAX_RETRIES, Done, from_row
 
 SCORES = pa.schema(
     [
@@ -30,7 +30,7 @@ SCORES = pa.schema(
 
 def add_analyze(sources: Dataset, root: Path, config: AnalyzeConfig) -> Dataset:
     """In: rows of `Source` units. Out: one `Done` row a task, its parts below `root`."""
-    return sources.map(partial(analyze_some, root=root, config=config))
+    return sources.map(partial(analyze_some, root=root, config=config), max_retries=MAX_RETRIES)
 
 
 def analyze_some(row: dict[str, Any], *, root: Path, config: AnalyzeConfig) -> dict[str, str]:

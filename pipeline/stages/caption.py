@@ -52,4 +52,5 @@ def add_caption(
         CaptionActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
         fn_constructor_args=(root, config, asking, load),
         compute=ActorPoolStrategy(min_size=1, max_size=actors),
+        max_restarts=0,  # Ray's default restarts an actor that a clip kills, without end
     )

@@ -15,7 +15,7 @@ from pipeline.config import CutConfig, config_digest
 from pipeline.failing import SourceChanged, count, failure
 from pipeline.sources import look
 from pipeline.tar import TarWriter
-from pipeline.units import Done, from_row
+from pipeline.units import MAX_RETRIES, Done, from_row
 from video.cut import CutClip, cut
 
 
@@ -34,7 +34,7 @@ class CutUnit:
 
 def add_cut(sources: Dataset, root: Path, config: CutConfig) -> Dataset:
     """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts below `root`."""
-    return sources.map(partial(cut_some, root=root, config=config))
+    return sources.map(partial(cut_some, root=root, config=config), max_retries=MAX_RETRIES)
 
 
 def cut_some(row: dict[str, Any], *, root: Path, config: CutConfig) -> dict[str, str]:

@@ -9,12 +9,12 @@ from ray.data import Dataset
 
 from pipeline.media import read_media
 from pipeline.tar import TarWriter
-from pipeline.units import from_row
+from pipeline.units import MAX_RETRIES, from_row
 
 
 def add_pack(shards: Dataset, root: Path, out: Path) -> Dataset:
     """In: rows of `Shard` units. Out: one row a sample, saying where in which shard it lies."""
-    return shards.flat_map(partial(write_shards, root=root, out=out))
+    return shards.flat_map(partial(write_shards, root=root, out=out), max_retries=MAX_RETRIES)
 
 
 def write_shards(row: dict[str, Any], *, root: Path, out: Path) -> list[dict[str, Any]]:
