@@ -3,15 +3,16 @@
 import copy
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_size
 from trainer.dit import Dit
-from trainer.dit_data import LatentBatch, NoisyGroup
+from trainer.dit_data import LatentBatch, LatentData, NoisyGroup
 from trainer.ema import follow
 from trainer.flow import squared_error
 from trainer.optim import build_optimizer
@@ -40,9 +41,13 @@ class DitModule(L.LightningModule):
         self.model = Dit(dit if isinstance(dit, DitConfig) else dit_size(dit))
         self.average = copy.deepcopy(self.model).requires_grad_(False)
 
+    @property
+    def data(self) -> LatentData:
+        return cast(Any, self.trainer).datamodule
+
     def setup(self, stage: str) -> None:
         """Refuse latents that another compression network made."""
-        made_by = self.trainer.datamodule.encoded.origin.vae
+        made_by = self.data.encoded.origin.vae
         if read_about(self.vae, VAE)["digest"] != made_by:
             raise ValueError(
                 f"{self.vae}: the clips were encoded by another compression network ({made_by}); "
@@ -73,7 +78,7 @@ class DitModule(L.LightningModule):
         self.log(f"val/loss_at_{float(group.level_BT[0, 0]):.1f}", error_BT.mean(), **settings)
         self.log("val/loss", error_BT.mean(), prog_bar=True, **settings)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return scheduled(build_optimizer(self.model, self.optim), self.trainer, self.optim)
 
     def on_train_end(self) -> None:
@@ -83,7 +88,7 @@ class DitModule(L.LightningModule):
 
     def export(self, folder: Path) -> None:
         """Write all that `kinora generate` needs to one folder."""
-        data = self.trainer.datamodule
+        data = self.data
         about = {
             "steps": self.trainer.global_step,
             "fps": data.index.fps,

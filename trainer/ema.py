@@ -8,4 +8,5 @@ from torch import nn
 def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move the average toward the model. Early on it follows faster, so that it forgets the start."""
     share = 1 - min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), share)
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(new, share)

@@ -8,6 +8,7 @@ Legend: B clips, C channels, T latent frames, H height, W width.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -83,13 +84,12 @@ def integrate(
     """
     x_BCTHW, before = start_BCTHW, None
     keep_BT = (~given_BT).float()
-    for number, (level, following) in enumerate(zip(levels, levels[1:], strict=False)):
-        slope = velocity(x_BCTHW, level * keep_BT)
-        step = following - level
-        if before is None:
-            move = slope * step
-        else:
-            ratio = step / (levels[number] - levels[number - 1])
-            move = step * ((1 + ratio / 2) * slope - ratio / 2 * before)
-        x_BCTHW, before = x_BCTHW + move * keep_BT[:, None, :, None, None], slope
+    step_before = 0.0
+    for level, following in pairwise(levels):
+        slope, step = velocity(x_BCTHW, level * keep_BT), following - level
+        move = step * slope
+        if before is not None:
+            move = move + step * step / (2 * step_before) * (slope - before)
+        x_BCTHW = x_BCTHW + move * keep_BT[:, None, :, None, None]
+        before, step_before = slope, step
     return x_BCTHW

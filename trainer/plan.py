@@ -67,7 +67,7 @@ def share(batch: tuple[int, ...], *, rank: int, world_size: int, part: int, part
     return batch[rank * parts + part :: world_size * parts]
 
 
-def generator(*parts: str | int) -> np.random.Generator:
+def generator(*parts: str | float) -> np.random.Generator:
     """Return the generator that `parts` name, such as (seed, step, clip_id, "noise").
 
     The only source of randomness in training: no global state, so a resume draws the same numbers.

@@ -23,7 +23,10 @@ class TextEncoder:
     def __init__(
         self, name: str = EMBEDDED_TEXT_ENCODER, *, max_length: int = 256, device: str = "cpu"
     ) -> None:
-        """Load `name`: `minilm`, a folder, or a hub name. Raises FileNotFoundError or OSError, with the remedy."""
+        """Load `name`: `minilm`, a folder, or a hub name.
+
+        Raises FileNotFoundError or OSError, with the remedy.
+        """
         path = embedded_folder() if name == EMBEDDED_TEXT_ENCODER else name
         logging.disable_progress_bar()
         self._tokenizer = AutoTokenizer.from_pretrained(path)

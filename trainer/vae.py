@@ -4,7 +4,7 @@ Space and time are folded into channels before the first convolution, so that ev
 the latent frame rate and at most a quarter of the size: the folding of LTX-Video (Hacohen et al. 2024,
 arXiv 2501.00103) with the causal padding of MAGVIT-v2 (Yu et al. 2023, arXiv 2310.05737).
 
-Legend: B clips, C channels, T frames or latent frames, H height, W width. Lower case: t and s, the folding factors.
+Legend: B clips, C channels, T frames or latent frames, H height, W width; t and s, the folding factors.
 """
 
 import math

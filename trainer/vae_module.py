@@ -1,10 +1,11 @@
 """Training of the video compression network."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
@@ -69,18 +70,21 @@ class VaeModule(L.LightningModule):
         psnr_B = psnr_db(out_BCTHW, pixels_BCTHW)
         self.log("val/psnr_db", psnr_B.mean(), prog_bar=True, batch_size=len(psnr_B), sync_dist=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return scheduled(build_optimizer(self.model, self.optim), self.trainer, self.optim)
 
     def on_train_end(self) -> None:
         if self.trainer.is_global_zero:
-            measure_latents(self.average, self.trainer.datamodule, self.statistics_clips)
-            about = {"steps": self.trainer.global_step, "data": self.trainer.datamodule.index.digest}
+            data: PixelData = cast(Any, self.trainer).datamodule
+            measure_latents(self.average, data, self.statistics_clips)
+            about = {"steps": self.trainer.global_step, "data": data.index.digest}
             save_model(self.trainer.default_root_dir, VAE, self.average, about)
         self.trainer.strategy.barrier()
 
 
-def scheduled(optimizer: MuonWithAdamW, trainer: L.Trainer, config: OptimConfig) -> dict[str, Any]:
+def scheduled(
+    optimizer: MuonWithAdamW, trainer: L.Trainer, config: OptimConfig
+) -> OptimizerLRSchedulerConfig:
     """Give an optimizer its schedule, in the form that Lightning wants."""
     total = int(trainer.max_steps)
     if total < 1:

@@ -28,7 +28,9 @@ class ProgressLines(Callback):
         self.said_s = self.started_s = monotonic()
         self.first_step = trainer.global_step
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         now_s, last = monotonic(), trainer.global_step == trainer.max_steps
         if not trainer.is_global_zero or not (last or now_s - self.said_s >= self.every_s):
             return

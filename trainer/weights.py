@@ -65,7 +65,7 @@ def _parsed(kind: type, fields: dict[str, Any]) -> Any:
     """Build a config from JSON, with types checked and tuples as tuples."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "config")
-    return parser.instantiate_classes(parser.parse_object({"config": fields})).config
+    return parser.instantiate_classes(parser.parse_object({"config": fields}))["config"]
 
 
 def _loaded(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:

@@ -128,7 +128,7 @@ def test_weights_come_back_and_a_changed_file_is_refused(encoded, tmp_path):
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f")
-    with pytest.raises(ValueError, match="not what model.json names"):
+    with pytest.raises(ValueError, match=r"not what model\.json names"):
         load_dit(tmp_path)
 
 
