@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import warnings
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,8 @@ class RaySession:
             begin = time.monotonic()
             _start(self._config)
             self._started, self.start_s = True, time.monotonic() - begin
+        # Ray 2.60 deprecates these, yet names no other way to bound retries and restarts
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         if not self._config.verbose:
             context = DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
