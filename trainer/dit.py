@@ -232,7 +232,10 @@ class Dit(nn.Module):
             x_ND = block(x_ND, state_RD, text_ND, segments)
         shift_RD, scale_RD = self.final_modulation(state_RD).chunk(2, dim=-1)
         out_ND = self.leave(modulated(x_ND, shift_RD, scale_RD, segments)).float()
-        return [latents_of(out_ND[segment.tokens], segment, self.config.patch) for segment in segments]
+        return [
+            preconditioned(latents_of(out_ND[segment.tokens], segment, self.config.patch), group)
+            for group, segment in zip(pack, segments, strict=True)
+        ]
 
     def _state(self, pack: list[Group], text_ND: Tensor, segments: list[Segment]) -> Tensor:
         """What steers each latent frame: its noise level, and the mean of its clip's text."""
@@ -244,6 +247,17 @@ class Dit(nn.Module):
             level_BTD = self.level(level_waves(group.level_BT))
             rows.append((level_BTD + self.summary(mean_BD)[:, None]).flatten(0, 1))
         return joined(rows)
+
+
+def preconditioned(out_BCTHW: Tensor, group: Group) -> Tensor:
+    """Turn what the network says to a velocity: its best linear guess, plus what is left at unit variance.
+
+    So the network names the data where there is much noise, and the noise where there is little: it need
+    not carry noise through itself (Karras et al. 2022, arXiv 2206.00364, for this interpolation).
+    """
+    level = group.level_BT[:, None, :, None, None]
+    power = level.square() + (1 - level).square()
+    return (2 * level - 1) / power * group.latent_BCTHW + out_BCTHW * power.rsqrt()
 
 
 LEVEL_WAVES = 128

@@ -95,7 +95,8 @@ class VideoVae(nn.Module):
     """Encoder and decoder, with the latents' statistics as weights."""
 
     latent_mean_C: Tensor
-    latent_std_C: Tensor
+    latent_spread_CC: Tensor
+    """Turns latents of unit variance, uncorrelated, to raw ones: the square root of their covariance."""
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class VideoVae(nn.Module):
         self.decoder_fine = nn.ModuleList(Block(fine) for _ in range(config.decoder_depths[1]))
         self.head = nn.Sequential(ChannelNorm(fine), nn.SiLU(), CausalConv3d(fine, pixels, (1, 3, 3)))
         self.register_buffer("latent_mean_C", torch.zeros(config.latent_channels))
-        self.register_buffer("latent_std_C", torch.ones(config.latent_channels))
+        self.register_buffer("latent_spread_CC", torch.eye(config.latent_channels))
 
     def distribution(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Encoded:
         """Encode pixels in [-1, 1] to the distribution of raw latents.
@@ -149,14 +150,18 @@ class VideoVae(nn.Module):
         return frames if started else frames[:, :, self.config.time_factor - 1 :]
 
     def encode(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
-        """Encode pixels in [-1, 1] to latents of zero mean and unit variance per channel."""
-        raw = self.distribution(frames_BCTHW, cache).mean_BCTHW
-        return (raw - per_channel(self.latent_mean_C)) / per_channel(self.latent_std_C)
+        """Encode pixels in [-1, 1] to latents whose channels have zero mean, unit variance, no correlation.
+
+        Without the last, the colour of the background alone was most of the variance of all channels, and
+        noise hid shape and motion long before it.
+        """
+        centred_BCTHW = self.distribution(frames_BCTHW, cache).mean_BCTHW - per_channel(self.latent_mean_C)
+        return mixed_channels(torch.linalg.inv(self.latent_spread_CC), centred_BCTHW)
 
     def decode(self, latent_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
         """Decode normalised latents to pixels in [-1, 1]."""
-        raw = latent_BCTHW * per_channel(self.latent_std_C) + per_channel(self.latent_mean_C)
-        return self.pixels(raw, cache).clamp(-1, 1)
+        raw_BCTHW = mixed_channels(self.latent_spread_CC, latent_BCTHW) + per_channel(self.latent_mean_C)
+        return self.pixels(raw_BCTHW, cache).clamp(-1, 1)
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return (C, T, H, W) of the latents of a clip."""
@@ -167,6 +172,12 @@ class VideoVae(nn.Module):
 
 def per_channel(value_C: Tensor) -> Tensor:
     return value_C[:, None, None, None]
+
+
+def mixed_channels(matrix_CC: Tensor, x_BCTHW: Tensor) -> Tensor:
+    """Multiply the channels of each position by a matrix, in full precision."""
+    with torch.autocast(x_BCTHW.device.type, enabled=False):
+        return torch.einsum("kc,bcthw->bkthw", matrix_CC, x_BCTHW.float())
 
 
 def check_frames(frames_BCTHW: Tensor, config: VaeConfig, *, started: bool) -> None:

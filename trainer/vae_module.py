@@ -120,12 +120,14 @@ def psnr_db(out_BCTHW: Tensor, pixels_BCTHW: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure_latents(vae: VideoVae, data: PixelData, num_clips: int) -> None:
-    """Store each latent channel's mean and spread over training clips in the network itself."""
+    """Store the mean and the spread of the latents over training clips in the network itself."""
     rows = data.training_rows[:: max(1, len(data.training_rows) // num_clips)][:num_clips]
     values = []
     for row in rows:
         pixels = to_pixels(torch.from_numpy(data.frames(int(row)))[None]).to(vae.latent_mean_C.device)
         values.append(vae.distribution(pixels).mean_BCTHW.movedim(1, 0).flatten(1))
     values_CN = torch.cat(values, dim=1)
+    variance_C, axes_CC = torch.linalg.eigh(torch.cov(values_CN.double()))
+    spread_CC = axes_CC @ torch.diag(variance_C.clamp_min(1e-6).sqrt()) @ axes_CC.T
     vae.latent_mean_C.copy_(values_CN.mean(1))
-    vae.latent_std_C.copy_(values_CN.std(1).clamp_min(1e-4))
+    vae.latent_spread_CC.copy_(spread_CC)

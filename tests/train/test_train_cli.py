@@ -1,4 +1,4 @@
-"""The command line of training: shipped configurations parse, a whole small run works, wrong use is refused."""
+"""The command line of training: shipped configurations parse, a small run works, wrong use is refused."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from trainer.encode import encode
 from trainer.sample import generate, load_model
 
 CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
-VAE = "--model.vae.widths=[8,12] --model.vae.latent_channels=4 --data.crop.side_px=16".split()
-DIT = (
-    "--model.dit.width=16 --model.dit.depth=1 --model.dit.heads=2 --model.dit.latent_channels=4 "
-    "--watch.sample_size=[5,32,32] --sample.steps=2"
-).split()
-QUICK = "--data.batch_size=4 --data.validation_share=0.2 --trainer.accelerator=cpu".split()
+VAE = ["--model.vae.widths=[8,12]", "--model.vae.latent_channels=4", "--data.crop.side_px=16"]
+DIT = [
+    *("--model.dit.width=16", "--model.dit.depth=1", "--model.dit.heads=2", "--model.dit.latent_channels=4"),
+    *("--watch.sample_size=[5,32,32]", "--sample.steps=2"),
+]
+QUICK = ["--data.batch_size=4", "--data.validation_share=0.2", "--trainer.accelerator=cpu"]
 
 
 def train(kind, verb: str, out: Path, shards: Path, *more: str) -> int:
