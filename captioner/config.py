@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class VlmConfig:
     """Any image-text-to-text model that transformers loads."""
 
@@ -28,7 +28,7 @@ class VlmConfig:
     """Longest that one batch may take; answers cut short by it are TIMEOUT."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class FactsConfig:
     """The `facts` captioner: composed from detectors, for real clips without a hub model."""
 
@@ -41,7 +41,7 @@ class FactsConfig:
     min_object_score: float = 0.5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CaptionerConfig:
     """What captions the clips of one run."""
 

@@ -140,10 +140,12 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
 
 
 def _normalise(args: list[str], config: type) -> list[str]:
-    """Take `--dry-run` for the field `dry_run`, and a bare flag of a yes/no field for yes."""
+    """Take `--dry-run` for the field `dry_run`, `-o` for `out`, and a bare yes/no flag for yes."""
     yes_no = set(_yes_no(config))
     out: list[str] = []
     for word, following in zip_longest(args, args[1:], fillvalue="--"):
+        if word == "-o":
+            word = "--out"
         if re.match(r"--[A-Za-z]", word):
             flag, equals, value = word.partition("=")
             flag = "--" + flag[2:].replace("-", "_")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
-from math import floor
+from math import ceil
 
 from manifests.records import Bucket
 
@@ -24,8 +24,8 @@ def crop_fraction(height: int, width: int, bucket: Bucket) -> float:
 
 
 def frames_at(duration_s: float, fps: float) -> int:
-    """How many frames a clip of `duration_s` seconds gives at `fps`, the first at its first instant."""
-    return max(1, floor(duration_s * fps + 1e-6))
+    """How many of the instants 0, 1/fps, 2/fps, … lie within a clip of `duration_s` seconds; at least 1."""
+    return max(1, ceil(duration_s * fps - 1e-6))
 
 
 def assign(

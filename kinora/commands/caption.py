@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
+from kinora.configs import narrow
 from kinora.result import Exit, Result
 from pipeline.captioners import asking, load
 from pipeline.config import CaptionConfig, RayConfig
@@ -10,27 +11,27 @@ from pipeline.jobs.progress import shown
 from pipeline.sources import NothingToDo
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(CaptionConfig):
     dataset: str
     """Folder of the dataset."""
     dry_run: bool = False
     """Say what would run, and caption nothing."""
     max_failed: float = 0.01
     """Share of clips without a good caption, 0 to 1, above which the exit code is 10."""
-    caption: CaptionConfig = field(default_factory=CaptionConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
     """Caption; exit code 3 when no clip is cut."""
+    settings = narrow(config, CaptionConfig)
     try:
         with shown() as progress:
             report = caption(
                 config.dataset,
-                config.caption,
+                settings,
                 config.ray,
-                asking(config.caption),
+                asking(settings),
                 load,
                 dry_run=config.dry_run,
                 progress=progress,

@@ -18,10 +18,10 @@ POSITIONAL = "prompt"
 class Config:
     prompt: str
     """What the video should show."""
-    model: str
-    """Folder that `kinora train dit` wrote."""
+    model: str = "demo/runs/dit"
+    """Folder that `kinora train dit` wrote; by default the demo's."""
     out: str = "out.mp4"
-    """The file to write; an image (`.png`) for one frame."""
+    """The file to write, also `-o`; an image (`.png`) for one frame."""
     size: str = "64x64"
     """Width x height in pixels: any trained shape, in multiples of 16."""
     seconds: float = 2.0

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Group
 from rich.table import Table
 
+from kinora.configs import narrow
 from kinora.result import Exit, Result
 from pipeline.config import PackConfig, RayConfig
 from pipeline.jobs.pack import PackReport, pack
@@ -12,13 +13,12 @@ from pipeline.jobs.progress import shown
 from pipeline.sources import NothingToDo
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(PackConfig):
     dataset: str
     """Folder of the dataset."""
     out: str
     """Folder for the shards: new, empty, or a shard set that this replaces."""
-    pack: PackConfig = field(default_factory=PackConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 
@@ -26,7 +26,8 @@ def run(config: Config) -> Result:
     """Pack; exit code 3 when no clip has a caption or fits a bucket."""
     try:
         with shown() as progress:
-            report = pack(config.dataset, config.out, config.pack, config.ray, progress=progress)
+            settings = narrow(config, PackConfig)
+            report = pack(config.dataset, config.out, settings, config.ray, progress=progress)
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     if report.nothing_left:

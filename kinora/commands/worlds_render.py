@@ -1,10 +1,11 @@
 """Make raw videos of simulated worlds, and apart from them a file that tells what they show."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.progress import Progress
 
+from kinora.configs import narrow
 from kinora.result import Result
 from worlds.config import RawConfig
 from worlds.raw import render_raw, truth_path
@@ -18,7 +19,7 @@ class Config(RawConfig):
 
 def run(config: Config) -> Result:
     """Render every file; the same seed gives the same files."""
-    raw = RawConfig(**{field.name: getattr(config, field.name) for field in fields(RawConfig)})
+    raw = narrow(config, RawConfig)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("render", total=raw.num_videos)
         summary = render_raw(config.out, raw, on_file=lambda done: bar.update(task, completed=done))

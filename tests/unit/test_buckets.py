@@ -41,8 +41,8 @@ def test_a_clip_without_a_bucket_says_why(num_frames, height, width, reason):
     assert why_not(**shape, buckets=BUCKETS, max_crop=0.1) == reason
 
 
-def test_frames_at_counts_whole_frames():
-    assert [frames_at(s, 8) for s in (0.01, 1.0, 2.124, 2.125)] == [1, 8, 16, 17]
+def test_frames_at_counts_the_instants_within_a_clip():
+    assert [frames_at(s, 8) for s in (0, 0.01, 1.0, 2.0, 2.01, 2.125)] == [1, 1, 8, 16, 17, 17]
 
 
 def test_the_folder_tells_aspect_duration_and_resolution():
