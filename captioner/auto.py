@@ -14,13 +14,13 @@ LOOKS = 3
 
 
 class AutoCaptioner:
-    """Asks the embedded model where the frames look like a simulated world, and `facts` everywhere else.
+    """Asks the embedded model where the frames look like a simulated world, else `facts`.
 
-    A clip also goes to `facts` when the embedded model is not sure of one of its answers, or did not answer well.
+    A clip also goes to `facts` when an answer of the embedded model is unsure or not OK.
     """
 
     def __init__(self, embedded: Captioner, facts: Captioner, prompts: dict[str, Prompt]) -> None:
-        """`prompts`: for the digest of each prompt that may be asked, the prompt that the embedded model knows."""
+        """`prompts`: by the digest of each prompt that may be asked, the embedded model's own."""
         self.embedded, self.facts, self.prompts = embedded, facts, prompts
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
@@ -34,7 +34,7 @@ class AutoCaptioner:
         return kept + [_because(a, _reason(why[a.clip_id][1], unsure.get(a.clip_id))) for a in answered]
 
     def _ask_embedded(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Put each request in the embedded model's own words, and its answers under the asked prompt's digest."""
+        """Ask in the embedded model's own words; return the answers under the digests that were asked for."""
         asked = [replace(r, prompt=self.prompts[r.prompt.digest]) for r in requests]
         back = {mine.digest: digest for digest, mine in self.prompts.items()}
         answers = self.embedded.caption(asked) if asked else []

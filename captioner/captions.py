@@ -73,7 +73,7 @@ def _caption(
             prompt_digest=prompt_digest,
             decoding="{}",
             frames_shown=(),
-            detail=f"{len(dense)} dense and {len(short)} short answers echo this clip id; one of each was expected",
+            detail=f"{len(dense)} dense and {len(short)} short answers echo this clip id, not one of each",
         )
     worst = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
     ok = worst.outcome is Outcome.OK

@@ -35,7 +35,7 @@ def flat_share(frames_THWC: np.ndarray, colors: int = FLAT_COLORS) -> float:
 
 
 def looks_like_a_world(frames_THWC: np.ndarray) -> tuple[bool, str]:
-    """Return whether the frames are flat enough to ask the embedded model, and the measure for a person to read."""
+    """Return whether the frames are flat enough for the embedded model, and the measure in words."""
     share = flat_share(frames_THWC)
     sign = ">=" if share >= MIN_FLAT_SHARE else "<"
     return share >= MIN_FLAT_SHARE, f"three colours cover {share:.3f} {sign} {MIN_FLAT_SHARE} of the pixels"

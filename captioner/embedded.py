@@ -15,7 +15,7 @@ DENSE_PROMPT, SHORT_PROMPT = "worlds_dense", "worlds_short"
 
 
 def load_embedded(batch_size: int = 64, weights: str = "") -> TransformersCaptioner:
-    """Load the shipped weights, or those of a run of `kinora train captioner fit` from the folder `weights`."""
+    """Load the shipped weights, or those that `kinora train captioner fit` exported to `weights`."""
     folder = Path(weights) if weights else WEIGHTS
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(

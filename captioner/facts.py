@@ -1,13 +1,13 @@
 """The `facts` captioner: what detectors report of a real clip, put into careful sentences.
 
-It is no language model and no evidence of caption quality: a detector takes a cartoon rabbit for a cat. So every
-sentence says who reports what, and every row is labelled `facts` with the detectors that ran.
+It is no language model and no evidence of caption quality: a detector takes a cartoon rabbit for a cat. So
+every sentence says who reports what, and every row is labelled `facts` with the detectors that ran.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 
 import cv2
@@ -16,44 +16,12 @@ import numpy as np
 from captioner.config import FactsConfig
 from captioner.frames import spread
 from captioner.objects import Detection, ObjectDetector, detector_installed
-from captioner.phrases import dense_text, short_text
+from captioner.phrases import Facts, Thing, dense_text, short_text
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
-from captioner.sight import Motion, brightness, color_shares, measure_motion
+from captioner.sight import brightness, color_shares, measure_motion
 from manifests.records import Outcome
 
 REVISION = "facts-1"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Thing:
-    """A class of object that the detector reports in enough of the frames."""
-
-    label: str
-    count: int
-    """Most at once."""
-    frames: int
-    """Frames in which it is reported."""
-    center: tuple[float, float]
-    """Mean (x, y) as shares of the frame."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What was measured in one clip."""
-
-    things: tuple[Thing, ...]
-    looked: bool
-    """Whether an object detector ran at all."""
-    frames: int
-    """Frames that it looked at."""
-    texts: tuple[str, ...]
-    read: bool
-    """Whether text was looked for."""
-    colors: tuple[str, ...]
-    brightness: float
-    """CIELAB L*, 0 to 100."""
-    motion: Motion | None
-    """None for a still."""
 
 
 class FactsCaptioner:
@@ -74,7 +42,7 @@ class FactsCaptioner:
         )
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request: a prompt whose name ends in `short` gets one sentence, any other the long text."""
+        """Answer every request: one sentence for a prompt whose name ends in `short`, else the long text."""
         measured: dict[str, Facts] = {}
         for request in requests:
             if request.clip_id not in measured:

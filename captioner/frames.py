@@ -24,7 +24,7 @@ def at_rate(times_s: Sequence[float], rate_hz: float, count: int) -> tuple[int, 
 
 
 def largest_gap_s(times_s: Sequence[float], until_s: float) -> float:
-    """Return the longest time between two neighbouring frames of the first `until_s` seconds; 0 for one frame."""
+    """Return the longest time between neighbouring frames in the first `until_s` seconds; 0 for one frame."""
     times_T = np.asarray(times_s, float)
     gaps = np.diff(times_T)[times_T[:-1] - times_T[0] < until_s]
     return float(gaps.max()) if len(gaps) else 0.0

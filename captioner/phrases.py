@@ -1,7 +1,7 @@
 """Sentences for what was measured in a clip. Pure functions; every sentence says who reports what."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from captioner.sight import Motion
 
@@ -11,32 +11,51 @@ FAST_WIDTHS = 0.25
 ZOOM_RATE = 0.05
 
 
-class Measured(Protocol):
-    """What `facts.Facts` has."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """A class of object that the detector reports in enough of the frames."""
 
-    things: Sequence
-    looked: bool
+    label: str
+    count: int
+    """Most at once."""
     frames: int
-    texts: Sequence[str]
+    """Frames in which it is reported."""
+    center: tuple[float, float]
+    """Mean (x, y) as shares of the frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What was measured in one clip."""
+
+    things: tuple[Thing, ...]
+    looked: bool
+    """Whether an object detector ran at all."""
+    frames: int
+    """Frames that it looked at."""
+    texts: tuple[str, ...]
     read: bool
-    colors: Sequence[str]
+    """Whether text was looked for."""
+    colors: tuple[str, ...]
     brightness: float
+    """CIELAB L*, 0 to 100."""
     motion: Motion | None
+    """None for a still."""
 
 
-def short_text(facts: Measured) -> str:
+def short_text(facts: Facts) -> str:
     """Return one sentence of about ten to twenty words."""
     kind = "still image" if facts.motion is None else "video"
     if facts.things:
         subject = f"A {kind} in which the detector reports {_listed([_counted(t) for t in facts.things[:3]])}"
     else:
-        subject = f"A {_light(facts.brightness)} {kind}"
+        subject = f"{_light(facts.brightness).capitalize()} {kind}"
     colors = f", mostly {_listed(facts.colors[:2])}" if facts.colors else ""
     camera = "" if facts.motion is None else f"; {camera_phrase(facts.motion)}"
     return f"{subject}{colors}{camera}."
 
 
-def dense_text(facts: Measured) -> str:
+def dense_text(facts: Facts) -> str:
     """Return what every detector reports, and what none of them found or looked for."""
     kind = "still image" if facts.motion is None else "video clip"
     colors = (
@@ -44,7 +63,7 @@ def dense_text(facts: Measured) -> str:
         if facts.colors
         else " with no color that stands out"
     )
-    parts = [f"This is a {_light(facts.brightness)} {kind}{colors}.", *_object_sentences(facts)]
+    parts = [f"This is {_light(facts.brightness)} {kind}{colors}.", *_object_sentences(facts)]
     if facts.motion is not None:
         parts += [
             f"As far as optical flow tells, {camera_phrase(facts.motion)}.",
@@ -84,19 +103,18 @@ def motion_sentence(motion: Motion) -> str:
     return f"Besides that, {share} of the picture moves {pace}."
 
 
-def _object_sentences(facts: Measured) -> list[str]:
+def _object_sentences(facts: Facts) -> list[str]:
     if not facts.looked:
         return ["No object detector was run."]
     if not facts.things:
         return ["The detector reports no object that it knows in most of the frames."]
-    said = [
+    return [
         f"The detector reports {_counted(t)} {_place(t.center)} ({t.frames} of {facts.frames} frames)."
         for t in facts.things[:5]
     ]
-    return said
 
 
-def _counted(thing) -> str:
+def _counted(thing: Thing) -> str:
     if thing.count > 1:
         plural = {"person": "people", "bus": "buses", "bench": "benches", "sheep": "sheep"}
         return f"up to {thing.count} {plural.get(thing.label, thing.label + 's')}"
@@ -121,7 +139,7 @@ def _way(x: float, y: float) -> str:
 
 
 def _light(lightness: float) -> str:
-    return "dark" if lightness < 35 else "bright" if lightness > 65 else "evenly lit"
+    return "a dark" if lightness < 35 else "a bright" if lightness > 65 else "a medium-bright"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ class Prompt:
 
     @property
     def digest(self) -> str:
-        """16 hex digits of the text alone: a renamed prompt is the same prompt, a changed comma is another."""
+        """16 hex digits of the text alone: a renamed prompt stays the same, a changed comma makes another."""
         return blake2b(self.text.encode(), digest_size=8).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Text in frames, by rapidocr (PP-OCR small models that come inside the package). 0.3 to 0.7 s a frame."""
 
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from rapidocr import RapidOCR
@@ -16,7 +17,7 @@ class TextReader:
         self.name = f"PP-OCR small (rapidocr {version('rapidocr')})"
 
     def read(self, frame_HWC: np.ndarray, *, min_score: float, min_length: int) -> list[str]:
-        """Return the lines read (RGB frame, top to bottom), those surely read and long enough to mean something."""
-        found = self.engine(frame_HWC[..., ::-1])
+        """Return the lines surely read and long enough to mean something, top to bottom (RGB frame)."""
+        found: Any = self.engine(frame_HWC[..., ::-1])
         lines = zip(found.txts or (), found.scores or (), strict=True)
         return [text for text, score in lines if score > min_score and len(text.strip()) >= min_length]

@@ -37,10 +37,10 @@ class TransformersCaptioner:
         self.config = config
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = AutoProcessor.from_pretrained(config.model, revision=config.revision)
-        self.model = AutoModelForImageTextToText.from_pretrained(
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(
             config.model, revision=config.revision, dtype=config.dtype, use_safetensors=True
         )
-        self.model.eval().to(device)
+        self.model.eval().requires_grad_(False).to(torch.device(device))
         tokenizer = self.processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
@@ -54,7 +54,7 @@ class TransformersCaptioner:
         )
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request, those of one prompt and frame size together. Order is not kept: match by clip id."""
+        """Answer every request, those of one prompt and frame size together; match the answers by clip id."""
         order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.clip_id))
         size = self.config.batch_size
         answers = []
@@ -63,7 +63,7 @@ class TransformersCaptioner:
         return answers
 
     def _answer(self, batch: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer one batch; when it cannot be run, its halves, so that one bad request costs only its own answer."""
+        """Answer one batch, or its halves when it fails: a bad request costs only its own answer."""
         if sparse := [r for r in batch if self._too_sparse(r)]:
             rest = [r for r in batch if not self._too_sparse(r)]
             return [self._failed(r, self._sparse_detail(r)) for r in sparse] + (
@@ -166,7 +166,7 @@ class TransformersCaptioner:
         return self.processor(videos=videos, video_metadata=facts, do_sample_frames=False, **common)
 
     def _question(self, request: CaptionRequest, frames: int) -> str:
-        """Return the text with its places for the video or the images: the chat template's, where there is one."""
+        """Return the text with its places for the video or images, by the chat template if there is one."""
         places = [{"type": "video"}] if self.shows_video else [{"type": "image"}] * frames
         if getattr(self.processor, "chat_template", None):
             content = [*places, {"type": "text", "text": request.prompt.text}]

@@ -1,4 +1,4 @@
-"""Worlds as examples for the captioner: the glue between `worlds` and `captioner.train`, which do not know each other."""
+"""Worlds as examples for the captioner: `worlds` and `captioner.train` do not know each other."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,14 +10,20 @@ import numpy as np
 
 from captioner.frames import at_rate
 from captioner.prompts import load_prompt
-from captioner.train.data import IGNORED, Example
+from captioner.train.data import IGNORED, Example, Kind
 from worlds.captions import dense_caption, short_caption
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes import render, sample_world
 from worlds.truth import Thing, World, centers_px_NT2, from_time
 
-SIZES = ((64, 64), (80, 80), (96, 96), (128, 128), (96, 54), (128, 72), (160, 90), (54, 96), (72, 128), (90, 160), (80, 48), (48, 80))  # fmt: skip
+SQUARE = ((64, 64), (80, 80), (96, 96), (128, 128))
+WIDE = ((96, 54), (128, 72), (160, 90))
+TALL = ((54, 96), (72, 128), (90, 160))
+SIZES = (*SQUARE, *WIDE, *TALL, (80, 48), (48, 80))
 """Width and height of the frames trained on: 1:1, 16:9, 9:16 and 5:3."""
+PIECE_PX = 40
+PIECE_SIZES = ((80, 80), (100, 60), (60, 100), (80, 80))
+"""Frames at the scale at which the model sees whole ones, and the side of a square cut out of them."""
 RATES = (8.0, 10.0, 12.0, 15.0, 24.0, 30.0)
 SECONDS = (0.9, 6.0)
 STILLS = 0.06
@@ -27,20 +33,23 @@ COMPRESSED = 0.6
 
 
 LOOK_CLASSES = (len(BACKGROUNDS), len(COLORS) + 1, len(SHAPES), len(MOTIONS), len(SPEEDS))
-"""Classes of what a part of a frame shows: background; colour of the thing there, or none; its shape, motion, speed."""
+"""Number of classes of what a part of a frame shows: background; colour of the thing there, or none;
+its shape; its motion; its speed."""
 
 
-def draw_worlds(seed: int, rate_hz: float, frames: int, step: int, count: int, dense: bool) -> list[Example]:
-    """Return `count` examples of one frame size, by seed and step alone. Two neighbouring steps share their clips."""
-    rng = Random(f"captioner/{seed}/{step}/{dense}")
-    prompt = load_prompt("worlds_dense" if dense else "worlds_short").text
-    write = dense_caption if dense else short_caption
+def draw_worlds(seed: int, rate_hz: float, frames: int, step: int, count: int, kind: Kind) -> list[Example]:
+    """Return `count` examples of one frame size, by seed and step alone; pairs of steps share their clips."""
+    rng = Random(f"captioner/{seed}/{step}/{kind}")
+    if kind == "crop":
+        return [_piece(rng, rate_hz, frames) for _ in range(count)]
+    prompt = load_prompt(f"worlds_{kind}").text
+    write = dense_caption if kind == "dense" else short_caption
     return [
         Example(
             frames_THWC=shown_THWC,
             prompt=prompt,
             target=write(world, rng.getrandbits(32)),
-            look=partial(look_at, world, rate_hz, frames),
+            look=partial(look_at, world, (0.0, 0.0, world.width, world.height)),
         )
         for world, shown_THWC in _clips(seed, rate_hz, frames, step // 2, count)
     ]
@@ -52,36 +61,47 @@ def _clips(
 ) -> tuple[tuple[World, np.ndarray], ...]:
     rng = Random(f"captioner/clips/{seed}/{index}")
     width, height = rng.choice(SIZES)
-    clips = []
-    for _ in range(count):
-        world = sample_clip(rng, width=width, height=height)
-        shown_THWC = show(world, rate_hz, frames)
-        if rng.random() < COMPRESSED:
-            shown_THWC = compress(shown_THWC, quality=rng.randint(40, 95))
-        clips.append((world, shown_THWC))
-    return tuple(clips)
+    worlds = [sample_clip(rng, width=width, height=height) for _ in range(count)]
+    return tuple((world, _shown(rng, world, rate_hz, frames)) for world in worlds)
 
 
-def look_at(world: World, rate_hz: float, frames: int, rows: int, columns: int) -> np.ndarray:
-    """Return classes_RSA of LOOK_CLASSES: what each of rows x columns cells of the frames shown is about.
+def _shown(rng: Random, world: World, rate_hz: float, frames: int) -> np.ndarray:
+    shown_THWC = show(world, rate_hz, frames)
+    return compress(shown_THWC, quality=rng.randint(40, 95)) if rng.random() < COMPRESSED else shown_THWC
 
-    A cell is about the thing that is nearest over the frames, if it comes within its circle and a quarter of a cell.
+
+def _piece(rng: Random, rate_hz: float, frames: int) -> Example:
+    """Cut a square round one thing out of a small clip; nothing is asked about it but what its cells show."""
+    width, height = rng.choice(PIECE_SIZES)
+    world = sample_clip(rng, width=width, height=height)
+    x, y = centers_px_NT2(world)[rng.randrange(len(world.things)), 0]
+    left = int(np.clip(x - PIECE_PX / 2 + rng.uniform(-8, 8), 0, width - PIECE_PX))
+    top = int(np.clip(y - PIECE_PX / 2 + rng.uniform(-8, 8), 0, height - PIECE_PX))
+    box = (left, top, left + PIECE_PX, top + PIECE_PX)
+    whole_THWC = _shown(rng, world, rate_hz, frames)
+    piece_THWC = whole_THWC[:, top : box[3], left : box[2]]
+    return Example(frames_THWC=piece_THWC, prompt="", target="", look=partial(look_at, world, box))
+
+
+def look_at(world: World, box: tuple[float, float, float, float], rows: int, columns: int) -> np.ndarray:
+    """Return classes_RSA of LOOK_CLASSES: what each cell of a part of the first frame shows.
+
+    A cell shows the nearest thing, if its middle lies within that thing's circle and a quarter of a cell.
+
+    Args:
+        box: the part (x0, y0, x1, y1), in pixels of the frame.
     """
-    shown = list(at_rate([k / world.fps for k in range(world.num_frames)], rate_hz, frames))
-    centers_NT2 = centers_px_NT2(world)[:, shown]
+    centers_N2 = centers_px_NT2(world)[:, 0]
     size_2 = np.array([world.width, world.height], float)
+    cell_2 = np.array([(box[2] - box[0]) / columns, (box[3] - box[1]) / rows])
     grid = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
-    cells_RS2 = np.stack(grid, axis=-1) * size_2 / (columns, rows)
-    away_NTRS2 = centers_NT2[:, :, None, None] - cells_RS2
-    away_NTRS2 = (away_NTRS2 + size_2 / 2) % size_2 - size_2 / 2
-    reach_N = (
-        np.array([t.size for t in world.things]) * world.short_side_px / 2
-        + 0.25 * (size_2 / (columns, rows)).max()
-    )
-    over_NRS = np.hypot(away_NTRS2[..., 0], away_NTRS2[..., 1]).min(axis=1) - reach_N[:, None, None]
-    nearest_RS, covered_RS = over_NRS.argmin(axis=0), over_NRS.min(axis=0) <= 0
+    away_NRS2 = centers_N2[:, None, None] - np.array(box[:2]) - np.stack(grid, axis=-1) * cell_2
+    away_NRS2 = (away_NRS2 + size_2 / 2) % size_2 - size_2 / 2  # things wrap round the edges
+    reach_N = np.array([t.size for t in world.things]) * world.short_side_px / 2 + cell_2.max() / 4
+    over_NRS = np.linalg.norm(away_NRS2, axis=-1) - reach_N[:, None, None]
     things_NA = np.array([_classes(t) for t in world.things])
-    classes_RSA = np.where(covered_RS[..., None], things_NA[nearest_RS], [0, IGNORED, IGNORED, IGNORED])
+    covered_RS1 = over_NRS.min(axis=0)[..., None] <= 0
+    classes_RSA = np.where(covered_RS1, things_NA[over_NRS.argmin(axis=0)], [0, IGNORED, IGNORED, IGNORED])
     background_RS1 = np.full((rows, columns, 1), list(BACKGROUNDS).index(world.background))
     return np.concatenate([background_RS1, classes_RSA], axis=-1)
 
@@ -115,7 +135,7 @@ def show(world: World, rate_hz: float, frames: int) -> np.ndarray:
 
 
 def compress(frames_THWC: np.ndarray, quality: int) -> np.ndarray:
-    """Return the frames after JPEG at `quality` (0 to 100): 4:2:0 chroma and blocks, as in H.264, and far cheaper."""
+    """Return the frames after JPEG at `quality` (0 to 100): 4:2:0 chroma and blocks, as in H.264."""
     out = []
     for frame_HWC in frames_THWC:
         _, data = cv2.imencode(".jpg", frame_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

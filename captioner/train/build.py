@@ -7,6 +7,8 @@ attention sees motion. Architecture: Wang et al., "Qwen2-VL", 2024, https://arxi
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     PreTrainedTokenizerFast,
@@ -63,7 +65,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 def build_processor(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLProcessor:
     """Return the processor that turns frames and a prompt into the model's inputs."""
     shape = {
-        "size": {"shortest_edge": config.pixels, "longest_edge": config.pixels},
+        "size": {"shortest_edge": config.pixels[0], "longest_edge": config.pixels[1]},
         "patch_size": config.patch,
         "temporal_patch_size": config.frames,
         "merge_size": 2,
@@ -80,7 +82,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLForConditionalGeneration:
     """Return an untrained model of this size; its weights come from torch's generator."""
-    token = tokenizer.convert_tokens_to_ids
+    token = dict(zip(SPECIAL, range(len(SPECIAL)), strict=True))
     half = config.text_width // config.text_heads // 2
     spatial = half * 5 // 12
     text = {
@@ -96,10 +98,11 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen
             "rope_theta": 10000.0,
             "mrope_section": [half - 2 * spatial, spatial, spatial],
         },
-        "bos_token_id": token(ANSWER),
-        "eos_token_id": token(END),
-        "pad_token_id": token(PAD),
+        "bos_token_id": token[ANSWER],
+        "eos_token_id": token[END],
+        "pad_token_id": token[PAD],
         "tie_word_embeddings": True,
+        "initializer_range": config.init,
     }
     vision = {
         "depth": config.vision_depth,
@@ -110,21 +113,57 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen
         "patch_size": config.patch,
         "temporal_patch_size": config.frames,
         "spatial_merge_size": 2,
+        "initializer_range": config.init,
     }
     model = Qwen2VLForConditionalGeneration(
         Qwen2VLConfig(
             text_config=text,
             vision_config=vision,
-            image_token_id=token(IMAGE),
-            video_token_id=token(VIDEO),
-            vision_start_token_id=token(VISION_START),
-            vision_end_token_id=token(VISION_END),
+            image_token_id=token[IMAGE],
+            video_token_id=token[VIDEO],
+            vision_start_token_id=token[VISION_START],
+            vision_end_token_id=token[VISION_END],
             tie_word_embeddings=True,
         )
     )
-    model.generation_config.eos_token_id = token(END)
-    model.generation_config.pad_token_id = token(PAD)
+    weight = model.model.visual.patch_embed.proj.weight
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(first_sight(config)).view_as(weight))
+    model.generation_config.eos_token_id = token[END]
+    model.generation_config.pad_token_id = token[PAD]
     return model
+
+
+def first_sight(config: ModelConfig) -> np.ndarray:
+    """Return the patch embedding to start from, as weight_DK with K = 3 x frames x patch x patch.
+
+    Cosines that see the first frame of a patch sharply, for shapes, and how the others differ from it
+    coarsely, for motion.
+    """
+    frames, side = config.frames, config.patch
+    coarse = [(t, y, x) for t in range(1, frames) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    sharp = sorted(((y, x) for y in range(side) for x in range(side)), key=lambda f: (max(f), sum(f), f))
+    sharp = sharp[: max(1, config.vision_width // 3 - len(coarse))]
+    filters = []
+    for color in range(3):
+        for y, x in sharp:
+            filters.append(_wave(frames, side, color, y, x, {0: 1.0}))
+        for t, y, x in coarse:
+            filters.append(_wave(frames, side, color, y, x, {t: 1.0, 0: -1.0}))
+    weight_DK = np.zeros((config.vision_width, 3 * frames * side * side), np.float32)
+    stacked = np.stack(filters)[: config.vision_width]
+    weight_DK[: len(stacked)] = stacked
+    return weight_DK
+
+
+def _wave(frames: int, side: int, color: int, y: int, x: int, times: dict[int, float]) -> np.ndarray:
+    """Return a separable cosine over a patch, at some frames of one colour."""
+    at = (np.arange(side) + 0.5) * np.pi / side
+    plane = np.outer(np.cos(y * at), np.cos(x * at)) / side**2 * (2 if y or x else 1)
+    wave_CTHW = np.zeros((3, frames, side, side), np.float32)
+    for time, sign in times.items():
+        wave_CTHW[color, time] = sign * plane
+    return wave_CTHW.reshape(-1)
 
 
 def save_pretrained(

@@ -5,6 +5,7 @@ Legend: B clips, T frames, H x W pixels, C channels, L tokens, R x S visual toke
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,14 +28,19 @@ class Example:
     prompt: str
     target: str
     look: Callable[[int, int], np.ndarray]
-    """(R, S) -> classes_RSA: what is to be seen in each of R x S cells of the frame, IGNORED where nothing is asked."""
+    """(R, S) -> classes_RSA: what each of R x S cells of the frame shows; IGNORED where nothing is asked."""
 
 
-Draw = Callable[[int, int, bool], Sequence[Example]]
-"""(step, number of clips, dense or short) -> that many examples of one frame size; equal arguments, equal examples."""
+Kind = Literal["crop", "short", "dense"]
+"""What a batch holds: small pieces of frames, not to be scaled, or whole frames with one of two captions."""
+
+Draw = Callable[[int, int, Kind], Sequence[Example]]
+"""(step, number of clips, kind) -> that many examples of one frame size; equal arguments, equal examples."""
 
 
-def collate(processor: Qwen2VLProcessor, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+def collate(
+    processor: Qwen2VLProcessor, examples: Sequence[Example], kind: Kind = "short"
+) -> dict[str, torch.Tensor]:
     """Return model inputs, `labels` (only the answer and its end are learned) and `look_NA`, N = B x R x S.
 
     The frames of all clips go through the video processor as one long video: a temporal patch never
@@ -80,7 +86,7 @@ class Batches(IterableDataset):
 
     Args:
         first: called when reading starts; so a resumed run goes on where it was.
-        dense: whether a step's batch holds dense captions.
+        kind: what a step's batch holds.
     """
 
     def __init__(
@@ -91,20 +97,22 @@ class Batches(IterableDataset):
         *,
         first: Callable[[], int],
         last: int,
-        dense: Callable[[int], bool],
+        kind: Callable[[int], Kind],
     ) -> None:
         self.processor, self.draw, self.batch_size = processor, draw, batch_size
-        self.first, self.last, self.dense = first, last, dense
+        self.first, self.last, self.kind = first, last, kind
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         for step in range(self.first(), self.last):
-            yield collate(self.processor, self.draw(step, self.batch_size, self.dense(step)))
+            kind = self.kind(step)
+            yield collate(self.processor, self.draw(step, self.batch_size, kind), kind)
 
 
-def asks_dense(step: int, config: TrainConfig) -> bool:
-    """Return whether `step` asks for dense captions: never while the short ones are learned, then for a share."""
-    start = config.look_steps + config.short_steps
-    if step < start:
-        return False
-    since = step - start
-    return int((since + 1) * config.dense_share) > int(since * config.dense_share)
+def kind_at(step: int, config: TrainConfig) -> Kind:
+    """Return what the batch of `step` holds: pieces, then short captions, then dense ones among them."""
+    since = step - config.crop_steps - config.look_steps - config.short_steps
+    if step < config.crop_steps:
+        return "crop"
+    if since < 0:
+        return "short"
+    return "dense" if int((since + 1) * config.dense_share) > int(since * config.dense_share) else "short"

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
 from captioner.train.config import TrainConfig
-from captioner.train.data import Batches, Draw, asks_dense
+from captioner.train.data import Batches, Draw, kind_at
 from captioner.train.module import CaptionModule
 
 VALIDATION_BATCHES = 4
@@ -38,11 +38,11 @@ def fit(config: TrainConfig, draw: Draw, texts: Iterable[str], *, resume: str | 
     trainer = build_trainer(config)
     batches = partial(Batches, processor, draw, config.batch_size)
     training = batches(
-        first=lambda: trainer.global_step, last=config.steps, dense=lambda step: asks_dense(step, config)
+        first=lambda: trainer.global_step, last=config.steps, kind=lambda step: kind_at(step, config)
     )
     held_out = [
-        batches(first=lambda: -VALIDATION_BATCHES, last=0, dense=lambda _, kind=kind: kind)
-        for kind in (False, True)
+        batches(first=lambda: -VALIDATION_BATCHES, last=0, kind=lambda _, kind=kind: kind)
+        for kind in ("short", "dense")
     ]
     began = time.monotonic()
     loaders = [DataLoader(held, batch_size=None) for held in held_out]
@@ -54,7 +54,7 @@ def fit(config: TrainConfig, draw: Draw, texts: Iterable[str], *, resume: str | 
         weights_only=True if resume else None,
     )
     folder = Path(config.out) / "export"
-    save_pretrained(module.model.to(torch.bfloat16).eval(), processor, folder)
+    save_pretrained(module.model.bfloat16().eval(), processor, folder)
     record = {
         "config": asdict(config),
         "optimizer_steps": trainer.global_step,
@@ -77,7 +77,12 @@ def build_trainer(config: TrainConfig) -> L.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=config.log_every,
         logger=CSVLogger(config.out, name="log", version=""),
-        callbacks=[LearningRateMonitor("step"), ModelCheckpoint(config.out, filename="last", save_top_k=1)],
+        callbacks=[
+            LearningRateMonitor("step"),
+            ModelCheckpoint(
+                config.out, filename="last", every_n_train_steps=200, enable_version_counter=False
+            ),
+        ],
         enable_progress_bar=False,
         enable_model_summary=False,
         accelerator="auto",

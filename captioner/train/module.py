@@ -1,14 +1,15 @@
 """The LightningModule: next-token loss of a Qwen2-VL, and how it is optimized.
 
 A visual token must also tell, by a linear layer that is thrown away after training, what is to be seen in its
-part of the frame. Without that a model this small takes ten times as long to find out what its words are about.
+part of the frame: so it learns to see before it learns to talk.
 """
 
-import math
 from functools import partial
+from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional as F
 from transformers import Qwen2VLForConditionalGeneration
@@ -16,11 +17,11 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention, appl
 
 from captioner.train.config import TrainConfig
 from captioner.train.data import IGNORED
-from captioner.train.optimizer import MuonAdamW, is_hidden
+from captioner.train.optimizer import MuonAdamW
 
 
 class FlatPatches(nn.Conv3d):
-    """A convolution whose kernel is its whole input, as one matrix product: the same weights, 7x faster backward."""
+    """A convolution whose kernel is its whole input, as one matrix product: the same weights and result."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return F.linear(input.flatten(1), self.weight.flatten(1)).view(-1, self.out_channels, 1, 1, 1)
@@ -32,7 +33,16 @@ class EqualClipsAttention(VisionAttention):
     Shapes: N patches of all clips, B clips, P patches a clip, H heads, D width of a head.
     """
 
-    def forward(self, hidden_states, cu_seqlens, position_embeddings=None, max_seqlen=None, **kwargs):
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        cu_seqlens: torch.Tensor,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
+        max_seqlen: int | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        if position_embeddings is None:
+            raise ValueError("this attention needs the rotary position embeddings of the vision tower")
         clips = len(cu_seqlens) - 1
         qkv_N3HD = self.qkv(hidden_states).view(len(hidden_states), 3, self.num_heads, self.head_dim)
         q_NHD, k_NHD, v_NHD = qkv_N3HD.unbind(1)
@@ -52,19 +62,18 @@ class CaptionModule(L.LightningModule):
         super().__init__()
         self.model, self.config = model, config
         self.looks = nn.Linear(config.model.text_width, sum(config.look_classes))
-        model.set_attn_implementation(
-            "eager"
-        )  # in bf16 on a CPU plain products beat the fused kernel's backward
+        # in bf16 on a CPU plain products beat the fused kernel's backward
+        model.set_attn_implementation("eager")
         visual = model.model.visual
         visual.patch_embed.proj.__class__ = FlatPatches
-        for block in visual.blocks:
-            block.attn.__class__ = EqualClipsAttention
+        for attention in (part for part in visual.modules() if isinstance(part, VisionAttention)):
+            attention.__class__ = EqualClipsAttention
         self._seen_ND: torch.Tensor | None = None
         visual.merger.register_forward_hook(self._keep_seen)
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         look_NA = batch.pop("look_NA")
-        if self.global_step < self.config.look_steps:
+        if self.global_step < self.config.crop_steps + self.config.look_steps:
             self.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
             look = self.look_loss(look_NA)
             self.log("train_look", look)
@@ -83,7 +92,7 @@ class CaptionModule(L.LightningModule):
         self.log_dict(found, batch_size=clips, add_dataloader_idx=False)
 
     def look_loss(self, look_NA: torch.Tensor) -> torch.Tensor:
-        """Weighted sum over the attributes of the cross-entropy of what the visual tokens of the last forward tell."""
+        """Weighted sum over the attributes of the cross-entropy of what the last visual tokens tell."""
         assert self._seen_ND is not None
         scores = self.looks(self._seen_ND).float().split(list(self.config.look_classes), dim=-1)
         losses = [
@@ -96,15 +105,11 @@ class CaptionModule(L.LightningModule):
     def _keep_seen(self, module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
         self._seen_ND = output
 
-    def configure_optimizers(self):
-        named = dict(self.named_parameters())
-        hidden = [p for name, p in named.items() if is_hidden(name, p)]
-        rest = [p for name, p in named.items() if not is_hidden(name, p)]
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = MuonAdamW(
-            hidden,
-            rest,
-            hidden_rate=self.config.learning_rate,
-            rest_rate=self.config.learning_rate / 3,
+            dict(self.named_parameters()),
+            rate=self.config.learning_rate,
+            sight_rate=self.config.sight_rate,
             weight_decay=self.config.weight_decay,
         )
         schedule = partial(rate_at, config=self.config)
@@ -113,10 +118,7 @@ class CaptionModule(L.LightningModule):
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
-    """Return the share of the peak learning rate at `step`: up in a line, level, then lower and down in a cosine."""
+    """Return the share of the peak learning rate at `step`: up in a line, then down in a parabola."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
-    if step < config.rough_steps:
-        return 1.0
-    done = (step - config.rough_steps) / max(1, config.steps - config.rough_steps)
-    return config.fine_rate * (0.5 + 0.5 * math.cos(math.pi * min(1.0, done)))
+    return max(0.0, 1 - step / config.steps) ** 2

@@ -1,0 +1,117 @@
+"""Answers become captions by clip id; prompts are files; frames are chosen by time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captioner.captions import ClipFrames, caption_clips
+from captioner.frames import at_rate, largest_gap_s, spread
+from captioner.prompts import FOLDER, Prompt, load_prompt
+from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
+from manifests.records import Outcome
+
+DENSE, SHORT = Prompt(name="dense", text="all of it"), Prompt(name="short", text="briefly")
+WHO = Provenance(captioner="vlm", model="m", revision="r", decoding="{}")
+
+
+def clip(clip_id: str) -> ClipFrames:
+    return ClipFrames(
+        clip_id=clip_id,
+        media_id="m" + clip_id,
+        frames_THWC=np.zeros((2, 4, 4, 3), np.uint8),
+        times_s=(0.0, 0.5),
+    )
+
+
+class Parrot:
+    """Says which clip it was shown, in an order of its own."""
+
+    def __init__(self, *, drop: str = "", twice: str = "", refuse: str = "") -> None:
+        self.drop, self.twice, self.refuse = drop, twice, refuse
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+        answers = [self._answer(r) for r in reversed(requests) if r.clip_id != self.drop]
+        return answers + [a for a in answers if a.clip_id == self.twice]
+
+    def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+        text = f"{request.clip_id} {request.prompt.name}"
+        answer = CaptionAnswer(
+            clip_id=request.clip_id,
+            prompt_digest=request.prompt.digest,
+            outcome=Outcome.OK,
+            text=text,
+            raw=text,
+            frames_shown=(0, 1),
+            provenance=WHO,
+        )
+        if request.clip_id == self.refuse and request.prompt.name == "short":
+            return replace(answer, outcome=Outcome.REFUSED, text=None, detail="would not")
+        return answer
+
+
+def test_answers_in_any_order_reach_their_own_clip() -> None:
+    rows = caption_clips(Parrot(), [clip(n) for n in "abc"], dense=DENSE, short=SHORT)
+    assert [(r.clip_id, r.media_id, r.text, r.short) for r in rows] == [
+        (n, f"m{n}", f"{n} dense", f"{n} short") for n in "abc"
+    ]
+    assert {r.prompt_digest for r in rows} == {f"{DENSE.digest}+{SHORT.digest}"}
+
+
+@pytest.mark.parametrize("kind", ["drop", "twice"])
+def test_a_missing_or_double_answer_is_an_error_row(kind: str) -> None:
+    rows = caption_clips(Parrot(**{kind: "b"}), [clip(n) for n in "abc"], dense=DENSE, short=SHORT)
+    assert [r.outcome for r in rows] == [Outcome.OK, Outcome.ERROR, Outcome.OK]
+    assert rows[1].text is None
+    assert rows[1].detail.startswith("0 dense" if kind == "drop" else "2 dense")
+
+
+def test_one_refusal_leaves_no_text_at_all() -> None:
+    [row] = caption_clips(Parrot(refuse="a"), [clip("a")], dense=DENSE, short=SHORT)
+    assert (row.outcome, row.text, row.short, row.detail) == (Outcome.REFUSED, None, None, "would not")
+
+
+def test_the_same_clip_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="caption each clip once"):
+        caption_clips(Parrot(), [clip("a"), clip("a")], dense=DENSE, short=SHORT)
+
+
+def test_a_request_says_what_is_wrong_with_its_frames() -> None:
+    for frames in (
+        np.zeros((0, 4, 4, 3), np.uint8),
+        np.zeros((2, 4, 4, 3), np.float32),
+        np.zeros((4, 4, 3), np.uint8),
+    ):
+        with pytest.raises(ValueError, match="clip a: frames_THWC"):
+            CaptionRequest(clip_id="a", media_id="b", frames_THWC=frames, times_s=(0.0,), prompt=DENSE)
+    with pytest.raises(ValueError, match="2 frames but 1 times"):
+        CaptionRequest(
+            clip_id="a",
+            media_id="b",
+            frames_THWC=np.zeros((2, 4, 4, 3), np.uint8),
+            times_s=(0.0,),
+            prompt=DENSE,
+        )
+
+
+def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> None:
+    prompts = [load_prompt(path.stem) for path in FOLDER.glob("*.md")]
+    assert len(prompts) == len({p.digest for p in prompts}) == 4
+    (tmp_path / "other.md").write_text(prompts[0].text + "\n\n")
+    assert load_prompt("other", str(tmp_path)).digest == prompts[0].digest
+    (tmp_path / "other.md").write_text(prompts[0].text + "!")
+    assert load_prompt("other", str(tmp_path)).digest != prompts[0].digest
+    with pytest.raises(FileNotFoundError, match="Prompts there: other"):
+        load_prompt("dense", str(tmp_path))
+
+
+def test_frames_are_chosen_by_time() -> None:
+    assert spread(10, 4) == (0, 3, 6, 9)
+    assert spread(2, 4) == (0, 1)
+    times = [k / 8 for k in range(8)]
+    assert at_rate(times, 4.0, 6) == (0, 2, 4, 6, 7, 7)  # past the end the last frame is shown again
+    assert at_rate([0.0], 4.0, 3) == (0, 0, 0)
+    assert largest_gap_s([0.0, 0.1, 0.6, 5.0], until_s=0.5) == pytest.approx(0.5)
+    assert largest_gap_s([0.0], until_s=2.0) == 0.0
