@@ -35,7 +35,7 @@ class FactsConfig:
     frames: int = 4
     """Frames that objects and colours are looked for in."""
     text_frames: int = 1
-    """Frames that text is looked for in; each costs 0.3 to 0.7 s."""
+    """Frames that text is looked for in; each costs 0.2 to 0.4 s."""
     min_text_score: float = 0.85
     min_text_length: int = 3
     min_object_score: float = 0.5

@@ -59,5 +59,7 @@ class TrainConfig:
     log_every: int = 20
     validate_every: int = 500
     """Steps between two looks at the validation loss."""
+    checkpoint_every: int = 200
+    """Steps between two checkpoints; a run that goes on from one ends in the same weights."""
     threads: int = 1
     model: ModelConfig

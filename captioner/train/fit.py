@@ -80,7 +80,10 @@ def build_trainer(config: TrainConfig) -> L.Trainer:
         callbacks=[
             LearningRateMonitor("step"),
             ModelCheckpoint(
-                config.out, filename="last", every_n_train_steps=200, enable_version_counter=False
+                config.out,
+                filename="last",
+                every_n_train_steps=config.checkpoint_every,
+                enable_version_counter=False,
             ),
         ],
         enable_progress_bar=False,

@@ -1,0 +1,182 @@
+"""Training of the embedded captioner: what a step is made of, and that a run ends in a model that loads."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from captioner.captions import caption_clips
+from captioner.embedded import FRAMES, RATE_HZ, WEIGHTS, load_embedded
+from captioner.prompts import load_prompt
+from captioner.train.build import END, build_model, build_processor, build_tokenizer, first_sight
+from captioner.train.config import ModelConfig, TrainConfig
+from captioner.train.data import IGNORED, Example, collate, kind_at, question
+from captioner.train.fit import fit
+from captioner.train.module import CaptionModule, rate_at
+from captioner.train.optimizer import role
+from kinora.caption_score import ScoreConfig, held_out_clip, score_captioner
+from kinora.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
+from kinora.commands.train_captioner import build_parser
+from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
+from worlds.shapes import sample_world
+
+TINY = ModelConfig(
+    frames=FRAMES,
+    vision_width=48,
+    vision_depth=1,
+    vision_heads=2,
+    text_width=48,
+    text_depth=1,
+    text_heads=2,
+    text_mlp=48,
+)
+CONFIG = TrainConfig(
+    out="",
+    seed=0,
+    steps=6,
+    batch_size=4,
+    look_classes=LOOK_CLASSES,
+    look_weights=(0.2,) * 5,
+    crop_steps=2,
+    look_steps=1,
+    short_steps=1,
+    validate_every=6,
+    checkpoint_every=4,
+    log_every=1,
+    model=TINY,
+)
+DRAW = partial(draw_worlds, 0, RATE_HZ, FRAMES)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(every_sentence(300))
+
+
+def test_the_tokenizer_reads_back_what_it_writes(tokenizer) -> None:
+    for text in every_sentence(50):
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_a_batch_is_what_the_processor_alone_would_make(tokenizer) -> None:
+    processor = build_processor(tokenizer, TINY)
+    examples = DRAW(3, 3, "dense")
+    batch = collate(processor, examples)
+    texts = [question(processor, e.prompt) + e.target + END for e in examples]
+    videos = [torch.from_numpy(e.frames_THWC).permute(0, 3, 1, 2) for e in examples]
+    for name, tensor in processor(text=texts, videos=videos, padding=True, return_tensors="pt").items():
+        assert torch.equal(tensor, batch[name].to(tensor.dtype)), name
+    learned = batch["labels"][0][batch["labels"][0] != IGNORED]
+    assert tokenizer.decode(learned) == examples[0].target + END
+
+
+def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
+    torch.manual_seed(0)
+    model = build_model(tokenizer, TINY)
+    batch = collate(build_processor(tokenizer, TINY), DRAW(0, 3, "short"))
+    batch.pop("look_NA")
+    with torch.no_grad():
+        standard = model(**batch).loss
+        fast = CaptionModule(model, CONFIG).model(**batch).loss
+    assert fast.item() == pytest.approx(standard.item(), abs=1e-4)
+
+
+def test_cells_name_the_thing_that_is_there() -> None:
+    world = sample_world(5, width=80, height=80, fps=8.0, num_frames=4, num_things=1)
+    thing = world.things[0]
+    classes_RSA = look_at(world, (0.0, 0.0, 80.0, 80.0), 40, 40)
+    column, row = (int(v * 40) for v in thing.start)
+    background, color, shape, motion, _ = classes_RSA[row, column].tolist()
+    assert list(BACKGROUNDS)[background] == world.background
+    assert list(COLORS)[color - 1] == thing.color
+    assert SHAPES[shape] == thing.shape
+    assert MOTIONS[motion] == thing.direction
+    covered = (classes_RSA[..., 1] > 0).mean()
+    assert 0.5 * np.pi * thing.size**2 / 4 < covered < 1.5 * np.pi * thing.size**2 / 4
+    half = look_at(world, (0.0, 0.0, 40.0, 80.0), 40, 20)
+    assert np.array_equal(half, classes_RSA[:, :20])
+
+
+def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
+    kinds = [kind_at(step, replace(CONFIG, steps=16, dense_share=0.5)) for step in range(12)]
+    assert kinds[:4] == ["crop", "crop", "short", "short"]
+    assert kinds[4:].count("dense") == 4
+    rates = [rate_at(step, replace(CONFIG, steps=100, warmup_steps=10)) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == max(rates[10:])
+    assert rates[100] == 0.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_each_parameter_has_its_optimizer(tokenizer) -> None:
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    roles = {name: role(name, p) for name, p in module.named_parameters()}
+    assert roles["model.model.visual.patch_embed.proj.weight"] == "sight"
+    assert roles["model.model.visual.blocks.0.mlp.fc1.weight"] == "hidden"
+    assert roles["model.model.language_model.embed_tokens.weight"] == roles["looks.weight"] == "rest"
+    filters_DK = first_sight(ModelConfig())
+    assert filters_DK.shape == (192, 3 * 8 * 10 * 10)
+    assert np.linalg.matrix_rank(filters_DK) == 192
+
+
+def test_draws_are_named_by_step_alone() -> None:
+    first, again, other = DRAW(2, 3, "short"), DRAW(2, 3, "short"), DRAW(4, 3, "short")
+    assert [e.target for e in first] == [e.target for e in again] != [e.target for e in other]
+    assert all(np.array_equal(a.frames_THWC, b.frames_THWC) for a, b in zip(first, again, strict=True))
+
+
+def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) -> None:
+    texts = list(every_sentence(300))
+    short = replace(CONFIG, out=str(tmp_path / "a"))
+    folder = fit(short, DRAW, texts)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12e6
+    captioner = load_embedded(weights=str(folder))
+    world = sample_world(1, width=64, height=64, fps=8.0, num_frames=8)
+    [row] = caption_clips(
+        captioner,
+        [held_out_clip(world, "a", 23)],
+        dense=load_prompt("worlds_dense"),
+        short=load_prompt("worlds_short"),
+    )
+    assert row.captioner == "embedded"
+    assert len(row.frames_shown) == FRAMES
+    resumed = fit(
+        replace(short, out=str(tmp_path / "b")), DRAW, texts, resume=str(tmp_path / "a" / "last.ckpt")
+    )
+    assert (resumed / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
+    nothing = Example(
+        frames_THWC=np.zeros((FRAMES, 40, 40, 3), np.uint8),
+        prompt="",
+        target="",
+        look=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
+    )
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    module.log_dict = lambda *args, **kwargs: None
+    batch = collate(build_processor(tokenizer, TINY), [nothing], "crop")
+    module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
+    assert module.look_loss(batch["look_NA"]).item() == 0.0
+
+
+def test_every_shipped_configuration_parses() -> None:
+    files = sorted((Path(__file__).parents[2] / "captioner" / "train" / "configs").glob("*.yaml"))
+    assert files
+    for file in files:
+        parser = build_parser()
+        config = parser.instantiate(parser.parse_args(["fit", "--config", str(file)])).fit
+        assert tuple(config.look_classes) == LOOK_CLASSES
+        assert config.model.frames == FRAMES
+
+
+def test_the_shipped_weights_describe_worlds_truly() -> None:
+    assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < 12e6
+    found = score_captioner(load_embedded(), ScoreConfig(n=24))
+    assert found["outcomes"] == {"ok": 24}
+    assert found["dense_claim_precision"] > 0.9
+    assert found["dense_claim_recall"] > 0.9
+    assert 60 <= found["words"]["fewest"] <= found["words"]["most"] <= 135
