@@ -13,6 +13,7 @@ from trainer.config import SampleConfig
 from trainer.weights import DIT, read_about
 from video.encode import encode_mp4
 from worlds.judge import Verdict
+from worlds.palette import MOTIONS, SPEEDS
 
 SIZES = ((64, 64), (80, 48), (48, 80))
 """Width and height of the judged videos, in turn."""
@@ -20,11 +21,23 @@ NUM_FRAMES = 17
 
 
 def evaluate(
-    model: Path, out: Path, *, n: int, seed: int, processes: int, sample: SampleConfig | None = None
+    model: Path,
+    out: Path,
+    *,
+    n: int,
+    seed: int,
+    processes: int,
+    motions: Sequence[str] = MOTIONS,
+    speeds: Sequence[str] = tuple(SPEEDS),
+    sample: SampleConfig | None = None,
 ) -> dict[str, Any]:
-    """Write `n` videos and `judged.json` below `out`; return the figures (`kinora.scoring`)."""
+    """Write `n` videos and `judged.json` below `out`; return the figures (`kinora.scoring`).
+
+    The prompts speak of `motions` and `speeds` only: those that the model was trained on.
+    """
     about = read_about(model, DIT)
-    asked = wishes(n, seed=seed, sizes=SIZES, num_frames=NUM_FRAMES, fps=float(about["fps"]))
+    fps = float(about["fps"])
+    asked = wishes(n, seed=seed, sizes=SIZES, num_frames=NUM_FRAMES, fps=fps, motions=motions, speeds=speeds)
     videos, reconstructed = draw(model, asked, sample or SampleConfig(), processes)
     figures, verdicts = score(asked, videos, reconstructed, seed=seed)
     out.mkdir(parents=True, exist_ok=True)

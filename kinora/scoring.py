@@ -17,6 +17,7 @@ import numpy as np
 from kinora.intervals import wilson_low
 from worlds.captions import short_caption
 from worlds.judge import Verdict, compare, judge_video
+from worlds.palette import MOTIONS, SPEEDS
 from worlds.shapes import sample_world
 from worlds.truth import World
 
@@ -43,9 +44,16 @@ class Wish:
 
 
 def wishes(
-    n: int, *, seed: int, sizes: Sequence[tuple[int, int]], num_frames: int, fps: float, num_things: int = 1
+    n: int,
+    *,
+    seed: int,
+    sizes: Sequence[tuple[int, int]],
+    num_frames: int,
+    fps: float,
+    motions: Sequence[str] = MOTIONS,
+    speeds: Sequence[str] = tuple(SPEEDS),
 ) -> list[Wish]:
-    """Draw `n` prompts from the whole family, over `sizes` (width, height) in turn.
+    """Draw `n` prompts of one thing, over `sizes` (width, height) in turn.
 
     Worlds are seeded far from the seeds of training worlds, so no training video is drawn again; a
     combination of attributes may have been seen.
@@ -55,7 +63,14 @@ def wishes(
         width, height = sizes[number % len(sizes)]
         world_seed = 1_000_000_007 + 1009 * seed + number
         world = sample_world(
-            world_seed, width=width, height=height, fps=fps, num_frames=num_frames, num_things=num_things
+            world_seed,
+            width=width,
+            height=height,
+            fps=fps,
+            num_frames=num_frames,
+            num_things=1,
+            motions=motions,
+            speeds=speeds,
         )
         prompt = short_caption(world, world_seed)
         drawn.append(Wish(number=number, prompt=prompt, world=world, seed=world_seed))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from worlds.palette import MOTIONS, SPEEDS
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawConfig:
@@ -21,6 +23,10 @@ class RawConfig:
     """Shorter side of a frame."""
     two_things_share: float = 0.3
     """Share of the shots with two things instead of one."""
+    motions: tuple[str, ...] = MOTIONS
+    """What things may do: some of the eight directions and `still`."""
+    speeds: tuple[str, ...] = tuple(SPEEDS)
+    """How fast they may go."""
     slate_rate: float = 0.05
     """How often a cut leads through a black slate that holds nothing."""
     slate_seconds: tuple[float, float] = (0.5, 1.0)

@@ -165,6 +165,8 @@ def _shot(
         num_frames=num_frames,
         num_things=2 if rng.random() < config.two_things_share else 1,
         distinct_from=avoid,
+        motions=config.motions,
+        speeds=config.speeds,
     )
 
 

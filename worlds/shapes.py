@@ -4,7 +4,7 @@ Legend: N things, T frames, H height, W width, C channels (RGB). K candidate pla
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -33,6 +33,8 @@ def sample_world(
     num_frames: int,
     num_things: int | None = None,
     distinct_from: Collection[str] = (),
+    motions: Sequence[str] = MOTIONS,
+    speeds: Sequence[str] = tuple(SPEEDS),
 ) -> World:
     """Draw one world; the same arguments give the same world.
 
@@ -46,6 +48,8 @@ def sample_world(
         fps: frames per second.
         num_things: 1 or 2; None draws one of them.
         distinct_from: backgrounds not to use (those of the neighbouring shots).
+        motions: what a thing may do, out of `palette.MOTIONS`.
+        speeds: how fast it may go, out of `palette.SPEEDS`.
     """
     if min(width, height, num_frames) < 1 or fps <= 0:
         raise ValueError(
@@ -53,6 +57,9 @@ def sample_world(
         )
     if num_things not in (None, 1, 2):
         raise ValueError(f"num_things is {num_things}: this family has worlds of 1 or 2 things")
+    for name, given, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
+        if not given or not set(given) <= set(known):
+            raise ValueError(f"{name}s {', '.join(given) or 'none'}: use some of {', '.join(known)}")
     rng = Random(f"worlds/shapes/{seed}")
     count = num_things or rng.choice((1, 2))
     background = rng.choice([name for name in BACKGROUNDS if name not in distinct_from])
@@ -63,7 +70,8 @@ def sample_world(
     things = None
     while things is None:
         drawn = [
-            _draw_thing(rng, color, shape, SIZES[count]) for color, shape in zip(colors, shapes, strict=True)
+            _draw_thing(rng, color, shape, SIZES[count], motions, speeds)
+            for color, shape in zip(colors, shapes, strict=True)
         ]
         things = _place(drawn, extent, time_T, rng, wrap=False) or _place(
             drawn, extent, time_T, rng, wrap=True
@@ -79,9 +87,16 @@ def sample_world(
     )
 
 
-def _draw_thing(rng: Random, color: str, shape: str, sizes: tuple[float, float]) -> Thing:
+def _draw_thing(
+    rng: Random,
+    color: str,
+    shape: str,
+    sizes: tuple[float, float],
+    motions: Sequence[str],
+    speeds: Sequence[str],
+) -> Thing:
     """Draw a motion and a size; `_place` gives the start."""
-    direction, speed = rng.choice(MOTIONS), rng.choice(list(SPEEDS))
+    direction, speed = rng.choice(motions), rng.choice(speeds)
     return Thing(
         color=color,
         shape=shape,

@@ -36,8 +36,14 @@ class Config:
     """Folder with the packages that hold real clips; `make setup` fills it."""
     seed: int = 0
     """Seeds worlds, training and sampling."""
-    num_videos: int = 200
+    num_videos: int = 400
     """Raw videos of simulated worlds."""
+    two_things_share: float = 0.1
+    """Share of their shots with two things instead of one."""
+    motions: tuple[str, ...] = ("left", "right", "up", "down", "still")
+    """What things do in them, and in the prompts that are judged: some of eight directions and `still`."""
+    speeds: tuple[str, ...] = ("medium",)
+    """How fast they go: some of `slow`, `medium`, `quick`."""
     vae_steps: int = 600
     """Optimizer steps of the video compression network."""
     dit_steps: int = 1500
@@ -103,12 +109,19 @@ def _begin(config: Config) -> Run:
         demo.save()
         return demo
     before = json.loads(mark.read_text())
-    if changed := [name for name, value in asdict(config).items() if before["settings"].get(name) != value]:
+    if changed := [
+        name for name, value in asdict(config).items() if before["settings"].get(name) != _plain(value)
+    ]:
         raise ValueError(
             f"{root}: holds a demo with other settings ({', '.join(changed)}); "
             "name another --out, or remove the folder"
         )
     return Run(config, root, before["done"])
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _render(demo: Run) -> dict[str, Any]:
@@ -120,6 +133,8 @@ def _render(demo: Run) -> dict[str, Any]:
         demo,
         f"worlds render --out {demo.root}/raw/worlds --truth-dir {demo.root}/truth "
         f"--num-videos {demo.config.num_videos} --seed {demo.config.seed} "
+        f"--motions {_listed(demo.config.motions)} --speeds {_listed(demo.config.speeds)} "
+        f"--two-things-share {demo.config.two_things_share} "
         f"--num-workers {demo.config.processes}",
     )
     return {"real_files": len(real), **worlds}
@@ -146,7 +161,7 @@ def _encode(demo: Run) -> dict[str, Any]:
 
 
 def _train_dit(demo: Run) -> dict[str, Any]:
-    return _train(demo, "dit", f"--max-steps {demo.config.dit_steps}")
+    return _train(demo, "dit", f"--model.vae {demo.root}/runs/vae --max-steps {demo.config.dit_steps}")
 
 
 def _train(demo: Run, kind: str, flags: str) -> dict[str, Any]:
@@ -172,7 +187,14 @@ def _generate(demo: Run) -> dict[str, Any]:
         n=demo.config.num_judged,
         seed=demo.config.seed,
         processes=demo.config.processes,
+        motions=demo.config.motions,
+        speeds=demo.config.speeds,
     )
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    """Write words as one flag's value."""
+    return f"[{','.join(words)}]"
 
 
 def _kinora(demo: Run, command: str) -> dict[str, Any]:
