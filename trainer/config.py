@@ -48,7 +48,7 @@ class DitConfig:
 def dit_size(name: Size) -> DitConfig:
     """Return a size by its name. Raises ValueError for an unknown one."""
     sizes: dict[str, DitConfig] = {
-        "tiny": DitConfig(width=256, depth=6, heads=4),
+        "tiny": DitConfig(width=256, depth=6, heads=8),
         "small": DitConfig(width=512, depth=12, heads=8),
         "base": DitConfig(width=1024, depth=24, heads=16),
         "xl": DitConfig(width=2048, depth=32, heads=16),

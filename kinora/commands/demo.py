@@ -44,9 +44,9 @@ class Config:
     """What things do in them, and in the prompts that are judged: some of eight directions and `still`."""
     speeds: tuple[str, ...] = ("medium",)
     """How fast they go: some of `slow`, `medium`, `quick`."""
-    vae_steps: int = 600
+    vae_steps: int = 300
     """Optimizer steps of the video compression network."""
-    dit_steps: int = 1500
+    dit_steps: int = 1100
     """Optimizer steps of the diffusion transformer."""
     num_judged: int = 128
     """Videos that are generated from prompts and judged."""
