@@ -15,7 +15,7 @@ class VaeConfig:
     """Values of each latent position."""
     widths: tuple[int, int] = (128, 256)
     """Channels at 1/4 and at 1/8 of the size."""
-    encoder_depths: tuple[int, int] = (1, 1)
+    encoder_depths: tuple[int, int] = (0, 0)
     """Blocks at each size on the way in."""
     decoder_depths: tuple[int, int] = (2, 2)
     """Blocks at each size on the way out: 1/8 first."""
@@ -72,8 +72,8 @@ class FlowConfig:
     """Standard deviation of the logit of the level."""
     uniform_share: float = 0.1
     """Share of levels drawn evenly instead, so that the ends are learned too."""
-    shift_tokens: int = 64
-    """Tokens at which levels are not shifted; four times as many double the odds of noise."""
+    shift_tokens: int = 16
+    """Tokens up to which levels are not shifted; four times as many double the odds of noise."""
     given_share: float = 0.1
     """Share of clips in training with some frames given."""
 

@@ -26,7 +26,7 @@ def shift(level: float, tokens: int, config: FlowConfig) -> float:
     Many tokens repeat each other, so it takes more noise to hide what they show
     (Esser et al. 2024, arXiv 2403.03206, section 5.3.2).
     """
-    factor = math.sqrt(tokens / config.shift_tokens)
+    factor = max(1.0, math.sqrt(tokens / config.shift_tokens))
     return factor * level / (1 + (factor - 1) * level)
 
 

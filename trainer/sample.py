@@ -19,7 +19,7 @@ from trainer.plan import generator
 from trainer.precision import autocast, best_device
 from trainer.text import TextEncoder
 from trainer.vae import VideoVae
-from trainer.vae_module import to_frames
+from trainer.vae_module import to_frames, to_pixels
 from trainer.weights import load_dit, load_vae
 
 
@@ -87,6 +87,18 @@ def generate(
     latent_BCTHW = integrate(velocity, start_BCTHW, given_BT, levels)
     with autocast(device):
         return to_frames(model.vae.decode(latent_BCTHW)).cpu().numpy()
+
+
+@torch.inference_mode()
+def reconstruct(model: TextToVideo, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
+    """Return true videos (uint8) after a round trip through the compression network: a score's ceiling."""
+    device = next(model.vae.parameters()).device
+    outs = []
+    for start in range(0, len(frames_BTHWC), batch_size):
+        pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
+        with autocast(device):
+            outs.append(to_frames(model.vae.decode(model.vae.encode(pixels_BCTHW))).cpu().numpy())
+    return np.concatenate(outs)
 
 
 class Guided:

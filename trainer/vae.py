@@ -107,9 +107,7 @@ class VideoVae(nn.Module):
         self.encoder_fine = nn.ModuleList(Block(fine) for _ in range(config.encoder_depths[0]))
         self.shrink = CausalConv3d(4 * fine, coarse, (1, 1, 1))
         self.encoder_coarse = nn.ModuleList(Block(coarse) for _ in range(config.encoder_depths[1]))
-        self.to_latent = nn.Sequential(
-            ChannelNorm(coarse), CausalConv3d(coarse, 2 * config.latent_channels, (1, 1, 1))
-        )
+        self.to_latent = CausalConv3d(coarse, 2 * config.latent_channels, (1, 1, 1))
         self.from_latent = CausalConv3d(config.latent_channels, coarse, (3, 3, 3))
         self.decoder_coarse = nn.ModuleList(Block(coarse) for _ in range(config.decoder_depths[0]))
         self.grow = CausalConv3d(coarse, 4 * fine, (1, 1, 1))
