@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = import_module("kinora.commands." + name.replace(" ", "_"))
     try:
         if hasattr(module, "main"):
-            return int(module.main(rest) or 0)
+            return int(module.main([_underscored(word) for word in rest]) or 0)
         return _run(name, module, rest)
     except (ValueError, OSError) as error:
         if os.environ.get("KINORA_DEBUG"):
@@ -144,16 +144,19 @@ def _normalise(args: list[str], config: type) -> list[str]:
     yes_no = set(_yes_no(config))
     out: list[str] = []
     for word, following in zip_longest(args, args[1:], fillvalue="--"):
-        if word == "-o":
-            word = "--out"
-        if re.match(r"--[A-Za-z]", word):
-            flag, equals, value = word.partition("=")
-            flag = "--" + flag[2:].replace("-", "_")
-            word = flag + equals + value
-            if not equals and flag[2:] in yes_no and following.lower() not in ("true", "false"):
-                word += "=true"
+        word = "--out" if word == "-o" else _underscored(word)
+        if word.removeprefix("--") in yes_no and following.lower() not in ("true", "false"):
+            word += "=true"
         out.append(word)
     return out
+
+
+def _underscored(word: str) -> str:
+    """Write a flag's name as a field's: `--dry-run=x` becomes `--dry_run=x`; other words stay."""
+    flag, equals, value = word.partition("=")
+    if not re.match(r"--[A-Za-z]", flag):
+        return word
+    return "--" + flag[2:].replace("-", "_") + equals + value
 
 
 def _yes_no(config: type, prefix: str = "") -> list[str]:

@@ -54,6 +54,10 @@ class Config:
     """Processes that train and generate side by side, one thread each."""
 
 
+class PartFailed(ValueError):
+    """A part of the demo ended with an error; what was done before it stays."""
+
+
 @dataclass(slots=True)
 class Run:
     """A demo under way: where it is, and what is done so far."""
@@ -205,7 +209,7 @@ def _kinora(demo: Run, command: str) -> dict[str, Any]:
 def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
     """Run one command, show it, keep what it says in a log, and return its output.
 
-    Raises RuntimeError with the end of its log when it fails.
+    Raises PartFailed with the end of its log when it fails.
     """
     _say(f"    $ kinora {command}")
     words = shlex.split(command)
@@ -224,7 +228,7 @@ def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
         out.write(done.stdout)
     if done.returncode:
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise RuntimeError(f"`kinora {command}` ended with {done.returncode}; the end of {log}:\n{tail}")
+        raise PartFailed(f"`kinora {command}` ended with {done.returncode}; the end of {log}:\n{tail}")
     return done.stdout
 
 
