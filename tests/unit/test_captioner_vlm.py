@@ -42,9 +42,16 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2-VL: its processor takes videos, and it has a chat template."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("qwen")
-    size = ModelConfig(frames=4, pixels=1600, patch=10, vision_width=24, vision_depth=1, vision_heads=2)
     size = ModelConfig(
-        **{**_fields(size), "text_width": 48, "text_depth": 1, "text_heads": 2, "text_mlp": 48}
+        frames=4,
+        pixels=(1600, 1600),
+        vision_width=24,
+        vision_depth=1,
+        vision_heads=2,
+        text_width=48,
+        text_depth=1,
+        text_heads=2,
+        text_mlp=48,
     )
     tokenizer = build_tokenizer([WORDS])
     save_pretrained(build_model(tokenizer, size), build_processor(tokenizer, size), folder)
@@ -93,10 +100,6 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _fields(config: ModelConfig) -> dict:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}
-
-
 def test_a_video_model_sees_a_video_and_a_llava_several_images(qwen: Path, llava: Path) -> None:
     for folder, video in ((qwen, True), (llava, False)):
         captioner = TransformersCaptioner(VlmConfig(model=str(folder), frames=3, max_new_tokens=5))
@@ -115,9 +118,8 @@ def test_a_batch_answers_like_one_at_a_time(qwen: Path, llava: Path) -> None:
         asked = [request(f"clip{'-' * i}", size=(40, 40 + 24 * i)) for i in range(3)]
         raw = {}
         for size in (1, 3):
-            config = VlmConfig(model=str(folder), frames=4, max_new_tokens=6, batch_size=size)
             config = VlmConfig(
-                **{**{n: getattr(config, n) for n in config.__dataclass_fields__}, "dtype": "float32"}
+                model=str(folder), frames=4, max_new_tokens=6, batch_size=size, dtype="float32"
             )
             raw[size] = {a.clip_id: a.raw for a in TransformersCaptioner(config).caption(asked)}
         assert raw[1] == raw[3]
