@@ -35,13 +35,13 @@ test-web: setup
 	@$(RUN) $(BIN)/pytest -q -m web
 
 test-slow: setup
-	@$(RUN) $(BIN)/pytest -q -m slow
+	@$(RUN) $(BIN)/pytest -q -m slow || test $$? -eq 5 # 5: none is marked so
 
 test-gpu: setup
-	@$(BIN)/pytest -q -m gpu
+	@$(BIN)/pytest -q -m gpu || test $$? -eq 5
 
 bench: setup
-	@$(RUN) $(BIN)/python -m benchmarks
+	@$(RUN) $(BIN)/kinora train captioner validate --n 200
 
 # Write the pins anew from what .venv holds.
 lock: setup
