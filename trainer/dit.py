@@ -267,8 +267,7 @@ PLACE_WAVES = 3 * 16
 def axis_waves(grid: tuple[int, int, int], device: torch.device) -> Tensor:
     """Return sines and cosines of every position of a grid, counted from its first frame and its centre.
 
-    Rotary positions alone tell only how far apart two tokens are, and content must learn to ask for it:
-    with both, motion was learned several times sooner (measured).
+    Rotary positions tell only how far apart two tokens are; these tell where on the picture, and when.
     """
     starts = 0.0, (grid[1] - 1) / 2, (grid[2] - 1) / 2
     axes = [torch.arange(size, device=device) - start for size, start in zip(grid, starts, strict=True)]

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from trainer.config import EMBEDDED_TEXT_ENCODER
 from trainer.digest import file_digest, text_digest
+from trainer.precision import autocast
 
 
 class TextEncoder:
@@ -54,7 +55,8 @@ class TextEncoder:
                 max_length=self._max_length,
                 return_tensors="pt",
             ).to(self._model.device)
-            state_BLD = self._model(**given).last_hidden_state.half().cpu().numpy()
+            with autocast(self._model.device):
+                state_BLD = self._model(**given).last_hidden_state.half().cpu().numpy()
             lengths = given["attention_mask"].sum(1).tolist()
             for row, state_LD, length in zip(rows, state_BLD, lengths, strict=True):
                 found[row] = state_LD[:length].copy()

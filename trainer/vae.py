@@ -96,7 +96,7 @@ class VideoVae(nn.Module):
 
     latent_mean_C: Tensor
     latent_spread_CC: Tensor
-    """Turns latents of unit variance, uncorrelated, to raw ones: the square root of their covariance."""
+    """Turns latents of unit variance on average, less correlated than raw ones, to raw ones."""
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class VideoVae(nn.Module):
         return frames if started else frames[:, :, self.config.time_factor - 1 :]
 
     def encode(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
-        """Encode pixels in [-1, 1] to latents whose channels have zero mean, unit variance, no correlation.
+        """Encode pixels in [-1, 1] to latents of zero mean, unit variance on average, and little correlation.
 
         Without the last, the colour of the background alone was most of the variance of all channels, and
         noise hid shape and motion long before it.

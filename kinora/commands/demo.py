@@ -176,7 +176,7 @@ def _train(demo: Run, kind: str, flags: str) -> dict[str, Any]:
     _shell(
         demo,
         f"train {kind} fit --config {recipe} --data.shards {demo.root}/shards --out {out} "
-        f"--trainer.devices {demo.config.processes} {flags}{resume}",
+        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30 {flags}{resume}",
         json_wanted=False,
     )
     return losses(out)
@@ -216,20 +216,25 @@ def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
     name = "-".join(takewhile(str.isalpha, words))
     log = demo.root / "logs" / f"{name}.log"
     log.parent.mkdir(exist_ok=True)
-    with log.open("w") as out:
-        done = subprocess.run(
+    lines: list[str] = []
+    with log.open("w") as errors:
+        process = subprocess.Popen(
             [sys.executable, "-m", "kinora", *words, *(["--json"] if json_wanted else [])],
             stdout=subprocess.PIPE,
-            stderr=out,
+            stderr=errors,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False,
         )
-        out.write(done.stdout)
-    if done.returncode:
+        for line in process.stdout or ():
+            lines.append(line)
+            if line.startswith("step "):
+                _say(f"    {line.rstrip()}")
+    with log.open("a") as out:
+        out.writelines(lines)
+    if process.wait():
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise PartFailed(f"`kinora {command}` ended with {done.returncode}; the end of {log}:\n{tail}")
-    return done.stdout
+        raise PartFailed(f"`kinora {command}` ended with {process.returncode}; the end of {log}:\n{tail}")
+    return "".join(lines)
 
 
 def losses(run: Path) -> dict[str, float]:
