@@ -205,6 +205,9 @@ class Refiner(nn.Module):
 class Dit(nn.Module):
     """Predicts the velocity from data to noise for every latent value of a pack."""
 
+    edges = ("enter", "leave", "level", "project", "modulation", "final_modulation")
+    """Layers that Muon leaves to AdamW: what enters and leaves, and what steers."""
+
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         self.config = config

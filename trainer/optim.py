@@ -48,11 +48,12 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> MuonWithAdamW:
-    """Give hidden matrices to Muon. What enters and leaves the model, biases and norms go to AdamW."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    edges = {id(p) for name in getattr(model, "edges", ()) for p in getattr(model, name).parameters()}
-    matrices = [p for p in trained if p.ndim == 2 and id(p) not in edges]
-    return MuonWithAdamW(matrices, [p for p in trained if p.ndim != 2 or id(p) in edges], config)
+    """Give hidden matrices to Muon. Biases, norms and the layers in `model.edges` go to AdamW."""
+    edges = set(getattr(model, "edges", ()))
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in named if p.ndim == 2 and not edges & set(name.split("."))]
+    ids = {id(p) for p in hidden}
+    return MuonWithAdamW(hidden, [p for _, p in named if id(p) not in ids], config)
 
 
 def rate(step: int, total_steps: int, config: OptimConfig) -> float:

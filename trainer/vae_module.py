@@ -133,9 +133,7 @@ def measure_latents(vae: VideoVae, data: PixelData, num_clips: int) -> None:
     values_CN = torch.cat(values, dim=1)
     variance_C, axes_CC = torch.linalg.eigh(torch.cov(values_CN.double()))
     softened_C = variance_C.clamp_min(1e-6) + variance_C.mean() / 2
-    softened_C = (
-        softened_C * (variance_C / softened_C).mean()
-    )  # unit variance on average
+    softened_C = softened_C * (variance_C / softened_C).mean()  # unit variance on average
     spread_CC = axes_CC @ torch.diag(softened_C.sqrt()) @ axes_CC.T
     vae.latent_mean_C.copy_(values_CN.mean(1))
     vae.latent_spread_CC.copy_(spread_CC)
