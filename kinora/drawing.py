@@ -15,9 +15,7 @@ import torch
 
 from kinora.scoring import Wish
 from trainer.config import SampleConfig
-from trainer.precision import autocast
-from trainer.sample import TextToVideo, generate, load_model
-from trainer.vae_module import to_frames, to_pixels
+from trainer.sample import TextToVideo, generate, load_model, reconstruct
 from worlds.shapes import render
 
 BATCH = 16
@@ -67,13 +65,4 @@ def _draw_batch(folder: Path, batch: list[Wish], sample: SampleConfig) -> tuple[
         sample=sample,
     )
     true_BTHWC = np.stack([render(wish.world) for wish in batch])
-    return generated, round_trip(model, true_BTHWC)
-
-
-@torch.inference_mode()
-def round_trip(model: TextToVideo, frames_BTHWC: np.ndarray) -> np.ndarray:
-    """Return videos after encoding and decoding: what a perfect transformer could show at best."""
-    device = next(model.vae.parameters()).device
-    with autocast(device):
-        latent = model.vae.encode(to_pixels(torch.from_numpy(frames_BTHWC).to(device)))
-        return to_frames(model.vae.decode(latent)).cpu().numpy()
+    return generated, reconstruct(model, true_BTHWC)
