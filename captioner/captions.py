@@ -46,6 +46,24 @@ def caption_clips(
     ]
 
 
+def unanswered(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
+    """Return the row of an attempt that never reached an answer."""
+    return Caption(
+        clip_id=clip_id,
+        media_id=media_id,
+        outcome=Outcome.ERROR,
+        text=None,
+        short=None,
+        captioner="",
+        model="",
+        revision="",
+        prompt_digest=prompt_digest,
+        decoding="{}",
+        frames_shown=(),
+        detail=detail,
+    )
+
+
 def _request(clip: ClipFrames, prompt: Prompt) -> CaptionRequest:
     return CaptionRequest(
         clip_id=clip.clip_id,
@@ -61,20 +79,8 @@ def _caption(
 ) -> Caption:
     """Join the two answers for one clip: OK only when both are, else the first that is not says why."""
     if len(dense) != 1 or len(short) != 1:
-        return Caption(
-            clip_id=clip.clip_id,
-            media_id=clip.media_id,
-            outcome=Outcome.ERROR,
-            text=None,
-            short=None,
-            captioner="",
-            model="",
-            revision="",
-            prompt_digest=prompt_digest,
-            decoding="{}",
-            frames_shown=(),
-            detail=f"{len(dense)} dense and {len(short)} short answers echo this clip id, not one of each",
-        )
+        detail = f"{len(dense)} dense and {len(short)} short answers echo this clip id, not one of each"
+        return unanswered(clip.clip_id, clip.media_id, prompt_digest, detail)
     worst = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
     ok = worst.outcome is Outcome.OK
     return Caption(

@@ -52,14 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     args = list(sys.argv[1:] if argv is None else argv)
-    name, rest = _split(args)
-    if name not in COMMANDS:
-        return _overview(args)
-    module = import_module("kinora.commands." + name.replace(" ", "_"))
     try:
-        if hasattr(module, "main"):
-            return int(module.main([_underscored(word) for word in rest]) or 0)
-        return _run(name, module, rest)
+        code = _command(args)
+        sys.stdout.flush()  # here, where a reader that left is no error
+        return code
+    except BrokenPipeError:  # the reader (`| head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
     except (ValueError, OSError) as error:
         if os.environ.get("KINORA_DEBUG"):
             raise
@@ -67,6 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; what was committed is kept, run the same command to go on", file=sys.stderr)
         return 130
+
+
+def _command(args: list[str]) -> int:
+    name, rest = _split(args)
+    if name not in COMMANDS:
+        return _overview(args)
+    module = import_module("kinora.commands." + name.replace(" ", "_"))
+    if hasattr(module, "main"):
+        return int(module.main([_underscored(word) for word in rest]) or 0)
+    return _run(name, module, rest)
 
 
 def _split(args: list[str]) -> tuple[str, list[str]]:

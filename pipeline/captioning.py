@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioner.captions import ClipFrames, caption_clips
+from captioner.captions import ClipFrames, caption_clips, unanswered
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
@@ -128,22 +128,8 @@ def _ask(
 
 
 def _error(unit: CaptionUnit, error: Exception, asking: Asking) -> Caption:
-    """Return the row of an attempt that never reached an answer."""
-    return Caption(
-        clip_id=unit.clip_id,
-        media_id=unit.media_id,
-        outcome=Outcome.ERROR,
-        text=None,
-        short=None,
-        captioner="",
-        model="",
-        revision="",
-        prompt_digest=f"{asking.dense.digest}+{asking.short.digest}",
-        decoding="{}",
-        frames_shown=(),
-        detail=f"{type(error).__name__}: {error}",
-        version=asking.version,
-    )
+    prompts, detail = f"{asking.dense.digest}+{asking.short.digest}", f"{type(error).__name__}: {error}"
+    return replace(unanswered(unit.clip_id, unit.media_id, prompts, detail), version=asking.version)
 
 
 def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:

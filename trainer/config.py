@@ -48,7 +48,7 @@ class DitConfig:
 def dit_size(name: Size) -> DitConfig:
     """Return a size by its name. Raises ValueError for an unknown one."""
     sizes: dict[str, DitConfig] = {
-        "tiny": DitConfig(width=256, depth=6, heads=8),
+        "tiny": DitConfig(width=128, depth=6, heads=4),
         "small": DitConfig(width=512, depth=12, heads=8),
         "base": DitConfig(width=1024, depth=24, heads=16),
         "xl": DitConfig(width=2048, depth=32, heads=16),
@@ -109,7 +109,9 @@ class OptimConfig:
     """Optimizer and schedule: linear warm-up, constant, then a linear end."""
 
     lr: float
-    """Learning rate: of Muon for weight matrices, and of AdamW for the rest."""
+    """Learning rate of AdamW."""
+    matrix_lr_factor: float = 1.0
+    """Learning rate of Muon, which trains the weight matrices of hidden layers, as a multiple of `lr`."""
     warmup_steps: int = 20
     """Steps of the warm-up."""
     decay_share: float = 0.6
@@ -153,7 +155,7 @@ class TextChoice:
     dropped_share: float = 0.1
     """Share trained without text, so that guidance has something to go away from."""
     dense_share: float = 0.1
-    """Share trained on the dense caption; the rest sees the short one."""
+    """Share of steps trained on the dense captions; the rest sees the short ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,8 +84,9 @@ class ShardData(L.LightningDataModule):
     def read_validation(self, batch: Any) -> Any: ...
 
     def rows_of_step(self, step: int) -> tuple[int, ...]:
-        """Return the index rows of the whole global batch."""
-        return tuple(int(self.training_rows[number]) for number in self.plan.at(step))
+        """Return the index rows of the whole global batch, clips of one bucket together."""
+        rows = [int(self.training_rows[number]) for number in self.plan.at(step)]
+        return tuple(sorted(rows, key=lambda row: self.index.sample(row).bucket.name))
 
     def my_share(self, rows: tuple[int, ...], part: int) -> tuple[int, ...]:
         """Return what this rank reads of a global batch for one accumulated part."""

@@ -74,26 +74,26 @@ class LatentData(ShardData):
 
     def read(self, step: int, part: int) -> LatentBatch:
         rows = self.rows_of_step(step)
-        groups: defaultdict[tuple[object, ...], list[_Draw]] = defaultdict(list)
+        groups: defaultdict[tuple[int, ...], list[_Draw]] = defaultdict(list)
+        kind = self._caption_of(step)
         for row in self.my_share(rows, part):
-            kind, draw = self._draw(step, row)
-            groups[(*draw.latent_CTHW.shape, kind)].append(draw)
+            draw = self._draw(step, row, kind)
+            groups[draw.latent_CTHW.shape].append(draw)
         num_tokens = sum(self._invented(step, row) for row in rows)
-        return LatentBatch(step, [_group(groups[key]) for key in sorted(groups, key=str)], num_tokens)
+        return LatentBatch(step, [_group(groups[key]) for key in sorted(groups)], num_tokens)
 
-    def _draw(self, step: int, row: int) -> tuple[str, _Draw]:
+    def _caption_of(self, step: int) -> str:
+        """One kind of caption for a whole step: short texts beside long ones would be mostly padding."""
+        return "dense" if generator(self.seed, step, "caption").random() < self.text.dense_share else "short"
+
+    def _draw(self, step: int, row: int, kind: str) -> _Draw:
         clip_id = self.index.sample(row).clip_id
         latent_CTHW = self.encoded.latent(row)
         rng = generator(self.seed, step, clip_id, "noise")
         noise_CTHW = rng.standard_normal(latent_CTHW.shape, np.float32)
-        kind, dropped = self._text_of(step, clip_id)
+        dropped = generator(self.seed, step, clip_id, "text").random() < self.text.dropped_share
         state_LD = self.empty_LD if dropped else self.encoded.text(row, kind)
-        return kind, _Draw(latent_CTHW, noise_CTHW, self._levels(step, clip_id, latent_CTHW.shape), state_LD)
-
-    def _text_of(self, step: int, clip_id: str) -> tuple[str, bool]:
-        rng = generator(self.seed, step, clip_id, "text")
-        dropped = bool(rng.random() < self.text.dropped_share)
-        return ("dense" if not dropped and rng.random() < self.text.dense_share else "short"), dropped
+        return _Draw(latent_CTHW, noise_CTHW, self._levels(step, clip_id, latent_CTHW.shape), state_LD)
 
     def _levels(self, step: int, clip_id: str, shape: tuple[int, ...]) -> np.ndarray:
         rng = generator(self.seed, step, clip_id, "level")

@@ -22,9 +22,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
     ) -> None:
         matrices, others = list(matrices), list(others)
         super().__init__([{"params": matrices + others}], {"lr": config.lr})
-        decay = config.weight_decay
+        decay, matrix_lr = config.weight_decay, config.lr * config.matrix_lr_factor
         self.both = (
-            Muon(matrices, lr=config.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
             AdamW(others, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True),
         )
         self.param_groups = [group for each in self.both for group in each.param_groups]

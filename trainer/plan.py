@@ -63,8 +63,12 @@ def permuted(place: int, size: int, key: str) -> int:
 
 
 def share(batch: tuple[int, ...], *, rank: int, world_size: int, part: int, parts: int) -> tuple[int, ...]:
-    """Return what one rank reads for one accumulated part of a global batch."""
-    return batch[rank * parts + part :: world_size * parts]
+    """Return what one rank reads for one accumulated part of a global batch: one of equal slices.
+
+    Neighbours stay together: in a batch sorted by bucket, a rank meets few shapes.
+    """
+    number, slices = rank * parts + part, world_size * parts
+    return batch[number * len(batch) // slices : (number + 1) * len(batch) // slices]
 
 
 def generator(*parts: str | float) -> np.random.Generator:
