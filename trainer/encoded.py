@@ -75,7 +75,8 @@ def part_name(part: int) -> str:
 def write_part(folder: Path, part: int, tensors: dict[str, np.ndarray]) -> None:
     """Write the clips of one part, whole or not at all."""
     partial = folder / f".{part_name(part)}.partial"
-    save_file(tensors, partial)
+    plain = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    save_file(plain, partial)  # of a strided view it would write the memory as it lies, scrambled
     partial.replace(folder / part_name(part))
 
 

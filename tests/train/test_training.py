@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from manifests.shards import ShardIndex
 from trainer.config import (
     CropConfig,
     DitConfig,
@@ -21,8 +22,11 @@ from trainer.config import (
 from trainer.dit_data import LatentData
 from trainer.dit_module import DitModule
 from trainer.encode import encode
+from trainer.encoded import EncodedSet
+from trainer.media import decode, read_packed
+from trainer.text import TextEncoder
 from trainer.vae_data import PixelData
-from trainer.vae_module import VaeModule
+from trainer.vae_module import VaeModule, to_pixels
 from trainer.weights import load_dit, load_vae
 
 OPTIM = OptimConfig(lr=1e-3, warmup_steps=2)
@@ -130,6 +134,19 @@ def test_weights_come_back_and_a_changed_file_is_refused(encoded, tmp_path):
         file.write(b"\x7f")
     with pytest.raises(ValueError, match=r"not what model\.json names"):
         load_dit(tmp_path)
+
+
+def test_what_is_encoded_is_what_each_clip_gives_alone(encoded):
+    shards, folder = encoded
+    index, (vae, _), text = ShardIndex.load(shards), load_vae(folder), TextEncoder("minilm")
+    kept = EncodedSet.load(index)
+    for row in range(index.num_samples):
+        packed = read_packed(index, index.sample(row))
+        frames_THWC = decode(packed, index.sample(row).bucket, index.fps)
+        with torch.inference_mode():
+            latent_BCTHW = vae.encode(to_pixels(torch.from_numpy(frames_THWC[None])))
+        np.testing.assert_allclose(kept.latent(row), latent_BCTHW[0].numpy(), atol=0.1)
+        np.testing.assert_allclose(kept.text(row, "dense"), text.states([packed.dense])[0], atol=0.01)
 
 
 def test_a_second_encode_does_nothing(encoded):
