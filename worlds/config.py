@@ -92,7 +92,7 @@ def wild(config: RawConfig) -> RawConfig:
         aspects=("16:9", "9:16", "1:1", "4:3", "2.39:1"),
         short_side_px=144,
         transitions=("cut", "cut", "dissolve", "fade_black", "fade_white", "whip_pan"),
-        flash_rate=0.15,
+        flash_rate=0.1,
         uneven_rate=0.2,
         formats=(
             *("mp4/h264", "mp4/h264", "mp4/hevc", "mp4/vp9", "mp4/av1", "mp4/mpeg4"),

@@ -36,10 +36,12 @@ LINES = (
 )
 SUBTITLE_SECONDS = (1.0, 2.5)
 PAUSE_SECONDS = (0.2, 0.8)
-TEXT_HEIGHT = 0.07
+TEXT_HEIGHT = 0.085
 """Height of a capital letter of a subtitle, in short sides of the frame."""
 TEXT_WIDTH = 0.92
 """Widest line of a subtitle, in widths of the frame."""
+OUTLINE = [(right, down) for right in (-1, 0, 1) for down in (-1, 0, 1) if right or down]
+"""By how many pixels a text is moved to draw its outline. (A greater thickness did not show.)"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,9 +195,10 @@ def write_text(frame_HWC: np.ndarray, text: str) -> None:
     bottom = height - max(4, letter_px // 2)
     for row, line in enumerate(reversed(lines)):
         (line_width, _), _ = cv2.getTextSize(line, FONT, scale, 1)
-        corner = (width - line_width) // 2, bottom - row * round(letter_px * 1.7)
-        cv2.putText(frame_HWC, line, corner, FONT, scale, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(frame_HWC, line, corner, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+        x, y = (width - line_width) // 2, bottom - row * round(letter_px * 1.7)
+        for right, down in OUTLINE:
+            cv2.putText(frame_HWC, line, (x + right, y + down), FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(frame_HWC, line, (x, y), FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def _broken(text: str, scale: float, widest_px: int) -> list[str]:

@@ -100,7 +100,10 @@ def draw_transition(rng: Random, config: RawConfig, fps: float) -> Transition:
         return Transition(kind=kind)
     span_s = config.whip_seconds if kind == "whip_pan" else config.transition_seconds
     num_frames = max(3, round(rng.uniform(*span_s) * fps))
-    return Transition(kind=kind, num_frames=num_frames, way=rng.choice(WAYS) if kind == "whip_pan" else None)
+    if kind in FADES:
+        num_frames |= 1  # odd, so that the frame in the middle shows the colour alone
+    way = rng.choice(WAYS) if kind == "whip_pan" else None
+    return Transition(kind=kind, num_frames=num_frames, way=way)
 
 
 def draw_flash(rng: Random, config: RawConfig, world: World, overlaps: tuple[int, int]) -> Flash | None:
