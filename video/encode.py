@@ -19,6 +19,7 @@ from video.errors import VideoError, VideoErrorCode
 from video.formats import (
     MUXERS,
     REORDERS,
+    SMALLEST_SIDE,
     color_is_told,
     encoder_of,
     encoder_options,
@@ -71,7 +72,8 @@ class VideoWriter:
                 AVI).
 
         Raises:
-            ValueError: for odd sides, a pair that is not legal, or an encoder that this build lacks.
+            ValueError: for odd or too short sides, a pair that is not legal, or an encoder that this build
+                lacks.
         """
         if height % 2 or width % 2 or min(height, width) < 2:
             raise ValueError(
@@ -80,6 +82,11 @@ class VideoWriter:
         split_format(f"{container}/{codec}")
         if max_b_frames and not (codec in REORDERS and timed(container)):
             raise ValueError(f"{container}/{codec} cannot have B-frames: leave max_b_frames at 0")
+        if min(height, width) < SMALLEST_SIDE.get(codec, 2):
+            raise ValueError(
+                f"frames are {width}x{height}, but {codec} is not safe to write below "
+                f"{SMALLEST_SIDE[codec]} pixels each way: make them larger, or use h264"
+            )
         encoder = encoder_of(codec)
         self.rate = exact_fps(fps)
         self.size = (height, width)

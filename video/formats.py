@@ -28,6 +28,9 @@ FORMATS = tuple(f"{container}/{codec}" for container, codecs in HOLDS.items() fo
 """All legal pairs, such as `mkv/hevc`."""
 REORDERS = ("h264", "hevc", "mpeg4")
 """Codecs whose encoders take a number of B-frames (VP9 and AV1 reorder frames in their own way)."""
+SMALLEST_SIDE = {"hevc": 64}
+"""Pixels that an encoder needs each way. x265 ended the process (`corrupted size vs. prev_size`) on pictures
+of 48x20 to 48x34."""
 REPRODUCIBLE_X264: dict[str, str] = {"x264-params": "cpu-independent=1"}
 """Without it, 24 files of 750 whose sides were no multiples of 16 differed by some bytes from run to run."""
 FF_QP2LAMBDA = 118

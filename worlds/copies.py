@@ -27,6 +27,8 @@ from worlds.writing import draw_form, write_picture, write_video
 MORE_CRF = (8, 16)
 """How much worse a re-encoded copy is than its original."""
 SCALES = (0.5, 0.6, 0.75, 1.25)
+SMALLEST_SIDE_PX = 64
+"""A rescaled copy is not made smaller than this."""
 SHIFT_SECONDS = (0.2, 1.0)
 MOST_OF_FIRST_SHOT = 0.6
 """A shifted copy leaves at least the rest of the first shot."""
@@ -130,7 +132,7 @@ Change = tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int], Callable[[Bo
 def _change(rng: Random, kind: str, size_px: tuple[int, int]) -> Change:
     width, height = size_px
     if kind == "rescaled":
-        scale = rng.choice(SCALES)
+        scale = rng.choice([s for s in SCALES if s > 1 or s * min(size_px) >= SMALLEST_SIDE_PX])
         new_px = even_side(width * scale), even_side(height * scale)
         across, down = new_px[0] / width, new_px[1] / height
         return (

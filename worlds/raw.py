@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from video.encode import even_side, exact_fps
-from video.formats import encoder_of, split_format, timed
+from video.formats import SMALLEST_SIDE, encoder_of, split_format, timed
 from video.probe import probe
 from worlds.config import COPIES, DAMAGES, TRANSITIONS, RawConfig
 from worlds.copies import copy_file, damaged_file
@@ -127,8 +127,12 @@ def check(config: RawConfig) -> None:
         raise ValueError("give num_videos of 1 or more, short_side_px of 16 or more, and an fps above 0")
     for aspect in config.aspects:
         frame_size(aspect, config.short_side_px)
-    containers = {container for container, codec in map(split_format, config.formats) if encoder_of(codec)}
-    if not containers or (config.uneven_rate and not any(map(timed, containers))):
+    for form in config.formats:
+        _, codec = split_format(form)
+        encoder_of(codec)
+        if config.short_side_px < SMALLEST_SIDE.get(codec, 16):
+            raise ValueError(f"short_side_px is {config.short_side_px}: too small for {form} in formats")
+    if not any(timed(split_format(form)[0]) or not config.uneven_rate for form in config.formats):
         raise ValueError("formats is empty or all AVI, which has no variable frame rate: add mp4/h264")
 
 
@@ -137,6 +141,8 @@ def frame_size(aspect: str, short_side_px: int) -> tuple[int, int]:
     try:
         across, down = map(Fraction, aspect.split(":"))
         ratio = across / down
+        if ratio <= 0:
+            raise ValueError("not above 0")
         wide = ratio >= 1
         long_side = even_side(short_side_px * (ratio if wide else 1 / ratio))
     except (TypeError, ValueError, ZeroDivisionError) as error:

@@ -87,3 +87,8 @@ def test_an_encoder_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(formats.ENCODERS, "av1", "libaom-of-another-build")
     with pytest.raises(ValueError, match=r"av1 cannot be written.*encoder libaom-of-another-build"):
         written("mkv/av1")
+
+
+def test_pictures_that_would_crash_an_encoder_are_refused():
+    with pytest.raises(ValueError, match="hevc is not safe"):
+        VideoWriter(io.BytesIO(), height=32, width=48, fps=24, codec="hevc")
