@@ -36,7 +36,8 @@ REPRODUCIBLE_X264: dict[str, str] = {"x264-params": "cpu-independent=1"}
 REPRODUCIBLE_X265: dict[str, str] = {
     "x265-params": "log-level=error:pools=none:frame-threads=1:aq-mode=0:no-cutree=1"
 }
-"""With adaptive quantisers or cutree, 3 of 168 small videos differed from run to run; without, none of 1,800."""
+"""With adaptive quantisers or cutree, 3 of 168 small videos differed from run to run; without them, none of
+1,800."""
 FF_QP2LAMBDA = 118
 """FFmpeg's unit of a fixed quantiser."""
 
