@@ -1,4 +1,4 @@
-"""Write H.264 in MP4 with exact timestamps and colours that every reader agrees on.
+"""Write video files, by default H.264 in MP4, with exact timestamps and colours that every reader agrees on.
 
 Legend: T frames, H height, W width, C channels (RGB, uint8).
 """
@@ -16,22 +16,32 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from video.errors import VideoError, VideoErrorCode
+from video.formats import (
+    MUXERS,
+    REORDERS,
+    SMALLEST_SIDE,
+    color_is_told,
+    encoder_of,
+    encoder_options,
+    split_format,
+    tag_of,
+    timed,
+)
 
 REPRODUCIBLE = {"fflags": "+bitexact"}
 """No creation time in the file: the same frames give the same bytes."""
-REPRODUCIBLE_X264 = {"x264-params": "cpu-independent=1"}
-"""Without it, 24 files of 750 whose sides were no multiples of 16 differed by some bytes from run to run."""
 PRESET = "veryfast"
 """Of x264. For 24 frames of 64x64, `ultrafast` took 4.1 ms instead of 4.4 and made files twice as large;
 `medium` took 6.2 ms for files a tenth smaller."""
 
 
-class Mp4Writer:
-    """One MP4 file in the making; a context manager. Frames in, then a finished file.
+class VideoWriter:
+    """One file in the making; a context manager. Frames in, then a finished file.
 
-    There are no B-frames, so that the first frame stands at time 0 without an edit list, and all readers
-    agree on times. Colours are BT.709, limited range, and tagged so. An exception inside the block leaves
-    the file unfinished.
+    Unless asked for, there are no B-frames, so that the first frame stands at time 0 without an edit list,
+    and all readers agree on times. Colours are BT.709, limited range, and tagged so; where a file cannot
+    hold the tag they are BT.601, which is what readers then take. An exception inside the block leaves the
+    file unfinished.
     """
 
     def __init__(
@@ -43,43 +53,68 @@ class Mp4Writer:
         fps: Fraction | float,
         time_base: Fraction | None = None,
         crf: int = 18,
-        codec: str = "libx264",
+        container: str = "mp4",
+        codec: str = "h264",
         preset: str = PRESET,
         gop: int | None = None,
+        max_b_frames: int = 0,
     ) -> None:
         """Begin a file.
 
         Args:
             fps: nominal frames per second.
-            time_base: seconds in one unit of pts; None takes one frame (1 / fps).
+            time_base: seconds in one unit of pts; None takes one frame (1 / fps). Matroska and WebM round
+                times to a millisecond, AVI holds none: there the frames must be 1 / fps apart.
             crf: constant quality, 0 (lossless) to 51.
+            container, codec: a pair of `video.formats.HOLDS`.
             gop: most frames from one key frame to the next; None leaves it to the codec (250).
+            max_b_frames: most frames in a row that are told from a later one (H.264, HEVC and MPEG-4, not in
+                AVI).
+
+        Raises:
+            ValueError: for odd or too short sides, a pair that is not legal, or an encoder that this build
+                lacks.
         """
         if height % 2 or width % 2 or min(height, width) < 2:
             raise ValueError(
                 f"frames are {width}x{height}, but 4:2:0 video needs even sides: crop or pad by a pixel"
             )
+        split_format(f"{container}/{codec}")
+        if max_b_frames and not (codec in REORDERS and timed(container)):
+            raise ValueError(f"{container}/{codec} cannot have B-frames: leave max_b_frames at 0")
+        if min(height, width) < SMALLEST_SIDE.get(codec, 2):
+            raise ValueError(
+                f"frames are {width}x{height}, but {codec} is not safe to write below "
+                f"{SMALLEST_SIDE[codec]} pixels each way: make them larger, or use h264"
+            )
+        encoder = encoder_of(codec)
         self.rate = exact_fps(fps)
         self.size = (height, width)
         self.time_base = time_base or 1 / self.rate
         self.num_frames = 0
-        self.container = av.open(destination, "w", format="mp4", options=REPRODUCIBLE)
-        options = {"crf": str(crf), "preset": preset} | (REPRODUCIBLE_X264 if codec == "libx264" else {})
-        self.stream = cast(VideoStream, self.container.add_stream(codec, rate=self.rate, options=options))
+        told = color_is_told(container, codec)
+        self.matrix = Colorspace.ITU709 if told else Colorspace.ITU601
+        self.container = av.open(destination, "w", format=MUXERS[container], options=REPRODUCIBLE)
+        options = encoder_options(codec, crf, preset)
+        self.stream = cast(VideoStream, self.container.add_stream(encoder, rate=self.rate, options=options))
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base, context.max_b_frames, context.thread_count = self.time_base, 0, 1
-        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.time_base, context.max_b_frames, context.thread_count = self.time_base, max_b_frames, 1
+        context.color_range = ColorRange.MPEG
+        if told:
+            context.colorspace = self.matrix
+            context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if gop is not None:
             context.gop_size = gop
+        if tag := tag_of(container, codec):
+            context.codec_tag = tag
 
     def write(self, rgb_HWC: np.ndarray, pts: int) -> None:
         """Add a frame at `pts` (in units of the time base; must grow)."""
         if rgb_HWC.shape != (*self.size, 3) or rgb_HWC.dtype != np.uint8:
             raise ValueError(f"a frame is {rgb_HWC.shape} {rgb_HWC.dtype}: expected {(*self.size, 3)} uint8")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+        frame = frame.reformat(format="yuv420p", dst_colorspace=self.matrix, threads=1)
         frame.pts, frame.time_base = pts, self.time_base
         self.container.mux(self.stream.encode(frame))
         self.num_frames += 1
@@ -95,6 +130,10 @@ class Mp4Writer:
         self.container.close()
 
 
+class Mp4Writer(VideoWriter):
+    """A writer with the defaults of `VideoWriter`, H.264 in MP4: the form of every clip."""
+
+
 def encode_mp4(
     frames_THWC: np.ndarray | Iterable[np.ndarray],
     fps: Fraction | float,
@@ -103,7 +142,6 @@ def encode_mp4(
     crf: int = 18,
     pts: Sequence[int] | None = None,
     time_base: Fraction | None = None,
-    codec: str = "libx264",
     preset: str = PRESET,
     gop: int | None = None,
 ) -> int:
@@ -130,7 +168,6 @@ def encode_mp4(
         fps=fps,
         time_base=time_base,
         crf=crf,
-        codec=codec,
         preset=preset,
         gop=gop,
     ) as writer:

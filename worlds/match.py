@@ -10,14 +10,19 @@ from worlds.truth import World, from_time
 SLACK = 0.1
 """Share of a clip that may lie outside of the shot it is matched with: a shot detector misses a cut by some
 frames."""
+EQUAL_S = 1e-6
+"""Times that are closer than this are the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrueShot:
-    """One shot of a raw file; the whole of a still."""
+    """One shot of a raw file, where it is seen alone; the whole of a still."""
 
     start_s: float
     end_s: float
+    world_start_s: float
+    """When its world begins: before `start_s` where a transition leads into the shot, or where the file is a
+    copy without its first frames."""
     short: str
     dense: str | None
     """None for a slate, which holds nothing."""
@@ -34,6 +39,7 @@ def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
                 TrueShot(
                     start_s=shot["start_s"],
                     end_s=shot["end_s"],
+                    world_start_s=shot.get("world_start_s", shot["start_s"]),
                     short=shot["short"],
                     dense=shot["dense"],
                     world=World.from_json(shot["world"]),
@@ -50,7 +56,8 @@ def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
 def covering_shot(shots: Sequence[TrueShot], start_s: float, end_s: float) -> TrueShot | None:
     """Return the shot that [start_s, end_s) shows, or None if it shows more than one (or lies outside).
 
-    For a still, whatever its span, that is its only shot.
+    For a still, whatever its span, that is its only shot. A clip may reach a little into a transition, or
+    over a hard cut, but never through a transition that takes time into the next shot.
     """
     if len(shots) == 1 and shots[0].world.num_frames == 1:
         return shots[0]
@@ -58,8 +65,14 @@ def covering_shot(shots: Sequence[TrueShot], start_s: float, end_s: float) -> Tr
     for shot in shots:
         outside_s = max(0.0, shot.start_s - start_s) + max(0.0, end_s - shot.end_s)
         if outside_s <= slack_s:
-            return shot
+            return None if any(_spans_transition(shot, other, start_s, end_s) for other in shots) else shot
     return None
+
+
+def _spans_transition(shot: TrueShot, other: TrueShot, start_s: float, end_s: float) -> bool:
+    """Return whether [start_s, end_s), which shows `shot`, also shows `other`, with time between the two."""
+    apart = other.start_s > shot.end_s + EQUAL_S or other.end_s < shot.start_s - EQUAL_S
+    return apart and start_s < other.end_s - EQUAL_S and end_s > other.start_s + EQUAL_S
 
 
 def world_of_clip(
@@ -84,4 +97,4 @@ def world_of_clip(
     num_frames = max(1, round((end_s - start_s) * shot.world.fps))
     if shot.world.num_frames == 1:
         return shot.world
-    return from_time(shot.world, start_s - shot.start_s, num_frames)
+    return from_time(shot.world, start_s - shot.world_start_s, num_frames)

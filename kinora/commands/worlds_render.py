@@ -1,13 +1,14 @@
 """Make raw videos of simulated worlds, and apart from them a file that tells what they show."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import Progress
 
 from kinora.configs import narrow
 from kinora.result import Result
-from worlds.config import RawConfig
+from worlds.config import RawConfig, wild
 from worlds.raw import render_raw, truth_path
 
 
@@ -15,17 +16,22 @@ from worlds.raw import render_raw, truth_path
 class Config(RawConfig):
     out: str
     """Empty or new folder for the videos."""
+    preset: Literal["plain", "wild"] = "plain"
+    """`wild` turns on everything that can happen to a raw video: transitions, codecs, variable frame rates,
+    defects, copies, damage. Fields that differ from their default stay as given."""
 
 
 def run(config: Config) -> Result:
     """Render every file; the same seed gives the same files."""
-    raw = narrow(config, RawConfig)
+    given = narrow(config, RawConfig)
+    raw = wild(given) if config.preset == "wild" else given
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("render", total=raw.num_videos)
         summary = render_raw(config.out, raw, on_file=lambda done: bar.update(task, completed=done))
     truth = truth_path(config.out, raw)
     text = (
         f"{summary.num_videos} videos ({summary.num_shots} shots, {summary.num_slates} slates, "
-        f"{summary.seconds:.0f} s) and {summary.num_stills} stills in {config.out}\ntheir truth in {truth}"
+        f"{summary.seconds:.0f} s), {summary.num_stills} stills, {summary.num_copies} copies and "
+        f"{summary.num_damaged} damaged copies in {config.out}\ntheir truth in {truth}"
     )
     return Result({**asdict(summary), "out": config.out, "truth": str(truth)}, text)
