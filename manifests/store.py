@@ -6,7 +6,7 @@
 
 A writer puts its parts first and the log entry last. The entry is created by one conditional put
 (link-or-fail on a disk, `If-None-Match: *` on S3), so readers see all of a commit or nothing, and of two
-writers that race for one number exactly one wins. What is guaranteed, and what was measured: docs/adr/0012-store.md.
+writers that race for one number exactly one wins. What that guarantees: docs/adr/0012-store.md.
 """
 
 import json
