@@ -13,7 +13,7 @@ _PARAMETER = re.compile(
     r"|aws_session_token|secret(?:_?key)?|password|passwd|api_?key|access_?token|token|signature|sig)=)"
     r"[^&\s\"',;]+"
 )
-_HEADER = re.compile(r"(?i)\b(bearer|authorization:)\s+\S+(?:\s+credential=\S+.*)?")
+_HEADER = re.compile(r"(?i)\b(authorization:.*|bearer\s+\S+)")
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
 _SECRET_NAME = re.compile(r"(?i)(^|_)(secret|password|passwd|api_?key|access_key|token|credentials?)$")
 _ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -31,7 +31,7 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
             text = text.replace(secret, HIDDEN)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
-    text = _HEADER.sub(rf"\1 {HIDDEN}", text)
+    text = _HEADER.sub(f"authorization {HIDDEN}", text)
     return _KEY_ID.sub(HIDDEN, text)
 
 

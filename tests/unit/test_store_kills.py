@@ -137,7 +137,7 @@ def test_killed_before_every_step_of_making_and_writing_a_dataset(writers, tmp_p
     survived = 0
     for step in range(1, 100):
         root, acknowledged = tmp_path / f"d{step}", tmp_path / f"a{step}"
-        writers.start(str(root), acknowledged, first=1, many=2, step=step)
+        writers.start(str(root), acknowledged, first=3, many=1, step=step)
         code = writers.ended()
         if code == 0:
             break
@@ -149,4 +149,4 @@ def test_killed_before_every_step_of_making_and_writing_a_dataset(writers, tmp_p
         found = integrity.look(dataset)
         assert (found.broken, found.orphans, found.unfinished) == ([], [], [])
         assert Dataset.open(root).commit(MODULE["batch"](dataset, 4)).number >= 1
-    assert survived >= 30  # two commits of two parts each, and the making of the dataset
+    assert survived >= 20  # making the dataset, three parts, a tar and a commit
