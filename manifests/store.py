@@ -213,7 +213,8 @@ class Dataset:
     def _refuse_conflict(self, commit: Commit, base: int) -> None:
         """Raise ConflictError when `commit`, decided at commit `base`, contradicts what is committed now."""
         gone = self.removed()
-        if gone and (lost := gone & self.touched(commit, tars=any(p.endswith(".tar") for p in gone))):
+        tars_gone = any(path.endswith(".tar") for path in gone)
+        if lost := gone & {part.path for part in commit.added} or gone & self.touched(commit, tars=tars_gone):
             raise ConflictError(
                 f"{self.uri}: a repair threw away {_some(lost)} before this commit named it, for its age; "
                 "nothing of this one counts. Run again, and repair with a greater --older-than-h"

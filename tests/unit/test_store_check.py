@@ -1,4 +1,4 @@
-"""`kinora captions check`: what is missing or damaged is said, rubbish goes, a writer at work keeps its parts."""
+"""`kinora captions check`: damage is said, rubbish goes, a writer at work keeps its parts."""
 
 import json
 import os

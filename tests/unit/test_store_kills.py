@@ -58,13 +58,21 @@ def writers() -> Iterator[Writers]:
         yield Writers(server)
 
 
-def kill_at_random(writer: int, acknowledged: Path, random: Random, batch_s: float) -> None:
-    """Kill a writer a random while after none to two of its batches: the whole way through a third."""
+def kill_at_random(writer: int, acknowledged: Path, random: Random, batch_s: float) -> float:
+    """Kill a writer a random while after none to two of its batches; return how long one took it.
+
+    The while is up to one batch long, as the last ones took; never does a writer go on for long.
+    """
     before, wanted = len(read_acknowledged(acknowledged)), random.randrange(3)
-    while len(read_acknowledged(acknowledged)) < before + wanted:
+    begin = time.monotonic()
+    while (done := len(read_acknowledged(acknowledged)) - before) < wanted:
         time.sleep(0.001)
-    time.sleep(random.uniform(0, 1.2 * batch_s))
+    batch_s = (time.monotonic() - begin) / done if done else batch_s
+    deadline = time.monotonic() + random.uniform(0, batch_s)
+    while time.monotonic() < deadline and len(read_acknowledged(acknowledged)) - before < wanted + 2:
+        time.sleep(0.0005)
     os.kill(writer, signal.SIGKILL)
+    return batch_s
 
 
 def read_acknowledged(path: Path) -> list[int]:
@@ -93,7 +101,7 @@ def kill_writers(writers: Writers, uri: str, folder: Path, kills: int, seed: int
     batches = assert_whole(dataset)
     for _ in range(kills):
         writer = writers.start(uri, acknowledged, first=len(batches), many=10_000)
-        kill_at_random(writer, acknowledged, random, batch_s)
+        batch_s = kill_at_random(writer, acknowledged, random, batch_s)
         assert writers.ended() == -signal.SIGKILL
         known, dataset = len(dataset.commits), dataset.refresh()
         batches += assert_whole(dataset, known)

@@ -1,8 +1,8 @@
 """A dataset on a disk and on S3: the same promises, through the same interface."""
 
 import threading
-from contextlib import suppress
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Rows of older schema versions are brought up to date; newer ones are refused; no record changes unnoticed."""
+"""Rows of older schema versions are brought up to date; newer ones are refused; no change goes unnoticed."""
 
 import json
 from dataclasses import asdict
@@ -140,7 +140,7 @@ def shape(record: type) -> str:
 
 
 def test_no_record_changes_without_a_migration():
-    """When this fails: add a step to `manifests/migrations.py`, test it with a file, then pin the new shape."""
+    """When this fails: add a step to `manifests/migrations.py`, test it with a file, pin the new shape."""
     found = {r.__name__: (schemas.VERSIONS[r.__name__], shape(r)) for r in parts.RECORDS.values()}
     assert found == PINNED
     assert {*schemas.VERSIONS} == {*found} >= {*STEPS}
