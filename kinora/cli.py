@@ -29,6 +29,7 @@ COMMANDS = {
     "retry": "run only what failed, again",
     "explain": "why a clip was kept or dropped",
     "captions sample": "print captions that a person can read",
+    "captions check": "does a dataset add up: parts, digests, rows, orphans",
     "encode": "pre-compute latents and text states beside the shards",
     "train vae": "train the video compression network (fit, validate)",
     "train dit": "train the diffusion transformer (fit, validate)",

@@ -160,6 +160,8 @@ class Media:
     width: int
     fps: float
     duration_s: float
+    digest: str = ""
+    """Of the member's bytes (`manifests.parts.digest_of`); empty where it was cut before that was kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,17 +1,31 @@
-"""Records as Arrow tables: the dataclass is the schema, so the two cannot drift apart."""
+"""Records as Arrow tables: the dataclass is the schema, so the two cannot drift apart.
+
+Every part carries its record's name and schema version in its metadata. A changed record raises its version
+by one step in `manifests/migrations.py`; a pinned digest in the tests notices a change without a step.
+"""
 
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
+from manifests.migrations import STEPS
+
 R = TypeVar("R")
 
-VERSION = 1
-"""Raised whenever a record changes; written into every part."""
+
+class SchemaError(ValueError):
+    """A file's rows are not those of its table, or of a version that this Kinora does not know."""
+
+
+VERSIONS: Mapping[str, int] = {
+    name: 1 + len(STEPS.get(name, ()))
+    for name in ("SourceRow", "Clip", "Gap", "Selection", "Media", "Caption", "Review", "Failure")
+}
+"""The schema version that each record is written with."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
@@ -23,7 +37,40 @@ def schema(record: type) -> pa.Schema:
     """
     hints = get_type_hints(record)
     columns = [_column(field.name, hints[field.name]) for field in fields(record)]
-    return pa.schema(columns, metadata={"kinora.record": record.__name__, "kinora.version": str(VERSION)})
+    version = str(VERSIONS.get(record.__name__, 1))
+    return pa.schema(columns, metadata={"kinora.record": record.__name__, "kinora.version": version})
+
+
+def version_of(record: type, found: pa.Schema, where: str) -> int:
+    """Return the schema version that a file with the schema `found` was written with.
+
+    Raises SchemaError when it holds another record, or a version that is newer than this Kinora.
+    """
+    metadata = found.metadata or {}
+    name = metadata.get(b"kinora.record", b"").decode()
+    number = metadata.get(b"kinora.version", b"").decode()
+    if name != record.__name__ or not number.isdecimal():
+        held = f"{name} rows of version {number or '?'}" if name else "no record of Kinora"
+        raise SchemaError(
+            f"{where}: holds {held} where {record.__name__} rows belong; restore it from a copy"
+        )
+    known = VERSIONS[record.__name__]
+    if int(number) > known:
+        raise SchemaError(
+            f"{where}: {name} rows of schema version {number}, and this Kinora knows versions up to {known}; "
+            "upgrade Kinora to read this dataset, or read an older commit of it"
+        )
+    return int(number)
+
+
+def upgrade(record: type, table: pa.Table, version: int) -> pa.Table:
+    """Return `table`, whole rows of an older `version` of `record`, under the present schema."""
+    for step in STEPS.get(record.__name__, ())[version - 1 :]:
+        table = step(table)
+    wanted = schema(record)
+    extra = [table.schema.field(name) for name in table.column_names if name not in wanted.names]
+    full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
+    return table.select(full.names).cast(full)
 
 
 def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
@@ -43,7 +90,7 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
     if missing := [name for name in names if name not in table.column_names]:
         raise ValueError(
             f"the table lacks the column(s) {', '.join(missing)} of {record.__name__} "
-            f"(schema version {VERSION}); it was written by another version of Kinora"
+            "; it was not read through the dataset, which brings older rows up to date"
         )
     make = {name: _maker(hints[name]) for name in names}
     return [

@@ -4,51 +4,55 @@
     media/                                                          tars of cut clips, with Parquet indexes
     _log/0000000N.json                                              one commit each
 
-A writer puts its parts first and the log entry last; the entry is created by link-or-fail, so readers
-see all of a commit or nothing, and of two writers that race for one number exactly one wins.
+A writer puts its parts first and the log entry last. The entry is created by one conditional put
+(link-or-fail on a disk, `If-None-Match: *` on S3), so readers see all of a commit or nothing, and of two
+writers that race for one number exactly one wins. What that guarantees: docs/adr/0012-store.md.
 """
 
 import json
-import os
+import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from manifests import records, schemas
+from manifests import schemas
+from manifests.parts import RECORDS, Part, Parts, Table
+from manifests.redact import redact_values
+from manifests.storage import DatasetError, LocalStorage, Storage, storage_at
 
-Table = Literal["sources", "clips", "gaps", "selections", "media", "captions", "reviews", "failures"]
+__all__ = [
+    "RECORDS",
+    "Commit",
+    "ConflictError",
+    "DamagedError",
+    "Dataset",
+    "DatasetError",
+    "Part",
+    "Parts",
+    "Table",
+]
 
-RECORDS: Mapping[str, type] = {
-    "sources": records.SourceRow,
-    "clips": records.Clip,
-    "gaps": records.Gap,
-    "selections": records.Selection,
-    "media": records.Media,
-    "captions": records.Caption,
-    "reviews": records.Review,
-    "failures": records.Failure,
-}
 FORMAT = "kinora-dataset"
+LOG_VERSION = 2
+"""Version of the log's entries; 2 added each part's size and digest, the versions, and the commit's id."""
+_RACES = 100
+"""How often another writer may commit first before a commit that rebases gives up."""
 
 
-class DatasetError(ValueError):
-    """The folder is no dataset, holds something else, or was changed by another writer."""
+class ConflictError(DatasetError):
+    """Another writer's commit came first, and this one does not go on top of it as it is."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One immutable file of rows."""
-
-    table: str
-    path: str
-    """Relative to the dataset."""
-    rows: int
+class DamagedError(DatasetError):
+    """An entry of the log is missing or unreadable: the dataset was changed by something else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,33 +62,39 @@ class Commit:
     stage: str
     added: tuple[Part, ...] = ()
     removed: tuple[str, ...] = ()
-    """Paths of parts that no longer count (they stay on disk, for readers of the past)."""
+    """Paths that no longer count: parts (they stay, for readers of the past), or what a repair threw away."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    """Written without what may be a credential in it."""
     config_digest: str = ""
     counts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     number: int = -1
     at: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the software that made it; filled in when it is published."""
+    id: str = ""
+    """Tells a writer its own entry from another's; filled in when it is published."""
 
 
 class Dataset:
-    """A dataset as of its newest commit, or of commit `at`."""
+    """A dataset as of its newest commit, or of commit `at`: a snapshot, whatever is committed afterwards."""
 
-    def __init__(self, root: Path, commits: Sequence[Commit]) -> None:
-        self.root, self.commits = root, tuple(commits)
+    def __init__(self, storage: Storage, commits: Sequence[Commit]) -> None:
+        self.storage, self.commits = storage, tuple(commits)
+        self._parts = Parts(storage)
 
     @classmethod
     def create(cls, uri: str | Path) -> "Dataset":
         """Open the dataset at `uri`, making an empty one where there is nothing yet.
 
-        Raises DatasetError when `uri` is a file, or a folder that holds anything else.
+        Raises DatasetError when `uri` is a file, or a place that holds anything else.
         """
-        root = _local(uri)
-        _refuse_foreign(root)
-        if not _entries(root):
-            (root / "_log").mkdir(parents=True, exist_ok=True)
-            _publish(root, Commit(stage="create", number=0, at=_now()))
-        return cls.open(root)
+        storage = storage_at(uri)
+        _refuse_foreign(storage)
+        if not _numbers(storage):
+            _prove(storage)
+            _publish(storage, _signed(Commit(stage="create"), 0))
+        return cls.open(uri)
 
     @classmethod
     def find(cls, uri: str | Path) -> "Dataset | None":
@@ -92,26 +102,40 @@ class Dataset:
 
         Raises DatasetError when `uri` holds anything else.
         """
-        root = _local(uri)
-        _refuse_foreign(root)
-        return cls.open(root) if _entries(root) else None
+        storage = storage_at(uri)
+        _refuse_foreign(storage)
+        return cls.open(uri) if _numbers(storage) else None
 
     @classmethod
     def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
         """Open an existing dataset. Raises DatasetError when there is none, or no commit `at`."""
-        root = _local(uri)
-        numbers = _entries(root)
+        storage = storage_at(uri)
+        numbers = _numbers(storage)
         if not numbers:
             raise DatasetError(
-                f"{root}: no dataset here (no _log/). `kinora curate --source … --dataset {root}` makes one"
+                f"{storage.uri}: no dataset here (no _log/). "
+                f"`kinora curate --source … --dataset {storage.uri}` makes one"
             )
-        if at is not None and at not in numbers:
-            raise DatasetError(f"{root}: no commit {at}; the newest is {numbers[-1]}")
-        return cls(root, [_read_entry(root, n) for n in numbers if at is None or n <= at])
+        if at is not None and not 0 <= at <= numbers[-1]:
+            raise DatasetError(f"{storage.uri}: no commit {at}; the newest is {numbers[-1]}")
+        return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at))
 
     def refresh(self) -> "Dataset":
-        """Return the dataset as of its newest commit."""
-        return self.open(self.root)
+        """Return the dataset as of its newest commit; reads only the entries that are new."""
+        newest = _numbers(self.storage)[-1]
+        return Dataset(self.storage, [*self.commits, *_read_entries(self.storage, self.number + 1, newest)])
+
+    @property
+    def uri(self) -> str:
+        """Opens this dataset from anywhere: an absolute path, or s3://…"""
+        return self.storage.uri
+
+    @property
+    def root(self) -> Path:
+        """The dataset's folder. Raises DatasetError where it lies in no folder."""
+        if isinstance(self.storage, LocalStorage):
+            return self.storage.root
+        raise DatasetError(f"{self.uri}: is no local folder; copy the dataset to one for this")
 
     @property
     def number(self) -> int:
@@ -120,7 +144,7 @@ class Dataset:
 
     def parts(self, table: Table) -> list[Part]:
         """Return the parts of `table` that count, oldest first."""
-        removed = {path for commit in self.commits for path in commit.removed}
+        removed = self.removed()
         return [
             part
             for commit in self.commits
@@ -128,12 +152,17 @@ class Dataset:
             if part.table == table and part.path not in removed
         ]
 
+    def removed(self) -> set[str]:
+        """Return the paths that some commit removed."""
+        return {path for commit in self.commits for path in commit.removed}
+
     def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows of `table`, in the order they were committed; empty where there are none.
 
-        Score columns that some parts lack are null there.
+        Rows of older schema versions come back under the present one. Score columns that some parts lack
+        are null there.
         """
-        tables = [pq.ParquetFile(self.root / part.path).read(columns=columns) for part in self.parts(table)]
+        tables = self._each(lambda part: self._parts.read(part, columns), self.parts(table))
         if not tables:
             empty = schemas.schema(RECORDS[table]).empty_table()
             return empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
@@ -142,8 +171,8 @@ class Dataset:
     def columns(self, table: Table) -> list[str]:
         """Return the names of all columns that any part of `table` has, those of its record first."""
         names = dict.fromkeys(schemas.schema(RECORDS[table]).names)
-        for part in self.parts(table):
-            names |= dict.fromkeys(pq.read_schema(self.root / part.path).names)
+        for found in self._each(self._parts.names, self.parts(table)):
+            names |= dict.fromkeys(found)
         return list(names)
 
     def records(self, table: Table) -> list[Any]:
@@ -151,104 +180,155 @@ class Dataset:
         return schemas.from_table(RECORDS[table], self.read(table))
 
     def put(self, table: Table, rows: pa.Table) -> Part:
-        """Write `rows` as a new part; it counts only once a commit names it.
-
-        Raises ValueError when a column of the table's record is missing.
-        """
-        wanted = schemas.schema(RECORDS[table])
-        if missing := [name for name in wanted.names if name not in rows.column_names]:
-            raise ValueError(f"{table}: the part lacks the column(s) {', '.join(missing)}")
-        extra = [rows.schema.field(name) for name in rows.column_names if name not in wanted.names]
-        full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
-        path = Path(table) / f"part-{uuid4().hex}.parquet"
-        (self.root / table).mkdir(exist_ok=True)
-        _write_whole(self.root / path, lambda out: pq.write_table(rows.select(full.names).cast(full), out))
-        return Part(table=table, path=path.as_posix(), rows=rows.num_rows)
+        """Write `rows` as a new part: `Parts.put`."""
+        return self._parts.put(table, rows)
 
     def put_records(self, table: Table, rows: Iterable[Any]) -> Part:
-        """Write records as a new part of `table`."""
-        return self.put(table, schemas.to_table(RECORDS[table], rows))
+        """Write records as a new part: `Parts.put_records`."""
+        return self._parts.put_records(table, rows)
 
-    def commit(self, commit: Commit) -> "Dataset":
+    def commit(self, commit: Commit, *, rebase: bool = False) -> "Dataset":
         """Publish `commit` as the next entry of the log and return the dataset that includes it.
 
-        Raises DatasetError when another writer published that number first: nothing of this commit
-        counts then; open the dataset anew and decide again.
+        When it returns, the commit is durable. When another writer published that number first, nothing of
+        it counts: with `rebase` it then goes on top of theirs, unless it touches what they removed or
+        removes what they touched (commits that only add parts never do); otherwise raises ConflictError.
         """
-        numbered = Commit(
-            **{**_shallow(commit), "number": self.number + 1, "at": _now()}  # type: ignore[arg-type]
+        dataset = self
+        for _ in range(_RACES):
+            dataset._refuse_conflict(commit, base=self.number)
+            signed = _signed(commit, dataset.number + 1)
+            if _publish(self.storage, signed):
+                return Dataset(self.storage, [*dataset.commits, signed])
+            if not rebase:
+                raise ConflictError(
+                    f"{self.uri}: another writer made commit {signed.number} first; nothing of this one "
+                    "counts. Run again"
+                )
+            dataset = dataset.refresh()
+        raise ConflictError(
+            f"{self.uri}: other writers came first {_RACES} times; run again, with fewer at once"
         )
-        _publish(self.root, numbered)
-        return Dataset(self.root, [*self.commits, numbered])
+
+    def _refuse_conflict(self, commit: Commit, base: int) -> None:
+        """Raise ConflictError when `commit`, decided at commit `base`, contradicts what is committed now."""
+        gone = self.removed()
+        tars_gone = any(path.endswith(".tar") for path in gone)
+        if lost := gone & {part.path for part in commit.added} or gone & self.touched(commit, tars=tars_gone):
+            raise ConflictError(
+                f"{self.uri}: a repair threw away {_some(lost)} before this commit named it, for its age; "
+                "nothing of this one counts. Run again, and repair with a greater --older-than-h"
+            )
+        if taken := gone & {*commit.removed}:
+            raise ConflictError(f"{self.uri}: another writer removed {_some(taken)} first; decide anew")
+        wanted = {*commit.removed}
+        tars = any(path.endswith(".tar") for path in wanted)
+        for other in self.commits[base + 1 :] if wanted else ():
+            if taken := wanted & self.touched(other, tars=tars):
+                raise ConflictError(
+                    f"{self.uri}: commit {other.number} needs {_some(taken)}, which this one would remove; "
+                    "decide anew"
+                )
+
+    def touched(self, commit: Commit, *, tars: bool) -> set[str]:
+        """Return the paths of the parts that a commit adds and, with `tars`, of the tars they point into."""
+        paths = {part.path for part in commit.added}
+        for part in commit.added if tars else ():
+            if part.table == "media":
+                paths |= {*self._parts.read(part, ["path"])["path"].to_pylist()}
+        return paths
+
+    def _each(self, read: Any, parts: Sequence[Part]) -> list[Any]:
+        return _each(read, parts, self.storage.parallel)
 
 
-def _local(uri: str | Path) -> Path:
-    text = str(uri)
-    if "://" in text and not text.startswith("file://"):
-        raise DatasetError(f"{text}: only local folders can hold a dataset so far; name a path")
-    return Path(text.removeprefix("file://"))
+def _each(read: Any, items: Sequence[Any], parallel: int) -> list[Any]:
+    """Apply `read` to each item, several at once where waiting for the place takes most of the time."""
+    if parallel == 1 or len(items) < 2:
+        return [read(item) for item in items]
+    with ThreadPoolExecutor(min(parallel, len(items))) as threads:
+        return list(threads.map(read, items))
 
 
-def _refuse_foreign(root: Path) -> None:
-    if root.exists() and not root.is_dir():
-        raise DatasetError(f"{root}: is a file; name a folder for the dataset")
-    if root.is_dir() and any(root.iterdir()) and not (root / "_log").is_dir():
+def _refuse_foreign(storage: Storage) -> None:
+    names = storage.top()
+    if names and "_log" not in names:
         raise DatasetError(
-            f"{root}: the folder already holds something that is not a Kinora dataset; "
+            f"{storage.uri}: the folder already holds something that is not a Kinora dataset; "
             "nothing was written. Name an empty or new folder"
         )
 
 
-def _entries(root: Path) -> list[int]:
-    log = root / "_log"
-    return sorted(int(path.stem) for path in log.glob("[0-9]*.json")) if log.is_dir() else []
-
-
-def _read_entry(root: Path, number: int) -> Commit:
-    path = root / "_log" / f"{number:08d}.json"
+def _prove(storage: Storage) -> None:
+    """Raise DatasetError for a place that would let two writers create one key: commits cannot rest on it."""
+    key = f"_log/probe-{uuid4().hex}"
     try:
-        entry = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{path}: not a log entry ({error}); restore it from a copy") from error
-    if entry.pop("format", None) != FORMAT or entry.pop("version", 0) > schemas.VERSION:
-        raise DatasetError(f"{path}: not a log entry of this version of Kinora; upgrade to read it")
+        if not storage.put_new(key, b"first") or storage.put_new(key, b"second"):
+            raise DatasetError(
+                f"{storage.uri}: this store does not honour conditional puts (If-None-Match), so two writers "
+                "could overwrite each other's commits; use a store or a version that does"
+            )
+    finally:
+        storage.delete(key)
+
+
+def entry_key(number: int) -> str:
+    """Return where commit `number` lies."""
+    return f"_log/{number:08d}.json"
+
+
+def _numbers(storage: Storage) -> list[int]:
+    found = (re.fullmatch(r"_log/(\d{8,})\.json", stored.key) for stored in storage.walk("_log"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _read_entries(storage: Storage, first: int, last: int) -> list[Commit]:
+    """Read entries by number, not by listing: a listing taken while writers commit may have holes."""
+    return _each(lambda n: _read_entry(storage, n), range(first, last + 1), storage.parallel)
+
+
+def _read_entry(storage: Storage, number: int) -> Commit:
+    where = f"{storage.uri}/{entry_key(number)}"
+    try:
+        entry = json.loads(storage.read(entry_key(number)))
+        found, known = entry.pop("format"), entry.pop("version")
+    except FileNotFoundError as error:
+        raise DamagedError(
+            f"{where}: this commit is missing, and later ones are there; restore it"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DamagedError(f"{where}: not a log entry ({error}); restore it from a copy") from error
+    if found != FORMAT or not isinstance(known, int) or known > LOG_VERSION:
+        raise DatasetError(
+            f"{where}: not a log entry of this version of Kinora (format {found}, version {known}, and "
+            f"{LOG_VERSION} is the newest known); upgrade to read it"
+        )
     added = tuple(Part(**part) for part in entry.pop("added"))
     return Commit(added=added, removed=tuple(entry.pop("removed")), **entry)
 
 
-def _publish(root: Path, commit: Commit) -> None:
-    entry = {"format": FORMAT, "version": schemas.VERSION, **asdict(commit)}
-    log = root / "_log"
-    partial = log / f".{uuid4().hex}.partial"
+def _signed(commit: Commit, number: int) -> Commit:
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(commit, number=number, at=at, versions=_versions(), id=uuid4().hex)
+
+
+def _publish(storage: Storage, commit: Commit) -> bool:
+    """Create the log entry of `commit`; False when another writer's has its number."""
+    entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
+    entry["config"] = redact_values(entry["config"])
+    return storage.put_new(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
+
+
+def _versions() -> dict[str, str]:
     try:
-        with partial.open("x") as out:
-            out.write(json.dumps(entry, indent=1, default=str))
-            out.flush()
-            os.fsync(out.fileno())
-        os.link(partial, log / f"{commit.number:08d}.json")
-    except FileExistsError:
-        raise DatasetError(
-            f"{root}: another writer made commit {commit.number} first; nothing of this one counts. Run again"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+        kinora = version("kinora")
+    except PackageNotFoundError:
+        kinora = "not installed"
+    return {"kinora": kinora, "pyarrow": pa.__version__, "python": platform.python_version()}
 
 
-def _write_whole(path: Path, write: Any) -> None:
-    """Write a file under another name, flush it to disk, then give it its name."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(str(partial))
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _shallow(commit: Commit) -> dict[str, Any]:
-    return {name: getattr(commit, name) for name in Commit.__slots__}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _some(paths: set[str]) -> str:
+    shown = sorted(paths)
+    return f"{shown[0]} and {len(shown) - 1} more" if len(shown) > 1 else shown[0]

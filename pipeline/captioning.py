@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from captioner.captions import ClipFrames, caption_clips, unanswered
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
+from manifests.storage import Storage
 from pipeline.config import CaptionConfig
 from pipeline.failing import failure
 from pipeline.media import read_media
@@ -55,14 +55,14 @@ class Asking:
 
 
 def caption(
-    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, config: CaptionConfig, root: Path
+    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, config: CaptionConfig, media: Storage
 ) -> tuple[list[Caption], list[Failure]]:
     """Return one caption row for each unit, and a failure row for each that is not OK."""
     shown: list[ClipFrames] = []
     broken: dict[str, Exception] = {}
     for unit in units:
         try:
-            shown.append(_frames(unit, config, root))
+            shown.append(_frames(unit, config, media))
         except Exception as error:
             broken[unit.media_id] = error
     answered = {row.media_id: row for row in _ask(captioner, shown, asking, broken)}
@@ -88,9 +88,10 @@ def batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[lis
         yield batch
 
 
-def _frames(unit: CaptionUnit, config: CaptionConfig, root: Path) -> ClipFrames:
+def _frames(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
     """Decode what the captioner may look at: every n-th frame, scaled down."""
-    content = read_media(root, {"path": unit.path, "offset": unit.offset, "length": unit.length})
+    names = ("clip_id", "path", "offset", "length")
+    content = read_media(media, {name: getattr(unit, name) for name in names})
     every = _every(unit, config)
     frames = list(read_frames(content, size_px=_size(unit, config), every=every, interpolation="AREA"))
     return ClipFrames(

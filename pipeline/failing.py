@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from manifests.records import Failure
+from manifests.redact import redact
 from video.errors import VideoError
 
 
@@ -14,7 +15,15 @@ class SourceChanged(Exception):
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
     """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
     code, message, remedy = _explain(error)
-    return Failure(stage=stage, unit=unit, uri=uri, code=code, message=message, remedy=remedy, config=config)
+    return Failure(
+        stage=stage,
+        unit=unit,
+        uri=uri,
+        code=code,
+        message=redact(message),
+        remedy=remedy,
+        config=config,
+    )
 
 
 def count(failures: Iterable[Failure]) -> dict[str, int]:

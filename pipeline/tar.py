@@ -1,24 +1,22 @@
 """Write tars whose bytes depend on their members alone, and say where each member lies."""
 
-import os
 import tarfile
-from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from manifests.storage import Storage
 
 _BLOCK = tarfile.BLOCKSIZE
 
 
 class TarWriter:
-    """A new tar, which gets its name only when the `with` block ends well."""
+    """A new tar, which gets its key only when the `with` block ends well."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._writing = storage.writing(key)
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._out = self._partial.open("wb")
+        self._out = self._writing.__enter__()
         return self
 
     def add(self, name: str, data: bytes) -> tuple[int, int]:
@@ -37,13 +35,13 @@ class TarWriter:
         """Where the next member would start."""
         return self._out.tell()
 
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        if kind is not None:
-            self._out.close()
-            self._partial.unlink(missing_ok=True)
-            return
-        self._out.write(bytes(2 * _BLOCK))
-        self._out.flush()
-        os.fsync(self._out.fileno())
-        self._out.close()
-        self._partial.replace(self._path)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self._out.write(bytes(2 * _BLOCK))
+            except BaseException as failed:
+                self._writing.__exit__(type(failed), failed, failed.__traceback__)
+                raise
+        self._writing.__exit__(kind, error, trace)

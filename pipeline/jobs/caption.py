@@ -77,7 +77,7 @@ def caption(
             dataset,
             "caption",
             chunks(units, cpus=actors, most=_TASK_CLIPS),
-            lambda rows: add_caption(rows, dataset.root.absolute(), config, asking, load, actors),
+            lambda rows: add_caption(rows, dataset.uri, config, asking, load, actors),
             config=config,
             config_digest=asking.version,
             commit_every_s=ray_config.commit_every_s,

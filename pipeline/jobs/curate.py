@@ -11,7 +11,7 @@ from manifests.store import Commit, Dataset
 from pipeline import todo
 from pipeline.config import CurateConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
-from pipeline.jobs.run import StageRun, append, run_stage
+from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
@@ -134,7 +134,7 @@ def _analyze(
         dataset,
         "analyze",
         runs,
-        lambda units: add_analyze(units, dataset.root.absolute(), config.analyze),
+        lambda units: add_analyze(units, dataset.uri, config.analyze),
         config=config.analyze,
         config_digest=config_digest(config.analyze),
         commit_every_s=config.ray.commit_every_s,
@@ -155,7 +155,7 @@ def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selec
             counts=dict(Counter(selection.reason for selection in decided)),
             seconds=round(time.monotonic() - begin, 3),
         )
-        dataset = append(dataset, commit)
+        dataset = dataset.commit(commit, rebase=True)
     return dataset, decided, time.monotonic() - begin
 
 
@@ -173,7 +173,7 @@ def _cut(
         dataset,
         "cut",
         runs,
-        lambda rows: add_cut(rows, dataset.root.absolute(), config.cut),
+        lambda rows: add_cut(rows, dataset.uri, config.cut),
         config=config.cut,
         config_digest=config_digest(config.cut),
         commit_every_s=config.ray.commit_every_s,

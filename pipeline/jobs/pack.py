@@ -13,6 +13,7 @@ import ray.data
 
 from manifests.buckets import parse
 from manifests.records import SampleRef
+from manifests.redact import redact
 from manifests.shards import FILE_NAME, write_index
 from manifests.store import Dataset
 from manifests.views import Current
@@ -71,6 +72,10 @@ def pack(
     clip has a caption or none fits a bucket.
     """
     begin = time.monotonic()
+    if out_uri.startswith("s3://"):
+        raise OutputRefused(
+            f"{redact(out_uri)}: shards are packed into a folder; pack there, then copy it up"
+        )
     out = Path(out_uri.removeprefix("file://"))
     before = _look(out)
     dataset = Dataset.open(dataset_uri)
@@ -82,7 +87,7 @@ def pack(
     same = before.get("fingerprint") == planned.fingerprint
     if not same:
         with RaySession(ray_config) as session:
-            _write(planned, dataset.root, out, config, session, progress)
+            _write(planned, dataset.uri, out, config, session, progress)
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
     counts: dict[str, int] = {}
     for shard in planned.shards:
@@ -130,7 +135,7 @@ def _rows(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
 
 
 def _write(
-    planned: Plan, root: Path, out: Path, config: PackConfig, session: RaySession, progress: Progress
+    planned: Plan, uri: str, out: Path, config: PackConfig, session: RaySession, progress: Progress
 ) -> None:
     """Write the whole set beside `out`, then let it take the place of what is there."""
     fresh = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
@@ -141,7 +146,7 @@ def _write(
         rows = [to_row(run) for run in runs]
         places: list[dict[str, Any]] = []
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
-        for place in add_pack(units, root.absolute(), fresh).iter_rows():
+        for place in add_pack(units, uri, str(fresh)).iter_rows():
             places.append(place)
             progress("pack", 1)
         places.sort(key=lambda place: (place["shard"], place["offset"]))
@@ -179,8 +184,8 @@ def _about(planned: Plan, config: PackConfig) -> dict[str, Any]:
 
 def _why_nothing(dataset: Dataset, planned: Plan, num_media: int) -> str:
     if not num_media:
-        return f"{dataset.root}: no clip was cut; run `kinora curate`, or see `kinora status`"
+        return f"{dataset.uri}: no clip was cut; run `kinora curate`, or see `kinora status`"
     if not planned.left_out:
-        return f"{dataset.root}: none of {num_media} clips has a caption; run `kinora caption` first"
+        return f"{dataset.uri}: none of {num_media} clips has a caption; run `kinora caption` first"
     reasons = ", ".join(f"{count} {reason}" for reason, count in planned.left_out.items())
-    return f"{dataset.root}: no clip fits a bucket ({reasons}); change `buckets`, `fps` or `max_crop`"
+    return f"{dataset.uri}: no clip fits a bucket ({reasons}); change `buckets`, `fps` or `max_crop`"

@@ -8,12 +8,9 @@ from typing import Any
 
 import ray.data
 
-from manifests.store import Commit, Dataset, DatasetError
+from manifests.store import Commit, Dataset
 from pipeline.jobs.progress import Progress
 from pipeline.units import Done, to_row
-
-_RACES = 20
-"""How often another writer may commit first before this one gives up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,24 +77,12 @@ def _commit(
     counts = Counter[str]()
     for each in done:
         counts.update(each.counts)
-    return append(
-        dataset,
-        Commit(
-            stage=stage,
-            added=tuple(part for each in done for part in each.parts),
-            config=asdict(config),
-            config_digest=config_digest,
-            counts={"units": sum(each.units for each in done), **counts},
-            seconds=round(seconds, 3),
-        ),
+    commit = Commit(
+        stage=stage,
+        added=tuple(part for each in done for part in each.parts),
+        config=asdict(config),
+        config_digest=config_digest,
+        counts={"units": sum(each.units for each in done), **counts},
+        seconds=round(seconds, 3),
     )
-
-
-def append(dataset: Dataset, commit: Commit) -> Dataset:
-    """Publish a commit that only adds parts, on top of whatever others committed meanwhile."""
-    for _ in range(_RACES):
-        try:
-            return dataset.commit(commit)
-        except DatasetError:
-            dataset = dataset.refresh()
-    return dataset.commit(commit)
+    return dataset.commit(commit, rebase=True)

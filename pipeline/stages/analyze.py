@@ -1,14 +1,14 @@
 """Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
 import pyarrow as pa
 from ray.data import Dataset
 
-from manifests import schemas, store
+from manifests import schemas
+from manifests.parts import Parts
 from manifests.records import Clip, Source
 from pipeline.analysis import Analysis, analyze
 from pipeline.config import AnalyzeConfig
@@ -28,30 +28,30 @@ SCORES = pa.schema(
 """Columns that the analyzers add to the clips table."""
 
 
-def add_analyze(sources: Dataset, root: Path, config: AnalyzeConfig) -> Dataset:
-    """In: rows of `Source` units. Out: one `Done` row a task, its parts below `root`."""
-    return sources.map(partial(analyze_some, root=root, config=config), max_retries=MAX_RETRIES)
+def add_analyze(sources: Dataset, uri: str, config: AnalyzeConfig) -> Dataset:
+    """In: rows of `Source` units. Out: one `Done` row a task, its parts in the dataset at `uri`."""
+    return sources.map(partial(analyze_some, uri=uri, config=config), max_retries=MAX_RETRIES)
 
 
-def analyze_some(row: dict[str, Any], *, root: Path, config: AnalyzeConfig) -> dict[str, str]:
+def analyze_some(row: dict[str, Any], *, uri: str, config: AnalyzeConfig) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
     cv2.setNumThreads(1)
     analyses = [analyze(Source(**unit), config) for unit in from_row(row)]
-    return write(store.Dataset.open(root), analyses).to_row()
+    return write(Parts(uri), analyses).to_row()
 
 
-def write(dataset: store.Dataset, analyses: list[Analysis]) -> Done:
+def write(place: Parts, analyses: list[Analysis]) -> Done:
     """Write the rows of `analyses` as parts that no commit names yet."""
     clips = [clip for analysis in analyses for clip in analysis.clips]
     gaps = [gap for analysis in analyses for gap in analysis.gaps]
     failures = [failure for analysis in analyses for failure in analysis.failures]
-    parts = [dataset.put_records("sources", [analysis.source for analysis in analyses])]
+    parts = [place.put_records("sources", [analysis.source for analysis in analyses])]
     if clips:
         columns = pa.schema([*schemas.schema(Clip), *SCORES])
-        parts.append(dataset.put("clips", pa.Table.from_pylist(clips, schema=columns)))
+        parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
-        parts.append(dataset.put_records("gaps", gaps))
+        parts.append(place.put_records("gaps", gaps))
     if failures:
-        parts.append(dataset.put_records("failures", failures))
+        parts.append(place.put_records("failures", failures))
     counts = {"clips": len(clips), "gaps": len(gaps)} | count(failures)
     return Done(parts=tuple(parts), units=len(analyses), counts=counts)

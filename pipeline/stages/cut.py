@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from ray.data import Dataset
 
-from manifests import store
+from manifests.parts import Parts, digest_of
 from manifests.records import Failure, Media, digest
 from pipeline.config import CutConfig, config_digest
 from pipeline.failing import SourceChanged, count, failure
@@ -32,25 +31,24 @@ class CutUnit:
     """[start, end) in units of the time base, one a clip."""
 
 
-def add_cut(sources: Dataset, root: Path, config: CutConfig) -> Dataset:
-    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts below `root`."""
-    return sources.map(partial(cut_some, root=root, config=config), max_retries=MAX_RETRIES)
+def add_cut(sources: Dataset, uri: str, config: CutConfig) -> Dataset:
+    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`."""
+    return sources.map(partial(cut_some, uri=uri, config=config), max_retries=MAX_RETRIES)
 
 
-def cut_some(row: dict[str, Any], *, root: Path, config: CutConfig) -> dict[str, str]:
+def cut_some(row: dict[str, Any], *, uri: str, config: CutConfig) -> dict[str, str]:
     """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
     media: list[Media] = []
     failures: list[Failure] = []
-    path = Path("media") / f"{uuid4().hex}.tar"
-    with TarWriter(root / path) as tar:
+    place, path = Parts(uri), f"media/{uuid4().hex}.tar"
+    with TarWriter(place.storage, path) as tar:
         for unit in units:
-            failures += cut_source(unit, config, tar, path.as_posix(), media)
+            failures += cut_source(unit, config, tar, path, media)
     if not media:
-        (root / path).unlink()
-    dataset = store.Dataset.open(root)
-    parts = [dataset.put_records("media", media)] if media else []
-    parts += [dataset.put_records("failures", failures)] if failures else []
+        place.storage.delete(path)
+    parts = [place.put_records("media", media)] if media else []
+    parts += [place.put_records("failures", failures)] if failures else []
     given = sum(len(unit.clip_ids) for unit in units)
     return Done(parts=tuple(parts), units=given, counts={"cut": len(media)} | count(failures)).to_row()
 
@@ -91,4 +89,5 @@ def _store(clip_id: str, clip: CutClip, unit: CutUnit, encoding: str, tar: TarWr
         width=clip.width,
         fps=float(clip.fps),
         duration_s=float(duration),
+        digest=digest_of(clip.media),
     )

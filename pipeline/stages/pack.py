@@ -2,34 +2,35 @@
 
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ray.data import Dataset
 
+from manifests.storage import Storage, storage_at
 from pipeline.media import read_media
 from pipeline.tar import TarWriter
 from pipeline.units import MAX_RETRIES, from_row
 
 
-def add_pack(shards: Dataset, root: Path, out: Path) -> Dataset:
+def add_pack(shards: Dataset, uri: str, out: str) -> Dataset:
     """In: rows of `Shard` units. Out: one row a sample, saying where in which shard it lies."""
-    return shards.flat_map(partial(write_shards, root=root, out=out), max_retries=MAX_RETRIES)
+    return shards.flat_map(partial(write_shards, uri=uri, out=out), max_retries=MAX_RETRIES)
 
 
-def write_shards(row: dict[str, Any], *, root: Path, out: Path) -> list[dict[str, Any]]:
-    """Write the shards of one row, with media from the dataset at `root`, below `out`."""
-    return [place for shard in from_row(row) for place in _write_shard(shard, root, out)]
+def write_shards(row: dict[str, Any], *, uri: str, out: str) -> list[dict[str, Any]]:
+    """Write the shards of one row, with media from the dataset at `uri`, below `out`."""
+    media, target = storage_at(uri), storage_at(out)
+    return [place for shard in from_row(row) for place in _write_shard(shard, media, target)]
 
 
-def _write_shard(shard: dict[str, Any], root: Path, out: Path) -> list[dict[str, Any]]:
+def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list[dict[str, Any]]:
     """Write one tar: for each clip its media, its short caption as `.txt` and its record as `.json`."""
     places: list[dict[str, Any]] = []
-    with TarWriter(out / shard["path"]) as tar:
+    with TarWriter(target, shard["path"]) as tar:
         for sample in shard["samples"]:
             name = sample["clip_id"]
             record = json.dumps(sample["record"], indent=1, sort_keys=True, ensure_ascii=False)
-            start, _ = tar.add(f"{name}.{sample['extension']}", read_media(root, sample))
+            start, _ = tar.add(f"{name}.{sample['extension']}", read_media(media, sample))
             tar.add(f"{name}.txt", sample["short"].encode())
             tar.add(f"{name}.json", record.encode())
             place = {"clip_id": name, "bucket": shard["bucket"], "shard": shard["path"]}

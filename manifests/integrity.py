@@ -1,0 +1,161 @@
+"""Does everything that the log names lie where it should, whole; and what lies there that nothing names?
+
+Rubbish is what a writer leaves that was killed: files that no commit names, and writes that never ended. It
+never counts, so it harms nobody. A writer at work leaves the same for a while, so age tells them apart.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import schemas
+from manifests.parts import RECORDS, Part, Parts, Table, digest_of
+from manifests.storage import Storage, Stored, Unfinished
+from manifests.store import Commit, Dataset, entry_key
+
+REPAIR = "repair"
+_OURS = {*get_args(Table), "_log"}
+"""Folders of which every file is ours; what lies elsewhere is reported, and never removed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a look at a dataset found, removed parts included: readers of the past need them."""
+
+    commits: int
+    parts: int
+    rows: int
+    size_bytes: int
+    tars: int
+    tar_bytes: int
+    unverified: int
+    """Parts whose log entry, of an older version, holds no digest: only their rows were counted."""
+    broken: Sequence[str]
+    """One sentence for each thing that is missing or is not what the log says."""
+    orphans: Sequence[Stored]
+    """Whole files that no commit names."""
+    unfinished: Sequence[Unfinished]
+    foreign: Sequence[str]
+    """Names at the top that are not Kinora's."""
+
+
+def look(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findings:
+    """Look at everything that any commit names. `quick` compares sizes alone; `media` reads all clips too."""
+    before = {stored.key: stored for stored in dataset.storage.walk()}
+    unfinished = list(dataset.storage.unfinished())
+    dataset = dataset.refresh()  # after the first list: what a writer commits meanwhile is no orphan
+    after = {stored.key: stored for stored in dataset.storage.walk()}
+    parts = [part for commit in dataset.commits for part in commit.added]
+    broken = [problem for part in parts for problem in _problems(dataset.storage, part, after, quick=quick)]
+    whole = [part for part in parts if part.table == "media" and part.path in after]
+    tars, problems = _tars(dataset.storage, whole, after, media=media)
+    named = {part.path for part in parts} | {*tars} | {entry_key(commit.number) for commit in dataset.commits}
+    orphans = [stored for key, stored in before.items() if key not in named and key.split("/")[0] in _OURS]
+    return Findings(
+        commits=len(dataset.commits),
+        parts=len(parts),
+        rows=sum(part.rows for part in parts),
+        size_bytes=sum(after[part.path].size for part in parts if part.path in after),
+        tars=len(tars),
+        tar_bytes=sum(after[tar].size for tar in tars if tar in after),
+        unverified=0 if quick else sum(not part.digest for part in parts),
+        broken=[*broken, *problems],
+        orphans=orphans,
+        unfinished=unfinished,
+        foreign=sorted({key.split("/")[0] for key in after} - _OURS),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repaired:
+    """What a repair threw away, and what it left because a writer may be at work on it."""
+
+    orphans: int
+    unfinished: int
+    size_bytes: int
+    left: int
+
+
+def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float) -> Repaired:
+    """Throw away rubbish that is older than `older_than_s`.
+
+    Orphans are named in a commit of their own before they go: a writer that was slower than that, and would
+    now commit one of them, is refused with a ConflictError instead of committing what is no longer there.
+    Raises ConflictError itself when a writer committed one of them since `findings` were made.
+    """
+    snapshot = Dataset(dataset.storage, dataset.refresh().commits[: findings.commits])
+    doomed = snapshot.removed()
+    old = [o for o in findings.orphans if o.key in doomed or now_s - o.modified_s >= older_than_s]
+    stale = [write for write in findings.unfinished if now_s - write.begun_s >= older_than_s]
+    new = tuple(sorted(o.key for o in old if o.key not in doomed and not o.key.startswith("_log/")))
+    if new:
+        counts = {"orphans": len(new), "bytes": sum(o.size for o in old)}
+        snapshot.commit(Commit(stage=REPAIR, removed=new, counts=counts), rebase=True)
+    for orphan in old:
+        dataset.storage.delete(orphan.key)
+    for write in stale:
+        dataset.storage.abandon(write)
+    left = len(findings.orphans) + len(findings.unfinished) - len(old) - len(stale)
+    size_bytes = sum(orphan.size for orphan in old)
+    return Repaired(orphans=len(old), unfinished=len(stale), size_bytes=size_bytes, left=left)
+
+
+def _problems(storage: Storage, part: Part, stored: Mapping[str, Stored], *, quick: bool) -> Iterator[str]:
+    """Yield what is wrong with one part, the most telling thing alone."""
+    if part.path not in stored:
+        yield f"{part.path}: missing ({part.rows} rows of {part.table}); restore it from a copy"
+        return
+    size = stored[part.path].size
+    if part.digest and size != part.size_bytes:
+        yield f"{part.path}: has {size} bytes, the log says {part.size_bytes}; restore it from a copy"
+    elif not quick:
+        yield from _wrong_content(part, storage.read(part.path))
+
+
+def _wrong_content(part: Part, data: bytes) -> Iterator[str]:
+    if part.digest and digest_of(data) != part.digest:
+        yield f"{part.path}: its bytes are not those that were written (digest); restore it from a copy"
+        return
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        schemas.version_of(RECORDS[part.table], parquet.schema_arrow, part.path)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        yield f"{part.path}: cannot be read ({error}); restore it from a copy"
+        return
+    if parquet.metadata.num_rows != part.rows:
+        yield f"{part.path}: has {parquet.metadata.num_rows} rows, the log says {part.rows}"
+
+
+def _tars(
+    storage: Storage, parts: Sequence[Part], stored: Mapping[str, Stored], *, media: bool
+) -> tuple[dict[str, int], list[str]]:
+    """Return how far into each tar the media rows point, in bytes, and what is wrong with the tars."""
+    ends: dict[str, int] = {}
+    problems: list[str] = []
+    for row in _media_rows(storage, parts):
+        end = row["offset"] + row["length"]
+        ends[row["path"]] = max(end, ends.get(row["path"], 0))
+        if media and row["digest"] and row["path"] in stored:
+            data = storage.read_range(row["path"], row["offset"], row["length"])
+            if digest_of(data) != row["digest"]:
+                problems.append(
+                    f"{row['path']}: the bytes of clip {row['clip_id']} are not those that were cut"
+                )
+    for path, end in ends.items():
+        if path not in stored:
+            problems.append(f"{path}: missing; restore it from a copy, or cut its clips again")
+        elif stored[path].size < end:
+            problems.append(f"{path}: has {stored[path].size} bytes, and clips up to byte {end}; restore it")
+    return ends, problems
+
+
+def _media_rows(storage: Storage, parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        try:
+            table = Parts(storage).read(part, ["path", "offset", "length", "clip_id", "digest"])
+        except (pa.ArrowException, ValueError, OSError):
+            continue  # `_problems` says so
+        yield from table.to_pylist()

@@ -1,0 +1,94 @@
+"""Immutable Parquet parts: write one whole, read one back under today's schema."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import records, schemas
+from manifests.storage import Storage, storage_at
+
+Table = Literal["sources", "clips", "gaps", "selections", "media", "captions", "reviews", "failures"]
+
+RECORDS: Mapping[str, type] = {
+    "sources": records.SourceRow,
+    "clips": records.Clip,
+    "gaps": records.Gap,
+    "selections": records.Selection,
+    "media": records.Media,
+    "captions": records.Caption,
+    "reviews": records.Review,
+    "failures": records.Failure,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One immutable file of rows."""
+
+    table: str
+    path: str
+    """Relative to the dataset."""
+    rows: int
+    size_bytes: int = 0
+    digest: str = ""
+    """Of the file's bytes (BLAKE2b, 128 bits); empty in entries of log version 1."""
+
+
+class Parts:
+    """Writes and reads parts at one place. Knows no log: a task needs no more than this to write its rows."""
+
+    def __init__(self, place: Storage | str | Path) -> None:
+        self.storage = storage_at(place) if isinstance(place, str | Path) else place
+
+    def put(self, table: Table, rows: pa.Table) -> Part:
+        """Write `rows` as a new part; it counts only once a commit names it.
+
+        Raises ValueError when a column of the table's record is missing.
+        """
+        wanted = schemas.schema(RECORDS[table])
+        if missing := [name for name in wanted.names if name not in rows.column_names]:
+            raise ValueError(f"{table}: the part lacks the column(s) {', '.join(missing)}")
+        extra = [rows.schema.field(name) for name in rows.column_names if name not in wanted.names]
+        full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows.select(full.names).cast(full), sink)
+        data = memoryview(sink.getvalue())
+        path = f"{table}/part-{uuid4().hex}.parquet"
+        self.storage.put(path, data)
+        return Part(
+            table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_of(data)
+        )
+
+    def put_records(self, table: Table, rows: Iterable[Any]) -> Part:
+        """Write records as a new part of `table`."""
+        return self.put(table, schemas.to_table(RECORDS[table], rows))
+
+    def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of `part` under the present schema; of `columns`, those that it has.
+
+        Raises schemas.SchemaError for a part that a newer Kinora wrote.
+        """
+        with self.storage.reader(part.path) as file:
+            parquet = pq.ParquetFile(file)
+            record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
+            version = schemas.version_of(record, parquet.schema_arrow, where)
+            if version == schemas.VERSIONS[record.__name__]:
+                return parquet.read(columns=columns)
+            table = schemas.upgrade(record, parquet.read(), version)
+        return table if columns is None else table.select([c for c in columns if c in table.column_names])
+
+    def names(self, part: Part) -> list[str]:
+        """Return the names of the columns that `part` has in its file."""
+        with self.storage.reader(part.path) as file:
+            return pq.read_schema(file).names
+
+
+def digest_of(data: bytes | memoryview) -> str:
+    """Return the digest that a part's bytes are known by."""
+    return blake2b(data, digest_size=16).hexdigest()

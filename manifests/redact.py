@@ -1,0 +1,54 @@
+"""Keep credentials out of whatever is written or shown: errors, logs, the configuration in a commit."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s\"'<>]*@")
+_PARAMETER = re.compile(
+    r"(?i)\b((?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|aws_secret_access_key"
+    r"|aws_session_token|secret(?:_?key)?|password|passwd|api_?key|access_?token|token|signature|sig)=)"
+    r"[^&\s\"',;]+"
+)
+_HEADER = re.compile(r"(?i)\b(authorization:.*|bearer\s+\S+)")
+_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
+_SECRET_NAME = re.compile(r"(?i)(^|_)(secret|password|passwd|api_?key|access_key|token|credentials?)$")
+_ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """Return `text` with `***` for what may be a credential.
+
+    That is: userinfo in a URI, signed parameters, authorization headers, key ids, the values of the usual
+    environment variables, and each of `secrets`.
+    """
+    known = {secret for secret in (*secrets, *map(os.environ.get, _ENVIRONMENT)) if secret}
+    for secret in sorted(known, key=len, reverse=True):
+        if len(secret) >= 8:  # a shorter one (`testing`, `minio`) is also a word of ordinary text
+            text = text.replace(secret, HIDDEN)
+    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+    text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
+    text = _HEADER.sub(f"authorization {HIDDEN}", text)
+    return _KEY_ID.sub(HIDDEN, text)
+
+
+def has_userinfo(uri: str) -> bool:
+    """Whether a URI carries a user or a password."""
+    return _USERINFO.match(uri) is not None
+
+
+def redact_values(value: Any) -> Any:
+    """Return plain data (mappings, sequences, strings) with every string in it redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN
+            if isinstance(inner, str) and inner and _SECRET_NAME.search(name)
+            else redact_values(inner)
+            for name, inner in value.items()
+        }
+    return [redact_values(inner) for inner in value] if isinstance(value, list | tuple) else value
