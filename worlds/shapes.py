@@ -16,7 +16,7 @@ from worlds.drawing import blank, coverage, outline_P2, paint
 from worlds.family import Rendered
 from worlds.judge import judge_video
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
-from worlds.sight import only_things
+from worlds.sight import without_outlines
 from worlds.split import PARTS
 from worlds.styles import apply_style, undo_night
 from worlds.truth import Thing, World, centers_px_NT2
@@ -201,7 +201,7 @@ def draw(world: World) -> Rendered:
 
 def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
     """Say for each attribute of `worlds.judge.ATTRIBUTES` that applies whether a video shows it."""
-    return judge_video(only_things(undo_night(frames_THWC)), fps, world).checks()
+    return judge_video(without_outlines(undo_night(frames_THWC)), fps, world).checks()
 
 
 def combination(world: World) -> str:

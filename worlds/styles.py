@@ -30,8 +30,11 @@ TEXTURE_LEVELS = 13.0
 TEXTURES = ("stripes", "checks", "grain")
 NIGHT_GAIN_C = np.array([0.40, 0.44, 0.58], np.float32)
 NIGHT_LIFT_C = np.array([4.0, 5.0, 20.0], np.float32)
-BRIGHTEST_NIGHT_C = np.array([120, 130, 180], np.uint8)
-"""White is (106, 117, 168) at night; every colour of a thing has a channel above these by day."""
+BRIGHTEST_NIGHT_C = np.array([150, 134, 184], np.uint8)
+"""White is (102, 113, 163) at night, and lossy coding makes some of it brighter; by day each colour of a thing
+has a channel above these, but purple."""
+REDDEST_NIGHT = 98
+"""How much more red than green there is at most at night: purple has 120 more by day, red 78 at night."""
 DAY_SHARE = 0.003
 """Share of the pixels beyond the brightest night that makes it day."""
 
@@ -61,8 +64,10 @@ def undo_night(frames_THWC: np.ndarray) -> np.ndarray:
 
 
 def is_night(frames_THWC: np.ndarray) -> bool:
-    """Return whether nothing in a video is brighter than the night makes it."""
-    return float((frames_THWC > BRIGHTEST_NIGHT_C).any(axis=-1).mean()) < DAY_SHARE
+    """Return whether nothing in a video is brighter, or redder, than the night makes it."""
+    red_THW, green_THW = frames_THWC[..., 0].astype(np.int16), frames_THWC[..., 1]
+    day_THW = (frames_THWC > BRIGHTEST_NIGHT_C).any(axis=-1) | (red_THW - green_THW > REDDEST_NIGHT)
+    return float(day_THW.mean()) < DAY_SHARE
 
 
 def _by_table(frames_THWC: np.ndarray, gain_C: np.ndarray, lift_C: np.ndarray) -> np.ndarray:
