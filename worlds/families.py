@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds import occlusion, shapes
+from worlds import occlusion, physics, shapes
 from worlds.family import AnyWorld, Family, as_family
 from worlds.split import is_unseen
 from worlds.styles import apply_style
@@ -18,6 +18,7 @@ from worlds.truth import Claim
 FAMILIES: dict[str, Family] = {
     "shapes": as_family(shapes),
     "occlusion": as_family(occlusion),
+    "physics": as_family(physics),
 }
 TRIES = 1000
 """Worlds drawn until one is of the wanted part of the split; of a family with 20 % unseen, all of them are

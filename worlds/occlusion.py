@@ -36,7 +36,10 @@ EDGE = 0.02
 CLEAR = 0.10
 """How far a thing goes, in all, in sight and clear of the wall."""
 FEWEST_FRAMES = 12
-HIDDEN_FRAMES = (2, 20)
+HIDDEN_FRAMES = (2, 16)
+"""Frames in which nothing at all can be seen of the thing; a little more than nothing makes it up to 20."""
+MOVING_FRAMES = 48
+"""In longer shots things rest before and after, so that they are never slow."""
 
 
 def sample(
@@ -58,8 +61,9 @@ def sample(
     axis = 0 if DIRECTIONS[direction][0] else 1
     extent = (width / min(width, height), height / min(width, height))
     plan = {"thing": _behind_a_wall, "camera_wall": _wall_passes, "camera_out": _out_of_sight}[variant]
-    begin, path, span, wall_path = plan(rng, size, extent[axis], num_frames)
-    seconds = (num_frames - 1) / fps
+    moving = min(num_frames - 1, MOVING_FRAMES)
+    begin, path, span, wall_path = plan(rng, size, extent[axis], moving + 1)
+    seconds, first = moving / fps, rng.randint(0, num_frames - 1 - moving)
     if sum(DIRECTIONS[direction]) < 0:  # planned along the axis: turn it round
         begin, span = extent[axis] - begin, (extent[axis] - span[1], extent[axis] - span[0])
     across = rng.uniform(size / 2 + EDGE, extent[1 - axis] - size / 2 - EDGE)
@@ -76,6 +80,7 @@ def sample(
         wall=wall,
         wall_span=(round(span[0], 6), round(span[1], 6)),
         wall_speed=round(wall_path / seconds, 6),
+        moving=(first, first + moving),
         background=background,
         width=width,
         height=height,

@@ -37,7 +37,7 @@ ACTION = {
         "At a constant pace the {thing} travels {way}, passes behind the {wall} wall and is hidden {long}.",
     ),
     "camera_wall": (
-        "The camera travels sideways, so the {thing} drifts {way}, and the {wall} wall, which is nearer, "
+        "The camera travels, so the {thing} drifts {way}, and the {wall} wall, which is nearer, "
         "passes in front of it and hides it {long}.",
         "The {thing} drifts {way} because the camera travels, and the {wall} wall, closer to the camera, "
         "slides over it and hides it {long}.",

@@ -45,6 +45,8 @@ class OcclusionWorld:
     """Where it begins and ends along the axis, in the first frame; it goes right across the other axis."""
     wall_speed: float
     """Short sides a second in the thing's direction."""
+    moving: tuple[int, int]
+    """First frame from which things move, and the one at which they have stopped; at rest before and after."""
     background: str
     width: int
     height: int
@@ -77,15 +79,16 @@ class OcclusionWorld:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "OcclusionWorld":
         """Undo `to_json`, also after a trip through a JSON file."""
-        return cls(**{**fields, "start": tuple(fields["start"]), "wall_span": tuple(fields["wall_span"])})
+        return cls(**{**fields, **{name: tuple(fields[name]) for name in ("start", "wall_span", "moving")}})
 
 
 def _moved_T(world: OcclusionWorld) -> np.ndarray:
     """Return how far the thing, or what stands still beside it, has gone at a speed of 1."""
-    time_T = np.arange(world.num_frames) / world.fps
-    if world.variant != "camera_out":
-        return time_T
-    return np.minimum(time_T, time_T[-1] - time_T)
+    first, last = world.moving
+    frame_T = np.clip(np.arange(world.num_frames) - first, 0, last - first)
+    if world.variant == "camera_out":
+        frame_T = np.minimum(frame_T, last - first - frame_T)
+    return frame_T / world.fps
 
 
 def centers_T2(world: OcclusionWorld) -> np.ndarray:
