@@ -36,9 +36,9 @@ EDGE = 0.02
 CLEAR = 0.10
 """How far a thing goes, in all, in sight and clear of the wall."""
 FEWEST_FRAMES = 12
-HIDDEN_FRAMES = (2, 16)
-"""Frames in which nothing at all can be seen of the thing; a little more than nothing makes it up to 20."""
-MOVING_FRAMES = 48
+HIDDEN_FRAMES = (2, 14)
+"""Frames in which nothing at all can be seen of the thing; with the frames in which hardly any is seen, up to 20."""
+MOVING_FRAMES = 40
 """In longer shots things rest before and after, so that they are never slow."""
 
 

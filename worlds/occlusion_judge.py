@@ -12,11 +12,11 @@ from worlds.occlusion_truth import OcclusionWorld, centers_T2, hidden_span, visi
 from worlds.palette import DIRECTIONS
 from worlds.sight import Sight, Spot, common_color, look, shape_of
 
-WHOLE = 0.93
+WHOLE = 0.9
 """Share of a thing's largest area from which on it is seen whole."""
 SAME_FRAMES, SAME_SHARE = 2.0, 0.2
 """A thing is hidden about as long as expected within this many frames and this share of them."""
-BLUR = 0.025
+BLUR = 0.03
 """How far an edge may seem to be from where it is (in short sides): the slower a thing, the more frames."""
 SAME_SIZE = (0.7, 1.4)
 """Least and most that a thing that comes back may have grown (in area)."""
@@ -106,7 +106,7 @@ def measure_hiding(frames_THWC: np.ndarray) -> Hiding:
     return Hiding(
         before=_describe(sight, before),
         after=_describe(sight, after),
-        direction=_direction(before),
+        direction=_direction([spot for spot in largest_T[: hidden[0]] if spot]),
         hidden=hidden,
         back=back,
         growth=_area(after) / max(_area(before), 1e-6),
@@ -120,7 +120,7 @@ def _area(spots: Sequence[Spot]) -> float:
 def _whole(spots: Sequence[Spot | None]) -> list[Spot]:
     """Return the spots that are about as large as the largest of them."""
     seen = [spot for spot in spots if spot is not None]
-    most = max((spot.area for spot in seen), default=0.0)
+    most = float(np.median(sorted(spot.area for spot in seen)[-3:])) if seen else 0.0
     return [spot for spot in seen if spot.area >= WHOLE * most]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from worlds.drawing import coverage
 from worlds.palette import DIRECTIONS
 
-HIDDEN_SHARE = 0.05
+HIDDEN_SHARE = 0.15
 """A thing of which less than this can be seen is hidden."""
 CAMERA_DRIFT = 0.35
 """How fast a thing goes over the picture when a nearer wall goes at 1, in `camera_wall`."""

@@ -5,6 +5,7 @@ Legend: N things, T frames, H height, W width, C channels (RGB). Lengths are in 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -160,15 +161,22 @@ def explain(center_NT2: np.ndarray) -> tuple[str | None, bool]:
 
 def _explain_drop(center_T2: np.ndarray) -> tuple[str | None, bool]:
     """Fit a fall from rest with every time of the landing and every rebound; the best one tells."""
-    time_T = np.linspace(0, 1, len(center_T2))
-    fits = [(*_fit(_drop(time_T, hit, rebound), center_T2[:, 1]), rebound)
-            for hit in HIT_SHARES for rebound in REBOUNDS]  # fmt: skip
-    misfit, length, rebound = min(fits)
+    law_KT = _drops(len(center_T2))
+    misfit_K, length_K = _fits(law_KT, center_T2[:, 1])
+    best = int(np.argmin(misfit_K))
+    length, rebound = float(length_K[best]), REBOUNDS[best % len(REBOUNDS)]
     if length < SHORTEST_PATH:
         return None, False
     level = float(np.ptp(center_T2[:, 0])) < SHORTEST_PATH
-    lawful = level and misfit <= MISFIT * length + MISFIT_PLACE
+    lawful = level and float(misfit_K[best]) <= MISFIT * length + MISFIT_PLACE
     return ("bounce" if rebound >= SPRINGS else "fall"), lawful
+
+
+@lru_cache(maxsize=32)
+def _drops(num_frames: int) -> np.ndarray:
+    """Return law_KT: every drop that is tried, the rebound changing fastest."""
+    time_T = np.linspace(0, 1, num_frames)
+    return np.stack([_drop(time_T, hit, rebound) for hit in HIT_SHARES for rebound in REBOUNDS])
 
 
 def _drop(time_T: np.ndarray, hit: float, rebound: float) -> np.ndarray:
@@ -180,27 +188,27 @@ def _drop(time_T: np.ndarray, hit: float, rebound: float) -> np.ndarray:
         since_T = (time_T - begins) / hit
         flying_T = (since_T >= 0) & (since_T < 2 * speed)
         fallen_T[flying_T] = 1 - (2 * speed * since_T - since_T**2)[flying_T]
-        begins, speed = begins + 2 * speed * hit, speed * rebound
+        begins, speed = begins + 2 * speed * hit, speed * min(rebound, 0.95)
     return fallen_T
 
 
-def _fit(law_T: np.ndarray, path_T: np.ndarray) -> tuple[float, float]:
-    """Return the root mean square misfit of start + length * law to a path, and that length (>= 0)."""
-    centered_T = law_T - law_T.mean()
-    length = max(0.0, float(centered_T @ path_T) / max(float(centered_T @ centered_T), 1e-9))
-    return float(np.std(path_T - length * law_T)), length
+def _fits(law_KT: np.ndarray, path_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the root mean square misfit of start + length * law to a path, and that length (>= 0), of each
+    of K laws."""
+    centered_KT = law_KT - law_KT.mean(axis=1, keepdims=True)
+    length_K = np.maximum(0, centered_KT @ path_T / np.maximum((centered_KT**2).sum(axis=1), 1e-9))
+    return np.std(path_T - length_K[:, None] * law_KT, axis=1), length_K
 
 
 def _explain_hit(x_NT: np.ndarray) -> tuple[str | None, bool]:
     """Fit one thing that goes level until a hit, and one that goes on from there."""
-    time_T = np.linspace(0, 1, x_NT.shape[1])
+    time_T, hit_K1 = np.linspace(0, 1, x_NT.shape[1]), HIT_SHARES[:-8, None]
     best = (np.inf, 0.0, 0.0)
-    for first in range(2):
-        for sign in (-1, 1):
-            for hit in HIT_SHARES[:-8]:
-                before, speed = _fit(np.minimum(time_T, hit), sign * x_NT[first])
-                after, given = _fit(np.maximum(time_T - hit, 0), sign * x_NT[1 - first])
-                best = min(best, (max(before, after), speed, given))
+    for first, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        before_K, speed_K = _fits(np.minimum(time_T, hit_K1), sign * x_NT[first])
+        after_K, given_K = _fits(np.maximum(time_T - hit_K1, 0), sign * x_NT[1 - first])
+        k = int(np.argmin(np.maximum(before_K, after_K)))
+        best = min(best, (float(max(before_K[k], after_K[k])), float(speed_K[k]), float(given_K[k])))
     misfit, speed, given = best
     if min(speed, given) < SHORTEST_PATH:
         return None, False

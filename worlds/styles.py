@@ -115,6 +115,9 @@ def _textured(rendered: Rendered, seed: int) -> np.ndarray:
             np.copyto(added_THW, pattern_HW, where=mask_THW)
             continue
         center_T2 = _centers(mask_THW)
+        largest = int(mask_THW.sum(axis=(1, 2)).argmax())
+        shown_P = np.roll(pattern_HW, center_T2[largest], axis=(0, 1))[mask_THW[largest]]
+        pattern_HW = pattern_HW - np.int16(np.median(shown_P)) if len(shown_P) else pattern_HW
         for index in np.flatnonzero(mask_THW.any(axis=(1, 2))):
             moved_HW = np.roll(pattern_HW, center_T2[index], axis=(0, 1))
             np.copyto(added_THW[index], moved_HW, where=mask_THW[index])
