@@ -12,6 +12,7 @@ from random import Random
 
 from worlds.grammar import parse_claims, prompt_truth
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, SPEEDS, STILL
+from worlds.phrasing import DENSE_STYLE, SHORT_STYLE, article, style_claims, style_sentences
 from worlds.truth import Claim, Thing, World, wanted
 from worlds.words import join_words, words
 
@@ -85,6 +86,14 @@ SOLID = (
     "It is filled with a single flat {color}.",
     "Its color is an even {color}, with no texture.",
 )
+TEXTURED = (
+    "It is {color} all over, in some places a little darker than in others.",
+    "Its color is {color}, with parts that are a little lighter and parts that are a little darker.",
+)
+TEXTURED_SETTING = (
+    "The background is {background}, and there is nothing on it that has a different color.",
+    "Behind it all there is a {background} background, a little lighter in some places than in others.",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +124,10 @@ VIDEO = _Phrases(
             "Two objects are visible from start to end, and they never touch.",
             "The scene holds exactly two objects.",
         ),
+        3: (
+            "There are three objects in the scene.",
+            "The scene holds exactly three objects.",
+        ),
     },
     setting=(
         "The {background} background is empty and has the same color everywhere.",
@@ -142,6 +155,7 @@ STILL_PICTURE = _Phrases(
     counts={
         1: ("There is only one object in the scene.", "It is the only object in the scene."),
         2: ("There are two objects in the scene.", "The scene holds exactly two objects."),
+        3: ("There are three objects in the scene.", "The scene holds exactly three objects."),
     },
     setting=(
         "The {background} background is empty and has the same color everywhere.",
@@ -158,7 +172,8 @@ STILL_PICTURE = _Phrases(
 
 def vocabulary() -> list[str]:
     """Return every word and punctuation mark that a caption of this family can hold, sorted."""
-    texts = [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
+    texts = [*TEXTURED, *TEXTURED_SETTING, *SHORT_STYLE.values(), *itertools.chain(*DENSE_STYLE.values())]
+    texts += [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
     texts += [*COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
     groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *LOOKS.values()]
     for phrases in (VIDEO, STILL_PICTURE):
@@ -170,16 +185,18 @@ def vocabulary() -> list[str]:
 def short_caption(world: World, seed: int) -> str:
     """Return about 8 words for each thing, such as `a red circle moves left over a gray background`.
 
-    A medium speed is not mentioned, nor is the number of things; of a still, nor is motion.
+    A medium speed is not mentioned, nor is the number of things, nor a flat style; of a still, nor is
+    motion.
     """
     rng = Random(f"worlds/short/{seed}")
     if not world.things:
         return SLATE.format(background=world.background)
     named = [
-        (f"{_article(thing.color)} {thing.name}", _short_move(thing, rng)) for thing in _order(world, rng)
+        (f"{article(thing.color)} {thing.name}", _short_move(thing, rng)) for thing in _order(world, rng)
     ]
-    said = " and ".join(f"{name} {move}" if world.moves else name for name, move in named)
-    return f"{said} {rng.choice(SHORT_BACKGROUND).format(background=world.background)}"
+    said = _listed([f"{name} {move}" if world.moves else name for name, move in named])
+    setting = rng.choice(SHORT_BACKGROUND).format(background=world.background)
+    return f"{said} {setting}{SHORT_STYLE[world.style]}"
 
 
 def dense_caption(world: World, seed: int) -> str:
@@ -192,16 +209,25 @@ def dense_caption(world: World, seed: int) -> str:
         raise ValueError("an empty slate has no dense caption: use short_caption")
     rng = Random(f"worlds/dense/{seed}")
     things, phrases = _order(world, rng), VIDEO if world.moves else STILL_PICTURE
-    said = " and ".join(f"{_article(thing.color)} {thing.name}" for thing in things)
+    said = _listed([f"{article(thing.color)} {thing.name}" for thing in things])
     sentences = [
         rng.choice(phrases.opening).format(things=said, over=rng.choice(OVER), background=world.background),
         rng.choice(phrases.counts[len(things)]),
     ]
+    solid = TEXTURED if world.style == "textured" else SOLID
+    if world.moves and len(things) == 3:
+        solid = ()  # there is no room
     for thing in things:
-        about = [_look(thing, rng)] + ([_move(thing, rng)] if world.moves else [])
+        about = [_look(thing, solid, rng)] + ([_move(thing, rng)] if world.moves else [])
         sentences += rng.sample(about, len(about))
     manner = [rng.choice(group) for group in phrases.manner]
-    closing = [rng.choice(phrases.setting).format(background=world.background), *manner[: 3 - len(things)]]
+    setting = TEXTURED_SETTING if world.style == "textured" else phrases.setting
+    closing = [rng.choice(setting).format(background=world.background)]
+    if style := style_sentences(world.style, rng):
+        manner = style + ([] if world.style == "textured" else manner)
+    if len(things) == 3:
+        closing = style or closing
+    closing += manner[: 3 - len(things)]
     return " ".join(sentences + rng.sample(closing, len(closing)))
 
 
@@ -211,6 +237,7 @@ def claims(world: World) -> frozenset[Claim]:
     found = {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="scene", attribute="count", value=str(len(world.things))),
+        *style_claims(world.style),
     }
     for thing in truth.things:
         stated = {name: value for name, value in asdict(thing).items() if value is not None}
@@ -223,20 +250,21 @@ def _order(world: World, rng: Random) -> list[Thing]:
     return rng.sample(world.things, len(world.things))
 
 
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
-
-
 def _short_move(thing: Thing, rng: Random) -> str:
     if thing.direction == STILL or thing.speed is None:
         return rng.choice(SHORT_STILL)
     return rng.choice(SHORT_MOVES[thing.speed]).format(way=SHORT_WAYS[thing.direction])
 
 
-def _look(thing: Thing, rng: Random) -> str:
-    """Return two sentences, about the outline and the colour."""
+def _listed(names: list[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _look(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:
+    """Return one sentence about the outline, and one about the colour out of `solid`, if there is any."""
     outline = rng.choice(LOOKS[thing.shape]).format(Thing=f"The {thing.name}")
-    return f"{outline} {rng.choice(SOLID).format(color=thing.color)}"
+    return f"{outline} {rng.choice(solid).format(color=thing.color)}" if solid else outline
 
 
 def _move(thing: Thing, rng: Random) -> str:

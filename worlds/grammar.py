@@ -9,13 +9,15 @@ The reader walks over the words once and remembers which thing is spoken of:
 - a direction, `still`, or a speed belongs to the thing named last, or, where its sentence has not named one
   yet, to the next one that it names;
 - the words of background colours are used for nothing else, so each is a claim about the background;
-- `one object`, `two objects`, `only object` count.
+- `one object`, `two objects`, `only object` count;
+- `outlines`, `textures` and `night` tell the style.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, STILL
+from worlds.phrasing import STYLE_WORDS
 from worlds.truth import Claim, Wanted, WantedThing
 from worlds.words import words
 
@@ -62,6 +64,7 @@ class _Reading:
     mentions: list[_Mention] = field(default_factory=list)
     backgrounds: list[str] = field(default_factory=list)
     counts: list[str] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
 
     def name(self, color: str | None, shape: str | None) -> _Mention:
         fitting = [mention for mention in self.mentions if mention.fits(color, shape)]
@@ -79,6 +82,7 @@ def parse_claims(text: str) -> frozenset[Claim]:
     reading = _read(words(text))
     found = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
     found |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
+    found |= {Claim(subject="scene", attribute="style", value=value) for value in reading.styles}
     for mention in reading.mentions:
         pairs = [("color", mention.color), ("shape", mention.shape)]
         pairs += [("direction", value) for value in mention.directions]
@@ -157,6 +161,9 @@ def _read_sentence(tokens: list[str], reading: _Reading) -> None:
             _attach(current, *motion)
         elif tokens[at] in BACKGROUNDS and tokens[at] not in reading.backgrounds:
             reading.backgrounds.append(tokens[at])
+        elif tokens[at] in STYLE_WORDS:
+            style = STYLE_WORDS[tokens[at]]
+            reading.styles += [style] if style not in reading.styles else []
         elif count := _count(tokens, at):
             reading.counts += [count] if count not in reading.counts else []
         at += length

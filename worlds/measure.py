@@ -13,8 +13,8 @@ from functools import cache
 import cv2
 import numpy as np
 
+from worlds.drawing import coverage
 from worlds.palette import BACKGROUNDS, COLORS, DIRECTIONS, SHAPES, SPEEDS, STILL
-from worlds.shapes import coverage
 from worlds.truth import World
 
 MEASURED_SIDE_PX = 96
@@ -89,9 +89,9 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
     """
     if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
         raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
-    frames_THWC = _shrink(frames_THWC)
+    frames_THWC = shrink(frames_THWC)
     num_frames, height, width = frames_THWC.shape[:3]
-    lab_THWL = _to_lab(frames_THWC)
+    lab_THWL = to_lab(frames_THWC)
     background_L = np.median(lab_THWL.reshape(-1, 3)[:: max(1, num_frames // 8)], axis=0)
     away_THW = np.sqrt(((lab_THWL - background_L) ** 2).sum(axis=-1))
     blobs_T = [
@@ -102,7 +102,7 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
     tracks = _follow(blobs_T, min(count, MOST_THINGS), np.array([width, height], float))
     background_rgb_C = np.median(frames_THWC[away_THW < FOREGROUND], axis=0)
     return Measured(
-        background=_nearest(background_L, BACKGROUNDS),
+        background=nearest(background_L, BACKGROUNDS),
         things=tuple(_describe(track, frames_THWC, background_rgb_C, fps) for track in tracks),
         count=count,
         num_frames=num_frames,
@@ -127,7 +127,8 @@ def measured_truth(world: World) -> Measured:
     )
 
 
-def _shrink(frames_THWC: np.ndarray) -> np.ndarray:
+def shrink(frames_THWC: np.ndarray) -> np.ndarray:
+    """Scale frames down to a short side of MEASURED_SIDE_PX; smaller ones stay as they are."""
     height, width = frames_THWC.shape[1:3]
     scale = MEASURED_SIDE_PX / min(height, width)
     if scale >= 1:
@@ -136,15 +137,15 @@ def _shrink(frames_THWC: np.ndarray) -> np.ndarray:
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames_THWC])
 
 
-def _to_lab(rgb: np.ndarray) -> np.ndarray:
+def to_lab(rgb: np.ndarray) -> np.ndarray:
     """Convert RGB (uint8, any shape ending in C) to CIELAB (float32)."""
     flat = np.ascontiguousarray(rgb.reshape(1, -1, 3)).astype(np.float32) / 255
     return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(rgb.shape)
 
 
-def _nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> str | None:
+def nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> str | None:
     """Return the name of the nearest colour, or None if none is near."""
-    palette_NL = _to_lab(np.array(list(palette.values()), np.uint8))
+    palette_NL = to_lab(np.array(list(palette.values()), np.uint8))
     distance_N = np.sqrt(((palette_NL - lab_L) ** 2).sum(axis=1))
     best = int(np.argmin(distance_N))
     return list(palette)[best] if distance_N[best] < UNKNOWN_COLOR else None
@@ -229,7 +230,7 @@ def _describe(
     shape, error = _shape(track, frames_THWC, background_rgb_C)
     color_L = np.median([blob.lab_L for blob in track], axis=0)
     return MeasuredThing(
-        color=_nearest(color_L, COLORS),
+        color=nearest(color_L, COLORS),
         shape=shape,
         direction=direction,
         speed=speed,
@@ -265,7 +266,16 @@ def _shape(
     reach = math.ceil(0.75 * math.sqrt(max(blob.area for blob in track))) + 4
     chosen = [track[i] for i in np.unique(np.linspace(0, len(track) - 1, SHAPE_FRAMES).round().astype(int))]
     outline_HW = np.mean([_outline(blob, frames_THWC, background_rgb_C, reach) for blob in chosen], axis=0)
-    scale = min(frames_THWC.shape[1:3]) / 64
+    return fit_shape(outline_HW, min(frames_THWC.shape[1:3]) / 64)
+
+
+def fit_shape(outline_HW: np.ndarray, scale: float) -> tuple[str | None, float]:
+    """Return the shape whose blurred template fits an outline best (None if none does), and its error.
+
+    Args:
+        outline_HW: how much of each pixel is covered, centred.
+        scale: short side of the frame in units of 64 pixels.
+    """
     errors = {shape: min(_misfit(outline_HW, shape, sigma * scale) for sigma in BLURS) for shape in SHAPES}
     best = min(errors, key=errors.__getitem__)
     return (best if errors[best] < UNCLEAR_SHAPE else None), errors[best]

@@ -1,27 +1,47 @@
-"""The family `shapes`: one or two flat things on a plain background. Sample a world, render it.
+"""The family `shapes`: one to three flat things on a plain background that never touch.
 
 Legend: N things, T frames, H height, W width, C channels (RGB). K candidate placements.
 """
 
-import math
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
-import cv2
 import numpy as np
 
+from worlds.captions import claims, dense_caption, short_caption
+from worlds.drawing import blank, coverage, outline_P2, paint
+from worlds.family import Rendered
+from worlds.judge import judge_video
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
+from worlds.sight import without_outlines
+from worlds.split import PARTS
+from worlds.styles import apply_style, undo_night
 from worlds.truth import Thing, World, centers_px_NT2
 
-SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31)}
+__all__ = [
+    "claims",
+    "combination",
+    "coverage",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "outline_P2",
+    "render",
+    "sample",
+    "sample_world",
+    "short_caption",
+]
+
+SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}
 """Smallest and largest size of a thing, by how many there are."""
 GAP = 0.04
-"""Two things never come closer than this, so that a blur does not join them."""
+"""Things never come closer than this, so that a blur does not join them."""
 CANDIDATES = 256
-"""Placements of two things tried at once; the first that keeps them apart is taken."""
-SUPERSAMPLING = 4
-"""Edges are drawn this much finer, then averaged."""
+"""Placements of several things tried at once; the first that keeps them apart is taken."""
 
 
 def sample_world(
@@ -35,28 +55,30 @@ def sample_world(
     distinct_from: Collection[str] = (),
     motions: Sequence[str] = MOTIONS,
     speeds: Sequence[str] = tuple(SPEEDS),
+    style: str = "flat",
 ) -> World:
     """Draw one world; the same arguments give the same world.
 
     Every attribute is uniform and independent of the others (two things differ in colour). A path stays
     wholly inside the frame where it fits there; where it does not (a long shot), the thing wraps round the
-    edges, as do two things that could not be kept apart otherwise. Two that cannot be kept apart at all get
-    new motions: none in 2,000 square shots of 2 s, 1 % of those of 3 s.
+    edges, as do things that could not be kept apart otherwise. Those that cannot be kept apart at all get
+    new motions: no pair in 2,000 square shots of 2 s, 1 % of those of 3 s.
 
     Args:
         width, height: of a frame, in pixels.
         fps: frames per second.
-        num_things: 1 or 2; None draws one of them.
+        num_things: 1, 2 or 3; None draws 1 or 2.
         distinct_from: backgrounds not to use (those of the neighbouring shots).
         motions: what a thing may do, out of `palette.MOTIONS`.
         speeds: how fast it may go, out of `palette.SPEEDS`.
+        style: one of `styles.STYLES`.
     """
     if min(width, height, num_frames) < 1 or fps <= 0:
         raise ValueError(
             f"a world of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
         )
-    if num_things not in (None, 1, 2):
-        raise ValueError(f"num_things is {num_things}: this family has worlds of 1 or 2 things")
+    if num_things is not None and num_things not in SIZES:
+        raise ValueError(f"num_things is {num_things}: this family has worlds of 1, 2 or 3 things")
     for name, given, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
         if not given or not set(given) <= set(known):
             raise ValueError(f"{name}s {', '.join(given) or 'none'}: use some of {', '.join(known)}")
@@ -78,12 +100,23 @@ def sample_world(
         )
     return World(
         seed=seed,
+        style=style,
         things=things,
         background=background,
         width=width,
         height=height,
         fps=fps,
         num_frames=num_frames,
+    )
+
+
+def sample(
+    seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
+) -> World:
+    """Draw a world of 1, 2 or 3 things in one of the styles; the same arguments give the same world."""
+    count = Random(f"worlds/shapes/count/{seed}").choice(tuple(SIZES))
+    return sample_world(
+        seed, width=width, height=height, fps=fps, num_frames=num_frames, num_things=count, style=style
     )
 
 
@@ -124,9 +157,12 @@ def _place(
             lows_N2[n, axis], highs_N2[n, axis] = (low, high) if stays_inside else (0.0, extent[axis])
     start_KN2 = lows_N2 + draws_KN2 * (highs_N2 - lows_N2)
     chosen = 0
-    if len(things) == 2:
-        gap_K = _smallest_distance(start_KN2, things, np.array(extent), time_T)
-        fits_K = gap_K >= (things[0].size + things[1].size) / 2 + GAP
+    if len(things) > 1:
+        fits_K = np.ones(CANDIDATES, bool)
+        for a, b in itertools.combinations(range(len(things)), 2):
+            pair = [things[a], things[b]]
+            gap_K = _smallest_distance(start_KN2[:, [a, b]], pair, np.array(extent), time_T)
+            fits_K &= gap_K >= (things[a].size + things[b].size) / 2 + GAP
         if not fits_K.any():
             return None
         chosen = int(np.argmax(fits_K))
@@ -149,63 +185,30 @@ def _smallest_distance(
 
 
 def render(world: World) -> np.ndarray:
-    """Return `world` as frames_THWC (RGB, uint8), with anti-aliased edges and sub-pixel motion."""
-    frames_THWC = np.empty((world.num_frames, world.height, world.width, 3), np.uint8)
-    frames_THWC[:] = BACKGROUNDS[world.background]
-    for thing, center_T2 in zip(world.things, centers_px_NT2(world), strict=True):
+    """Return `world` in its style as frames_THWC (RGB, uint8)."""
+    return apply_style(draw(world), world.style, world.seed)
+
+
+def draw(world: World) -> Rendered:
+    """Render in the plain style, with anti-aliased edges and sub-pixel motion."""
+    rendered = blank(world.num_frames, world.height, world.width, BACKGROUNDS[world.background])
+    for label, (thing, center_T2) in enumerate(zip(world.things, centers_px_NT2(world), strict=True), 1):
         size_px, color_C = thing.size * world.short_side_px, np.array(COLORS[thing.color], np.float32)
-        for frame_HWC, center_2 in zip(frames_THWC, center_T2, strict=True):
-            _paint(frame_HWC, thing.shape, size_px, center_2, color_C)
-    return frames_THWC
+        for frame, center_2 in enumerate(center_T2):
+            paint(rendered, frame, label, thing.shape, size_px, center_2, color_C, wraps=True)
+    return rendered
 
 
-def _paint(
-    frame_HWC: np.ndarray, shape: str, size_px: float, center_2: np.ndarray, color_C: np.ndarray
-) -> None:
-    """Blend one thing into a frame, in place; what sticks out comes in at the opposite edge."""
-    height, width = frame_HWC.shape[:2]
-    reach = math.ceil(size_px / 2) + 1
-    left, top = math.floor(center_2[0]) - reach, math.floor(center_2[1]) - reach
-    cover_HW = coverage(
-        shape, size_px, (center_2[0] - left, center_2[1] - top), (2 * reach + 1, 2 * reach + 1)
-    )
-    rows, columns = np.arange(top, top + 2 * reach + 1), np.arange(left, left + 2 * reach + 1)
-    where = np.ix_(rows % height, columns % width)
-    patch_HWC = frame_HWC[where].astype(np.float32)
-    patch_HWC += cover_HW[..., None] * (color_C - patch_HWC)
-    frame_HWC[where] = np.rint(patch_HWC).astype(np.uint8)
+def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
+    """Say for each attribute of `worlds.judge.ATTRIBUTES` that applies whether a video shows it."""
+    return judge_video(without_outlines(undo_night(frames_THWC)), fps, world).checks()
 
 
-def coverage(
-    shape: str, size_px: float, center: tuple[float, float], extent_px: tuple[int, int]
-) -> np.ndarray:
-    """Return what share of each pixel the shape covers, as mask_HW (float32, 0 to 1).
-
-    Args:
-        size_px: diameter of the circle round the shape.
-        center: (x, y) in pixels from the top left corner.
-        extent_px: (height, width) of the mask.
-    """
-    scale, bits = SUPERSAMPLING, 8
-    fine_HW = np.zeros((extent_px[0] * scale, extent_px[1] * scale), np.uint8)
-    points_P2 = (np.array(center) + outline_P2(shape) * size_px / 2) * scale - 0.5
-    cv2.fillPoly(fine_HW, [np.rint(points_P2 * (1 << bits)).astype(np.int32)], 255, cv2.LINE_8, bits)
-    coarse_HW = cv2.resize(fine_HW, (extent_px[1], extent_px[0]), interpolation=cv2.INTER_AREA)
-    return coarse_HW.astype(np.float32) / 255
+def combination(world: World) -> str:
+    """Name colour, shape and direction of each thing, such as `blue star up; red circle left`."""
+    return PARTS.join(sorted(f"{thing.name} {thing.direction}" for thing in world.things))
 
 
-def outline_P2(shape: str) -> np.ndarray:
-    """Return the corners of a shape inside the unit circle, centred on its centre of mass, y downward."""
-    if shape == "circle":
-        angles = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-        return 0.9 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    if shape == "square":
-        return math.sqrt(0.5) * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float)
-    if shape == "triangle":
-        angles = -math.pi / 2 + np.arange(3) * 2 * math.pi / 3
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    if shape == "star":
-        angles = -math.pi / 2 + np.arange(10) * math.pi / 5
-        radius = np.where(np.arange(10) % 2 == 0, 1.0, 0.42)
-        return radius[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    raise ValueError(f"unknown shape {shape!r}: use one of {', '.join(SHAPES)}")
+def from_json(fields: Mapping[str, Any]) -> World:
+    """Undo `World.to_json`."""
+    return World.from_json(fields)

@@ -49,8 +49,10 @@ class World:
 
     family: Literal["shapes"] = "shapes"
     seed: int
+    style: str = "flat"
+    """One of `styles.STYLES`."""
     things: tuple[Thing, ...]
-    """None (an empty slate), one, or two that differ in colour and never touch."""
+    """None (an empty slate), or up to three that differ in colour and never touch."""
     background: str
     width: int
     height: int
@@ -86,7 +88,8 @@ class Claim:
     """One atomic statement, such as (`red circle`, `direction`, `left`).
 
     Subjects and attributes: a thing by name has `color`, `shape`, `direction` and, when it moves, `speed`;
-    `background` has `color`; `scene` has `count`.
+    `background` has `color`; `scene` has `count` and,
+    unless it is flat, `style`.
     """
 
     subject: str

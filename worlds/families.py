@@ -1,0 +1,99 @@
+"""All families of worlds by name, and the functions of `worlds.family.Family` for a world of any of them.
+
+Legend: T frames, H height, W width, C channels (RGB).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from worlds import occlusion, physics, shapes
+from worlds.family import AnyWorld, Family, as_family
+from worlds.split import is_unseen
+from worlds.styles import apply_style
+from worlds.truth import Claim
+
+FAMILIES: dict[str, Family] = {
+    "shapes": as_family(shapes),
+    "occlusion": as_family(occlusion),
+    "physics": as_family(physics),
+}
+TRIES = 1000
+"""Worlds drawn until one is of the wanted part of the split; of a family with 20 % unseen, all of them are
+seen with a chance below 1e-96."""
+
+
+def family_of(name: str) -> Family:
+    """Return a family by name."""
+    if name not in FAMILIES:
+        raise ValueError(f"unknown family {name!r}: use one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def sample(
+    family: str,
+    seed: int,
+    *,
+    width: int,
+    height: int,
+    fps: float,
+    num_frames: int,
+    style: str = "flat",
+    unseen: bool | None = None,
+) -> AnyWorld:
+    """Draw one world; the same arguments give the same world.
+
+    Args:
+        unseen: take combinations that are held out of training (True), the others (False), or any (None).
+    """
+    maker = family_of(family)
+    for index in range(TRIES):
+        tried = seed if unseen is None else _tried_seed(family, seed, index)
+        world = maker.sample(
+            tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style
+        )
+        if unseen is None or is_unseen(family, maker.combination(world)) is unseen:
+            return world
+    raise ValueError(f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed")
+
+
+def _tried_seed(family: str, seed: int, index: int) -> int:
+    digest = hashlib.sha256(f"worlds/part/{family}/{seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:6])
+
+
+def render(world: AnyWorld) -> np.ndarray:
+    """Return a world in its style as frames_THWC (RGB, uint8)."""
+    return apply_style(family_of(world.family).draw(world), world.style, world.seed)
+
+
+def short_caption(world: AnyWorld, seed: int) -> str:
+    """Say what happens in about 8 words."""
+    return family_of(world.family).short_caption(world, seed)
+
+
+def dense_caption(world: AnyWorld, seed: int) -> str:
+    """Say all that can be seen in 60 to 135 words."""
+    return family_of(world.family).dense_caption(world, seed)
+
+
+def claims(world: AnyWorld) -> frozenset[Claim]:
+    """Return the atomic claims behind the dense caption."""
+    return family_of(world.family).claims(world)
+
+
+def judge(frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
+    """Say for each attribute of the world's family whether a video (RGB, uint8) shows it."""
+    return family_of(world.family).judge(frames_THWC, fps, world)
+
+
+def is_held_out(world: AnyWorld) -> bool:
+    """Return whether a world holds a combination that is kept out of training."""
+    return is_unseen(world.family, family_of(world.family).combination(world))
+
+
+def from_json(fields: Mapping[str, Any]) -> AnyWorld:
+    """Undo `to_json` of a world of any family; without a name of a family it is one of `shapes`."""
+    return family_of(fields.get("family", "shapes")).from_json(fields)

@@ -1,0 +1,42 @@
+"""What captions of every family share: articles, and how they tell the style.
+
+`STYLE_WORDS` are used for nothing else, so one of them alone tells the style of a picture; a flat picture is
+told by saying nothing.
+"""
+
+from random import Random
+
+from worlds.truth import Claim
+
+STYLE_WORDS = {"outlines": "outline", "textures": "textured", "night": "night"}
+SHORT_STYLE = {"flat": "", "outline": " with outlines", "textured": " with textures", "night": " at night"}
+DENSE_STYLE = {
+    "flat": (),
+    "outline": (
+        "Thin outlines are drawn around all that is seen.",
+        "The drawing is simple, with thin outlines.",
+    ),
+    "textured": (
+        "Fine textures cover all that is seen.",
+        "The drawing is simple, with fine textures on it all.",
+    ),
+    "night": (
+        "It is night, so that all colors are dark and a little blue.",
+        "The light is dark and blue, as at night.",
+    ),
+}
+
+
+def article(word: str) -> str:
+    """Return `a` or `an`."""
+    return "an" if word[0] in "aeiou" else "a"
+
+
+def style_sentences(style: str, rng: Random) -> list[str]:
+    """Return one sentence about the style, or none for a flat picture."""
+    return [rng.choice(DENSE_STYLE[style])] if DENSE_STYLE[style] else []
+
+
+def style_claims(style: str) -> frozenset[Claim]:
+    """Return what can be claimed about the style: of a flat picture, nothing."""
+    return frozenset() if style == "flat" else frozenset({Claim(subject="scene", attribute="style", value=style)})
