@@ -100,9 +100,7 @@ def _rays(world: RoomWorld, scale: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _texture(world: RoomWorld) -> np.ndarray:
     """Return the floor's tiles: a chessboard whose tiles are all a little different."""
     rng = Random(f"worlds/rooms/floor/{world.seed}")
-    tone = [
-        [(1 if (i + j) % 2 else -1) * rng.uniform(0.25, 1.0) for i in range(TILES)] for j in range(TILES)
-    ]
+    tone = [[(1 if (i + j) % 2 else -1) * rng.uniform(0.25, 1.0) for i in range(TILES)] for j in range(TILES)]
     fine = np.kron(np.array(tone), np.ones((TEXELS, TEXELS)))[..., None] * CONTRAST
     return np.clip(np.array(BACKGROUNDS[world.floor]) + fine, 0, 255).astype(np.float32)
 

@@ -7,6 +7,7 @@ pixels, G side of a normalised picture of one thing.
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ MEASURED_SIDE_PX = 64
 SMALLEST_AREA = 0.005
 """Specks below this (in squared short sides) are noise; the smallest thing covers 0.02."""
 SEEN_SHARE = 0.3
-"""A thing is seen in at least this share of the frames; the truth promises a third."""
+"""A thing is seen in at least this share of the frames; the truth promises 0.4."""
 STILLEST = 0.03
 """Motions below this (radians per second, or room widths) are none; the slowest one is 0.049."""
 UNCLEAR_MOTION = math.cos(math.radians(35))
@@ -47,16 +48,29 @@ class MeasuredRoom:
 
 def judge(frames_THWC: np.ndarray, fps: float, world: RoomWorld) -> dict[str, bool]:
     """Say for each attribute whether a video (RGB, uint8) shows what `world` asks."""
-    found = measure_room(frames_THWC, fps)
-    asked = sorted((solid.color, solid.kind) for solid in world.solids)
+    return compare(measure_room(frames_THWC, fps), world)
+
+
+def compare(found: MeasuredRoom, world: RoomWorld) -> dict[str, bool]:
+    """Compare what was found with what `world` asks; of a single frame, nothing about the camera."""
+    asked = measured_truth(world)
     verdict = {
-        "color": sorted(color for color, _ in found.things) == [color for color, _ in asked],
-        "kind": sorted(kind for _, kind in found.things) == sorted(kind for _, kind in asked),
-        "binding": list(found.things) == asked,
-        "count": len(found.things) == len(asked),
-        "floor": found.floor == world.floor,
+        "color": sorted(color for color, _ in found.things) == sorted(color for color, _ in asked.things),
+        "kind": sorted(kind for _, kind in found.things) == sorted(kind for _, kind in asked.things),
+        "binding": found.things == asked.things,
+        "count": len(found.things) == len(asked.things),
+        "floor": found.floor == asked.floor,
     }
-    return verdict | ({"camera": found.camera == world.camera} if world.moves else {})
+    return verdict | ({"camera": found.camera == asked.camera} if world.moves else {})
+
+
+def measured_truth(world: RoomWorld) -> MeasuredRoom:
+    """Return what a perfect measurement of `world` would find."""
+    return MeasuredRoom(
+        things=tuple(sorted((solid.color, solid.kind) for solid in world.solids)),
+        floor=world.floor,
+        camera=world.camera if world.moves else None,
+    )
 
 
 def measure_room(frames_THWC: np.ndarray, fps: float) -> MeasuredRoom:
@@ -96,10 +110,11 @@ def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Numbers start at 1; floor 0 is the sky, or a thing.
     """
-    looks, names, floors = [HORIZON, ZENITH], [0, 0], [0, 0]
+    looks: list[Any] = [HORIZON, ZENITH]
+    names, floors = [0, 0], [0, 0]
     for number, rgb in enumerate(COLORS.values(), start=1):
         for shade in (0.95 * AMBIENT, 0.78, 0.9, 1.0):
-            looks.append(tuple(shade * value for value in rgb))
+            looks.append((shade * rgb[0], shade * rgb[1], shade * rgb[2]))
             names.append(number)
             floors.append(0)
     for number, floor in enumerate(FLOORS, start=1):
@@ -107,7 +122,7 @@ def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             for light in (1.0, 1 - SHADOW):
                 for fog in (0.0, 0.25, 0.5, 0.75):
                     near = np.clip((np.array(BACKGROUNDS[floor]) + tone) * light, 0, 255)
-                    looks.append(tuple(near * (1 - fog) + np.array(HORIZON) * fog))
+                    looks.append(near * (1 - fog) + np.array(HORIZON) * fog)
                     names.append(0)
                     floors.append(number if fog <= 0.5 and light == 1.0 else 0)
     return _to_lab(np.array(looks, np.float32)), np.array(names), np.array(floors)
@@ -172,13 +187,19 @@ def _components(mask_HW: np.ndarray, smallest: float) -> list[np.ndarray]:
     opened_HW = cv2.morphologyEx(mask_HW.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     count, label_HW, stats, _ = cv2.connectedComponentsWithStats(opened_HW, connectivity=4)
     areas = [(int(stats[n, cv2.CC_STAT_AREA]), n) for n in range(1, count)]
-    return [label_HW == n for area, n in sorted(areas, reverse=True) if area >= smallest]
+    parts = [label_HW == n for area, n in sorted(areas, reverse=True) if area >= smallest]
+    return [part for part in parts if _core(part) >= 0.15 * smallest]
+
+
+def _core(mask_HW: np.ndarray) -> int:
+    """Return the area of a mask without its rim; a mere rim, where two colours mix, has none."""
+    return int(cv2.erode(mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)).sum())
 
 
 def _kinds(
     frames_THWC: np.ndarray, names_THW: np.ndarray, masks_T: list[list[np.ndarray]], color: str
 ) -> list[str]:
-    """Return the kind of the thing of one colour: the one whose pictures fit best where it is least covered."""
+    """Return the kind of the thing of one colour: the one that fits best where it is least covered."""
     seen = [index for index, masks in enumerate(masks_T) if masks]
     freedom = [_freedom(masks_T[index][0], names_THW[index]) for index in seen]
     order = np.argsort(freedom, kind="stable")[::-1][: max(KIND_FRAMES, len(seen) // 2)]

@@ -1,11 +1,10 @@
-"""How a camera moves over a tiled floor, found from pixels alone, and whether all that is seen is one rigid
-scene.
+"""How a camera moves over a tiled floor, found from pixels alone.
 
 The camera's height, pitch and focal length are those of the family, so every pixel of the floor has a known
 place on the ground, and two frames differ by a turn and a step on the ground: three numbers, found by direct
 alignment (Baker and Matthews, "Lucas-Kanade 20 years on", 2004).
 
-Legend: T frames, H height, W width, P pixels, K tracked points, F frames of a window. A motion is
+Legend: T frames, H height, W width, P pixels. A motion is
 (turn, right, forward): radians to the right, then metres in the axes of the earlier camera.
 """
 
@@ -21,15 +20,10 @@ FARTHEST = 9.0
 """Metres of floor, from the camera, that are aligned: beyond, the tiles are too small to be seen."""
 BLURS = (0.035, 0.018)
 """Alignment goes from coarse to fine: blurs (sigma in short sides)."""
-STEPS = 6
+STEPS = 4
 """Gauss-Newton steps for each blur."""
 OUTLIER = 12.0
 """Grey levels beyond which a pixel counts less (Huber): a thing, or its shadow."""
-WINDOW_S = 0.5
-"""Points are tracked over this long for the rigid error."""
-MOST_POINTS = 60
-LOST_PX = 3.0
-"""Error of a point that is lost, and the largest error of any, in pixels of a 64-pixel short side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,7 +51,8 @@ def motions_T3(frames_THWC: np.ndarray, things_THW: np.ndarray | None = None) ->
     for index in range(len(gray_THW) - 1):
         mask_HW = ground.near_HW
         if things_THW is not None:
-            mask_HW = mask_HW & ~things_THW[index]
+            either_HW = (things_THW[index] | things_THW[index + 1]).astype(np.uint8)
+            mask_HW = mask_HW & (cv2.dilate(either_HW, np.ones((5, 5), np.uint8)) == 0)
         last_3 = _align(gray_THW[index], gray_THW[index + 1], mask_HW, ground, last_3)
         motions.append(last_3)
     return np.array(motions).reshape(-1, 3)
@@ -105,7 +100,9 @@ def _align(
         descent_P3 = (slopes_3P2[..., 0] * along_P + slopes_3P2[..., 1] * down_P).T
         for _ in range(STEPS):
             x_HW, y_HW = _moved(ground, motion_3)
-            inside_P = ((x_HW > 1) & (x_HW < before_HW.shape[1] - 1) & (y_HW < before_HW.shape[0] - 1))[mask_HW]
+            inside_P = ((x_HW > 1) & (x_HW < before_HW.shape[1] - 1) & (y_HW < before_HW.shape[0] - 1))[
+                mask_HW
+            ]
             warped_HW = cv2.remap(
                 second_HW,
                 (x_HW - 0.5).astype(np.float32),
