@@ -1,7 +1,7 @@
 """Judge a video of a room by its pixels: the camera's motion, the floor, the things' colours and kinds.
 
-Legend: T frames, H height, W width, C channels (RGB), L channels of CIELAB, N things, K named colours, P
-pixels, G side of a normalised picture of one thing.
+Legend: T frames, H height, W width, C channels (RGB), R reference colours, N things, K kinds, P pixels, M
+looks of a kind, G side of a normalised picture of one thing.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from worlds.naming import components, look_up, nearest_table, shrink
 from worlds.palette import BACKGROUNDS, COLORS
 from worlds.rooms_cast import AMBIENT, CONTRAST, HORIZON, SHADOW, ZENITH, draw_room
 from worlds.rooms_odometry import motions_T3
@@ -79,9 +80,7 @@ def measure_room(frames_THWC: np.ndarray, fps: float) -> MeasuredRoom:
     Raises:
         ValueError: if the frames have another layout.
     """
-    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
-        raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
-    frames_THWC = _shrink(frames_THWC)
+    frames_THWC = shrink(frames_THWC, MEASURED_SIDE_PX)
     names_THW, floors_THW = name_pixels(frames_THWC)
     return MeasuredRoom(
         things=tuple(sorted(_things(frames_THWC, names_THW))),
@@ -90,23 +89,9 @@ def measure_room(frames_THWC: np.ndarray, fps: float) -> MeasuredRoom:
     )
 
 
-def _shrink(frames_THWC: np.ndarray) -> np.ndarray:
-    height, width = frames_THWC.shape[1:3]
-    scale = MEASURED_SIDE_PX / min(height, width)
-    if scale >= 1:
-        return frames_THWC
-    size = (round(width * scale), round(height * scale))
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames_THWC])
-
-
-def _to_lab(rgb: np.ndarray) -> np.ndarray:
-    flat = np.ascontiguousarray(rgb.reshape(1, -1, 3)).astype(np.float32) / 255
-    return cv2.cvtColor(np.clip(flat, 0, 1), cv2.COLOR_RGB2LAB).reshape(rgb.shape)
-
-
 @cache
 def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what pixels can look like (CIELAB), the number of their colour (0: no thing) and of their floor.
+    """Return a table of what pixels can look like, the number of a look's colour (0: no thing) and floor.
 
     Numbers start at 1; floor 0 is the sky, or a thing.
     """
@@ -125,17 +110,14 @@ def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                     looks.append(near * (1 - fog) + np.array(HORIZON) * fog)
                     names.append(0)
                     floors.append(number if fog <= 0.5 and light == 1.0 else 0)
-    return _to_lab(np.array(looks, np.float32)), np.array(names), np.array(floors)
+    return nearest_table(looks), np.array(names), np.array(floors)
 
 
 def name_pixels(frames_THWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each pixel the number of its thing's colour (0: none) and of its floor (0: none)."""
-    looks_RL, names_R, floors_R = _references()
-    lab_PL = _to_lab(frames_THWC).reshape(-1, 3)
-    nearest_P = np.argmin((looks_RL**2).sum(axis=1) - 2 * (lab_PL @ looks_RL.T), axis=1)
-    shape = frames_THWC.shape[:3]
-    names_THW = names_R[nearest_P].reshape(shape).astype(np.uint8)
-    return names_THW, floors_R[nearest_P].reshape(shape).astype(np.uint8)
+    table, names_R, floors_R = _references()
+    nearest_THW = look_up(table, frames_THWC)
+    return names_R[nearest_THW].astype(np.uint8), floors_R[nearest_THW].astype(np.uint8)
 
 
 def _most(floors_P: np.ndarray) -> str | None:
@@ -172,7 +154,7 @@ def _things(frames_THWC: np.ndarray, names_THW: np.ndarray) -> list[tuple[str, s
     smallest = SMALLEST_AREA * min(names_THW.shape[1:]) ** 2
     found = []
     for number, color in enumerate(COLORS, start=1):
-        masks_T = [_components(names_HW == number, smallest) for names_HW in names_THW]
+        masks_T = [components(names_HW == number, smallest) for names_HW in names_THW]
         counts_T = np.array([len(masks) for masks in masks_T])
         if (counts_T > 0).mean() < SEEN_SHARE:
             continue
@@ -180,20 +162,6 @@ def _things(frames_THWC: np.ndarray, names_THW: np.ndarray) -> list[tuple[str, s
         kinds = _kinds(frames_THWC, names_THW, masks_T, color)
         found += [(color, kinds[min(index, len(kinds) - 1)]) for index in range(twins)]
     return found
-
-
-def _components(mask_HW: np.ndarray, smallest: float) -> list[np.ndarray]:
-    """Return the connected parts of a mask that are large enough, the largest first."""
-    opened_HW = cv2.morphologyEx(mask_HW.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    count, label_HW, stats, _ = cv2.connectedComponentsWithStats(opened_HW, connectivity=4)
-    areas = [(int(stats[n, cv2.CC_STAT_AREA]), n) for n in range(1, count)]
-    parts = [label_HW == n for area, n in sorted(areas, reverse=True) if area >= smallest]
-    return [part for part in parts if _core(part) >= 0.15 * smallest]
-
-
-def _core(mask_HW: np.ndarray) -> int:
-    """Return the area of a mask without its rim; a mere rim, where two colours mix, has none."""
-    return int(cv2.erode(mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)).sum())
 
 
 def _kinds(
