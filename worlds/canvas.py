@@ -48,7 +48,7 @@ def sample(
         )
     if 1 < num_frames < LEAST_FRAMES[1]:
         raise ValueError(
-            f"a stroke cannot be seen to grow in {num_frames} frames: ask for {LEAST_FRAMES[1]} or more, or for 1"
+            f"a stroke cannot be seen to grow in {num_frames} frames: ask for {LEAST_FRAMES[1]} or more, or 1"
         )
     rng = Random(f"worlds/canvas/{seed}")
     paints, count = rng.random() < 2 / 3, rng.choice((1, 2))

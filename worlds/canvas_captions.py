@@ -2,7 +2,7 @@
 
 from random import Random
 
-from worlds.canvas_truth import Bite, CanvasWorld, Food, Stroke
+from worlds.canvas_truth import CanvasWorld, Food, Stroke
 from worlds.truth import Claim
 
 WAYS = {
@@ -105,13 +105,13 @@ STILL_PAINT = "The picture shows {things} painted on a plain {background} canvas
 STILL_FOOD = "The picture shows {a_name}, bitten at {side}, in front of a plain {background} background."
 STILL_MANNER = (
     "The picture is a simple, flat drawing with clean edges, no text and no shadows.",
-    "The {background} surface around is empty and has the same color everywhere, up to the edges of the picture.",
+    "The {background} surface around is empty and has the same color everywhere, up to its edges.",
     "The light is even, and nothing else can be seen anywhere in the picture.",
 )
 
 
 def short_caption(world: CanvasWorld, seed: int) -> str:
-    """Return about 8 words for one stroke or bite, such as `a brush paints a red wave upward on a gray canvas`."""
+    """Return about 8 words for each stroke or bite, such as `a brush paints a red wave upward`."""
     rng = Random(f"worlds/canvas/short/{seed}")
     if world.food is not None:
         at = "at " + " and ".join(SIDES[bite.side] for bite in world.food.bites)
@@ -174,15 +174,12 @@ def _about_food(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
             *_still_manner(world, rng),
         ]
     said = [rng.choice(FOOD_OPENING).format(**names), look]
-    said += [_bitten(bite, names, rng) for bite in food.bites]
-    said.append(rng.choice(BITE_COUNTS[len(food.bites)]))
+    for bite in food.bites:
+        said.append(rng.choice(BITES).format(side=SIDES[bite.side], **names))
+    last = SIDES[food.bites[-1].side]
+    said += [rng.choice(BITE_STAYS).format(side=last, **names), rng.choice(BITE_COUNTS[len(food.bites)])]
     closing = [rng.choice(group).format(**names) for group in FOOD_MANNER]
-    return said + rng.sample(closing, len(closing))
-
-
-def _bitten(bite: Bite, names: dict[str, str], rng: Random) -> str:
-    side = SIDES[bite.side]
-    return " ".join(rng.choice(group).format(side=side, **names) for group in (BITES, BITE_STAYS))
+    return said + rng.sample(closing, 4 - len(food.bites))
 
 
 def _still_manner(world: CanvasWorld, rng: Random) -> list[str]:

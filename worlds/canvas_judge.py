@@ -25,6 +25,8 @@ WIDEST_LINE = 0.2
 RING = 0.66
 """A circle's box is at least this wide for its length; a wave's is at most 0.6."""
 SMALLEST_FOOD = 0.08
+THINNEST_FOOD = 0.11
+"""Food has room for a disc of this radius (short sides); paint has not."""
 SMALLEST_BITE = 0.03
 """In areas of the whole food; a bite takes about 0.1."""
 CHIPPED = 0.022
@@ -230,15 +232,15 @@ def _food(paint_THW: np.ndarray, short: int) -> tuple[int, np.ndarray] | None:
     if not parts:
         return None
     whole_HW = parts[0].astype(np.uint8)
+    if cv2.distanceTransform(np.pad(whole_HW, 1), cv2.DIST_L2, 5).max() < THINNEST_FOOD * short:
+        return None
     contours, _ = cv2.findContours(whole_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    (x, y), radius = cv2.minEnclosingCircle(max(contours, key=cv2.contourArea))
-    filled_HW = np.zeros_like(whole_HW)
-    cv2.circle(filled_HW, (round(x), round(y)), max(1, round(radius)), 1, -1)
-    filled_HW &= (
-        cv2.dilate(cv2.drawContours(np.zeros_like(whole_HW), contours, -1, 1, -1), np.ones((3, 3), np.uint8))
-        if len(paint_THW) > 1
-        else np.uint8(1)
-    )
+    outline, filled_HW = max(contours, key=cv2.contourArea), np.zeros_like(whole_HW)
+    if len(paint_THW) > 1:
+        cv2.drawContours(filled_HW, [outline], 0, 1, -1)
+    else:  # it is bitten already
+        (x, y), radius = cv2.minEnclosingCircle(outline)
+        cv2.circle(filled_HW, (round(x), round(y)), max(1, round(radius)), 1, -1)
     return number, filled_HW.astype(bool)
 
 
