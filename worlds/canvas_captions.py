@@ -119,9 +119,9 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
         text = pattern.format(a_name=_a(world.food), at=at) + SHORT_FOOD_GROUND
     elif world.moves:
         first, *rest = world.strokes
-        text = rng.choice(SHORT_STROKE).format(a_name=_a(first), way=rng.choice(WAYS[first.direction]))
+        text = rng.choice(SHORT_STROKE).format(a_name=_a(first), way=WAYS[first.direction][0])
         for stroke in rest:
-            way = rng.choice(WAYS[stroke.direction])
+            way = WAYS[stroke.direction][0]
             text += rng.choice(SHORT_NEXT).format(a_name=_a(stroke), way=way)
         text += SHORT_GROUND
     else:

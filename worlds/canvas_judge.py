@@ -232,7 +232,8 @@ def _food(paint_THW: np.ndarray, short: int) -> tuple[int, np.ndarray] | None:
     if not parts:
         return None
     whole_HW = parts[0].astype(np.uint8)
-    if cv2.distanceTransform(np.pad(whole_HW, 1), cv2.DIST_L2, 5).max() < THINNEST_FOOD * short:
+    closed_HW = cv2.morphologyEx(np.pad(whole_HW, 3), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    if cv2.distanceTransform(closed_HW, cv2.DIST_L2, 5).max() < THINNEST_FOOD * short:
         return None
     contours, _ = cv2.findContours(whole_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline, filled_HW = max(contours, key=cv2.contourArea), np.zeros_like(whole_HW)
