@@ -1,0 +1,1 @@
+claims = dense_caption = short_caption = None
