@@ -13,7 +13,7 @@ from worlds.palette import BACKGROUNDS, COLORS
 
 WALL_COLOR, BRICK_COLOR = (126, 126, 126), (100, 100, 100)
 AGENT_COLOR = (246, 246, 246)
-"""Of an agent that carries nothing; otherwise it has the colour of what it carries."""
+"""Of an agent that carries nothing; otherwise all but its tip has the colour of what it carries."""
 FINE_PX = 96
 """Cells are drawn with this side, or four times as fine as needed if that is more, and then averaged."""
 
@@ -145,7 +145,9 @@ def _draw_thing(
 
 
 def _draw_agent(picture_SSC: np.ndarray, facing: int, color: tuple[int, int, int], fine: int) -> None:
-    """Draw a triangle that points where the agent looks."""
-    corners = np.array([(0.44, 0.0), (-0.36, -0.38), (-0.18, 0.0), (-0.36, 0.38)])
+    """Draw an arrow that points where the agent looks; its tip is white whatever it carries."""
+    corners = np.array([(0.49, 0.0), (-0.44, -0.47), (-0.34, 0.0), (-0.44, 0.47)])
+    tip = np.array([(0.49, 0.0), (0.09, -0.20), (0.09, 0.20)])
     turn = np.array([(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][facing]).reshape(2, 2)
-    cv2.fillPoly(picture_SSC, [np.rint((0.5 + corners @ turn) * fine).astype(np.int32)], color)
+    for points, paint in ((corners, color), (tip, AGENT_COLOR)):
+        cv2.fillPoly(picture_SSC, [np.rint((0.5 + points @ turn) * fine).astype(np.int32)], paint)

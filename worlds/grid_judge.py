@@ -3,6 +3,8 @@
 Legend: T frames, H height, W width, C channels (RGB), N cells, D values of one cell's picture, M looks.
 """
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +22,8 @@ CELL_PX = 10
 BLUR = 0.7
 """Sigma in pixels of a cell, put on pictures and looks alike, so that neither noise nor compression counts
 much."""
+CLEAR = 0.6
+"""Share of frames that must show one colour for it to be that of what is carried."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +97,7 @@ def measure_game(frames_THWC: np.ndarray) -> MeasuredGame:
     floor = min(FLOORS, key=lambda name: float(_distances(cells_TND[:1], name).min(axis=2).sum()))
     distance_TNM = _distances(cells_TND, floor)
     read = [_read(distance_NM, rows, columns) for distance_NM in distance_TNM]
-    return _follow(floor, read)
+    return _follow(floor, _steady(read))
 
 
 def _cells(frames_THWC: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -150,6 +154,24 @@ def _read(distance_NM: np.ndarray, rows: int, columns: int) -> State | None:
         facing=int(facing),
         carrying=f"{held} key" if held else "",
     )
+
+
+def _steady(read: Sequence[State | None]) -> list[State | None]:
+    """Give what is carried one colour from picking up to dropping: the one of most frames, if that is clear.
+
+    In a cell of 10 pixels a single compressed frame can show a wrong one.
+    """
+    steady = list(read)
+    runs = itertools.groupby(range(len(read)), lambda i: bool((state := read[i]) and state.carrying))
+    for holds, run in runs:
+        seen = [(i, state) for i in run if (state := read[i]) is not None]
+        if not holds:
+            continue
+        held, count = Counter(state.carrying for _, state in seen).most_common(1)[0]
+        if count >= CLEAR * len(seen):
+            for index, state in seen:
+                steady[index] = replace(state, carrying=held)
+    return steady
 
 
 def _follow(floor: str, read: Sequence[State | None]) -> MeasuredGame:
