@@ -3,8 +3,8 @@ missing.
 
 Where times come from, in this order:
 1. the file's own presentation time of the frame;
-2. AVI and raw streams keep none, but a place for each packet, and FFmpeg takes places for times in ASF and MXF
-   too when frames are stored out of order: there, the n-th frame shown has the n-th smallest place;
+2. AVI and raw streams keep none, but a place for each packet; ASF and MXF may too, when frames are stored out
+   of order: there, the n-th frame shown has the n-th smallest place;
 3. the decoding time;
 4. one frame period after the frame before (raw streams); the first stands at 0.
 A time that does not grow is moved to one unit after the one before. Times may begin before 0.

@@ -14,8 +14,9 @@ from av.video.stream import VideoStream
 
 from video.animation import TIME_BASE, is_animated_webp, webp_frames
 from video.decode import DEFAULT_RATE, decode
+from video.ending import ends_early
 from video.errors import VideoError, VideoErrorCode
-from video.opening import DAMAGE, Media, is_still, name_of, open_media, words_of
+from video.opening import DAMAGE, Media, is_still, local_path, name_of, open_media, words_of
 from video.picture import Interpolation, ToRgb
 
 
@@ -73,6 +74,8 @@ def read_frames(
                     problem = f"its pixels ({frame.format.name}) cannot be shown: {words_of(error)}"
                     raise VideoError(VideoErrorCode.UNSUPPORTED, name_of(media), problem) from error
                 yield Frame(rgb_HWC=rgb_HWC, pts=pts, time_s=float(pts * time_base))
+    if ends_early(media if isinstance(media, bytes) else local_path(media)):
+        raise VideoError(VideoErrorCode.TRUNCATED, name_of(media), "its end is missing")
 
 
 def read_clip(media: Media, *, size_px: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -55,7 +55,8 @@ def name_of(media: Media) -> str:
 
 @contextmanager
 def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `media` at its best video stream. Only that file is read, whatever a playlist in it may name.
+    """Open `media` at its best video stream. Only that file is read, whatever a playlist in it may name:
+    FFmpeg is allowed no protocol at all, not even `file`.
 
     Raises:
         VideoError: also for errors that reading inside the block meets.
@@ -68,16 +69,12 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
         with (
             _source(media) as source,
             av.open(
-                source, "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+                source, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace"
             ) as container,
         ):
-            yield container, _video_stream(container, path)
+            yield container, _video_stream(container, path, head)
     except VideoError:
         raise
-    except FileNotFoundError as error:
-        raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
-    except PermissionError as error:
-        raise VideoError(VideoErrorCode.UNREADABLE, path, "this user may not read the file") from error
     except av.error.EOFError as error:
         raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends within its header") from error
     except DAMAGE as error:
@@ -85,6 +82,10 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoError(VideoErrorCode.NOT_MEDIA, path, "no known video or image format") from error
         problem = f"the file begins like media but cannot be opened: {words_of(error)}"
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem) from error
+    except FileNotFoundError as error:
+        raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
+    except OSError as error:
+        raise VideoError(VideoErrorCode.UNREADABLE, path, f"cannot be read: {words_of(error)}") from error
 
 
 def words_of(error: BaseException) -> str:
@@ -101,18 +102,9 @@ def is_still(container: InputContainer, stream: VideoStream) -> bool:
     return container.metadata.get("major_brand") in STILL_BRANDS and stream.frames <= 1
 
 
-@contextmanager
-def _source(media: Media) -> Iterator[str | io.BytesIO | io.BufferedReader]:
-    """Give what PyAV opens. A file name is never taken for another protocol (`concat:`, `http:`)."""
-    if isinstance(media, bytes):
-        yield io.BytesIO(media)
-        return
-    path = str(local_path(media))
-    if path == name_of(path):
-        yield f"file:{path}"
-        return
-    with Path(path).open("rb") as file:  # PyAV takes only names in UTF-8
-        yield file
+def _source(media: Media) -> io.BytesIO | io.BufferedReader:
+    """Return what PyAV reads. A file is opened here, so that no name is taken for another protocol."""
+    return io.BytesIO(media) if isinstance(media, bytes) else local_path(media).open("rb")
 
 
 def read_head(media: Media, num_bytes: int = 64) -> bytes:
@@ -146,7 +138,7 @@ def _looks_like_media(head: bytes) -> bool:
     return head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(MAGIC)
 
 
-def _video_stream(container: InputContainer, path: str) -> VideoStream:
+def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStream:
     """Return the first video stream that is not the cover picture of a song.
 
     Of an animated AVIF that is the animation, not the poster that stands before it.
@@ -156,6 +148,8 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
         streams.sort(key=lambda stream: -stream.frames)
     if not streams and container.streams.audio:
         raise VideoError(VideoErrorCode.NO_VIDEO_STREAM, path, "the file holds sound only")
+    if not len(container.streams) and _looks_like_media(head):
+        raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends before it says what it holds")
     if not streams:
         raise VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
     if streams[0].codec_context is None:

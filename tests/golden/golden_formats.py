@@ -12,7 +12,6 @@ import numpy as np
 from av.codec import Codec
 from av.format import ContainerFormat, Flags
 from av.video.reformatter import Colorspace
-
 from golden_media import NUM_FRAMES, SIZE, encode, picture
 
 SIZES = (SIZE, (48, 48), (144, 176), (576, 720), (1080, 1920))

@@ -5,11 +5,14 @@ Legend: H height, W width, C channels (RGB).
 """
 
 import io
+import tempfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace
 
 RED, GREEN, BLUE = (200, 40, 40), (40, 180, 60), (40, 60, 200)
@@ -38,6 +41,7 @@ def patches(rgb_HWC: np.ndarray) -> list[list[int]]:
     found = []
     for top, left in ((0, 0), (0, width // 2), (height // 2, 0), (height // 2, width // 2)):
         bottom, right = top + height // 2, left + width // 2
+        bottom, right = max(bottom, top + 1), max(right, left + 1)
         inside = rgb_HWC[top + height // 6 : bottom - height // 6, left + width // 6 : right - width // 6]
         found.append([round(value) for value in inside.reshape(-1, 3).mean(axis=0).tolist()])
     return found
@@ -86,7 +90,15 @@ def encode(
     """
     buffer = io.BytesIO()
     frames = [picture(number) for number in range(NUM_FRAMES)] if pictures is None else list(pictures)
-    with av.open(buffer, "w", format=container, container_options=container_options or {}) as output:
+    with (
+        tempfile.NamedTemporaryFile() as file,  # opened anew to move an index to the front
+        av.open(
+            file.name if container_options else buffer,
+            "w",
+            format=container,
+            container_options=container_options or {},
+        ) as output,
+    ):
         stream = output.add_stream(codec, rate=rate, options=options or {})
         context = stream.codec_context
         context.height, context.width = frames[0].shape[:2]
@@ -108,14 +120,21 @@ def encode(
             frame.time_base = time_base or 1 / Fraction(rate)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-    return buffer.getvalue()
+        output.close()
+        return Path(file.name).read_bytes() if container_options else buffer.getvalue()
 
 
-def sound(container: str = "mp4", codec: str = "aac") -> bytes:
-    """Return a file of half a second of silence."""
+def sound(cover: bool = False) -> bytes:
+    """Return a file of half a second of silence, with or without a cover picture."""
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=16000, layout="mono")
+    with av.open(buffer, "w", format="mp4") as output:
+        stream = output.add_stream("aac", rate=16000, layout="mono")
+        if cover:
+            art = output.add_stream("mjpeg", rate=1)
+            art.height, art.width, art.pix_fmt = *SIZE, "yuvj420p"
+            art.disposition = Disposition.attached_pic
+            packets = art.encode(yuv_frame(picture(0), "yuvj420p", Colorspace.ITU601, True))
+            output.mux([*packets, *art.encode(None)])
         for number in range(8):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts = 16000, number * 1024

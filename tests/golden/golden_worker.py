@@ -1,16 +1,15 @@
 """Read files one after another as told on standard input; say on standard output what each gave.
 
-In: one JSON {"path": ...} a line. Out: one JSON line each, a `Result` of `golden_run`. A process of its own, so
-that a file which crashes or hangs the decoder takes only this down. It may use 3 GiB of memory.
+In: one JSON {"path": ...} a line. Out: one JSON line each, a `Result` of `golden_run`. A process of its own,
+so that a file which crashes or hangs the decoder takes only this down. It may use 3 GiB of memory.
 """
 
+import itertools
 import json
 import os
 import resource
 import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 from golden_media import patches
 
 from video.errors import VideoError
@@ -36,7 +35,7 @@ def read(path: str) -> dict[str, object]:
             pts.append(frame.pts)
             if len(colors) < 16:
                 colors.append(patches(frame.rgb_HWC))
-        if any(b <= a for a, b in zip(pts, pts[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(pts)):
             raise AssertionError(f"times do not grow: {pts}")
         result["times_s"] = [round(float(value * found.time_base), 4) for value in pts[:16]]
     except VideoError as error:
