@@ -84,8 +84,8 @@ def contents() -> dict[str, Callable[[], bytes]]:
         ),
         "interlaced/h264.mp4": lambda: h264(options={"x264-params": "tff=1:interlaced=1", "bf": "0"}),
         "interlaced/mpeg2.ts": lambda: encode("mpeg2video", "mpegts", options={"flags": "+ildct+ilme"}),
-        "times/negative.mkv": lambda: h264(
-            container="matroska", pts=range(-3, 3), container_options={"avoid_negative_ts": "disabled"}
+        "times/negative.ts": lambda: h264(
+            container="mpegts", pts=range(-3, 3), container_options={"avoid_negative_ts": "disabled"}
         ),
         "times/late.mov": lambda: h264(container="mov", pts=range(1000, 1006)),
         "times/variable.mkv": lambda: h264(
