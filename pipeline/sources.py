@@ -60,7 +60,8 @@ def look(path: str) -> Source:
 
 
 def _visible(root: Path) -> Iterator[Path]:
-    """Yield the files below a folder or of a glob; `**` follows no links to folders, so loops end."""
+    """Yield what lies below a folder or matches a glob; `**` follows no links to folders, so loops end. A folder
+    with the name of a video is no less a source: it fails with a row of its own."""
     if os.path.isdir(root):
         base, pattern = root, "**/*"
     else:
@@ -70,7 +71,7 @@ def _visible(root: Path) -> Iterator[Path]:
         return
     for path in base.glob(pattern):
         hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-        if not hidden and not os.path.isdir(path):
+        if not hidden:
             yield path
 
 

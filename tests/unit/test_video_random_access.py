@@ -83,6 +83,15 @@ def test_what_decord_would_show_otherwise_is_read_in_sequence(media, reason):
     assert (found.frames_NHWC == in_sequence(content)[ORDER]).all()
 
 
+def test_an_edit_list_that_leaves_out_frames():
+    media = h264(container="mov", pts=range(-3, 3), container_options={"avoid_negative_ts": "disabled"})
+    expected = in_sequence(media)
+    assert len(expected) == 3
+    found = frames_at(media, [2, 0])
+    assert (found.reader, found.reason) == ("pyav", "an edit list leaves out some frames")
+    assert (found.frames_NHWC == expected[[2, 0]]).all()
+
+
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", [Colorspace.ITU601, Colorspace.ITU709])
 def test_matrix_and_range_agree(matrix, full):
