@@ -60,8 +60,10 @@ def look(path: str) -> Source:
 
 
 def _visible(root: Path) -> Iterator[Path]:
-    """Yield what lies below a folder or matches a glob; `**` follows no links to folders, so loops end. A folder
-    with the name of a video is no less a source: it fails with a row of its own."""
+    """Yield what lies below a folder or matches a glob; `**` follows no links to folders, so loops end.
+
+    A folder with the name of a video is a source too: analysing it fails with a row of its own.
+    """
     if os.path.isdir(root):
         base, pattern = root, "**/*"
     else:
