@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from math import ceil
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,6 +20,7 @@ from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
 from video.frames import read_frames
+from video.opening import local_path
 from video.probe import Probe, probe
 
 
@@ -47,7 +47,7 @@ def analyze(source: Source, config: AnalyzeConfig) -> Analysis:
 
 def _analyze(source: Source, config: AnalyzeConfig, analysis: str) -> Analysis:
     found = probe(source.uri)
-    with Path(source.uri).open("rb") as content:
+    with local_path(source.uri).open("rb") as content:
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     shots = Shots(config)
     analyzers: list[Analyzer] = [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]

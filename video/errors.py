@@ -12,6 +12,7 @@ class VideoErrorCode(StrEnum):
     EMPTY_FILE = "EMPTY_FILE"
     NOT_MEDIA = "NOT_MEDIA"
     NO_VIDEO_STREAM = "NO_VIDEO_STREAM"
+    UNSUPPORTED = "UNSUPPORTED"
     NO_FRAMES = "NO_FRAMES"
     TRUNCATED = "TRUNCATED"
     DECODE_ERROR = "DECODE_ERROR"
@@ -19,10 +20,11 @@ class VideoErrorCode(StrEnum):
 
 REMEDIES = {
     VideoErrorCode.VANISHED: "check the path, and that nothing moves or deletes files while they are read",
-    VideoErrorCode.UNREADABLE: "give this user permission to read it (chmod u+r)",
+    VideoErrorCode.UNREADABLE: "make it a plain file that this user may read (chmod u+r)",
     VideoErrorCode.EMPTY_FILE: "copy or download it again, or remove it from the source list",
     VideoErrorCode.NOT_MEDIA: "remove it from the source list, or rename it to what it is",
     VideoErrorCode.NO_VIDEO_STREAM: "remove it from the source list: it holds nothing to see",
+    VideoErrorCode.UNSUPPORTED: "re-encode it with a common codec such as H.264, VP9 or AV1",
     VideoErrorCode.NO_FRAMES: "check the span that was asked for, or copy the file again",
     VideoErrorCode.TRUNCATED: "copy or download it again: its end is missing",
     VideoErrorCode.DECODE_ERROR: "copy it again, or repair it by re-encoding it",

@@ -1,9 +1,12 @@
 """Open a media file, and say clearly why when that fails. Used by everything here that reads."""
 
 import io
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import av
 import av.error
@@ -14,13 +17,14 @@ from av.video.stream import VideoStream
 from video.errors import VideoError, VideoErrorCode
 
 Media = str | Path | bytes
-"""Where media comes from: a path, or the bytes themselves."""
+"""Where media comes from: a path (or its `file://` URI, percent-encoded), or the bytes themselves."""
 
 MAGIC = (
     b"RIFF",
     b"\x1aE\xdf\xa3",
     b"\x89PNG",
     b"\xff\xd8\xff",
+    b"GIF8",
     b"OggS",
     b"FLV",
     b"\x00\x00\x01\xba",
@@ -29,74 +33,125 @@ MAGIC = (
 """How files of common containers and still formats begin (MP4 is told by `ftyp` at byte 4)."""
 STILL_FORMATS = ("image2", "_pipe")
 """How FFmpeg calls its readers of single pictures."""
+STILL_BRANDS = ("avif", "heic", "mif1")
+"""Brands of pictures that are kept in an MP4 container."""
+DAMAGE = (av.error.FFmpegError, ValueError, IndexError, OverflowError, MemoryError)
+"""What PyAV raises on broken files: FFmpeg's errors, and its own when a header says what cannot be."""
+
+
+def local_path(media: str | Path) -> Path:
+    """Return the path that `media` names, itself or as a `file://` URI."""
+    if isinstance(media, str) and media.startswith("file://"):
+        return Path(os.fsdecode(unquote_to_bytes(media.removeprefix("file://"))))
+    return Path(media)
 
 
 def name_of(media: Media) -> str:
-    """Return what errors call it."""
-    return f"<{len(media)} bytes>" if isinstance(media, bytes) else str(media)
+    """Return what errors call it: always text that can be stored, whatever bytes a file's name is made of."""
+    if isinstance(media, bytes):
+        return f"<{len(media)} bytes>"
+    return str(media).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 @contextmanager
 def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `media` at its best video stream. Only that file is read, whatever a playlist in it may name.
+    """Open `media` at its best video stream. Only that file is read, whatever a playlist in it may name:
+    FFmpeg is allowed no protocol at all, not even `file`.
 
     Raises:
         VideoError: also for errors that reading inside the block meets.
     """
     path = name_of(media)
-    head = _head(media)
+    head = read_head(media)
     if not head:
         raise VideoError(VideoErrorCode.EMPTY_FILE, path, "the file is empty (0 bytes)")
     try:
-        with av.open(_source(media), "r", options={"protocol_whitelist": "file"}) as container:
-            yield container, _video_stream(container, path)
-    except av.error.FileNotFoundError as error:
-        raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
-    except av.error.PermissionError as error:
-        raise VideoError(VideoErrorCode.UNREADABLE, path, "this user may not read the file") from error
+        with (
+            _source(media) as source,
+            av.open(
+                source, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace"
+            ) as container,
+        ):
+            yield container, _video_stream(container, path, head)
+    except VideoError:
+        raise
     except av.error.EOFError as error:
         raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends within its header") from error
-    except av.error.FFmpegError as error:
+    except DAMAGE as error:
         if not _looks_like_media(head):
             raise VideoError(VideoErrorCode.NOT_MEDIA, path, "no known video or image format") from error
-        problem = f"the file begins like media but cannot be opened: {error.strerror}"
+        problem = f"the file begins like media but cannot be opened: {words_of(error)}"
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem) from error
-
-
-def is_still(container: InputContainer) -> bool:
-    """Return whether the file is a single picture."""
-    return any(name in container.format.name for name in STILL_FORMATS)
-
-
-def _source(media: Media) -> str | io.BytesIO:
-    # a file name is never taken for another protocol (`concat:`, `http:`)
-    return io.BytesIO(media) if isinstance(media, bytes) else f"file:{media}"
-
-
-def _head(media: Media) -> bytes:
-    """Return the first bytes, or raise as the operating system says."""
-    if isinstance(media, bytes):
-        return media[:16]
-    try:
-        with Path(media).open("rb") as file:
-            return file.read(16)
     except FileNotFoundError as error:
-        raise VideoError(VideoErrorCode.VANISHED, media, "there is no such file") from error
-    except PermissionError as error:
-        raise VideoError(VideoErrorCode.UNREADABLE, media, "this user may not read the file") from error
+        raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
     except OSError as error:
-        raise VideoError(VideoErrorCode.UNREADABLE, media, f"cannot be read: {error.strerror}") from error
+        raise VideoError(VideoErrorCode.UNREADABLE, path, f"cannot be read: {words_of(error)}") from error
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error of `DAMAGE` says."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def is_still(container: InputContainer, stream: VideoStream) -> bool:
+    """Return whether the file is a single picture: a still format, a GIF of one frame, or an AVIF picture."""
+    if any(name in container.format.name for name in STILL_FORMATS):
+        return True
+    if container.format.name == "gif":
+        return stream.frames == 1
+    return container.metadata.get("major_brand") in STILL_BRANDS and stream.frames <= 1
+
+
+def _source(media: Media) -> io.BytesIO | io.BufferedReader:
+    """Return what PyAV reads. A file is opened here, so that no name is taken for another protocol."""
+    return io.BytesIO(media) if isinstance(media, bytes) else local_path(media).open("rb")
+
+
+def read_head(media: Media, num_bytes: int = 64) -> bytes:
+    """Return the first bytes.
+
+    Raises:
+        VideoError: with what the operating system says; also for what is not a plain file: opening a named
+        pipe would wait for ever.
+    """
+    if isinstance(media, bytes):
+        return media[:num_bytes]
+    path, name = local_path(media), name_of(media)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise VideoError(VideoErrorCode.UNREADABLE, name, "this is a folder, a pipe or a device, no file")
+        with path.open("rb") as file:
+            return file.read(num_bytes)
+    except VideoError:
+        raise
+    except FileNotFoundError as error:
+        raise VideoError(VideoErrorCode.VANISHED, name, "there is no such file") from error
+    except PermissionError as error:
+        raise VideoError(VideoErrorCode.UNREADABLE, name, "this user may not read the file") from error
+    except OSError as error:
+        raise VideoError(VideoErrorCode.UNREADABLE, name, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise VideoError(VideoErrorCode.UNREADABLE, name, f"no file can have this name: {error}") from error
 
 
 def _looks_like_media(head: bytes) -> bool:
     return head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(MAGIC)
 
 
-def _video_stream(container: InputContainer, path: str) -> VideoStream:
-    """Return the first video stream that is not the cover picture of a song."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    if container.streams.audio:
+def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStream:
+    """Return the first video stream that is not the cover picture of a song.
+
+    Of an animated AVIF that is the animation, not the poster that stands before it.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if container.metadata.get("major_brand") == "avis":
+        streams.sort(key=lambda stream: -stream.frames)
+    if not streams and container.streams.audio:
         raise VideoError(VideoErrorCode.NO_VIDEO_STREAM, path, "the file holds sound only")
-    raise VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
+    if not len(container.streams) and _looks_like_media(head):
+        raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends before it says what it holds")
+    if not streams:
+        raise VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
+    if streams[0].codec_context is None:
+        raise VideoError(VideoErrorCode.UNSUPPORTED, path, "its video is of a codec that is not known here")
+    return streams[0]
