@@ -10,7 +10,7 @@ import pyarrow as pa
 
 R = TypeVar("R")
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a record changes; written into every part."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}

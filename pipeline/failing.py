@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from manifests.records import Failure
+from pipeline.attempts import Quarantined
 from video.errors import VideoError
 
 
@@ -13,8 +14,18 @@ class SourceChanged(Exception):
 
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
     """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
-    code, message, remedy = _explain(error)
-    return Failure(stage=stage, unit=unit, uri=uri, code=code, message=message, remedy=remedy, config=config)
+    quarantined = isinstance(error, Quarantined)
+    code, message, remedy = _explain(error.error if quarantined else error)
+    return Failure(
+        stage=stage,
+        unit=unit,
+        uri=uri,
+        code=code,
+        message=message,
+        remedy=remedy,
+        config=config,
+        quarantined=quarantined,
+    )
 
 
 def count(failures: Iterable[Failure]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from manifests.store import Part
+from pipeline.attempts import MAX_DEATHS
 
 T = TypeVar("T")
 
@@ -15,6 +16,25 @@ MAX_RETRIES = 2
 """How often Ray runs a task again whose worker died. Ray's default has no end."""
 TASKS_PER_CPU = 4
 """Enough tasks that one slow file does not leave the other processors idle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """How many processes work on a stage, and how often Ray starts one again that died.
+
+    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; what dies more often does so
+    on its own account, and ends the job.
+    """
+
+    number: int
+    max_task_retries: int
+    max_restarts: int
+
+    @classmethod
+    def for_runs(cls, runs: Sequence[Sequence[Any]], cpus: int) -> "Workers":
+        """Return what `runs`, the units of one task each, need on `cpus` processors."""
+        retries = MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
+        return cls(number=min(cpus, len(runs)), max_task_retries=retries, max_restarts=retries * len(runs))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,15 @@
 """Open a media file, and say clearly why when that fails. Used by everything here that reads."""
 
 import io
+import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -63,6 +66,25 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem) from error
 
 
+def refused_size(path: str) -> str | None:
+    """Return the size of picture, such as `100000x100000`, for which FFmpeg refuses the file at `path`.
+
+    None where that is not why. Opens the file once more: only FFmpeg's log tells.
+    """
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with (
+            av.logging.Capture() as lines,
+            suppress(av.error.FFmpegError, IndexError),
+            av.open(_source(path), "r", options={"protocol_whitelist": "file"}) as container,
+        ):
+            next(container.decode(video=0), None)
+    finally:
+        av.logging.set_level(None)
+    found = (re.search(r"Picture size (\d+x\d+) is invalid", text) for _, _, text in lines)
+    return next((match[1] for match in found if match), None)
+
+
 def is_still(container: InputContainer) -> bool:
     """Return whether the file is a single picture."""
     return any(name in container.format.name for name in STILL_FORMATS)
@@ -78,6 +100,8 @@ def _head(media: Media) -> bytes:
     if isinstance(media, bytes):
         return media[:16]
     try:
+        if stat.S_ISFIFO(Path(media).stat().st_mode):  # opening one would wait for its writer
+            raise VideoError(VideoErrorCode.UNREADABLE, media, "is a pipe, not a file", "copy it into a file")
         with Path(media).open("rb") as file:
             return file.read(16)
     except FileNotFoundError as error:
