@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, TypeVar
@@ -16,25 +16,6 @@ MAX_RETRIES = 2
 """How often Ray runs a task again whose worker died. Ray's default has no end."""
 TASKS_PER_CPU = 4
 """Enough tasks that one slow file does not leave the other processors idle."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
-    """How many processes work on a stage, and how often Ray starts one again that died.
-
-    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; what dies more often does so
-    on its own account, and ends the job.
-    """
-
-    number: int
-    max_task_retries: int
-    max_restarts: int
-
-    @classmethod
-    def for_runs(cls, runs: Sequence[Sequence[Any]], cpus: int) -> "Workers":
-        """Return what `runs`, the units of one task each, need on `cpus` processors."""
-        retries = MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
-        return cls(number=min(cpus, len(runs)), max_task_retries=retries, max_restarts=retries * len(runs))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +57,15 @@ def chunks(
         total += weight(unit)
     if run:
         yield run
+
+
+def max_retries(runs: Iterable[Sequence[Any]]) -> int:
+    """Return how often a task whose worker died must be run again, for `runs`, the units of one task each.
+
+    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; a worker that dies more often
+    does so on its own account, and ends the job.
+    """
+    return MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -120,6 +121,15 @@ class Sandbox:
             size_mb = 0.0
         config = self.config
         return config.wall_s + config.wall_s_per_mb * size_mb + config.wall_s_per_footage_s * footage_s
+
+
+@lru_cache(maxsize=1)
+def sandbox_of_process(config: SandboxConfig) -> Sandbox:
+    """Return the one sandbox of this process: a Ray worker runs many tasks, and its child stays warm.
+
+    One that is no longer held loses its socket, so its child ends.
+    """
+    return Sandbox(config)
 
 
 class _Child:

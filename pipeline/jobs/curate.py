@@ -18,7 +18,7 @@ from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze
 from pipeline.stages.cut import add_cut
-from pipeline.units import Workers, chunks
+from pipeline.units import chunks, max_retries
 
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
@@ -139,14 +139,13 @@ def _analyze(
         return dataset, StageRun()
     progress("analyze", 0, len(sources))
     runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
-    workers = Workers.for_runs(runs, session.cpus)
     root = dataset.root.absolute()
     with attempts_folder(root) as notes:
         return run_stage(
             dataset,
             "analyze",
             runs,
-            lambda rows: add_analyze(rows, root, config.analyze, config.sandbox, notes, workers),
+            lambda rows: add_analyze(rows, root, config.analyze, config.sandbox, notes, max_retries(runs)),
             config=config.analyze,
             config_digest=config_digest(config.analyze),
             commit_every_s=config.ray.commit_every_s,
@@ -180,14 +179,13 @@ def _cut(
     progress("cut", 0, sum(len(unit.clip_ids) for unit in units))
     limit = config.cut.clips_per_tar
     runs = list(chunks(units, cpus=session.cpus, most=limit, weight=lambda unit: len(unit.clip_ids)))
-    workers = Workers.for_runs(runs, session.cpus)
     root = dataset.root.absolute()
     with attempts_folder(root) as notes:
         return run_stage(
             dataset,
             "cut",
             runs,
-            lambda rows: add_cut(rows, root, config.cut, config.sandbox, notes, workers),
+            lambda rows: add_cut(rows, root, config.cut, config.sandbox, notes, max_retries(runs)),
             config=config.cut,
             config_digest=config_digest(config.cut),
             commit_every_s=config.ray.commit_every_s,

@@ -1,10 +1,11 @@
 """Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from ray.data import ActorPoolStrategy, Dataset
+from ray.data import Dataset
 
 from manifests import schemas, store
 from manifests.records import Clip, Source
@@ -12,9 +13,9 @@ from pipeline.analysis import Analysis, Measure, analyze, measure
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
-from pipeline.units import Done, Workers, from_row
+from pipeline.units import Done, from_row
 from video.config import SandboxConfig
-from video.sandbox import Sandbox
+from video.sandbox import sandbox_of_process
 
 SCORES = pa.schema(
     [
@@ -29,45 +30,39 @@ SCORES = pa.schema(
 """Columns that the analyzers add to the clips table."""
 
 
-class AnalyzeActor:
-    """Holds one sandbox. In: rows of `Source` units. Out: one `Done` row each, its parts below `root`."""
-
-    def __init__(
-        self, root: Path, config: AnalyzeConfig, limits: SandboxConfig, notes: Path, measure: Measure
-    ) -> None:
-        self._root, self._config, self._measure = root, config, measure
-        self._sandbox, self._attempts = Sandbox(limits), Attempts(notes)
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
-        analyses = [
-            analyze(Source(**unit), self._config, self._sandbox, self._attempts, self._measure)
-            for unit in from_row(row)
-        ]
-        return write(store.Dataset.open(self._root), analyses).to_row()
-
-
 def add_analyze(
     sources: Dataset,
     root: Path,
     config: AnalyzeConfig,
     limits: SandboxConfig,
     notes: Path,
-    workers: Workers,
+    max_retries: int,
     measure: Measure = measure,
 ) -> Dataset:
     """In: rows of `Source` units. Out: one `Done` row a task, its parts below `root`.
 
     Args:
         notes: folder for the notes on attempts.
+        max_retries: how often a task whose worker died is run again.
         measure: analyses one source; runs in the sandbox.
     """
-    return sources.map(
-        AnalyzeActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
-        fn_constructor_args=(root, config, limits, notes, measure),
-        compute=ActorPoolStrategy(size=workers.number, max_tasks_in_flight_per_actor=1),
-        max_restarts=workers.max_restarts,
-        max_task_retries=workers.max_task_retries,
-    )
+    some = partial(analyze_some, root=root, config=config, limits=limits, notes=notes, measure=measure)
+    return sources.map(some, max_retries=max_retries)
+
+
+def analyze_some(
+    row: dict[str, Any],
+    *,
+    root: Path,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: Path,
+    measure: Measure,
+) -> dict[str, str]:
+    """Analyse the sources of one row and write their rows as uncommitted parts."""
+    sandbox, attempts = sandbox_of_process(limits), Attempts(notes)
+    analyses = [analyze(Source(**unit), config, sandbox, attempts, measure) for unit in from_row(row)]
+    return write(store.Dataset.open(root), analyses).to_row()
 
 
 def write(dataset: store.Dataset, analyses: list[Analysis]) -> Done:
