@@ -13,7 +13,7 @@ class SandboxConfig:
     wall_s: float = 120.0
     """Seconds of wall-clock time that every file gets."""
     wall_s_per_mb: float = 10.0
-    """Seconds more for each megabyte of the file: about 25 frames of 1080p a second at 100 kbit/s."""
+    """Seconds more for each megabyte of the file."""
     wall_s_per_footage_s: float = 2.0
     """Seconds more for each second of footage to be cut and encoded (measured before, not claimed)."""
     memory_mb: int = 2048
