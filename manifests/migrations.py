@@ -16,5 +16,10 @@ def media_1_to_2(table: pa.Table) -> pa.Table:
     return table.append_column("digest", pa.array([""] * table.num_rows, pa.string()))
 
 
-STEPS: Mapping[str, tuple[Step, ...]] = {"Media": (media_1_to_2,)}
+def failure_1_to_2(table: pa.Table) -> pa.Table:
+    """Version 2 marks what is in quarantine; before, nothing was."""
+    return table.append_column("quarantined", pa.array([False] * table.num_rows, pa.bool_()))
+
+
+STEPS: Mapping[str, tuple[Step, ...]] = {"Media": (media_1_to_2,), "Failure": (failure_1_to_2,)}
 """By record: step i leads from version i + 1 to i + 2. A record without steps is at version 1."""

@@ -216,6 +216,8 @@ class Failure:
     remedy: str
     config: str
     """Digest of the stage's configuration: a retry under another one is another attempt."""
+    quarantined: bool = False
+    """Every attempt ended the process that worked on it: it is retried on request only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

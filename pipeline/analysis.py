@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from math import ceil
 from statistics import median
 from typing import Any
@@ -17,11 +18,15 @@ from pipeline.analyzers.motion import Motion
 from pipeline.analyzers.sharpness import Sharpness
 from pipeline.analyzers.shots import Shots, divide
 from pipeline.analyzers.thumbnail import Thumbnail
+from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
+from video.config import SandboxConfig
+from video.errors import VideoError, VideoErrorCode
 from video.frames import read_frames
-from video.opening import local_path
+from video.opening import local_path, refused_size
 from video.probe import Probe, probe
+from video.sandbox import Sandbox
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,23 +40,41 @@ class Analysis:
     failures: tuple[Failure, ...] = ()
 
 
-def analyze(source: Source, config: AnalyzeConfig) -> Analysis:
-    """Analyse one source. Whatever goes wrong with it is a failure row, never an exception."""
+Measure = Callable[[Source, AnalyzeConfig, SandboxConfig], Analysis]
+"""Analyses one source, or raises."""
+
+
+def analyze(
+    source: Source,
+    config: AnalyzeConfig,
+    sandbox: Sandbox,
+    attempts: Attempts,
+    measure: Measure,
+) -> Analysis:
+    """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
+    an exception."""
     name = config_digest(config)
+    task = partial(measure, source, config, sandbox.config)
     try:
-        return _analyze(source, config, name)
+        return attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
     except Exception as error:
         row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
         return Analysis(source=_failed(source, name), failures=(row,))
 
 
-def _analyze(source: Source, config: AnalyzeConfig, analysis: str) -> Analysis:
-    found = probe(source.uri)
+def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:
+    """Analyse one source here, in this process.
+
+    Raises VideoError for a file that cannot be used, or that is larger than `limits`.
+    """
+    cv2.setNumThreads(1)
+    analysis = config_digest(config)
+    found = _probe(source.uri, limits)
     with local_path(source.uri).open("rb") as content:
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     shots = Shots(config)
     analyzers: list[Analyzer] = [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]
-    pts_T = _decode(source.uri, found, config, shots, analyzers)
+    pts_T = _decode(source.uri, found, config, limits, shots, analyzers)
     edges = [*pts_T, _end_pts(pts_T, found)]
     clip_spans, gap_spans = _tile(shots.finish(), edges, found, config)
     clips = [
@@ -73,8 +96,34 @@ def _analyze(source: Source, config: AnalyzeConfig, analysis: str) -> Analysis:
     return Analysis(source=row, clips=tuple(clips), gaps=tuple(gaps))
 
 
+def _probe(path: str, limits: SandboxConfig) -> Probe:
+    """Probe, and refuse pictures over the limit."""
+    try:
+        found = probe(path)
+    except VideoError as error:
+        if error.code not in (VideoErrorCode.VANISHED, VideoErrorCode.UNREADABLE) and (
+            size := refused_size(path)
+        ):
+            problem = f"claims pictures of {size} pixels, more than FFmpeg takes"
+            raise VideoError(
+                VideoErrorCode.TOO_LARGE, path, problem, "remove it from the source list, or make it smaller"
+            ) from error
+        raise
+    if found.width * found.height > limits.max_pixels:
+        problem = (
+            f"its pictures are {found.width}x{found.height}, over --sandbox.max-pixels {limits.max_pixels}"
+        )
+        raise VideoError(VideoErrorCode.TOO_LARGE, path, problem)
+    return found
+
+
 def _decode(
-    path: str, found: Probe, config: AnalyzeConfig, shots: Shots, analyzers: Sequence[Analyzer]
+    path: str,
+    found: Probe,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    shots: Shots,
+    analyzers: Sequence[Analyzer],
 ) -> list[int]:
     """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
     scale = min(1.0, config.analysis_width_px / found.width)
@@ -82,6 +131,9 @@ def _decode(
     pts_T: list[int] = []
     start_s = next_sample_s = 0.0
     for index, frame in enumerate(read_frames(path, size_px=size_px)):
+        if index >= limits.max_frames:
+            problem = f"has more frames than --sandbox.max-frames {limits.max_frames}"
+            raise VideoError(VideoErrorCode.TOO_LARGE, path, problem)
         start_s = frame.time_s if index == 0 else start_s
         time_s = frame.time_s - start_s
         sampled = time_s >= next_sample_s - 1e-6

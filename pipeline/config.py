@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.records import digest
+from video.config import SandboxConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +157,7 @@ class CurateConfig:
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     cut: CutConfig = field(default_factory=CutConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 

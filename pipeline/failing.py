@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from manifests.records import Failure
 from manifests.redact import redact
+from pipeline.attempts import Quarantined
 from video.errors import VideoError
 
 
@@ -14,7 +15,8 @@ class SourceChanged(Exception):
 
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
     """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
-    code, message, remedy = _explain(error)
+    quarantined = isinstance(error, Quarantined)
+    code, message, remedy = _explain(error.error if quarantined else error)
     return Failure(
         stage=stage,
         unit=unit,
@@ -23,6 +25,7 @@ def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -
         message=redact(message),
         remedy=remedy,
         config=config,
+        quarantined=quarantined,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Set
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -30,21 +30,35 @@ def to_select(dataset: Dataset, config: SelectConfig) -> list[dict[str, Any]]:
     return [clip for clip in table.to_pylist() if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]]
 
 
-def to_cut(dataset: Dataset, config: CutConfig, *, retry: bool = False) -> list[CutUnit]:
+Again = Literal["none", "failed", "all"]
+"""Which clips that could not be cut before are tried again; `failed` leaves those in quarantine there."""
+
+
+def to_cut(dataset: Dataset, config: CutConfig, again: Again = "none") -> list[CutUnit]:
     """Return the kept clips that have no media of this encoding, by source.
 
-    Those that failed under this very encoding are left out, unless `retry`.
+    Those that failed under this very encoding are left out, unless `again` says so.
     """
     encoding = config_digest(config)
     current = Current(dataset)
     settled = _where(current.media, "clip_id", encoding=encoding)
-    if not retry:
+    if again == "none":
         settled |= _where(current.failures, "unit", stage="cut", config=encoding)
+    if again == "failed":
+        settled |= quarantined(dataset, "cut", config=encoding)
     kept = _where(current.selection, "clip_id", kept=True) - settled
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     clips = [clip for clip in current.clips.select(wanted).to_pylist() if clip["clip_id"] in kept]
     clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
     return [_unit(list(group)) for _, group in groupby(clips, key=lambda clip: clip["source_key"])]
+
+
+def quarantined(dataset: Dataset, stage: str, **equal: Any) -> Set[str]:
+    """Return the units of `stage` that are in quarantine."""
+    failures = Current(dataset).failures
+    if "quarantined" not in failures.column_names:  # written before there was a quarantine
+        return set()
+    return _where(failures, "unit", stage=stage, quarantined=True, **equal)
 
 
 def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:

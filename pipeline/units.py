@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, TypeVar
 
 from manifests.store import Part
+from pipeline.attempts import MAX_DEATHS
 
 T = TypeVar("T")
 
@@ -56,6 +57,15 @@ def chunks(
         total += weight(unit)
     if run:
         yield run
+
+
+def max_retries(runs: Iterable[Sequence[Any]]) -> int:
+    """Return how often a task whose worker died must be run again, for `runs`, the units of one task each.
+
+    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; a worker that dies more often
+    does so on its own account, and ends the job.
+    """
+    return MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:

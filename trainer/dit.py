@@ -62,6 +62,10 @@ def attention(q_BHNE: Tensor, k_BHME: Tensor, v_BHME: Tensor, bias_B11M: Tensor 
     return (scores if bias is None else scores + bias).softmax(-1) @ v_BHME
 
 
+FASTEST_TURN = 2.5
+"""Radians. Motion was right on 0.51 of the videos after 1,000 steps with it, with 1.0 on 0.25."""
+
+
 def rotate(x_BNHE: Tensor, turn_NE: Tensor) -> Tensor:
     """Turn each pair of values by the angle of its position."""
     pairs = torch.view_as_complex(x_BNHE.float().unflatten(-1, (-1, 2)))
@@ -69,12 +73,16 @@ def rotate(x_BNHE: Tensor, turn_NE: Tensor) -> Tensor:
 
 
 def axis_turns(grid: tuple[int, ...], head_width: int, device: torch.device, base: float = 100.0) -> Tensor:
-    """Return the rotary turn (complex) of every position of a grid; each axis has its share of the pairs."""
+    """Return the rotary turn (complex) of every position of a grid; each axis has its share of the pairs.
+
+    The fastest pair of an axis turns by `FASTEST_TURN` from one token to the next: tokens are few and large,
+    and with the usual 1 radian a token hardly tells itself from its neighbours.
+    """
     pairs, axes = head_width // 2, len(grid)
     shares = [pairs // axes + (1 if axis < pairs % axes else 0) for axis in range(axes)]
     places = torch.meshgrid(*(torch.arange(size, device=device).float() for size in grid), indexing="ij")
     angles = [
-        place.reshape(-1, 1) * base ** -(torch.arange(share, device=device) / share)
+        FASTEST_TURN * place.reshape(-1, 1) * base ** -(torch.arange(share, device=device) / share)
         for place, share in zip(places, shares, strict=True)
     ]
     angle = torch.cat(angles, dim=1)

@@ -16,6 +16,14 @@ class VideoErrorCode(StrEnum):
     NO_FRAMES = "NO_FRAMES"
     TRUNCATED = "TRUNCATED"
     DECODE_ERROR = "DECODE_ERROR"
+    TOO_LARGE = "TOO_LARGE"
+    TIMED_OUT = "TIMED_OUT"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    CRASHED = "CRASHED"
+
+
+DEADLY = frozenset({VideoErrorCode.TIMED_OUT, VideoErrorCode.OUT_OF_MEMORY, VideoErrorCode.CRASHED})
+"""The codes of files that ended the process which decoded them."""
 
 
 REMEDIES = {
@@ -28,6 +36,13 @@ REMEDIES = {
     VideoErrorCode.NO_FRAMES: "check the span that was asked for, or copy the file again",
     VideoErrorCode.TRUNCATED: "copy or download it again: its end is missing",
     VideoErrorCode.DECODE_ERROR: "copy it again, or repair it by re-encoding it",
+    VideoErrorCode.TOO_LARGE: "scale or split it, or run `kinora retry` with a larger limit of that name",
+    VideoErrorCode.TIMED_OUT: "play it to see whether it ends, then re-encode it; or, if it is only long, "
+    "`kinora retry --quarantined` with a larger --sandbox.wall-s or --sandbox.wall-s-per-mb",
+    VideoErrorCode.OUT_OF_MEMORY: "scale it down or re-encode it; or, if this machine has the memory, "
+    "`kinora retry --quarantined` with a larger --sandbox.memory-mb",
+    VideoErrorCode.CRASHED: "re-encode it, or remove it from the source list; "
+    "`kinora retry --quarantined` tries it again as it is",
 }
 
 

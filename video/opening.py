@@ -2,14 +2,16 @@
 
 import io
 import os
+import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -86,6 +88,26 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
     except OSError as error:
         raise VideoError(VideoErrorCode.UNREADABLE, path, f"cannot be read: {words_of(error)}") from error
+
+
+def refused_size(path: str) -> str | None:
+    """Return the size of picture, such as `100000x100000`, for which FFmpeg refuses the file at `path`.
+
+    None where that is not why. Opens the file once more: only FFmpeg's log tells.
+    """
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with (
+            _source(path) as source,
+            av.logging.Capture() as lines,
+            suppress(*DAMAGE),
+            av.open(source, "r", options={"protocol_whitelist": "none"}) as container,
+        ):
+            next(container.decode(video=0), None)
+    finally:
+        av.logging.set_level(None)
+    found = (re.search(r"Picture size (\d+x\d+) is invalid", text) for _, _, text in lines)
+    return next((match[1] for match in found if match), None)
 
 
 def words_of(error: BaseException) -> str:

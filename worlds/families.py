@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds import occlusion, physics, shapes
+from worlds import canvas, occlusion, physics, rooms, shapes
 from worlds.family import AnyWorld, Family, as_family
 from worlds.split import is_unseen
 from worlds.styles import apply_style
@@ -19,6 +19,8 @@ FAMILIES: dict[str, Family] = {
     "shapes": as_family(shapes),
     "occlusion": as_family(occlusion),
     "physics": as_family(physics),
+    "rooms": as_family(rooms),
+    "canvas": as_family(canvas),
 }
 TRIES = 1000
 """Worlds drawn until one is of the wanted part of the split; of a family with 20 % unseen, all of them are
@@ -51,12 +53,12 @@ def sample(
     maker = family_of(family)
     for index in range(TRIES):
         tried = seed if unseen is None else _tried_seed(family, seed, index)
-        world = maker.sample(
-            tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style
-        )
+        world = maker.sample(tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style)
         if unseen is None or is_unseen(family, maker.combination(world)) is unseen:
             return world
-    raise ValueError(f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed")
+    raise ValueError(
+        f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed"
+    )
 
 
 def _tried_seed(family: str, seed: int, index: int) -> int:

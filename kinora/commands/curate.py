@@ -10,6 +10,7 @@ from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, ListConfig, 
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.jobs.progress import shown
 from pipeline.sources import NothingToDo
+from video.config import SandboxConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +27,19 @@ class Config:
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     cut: CutConfig = field(default_factory=CutConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
     """Curate; exit code 3 when there is no file at all."""
     settings = CurateConfig(
-        listing=config.listing, analyze=config.analyze, select=config.select, cut=config.cut, ray=config.ray
+        listing=config.listing,
+        analyze=config.analyze,
+        select=config.select,
+        cut=config.cut,
+        sandbox=config.sandbox,
+        ray=config.ray,
     )
     try:
         with shown() as progress:

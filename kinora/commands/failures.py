@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -39,12 +40,15 @@ def run(config: Config) -> Result:
     counted = ", ".join(f"{count} {code}" for code, count in codes.most_common())
     rest = f", {config.limit} of them shown (--limit)" if len(rows) > config.limit else ""
     tail = f"{counted}{rest}. `kinora retry --dataset {config.dataset}` tries these again"
+    if held := sum(bool(row.get("quarantined")) for row in rows):
+        tail += f", but for {held} in quarantine: `--quarantined` tries those too"
     return Result(data, Group(*cards, Text(tail)))
 
 
-def _card(row: dict[str, str]) -> Table:
+def _card(row: dict[str, Any]) -> Table:
     card = Table(box=None, show_header=False, padding=(0, 1, 0, 0), title_justify="left")
-    card.title = Text(f"{row['code']}  {row['uri']}", "bold", overflow="fold")
+    held = " (quarantined)" if row.get("quarantined") else ""
+    card.title = Text(f"{row['code']}{held}  {row['uri']}", "bold", overflow="fold")
     card.add_column(style="dim", no_wrap=True)
     card.add_column(overflow="fold")
     card.add_row("stage", Text(row["stage"]))

@@ -14,6 +14,7 @@ from pipeline.jobs.caption import CaptionReport, caption
 from pipeline.jobs.curate import retry
 from pipeline.jobs.progress import Progress, shown
 from pipeline.jobs.retry import last, last_curation
+from video.config import SandboxConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,9 @@ class Config:
     """Folder of the dataset."""
     max_failed: float = 0.01
     """Share of what is retried that may fail again, 0 to 1; above it the exit code is 10."""
+    quarantined: bool = False
+    """Also try files in quarantine again: those that ended the process which decoded them, twice."""
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 
@@ -36,7 +40,8 @@ def run(config: Config) -> Result:
     shares: list[float] = []
     with shown() as progress:
         if stages & {"analyze", "cut"}:
-            curated = retry(config.dataset, last_curation(dataset, config.ray), progress=progress)
+            settings = last_curation(dataset, config.ray, config.sandbox)
+            curated = retry(config.dataset, settings, quarantined=config.quarantined, progress=progress)
             data["curate"] = asdict(curated)
             texts.append(curate_command.describe(curated, config.dataset))
             shares.append(curated.failed_share)

@@ -9,6 +9,7 @@ from manifests import views
 from manifests.records import Selection, Source
 from manifests.store import Commit, Dataset
 from pipeline import todo
+from pipeline.attempts import attempts_folder
 from pipeline.config import CurateConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
@@ -17,7 +18,7 @@ from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze
 from pipeline.stages.cut import add_cut
-from pipeline.units import chunks
+from pipeline.units import chunks, max_retries
 
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
@@ -78,15 +79,24 @@ def curate(
     dataset = Dataset.create(dataset_uri)
     sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
-        return _run(dataset, len(listed), sources, config, session, seconds, progress, retry=False)
+        return _run(dataset, len(listed), sources, config, session, seconds, progress)
 
 
-def retry(dataset_uri: str, config: CurateConfig, *, progress: Progress = silent) -> CurateReport:
-    """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut."""
+def retry(
+    dataset_uri: str, config: CurateConfig, *, quarantined: bool = False, progress: Progress = silent
+) -> CurateReport:
+    """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut.
+
+    Args:
+        quarantined: also what is in quarantine; else only if the file was replaced since.
+    """
     dataset = Dataset.open(dataset_uri)
-    sources = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    failed = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    left = set() if quarantined else todo.quarantined(dataset, "analyze")
+    sources = [source for source in failed if source.source_key not in left]
+    again: todo.Again = "all" if quarantined else "failed"
     with RaySession(config.ray) as session:
-        return _run(dataset, len(sources), sources, config, session, {}, progress, retry=True)
+        return _run(dataset, len(failed), sources, config, session, {}, progress, again)
 
 
 def _run(
@@ -97,12 +107,11 @@ def _run(
     session: RaySession,
     seconds: dict[str, float],
     progress: Progress,
-    *,
-    retry: bool,
+    again: todo.Again = "none",
 ) -> CurateReport:
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
     dataset, decided, select_s = _select(dataset, config.select)
-    dataset, cut = _cut(dataset, config, session, progress, retry=retry)
+    dataset, cut = _cut(dataset, config, session, progress, again)
     reasons = Counter(selection.reason for selection in decided)
     kept = reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
@@ -129,17 +138,20 @@ def _analyze(
     if not sources:
         return dataset, StageRun()
     progress("analyze", 0, len(sources))
-    runs = chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight)
-    return run_stage(
-        dataset,
-        "analyze",
-        runs,
-        lambda units: add_analyze(units, dataset.uri, config.analyze),
-        config=config.analyze,
-        config_digest=config_digest(config.analyze),
-        commit_every_s=config.ray.commit_every_s,
-        progress=progress,
-    )
+    runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
+    with attempts_folder(dataset.uri) as notes:
+        return run_stage(
+            dataset,
+            "analyze",
+            runs,
+            lambda rows: add_analyze(
+                rows, dataset.uri, config.analyze, config.sandbox, notes, max_retries(runs)
+            ),
+            config=config.analyze,
+            config_digest=config_digest(config.analyze),
+            commit_every_s=config.ray.commit_every_s,
+            progress=progress,
+        )
 
 
 def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:
@@ -160,25 +172,25 @@ def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selec
 
 
 def _cut(
-    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, *, retry: bool
+    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
 ) -> tuple[Dataset, StageRun]:
-    units = todo.to_cut(dataset, config.cut, retry=retry)
+    units = todo.to_cut(dataset, config.cut, again)
     if not units:
         return dataset, StageRun()
     progress("cut", 0, sum(len(unit.clip_ids) for unit in units))
-    runs = chunks(
-        units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=lambda unit: len(unit.clip_ids)
-    )
-    return run_stage(
-        dataset,
-        "cut",
-        runs,
-        lambda rows: add_cut(rows, dataset.uri, config.cut),
-        config=config.cut,
-        config_digest=config_digest(config.cut),
-        commit_every_s=config.ray.commit_every_s,
-        progress=progress,
-    )
+    limit = config.cut.clips_per_tar
+    runs = list(chunks(units, cpus=session.cpus, most=limit, weight=lambda unit: len(unit.clip_ids)))
+    with attempts_folder(dataset.uri) as notes:
+        return run_stage(
+            dataset,
+            "cut",
+            runs,
+            lambda rows: add_cut(rows, dataset.uri, config.cut, config.sandbox, notes, max_retries(runs)),
+            config=config.cut,
+            config_digest=config_digest(config.cut),
+            commit_every_s=config.ray.commit_every_s,
+            progress=progress,
+        )
 
 
 def _weight(source: Source) -> int:

@@ -6,16 +6,21 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from manifests.store import Dataset
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
+from video.config import SandboxConfig
 
 C = TypeVar("C")
 
 
-def last_curation(dataset: Dataset, ray: RayConfig) -> CurateConfig:
-    """Return the configuration of the newest commit of each stage; the defaults where there is none."""
+def last_curation(dataset: Dataset, ray: RayConfig, sandbox: SandboxConfig | None = None) -> CurateConfig:
+    """Return the configuration of the newest commit of each stage; the defaults where there is none.
+
+    `ray` and `sandbox` are of the run, not of the dataset: they change nothing in what comes out.
+    """
     return CurateConfig(
         analyze=last(dataset, "analyze", AnalyzeConfig),
         select=last(dataset, "select", SelectConfig),
         cut=last(dataset, "cut", CutConfig),
+        sandbox=sandbox or SandboxConfig(),
         ray=ray,
     )
 

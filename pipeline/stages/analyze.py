@@ -1,19 +1,22 @@
 """Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import cv2
 import pyarrow as pa
 from ray.data import Dataset
 
 from manifests import schemas
 from manifests.parts import Parts
 from manifests.records import Clip, Source
-from pipeline.analysis import Analysis, analyze
+from pipeline.analysis import Analysis, Measure, analyze, measure
+from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
-from pipeline.units import MAX_RETRIES, Done, from_row
+from pipeline.units import Done, from_row
+from video.config import SandboxConfig
+from video.sandbox import sandbox_of_process
 
 SCORES = pa.schema(
     [
@@ -28,15 +31,38 @@ SCORES = pa.schema(
 """Columns that the analyzers add to the clips table."""
 
 
-def add_analyze(sources: Dataset, uri: str, config: AnalyzeConfig) -> Dataset:
-    """In: rows of `Source` units. Out: one `Done` row a task, its parts in the dataset at `uri`."""
-    return sources.map(partial(analyze_some, uri=uri, config=config), max_retries=MAX_RETRIES)
+def add_analyze(
+    sources: Dataset,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: Path,
+    max_retries: int,
+    measure: Measure = measure,
+) -> Dataset:
+    """In: rows of `Source` units. Out: one `Done` row a task, its parts in the dataset at `uri`.
+
+    Args:
+        notes: folder for the notes on attempts.
+        max_retries: how often a task whose worker died is run again.
+        measure: analyses one source; runs in the sandbox.
+    """
+    some = partial(analyze_some, uri=uri, config=config, limits=limits, notes=notes, measure=measure)
+    return sources.map(some, max_retries=max_retries)
 
 
-def analyze_some(row: dict[str, Any], *, uri: str, config: AnalyzeConfig) -> dict[str, str]:
+def analyze_some(
+    row: dict[str, Any],
+    *,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: Path,
+    measure: Measure,
+) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
-    cv2.setNumThreads(1)
-    analyses = [analyze(Source(**unit), config) for unit in from_row(row)]
+    sandbox, attempts = sandbox_of_process(limits), Attempts(notes)
+    analyses = [analyze(Source(**unit), config, sandbox, attempts, measure) for unit in from_row(row)]
     return write(Parts(uri), analyses).to_row()
 
 

@@ -1,8 +1,10 @@
 """Cut kept clips: a task takes some sources, decodes each once more, and writes one tar of encoded clips."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +12,15 @@ from ray.data import Dataset
 
 from manifests.parts import Parts, digest_of
 from manifests.records import Failure, Media, digest
+from pipeline.attempts import Attempts
 from pipeline.config import CutConfig, config_digest
 from pipeline.failing import SourceChanged, count, failure
 from pipeline.sources import look
 from pipeline.tar import TarWriter
-from pipeline.units import MAX_RETRIES, Done, from_row
+from pipeline.units import Done, from_row
+from video.config import SandboxConfig
 from video.cut import CutClip, cut
+from video.sandbox import Sandbox, sandbox_of_process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,20 +36,34 @@ class CutUnit:
     """[start, end) in units of the time base, one a clip."""
 
 
-def add_cut(sources: Dataset, uri: str, config: CutConfig) -> Dataset:
-    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`."""
-    return sources.map(partial(cut_some, uri=uri, config=config), max_retries=MAX_RETRIES)
+def add_cut(
+    sources: Dataset, uri: str, config: CutConfig, limits: SandboxConfig, notes: Path, max_retries: int
+) -> Dataset:
+    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`.
+
+    Args:
+        notes: folder for the notes on attempts.
+        max_retries: how often a task whose worker died is run again.
+    """
+    some = partial(cut_some, uri=uri, config=config, limits=limits, notes=notes)
+    return sources.map(some, max_retries=max_retries)
 
 
-def cut_some(row: dict[str, Any], *, uri: str, config: CutConfig) -> dict[str, str]:
+def cut_some(
+    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, notes: Path
+) -> dict[str, str]:
     """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
+    sandbox, attempts = sandbox_of_process(limits), Attempts(notes)
     media: list[Media] = []
     failures: list[Failure] = []
     place, path = Parts(uri), f"media/{uuid4().hex}.tar"
     with TarWriter(place.storage, path) as tar:
+        store_clip = partial(_store, encoding=config_digest(config), tar=tar, path=path)
         for unit in units:
-            failures += cut_source(unit, config, tar, path, media)
+            done, failed = cut_source(unit, config, sandbox, attempts, store_clip)
+            media += done
+            failures += failed
     if not media:
         place.storage.delete(path)
     parts = [place.put_records("media", media)] if media else []
@@ -54,25 +73,33 @@ def cut_some(row: dict[str, Any], *, uri: str, config: CutConfig) -> dict[str, s
 
 
 def cut_source(
-    unit: CutUnit, config: CutConfig, tar: TarWriter, path: str, media: list[Media]
-) -> list[Failure]:
-    """Cut one source into `tar`, adding a row to `media` for each clip; return the failures."""
-    encoding = config_digest(config)
-    remaining = list(unit.clip_ids)
+    unit: CutUnit,
+    config: CutConfig,
+    sandbox: Sandbox,
+    attempts: Attempts,
+    store_clip: Callable[[str, CutClip, CutUnit], Media],
+) -> tuple[list[Media], list[Failure]]:
+    """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures."""
+    media: list[Media] = []
+
+    def cut_rest() -> None:  # a second attempt does only what the first did not reach
+        spans = unit.spans[len(media) :]
+        footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
+        task = partial(cut, unit.uri, spans, max_side=config.max_side_px or None, crf=config.crf)
+        for clip in sandbox.stream(task, unit.uri, footage_s=footage_s):
+            media.append(store_clip(unit.clip_ids[len(media)], clip, unit))
+
     try:
         if look(unit.uri).source_key != unit.source_key:
             raise SourceChanged("the file changed, or went away, after it was analysed")
-        for clip in cut(unit.uri, unit.spans, max_side=config.max_side_px or None, crf=config.crf):
-            media.append(_store(remaining[0], clip, unit, encoding, tar, path))
-            remaining.pop(0)
+        attempts.work(unit.source_key, unit.uri, cut_rest)
     except Exception as error:
-        return [
-            failure(error, stage="cut", unit=clip_id, uri=unit.uri, config=encoding) for clip_id in remaining
-        ]
-    return []
+        about = {"stage": "cut", "uri": unit.uri, "config": config_digest(config)}
+        return media, [failure(error, unit=clip_id, **about) for clip_id in unit.clip_ids[len(media) :]]
+    return media, []
 
 
-def _store(clip_id: str, clip: CutClip, unit: CutUnit, encoding: str, tar: TarWriter, path: str) -> Media:
+def _store(clip_id: str, clip: CutClip, unit: CutUnit, *, encoding: str, tar: TarWriter, path: str) -> Media:
     media_id = digest("media", clip_id, encoding)
     _, offset = tar.add(f"{clip_id}.{clip.suffix}", clip.media)
     duration = (clip.end_pts - clip.start_pts) * Fraction(unit.time_base_num, unit.time_base_den)

@@ -1,0 +1,147 @@
+"""What the decode sandbox costs: the same files analysed and cut with it and without it, in turns.
+
+`python -m benchmarks.sandbox [--files N] [--repeats N] [--json]`
+
+`sandbox_cost_share` is the extra processor time that a file takes with the sandbox (this process and its
+child together), over that without it: the median over the repeats. Both ways run the same functions; with the
+sandbox, attempts are noted too. The child is warm, as in a Ray worker. It is processor time, since on a busy
+machine wall-clock time tells more of the neighbors; `sandbox_cost_share_wall` gives that too.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from pipeline.analysis import Analysis, measure
+from pipeline.attempts import Attempts
+from pipeline.config import AnalyzeConfig
+from pipeline.sources import look
+from video.config import SandboxConfig
+from video.cut import cut
+from video.encode import encode_mp4
+from video.sandbox import Sandbox
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What one pass over all files took."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def main() -> None:
+    """Measure, and print a table or one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--files", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each file")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: its figures mean little")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if args.quick:
+        args.files, args.repeats, args.seconds = 2, 1, 1.0
+    with TemporaryDirectory() as folder:
+        paths = write_files(Path(folder), args.files, args.seconds, args.seed)
+        figures = run(paths, args.repeats)
+    machine = {"cpus": os.cpu_count(), "platform": platform.platform(), "load_1m": os.getloadavg()[0]}
+    if args.json:
+        line = {"bench": "sandbox", "figures": figures, "machine": machine, "seed": args.seed}
+        print(json.dumps(line | {"quick": args.quick}))
+        return
+    print("\n".join(f"{name:<32}{value:10.4f}" for name, value in figures.items()))
+
+
+def run(paths: list[str], repeats: int) -> dict[str, float]:
+    """Return the figures, over `repeats` turns of without and with."""
+    inside: list[Cost] = []
+    outside: list[Cost] = []
+    with TemporaryDirectory() as notes, Sandbox(SandboxConfig()) as sandbox:
+        attempts = Attempts(Path(notes))
+        boxed = partial(with_sandbox, sandbox, attempts)
+        warm = [boxed(paths[0]), without_sandbox(paths[0])]
+        if warm[0] != warm[1]:
+            raise ValueError(
+                f"{paths[0]}: the sandbox gives other clips than no sandbox; the cost means nothing"
+            )
+        for turn in range(repeats):
+            both = [(outside, without_sandbox), (inside, boxed)]
+            for costs, work in both if turn % 2 else reversed(both):
+                costs.append(spend(lambda work=work: [work(path) for path in paths], sandbox))
+    pairs = list(zip(inside, outside, strict=True))
+    return {
+        "sandbox_cost_share": median(a.cpu_s / b.cpu_s - 1 for a, b in pairs),
+        "sandbox_cost_share_wall": median(a.wall_s / b.wall_s - 1 for a, b in pairs),
+        "ms_per_file_without": 1000 * median(cost.cpu_s for cost in outside) / len(paths),
+        "ms_per_file_with": 1000 * median(cost.cpu_s for cost in inside) / len(paths),
+        "files": len(paths),
+        "repeats": repeats,
+    }
+
+
+def without_sandbox(path: str) -> list[bytes]:
+    """Analyse and cut here."""
+    analysis = measure(look(path), AnalyzeConfig(), SandboxConfig())
+    return [clip.media for clip in cut(path, spans(analysis))]
+
+
+def with_sandbox(sandbox: Sandbox, attempts: Attempts, path: str) -> list[bytes]:
+    """Analyse and cut in the sandbox, as a Ray worker does."""
+    source = look(path)
+    task = partial(measure, source, AnalyzeConfig(), sandbox.config)
+    analysis = attempts.work(source.source_key, path, lambda: sandbox.call(task, path))
+    cutting = partial(cut, path, spans(analysis))
+    return attempts.work(
+        source.source_key, path, lambda: [clip.media for clip in sandbox.stream(cutting, path)]
+    )
+
+
+def spans(analysis: Analysis) -> tuple[tuple[int, int], ...]:
+    """Return the spans of all clips, in time order."""
+    return tuple(sorted((clip["start_pts"], clip["end_pts"]) for clip in analysis.clips))
+
+
+def spend(work: Callable[[], object], sandbox: Sandbox) -> Cost:
+    """Run `work`; count the processor time of this process and of the sandbox's child."""
+    wall, cpu = time.perf_counter(), time.process_time() + child_cpu_s(sandbox)
+    work()
+    return Cost(wall_s=time.perf_counter() - wall, cpu_s=time.process_time() + child_cpu_s(sandbox) - cpu)
+
+
+def child_cpu_s(sandbox: Sandbox) -> float:
+    """Return the processor time of the child so far, user and system, of all its threads."""
+    return sandbox.call(time.process_time, "")
+
+
+def write_files(folder: Path, count: int, seconds: float, seed: int) -> list[str]:
+    """Write videos of 640x360, 25 frames a second, with a cut every two seconds and something that moves."""
+    random = np.random.default_rng(seed)
+    paths = []
+    for index in range(count):
+        path = folder / f"{index}.mp4"
+        shots = [random.integers(0, 255, (12, 20, 3), np.uint8) for _ in range(max(1, round(seconds / 2)))]
+        frames = (frame(shots[min(at // 50, len(shots) - 1)], at) for at in range(round(seconds * 25)))
+        encode_mp4(frames, 25, path)
+        paths.append(str(path))
+    return paths
+
+
+def frame(tiles_HWC: np.ndarray, at: int) -> np.ndarray:
+    """Return tiles that drift to the right, 640x360."""
+    rgb_HWC = np.kron(tiles_HWC, np.ones((30, 32, 1), np.uint8))
+    return np.ascontiguousarray(np.roll(rgb_HWC, 2 * at, axis=1))
+
+
+if __name__ == "__main__":
+    main()
