@@ -9,10 +9,13 @@ from golden_cases import make_cases
 
 from manifests.records import Source
 from manifests.schemas import schema
-from pipeline.analysis import analyze
+from pipeline.analysis import analyze, measure
+from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, ListConfig
 from pipeline.sources import NothingToDo, list_sources, look
+from video.config import SandboxConfig
 from video.opening import local_path
+from video.sandbox import Sandbox
 
 ODD = ("name/", "place/")
 
@@ -40,12 +43,13 @@ def test_every_odd_name_is_listed_once_and_can_be_stored(corpus):
     assert [look(uri).source_key for uri in listed] == [source.source_key for source in sources]
 
 
-def test_each_ends_as_clips_or_as_a_failure_with_a_code(corpus):
+def test_each_ends_as_clips_or_as_a_failure_with_a_code(corpus, tmp_path):
     root, _ = corpus
     outcomes = {}
+    config, sandbox, attempts = AnalyzeConfig(min_shot_s=0.0), Sandbox(SandboxConfig()), Attempts(tmp_path)
     for part in ODD:
         for source in list_sources(str(root / part), ListConfig()):
-            analysis = analyze(source, AnalyzeConfig(min_shot_s=0.0))
+            analysis = analyze(source, config, sandbox, attempts, measure)
             outcomes[source.uri] = [row.code for row in analysis.failures] or ["OK"] * len(analysis.clips)
     codes = {code for found in outcomes.values() for code in found}
     assert codes == {"OK", "VANISHED", "UNREADABLE"}
