@@ -51,12 +51,12 @@ def sample(
     maker = family_of(family)
     for index in range(TRIES):
         tried = seed if unseen is None else _tried_seed(family, seed, index)
-        world = maker.sample(
-            tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style
-        )
+        world = maker.sample(tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style)
         if unseen is None or is_unseen(family, maker.combination(world)) is unseen:
             return world
-    raise ValueError(f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed")
+    raise ValueError(
+        f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed"
+    )
 
 
 def _tried_seed(family: str, seed: int, index: int) -> int:

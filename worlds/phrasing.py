@@ -39,4 +39,8 @@ def style_sentences(style: str, rng: Random) -> list[str]:
 
 def style_claims(style: str) -> frozenset[Claim]:
     """Return what can be claimed about the style: of a flat picture, nothing."""
-    return frozenset() if style == "flat" else frozenset({Claim(subject="scene", attribute="style", value=style)})
+    return (
+        frozenset()
+        if style == "flat"
+        else frozenset({Claim(subject="scene", attribute="style", value=style)})
+    )

@@ -62,9 +62,7 @@ def compare(found: Motion, world: PhysicsWorld) -> dict[str, bool]:
 def true_motion(world: PhysicsWorld) -> Motion:
     """Return what a perfect measurement of a world would find."""
     event, lawful = explain(simulate_NT2(world))
-    return Motion(
-        things=tuple((body.color, body.shape) for body in world.bodies), event=event, lawful=lawful
-    )
+    return Motion(things=tuple((body.color, body.shape) for body in world.bodies), event=event, lawful=lawful)
 
 
 def measure_motion(frames_THWC: np.ndarray) -> Motion:
@@ -85,7 +83,10 @@ def _tracks(sight: Sight) -> list[list[Spot]]:
     tracks = []
     for number, color in enumerate(COLORS, start=1):
         mask_THW = (named == number).astype(np.uint8)
-        if mask_THW.mean() * sight.frames_THWC.shape[1] * sight.frames_THWC.shape[2] < SMALLEST_CORE * side**2:
+        if (
+            mask_THW.mean() * sight.frames_THWC.shape[1] * sight.frames_THWC.shape[2]
+            < SMALLEST_CORE * side**2
+        ):
             continue
         core_THW = np.stack([cv2.erode(mask_HW, np.ones((3, 3), np.uint8)) for mask_HW in mask_THW])
         if np.median(core_THW.sum(axis=(1, 2))) < SMALLEST_CORE * side**2:

@@ -110,9 +110,7 @@ def sample_world(
     )
 
 
-def sample(
-    seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
-) -> World:
+def sample(seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat") -> World:
     """Draw a world of 1, 2 or 3 things in one of the styles; the same arguments give the same world."""
     count = Random(f"worlds/shapes/count/{seed}").choice(tuple(SIZES))
     return sample_world(

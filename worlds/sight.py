@@ -73,7 +73,11 @@ def _has_lines(frames_THWC: np.ndarray, named_THW: np.ndarray, ink_C: np.ndarray
 
 
 def _repaint(
-    frame_HWC: np.ndarray, plain_HWC: np.ndarray, named_HW: np.ndarray, ground_C: np.ndarray, ink_C: np.ndarray
+    frame_HWC: np.ndarray,
+    plain_HWC: np.ndarray,
+    named_HW: np.ndarray,
+    ground_C: np.ndarray,
+    ink_C: np.ndarray,
 ) -> None:
     """Paint each thing of a frame over a plain ground, as far as its colour is neither ground nor ink."""
     num_labels, label_HW, stats, _ = cv2.connectedComponentsWithStats(
