@@ -37,7 +37,7 @@ CLEAR = 0.10
 """How far a thing goes, in all, in sight and clear of the wall."""
 FEWEST_FRAMES = 12
 HIDDEN_FRAMES = (2, 13)
-"""Frames in which nothing at all can be seen of the thing; up to 20 with those in which hardly any is seen."""
+"""Frames in which nothing at all can be seen of the thing; up to 20 with those that show a little."""
 MOVING_FRAMES = 40
 """In longer shots things rest before and after, so that they are never slow."""
 
