@@ -87,9 +87,10 @@ SOLID = (
     "Its color is an even {color}, with no texture.",
 )
 TEXTURED = (
-    "It is {color} all over, in some places a little darker than in others.",
-    "Its color is {color}, with parts that are a little lighter and parts that are a little darker.",
+    "It is {color} all over, though not evenly.",
+    "Its color is {color}, with lighter and darker parts.",
 )
+TEXTURED_STILL = "There is no text in the picture, and there are no shadows."
 TEXTURED_SETTING = (
     "The background is {background}, and there is nothing on it that has a different color.",
     "Behind it all there is a {background} background, a little lighter in some places than in others.",
@@ -172,7 +173,13 @@ STILL_PICTURE = _Phrases(
 
 def vocabulary() -> list[str]:
     """Return every word and punctuation mark that a caption of this family can hold, sorted."""
-    texts = [*TEXTURED, *TEXTURED_SETTING, *SHORT_STYLE.values(), *itertools.chain(*DENSE_STYLE.values())]
+    texts = [
+        *TEXTURED,
+        *TEXTURED_SETTING,
+        TEXTURED_STILL,
+        *SHORT_STYLE.values(),
+        *itertools.chain(*DENSE_STYLE.values()),
+    ]
     texts += [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
     texts += [*COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
     groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *LOOKS.values()]
@@ -228,6 +235,8 @@ def dense_caption(world: World, seed: int) -> str:
     if len(things) == 3:
         closing = style or closing
     closing += manner[: 3 - len(things)]
+    if world.style == "textured" and not world.moves:
+        closing.append(TEXTURED_STILL)
     return " ".join(sentences + rng.sample(closing, len(closing)))
 
 

@@ -36,8 +36,8 @@ EDGE = 0.02
 CLEAR = 0.10
 """How far a thing goes, in all, in sight and clear of the wall."""
 FEWEST_FRAMES = 12
-HIDDEN_FRAMES = (2, 14)
-"""Frames in which nothing at all can be seen of the thing; with the frames in which hardly any is seen, up to 20."""
+HIDDEN_FRAMES = (2, 13)
+"""Frames in which nothing at all can be seen of the thing; up to 20 with those that show a little."""
 MOVING_FRAMES = 40
 """In longer shots things rest before and after, so that they are never slow."""
 

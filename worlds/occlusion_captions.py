@@ -33,7 +33,8 @@ OPENING = (
 )
 ACTION = {
     "thing": (
-        "The {thing} moves {way} in a straight line and goes behind the {wall} wall, where it is hidden {long}.",
+        "The {thing} moves {way} in a straight line and goes behind the {wall} wall, where it is "
+        "hidden {long}.",
         "At a constant pace the {thing} travels {way}, passes behind the {wall} wall and is hidden {long}.",
     ),
     "camera_wall": (
@@ -52,7 +53,8 @@ ACTION = {
 RETURN = {
     "thing": (
         "Then it comes out on the other side, at the same pace and with the same color and shape as before.",
-        "Afterward it appears again on the other side of the {wall} wall, unchanged in color, shape and pace.",
+        "Afterward it appears again on the other side of the {wall} wall, unchanged in color, shape "
+        "and pace.",
     ),
     "camera_wall": (
         "Once the {wall} wall has passed, it appears again with the same color and shape as before.",

@@ -46,7 +46,7 @@ class OcclusionWorld:
     wall_speed: float
     """Short sides a second in the thing's direction."""
     moving: tuple[int, int]
-    """First frame from which things move, and the one at which they have stopped; at rest before and after."""
+    """First frame from which things move, and the one at which they have stopped."""
     background: str
     width: int
     height: int

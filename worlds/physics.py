@@ -141,7 +141,7 @@ def draw(world: PhysicsWorld) -> Rendered:
 
 
 def combination(world: PhysicsWorld) -> str:
-    """Name the event with each thing's colour and shape, such as `collide blue square; collide red circle`."""
+    """Name the event with each thing's colour and shape, such as `stack blue square; stack red circle`."""
     return "; ".join(sorted(f"{world.event} {body.name}" for body in world.bodies))
 
 

@@ -8,11 +8,17 @@ from worlds.physics_truth import PhysicsWorld
 from worlds.truth import Claim
 
 SHORT = {
-    "fall": ("{first} falls onto {floor} floor over {background}", "{first} drops to {floor} floor over {background}"),
-    "bounce": ("{first} bounces on {floor} floor over {background}", "{first} falls and bounces off {floor} floor over {background}"),
+    "fall": (
+        "{first} falls onto {floor} floor over {background}",
+        "{first} drops to {floor} floor over {background}",
+    ),
+    "bounce": (
+        "{first} bounces on {floor} floor over {background}",
+        "{first} falls and bounces off {floor} floor over {background}",
+    ),
     "collide": ("{first} slides {way} and hits {second} on {floor} floor over {background}",),
     "stack": ("{first} lands on top of {second} on {floor} floor over {background}",),
-}  # fmt: skip
+}
 OPENING = (
     "The video shows {things} above {floor} floor, with a plain {background} background.",
     "In this short video there is {floor} floor in front of a {background} background, and {things}.",
@@ -20,21 +26,26 @@ OPENING = (
 ACTION = {
     "fall": (
         "The {one} starts at rest high up, falls faster and faster, and stays where it meets the floor.",
-        "Pulled by gravity, the {one} drops from rest with growing speed until it meets the floor and stays there.",
+        "Pulled by gravity, the {one} drops from rest with growing speed until it meets the floor and stays "
+        "there.",
     ),
     "bounce": (
-        "The {one} falls faster and faster, meets the floor and bounces up again, not quite as high as before.",
-        "Pulled by gravity, the {one} drops with growing speed and bounces off the floor, a little lower each time.",
+        "The {one} falls faster and faster, meets the floor and bounces up again, not quite as high as "
+        "before.",
+        "Pulled by gravity, the {one} drops with growing speed and bounces off the floor, a little lower "
+        "each time.",
     ),
     "collide": (
-        "The {one} slides {way} over the floor at a constant speed until it hits the {two}, which was at rest. "
-        "Then the {one} stops, and the {two} goes on at the same speed.",
+        "The {one} slides {way} over the floor at a constant speed until it hits the {two}, which was at "
+        "rest. Then the {one} stops, and the {two} goes on at the same speed.",
         "At a constant speed the {one} slides {way} and hits the {two}, which waits at rest. The {one} stops "
         "there, and hands all of its speed over to the {two}.",
     ),
     "stack": (
-        "The {one} starts at rest high up, falls faster and faster, lands on top of the {two}, and stays there.",
-        "Pulled by gravity, the {one} drops with growing speed, lands on top of the {two}, and the two make a pile.",
+        "The {one} starts at rest high up, falls faster and faster, lands on top of the {two}, and stays "
+        "there.",
+        "Pulled by gravity, the {one} drops with growing speed, lands on top of the {two}, and the two make "
+        "a pile.",
     ),
 }
 SETTING = (
@@ -70,7 +81,9 @@ def dense_caption(world: PhysicsWorld, seed: int) -> str:
         for body in world.bodies
     ]
     middle = [*looks, rng.choice(ACTION[world.event]).format(**words, way=way)]
-    closing = [rng.choice(SETTING).format(**words), rng.choice(CAMERA), rng.choice(SMALL)]
+    closing = [rng.choice(SETTING).format(**words)]
+    if len(world.bodies) == 1:
+        closing += [rng.choice(CAMERA), rng.choice(SMALL)]
     closing += style_sentences(world.style, rng)
     sentences = [rng.choice(OPENING).format(**words), *rng.sample(middle, len(middle))]
     return " ".join([*sentences, *rng.sample(closing, len(closing))])

@@ -31,8 +31,8 @@ TEXTURES = ("stripes", "checks", "grain")
 NIGHT_GAIN_C = np.array([0.40, 0.44, 0.58], np.float32)
 NIGHT_LIFT_C = np.array([4.0, 5.0, 20.0], np.float32)
 BRIGHTEST_NIGHT_C = np.array([150, 134, 184], np.uint8)
-"""White is (102, 113, 163) at night, and lossy coding makes some of it brighter; by day each colour of a thing
-has a channel above these, but purple."""
+"""White is (102, 113, 163) at night, and lossy coding makes some of it brighter; by day each colour of a
+thing has a channel above these, but purple."""
 REDDEST_NIGHT = 98
 """How much more red than green there is at most at night: purple has 120 more by day, red 78 at night."""
 DAY_SHARE = 0.003
@@ -125,7 +125,7 @@ def _textured(rendered: Rendered, seed: int) -> np.ndarray:
 
 
 def _centers(mask_THW: np.ndarray) -> np.ndarray:
-    """Return the centre (row, column) of each mask in whole pixels, also of one that wraps round the edges."""
+    """Return the centre (row, column) of each mask in whole pixels, also of one that wraps round."""
     found = []
     for axis, other in ((1, 2), (2, 1)):
         size = mask_THW.shape[axis]
