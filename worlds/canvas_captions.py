@@ -132,11 +132,7 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
 def dense_caption(world: CanvasWorld, seed: int) -> str:
     """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
     rng = Random(f"worlds/canvas/dense/{seed}")
-    if world.food is not None:
-        sentences = _about_food(world, world.food, rng)
-    else:
-        sentences = _about_paint(world, rng)
-    return " ".join(sentences)
+    return " ".join(_about_food(world, world.food, rng) if world.food else _about_paint(world, rng))
 
 
 def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
@@ -174,8 +170,7 @@ def _about_food(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
             *_still_manner(world, rng),
         ]
     said = [rng.choice(FOOD_OPENING).format(**names), look]
-    for bite in food.bites:
-        said.append(rng.choice(BITES).format(side=SIDES[bite.side], **names))
+    said += [rng.choice(BITES).format(side=SIDES[bite.side], **names) for bite in food.bites]
     last = SIDES[food.bites[-1].side]
     said += [rng.choice(BITE_STAYS).format(side=last, **names), rng.choice(BITE_COUNTS[len(food.bites)])]
     closing = [rng.choice(group).format(**names) for group in FOOD_MANNER]

@@ -156,8 +156,7 @@ def _food_masks(world: CanvasWorld, food: Food) -> tuple[np.ndarray, np.ndarray]
                 0.11 * radius,
             )
     else:
-        stem_2 = center_2 - (0, 0.8 * radius)
-        ends = _fixed(np.array([stem_2, stem_2 + (0.14 * radius, -0.52 * radius)]), scale)
+        ends = _fixed(center_2 + radius * np.array([(0.0, -0.8), (0.14, -1.32)]), scale)
         cv2.polylines(details_SQ, [ends], False, 255, max(1, round(0.16 * radius * scale)), cv2.LINE_8, SHIFT)
     return whole_SQ, details_SQ
 

@@ -92,7 +92,8 @@ def dense_caption(world: GridWorld, seed: int) -> str:
         manner = rng.sample(STILL_MANNER, len(STILL_MANNER))
         return " ".join([STILL_OPENING.format(**names), things, *(text.format(**names) for text in manner)])
     told = _told(world)
-    groups = ["carry", "rules", "view"] if len(told.split()) < 30 else ["rules"]
+    room = 3 - (len(told.split()) > 17) - (len(told.split()) > 30)
+    groups = ["rules", "carry", "view"][:room]
     sentences = [
         rng.choice(OPENING),
         things,

@@ -1,4 +1,4 @@
-"""Games on a grid keep to the rules, their captions are true, and their judge reads states back from pixels."""
+"""Games on a grid keep to the rules, captions are true, and the judge reads states back from pixels."""
 
 import json
 from dataclasses import replace
