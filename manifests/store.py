@@ -94,7 +94,7 @@ class Dataset:
         if not _numbers(storage):
             _prove(storage)
             _publish(storage, _signed(Commit(stage="create"), 0))
-        return cls.open(uri)
+        return cls._open(storage, None)
 
     @classmethod
     def find(cls, uri: str | Path) -> "Dataset | None":
@@ -104,12 +104,15 @@ class Dataset:
         """
         storage = storage_at(uri)
         _refuse_foreign(storage)
-        return cls.open(uri) if _numbers(storage) else None
+        return cls._open(storage, None) if _numbers(storage) else None
 
     @classmethod
     def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
         """Open an existing dataset. Raises DatasetError when there is none, or no commit `at`."""
-        storage = storage_at(uri)
+        return cls._open(storage_at(uri), at)
+
+    @classmethod
+    def _open(cls, storage: Storage, at: int | None) -> "Dataset":
         numbers = _numbers(storage)
         if not numbers:
             raise DatasetError(

@@ -14,7 +14,7 @@ from pipeline.sources import NothingToDo
 @dataclass(frozen=True, kw_only=True)
 class Config(CaptionConfig):
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
     dry_run: bool = False
     """Say what would run, and caption nothing."""
     max_failed: float = 0.01

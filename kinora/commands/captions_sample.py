@@ -17,7 +17,9 @@ from manifests.store import Dataset
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
+    at: int | None = None
+    """Number of a commit: show the dataset as it was then; as it is now when left out."""
     n: int = 5
     """How many captions to print."""
     seed: int = 0
@@ -30,7 +32,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Draw `n` captions, whatever their outcome, in a seeded order."""
-    captions = from_table(Caption, views.captions(Dataset.open(config.dataset), config.version))
+    captions = from_table(Caption, views.captions(Dataset.open(config.dataset, at=config.at), config.version))
     found = [c for c in captions if config.captioner in (None, c.captioner)]
     if not found:
         return Result({"captions": []}, "no captions here yet; `kinora caption` writes them", Exit.NOTHING)

@@ -18,7 +18,7 @@ class Config:
     source: str
     """A folder (with all below it), a glob in quotes, or one file."""
     dataset: str
-    """Folder of the dataset; made where there is none."""
+    """Folder of the dataset, or s3://bucket/prefix; made where there is none."""
     dry_run: bool = False
     """Say what would run, and read no file."""
     max_failed: float = 0.01

@@ -16,7 +16,9 @@ from manifests.views import Current
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
+    at: int | None = None
+    """Number of a commit: show the dataset as it was then; as it is now when left out."""
     clip: str | None = None
     """A clip id, or the beginning of one; without it, what each rule dropped."""
     examples: int = 3
@@ -25,7 +27,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Explain one clip, or all rules."""
-    current = Current(Dataset.open(config.dataset))
+    current = Current(Dataset.open(config.dataset, at=config.at))
     if config.clip is None:
         return _rules(current, config.examples)
     found = [row for row in current.clips.to_pylist() if row["clip_id"].startswith(config.clip)]

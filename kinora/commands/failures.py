@@ -16,7 +16,9 @@ from manifests.store import Dataset
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
+    at: int | None = None
+    """Number of a commit: show the dataset as it was then; as it is now when left out."""
     stage: str | None = None
     """Only failures of this stage: analyze, cut or caption."""
     code: str | None = None
@@ -29,7 +31,7 @@ def run(config: Config) -> Result:
     """List failures, oldest first."""
     rows = [
         row
-        for row in views.failures(Dataset.open(config.dataset)).to_pylist()
+        for row in views.failures(Dataset.open(config.dataset, at=config.at)).to_pylist()
         if config.stage in (None, row["stage"]) and config.code in (None, row["code"])
     ]
     codes = Counter(row["code"] for row in rows)

@@ -16,7 +16,7 @@ from pipeline.sources import NothingToDo
 @dataclass(frozen=True, kw_only=True)
 class Config(PackConfig):
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
     out: str
     """Folder for the shards: new, empty, or a shard set that this replaces."""
     ray: RayConfig = field(default_factory=RayConfig)

@@ -20,7 +20,7 @@ from video.config import SandboxConfig
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
     max_failed: float = 0.01
     """Share of what is retried that may fail again, 0 to 1; above it the exit code is 10."""
     quarantined: bool = False

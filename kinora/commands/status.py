@@ -19,12 +19,14 @@ from manifests.store import Dataset
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset."""
+    """Folder of the dataset, or s3://bucket/prefix."""
+    at: int | None = None
+    """Number of a commit: show the dataset as it was then; as it is now when left out."""
 
 
 def run(config: Config) -> Result:
     """Count, and check that everything adds up."""
-    dataset = Dataset.open(config.dataset)
+    dataset = Dataset.open(config.dataset, at=config.at)
     funnel, violations = conservation.look(dataset)
     data = {"commit": dataset.number, **funnel, "violations": violations}
     verdict = Text("everything adds up", "green")

@@ -193,6 +193,14 @@ def test_the_commands_read_s3_as_they_read_a_folder(command, s3_uri, tmp_path, c
     assert said[0][0] == said[1][0] in (0, 3)
 
 
+def test_the_past_is_read_from_the_command_line(place, capsys):
+    dataset_with_a_caption(place)
+    assert cli.main(["status", "--dataset", place, "--at", "0", "--json"]) == 0
+    assert '"commit": 0' in capsys.readouterr().out
+    assert cli.main(["captions", "sample", "--dataset", place, "--at", "7"]) == 2
+    assert "no commit 7; the newest is 1" in capsys.readouterr().err
+
+
 def test_views_read_s3(s3_uri):
     dataset = dataset_with_a_caption(s3_uri)
     assert (
