@@ -14,7 +14,11 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from manifests.shards import ShardIndex
-from trainer.plan import Plan, held_out, share
+from trainer.plan import Plan, generator, held_out, share
+
+WINDOW_STEPS = 16
+RUN_CLIPS = 16
+"""Clips of one bucket that stay together, where a window holds so many."""
 
 
 class ShardData(L.LightningDataModule):
@@ -43,6 +47,7 @@ class ShardData(L.LightningDataModule):
         self.validation_share, self.validation_clips = validation_share, validation_clips
         self.next_step = 0
         """First optimizer step that is not trained yet: equal on every rank."""
+        self._newest_window: tuple[int, list[int]] = -1, []
 
     def setup(self, stage: str) -> None:
         """Open the index and split it. Raises ValueError for a set too small to validate on."""
@@ -84,9 +89,24 @@ class ShardData(L.LightningDataModule):
     def read_validation(self, batch: Any) -> Any: ...
 
     def rows_of_step(self, step: int) -> tuple[int, ...]:
-        """Return the index rows of the whole global batch, clips of one bucket together."""
-        rows = [int(self.training_rows[number]) for number in self.plan.at(step)]
-        return tuple(sorted(rows, key=lambda row: self.index.sample(row).bucket.name))
+        """Return the index rows of the whole global batch: runs of clips of one bucket.
+
+        A forward pass costs the more the more shapes it meets. So the clips of `WINDOW_STEPS` steps are
+        sorted by bucket, cut into runs, and the runs dealt out anew: each clip is still read once an epoch.
+        """
+        window, place = divmod(step, WINDOW_STEPS)
+        rows = self._window(window)
+        return tuple(rows[place * self.batch_size : (place + 1) * self.batch_size])
+
+    def _window(self, window: int) -> list[int]:
+        if self._newest_window[0] != window:
+            steps = range(window * WINDOW_STEPS, (window + 1) * WINDOW_STEPS)
+            rows = [int(self.training_rows[number]) for step in steps for number in self.plan.at(step)]
+            rows.sort(key=lambda row: self.index.sample(row).bucket.name)
+            runs = [rows[start : start + RUN_CLIPS] for start in range(0, len(rows), RUN_CLIPS)]
+            order = generator(self.seed, window, "runs").permutation(len(runs))
+            self._newest_window = window, [row for number in order for row in runs[number]]
+        return self._newest_window[1]
 
     def my_share(self, rows: tuple[int, ...], part: int) -> tuple[int, ...]:
         """Return what this rank reads of a global batch for one accumulated part."""

@@ -1,5 +1,6 @@
 """Training through Lightning: an interrupted run equals an uninterrupted one, whatever reads the data."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import lightning as L
@@ -19,6 +20,7 @@ from trainer.config import (
     VaeConfig,
     VaeLossConfig,
 )
+from trainer.data import RUN_CLIPS, WINDOW_STEPS
 from trainer.dit_data import LatentData
 from trainer.dit_module import DitModule
 from trainer.encode import encode
@@ -175,3 +177,15 @@ def test_a_step_depends_on_its_number_alone(encoded):
     assert not np.array_equal(one.groups[0].noise_BCTHW[0], other.groups[0].noise_BCTHW[0])
     tokens = sum(int((g.level_BT > 0).sum()) * 2 * g.data_BCTHW.shape[4] // 2 for g in one.groups)
     assert one.num_tokens == tokens
+
+
+def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
+    data = PixelData(shards=str(shards), batch_size=6, validation_share=0, crop=CropConfig(side_px=16))
+    data.setup("fit")
+    steps = range(WINDOW_STEPS, 2 * WINDOW_STEPS)
+    planned = [int(data.training_rows[number]) for step in steps for number in data.plan.at(step)]
+    read = [row for step in steps for row in data.rows_of_step(step)]
+    assert sorted(read) == sorted(planned)
+    assert data.rows_of_step(3) != data.rows_of_step(4) == data.rows_of_step(4)
+    names = [data.index.sample(row).bucket.name for row in read]
+    assert sum(one != other for one, other in pairwise(names)) <= 2 * len(read) // RUN_CLIPS
