@@ -92,7 +92,7 @@ def _tracks(sight: Sight) -> list[list[Spot]]:
         if np.median(core_THW.sum(axis=(1, 2))) < SMALLEST_CORE * side**2:
             continue
         spots = [
-            _spot(index, color, sight.frames_THWC[index], mask_THW[index])
+            _spot(int(index), color, sight.frames_THWC[index], mask_THW[index])
             for index in np.flatnonzero(core_THW.any(axis=(1, 2)))
         ]
         tracks.append(spots)
@@ -105,7 +105,7 @@ def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> S
     label = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     side, inside_HW = min(mask_HW.shape), label_HW == label
     return Spot(
-        frame=int(index),
+        frame=index,
         color=color,
         area=float(stats[label, cv2.CC_STAT_AREA]) / side**2,
         center_2=(centers[label] + 0.5) / side,

@@ -93,7 +93,7 @@ def test_worlds_survive_json_and_go_on_in_time():
     assert np.abs(render(later).astype(int) - render(world)[10:]).max() <= 2
 
 
-@pytest.mark.parametrize("fields", [{"num_frames": 0}, {"fps": 0}, {"num_things": 3}])
+@pytest.mark.parametrize("fields", [{"num_frames": 0}, {"fps": 0}, {"num_things": 4}])
 def test_impossible_worlds_are_refused(fields):
     with pytest.raises(ValueError):
         sample_world(0, **({"width": 64, "height": 64, "fps": 12, "num_frames": 5} | fields))
