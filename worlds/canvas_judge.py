@@ -178,16 +178,14 @@ def _staying(mask_THW: np.ndarray) -> tuple[np.ndarray, float]:
     """Return which pixels were painted for good (two frames running), and which share of them stays so."""
     if len(mask_THW) < 2:
         return mask_THW[0], 1.0
-    twice_THW = mask_THW[:-1] & mask_THW[1:]
-    ever_HW = cv2.morphologyEx(
-        twice_THW.any(axis=0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
-    ).astype(bool)
+    twice_HW = np.asarray((mask_THW[:-1] & mask_THW[1:]).any(axis=0), np.uint8)
+    ever_HW = cv2.morphologyEx(twice_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     if not ever_HW.any():
         return ever_HW, 1.0
     first_HW = _first_time(mask_THW)
     since_THW = (np.arange(len(mask_THW))[:, None, None] >= first_HW) & ever_HW
     held = float((mask_THW & since_THW).sum() / since_THW.sum())
-    at_end = float(mask_THW[-2:].any(axis=0)[ever_HW].mean())
+    at_end = float(np.logical_or(mask_THW[-2], mask_THW[-1])[ever_HW].mean())
     return ever_HW, min(held, at_end)
 
 
