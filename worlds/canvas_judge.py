@@ -24,6 +24,9 @@ WIDEST_LINE = 0.2
 """A line's box is at most this wide, in short sides; a wave's is at least 0.25."""
 RING = 0.66
 """A circle's box is at least this wide for its length; a wave's is at most 0.6."""
+UNCLEAR_TURN = 0.15
+"""Mean error of the time at which a circle's parts come, in shares of the circle, beyond which it was not
+painted from one end to the other; the wrong way round gives 0.25."""
 SMALLEST_FOOD = 0.08
 THINNEST_FOOD = 0.11
 """Food has room for a disc of this radius (short sides); paint has not."""
@@ -175,16 +178,14 @@ def _staying(mask_THW: np.ndarray) -> tuple[np.ndarray, float]:
     """Return which pixels were painted for good (two frames running), and which share of them stays so."""
     if len(mask_THW) < 2:
         return mask_THW[0], 1.0
-    twice_THW = mask_THW[:-1] & mask_THW[1:]
-    ever_HW = cv2.morphologyEx(
-        twice_THW.any(axis=0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
-    ).astype(bool)
+    twice_HW = np.asarray((mask_THW[:-1] & mask_THW[1:]).any(axis=0), np.uint8)
+    ever_HW = cv2.morphologyEx(twice_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     if not ever_HW.any():
         return ever_HW, 1.0
     first_HW = _first_time(mask_THW)
     since_THW = (np.arange(len(mask_THW))[:, None, None] >= first_HW) & ever_HW
     held = float((mask_THW & since_THW).sum() / since_THW.sum())
-    at_end = float(mask_THW[-2:].any(axis=0)[ever_HW].mean())
+    at_end = float(np.logical_or(mask_THW[-2], mask_THW[-1])[ever_HW].mean())
     return ever_HW, min(held, at_end)
 
 
@@ -214,13 +215,22 @@ def _direction(mask_HW: np.ndarray, first_HW: np.ndarray, form: str) -> str | No
     if np.ptp(time_P) == 0:
         return None
     if form == "circle":
-        angle_P = np.arctan2(rows - rows.mean(), columns - columns.mean())
-        moments = np.unique(time_P)
-        way_T = np.array([np.angle(np.exp(1j * angle_P[time_P == moment]).mean()) for moment in moments])
-        turned = float(np.angle(np.exp(1j * np.diff(way_T))).sum())
-        return None if abs(turned) < math.pi / 2 else "clockwise" if turned > 0 else "counterclockwise"
+        return _turn(np.arctan2(rows - rows.mean(), columns - columns.mean()), time_P)
+    ways = ("left", "right") if np.ptp(columns) > np.ptp(rows) else ("up", "down")
     slope_2 = np.array([np.cov(columns, time_P)[0, 1], np.cov(rows, time_P)[0, 1]])
-    return max(WAYS, key=lambda name: float(np.dot(WAYS[name], slope_2)))
+    return max(ways, key=lambda name: float(np.dot(WAYS[name], slope_2)))
+
+
+def _turn(angle_P: np.ndarray, time_P: np.ndarray) -> str | None:
+    """Return the way round in which time goes by, from the start that fits best, or None if neither does."""
+    order_P = np.argsort(np.argsort(time_P, kind="stable")) / len(time_P)
+    misfit: dict[str | None, float] = {None: UNCLEAR_TURN}
+    for name, sign in (("clockwise", 1), ("counterclockwise", -1)):
+        starts_S1 = np.linspace(0, 2 * math.pi, 24, endpoint=False)[:, None]
+        share_SP = (sign * (angle_P - starts_S1)) % (2 * math.pi) / (2 * math.pi)
+        late_SP = np.abs(share_SP - order_P)  # on a ring: where it closes, begin and end lie over each other
+        misfit[name] = float(np.minimum(late_SP, 1 - late_SP).mean(axis=1).min())
+    return min(misfit, key=misfit.__getitem__)
 
 
 def _food(paint_THW: np.ndarray, short: int) -> tuple[int, np.ndarray] | None:
