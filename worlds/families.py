@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds import canvas, occlusion, physics, rooms, shapes
+from worlds import canvas, grid, occlusion, physics, rooms, shapes
 from worlds.family import AnyWorld, Family, as_family
 from worlds.split import is_unseen
 from worlds.styles import apply_style
@@ -21,6 +21,7 @@ FAMILIES: dict[str, Family] = {
     "physics": as_family(physics),
     "rooms": as_family(rooms),
     "canvas": as_family(canvas),
+    "grid": as_family(grid),
 }
 TRIES = 1000
 """Worlds drawn until one is of the wanted part of the split; of a family with 20 % unseen, all of them are
