@@ -170,13 +170,21 @@ def test_moves_against_the_rules_are_seen():
         assert not unfinished["goal_reached"]
 
 
-def test_an_agent_that_vanishes_or_changes_its_color_is_against_the_rules():
+def test_an_agent_that_vanishes_is_against_the_rules():
     world = next(world for world in sampled(30) if world.goal == "unlock")
     frames_THWC = grid.draw(world).frames_THWC
-    gone = replace(world, start=replace(world.start, row=0, column=0))
     empty_THWC = np.full_like(frames_THWC, 8)
     assert not grid.judge(np.concatenate([frames_THWC, empty_THWC]), 12, world)["legal_moves"]
-    assert not grid.judge(empty_THWC, 12, gone)["legal_moves"]
+    assert not grid.judge(empty_THWC, 12, world)["legal_moves"]
+
+
+def test_an_agent_that_carries_another_color_for_good_is_against_the_rules():
+    world = next(world for world in sampled(30) if world.goal == "unlock")
+    other = "cyan" if world.color != "cyan" else "yellow"
+    swapped = replace(world, start=replace(world.start, carrying=f"{other} key"))
+    before = grid.draw(replace(world, actions=(), num_frames=4)).frames_THWC
+    after = grid.draw(replace(swapped, actions=(), num_frames=4)).frames_THWC
+    assert measure_game(np.concatenate([before, after])).legal == 0
 
 
 def test_other_sizes_and_single_frames_are_judged_as_well():
