@@ -35,8 +35,9 @@ BRIGHTEST_NIGHT_C = np.array([150, 134, 184], np.uint8)
 thing has a channel above these, but purple."""
 REDDEST_NIGHT = 98
 """How much more red than green there is at most at night: purple has 120 more by day, red 78 at night."""
-DAY_SHARE = 0.003
-"""Share of the pixels beyond the brightest night that makes it day."""
+DAY_SHARE = 0.002
+"""Share of the pixels (of half the resolution) beyond the brightest night that makes it day. After H.264 at
+crf 28, nights had at most 0.0014, days at least 0.003."""
 
 
 def apply_style(rendered: Rendered, style: str, seed: int) -> np.ndarray:
@@ -65,8 +66,10 @@ def undo_night(frames_THWC: np.ndarray) -> np.ndarray:
 
 def is_night(frames_THWC: np.ndarray) -> bool:
     """Return whether nothing in a video is brighter, or redder, than the night makes it."""
-    red_THW, green_THW = frames_THWC[..., 0].astype(np.int16), frames_THWC[..., 1]
-    day_THW = (frames_THWC > BRIGHTEST_NIGHT_C).any(axis=-1) | (red_THW - green_THW > REDDEST_NIGHT)
+    half = (max(1, frames_THWC.shape[2] // 2), max(1, frames_THWC.shape[1] // 2))
+    soft_THWC = np.stack([cv2.resize(frame, half, interpolation=cv2.INTER_AREA) for frame in frames_THWC])
+    red_THW, green_THW = soft_THWC[..., 0].astype(np.int16), soft_THWC[..., 1]
+    day_THW = (soft_THWC > BRIGHTEST_NIGHT_C).any(axis=-1) | (red_THW - green_THW > REDDEST_NIGHT)
     return float(day_THW.mean()) < DAY_SHARE
 
 
