@@ -11,6 +11,7 @@ from manifests.parts import digest_of
 from manifests.records import Selection
 from manifests.store import Commit, Dataset
 from pipeline import todo
+from pipeline.analysis import measure
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.media import read_media
 from pipeline.select import KEPT
@@ -20,6 +21,7 @@ from pipeline.stages.cut import cut_some
 from pipeline.stages.pack import write_shards
 from pipeline.tar import TarWriter
 from pipeline.units import Done, to_row
+from video.config import SandboxConfig
 from video.encode import encode_mp4
 from video.frames import read_frames
 
@@ -33,17 +35,20 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     noise_THWC = np.random.default_rng(0).integers(0, 255, (50, 64, 96, 3), np.uint8)
     (tmp_path / "raw").mkdir()
     encode_mp4(noise_THWC, 25, tmp_path / "raw" / "a.mp4")
+    bounds = {"limits": SandboxConfig(), "notes": tmp_path}
     dataset = Dataset.create(place)
     sources = list_sources(str(tmp_path / "raw"), ListConfig())
     dataset = commit(
-        dataset, "analyze", analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig())
+        dataset,
+        "analyze",
+        analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds),
     )
     clips = views.clips(dataset)["clip_id"].to_pylist()
     assert clips
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
     units = todo.to_cut(dataset, CutConfig())
-    dataset = commit(dataset, "cut", cut_some(to_row(units), uri=dataset.uri, config=CutConfig()))
+    dataset = commit(dataset, "cut", cut_some(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
     media = views.media(dataset).to_pylist()
     assert [row["clip_id"] for row in media] == clips
     content = read_media(dataset.storage, media[0])

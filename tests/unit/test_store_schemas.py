@@ -54,7 +54,7 @@ PINNED = {
     "Media": (2, "f1a24c774c4a"),
     "Caption": (1, "debb25950a48"),
     "Review": (1, "9ccaaf220215"),
-    "Failure": (1, "040076f252a6"),
+    "Failure": (2, "2271a2298bb7"),
 }
 """Version and shape of each record."""
 
@@ -121,7 +121,7 @@ def test_a_newer_version_is_refused_with_a_remedy(tmp_path, capsys):
 
 def test_rows_of_another_record_are_refused(tmp_path):
     dataset = relabelled(Dataset.create(tmp_path / "d"), record="Clip")
-    with pytest.raises(schemas.SchemaError, match="holds Clip rows of version 1 where Failure rows belong"):
+    with pytest.raises(schemas.SchemaError, match="holds Clip rows of version 2 where Failure rows belong"):
         dataset.read("failures")
 
 
