@@ -58,7 +58,7 @@ class Family(Protocol):
         ...
 
     def draw(self, world: AnyWorld) -> Rendered:
-        """Render in the plain style. `worlds.family.render` puts the style on."""
+        """Render in the plain style. `worlds.families.render` puts the style on."""
         ...
 
     def short_caption(self, world: AnyWorld, seed: int) -> str:
