@@ -100,7 +100,7 @@ def refused_size(path: str) -> str | None:
         with (
             _source(path) as source,
             av.logging.Capture() as lines,
-            suppress(*DAMAGE),
+            suppress(OSError, *DAMAGE),
             av.open(source, "r", options={"protocol_whitelist": "none"}) as container,
         ):
             next(container.decode(video=0), None)
