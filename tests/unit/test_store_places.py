@@ -118,9 +118,9 @@ def test_writers_in_a_race(place, rounds):
     Dataset.create(place)
 
     def write(writer: str) -> int:
-        lost = 0
+        lost, dataset = 0, Dataset.open(place)
         for number in range(rounds):
-            dataset = Dataset.open(place)
+            dataset = dataset.refresh()
             part = dataset.put_records("failures", [failure(f"{writer}{number}")])
             commit = Commit(stage=writer, added=(part,))
             start.wait()  # both go for one number
