@@ -135,8 +135,12 @@ def _error(unit: CaptionUnit, error: Exception, asking: Asking) -> Caption:
 
 
 def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:
-    about: dict[str, Any] = {"stage": "caption", "unit": unit.media_id, "uri": unit.uri}
-    about["config"] = row.version
+    about: dict[str, Any] = {
+        "stage": "caption",
+        "unit": unit.media_id,
+        "uri": unit.uri,
+        "config": row.version,
+    }
     if unit.media_id in broken:
         return failure(broken[unit.media_id], **about)
     return Failure(**about, code=row.outcome.name, message=row.detail, remedy=_REMEDIES[row.outcome])

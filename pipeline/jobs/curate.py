@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from manifests import views
 from manifests.records import Selection, Source
@@ -17,7 +18,7 @@ from pipeline.jobs.session import RaySession
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze
-from pipeline.stages.cut import add_cut
+from pipeline.stages.cut import CutUnit, add_cut
 from pipeline.units import chunks, max_retries
 
 _TASK_BYTES = 256 * 2**20
@@ -135,23 +136,8 @@ def _run(
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
-    if not sources:
-        return dataset, StageRun()
-    progress("analyze", 0, len(sources))
     runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
-    with attempts_folder(dataset.uri) as notes:
-        return run_stage(
-            dataset,
-            "analyze",
-            runs,
-            lambda rows: add_analyze(
-                rows, dataset.uri, config.analyze, config.sandbox, notes, max_retries(runs)
-            ),
-            config=config.analyze,
-            config_digest=config_digest(config.analyze),
-            commit_every_s=config.ray.commit_every_s,
-            progress=progress,
-        )
+    return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
 
 
 def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:
@@ -175,22 +161,39 @@ def _cut(
     dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
 ) -> tuple[Dataset, StageRun]:
     units = todo.to_cut(dataset, config.cut, again)
-    if not units:
+    runs = list(chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips))
+    return _stage(dataset, "cut", add_cut, runs, config, progress, sum(map(_num_clips, units)))
+
+
+def _stage(
+    dataset: Dataset,
+    name: Literal["analyze", "cut"],
+    add: Callable[..., Any],
+    runs: list[Any],
+    config: CurateConfig,
+    progress: Progress,
+    total: int,
+) -> tuple[Dataset, StageRun]:
+    """Run one stage on its tasks; `total` counts what progress counts."""
+    if not runs:
         return dataset, StageRun()
-    progress("cut", 0, sum(len(unit.clip_ids) for unit in units))
-    limit = config.cut.clips_per_tar
-    runs = list(chunks(units, cpus=session.cpus, most=limit, weight=lambda unit: len(unit.clip_ids)))
+    progress(name, 0, total)
+    settings = getattr(config, name)
     with attempts_folder(dataset.uri) as notes:
         return run_stage(
             dataset,
-            "cut",
+            name,
             runs,
-            lambda rows: add_cut(rows, dataset.uri, config.cut, config.sandbox, notes, max_retries(runs)),
-            config=config.cut,
-            config_digest=config_digest(config.cut),
+            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs)),
+            config=settings,
+            config_digest=config_digest(settings),
             commit_every_s=config.ray.commit_every_s,
             progress=progress,
         )
+
+
+def _num_clips(unit: CutUnit) -> int:
+    return len(unit.clip_ids)
 
 
 def _weight(source: Source) -> int:
