@@ -1,16 +1,32 @@
 """What every family of worlds can do, and one way to each: sample a world, render it, tell it, judge it.
 
-A family is a module with the functions of `Family`; its world is a frozen dataclass that has the fields of
-`AnyWorld`. Legend: T frames, H height, W width, C channels (RGB).
+A family is a folder whose module `family` has the functions of `Family`; they come from `truth`, `draw`,
+`captions` and `judge` beside it. Its world is a frozen dataclass that has the fields of `AnyWorld`.
+
+Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from worlds.truth import Claim
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Claim:
+    """One atomic statement, such as (`red circle`, `direction`, `left`).
+
+    The subject is a thing by name, or `background`, `scene`, `camera` and the like.
+    """
+
+    subject: str
+    attribute: str
+    value: str
+
+    def to_json(self) -> list[str]:
+        return [self.subject, self.attribute, self.value]
 
 
 class AnyWorld(Protocol):

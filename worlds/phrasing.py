@@ -6,7 +6,7 @@ told by saying nothing.
 
 from random import Random
 
-from worlds.truth import Claim
+from worlds.family import Claim
 
 STYLE_WORDS = {"outlines": "outline", "textures": "textured", "night": "night"}
 SHORT_STYLE = {"flat": "", "outline": " with outlines", "textured": " with textures", "night": " at night"}
@@ -25,6 +25,39 @@ DENSE_STYLE = {
         "The light is dark and blue, as at night.",
     ),
 }
+LONG_WAYS = {
+    "left": ("to the left", "toward the left"),
+    "right": ("to the right", "toward the right"),
+    "up": ("straight up", "upward"),
+    "down": ("straight down", "downward"),
+    "up-left": ("up and to the left", "diagonally up and left"),
+    "up-right": ("up and to the right", "diagonally up and right"),
+    "down-left": ("down and to the left", "diagonally down and left"),
+    "down-right": ("down and to the right", "diagonally down and right"),
+}
+LOOKS = {
+    "circle": (
+        "{Thing} is round and has no corners.",
+        "{Thing} has a smooth, round outline without corners.",
+    ),
+    "square": (
+        "{Thing} has four equal sides and four corners.",
+        "{Thing} has flat sides of equal length and four sharp corners.",
+    ),
+    "triangle": (
+        "{Thing} has three equal sides, with a corner at the top.",
+        "{Thing} has three sharp corners and a flat base.",
+    ),
+    "star": ("{Thing} has five sharp points.", "{Thing} has five points around its center."),
+}
+SOLID = (
+    "It is filled with a single flat {color}.",
+    "Its color is an even {color}, with no texture.",
+)
+TEXTURED = (
+    "It is {color} all over, though not evenly.",
+    "Its color is {color}, with lighter and darker parts.",
+)
 
 
 def article(word: str) -> str:

@@ -21,7 +21,7 @@ from kinora.caption_score import ScoreConfig, held_out_clip, score_captioner
 from kinora.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
 from kinora.commands.train_captioner import build_parser
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
-from worlds.shapes import sample_world
+from worlds.shapes.family import sample_world
 
 TINY = ModelConfig(
     frames=FRAMES,

@@ -13,7 +13,8 @@ from video.encode import Mp4Writer, encode_mp4, exact_fps, mp4_bytes
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_clip, read_frames
 from video.probe import probe
-from worlds.shapes import render, sample_world
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
 
 VARIABLE_PTS = [0, 3003, 6006, 7000, 12012, 30030, 30031]
 PALETTE = [

@@ -7,9 +7,9 @@ import pytest
 
 from video.encode import mp4_bytes
 from video.frames import read_clip
-from worlds import canvas
-from worlds.canvas_judge import compare, measure_canvas, measured_truth
-from worlds.canvas_truth import path_P2
+from worlds.canvas import family as canvas
+from worlds.canvas.judge import compare, measure_canvas, measured_truth
+from worlds.canvas.truth import path_P2
 from worlds.family import as_family
 
 CANVAS = as_family(canvas)

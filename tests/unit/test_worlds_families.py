@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from worlds import families
-from worlds.captions import parse_claims
-from worlds.occlusion_truth import hidden_span, visible_T
-from worlds.physics_truth import simulate_NT2
-from worlds.shapes import sample_world
+from worlds.occlusion.truth import hidden_span, visible_T
+from worlds.physics.truth import simulate_NT2
+from worlds.shapes.family import sample_world
+from worlds.shapes.grammar import parse_claims
+from worlds.shapes.truth import World
 from worlds.split import is_unseen
 from worlds.styles import STYLES, is_night, undo_night
-from worlds.truth import World
 
 NAMES = tuple(families.FAMILIES)
 READ = ("shapes", "occlusion", "physics")

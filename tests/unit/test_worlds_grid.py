@@ -8,12 +8,12 @@ import pytest
 
 from video.encode import mp4_bytes
 from video.frames import read_clip
-from worlds import grid
 from worlds.family import as_family
-from worlds.grid_draw import draw
-from worlds.grid_judge import compare, goal_reached, measure_game, measured_truth
-from worlds.grid_rules import ACTIONS, State, expert, play, step, things_of
-from worlds.grid_truth import layout, states_T, tasks
+from worlds.grid import family as grid
+from worlds.grid.draw import draw
+from worlds.grid.judge import compare, goal_reached, measure_game, measured_truth
+from worlds.grid.rules import ACTIONS, State, expert, play, step, things_of
+from worlds.grid.truth import layout, states_T, tasks
 
 GRID = as_family(grid)
 SIZES = [(64, 64), (114, 64), (64, 114)]

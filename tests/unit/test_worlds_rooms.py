@@ -9,12 +9,12 @@ import pytest
 
 from video.encode import mp4_bytes
 from video.frames import read_clip
-from worlds import rooms
 from worlds.family import as_family
-from worlds.rooms_judge import compare, measure_room, measured_truth
-from worlds.rooms_odometry import motions_T3
-from worlds.rooms_rigid import rigid_error
-from worlds.rooms_truth import CAMERA_MOTIONS, DISTANCE, camera_matrices_T34, centers_px_NT3
+from worlds.rooms import family as rooms
+from worlds.rooms.judge import compare, measure_room, measured_truth
+from worlds.rooms.odometry import motions_T3
+from worlds.rooms.rigid import rigid_error
+from worlds.rooms.truth import CAMERA_MOTIONS, DISTANCE, camera_matrices_T34, centers_px_NT3
 
 ROOMS = as_family(rooms)
 SIZES = [(64, 64), (114, 64), (64, 114)]
