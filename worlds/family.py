@@ -7,7 +7,7 @@ Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -53,6 +53,41 @@ class AnyWorld(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, strings and numbers; `family` is among them."""
         ...
+
+
+class Shot:
+    """What the world of every family can tell from its size, frame rate and number of frames."""
+
+    __slots__ = ()
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @property
+    def short_side_px(self) -> int:
+        return min(self.width, self.height)
+
+    @property
+    def moves(self) -> bool:
+        """Whether motion can be seen: not in a single frame."""
+        return self.num_frames > 1
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_frames / self.fps
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, strings and numbers."""
+        return asdict(cast(Any, self))
+
+
+def check_not_empty(*, width: int, height: int, fps: float, num_frames: int) -> None:
+    """Raise ValueError for a world without pixels, frames or time."""
+    if min(width, height, num_frames) < 1 or fps <= 0:
+        raise ValueError(
+            f"a world of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
+        )
 
 
 class Rendered(NamedTuple):

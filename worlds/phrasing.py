@@ -1,9 +1,10 @@
-"""What captions of every family share: articles, and how they tell the style.
+"""What captions of every family share: articles, lists, and how they tell the style.
 
 `STYLE_WORDS` are used for nothing else, so one of them alone tells the style of a picture; a flat picture is
 told by saying nothing.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 from worlds.family import Claim
@@ -60,9 +61,14 @@ TEXTURED = (
 )
 
 
-def article(word: str) -> str:
-    """Return `a` or `an`."""
-    return "an" if word[0] in "aeiou" else "a"
+def with_article(name: str) -> str:
+    """Return `a red circle`, or `an orange star`."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def style_sentences(style: str, rng: Random) -> list[str]:

@@ -2,8 +2,9 @@
 
 from random import Random
 
-from worlds.canvas.truth import CanvasWorld, Food, Stroke
+from worlds.canvas.truth import CanvasWorld, Food
 from worlds.family import Claim
+from worlds.phrasing import listed, with_article
 
 WAYS = {
     "left": ("to the left", "from right to left"),
@@ -114,18 +115,18 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
     """Return about 8 words for each stroke or bite, such as `a brush paints a red wave upward`."""
     rng = Random(f"worlds/canvas/short/{seed}")
     if world.food is not None:
-        at = "at " + " and ".join(SIDES[bite.side] for bite in world.food.bites)
+        at = "at " + listed([SIDES[bite.side] for bite in world.food.bites])
         pattern = rng.choice(SHORT_BITE) if world.moves else SHORT_BITE[1]
-        text = pattern.format(a_name=_a(world.food), at=at) + SHORT_FOOD_GROUND
+        text = pattern.format(a_name=with_article(world.food.name), at=at) + SHORT_FOOD_GROUND
     elif world.moves:
         first, *rest = world.strokes
-        text = rng.choice(SHORT_STROKE).format(a_name=_a(first), way=WAYS[first.direction][0])
+        text = rng.choice(SHORT_STROKE).format(a_name=with_article(first.name), way=WAYS[first.direction][0])
         for stroke in rest:
             way = WAYS[stroke.direction][0]
-            text += rng.choice(SHORT_NEXT).format(a_name=_a(stroke), way=way)
+            text += rng.choice(SHORT_NEXT).format(a_name=with_article(stroke.name), way=way)
         text += SHORT_GROUND
     else:
-        text = " and ".join(_a(stroke) for stroke in world.strokes) + SHORT_GROUND
+        text = listed([with_article(stroke.name) for stroke in world.strokes]) + SHORT_GROUND
     return text.format(background=world.background)
 
 
@@ -136,7 +137,7 @@ def dense_caption(world: CanvasWorld, seed: int) -> str:
 
 
 def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
-    things = " and ".join(_a(stroke) for stroke in world.strokes)
+    things = listed([with_article(stroke.name) for stroke in world.strokes])
     names = {"things": things, "background": world.background}
     if not world.moves:
         looks = [rng.choice(LOOKS[stroke.form]).format(name=stroke.name) for stroke in world.strokes]
@@ -158,7 +159,7 @@ def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
 
 
 def _about_food(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
-    names = {"a_name": _a(food), "name": food.name, "background": world.background}
+    names = {"a_name": with_article(food.name), "name": food.name, "background": world.background}
     look = rng.choice(FOODS[food.kind]).format(**names)
     if not world.moves:
         side = " and at ".join(SIDES[bite.side] for bite in food.bites)
@@ -206,7 +207,3 @@ def claims(world: CanvasWorld) -> frozenset[Claim]:
         if len(world.strokes) == 2:
             found.add(Claim(subject=world.strokes[0].name, attribute="order", value="first"))
     return frozenset(found)
-
-
-def _a(thing: Stroke | Food) -> str:
-    return f"{'an' if thing.name[0] in 'aeiou' else 'a'} {thing.name}"

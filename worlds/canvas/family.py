@@ -4,14 +4,13 @@ Legend: N strokes, T frames, H height, W width.
 """
 
 import math
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
 from worlds.canvas.captions import claims, dense_caption, short_caption
 from worlds.canvas.draw import draw
 from worlds.canvas.judge import judge
 from worlds.canvas.truth import FOODS, FORMS, SIDES, TURNS, WAYS, Bite, CanvasWorld, Food, Stroke
+from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS
 
 __all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
@@ -42,10 +41,7 @@ def sample(
     Raises:
         ValueError: for an empty world, or one too short to see a stroke in.
     """
-    if min(width, height, num_frames) < 1 or fps <= 0:
-        raise ValueError(
-            f"a canvas of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
-        )
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if 1 < num_frames < LEAST_FRAMES[1]:
         raise ValueError(
             f"a stroke cannot be seen to grow in {num_frames} frames: ask for {LEAST_FRAMES[1]} or more, or 1"
@@ -150,6 +146,4 @@ def combination(world: CanvasWorld) -> str:
     return f"{world.strokes[0].name} {world.strokes[0].direction}"
 
 
-def from_json(fields: Mapping[str, Any]) -> CanvasWorld:
-    """Undo `to_json`, also after a trip through a JSON file."""
-    return CanvasWorld.from_json(fields)
+from_json = CanvasWorld.from_json

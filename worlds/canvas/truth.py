@@ -6,10 +6,12 @@ the right and y downward. Times are shares of the shot: 0 is its first frame, 1 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from worlds.family import Shot
 
 FORMS = ("line", "wave", "circle")
 WAYS: dict[str, tuple[float, float]] = {
@@ -96,8 +98,11 @@ class Food:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CanvasWorld:
-    """One shot in which something is changed for good: paint is added, or food is bitten."""
+class CanvasWorld(Shot):
+    """One shot in which something is changed for good: paint is added, or food is bitten.
+
+    A single frame shows how it ends.
+    """
 
     family: Literal["canvas"] = "canvas"
     seed: int
@@ -110,19 +115,6 @@ class CanvasWorld:
     height: int
     fps: float
     num_frames: int
-
-    @property
-    def short_side_px(self) -> int:
-        return min(self.width, self.height)
-
-    @property
-    def moves(self) -> bool:
-        """Whether painting and biting can be seen: a single frame shows how it ends."""
-        return self.num_frames > 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CanvasWorld":

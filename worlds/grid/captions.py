@@ -6,6 +6,7 @@ from random import Random
 from worlds.family import Claim
 from worlds.grid.rules import FACING_NAMES, play, things_of
 from worlds.grid.truth import GridWorld
+from worlds.phrasing import listed, with_article
 
 MISSIONS = {
     "unlock": (
@@ -71,7 +72,9 @@ def short_caption(world: GridWorld, seed: int) -> str:
     """Return about 8 words, such as `pick up the yellow key, open the yellow door on a navy floor`."""
     rng = Random(f"worlds/grid/short/{seed}")
     if not world.moves:
-        return SHORT_STILL.format(things=_listed(things_of(world.start)), floor=world.floor)
+        return SHORT_STILL.format(
+            things=listed([with_article(thing) for thing in things_of(world.start)]), floor=world.floor
+        )
     return rng.choice(SHORT).format(mission=_mission(world, rng), floor=world.floor)
 
 
@@ -81,7 +84,7 @@ def dense_caption(world: GridWorld, seed: int) -> str:
     shown = rng.sample(things_of(world.start), len(things_of(world.start)))
     names = {
         "floor": world.floor,
-        "things": _listed(shown),
+        "things": listed([with_article(thing) for thing in shown]),
         "are": "is" if len(shown) == 1 else "are",
         "facing": FACING_NAMES[world.start.facing],
         "color": world.color,
@@ -125,11 +128,6 @@ def _mission(world: GridWorld, rng: Random) -> str:
     return rng.choice(MISSIONS[world.goal]).format(color=world.color, target=world.target)
 
 
-def _listed(things: list[str]) -> str:
-    named = [f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}" for thing in things]
-    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
-
-
 def _told(world: GridWorld) -> str:
     """Return the actions in words, steps that follow each other taken together."""
     states, said, index = play(world.start, world.actions), [], 0
@@ -144,4 +142,4 @@ def _told(world: GridWorld) -> str:
             said.append("turns around" if count == 2 else f"turns {action.split()[1]}")
         else:
             said.append(f"{'picks up' if action == 'pick up' else 'opens'} the {thing}")
-    return " and ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
+    return listed(said)

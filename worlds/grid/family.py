@@ -1,9 +1,8 @@
 """The family `grid`: an agent reaches a goal in a game of walls, keys, doors, boxes and balls."""
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
+from worlds.family import check_not_empty
 from worlds.grid.captions import claims, dense_caption, short_caption
 from worlds.grid.draw import draw
 from worlds.grid.judge import judge
@@ -32,10 +31,7 @@ def sample(
     Raises:
         ValueError: for an empty world, cells too small to be read, or a shot too short to reach a goal in.
     """
-    if min(width, height, num_frames) < 1 or fps <= 0:
-        raise ValueError(
-            f"a grid of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
-        )
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     place, rng = layout(width, height), Random(f"worlds/grid/{seed}")
     floor, goal = rng.choice(FLOORS), rng.choice(GOALS)
     longest = LONGEST_PLAN if num_frames == 1 else min(LONGEST_PLAN, num_frames - 1)
@@ -93,6 +89,4 @@ def combination(world: GridWorld) -> str:
     return f"{world.goal} {world.target}"
 
 
-def from_json(fields: Mapping[str, Any]) -> GridWorld:
-    """Undo `to_json`, also after a trip through a JSON file."""
-    return GridWorld.from_json(fields)
+from_json = GridWorld.from_json

@@ -1,9 +1,10 @@
 """What happens in a game on a grid, exactly: where everything is at the start, and what the agent does."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from worlds.family import Shot
 from worlds.grid.rules import State, play
 
 FLOORS = ("black", "navy", "brown")
@@ -28,8 +29,8 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GridWorld:
-    """One shot of a game that an expert plays until its goal is reached."""
+class GridWorld(Shot):
+    """One shot of a game that an expert plays until its goal is reached; of a single frame, its start."""
 
     family: Literal["grid"] = "grid"
     seed: int
@@ -50,18 +51,9 @@ class GridWorld:
     num_frames: int
 
     @property
-    def moves(self) -> bool:
-        """Whether actions can be seen: a single frame shows only the start."""
-        return self.num_frames > 1
-
-    @property
     def color(self) -> str:
         """Colour of the target."""
         return self.target.split()[0]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "GridWorld":

@@ -10,9 +10,9 @@ from worlds.phrasing import (
     SHORT_STYLE,
     SOLID,
     TEXTURED,
-    article,
     style_claims,
     style_sentences,
+    with_article,
 )
 
 LENGTHS = {"briefly": 0.4, "for a moment": 0.8, "for a while": float("inf")}
@@ -115,9 +115,9 @@ def dense_caption(world: OcclusionWorld, seed: int) -> str:
 def _words(world: OcclusionWorld, rng: Random) -> dict[str, str]:
     return {
         "thing": world.name,
-        "a_thing": f"{article(world.color)} {world.name}",
+        "a_thing": with_article(world.name),
         "wall": world.wall,
-        "a_wall": f"{article(world.wall)} {world.wall}",
+        "a_wall": with_article(world.wall),
         "background": world.background,
         "long": hidden_long(world),
     }

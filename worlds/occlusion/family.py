@@ -3,10 +3,9 @@
 Lengths are in short sides of the frame.
 """
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
+from worlds.family import check_not_empty
 from worlds.occlusion.captions import claims, dense_caption, short_caption
 from worlds.occlusion.draw import draw
 from worlds.occlusion.judge import judge
@@ -38,8 +37,7 @@ def sample(
     Raises:
         ValueError: if there are too few frames for a thing to go away, stay hidden for two, and come back.
     """
-    if min(width, height) < 1 or fps <= 0:
-        raise ValueError(f"a world of {width}x{height} at {fps} fps is empty: give each more than 0")
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_frames < FEWEST_FRAMES:
         raise ValueError(f"{num_frames} frames are too few to hide a thing: give {FEWEST_FRAMES} or more")
     rng = Random(f"worlds/occlusion/{seed}")
@@ -131,6 +129,4 @@ def combination(world: OcclusionWorld) -> str:
     return f"{world.name} {world.direction}"
 
 
-def from_json(fields: Mapping[str, Any]) -> OcclusionWorld:
-    """Undo `OcclusionWorld.to_json`."""
-    return OcclusionWorld.from_json(fields)
+from_json = OcclusionWorld.from_json

@@ -5,12 +5,13 @@ corner; `along` is the axis on which things move.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from worlds.drawing import coverage
+from worlds.family import Shot
 from worlds.palette import DIRECTIONS
 
 HIDDEN_SHARE = 0.15
@@ -20,7 +21,7 @@ CAMERA_DRIFT = 0.35
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OcclusionWorld:
+class OcclusionWorld(Shot):
     """One thing and one wall on a plain background."""
 
     family: Literal["occlusion"] = "occlusion"
@@ -54,10 +55,6 @@ class OcclusionWorld:
     num_frames: int
 
     @property
-    def short_side_px(self) -> int:
-        return min(self.width, self.height)
-
-    @property
     def name(self) -> str:
         """What captions call the thing."""
         return f"{self.color} {self.shape}"
@@ -72,13 +69,9 @@ class OcclusionWorld:
         """Of the frame along the axis."""
         return (self.width, self.height)[self.axis] / self.short_side_px
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "OcclusionWorld":
-        """Undo `to_json`, also after a trip through a JSON file."""
+        """Undo `to_json`."""
         return cls(**{**fields, **{name: tuple(fields[name]) for name in ("start", "wall_span", "moving")}})
 
 

@@ -3,7 +3,16 @@
 from random import Random
 
 from worlds.family import Claim
-from worlds.phrasing import LOOKS, SHORT_STYLE, SOLID, TEXTURED, article, style_claims, style_sentences
+from worlds.phrasing import (
+    LOOKS,
+    SHORT_STYLE,
+    SOLID,
+    TEXTURED,
+    listed,
+    style_claims,
+    style_sentences,
+    with_article,
+)
 from worlds.physics.truth import PhysicsWorld
 
 SHORT = {
@@ -89,14 +98,14 @@ def dense_caption(world: PhysicsWorld, seed: int) -> str:
 
 
 def _words(world: PhysicsWorld) -> dict[str, str]:
-    named = [f"{article(body.color)} {body.name}" for body in world.bodies]
+    named = [with_article(body.name) for body in world.bodies]
     return {
         "first": named[0],
         "second": named[-1],
-        "things": " and ".join(named),
+        "things": listed(named),
         "one": world.bodies[0].name,
         "two": world.bodies[-1].name,
-        "floor": f"{article(world.floor)} {world.floor}",
+        "floor": with_article(world.floor),
         "background": world.background,
     }
 

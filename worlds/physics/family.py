@@ -3,10 +3,9 @@
 Lengths are in short sides of the frame.
 """
 
-from collections.abc import Mapping
 from random import Random
-from typing import Any
 
+from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES
 from worlds.physics.captions import claims, dense_caption, short_caption
 from worlds.physics.draw import draw
@@ -32,8 +31,7 @@ def sample(
     Raises:
         ValueError: if there are too few frames to see a law of motion.
     """
-    if min(width, height) < 1 or fps <= 0:
-        raise ValueError(f"a world of {width}x{height} at {fps} fps is empty: give each more than 0")
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_frames < FEWEST_FRAMES:
         raise ValueError(f"{num_frames} frames show no law of motion: give {FEWEST_FRAMES} or more")
     rng = Random(f"worlds/physics/{seed}")
@@ -120,6 +118,4 @@ def combination(world: PhysicsWorld) -> str:
     return "; ".join(sorted(f"{world.event} {body.name}" for body in world.bodies))
 
 
-def from_json(fields: Mapping[str, Any]) -> PhysicsWorld:
-    """Undo `PhysicsWorld.to_json`."""
-    return PhysicsWorld.from_json(fields)
+from_json = PhysicsWorld.from_json

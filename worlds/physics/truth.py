@@ -5,13 +5,14 @@ Legend: N things, T frames. Lengths are in short sides of the frame, x to the ri
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pymunk
 
 from worlds.drawing import outline_P2
+from worlds.family import Shot
 
 EVENTS = ("fall", "bounce", "collide", "stack")
 FLOOR = 0.12
@@ -41,7 +42,7 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PhysicsWorld:
+class PhysicsWorld(Shot):
     """One or two things and a floor; the first is the one that moves at first."""
 
     family: Literal["physics"] = "physics"
@@ -64,10 +65,6 @@ class PhysicsWorld:
     num_frames: int
 
     @property
-    def short_side_px(self) -> int:
-        return min(self.width, self.height)
-
-    @property
     def floor_y(self) -> float:
         return self.height / self.short_side_px - FLOOR
 
@@ -78,13 +75,9 @@ class PhysicsWorld:
             return "down"
         return "right" if self.bodies[0].speed > 0 else "left"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "PhysicsWorld":
-        """Undo `to_json`, also after a trip through a JSON file."""
+        """Undo `to_json`."""
         bodies = tuple(Body(**{**body, "start": tuple(body["start"])}) for body in fields["bodies"])
         return cls(**{**fields, "bodies": bodies})
 

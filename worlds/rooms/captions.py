@@ -4,7 +4,8 @@ import itertools
 from random import Random
 
 from worlds.family import Claim
-from worlds.rooms.truth import STILL, RoomWorld, Solid
+from worlds.phrasing import listed, with_article
+from worlds.rooms.truth import STILL, RoomWorld
 
 SHORT_CAMERA = {
     "orbit left": ("the camera orbits left around {things}",),
@@ -93,7 +94,7 @@ MANNER = (
 def short_caption(world: RoomWorld, seed: int) -> str:
     """Return about 8 words for one thing, such as `the camera orbits left around a red box on gray tiles`."""
     rng = Random(f"worlds/rooms/short/{seed}")
-    things = _listed(rng.sample(world.solids, len(world.solids)))
+    things = listed([with_article(solid.name) for solid in rng.sample(world.solids, len(world.solids))])
     floor = SHORT_FLOOR.format(floor=world.floor)
     if not world.moves:
         return f"{things} {floor}"
@@ -105,7 +106,8 @@ def dense_caption(world: RoomWorld, seed: int) -> str:
     rng = Random(f"worlds/rooms/dense/{seed}")
     order = rng.sample(world.solids, len(world.solids))
     opening = rng.choice(OPENING if world.moves else STILL_OPENING)
-    sentences = [opening.format(things=_listed(order), floor=world.floor), rng.choice(COUNTS[len(order)])]
+    things = listed([with_article(solid.name) for solid in order])
+    sentences = [opening.format(things=things, floor=world.floor), rng.choice(COUNTS[len(order)])]
     body = [rng.choice(LOOKS[solid.kind]).format(name=solid.name) for solid in order]
     if world.moves:
         body.insert(rng.choice((0, len(body))), rng.choice(CAMERA[world.camera]))
@@ -125,8 +127,3 @@ def claims(world: RoomWorld) -> frozenset[Claim]:
         found.add(Claim(subject=solid.name, attribute="color", value=solid.color))
         found.add(Claim(subject=solid.name, attribute="kind", value=solid.kind))
     return frozenset(found)
-
-
-def _listed(solids: list[Solid]) -> str:
-    named = [f"{'an' if solid.name[0] in 'aeiou' else 'a'} {solid.name}" for solid in solids]
-    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))

@@ -4,12 +4,12 @@ Legend: N things, T frames, H height, W width, C channels (RGB).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 import numpy as np
 
+from worlds.family import check_not_empty
 from worlds.palette import COLORS
 from worlds.rooms.captions import claims, dense_caption, short_caption
 from worlds.rooms.draw import draw
@@ -72,10 +72,7 @@ def sample(
     Raises:
         ValueError: for an empty world, or if none of `motions` can be seen in so long a shot.
     """
-    if min(width, height, num_frames) < 1 or fps <= 0:
-        raise ValueError(
-            f"a room of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
-        )
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     rng = Random(f"worlds/rooms/{seed}")
     camera = rng.choice(_fitting(motions, num_frames / fps))
     rate = _rate(camera, num_frames / fps, rng)
@@ -178,6 +175,4 @@ def combination(world: RoomWorld) -> str:
     return f"{world.solids[0].name} {world.camera}"
 
 
-def from_json(fields: Mapping[str, Any]) -> RoomWorld:
-    """Undo `to_json`, also after a trip through a JSON file."""
-    return RoomWorld.from_json(fields)
+from_json = RoomWorld.from_json

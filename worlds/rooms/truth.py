@@ -8,10 +8,12 @@ its centre, x to the right and y downward.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from worlds.family import Shot
 
 KINDS = ("box", "ball", "cylinder")
 FLOORS = ("gray", "brown", "navy", "beige")
@@ -70,7 +72,7 @@ class Solid:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RoomWorld:
+class RoomWorld(Shot):
     """One shot of a room in which only the camera moves."""
 
     family: Literal["rooms"] = "rooms"
@@ -88,19 +90,6 @@ class RoomWorld:
     height: int
     fps: float
     num_frames: int
-
-    @property
-    def short_side_px(self) -> int:
-        return min(self.width, self.height)
-
-    @property
-    def moves(self) -> bool:
-        """Whether motion of the camera can be seen: not in a single frame."""
-        return self.num_frames > 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "RoomWorld":

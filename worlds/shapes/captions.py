@@ -19,9 +19,10 @@ from worlds.phrasing import (
     SHORT_STYLE,
     SOLID,
     TEXTURED,
-    article,
+    listed,
     style_claims,
     style_sentences,
+    with_article,
 )
 from worlds.shapes.truth import Thing, World, wanted
 from worlds.shapes.words import words
@@ -164,10 +165,8 @@ def short_caption(world: World, seed: int) -> str:
     rng = Random(f"worlds/short/{seed}")
     if not world.things:
         return SLATE.format(background=world.background)
-    named = [
-        (f"{article(thing.color)} {thing.name}", _short_move(thing, rng)) for thing in _order(world, rng)
-    ]
-    said = _listed([f"{name} {move}" if world.moves else name for name, move in named])
+    named = [(with_article(thing.name), _short_move(thing, rng)) for thing in _order(world, rng)]
+    said = listed([f"{name} {move}" if world.moves else name for name, move in named])
     setting = rng.choice(SHORT_BACKGROUND).format(background=world.background)
     return f"{said} {setting}{SHORT_STYLE[world.style]}"
 
@@ -182,7 +181,7 @@ def dense_caption(world: World, seed: int) -> str:
         raise ValueError("an empty slate has no dense caption: use short_caption")
     rng = Random(f"worlds/dense/{seed}")
     things, phrases = _order(world, rng), VIDEO if world.moves else STILL_PICTURE
-    said = _listed([f"{article(thing.color)} {thing.name}" for thing in things])
+    said = listed([with_article(thing.name) for thing in things])
     sentences = [
         rng.choice(phrases.opening).format(things=said, over=rng.choice(OVER), background=world.background),
         rng.choice(phrases.counts[len(things)]),
@@ -233,11 +232,6 @@ def _short_move(thing: Thing, rng: Random) -> str:
     if thing.direction == STILL or thing.speed is None:
         return rng.choice(SHORT_STILL)
     return rng.choice(SHORT_MOVES[thing.speed]).format(way=SHORT_WAYS[thing.direction])
-
-
-def _listed(names: list[str]) -> str:
-    """Return `a`, `a and b`, or `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _look(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:

@@ -4,13 +4,13 @@ Legend: N things, T frames, K candidate placements.
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any
 
 import numpy as np
 
+from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
@@ -57,10 +57,7 @@ def sample_world(
         speeds: how fast it may go, out of `palette.SPEEDS`.
         style: one of `styles.STYLES`.
     """
-    if min(width, height, num_frames) < 1 or fps <= 0:
-        raise ValueError(
-            f"a world of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
-        )
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_things is not None and num_things not in SIZES:
         raise ValueError(f"num_things is {num_things}: this family has worlds of 1, 2 or 3 things")
     for name, given, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
@@ -171,6 +168,4 @@ def combination(world: World) -> str:
     return PARTS.join(sorted(f"{thing.name} {thing.direction}" for thing in world.things))
 
 
-def from_json(fields: Mapping[str, Any]) -> World:
-    """Undo `World.to_json`."""
-    return World.from_json(fields)
+from_json = World.from_json

@@ -6,11 +6,12 @@ centre of a pixel.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from worlds.family import Shot
 from worlds.palette import DIRECTIONS, SPEEDS, STILL
 
 
@@ -44,7 +45,7 @@ class Thing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
+class World(Shot):
     """One shot of a simulated video. A thing that reaches an edge comes in again at the opposite one."""
 
     family: Literal["shapes"] = "shapes"
@@ -59,26 +60,9 @@ class World:
     fps: float
     num_frames: int
 
-    @property
-    def short_side_px(self) -> int:
-        return min(self.width, self.height)
-
-    @property
-    def moves(self) -> bool:
-        """Whether motion can be seen: not in a single frame."""
-        return self.num_frames > 1
-
-    @property
-    def duration_s(self) -> float:
-        return self.num_frames / self.fps
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "World":
-        """Undo `to_json`, also after a trip through a JSON file (tuples came back as lists)."""
+        """Undo `to_json`."""
         things = tuple(Thing(**{**thing, "start": tuple(thing["start"])}) for thing in fields["things"])
         return cls(**{**fields, "things": things})
 
