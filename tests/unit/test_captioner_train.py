@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_captioner import TINY
 
 from captioner.captions import caption_clips
 from captioner.embedded import FRAMES, RATE_HZ, WEIGHTS, load_embedded
@@ -23,16 +24,6 @@ from kinora.commands.train_captioner import build_parser
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
-TINY = ModelConfig(
-    frames=FRAMES,
-    vision_width=48,
-    vision_depth=1,
-    vision_heads=2,
-    text_width=48,
-    text_depth=1,
-    text_heads=2,
-    text_mlp=48,
-)
 CONFIG = TrainConfig(
     out="",
     seed=0,
