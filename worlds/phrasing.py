@@ -1,4 +1,4 @@
-"""What captions of every family share: articles, lists, and how they tell the style.
+"""What captions of several families share: articles, lists, the looks of flat things, and the style.
 
 `STYLE_WORDS` are used for nothing else, so one of them alone tells the style of a picture; a flat picture is
 told by saying nothing.
@@ -78,8 +78,4 @@ def style_sentences(style: str, rng: Random) -> list[str]:
 
 def style_claims(style: str) -> frozenset[Claim]:
     """Return what can be claimed about the style: of a flat picture, nothing."""
-    return (
-        frozenset()
-        if style == "flat"
-        else frozenset({Claim(subject="scene", attribute="style", value=style)})
-    )
+    return frozenset([Claim(subject="scene", attribute="style", value=style)] if style != "flat" else [])

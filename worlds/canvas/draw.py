@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from worlds.canvas.truth import PATH_POINTS, SIDES, STROKE_WIDTH, Bite, CanvasWorld, Food, path_P2, times_T
+from worlds.drawing import blank
 from worlds.family import Rendered
 from worlds.palette import BACKGROUNDS, COLORS
 
@@ -31,13 +32,12 @@ def draw(world: CanvasWorld) -> Rendered:
 
     Labels: stroke n has n + 1 and the brush the next one; food has 1 and the head 2.
     """
-    frames_THWC = np.empty((world.num_frames, world.height, world.width, 3), np.uint8)
-    labels_THW = np.zeros(frames_THWC.shape[:3], np.uint8)
+    rendered = blank(world.num_frames, world.height, world.width, BACKGROUNDS[world.background])
     if world.food is not None:
-        _draw_food(world, world.food, frames_THWC, labels_THW)
+        _draw_food(world, world.food, *rendered)
     else:
-        _draw_strokes(world, frames_THWC, labels_THW)
-    return Rendered(frames_THWC, labels_THW)
+        _draw_strokes(world, *rendered)
+    return rendered
 
 
 def _fineness(world: CanvasWorld) -> int:
