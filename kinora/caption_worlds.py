@@ -11,10 +11,11 @@ import numpy as np
 from captioner.frames import at_rate
 from captioner.prompts import load_prompt
 from captioner.train.data import IGNORED, Example, Kind
-from worlds.captions import dense_caption, short_caption
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
-from worlds.shapes import render, sample_world
-from worlds.truth import Thing, World, centers_px_NT2, from_time
+from worlds.shapes.captions import dense_caption, short_caption
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
+from worlds.shapes.truth import Thing, World, centers_px_NT2, from_time
 
 SQUARE = ((64, 64), (80, 80), (96, 96), (128, 128))
 WIDE = ((96, 54), (128, 72), (160, 90))

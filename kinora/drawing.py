@@ -16,7 +16,7 @@ import torch
 from kinora.scoring import Wish
 from trainer.config import SampleConfig
 from trainer.sample import TextToVideo, generate, load_model, reconstruct
-from worlds.shapes import render
+from worlds.shapes.draw import render
 
 BATCH = 16
 

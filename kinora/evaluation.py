@@ -12,8 +12,8 @@ from kinora.scoring import Wish, score, wishes
 from trainer.config import SampleConfig
 from trainer.weights import DIT, read_about
 from video.encode import encode_mp4
-from worlds.judge import Verdict
 from worlds.palette import MOTIONS, SPEEDS
+from worlds.shapes.judge import Verdict
 
 SIZES = ((64, 64), (80, 48), (48, 80))
 """Width and height of the judged videos, in turn."""

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from kinora.intervals import wilson_low
-from worlds.captions import short_caption
-from worlds.judge import Verdict, compare, judge_video
 from worlds.palette import MOTIONS, SPEEDS
-from worlds.shapes import sample_world
-from worlds.truth import World
+from worlds.shapes.captions import short_caption
+from worlds.shapes.family import sample_world
+from worlds.shapes.judge import Verdict, compare, judge_video
+from worlds.shapes.truth import World
 
 ATTRIBUTES = ("color", "shape", "direction", "speed", "background", "count")
 PUBLIC = {"color": "colour"}

@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from video.encode import Mp4Writer, even_side
+from video.encode import VideoWriter, even_side
 from video.errors import VideoError, VideoErrorCode
 from video.frames import Frame, read_frames
 from video.opening import Media, name_of
@@ -131,7 +131,7 @@ class _SpanEncoder:
         rgb_HWC = frame.rgb_HWC[self.window]
         if not self.pts:
             self.buffer = io.BytesIO()
-            self.writer = Mp4Writer(
+            self.writer = VideoWriter(
                 self.buffer,
                 height=rgb_HWC.shape[0],
                 width=rgb_HWC.shape[1],

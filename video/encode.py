@@ -130,10 +130,6 @@ class VideoWriter:
         self.container.close()
 
 
-class Mp4Writer(VideoWriter):
-    """A writer with the defaults of `VideoWriter`, H.264 in MP4: the form of every clip."""
-
-
 def encode_mp4(
     frames_THWC: np.ndarray | Iterable[np.ndarray],
     fps: Fraction | float,
@@ -161,7 +157,7 @@ def encode_mp4(
     if first is None:
         raise VideoError(VideoErrorCode.NO_FRAMES, str(destination), "no frames were given to encode")
     height, width = first.shape[:2]
-    with Mp4Writer(
+    with VideoWriter(
         destination,
         height=height,
         width=width,

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from worlds import canvas, grid, occlusion, physics, rooms, shapes
-from worlds.family import AnyWorld, Family, as_family
+from worlds.canvas import family as canvas
+from worlds.family import AnyWorld, Claim, Family, as_family
+from worlds.grid import family as grid
+from worlds.occlusion import family as occlusion
+from worlds.physics import family as physics
+from worlds.rooms import family as rooms
+from worlds.shapes import family as shapes
 from worlds.split import is_unseen
 from worlds.styles import apply_style
-from worlds.truth import Claim
 
 FAMILIES: dict[str, Family] = {
     "shapes": as_family(shapes),

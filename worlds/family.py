@@ -1,16 +1,32 @@
 """What every family of worlds can do, and one way to each: sample a world, render it, tell it, judge it.
 
-A family is a module with the functions of `Family`; its world is a frozen dataclass that has the fields of
-`AnyWorld`. Legend: T frames, H height, W width, C channels (RGB).
+A family is a folder whose module `family` has the functions of `Family`; they come from `truth`, `draw`,
+`captions` and `judge` beside it. Its world is a frozen dataclass that has the fields of `AnyWorld`.
+
+Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from worlds.truth import Claim
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Claim:
+    """One atomic statement, such as (`red circle`, `direction`, `left`).
+
+    The subject is a thing by name, or `background`, `scene`, `camera` and the like.
+    """
+
+    subject: str
+    attribute: str
+    value: str
+
+    def to_json(self) -> list[str]:
+        return [self.subject, self.attribute, self.value]
 
 
 class AnyWorld(Protocol):
@@ -37,6 +53,41 @@ class AnyWorld(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, strings and numbers; `family` is among them."""
         ...
+
+
+class Shot:
+    """What the world of every family can tell from its size, frame rate and number of frames."""
+
+    __slots__ = ()
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @property
+    def short_side_px(self) -> int:
+        return min(self.width, self.height)
+
+    @property
+    def moves(self) -> bool:
+        """Whether motion can be seen: not in a single frame."""
+        return self.num_frames > 1
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_frames / self.fps
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, strings and numbers."""
+        return asdict(cast(Any, self))
+
+
+def check_not_empty(*, width: int, height: int, fps: float, num_frames: int) -> None:
+    """Raise ValueError for a world without pixels, frames or time."""
+    if min(width, height, num_frames) < 1 or fps <= 0:
+        raise ValueError(
+            f"a world of {width}x{height}, {num_frames} frames at {fps} fps is empty: give each more than 0"
+        )
 
 
 class Rendered(NamedTuple):

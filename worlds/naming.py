@@ -51,14 +51,19 @@ def inside_area(mask_HW: np.ndarray) -> int:
     return int(cv2.erode(mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)).sum())
 
 
+def check_layout(frames_THWC: np.ndarray) -> None:
+    """Raise ValueError unless there are frames of three channels."""
+    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
+        raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
+
+
 def shrink(frames_THWC: np.ndarray, side_px: int) -> np.ndarray:
     """Scale frames (RGB, uint8) down to a short side of `side_px`; smaller ones stay as they are.
 
     Raises:
         ValueError: if the frames have another layout.
     """
-    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
-        raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
+    check_layout(frames_THWC)
     height, width = frames_THWC.shape[1:3]
     scale = side_px / min(height, width)
     if scale >= 1:

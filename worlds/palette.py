@@ -1,4 +1,4 @@
-"""The words of the family `shapes`, and what each one looks like.
+"""The words of the family `shapes`, most of them shared by the others, and what each one looks like.
 
 Colours of things and colours of backgrounds share no word: a colour word alone tells which of the two it
 speaks of. All 14 lie far apart in CIELAB, so that 4:2:0 chroma, H.264 and a mild blur do not turn one into

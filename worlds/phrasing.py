@@ -1,12 +1,13 @@
-"""What captions of every family share: articles, and how they tell the style.
+"""What captions of several families share: articles, lists, the looks of flat things, and the style.
 
 `STYLE_WORDS` are used for nothing else, so one of them alone tells the style of a picture; a flat picture is
 told by saying nothing.
 """
 
+from collections.abc import Sequence
 from random import Random
 
-from worlds.truth import Claim
+from worlds.family import Claim
 
 STYLE_WORDS = {"outlines": "outline", "textures": "textured", "night": "night"}
 SHORT_STYLE = {"flat": "", "outline": " with outlines", "textured": " with textures", "night": " at night"}
@@ -25,11 +26,49 @@ DENSE_STYLE = {
         "The light is dark and blue, as at night.",
     ),
 }
+LONG_WAYS = {
+    "left": ("to the left", "toward the left"),
+    "right": ("to the right", "toward the right"),
+    "up": ("straight up", "upward"),
+    "down": ("straight down", "downward"),
+    "up-left": ("up and to the left", "diagonally up and left"),
+    "up-right": ("up and to the right", "diagonally up and right"),
+    "down-left": ("down and to the left", "diagonally down and left"),
+    "down-right": ("down and to the right", "diagonally down and right"),
+}
+LOOKS = {
+    "circle": (
+        "{Thing} is round and has no corners.",
+        "{Thing} has a smooth, round outline without corners.",
+    ),
+    "square": (
+        "{Thing} has four equal sides and four corners.",
+        "{Thing} has flat sides of equal length and four sharp corners.",
+    ),
+    "triangle": (
+        "{Thing} has three equal sides, with a corner at the top.",
+        "{Thing} has three sharp corners and a flat base.",
+    ),
+    "star": ("{Thing} has five sharp points.", "{Thing} has five points around its center."),
+}
+SOLID = (
+    "It is filled with a single flat {color}.",
+    "Its color is an even {color}, with no texture.",
+)
+TEXTURED = (
+    "It is {color} all over, though not evenly.",
+    "Its color is {color}, with lighter and darker parts.",
+)
 
 
-def article(word: str) -> str:
-    """Return `a` or `an`."""
-    return "an" if word[0] in "aeiou" else "a"
+def with_article(name: str) -> str:
+    """Return `a red circle`, or `an orange star`."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def style_sentences(style: str, rng: Random) -> list[str]:
@@ -39,8 +78,4 @@ def style_sentences(style: str, rng: Random) -> list[str]:
 
 def style_claims(style: str) -> frozenset[Claim]:
     """Return what can be claimed about the style: of a flat picture, nothing."""
-    return (
-        frozenset()
-        if style == "flat"
-        else frozenset({Claim(subject="scene", attribute="style", value=style)})
-    )
+    return frozenset([Claim(subject="scene", attribute="style", value=style)] if style != "flat" else [])

@@ -9,16 +9,18 @@ Legend: T frames, H height, W width, C channels (RGB), P pixels.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 
-from worlds.measure import SHAPE_FRAMES, fit_shape, shrink, to_lab
+from worlds.naming import look_up, nearest_table, shrink
+from worlds.outlines import centered, fit_shape, sampled
 from worlds.palette import BACKGROUNDS, COLORS
 from worlds.styles import DARK_INK, DARK_LUMA, LIGHT_INK, undo_night
 
-BINS = 32
-"""Values of a channel that are told apart when a pixel is named."""
+MEASURED_SIDE_PX = 96
+"""Larger frames are scaled down to this short side first."""
 LUMA_C = np.array([0.299, 0.587, 0.114])
 INK_REACH = 75.0
 """RGB distance from the colour of ink within which a pixel is taken for ink."""
@@ -31,19 +33,13 @@ LINED_SHARE = 0.12
 def named_THW(frames_THWC: np.ndarray) -> np.ndarray:
     """Return, for each pixel, the number of the thing's colour (from 1, in the order of COLORS) that is
     nearest in CIELAB, or 0 where the colour of a ground or a line is nearer."""
-    step = 256 // BINS
-    levels_B = np.arange(BINS) * step + step // 2
-    grid_N3 = np.stack(np.meshgrid(levels_B, levels_B, levels_B, indexing="ij"), axis=-1).reshape(-1, 3)
-    palette = [*COLORS.values(), *BACKGROUNDS.values(), DARK_INK, LIGHT_INK]
-    distance_NP = np.linalg.norm(
-        to_lab(grid_N3.astype(np.uint8))[:, None] - to_lab(np.array(palette, np.uint8)), axis=-1
-    )
-    nearest_N = distance_NP.argmin(axis=1) + 1
-    nearest_N[nearest_N > len(COLORS)] = 0
-    bin_THWC = frames_THWC // step
-    index_THW = bin_THWC[..., 0].astype(np.int32) * BINS * BINS
-    index_THW += bin_THWC[..., 1].astype(np.int32) * BINS + bin_THWC[..., 2]
-    return nearest_N.astype(np.uint8)[index_THW]
+    return look_up(_numbers(), frames_THWC)
+
+
+@cache
+def _numbers() -> np.ndarray:
+    nearest = nearest_table([*COLORS.values(), *BACKGROUNDS.values(), DARK_INK, LIGHT_INK])
+    return np.where(nearest < len(COLORS), nearest + 1, 0).astype(np.uint8)
 
 
 def ground_and_ink(frames_THWC: np.ndarray, named_THW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,10 +133,12 @@ class Sight:
 
 
 def look(frames_THWC: np.ndarray) -> Sight:
-    """Find the things of a video (RGB, uint8) in any style."""
-    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
-        raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
-    frames_THWC = undo_night(shrink(frames_THWC))
+    """Find the things of a video (RGB, uint8) in any style.
+
+    Raises:
+        ValueError: if the frames have another layout.
+    """
+    frames_THWC = undo_night(shrink(frames_THWC, MEASURED_SIDE_PX))
     named = named_THW(frames_THWC)
     ground_C, ink_C = ground_and_ink(frames_THWC, named)
     return Sight(
@@ -189,7 +187,7 @@ def shape_of(sight: Sight, spots: Sequence[Spot]) -> str | None:
     """Return the shape of a thing, whole and alone in each of some spots; None if none fits."""
     if not spots:
         return None
-    chosen = [spots[i] for i in np.unique(np.linspace(0, len(spots) - 1, SHAPE_FRAMES).round().astype(int))]
+    chosen = sampled(spots)
     side = sight.short_side_px
     reach = math.ceil(0.75 * math.sqrt(max(spot.area for spot in chosen)) * side) + 4
     outline_HW = np.mean([_cover(sight, spot, reach) for spot in chosen], axis=0)
@@ -205,8 +203,4 @@ def _cover(sight: Sight, spot: Spot, reach: int) -> np.ndarray:
     frame_HWC = sight.frames_THWC[spot.frame]
     alpha_HW = np.zeros(near_HW.shape, np.float32)
     alpha_HW[near_HW] = share_of_thing(frame_HWC[near_HW], spot.rgb_C, sight.ground_C, ink_C)
-    total = alpha_HW.sum()
-    rows, columns = np.indices(alpha_HW.shape)
-    center = ((columns * alpha_HW).sum() / total, (rows * alpha_HW).sum() / total)
-    shift = np.array([[1, 0, reach - center[0]], [0, 1, reach - center[1]]], np.float64)
-    return cv2.warpAffine(alpha_HW, shift, (2 * reach + 1, 2 * reach + 1), flags=cv2.INTER_LINEAR)
+    return centered(alpha_HW, reach)

@@ -18,9 +18,9 @@ from kinora.result import Exit, Result
 from manifests import views
 from manifests.store import Dataset
 from video.frames import read_clip
-from worlds.captions import prompt_truth
-from worlds.judge import CaptionScore, judge_caption, judge_video
-from worlds.match import load_truth, world_of_clip
+from worlds.raw.match import load_truth, world_of_clip
+from worlds.shapes.grammar import prompt_truth
+from worlds.shapes.judge import CaptionScore, judge_caption, judge_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

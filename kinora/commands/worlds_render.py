@@ -8,8 +8,8 @@ from rich.progress import Progress
 
 from kinora.configs import narrow
 from kinora.result import Result
-from worlds.config import RawConfig, wild
-from worlds.raw import render_raw, truth_path
+from worlds.raw.config import RawConfig, wild
+from worlds.raw.render import render_raw, truth_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

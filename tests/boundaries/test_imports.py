@@ -62,7 +62,7 @@ def test_a_planted_violation_is_found(tmp_path, package, line):
         "import manifests",
         "import manifests.records",
         "from kinora.cli import main; main(['--help'])",
-        "import pipeline.config, trainer.config, captioner.config, worlds.config",
+        "import pipeline.config, trainer.config, captioner.config, worlds.raw.config",
     ],
 )
 def test_light_modules_load_nothing_heavy(code):

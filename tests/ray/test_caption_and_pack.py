@@ -22,7 +22,7 @@ from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate
 from pipeline.jobs.pack import OutputRefused, pack
 from pipeline.sources import NothingToDo
-from video.encode import Mp4Writer
+from video.encode import VideoWriter
 
 PACK = PackConfig(buckets=("9x32x32", "9x32x48", "1x32x32"), fps=8)
 RAY = RayConfig()
@@ -67,7 +67,7 @@ def curated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("curated")
     (root / "raw").mkdir()
     for number, (height, width) in enumerate([(32, 32), (32, 48), (32, 32), (24, 24)]):
-        with Mp4Writer(root / "raw" / f"{number}.mp4", height=height, width=width, fps=12) as out:
+        with VideoWriter(root / "raw" / f"{number}.mp4", height=height, width=width, fps=12) as out:
             for index in range(36):
                 rgb_HWC = np.full((height, width, 3), (80 * (index // 18) + 20 * number, 90, 120), np.uint8)
                 rgb_HWC[4:14, index % 18 : index % 18 + 5] = 240

@@ -14,7 +14,7 @@ from manifests.store import Dataset
 from pipeline.config import AnalyzeConfig, CurateConfig, SelectConfig
 from pipeline.jobs.curate import curate, retry
 from pipeline.sources import NothingToDo
-from video.encode import Mp4Writer
+from video.encode import VideoWriter
 from video.frames import read_frames
 
 CONFIG = CurateConfig()
@@ -23,7 +23,7 @@ COLORS = [(200, 60, 60), (40, 160, 60), (60, 60, 220), (230, 220, 40)]
 
 def write_video(path: Path, shots: int = 2, shot_frames: int = 12, fps: int = 12, seed: int = 0) -> None:
     """A square that moves over a plain background, another colour in each shot."""
-    with Mp4Writer(path, height=48, width=64, fps=fps) as out:
+    with VideoWriter(path, height=48, width=64, fps=fps) as out:
         for index in range(shots * shot_frames):
             shot, step = divmod(index, shot_frames)
             rgb_HWC = np.full((48, 64, 3), COLORS[(shot + seed) % len(COLORS)], np.uint8)

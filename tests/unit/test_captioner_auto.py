@@ -11,7 +11,8 @@ from captioner.domain import look, looks_like_a_world
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
-from worlds.shapes import render, sample_world
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
 
 ASKED, OWN = Prompt(name="dense", text="Describe it."), Prompt(name="worlds_dense", text="dense")
 

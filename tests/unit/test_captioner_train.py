@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_captioner import TINY
 
 from captioner.captions import caption_clips
 from captioner.embedded import FRAMES, RATE_HZ, WEIGHTS, load_embedded
@@ -21,18 +22,8 @@ from kinora.caption_score import ScoreConfig, held_out_clip, score_captioner
 from kinora.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
 from kinora.commands.train_captioner import build_parser
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
-from worlds.shapes import sample_world
+from worlds.shapes.family import sample_world
 
-TINY = ModelConfig(
-    frames=FRAMES,
-    vision_width=48,
-    vision_depth=1,
-    vision_heads=2,
-    text_width=48,
-    text_depth=1,
-    text_heads=2,
-    text_mlp=48,
-)
 CONFIG = TrainConfig(
     out="",
     seed=0,

@@ -1,10 +1,12 @@
 """The transformers captioner runs real model classes, built here with random weights: no hub, no network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_captioner import TINY
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     CLIPImageProcessor,
@@ -21,7 +23,6 @@ from captioner.config import VlmConfig
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionRequest
 from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
-from captioner.train.config import ModelConfig
 from captioner.vlm import TransformersCaptioner
 from manifests.records import Outcome
 
@@ -42,17 +43,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2-VL: its processor takes videos, and it has a chat template."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("qwen")
-    size = ModelConfig(
-        frames=4,
-        pixels=(1600, 1600),
-        vision_width=24,
-        vision_depth=1,
-        vision_heads=2,
-        text_width=48,
-        text_depth=1,
-        text_heads=2,
-        text_mlp=48,
-    )
+    size = replace(TINY, frames=4, pixels=(1600, 1600), vision_width=24)
     tokenizer = build_tokenizer([WORDS])
     save_pretrained(build_model(tokenizer, size), build_processor(tokenizer, size), folder)
     return folder

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from video.cut import cut
-from video.encode import Mp4Writer, encode_mp4, exact_fps, mp4_bytes
+from video.encode import VideoWriter, encode_mp4, exact_fps, mp4_bytes
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_clip, read_frames
 from video.probe import probe
-from worlds.shapes import render, sample_world
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
 
 VARIABLE_PTS = [0, 3003, 6006, 7000, 12012, 30030, 30031]
 PALETTE = [
@@ -113,7 +114,7 @@ def corners(height=32, width=48):
 )
 def test_video_is_turned_upright(tmp_path, degrees, hflip):
     path = tmp_path / "phone.mp4"
-    with Mp4Writer(path, height=32, width=48, fps=10) as writer:
+    with VideoWriter(path, height=32, width=48, fps=10) as writer:
         writer.stream.set_display_rotation(degrees, hflip=hflip)
         for pts in range(3):
             writer.write(corners(), pts)
@@ -143,7 +144,7 @@ def test_photo_is_turned_upright(tmp_path, exif):
 
 def test_pixels_that_are_not_square(tmp_path):
     path = tmp_path / "wide.mp4"
-    with Mp4Writer(path, height=32, width=48, fps=10) as writer:
+    with VideoWriter(path, height=32, width=48, fps=10) as writer:
         writer.stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
         writer.write(levels(1)[0], 0)
     assert (probe(path).width, probe(path).height) == (64, 32)
@@ -237,7 +238,7 @@ def test_frames_without_timestamps_are_numbered_by_the_rate(tmp_path):
 
 def test_writer_refuses_another_size():
     with (
-        Mp4Writer(io.BytesIO(), height=32, width=48, fps=10) as writer,
+        VideoWriter(io.BytesIO(), height=32, width=48, fps=10) as writer,
         pytest.raises(ValueError, match="expected"),
     ):
         writer.write(np.zeros((16, 48, 3), np.uint8), 0)

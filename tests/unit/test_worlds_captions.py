@@ -2,20 +2,14 @@
 
 import pytest
 
-from worlds.captions import (
-    claims,
-    dense_caption,
-    join_words,
-    parse_claims,
-    prompt_truth,
-    short_caption,
-    vocabulary,
-    words,
-)
-from worlds.judge import judge_caption
+from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS
-from worlds.shapes import sample_world
-from worlds.truth import Claim, Thing, Wanted, WantedThing, World
+from worlds.shapes.captions import claims, dense_caption, short_caption, vocabulary
+from worlds.shapes.family import sample_world
+from worlds.shapes.grammar import parse_claims, prompt_truth
+from worlds.shapes.judge import judge_caption
+from worlds.shapes.truth import Thing, Wanted, WantedThing, World
+from worlds.shapes.words import join_words, words
 
 RED_CIRCLE = Thing(color="red", shape="circle", direction="left", speed="slow", size=0.3, start=(0.5, 0.5))
 BLUE_STAR = Thing(color="blue", shape="star", direction="still", speed=None, size=0.3, start=(1.5, 0.5))

@@ -4,26 +4,38 @@ import json
 
 import numpy as np
 import pytest
+from family_samples import SIZES
 
 from worlds import families
-from worlds.captions import parse_claims
-from worlds.occlusion_truth import hidden_span, visible_T
-from worlds.physics_truth import simulate_NT2
-from worlds.shapes import sample_world
+from worlds.occlusion.truth import hidden_span, visible_T
+from worlds.physics.truth import simulate_NT2
+from worlds.shapes.family import sample_world
+from worlds.shapes.grammar import parse_claims
+from worlds.shapes.truth import World
 from worlds.split import is_unseen
 from worlds.styles import STYLES, is_night, undo_night
-from worlds.truth import World
 
 NAMES = tuple(families.FAMILIES)
 READ = ("shapes", "occlusion", "physics")
 """Families whose captions `parse_claims` reads; those of the others are tested beside them."""
-SIZES = ((64, 64), (114, 64), (64, 114))
 
 
 def sampled(name, seed, size=(64, 64), style="flat", num_frames=24):
     return families.sample(
         name, seed, width=size[0], height=size[1], fps=12, num_frames=num_frames, style=style
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_world_is_the_same_pixels_and_survives_json(name):
+    family = families.family_of(name)
+    for seed in range(12):
+        world = sampled(name, seed)
+        assert family.sample(seed, width=64, height=64, fps=12, num_frames=24) == world
+        again = family.from_json(json.loads(json.dumps(world.to_json())))
+        assert again == world
+        for one, other in zip(family.draw(world), family.draw(again), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,6 +162,14 @@ def test_physics_keeps_the_laws_that_are_known_on_paper():
             fallen = center_NT2[0, 5, 1] - center_NT2[0, 0, 1]
             assert fallen == pytest.approx(world.gravity / 2 * (5 / world.fps) ** 2, rel=0.03)
     assert seen == {"fall", "bounce", "collide", "stack"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("nothing", ["width", "height", "fps", "num_frames"])
+def test_empty_worlds_are_refused(name, nothing):
+    shot = {"width": 64, "height": 64, "fps": 12, "num_frames": 18} | {nothing: 0}
+    with pytest.raises(ValueError, match="empty"):
+        families.sample(name, 0, **shot)
 
 
 def test_too_few_frames_are_refused_with_a_remedy():

@@ -6,12 +6,13 @@ import pytest
 
 from video.encode import mp4_bytes
 from video.frames import read_clip
-from worlds.captions import prompt_truth
-from worlds.judge import ATTRIBUTES, compare, judge_video
-from worlds.measure import measure, measured_truth
 from worlds.palette import BACKGROUNDS, COLORS
-from worlds.shapes import render, sample_world
-from worlds.truth import Thing, Wanted, WantedThing, World
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
+from worlds.shapes.grammar import prompt_truth
+from worlds.shapes.judge import ATTRIBUTES, compare, judge_video
+from worlds.shapes.measure import measure, measured_truth
+from worlds.shapes.truth import Thing, Wanted, WantedThing, World
 
 SIZES = [(64, 64), (80, 48), (48, 80), (128, 72)]
 COUNT = 60

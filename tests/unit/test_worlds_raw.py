@@ -8,13 +8,15 @@ import pytest
 
 from video.frames import read_clip, read_frames
 from video.probe import probe
-from worlds.config import RawConfig
-from worlds.judge import judge_video
-from worlds.match import load_truth, world_of_clip
+from worlds.drawing import coverage, outline_P2
 from worlds.palette import BACKGROUNDS, MOTIONS, SHAPES
-from worlds.raw import frame_size, render_raw, truth_path
-from worlds.shapes import coverage, outline_P2, render, sample_world
-from worlds.truth import World, boxes_px_NT4, centers_px_NT2, from_time
+from worlds.raw.config import RawConfig
+from worlds.raw.match import load_truth, world_of_clip
+from worlds.raw.render import frame_size, render_raw, truth_path
+from worlds.shapes.draw import render
+from worlds.shapes.family import sample_world
+from worlds.shapes.judge import judge_video
+from worlds.shapes.truth import World, boxes_px_NT4, centers_px_NT2, from_time
 
 SMALL = RawConfig(
     num_videos=8,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from video.frames import read_frames
-from worlds.config import TRANSITIONS, RawConfig
-from worlds.editing import WAYS, Edit, Flash, Transition, edited_frames
-from worlds.raw import plan_shots, render_raw, truth_path
-from worlds.scene import render_scene, sample_scene
-from worlds.truth import World
+from worlds.raw.config import TRANSITIONS, RawConfig
+from worlds.raw.editing import WAYS, Edit, Flash, Transition, edited_frames
+from worlds.raw.render import plan_shots, render_raw, truth_path
+from worlds.raw.scene import render_scene, sample_scene
+from worlds.shapes.truth import World
 
 TIMED = [kind for kind in TRANSITIONS if kind != "cut"]
 CONFIG = RawConfig(

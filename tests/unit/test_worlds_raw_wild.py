@@ -12,10 +12,10 @@ import pytest
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_clip, read_frames
 from video.probe import probe
-from worlds.config import COPIES, DAMAGES, TRANSITIONS, RawConfig, wild
-from worlds.defects import Defects, Subtitle, Watermark, letterbox
-from worlds.match import covering_shot, load_truth, world_of_clip
-from worlds.raw import frame_size, render_raw, truth_path
+from worlds.raw.config import COPIES, DAMAGES, TRANSITIONS, RawConfig, wild
+from worlds.raw.defects import Defects, Subtitle, Watermark, letterbox
+from worlds.raw.match import covering_shot, load_truth, world_of_clip
+from worlds.raw.render import frame_size, render_raw, truth_path
 
 SMALL = RawConfig(
     num_videos=6,

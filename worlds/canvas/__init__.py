@@ -1,0 +1,1 @@
+"""The family `canvas`: what is painted or bitten stays so."""

@@ -1,0 +1,148 @@
+"""What happens on a simulated canvas, exactly: strokes that a brush leaves, or bites taken out of food.
+
+Legend: T frames, P points of a path. Lengths are in short sides of the frame, from its top left corner, x to
+the right and y downward. Times are shares of the shot: 0 is its first frame, 1 its last.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from worlds.family import Shot
+
+FORMS = ("line", "wave", "circle")
+WAYS: dict[str, tuple[float, float]] = {
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "up": (0.0, -1.0),
+    "down": (0.0, 1.0),
+}
+TURNS = ("clockwise", "counterclockwise")
+FOODS = ("apple", "cookie")
+SIDES: dict[str, tuple[float, float]] = {
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "top": (0.0, -1.0),
+    "bottom": (0.0, 1.0),
+}
+STROKE_WIDTH = 0.09
+SWING = 0.36
+"""How far a wave goes to either side, in units of its length."""
+PATH_POINTS = 97
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stroke:
+    """Paint that a brush leaves on its way; it stays until the end."""
+
+    color: str
+    form: str
+    """One of `FORMS`."""
+    direction: str
+    """One of `WAYS` for a line or a wave, one of `TURNS` for a circle."""
+    center: tuple[float, float]
+    length: float
+    """From end to end of a line or a wave; the diameter of a circle."""
+    phase: float
+    """Where a circle starts, in radians; whether a wave begins to one side (0) or the other (pi)."""
+    begin: float
+    end: float
+    """When the brush begins and ends, as shares of the shot."""
+
+    @property
+    def name(self) -> str:
+        """What captions call it, such as `red wave`."""
+        return f"{self.color} {self.form}"
+
+    @property
+    def half_extent(self) -> tuple[float, float]:
+        """Half the width and height of a box round the paint."""
+        along, across = self.length / 2 + STROKE_WIDTH / 2, STROKE_WIDTH / 2
+        if self.form == "circle":
+            return along, along
+        if self.form == "wave":
+            across += SWING * self.length / 2
+        return (along, across) if self.direction in ("left", "right") else (across, along)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bite:
+    """A mark that stays, taken by a head that comes from one side and goes back."""
+
+    side: str
+    """One of `SIDES`."""
+    come: float
+    bite: float
+    gone: float
+    """When the head comes, bites, and is out of sight again, as shares of the shot."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Food:
+    """A round thing to bite into."""
+
+    color: str
+    kind: str
+    """One of `FOODS`."""
+    center: tuple[float, float]
+    radius: float
+    bites: tuple[Bite, ...]
+
+    @property
+    def name(self) -> str:
+        """What captions call it, such as `red apple`."""
+        return f"{self.color} {self.kind}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CanvasWorld(Shot):
+    """One shot in which something is changed for good: paint is added, or food is bitten.
+
+    A single frame shows how it ends.
+    """
+
+    family: Literal["canvas"] = "canvas"
+    seed: int
+    style: str
+    background: str
+    strokes: tuple[Stroke, ...]
+    """In the order of painting; empty where there is food."""
+    food: Food | None
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "CanvasWorld":
+        """Undo `to_json`."""
+        strokes = tuple(Stroke(**{**s, "center": tuple(s["center"])}) for s in fields["strokes"])
+        food = fields["food"]
+        if food is not None:
+            bites = tuple(Bite(**bite) for bite in food["bites"])
+            food = Food(**{**food, "center": tuple(food["center"]), "bites": bites})
+        return cls(**{**fields, "strokes": strokes, "food": food})
+
+
+def times_T(world: CanvasWorld) -> np.ndarray:
+    """Return each frame's time as a share of the shot; a single frame shows the end."""
+    return np.linspace(0, 1, world.num_frames) if world.moves else np.ones(1)
+
+
+def path_P2(stroke: Stroke) -> np.ndarray:
+    """Return the way of the brush (x, y) from begin to end."""
+    share_P = np.linspace(0, 1, PATH_POINTS)
+    if stroke.form == "circle":
+        angle_P = stroke.phase + 2 * math.pi * share_P * (1 if stroke.direction == "clockwise" else -1)
+        return np.array(stroke.center) + stroke.length / 2 * np.stack(
+            [np.cos(angle_P), np.sin(angle_P)], axis=1
+        )
+    way_2 = np.array(WAYS[stroke.direction])
+    path = np.array(stroke.center) + np.outer((share_P - 0.5) * stroke.length, way_2)
+    if stroke.form == "wave":
+        swing_P = SWING * stroke.length / 2 * np.sin(4 * math.pi * share_P + stroke.phase)
+        path = path + np.outer(swing_P, way_2[::-1])
+    return path

@@ -1,0 +1,1 @@
+"""The family `grid`: an agent reaches a goal in a game of keys, doors and boxes."""

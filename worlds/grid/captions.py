@@ -1,0 +1,145 @@
+"""Say what an agent has to do and does in a game on a grid, in one short or one dense caption."""
+
+import itertools
+from random import Random
+
+from worlds.family import Claim
+from worlds.grid.rules import FACING_NAMES, play, things_of
+from worlds.grid.truth import GridWorld
+from worlds.phrasing import listed, with_article
+
+MISSIONS = {
+    "unlock": (
+        "pick up the {color} key, open the {color} door",
+        "take the {color} key and unlock the {color} door",
+    ),
+    "fetch": ("pick up the {target}", "go to the {target} and pick it up"),
+    "open": ("open the {target}", "go to the {target} and open it"),
+}
+SHORT = ("{mission} on a {floor} floor", "an arrow must {mission} on a {floor} floor")
+SHORT_STILL = "an arrow and {things} on a {floor} floor"
+OPENING = (
+    "The video shows a small game on a grid with a {floor} floor and gray walls, seen from above.",
+    "Seen from above, a white arrow plays a game on a {floor} floor with gray walls.",
+    "This clip shows a simple puzzle on a {floor} grid with walls of gray bricks.",
+)
+STILL_OPENING = (
+    "The picture shows a small game on a grid with a {floor} floor and gray walls, seen from above."
+)
+THINGS = (
+    "In the cells there {are} {things}.",
+    "The grid holds {things}.",
+)
+MISSION = (
+    "The goal is to {mission}.",
+    "The agent, an arrow, has to {mission}.",
+)
+PLAY = (
+    "Step by step the arrow, which first points {facing}, {actions}.",
+    "The arrow points {facing} at first; then it {actions}.",
+)
+ENDS = {
+    "unlock": ("So the {color} door is open in the end, and only its frame is left.",
+               "With the {color} key the {color} door opens, and the goal is reached."),
+    "fetch": ("So the goal is reached, and the arrow keeps the {target} until the end.",
+              "In the end the arrow carries the {target}, as it should."),
+    "open": ("The {target} falls open and is gone, and the goal is reached.",
+             "In the end the {target} is open and gone, as it should be."),
+}  # fmt: skip
+MANNER = {
+    "carry": (
+        "While the arrow carries something, it takes on the color of that thing.",
+        "The arrow has the color of whatever it carries, and a white tip.",
+    ),
+    "rules": (
+        "It never goes through walls or things, and moves by one cell at a time.",
+        "Every move is one turn or one cell forward, and nothing else on the grid moves by itself.",
+    ),
+    "view": (
+        "The view is fixed, with no zoom and no cuts.",
+        "The camera does not move, and the cells are all of the same size.",
+    ),
+}
+STILL_MANNER = (
+    "A white arrow that points {facing} stands in one of the cells and waits for the game to begin.",
+    "All cells are squares of the same size, and each holds one thing at most.",
+    "The drawing is simple and flat, with clean edges, and there is neither text nor shadow in it.",
+    "The rest of the floor is empty, so that the arrow can turn and go there.",
+)
+
+
+def short_caption(world: GridWorld, seed: int) -> str:
+    """Return about 8 words, such as `pick up the yellow key, open the yellow door on a navy floor`."""
+    rng = Random(f"worlds/grid/short/{seed}")
+    if not world.moves:
+        return SHORT_STILL.format(
+            things=listed([with_article(thing) for thing in things_of(world.start)]), floor=world.floor
+        )
+    return rng.choice(SHORT).format(mission=_mission(world, rng), floor=world.floor)
+
+
+def dense_caption(world: GridWorld, seed: int) -> str:
+    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    rng = Random(f"worlds/grid/dense/{seed}")
+    shown = rng.sample(things_of(world.start), len(things_of(world.start)))
+    names = {
+        "floor": world.floor,
+        "things": listed([with_article(thing) for thing in shown]),
+        "are": "is" if len(shown) == 1 else "are",
+        "facing": FACING_NAMES[world.start.facing],
+        "color": world.color,
+        "target": world.target,
+    }
+    things = rng.choice(THINGS).format(**names)
+    if not world.moves:
+        manner = rng.sample(STILL_MANNER, len(STILL_MANNER))
+        return " ".join([STILL_OPENING.format(**names), things, *(text.format(**names) for text in manner)])
+    told = _told(world)
+    room = 3 - (len(told.split()) > 17) - (len(told.split()) > 30)
+    groups = ["rules", "carry", "view"][:room]
+    sentences = [
+        rng.choice(OPENING),
+        things,
+        rng.choice(MISSION).format(mission=_mission(world, rng)),
+        rng.choice(PLAY).format(actions=told, **names),
+        rng.choice(ENDS[world.goal]),
+        *(rng.choice(MANNER[group]) for group in rng.sample(groups, len(groups))),
+    ]
+    return " ".join(sentence.format(**names) for sentence in sentences)
+
+
+def claims(world: GridWorld) -> frozenset[Claim]:
+    """Return everything that captions say about `world`; of a single frame, nothing about the goal."""
+    found = {Claim(subject="floor", attribute="color", value=world.floor)}
+    for thing in things_of(world.start):
+        color, kind = thing.split()
+        found.add(Claim(subject=thing, attribute="color", value=color))
+        found.add(Claim(subject=thing, attribute="kind", value=kind))
+    facing = FACING_NAMES[world.start.facing]
+    found.add(Claim(subject="agent", attribute="first facing", value=facing))
+    if world.moves:
+        found.add(Claim(subject=world.target, attribute="goal", value=world.goal))
+        found.add(Claim(subject="agent", attribute="goal reached", value="yes"))
+        found.add(Claim(subject="agent", attribute="actions", value=", ".join(world.actions)))
+    return frozenset(found)
+
+
+def _mission(world: GridWorld, rng: Random) -> str:
+    return rng.choice(MISSIONS[world.goal]).format(color=world.color, target=world.target)
+
+
+def _told(world: GridWorld) -> str:
+    """Return the actions in words, steps that follow each other taken together."""
+    states, said, index = play(world.start, world.actions), [], 0
+    for action, group in itertools.groupby(world.actions):
+        count = len(list(group))
+        ahead = states[index].ahead
+        thing = states[index].cells[ahead[0]][ahead[1]] if ahead else ""
+        index += count
+        if action == "forward":
+            said.append(f"goes {count} cell{'s' if count > 1 else ''} forward")
+        elif action.startswith("turn"):
+            said.append("turns around" if count == 2 else f"turns {action.split()[1]}")
+        else:
+            said.append(f"{'picks up' if action == 'pick up' else 'opens'} the {thing}")
+    return listed(said)

@@ -1,0 +1,92 @@
+"""The family `grid`: an agent reaches a goal in a game of walls, keys, doors, boxes and balls."""
+
+from random import Random
+
+from worlds.family import check_not_empty
+from worlds.grid.captions import claims, dense_caption, short_caption
+from worlds.grid.draw import draw
+from worlds.grid.judge import judge
+from worlds.grid.rules import CARRIED, WALL, State, expert
+from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks
+from worlds.palette import COLORS
+
+__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+
+STEPS_PER_S = 4
+"""The agent acts at most this often, where the shot leaves it time."""
+LONGEST_PLAN = 16
+"""Plans of more actions are not shown: a caption could not tell them."""
+SHORTEST_PLAN = 2
+TRIES = 300
+
+
+def sample(
+    seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
+) -> GridWorld:
+    """Draw one world; the same arguments give the same world.
+
+    The goal is uniform: to unlock a door with its key, to fetch a thing, or to open a box. Things differ in
+    colour, but for a door and its key.
+
+    Raises:
+        ValueError: for an empty world, cells too small to be read, or a shot too short to reach a goal in.
+    """
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
+    place, rng = layout(width, height), Random(f"worlds/grid/{seed}")
+    floor, goal = rng.choice(FLOORS), rng.choice(GOALS)
+    longest = LONGEST_PLAN if num_frames == 1 else min(LONGEST_PLAN, num_frames - 1)
+    for _ in range(TRIES):
+        start, target = _start(rng, goal, place.rows, place.columns)
+        plan = expert(start, tasks(goal, target))
+        if plan is None or not SHORTEST_PLAN <= len(plan) <= longest:
+            continue
+        return GridWorld(
+            seed=seed,
+            style=style,
+            floor=floor,
+            goal=goal,
+            target=target,
+            start=start,
+            actions=tuple(plan),
+            hold=max(1, min(num_frames // (len(plan) + 1), round(fps / STEPS_PER_S))),
+            width=width,
+            height=height,
+            fps=fps,
+            num_frames=num_frames,
+        )
+    raise ValueError(
+        f"seed {seed}: no goal can be reached in {num_frames} frames: ask for 12 or more, or for 1"
+    )
+
+
+def _start(rng: Random, goal: str, rows: int, columns: int) -> tuple[State, str]:
+    """Draw where everything is; return it and the target."""
+    cells = [[""] * columns for _ in range(rows)]
+    colors = rng.sample(list(COLORS), 3)
+    extras = [f"{color} {rng.choice(CARRIED)}" for color in colors[1 : 1 + rng.choice((1, 2))]]
+    if goal == "unlock":
+        wide = columns >= rows
+        wall, gate = rng.randrange(2, max(rows, columns) - 1), rng.randrange(min(rows, columns))
+        for along in range(min(rows, columns)):
+            row, column = (along, wall) if wide else (wall, along)
+            cells[row][column] = f"{colors[0]} door" if along == gate else WALL
+        room = [(r, c) for r in range(rows) for c in range(columns) if (c if wide else r) < wall]
+        target, wanted = f"{colors[0]} door", f"{colors[0]} key"
+    else:
+        for _ in range(rows * columns // 9):
+            cells[rng.randrange(rows)][rng.randrange(columns)] = WALL
+        room = [(r, c) for r in range(rows) for c in range(columns) if not cells[r][c]]
+        target = wanted = f"{colors[0]} {rng.choice(CARRIED) if goal == 'fetch' else 'box'}"
+    agent, *spots = rng.sample(room, 2 + len(extras))
+    for thing, (row, column) in zip([wanted, *extras], spots, strict=True):
+        cells[row][column] = thing
+    lines = tuple(tuple(line) for line in cells)
+    return State(cells=lines, row=agent[0], column=agent[1], facing=rng.randrange(4), carrying=""), target
+
+
+def combination(world: GridWorld) -> str:
+    """Name what is held out together, such as `unlock yellow door`."""
+    return f"{world.goal} {world.target}"
+
+
+from_json = GridWorld.from_json

@@ -1,0 +1,213 @@
+"""Judge a video of a game by its pixels: read what is in each cell, then check it against the rules.
+
+Legend: T frames, H height, W width, C channels (RGB), N cells, D values of one cell's picture, M looks.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import cv2
+import numpy as np
+
+from worlds.grid.draw import tile
+from worlds.grid.rules import ACTIONS, CARRIED, KINDS, WALL, State, step, things_of
+from worlds.grid.truth import FLOORS, GridWorld, layout, states_T
+from worlds.naming import check_layout
+from worlds.palette import COLORS
+
+CELL_PX = 10
+"""Cells are read at this size."""
+BLUR = 0.7
+"""Sigma in pixels of a cell, put on pictures and looks alike, so that neither noise nor compression counts
+much."""
+CLEAR = 0.6
+"""Share of frames that must show one colour for it to be that of what is carried."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredGame:
+    """What was found in a video."""
+
+    floor: str
+    states: tuple[State | None, ...]
+    """What each frame shows; None where there is no agent. What is carried has its colour and, where it was
+    seen to be picked up, its kind (else `key`)."""
+    moves: int
+    """Changes from one frame to the next."""
+    legal: int
+    """Those of them that are one action by the rules."""
+
+
+def judge(frames_THWC: np.ndarray, fps: float, world: GridWorld) -> dict[str, bool]:
+    """Say for each attribute whether a video (RGB, uint8) shows what `world` asks."""
+    return compare(measure_game(frames_THWC), world)
+
+
+def compare(found: MeasuredGame, world: GridWorld) -> dict[str, bool]:
+    """Compare what was found with what `world` asks; of a single frame, nothing about moves."""
+    first = found.states[0]
+    things = [] if first is None else things_of(first)
+    asked = things_of(world.start)
+    verdict = {
+        "things": things == asked,
+        "color": sorted(t.split()[0] for t in things) == sorted(t.split()[0] for t in asked),
+        "floor": found.floor == world.floor,
+    }
+    if not world.moves:
+        return verdict
+    return verdict | {
+        "legal_moves": found.legal == found.moves and None not in found.states,
+        "goal_reached": goal_reached(found.states, world.goal, world.target),
+    }
+
+
+def measured_truth(world: GridWorld) -> MeasuredGame:
+    """Return what a perfect measurement of `world` would find."""
+    states = states_T(world)
+    return MeasuredGame(
+        floor=world.floor, states=tuple(states), moves=len(world.actions), legal=len(world.actions)
+    )
+
+
+def goal_reached(states: Sequence[State | None], goal: str, target: str) -> bool:
+    """Return whether the last state has what the first one lacked: the target held, or opened."""
+    seen = [state for state in states if state is not None]
+    if not seen or target not in things_of(seen[0]):
+        return False
+    last, color = seen[-1], target.split()[0]
+    held = last.carrying.partition(" ")[0] == color
+    if goal == "unlock":
+        return f"{color} gate" in things_of(last)
+    if target in things_of(last):
+        return False
+    return held if goal == "fetch" else not held
+
+
+def measure_game(frames_THWC: np.ndarray) -> MeasuredGame:
+    """Measure a video (RGB, uint8).
+
+    Raises:
+        ValueError: if the frames have another layout.
+    """
+    check_layout(frames_THWC)
+    cells_TND, rows, columns = _cells(frames_THWC)
+    floor = min(FLOORS, key=lambda name: float(_distances(cells_TND[:1], name).min(axis=2).sum()))
+    distance_TNM = _distances(cells_TND, floor)
+    read = [_read(distance_NM, rows, columns) for distance_NM in distance_TNM]
+    return _follow(floor, _steady(read))
+
+
+def _cells(frames_THWC: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Cut frames into cells; return their blurred pictures, and how many rows and columns there are."""
+    place = layout(frames_THWC.shape[2], frames_THWC.shape[1])
+    rows, columns, side = place.rows, place.columns, place.cell_px
+    grid_THWC = frames_THWC[
+        :, place.top : place.top + rows * side, place.left : place.left + columns * side
+    ].astype(np.float32)
+    if side != CELL_PX:
+        size = (columns * CELL_PX, rows * CELL_PX)
+        grid_THWC = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in grid_THWC])
+    cells = grid_THWC.reshape(-1, rows, CELL_PX, columns, CELL_PX, 3).swapaxes(2, 3)
+    flat = cells.reshape(-1, CELL_PX, CELL_PX, 3)
+    blurred = np.stack([cv2.GaussianBlur(cell, (0, 0), BLUR) for cell in flat])
+    return blurred.reshape(len(frames_THWC), rows * columns, -1), rows, columns
+
+
+@cache
+def _looks(floor: str) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Return blurred pictures of everything that a cell can show, and what it is: (content, agent)."""
+    names = [("", ""), (WALL, ""), *((f"{color} {kind}", "") for color in COLORS for kind in KINDS)]
+    names += [("", f"{facing} {color}") for facing in range(4) for color in ("", *COLORS)]
+    pictures = [tile(content, floor, CELL_PX, agent).astype(np.float32) for content, agent in names]
+    blurred = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in pictures]
+    return np.array(blurred).reshape(len(names), -1), names
+
+
+def _distances(cells_TND: np.ndarray, floor: str) -> np.ndarray:
+    """Return the squared distance of each cell from each look."""
+    looks_MD, _ = _looks(floor)
+    cross_TNM = cells_TND @ looks_MD.T
+    return (cells_TND**2).sum(axis=2)[..., None] + (looks_MD**2).sum(axis=1) - 2 * cross_TNM
+
+
+def _read(distance_NM: np.ndarray, rows: int, columns: int) -> State | None:
+    """Return what one frame shows: the agent where a cell looks most like one; None if none does."""
+    _, names = _looks(FLOORS[0])
+    is_agent_M = np.array([bool(agent) for _, agent in names])
+    thing_N = np.where(is_agent_M, np.inf, distance_NM).min(axis=1)
+    agent_N = np.where(is_agent_M, distance_NM, np.inf).min(axis=1)
+    where = int(np.argmax(thing_N - agent_N))
+    if agent_N[where] >= thing_N[where]:
+        return None
+    content_N = [names[m][0] for m in np.argmin(np.where(is_agent_M, np.inf, distance_NM), axis=1)]
+    content_N[where] = ""
+    facing, _, held = names[int(np.argmin(np.where(is_agent_M, distance_NM[where], np.inf)))][1].partition(
+        " "
+    )
+    return State(
+        cells=tuple(tuple(content_N[row * columns : (row + 1) * columns]) for row in range(rows)),
+        row=where // columns,
+        column=where % columns,
+        facing=int(facing),
+        carrying=f"{held} key" if held else "",
+    )
+
+
+def _steady(read: Sequence[State | None]) -> list[State | None]:
+    """Give what is carried one colour from picking up to dropping: the one of most frames, if that is clear.
+
+    In a cell of 10 pixels a single compressed frame can show a wrong one.
+    """
+    steady = list(read)
+    runs = itertools.groupby(range(len(read)), lambda i: bool((state := read[i]) and state.carrying))
+    for holds, run in runs:
+        seen = [(i, state) for i in run if (state := read[i]) is not None]
+        if not holds:
+            continue
+        held, count = Counter(state.carrying for _, state in seen).most_common(1)[0]
+        if count >= CLEAR * len(seen):
+            for index, state in seen:
+                steady[index] = replace(state, carrying=held)
+    return steady
+
+
+def _follow(floor: str, read: Sequence[State | None]) -> MeasuredGame:
+    """Check each change against the rules, and find out on the way what kind of thing is carried."""
+    states: list[State | None] = []
+    moves = legal = 0
+    last: State | None = None
+    for seen in read:
+        if seen is None or last is None:
+            moves += int(last is not None)
+            last = seen if seen is not None else last
+            states.append(seen)
+            continue
+        if not _alike(seen, last):
+            moves += 1
+            after = _explain(last, seen)
+            legal += int(after is not None)
+            last = after if after is not None else seen
+        states.append(last)
+    return MeasuredGame(floor=floor, states=tuple(states), moves=moves, legal=legal)
+
+
+def _explain(before: State, seen: State) -> State | None:
+    """Return the state that looks like `seen` after one action by the rules, or None."""
+    color = before.carrying.partition(" ")[0]
+    held = [before] if not color else [replace(before, carrying=f"{color} {kind}") for kind in CARRIED]
+    held.sort(key=lambda state: state.carrying != before.carrying)
+    for state in held:
+        for action in ACTIONS:
+            after = step(state, action)
+            if after is not None and _alike(after, seen):
+                return after
+    return None
+
+
+def _alike(one: State, other: State) -> bool:
+    """Return whether two states look alike: the kind of what is carried cannot be seen."""
+    held = [state.carrying.partition(" ")[0] for state in (one, other)]
+    return held[0] == held[1] and replace(one, carrying="") == replace(other, carrying="")

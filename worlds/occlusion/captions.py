@@ -1,0 +1,142 @@
+"""Say what is in a world of the family `occlusion`, and list the claims behind it."""
+
+from random import Random
+
+from worlds.family import Claim
+from worlds.occlusion.truth import OcclusionWorld, hidden_span, visible_T
+from worlds.phrasing import (
+    LONG_WAYS,
+    LOOKS,
+    SHORT_STYLE,
+    SOLID,
+    TEXTURED,
+    style_claims,
+    style_sentences,
+    with_article,
+)
+
+LENGTHS = {"briefly": 0.4, "for a moment": 0.8, "for a while": float("inf")}
+"""How long a thing is hidden: up to so many seconds."""
+LENGTH_VALUES = {"briefly": "brief", "moment": "moment", "while": "while"}
+"""The claim behind each, by a word that is used for nothing else."""
+
+SHORT = {
+    "thing": (
+        "{a_thing} moves {way} behind {a_wall} wall over {background}",
+        "{a_thing} goes {way} and passes behind {a_wall} wall over {background}",
+    ),
+    "camera_wall": (
+        "the camera passes {a_wall} wall that hides {a_thing} going {way} over {background}",
+        "{a_wall} wall passes the camera and hides {a_thing} going {way} over {background}",
+    ),
+    "camera_out": (
+        "the camera turns until {a_thing} beside {a_wall} wall leaves {way} over {background} and returns",
+        "the camera turns from {a_thing} leaving {way} beside {a_wall} wall over {background} and turns back",
+    ),
+}
+OPENING = (
+    "The video shows {a_thing} and {a_wall} wall over a plain {background} background.",
+    "In this short video, {a_thing} and {a_wall} wall can be seen over a {background} background.",
+    "This clip shows {a_thing} together with {a_wall} wall in front of a {background} background.",
+)
+ACTION = {
+    "thing": (
+        "The {thing} moves {way} in a straight line and goes behind the {wall} wall, where it is "
+        "hidden {long}.",
+        "At a constant pace the {thing} travels {way}, passes behind the {wall} wall and is hidden {long}.",
+    ),
+    "camera_wall": (
+        "The camera travels, so the {thing} drifts {way}, and the {wall} wall, which is nearer, "
+        "passes in front of it and hides it {long}.",
+        "The {thing} drifts {way} because the camera travels, and the {wall} wall, closer to the camera, "
+        "slides over it and hides it {long}.",
+    ),
+    "camera_out": (
+        "The camera turns away, so the {thing} slides {way} until it is out of the picture {long}, and then "
+        "the camera turns back.",
+        "The {thing} slides {way} out of the picture, because the camera turns away from it; it stays out of "
+        "view {long} until the camera turns back.",
+    ),
+}
+RETURN = {
+    "thing": (
+        "Then it comes out on the other side, at the same pace and with the same color and shape as before.",
+        "Afterward it appears again on the other side of the {wall} wall, unchanged in color, shape "
+        "and pace.",
+    ),
+    "camera_wall": (
+        "Once the {wall} wall has passed, it appears again with the same color and shape as before.",
+        "Afterward it appears again, unchanged in color and shape.",
+    ),
+    "camera_out": (
+        "It appears again at the same edge of the picture, with the same color and shape as before.",
+        "Then it slides back into view, unchanged in color and shape.",
+    ),
+}
+SETTING = (
+    "Behind them there is only the {background} background.",
+    "The {background} background is empty and does not change.",
+)
+CAMERA = {
+    "thing": ("The camera is fixed, and there are no cuts.", "The view does not move, zoom or cut."),
+    "camera_wall": ("There are no cuts.", "It is one shot without a cut."),
+    "camera_out": ("There are no cuts.", "It is one shot without a cut."),
+}
+
+
+def hidden_long(world: OcclusionWorld) -> str:
+    """Return how long the thing is hidden, as captions say it."""
+    hidden = hidden_span(visible_T(world))
+    seconds = (hidden[1] - hidden[0]) / world.fps if hidden else 0.0
+    return next(words for words, most in LENGTHS.items() if seconds <= most)
+
+
+def short_caption(world: OcclusionWorld, seed: int) -> str:
+    """Return about ten words, such as `a red circle moves left behind a brown wall over gray`."""
+    rng = Random(f"worlds/occlusion/short/{seed}")
+    said = rng.choice(SHORT[world.variant]).format(**_words(world, rng), way=world.direction)
+    return f"{said}{SHORT_STYLE[world.style]}"
+
+
+def dense_caption(world: OcclusionWorld, seed: int) -> str:
+    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    rng = Random(f"worlds/occlusion/dense/{seed}")
+    words = _words(world, rng) | {"way": rng.choice(LONG_WAYS[world.direction])}
+    solid = rng.choice(TEXTURED if world.style == "textured" else SOLID).format(color=world.color)
+    looks = [f"{rng.choice(LOOKS[world.shape]).format(Thing=f'The {world.name}')} {solid}"]
+    action = f"{rng.choice(ACTION[world.variant])} {rng.choice(RETURN[world.variant])}".format(**words)
+    middle = [*looks, action]
+    closing = [rng.choice(SETTING).format(**words), rng.choice(CAMERA[world.variant])]
+    closing += style_sentences(world.style, rng)
+    sentences = [rng.choice(OPENING).format(**words)]
+    return " ".join([*sentences, *rng.sample(middle, 2), *rng.sample(closing, len(closing))])
+
+
+def _words(world: OcclusionWorld, rng: Random) -> dict[str, str]:
+    return {
+        "thing": world.name,
+        "a_thing": with_article(world.name),
+        "wall": world.wall,
+        "a_wall": with_article(world.wall),
+        "background": world.background,
+        "long": hidden_long(world),
+    }
+
+
+def claims(world: OcclusionWorld) -> frozenset[Claim]:
+    """Return what the dense caption says: colour, shape and direction of the thing, what hides it (`event`)
+    and how long (`hidden`), that it `returns`, and the colours of wall and background."""
+    about = {
+        "color": world.color,
+        "shape": world.shape,
+        "direction": world.direction,
+        "hidden": next(v for word, v in LENGTH_VALUES.items() if word in hidden_long(world)),
+        "returns": "same",
+    }
+    found = {Claim(subject=world.name, attribute=name, value=value) for name, value in about.items()}
+    found |= {
+        Claim(subject="background", attribute="color", value=world.background),
+        Claim(subject="wall", attribute="color", value=world.wall),
+        Claim(subject="scene", attribute="event", value=world.variant),
+    }
+    return frozenset(found) | style_claims(world.style)

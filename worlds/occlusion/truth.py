@@ -1,0 +1,124 @@
+"""What is in a world of the family `occlusion`: one thing that is hidden for a while, and when.
+
+Legend: T frames. Lengths are in short sides of the frame, x to the right, y downward, from the top left
+corner; `along` is the axis on which things move.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from worlds.drawing import coverage
+from worlds.family import Shot
+from worlds.palette import DIRECTIONS
+
+HIDDEN_SHARE = 0.15
+"""A thing of which less than this can be seen is hidden."""
+CAMERA_DRIFT = 0.35
+"""How fast a thing goes over the picture when a nearer wall goes at 1, in `camera_wall`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OcclusionWorld(Shot):
+    """One thing and one wall on a plain background."""
+
+    family: Literal["occlusion"] = "occlusion"
+    seed: int
+    style: str = "flat"
+    variant: str
+    """`thing`: it moves behind the wall. `camera_wall`: the camera moves, and a nearer wall passes in front.
+    `camera_out`: the camera turns away until the thing is out of the picture, and turns back."""
+    color: str
+    shape: str
+    size: float
+    """Diameter of the circle round the thing."""
+    direction: str
+    """How the thing goes over the picture (at first, in `camera_out`): left, right, up or down."""
+    speed: float
+    """Short sides a second, of the thing over the picture."""
+    start: tuple[float, float]
+    """Centre (x, y) in the first frame."""
+    wall: str
+    """Its colour, one of a background."""
+    wall_span: tuple[float, float]
+    """Where it begins and ends along the axis, in the first frame; it goes right across the other axis."""
+    wall_speed: float
+    """Short sides a second in the thing's direction."""
+    moving: tuple[int, int]
+    """First frame from which things move, and the one at which they have stopped."""
+    background: str
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @property
+    def name(self) -> str:
+        """What captions call the thing."""
+        return f"{self.color} {self.shape}"
+
+    @property
+    def axis(self) -> int:
+        """0 for x, 1 for y."""
+        return 0 if DIRECTIONS[self.direction][0] else 1
+
+    @property
+    def length(self) -> float:
+        """Of the frame along the axis."""
+        return (self.width, self.height)[self.axis] / self.short_side_px
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "OcclusionWorld":
+        """Undo `to_json`."""
+        return cls(**{**fields, **{name: tuple(fields[name]) for name in ("start", "wall_span", "moving")}})
+
+
+def _moved_T(world: OcclusionWorld) -> np.ndarray:
+    """Return how far the thing, or what stands still beside it, has gone at a speed of 1."""
+    first, last = world.moving
+    frame_T = np.clip(np.arange(world.num_frames) - first, 0, last - first)
+    if world.variant == "camera_out":
+        frame_T = np.minimum(frame_T, last - first - frame_T)
+    return frame_T / world.fps
+
+
+def centers_T2(world: OcclusionWorld) -> np.ndarray:
+    """Return the thing's centre (x, y) in each frame, hidden or not."""
+    step_2 = np.array(DIRECTIONS[world.direction]) * world.speed
+    return np.array(world.start) + _moved_T(world)[:, None] * step_2
+
+
+def walls_T2(world: OcclusionWorld) -> np.ndarray:
+    """Return where the wall begins and ends along the axis in each frame."""
+    sign = DIRECTIONS[world.direction][world.axis]
+    return np.array(world.wall_span) + sign * world.wall_speed * _moved_T(world)[:, None]
+
+
+def visible_T(world: OcclusionWorld) -> np.ndarray:
+    """Return what share of the thing's area can be seen in each frame."""
+    side = 128
+    cover_HW = coverage(world.shape, side, (side / 2, side / 2), (side, side))
+    profile_S = np.cumsum(cover_HW.sum(axis=world.axis))
+    profile_S = np.concatenate([[0.0], profile_S / profile_S[-1]])
+    center_T = centers_T2(world)[:, world.axis]
+
+    def below(limit: np.ndarray | float) -> np.ndarray:
+        """Return the share of the thing that lies before a place on the axis."""
+        place_T = (limit - center_T) / world.size + 0.5
+        return np.interp(place_T, np.linspace(0, 1, side + 1), profile_S)
+
+    first_T, last_T = walls_T2(world).T
+    behind_T = below(np.minimum(last_T, world.length)) - below(np.maximum(first_T, 0.0))
+    return below(world.length) - below(0.0) - np.maximum(behind_T, 0.0)
+
+
+def hidden_span(share_T: np.ndarray) -> tuple[int, int] | None:
+    """Return the longest run of frames in which a thing is hidden (the first, and the first after it), of
+    those before and after which it can be seen; None if there is none."""
+    hidden_T = np.concatenate([[False], share_T < HIDDEN_SHARE, [False]])
+    changes = np.flatnonzero(np.diff(hidden_T.astype(int)))
+    runs = [(int(a), int(b)) for a, b in zip(changes[::2], changes[1::2], strict=True)]
+    runs = [(a, b) for a, b in runs if a > 0 and b < len(share_T)]
+    return max(runs, key=lambda run: run[1] - run[0], default=None)

@@ -1,0 +1,81 @@
+"""Name the shape of an outline, by templates of the palette's shapes under several blurs.
+
+Legend: H height, W width.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from worlds.drawing import coverage
+from worlds.palette import SHAPES
+
+BLURS = (0.4, 0.8, 1.3, 1.9, 2.6)
+"""Blurs (sigma in pixels of a 64-pixel short side) under which shapes are compared."""
+UNCLEAR_SHAPE = 0.05
+"""One minus the squared correlation with the best template, beyond which an outline fits no shape."""
+SHAPE_FRAMES = 8
+"""An outline is averaged over this many frames, evenly spaced."""
+Spot = TypeVar("Spot")
+
+
+def sampled(spots: Sequence[Spot]) -> list[Spot]:
+    """Return those of a track over which its outline is averaged."""
+    return [spots[i] for i in np.unique(np.linspace(0, len(spots) - 1, SHAPE_FRAMES).round().astype(int))]
+
+
+def fit_shape(outline_HW: np.ndarray, scale: float) -> tuple[str | None, float]:
+    """Return the shape whose blurred template fits an outline best (None if none does), and its error.
+
+    Args:
+        outline_HW: how much of each pixel is covered, centred.
+        scale: short side of the frame in units of 64 pixels.
+    """
+    errors = {shape: min(_misfit(outline_HW, shape, sigma * scale) for sigma in BLURS) for shape in SHAPES}
+    best = min(errors, key=errors.__getitem__)
+    return (best if errors[best] < UNCLEAR_SHAPE else None), errors[best]
+
+
+def centered(alpha_HW: np.ndarray, reach: int) -> np.ndarray:
+    """Return an outline moved to the middle of a square of 2 * reach + 1 pixels each way."""
+    side = 2 * reach + 1
+    row, column = _middle(alpha_HW)
+    shift = np.array([[1, 0, reach - column], [0, 1, reach - row]], np.float64)
+    return cv2.warpAffine(alpha_HW, shift, (side, side), flags=cv2.INTER_LINEAR)
+
+
+def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
+    """Return 1 minus the squared correlation of an outline with a template blurred by `sigma`.
+
+    The template has the outline's spread (of which blur gives 2 sigma^2); how strong the outline is does
+    not matter, because a blurred thing never reaches its full colour.
+    """
+    side = outline_HW.shape[0]
+    size_px = math.sqrt(max(_spread(outline_HW) - 2 * sigma**2, 1.0) / _unit_spread(shape))
+    template_HW = cv2.GaussianBlur(
+        coverage(shape, size_px, (side / 2, side / 2), (side, side)), (0, 0), sigma
+    )
+    return 1 - float((outline_HW * template_HW).sum() ** 2 / ((outline_HW**2).sum() * (template_HW**2).sum()))
+
+
+def _spread(mask_HW: np.ndarray) -> float:
+    """Return the mean squared distance from the centre, in pixels."""
+    rows, columns = np.indices(mask_HW.shape)
+    row, column = _middle(mask_HW)
+    return float((((rows - row) ** 2 + (columns - column) ** 2) * mask_HW).sum() / mask_HW.sum())
+
+
+def _middle(mask_HW: np.ndarray) -> tuple[float, float]:
+    """Return the centre of mass (row, column)."""
+    rows, columns = np.indices(mask_HW.shape)
+    return (rows * mask_HW).sum() / mask_HW.sum(), (columns * mask_HW).sum() / mask_HW.sum()
+
+
+@cache
+def _unit_spread(shape: str) -> float:
+    """Return the spread of a shape of size 1."""
+    return _spread(coverage(shape, 96, (50, 50), (100, 100))) / 96**2

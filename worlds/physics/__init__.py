@@ -1,0 +1,1 @@
+"""The family `physics`: things fall, bounce, collide and stack."""

@@ -1,0 +1,125 @@
+"""What is in a world of the family `physics`, and where it goes by Newton's laws (pymunk).
+
+Legend: N things, T frames. Lengths are in short sides of the frame, x to the right, y downward.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pymunk
+
+from worlds.drawing import outline_P2
+from worlds.family import Shot
+
+EVENTS = ("fall", "bounce", "collide", "stack")
+FLOOR = 0.12
+"""Height of the floor."""
+UNIT = 100.0
+"""Length of a short side in the simulation, whose tolerances are made for lengths of this order."""
+STEPS_PER_S = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    """One thing, which never turns."""
+
+    color: str
+    shape: str
+    size: float
+    """Diameter of the circle round the thing."""
+    start: tuple[float, float]
+    """Centre (x, y) in the first frame."""
+    speed: float = 0.0
+    """Along x at first, short sides a second."""
+
+    @property
+    def name(self) -> str:
+        """What captions call it."""
+        return f"{self.color} {self.shape}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhysicsWorld(Shot):
+    """One or two things and a floor; the first is the one that moves at first."""
+
+    family: Literal["physics"] = "physics"
+    seed: int
+    style: str = "flat"
+    event: str
+    """`fall`: a thing falls on the floor and stays there; `bounce`: it springs back. `collide`: one slides
+    into another of the same mass, stops, and sends it on its way. `stack`: one falls on another and stays."""
+    bodies: tuple[Body, ...]
+    gravity: float
+    """Downward, short sides per squared second; 0 where things slide."""
+    elasticity: float
+    """Speed after a contact, in speeds before it."""
+    floor: str
+    """Its colour, one of a background."""
+    background: str
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @property
+    def floor_y(self) -> float:
+        return self.height / self.short_side_px - FLOOR
+
+    @property
+    def direction(self) -> str:
+        """Where the first thing goes at first."""
+        if self.event != "collide":
+            return "down"
+        return "right" if self.bodies[0].speed > 0 else "left"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "PhysicsWorld":
+        """Undo `to_json`."""
+        bodies = tuple(Body(**{**body, "start": tuple(body["start"])}) for body in fields["bodies"])
+        return cls(**{**fields, "bodies": bodies})
+
+
+def reach_below(shape: str, size: float) -> float:
+    """Return how far a shape reaches below its centre."""
+    return float(outline_P2(shape)[:, 1].max()) * size / 2
+
+
+def simulate_NT2(world: PhysicsWorld) -> np.ndarray:
+    """Return each thing's centre (x, y) in each frame; the same world gives the same numbers."""
+    space = pymunk.Space()
+    space.gravity = (0.0, world.gravity * UNIT)
+    space.collision_slop = 0.01
+    bodies = [_body(space, thing, world) for thing in world.bodies]
+    if world.gravity:
+        _floor(space, world)
+    steps = math.ceil(STEPS_PER_S / world.fps)
+    center_NT2 = np.empty((len(bodies), world.num_frames, 2))
+    for frame in range(world.num_frames):
+        for _ in range(steps if frame else 0):
+            space.step(1 / (world.fps * steps))
+        center_NT2[:, frame] = [body.position for body in bodies]
+    return center_NT2 / UNIT
+
+
+def _body(space: pymunk.Space, thing: Body, world: PhysicsWorld) -> pymunk.Body:
+    body = pymunk.Body(1.0, math.inf)
+    body.position = (thing.start[0] * UNIT, thing.start[1] * UNIT)
+    body.velocity = (thing.speed * UNIT, 0.0)
+    if thing.shape == "circle":
+        shape = pymunk.Circle(body, 0.9 * thing.size / 2 * UNIT)
+    else:
+        corners = (outline_P2(thing.shape) * thing.size / 2 * UNIT).tolist()
+        shape = pymunk.Poly(body, [(x, y) for x, y in corners])
+    shape.elasticity, shape.friction = world.elasticity, 0.0
+    space.add(body, shape)
+    return body
+
+
+def _floor(space: pymunk.Space, world: PhysicsWorld) -> None:
+    width, y, depth = world.width / world.short_side_px * UNIT, world.floor_y * UNIT, 20.0
+    floor = pymunk.Segment(space.static_body, (-width, y + depth), (2 * width, y + depth), depth)
+    floor.elasticity, floor.friction = 1.0, 0.0
+    space.add(floor)

@@ -1,0 +1,188 @@
+"""Join rendered shots into one video: hard cuts, dissolves, fades, whip pans, and flashes within a shot.
+
+A transition that takes time lies between the two shots: while it lasts, the one before plays its last frames
+and the one after its first. So a shot's world is rendered longer than the span in which it is seen alone.
+
+Legend: T frames, H height, W width, C channels (RGB, uint8).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from worlds.raw.config import RawConfig
+from worlds.raw.scene import is_slate, render_scene
+from worlds.shapes.truth import World
+
+Way = Literal["left", "right", "up", "down"]
+WAYS: tuple[Way, ...] = ("left", "right", "up", "down")
+FADES = {"fade_black": (0, 0, 0), "fade_white": (255, 255, 255)}
+"""The colour that each fade passes through."""
+FLASH_SECONDS = (0.04, 0.13)
+FLASH_STRENGTH = (0.75, 1.0)
+"""How white the picture gets; 1 leaves nothing else to see."""
+FLASH_MARGIN_S = 0.3
+"""A flash keeps this far from both ends of its shot."""
+MOST_EXPOSURES = 32
+"""Pictures that are averaged for one motion-blurred frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transition:
+    """How one shot gives way to the next."""
+
+    kind: str
+    """One of `config.TRANSITIONS`."""
+    num_frames: int = 0
+    """Frames that show neither shot alone; 0 for a hard cut."""
+    way: Way | None = None
+    """Where a whip pan turns the camera."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flash:
+    """A few frames, all but white, within a shot."""
+
+    start: int
+    """First frame, counted from the first frame of the shot's world."""
+    num_frames: int
+    strength: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """One video as it is put together, in frames at a steady rate."""
+
+    worlds: tuple[World, ...]
+    """What each shot shows, rendered through the transitions on either side of it."""
+    transitions: tuple[Transition, ...]
+    """Between one shot and the next: one fewer than there are shots."""
+    flashes: tuple[Flash | None, ...]
+    """Of each shot."""
+
+    def overlaps(self, shot: int) -> tuple[int, int]:
+        """Return how many frames a shot shares with the one before it and with the one after."""
+        before = self.transitions[shot - 1].num_frames if shot else 0
+        after = self.transitions[shot].num_frames if shot < len(self.transitions) else 0
+        return before, after
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return [start, end) of each shot where it is seen alone; a transition fills the gap between two."""
+        spans, start = [], 0
+        for shot, world in enumerate(self.worlds):
+            before, after = self.overlaps(shot)
+            end = start + world.num_frames - before - after
+            spans.append((start, end))
+            start = end + after
+        return spans
+
+    def flash_spans(self) -> list[tuple[int, int] | None]:
+        """Return [start, end) of the flash in each shot, None where there is none."""
+        begins = [start - self.overlaps(shot)[0] for shot, (start, _) in enumerate(self.spans())]
+        return [
+            flash and (begin + flash.start, begin + flash.start + flash.num_frames)
+            for begin, flash in zip(begins, self.flashes, strict=True)
+        ]
+
+    @property
+    def num_frames(self) -> int:
+        return self.spans()[-1][1]
+
+
+def draw_transition(rng: Random, config: RawConfig, fps: float) -> Transition:
+    """Draw one kind, its length and, for a whip pan, its way."""
+    kind = rng.choice(config.transitions)
+    if kind == "cut":
+        return Transition(kind=kind)
+    span_s = config.whip_seconds if kind == "whip_pan" else config.transition_seconds
+    num_frames = max(3, round(rng.uniform(*span_s) * fps))
+    if kind in FADES:
+        num_frames |= 1  # odd, so that the frame in the middle shows the colour alone
+    way = rng.choice(WAYS) if kind == "whip_pan" else None
+    return Transition(kind=kind, num_frames=num_frames, way=way)
+
+
+def draw_flash(rng: Random, config: RawConfig, world: World, overlaps: tuple[int, int]) -> Flash | None:
+    """Draw a flash for a share of the shots that are long enough for one."""
+    num_frames = max(1, round(rng.uniform(*FLASH_SECONDS) * world.fps))
+    margin = round(FLASH_MARGIN_S * world.fps)
+    first, last = overlaps[0] + margin, world.num_frames - overlaps[1] - margin - num_frames
+    start, strength = rng.randint(first, max(first, last)), rng.uniform(*FLASH_STRENGTH)
+    if rng.random() >= config.flash_rate or first > last or is_slate(world):
+        return None
+    return Flash(start=start, num_frames=num_frames, strength=strength)
+
+
+def edited_frames(edit: Edit) -> Iterator[np.ndarray]:
+    """Render the shots one after another and yield each frame_HWC of the finished video."""
+    tail_THWC: np.ndarray | None = None
+    for shot, world in enumerate(edit.worlds):
+        frames_THWC = render_scene(world)
+        flash = edit.flashes[shot]
+        if flash is not None:
+            _flash(frames_THWC, flash)
+        before, after = edit.overlaps(shot)
+        if tail_THWC is not None and before:
+            yield from mix(edit.transitions[shot - 1], tail_THWC, frames_THWC[:before])
+        end = world.num_frames - after
+        yield from frames_THWC[before:end]
+        tail_THWC = frames_THWC[end:]
+
+
+def mix(transition: Transition, old_THWC: np.ndarray, new_THWC: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the frames of a transition from the last frames of one shot and the first of the next."""
+    steps = transition.num_frames + 1
+    for number, (old_HWC, new_HWC) in enumerate(zip(old_THWC, new_THWC, strict=True), start=1):
+        share = number / steps
+        if transition.kind == "dissolve":
+            yield _blend(old_HWC, new_HWC, share)
+        elif transition.kind in FADES:
+            color_HWC = np.empty_like(old_HWC)
+            color_HWC[:] = FADES[transition.kind]
+            going = share <= 0.5
+            yield (
+                _blend(old_HWC, color_HWC, 2 * share) if going else _blend(color_HWC, new_HWC, 2 * share - 1)
+            )
+        elif transition.kind == "whip_pan" and transition.way is not None:
+            shutter = (number - 0.5) / steps, (number + 0.5) / steps
+            yield _whip(old_HWC, new_HWC, transition.way, shutter)
+        else:
+            raise ValueError(f"{transition} has no frames: only dissolves, fades and whip pans take time")
+
+
+def _blend(old_HWC: np.ndarray, new_HWC: np.ndarray, share: float) -> np.ndarray:
+    return cv2.addWeighted(old_HWC, 1 - share, new_HWC, share, 0)
+
+
+def _whip(old_HWC: np.ndarray, new_HWC: np.ndarray, way: Way, shutter: Sequence[float]) -> np.ndarray:
+    """Return what a camera sees that turns from one picture to the next while its shutter is open.
+
+    Args:
+        shutter: when it opens and when it closes, in shares of the whole turn.
+    """
+    axis, onward = 0 if way in ("up", "down") else 1, way in ("right", "down")
+    side = old_HWC.shape[axis]
+    strip = np.concatenate([old_HWC, new_HWC] if onward else [new_HWC, old_HWC], axis=axis)
+    begin, end = (side * _ease(time) for time in shutter)
+    exposures = min(MOST_EXPOSURES, max(2, round(end - begin) + 1))
+    total_HWC = np.zeros(old_HWC.shape, np.float32)
+    for at in np.linspace(begin, end, exposures):
+        offset = round(at if onward else side - at)
+        window = slice(offset, offset + side)
+        total_HWC += strip[window] if axis == 0 else strip[:, window]
+    return np.rint(total_HWC / exposures).astype(np.uint8)
+
+
+def _ease(time: float) -> float:
+    """Start slowly, end slowly."""
+    return time * time * (3 - 2 * time)
+
+
+def _flash(frames_THWC: np.ndarray, flash: Flash) -> None:
+    """Whiten some frames, in place."""
+    lit_THWC = frames_THWC[flash.start : flash.start + flash.num_frames]
+    lit_THWC[:] = np.rint(lit_THWC + (255.0 - lit_THWC) * flash.strength).astype(np.uint8)

@@ -1,0 +1,156 @@
+"""What is in a simulated room, exactly: solid things on a floor, and where the camera is in every frame.
+
+Legend: N things, T frames. The ground is a plane with axes x and z, y points up; lengths are in metres that
+mean nothing but ratios. Camera coordinates are (right, up, forward) with `up` along y, so that only yaw and
+place change over a shot: height and pitch are fixed. Image coordinates are in short sides of the frame, from
+its centre, x to the right and y downward.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from worlds.family import Shot
+
+KINDS = ("box", "ball", "cylinder")
+FLOORS = ("gray", "brown", "navy", "beige")
+"""Backgrounds that a floor can have: neither black nor white, so that its tiles can be lighter and darker."""
+STILL = "still"
+CAMERA_MOTIONS = ("orbit left", "orbit right", "pan left", "pan right", "dolly in", "dolly out", STILL)
+
+FOCAL = 1.05
+"""Focal length in short sides of the frame: the short side sees 51 degrees."""
+CAMERA_HEIGHT = 1.75
+PITCH = math.radians(21)
+"""How far the camera looks down."""
+DISTANCE = 4.1
+"""Ground distance from the camera to the middle of the room, half-way through a dolly."""
+HALF_HEIGHT = {"box": 0.86, "ball": 1.0, "cylinder": 1.45}
+"""Half of a thing's height, in units of its size."""
+GROUND_RADIUS = {"box": 0.86, "ball": 1.0, "cylinder": 0.72}
+"""Half of a box's side, or the radius of a round thing, in units of its size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solid:
+    """One thing that stands on the floor and never moves."""
+
+    color: str
+    kind: str
+    """One of `KINDS`."""
+    size: float
+    x: float
+    z: float
+    turn: float
+    """Angle of a box about the vertical, in radians; round things look the same at every angle."""
+
+    @property
+    def name(self) -> str:
+        """What captions call it, such as `red box`."""
+        return f"{self.color} {self.kind}"
+
+    @property
+    def half_height(self) -> float:
+        return HALF_HEIGHT[self.kind] * self.size
+
+    @property
+    def ground_radius(self) -> float:
+        return GROUND_RADIUS[self.kind] * self.size
+
+    @property
+    def reach(self) -> float:
+        """Radius of a ball round the thing."""
+        corner = math.sqrt(2) if self.kind == "box" else 1.0
+        return (
+            self.size
+            if self.kind == "ball"
+            else float(np.hypot(corner * self.ground_radius, self.half_height))
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoomWorld(Shot):
+    """One shot of a room in which only the camera moves."""
+
+    family: Literal["rooms"] = "rooms"
+    seed: int
+    style: str
+    solids: tuple[Solid, ...]
+    """One to three that differ in colour."""
+    floor: str
+    """One of `FLOORS`."""
+    camera: str
+    """One of `CAMERA_MOTIONS`."""
+    rate: float
+    """Radians per second of an orbit or a pan, metres per second of a dolly, 0 for a still camera."""
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "RoomWorld":
+        """Undo `to_json`."""
+        return cls(**{**fields, "solids": tuple(Solid(**solid) for solid in fields["solids"])})
+
+
+def camera_path_T3(world: RoomWorld) -> np.ndarray:
+    """Return the camera's place and yaw (x, z, yaw) in each frame.
+
+    At yaw 0 it looks along z with x to its right; a larger yaw looks further to the right. To orbit left is
+    to move to the left round the middle of the room while looking at it.
+    """
+    time_T = np.arange(world.num_frames) / world.fps
+    move_T = (time_T - time_T[-1] / 2) * world.rate
+    kind, _, way = world.camera.partition(" ")
+    sign = -1.0 if way in ("left", "out") else 1.0
+    yaw_T, distance_T = np.zeros_like(move_T), np.full_like(move_T, DISTANCE)
+    if kind == "orbit":
+        yaw_T = -sign * move_T
+    elif kind == "dolly":
+        distance_T = DISTANCE - sign * move_T
+    path_T3 = np.stack([-distance_T * np.sin(yaw_T), -distance_T * np.cos(yaw_T), yaw_T], axis=1)
+    if kind == "pan":
+        path_T3[:, 2] = sign * move_T
+    return path_T3
+
+
+def camera_matrices_T34(world: RoomWorld) -> np.ndarray:
+    """Return matrices that take (x, y, z, 1) in the room to homogeneous pixels, from the top left corner.
+
+    The third value of a product is the depth; pixel = first two values / depth.
+    """
+    scale = world.short_side_px
+    intrinsics_33 = np.array(
+        [[FOCAL * scale, 0, world.width / 2], [0, FOCAL * scale, world.height / 2], [0, 0, 1]]
+    )
+    matrices = []
+    for x, z, yaw in camera_path_T3(world):
+        sin, cos = math.sin(yaw), math.cos(yaw)
+        level_33 = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])  # room to (right, up, forward)
+        rotation_33 = tilt_33() @ level_33
+        place_3 = np.array([x, CAMERA_HEIGHT, z])
+        matrices.append(intrinsics_33 @ np.column_stack([rotation_33, -rotation_33 @ place_3]))
+    return np.array(matrices)
+
+
+def tilt_33() -> np.ndarray:
+    """Return the matrix from (right, up, forward) to the image's axes (right, downward, into the image)."""
+    sin, cos = math.sin(PITCH), math.cos(PITCH)
+    return np.array([[1, 0, 0], [0, -cos, -sin], [0, -sin, cos]])
+
+
+def to_camera(path_3: np.ndarray, x: float, z: float) -> tuple[float, float]:
+    """Return a place on the ground as (right, forward) of a camera at `path_3` (x, z, yaw)."""
+    dx, dz, sin, cos = x - path_3[0], z - path_3[1], math.sin(path_3[2]), math.cos(path_3[2])
+    return dx * cos - dz * sin, dx * sin + dz * cos
+
+
+def centers_px_NT3(world: RoomWorld) -> np.ndarray:
+    """Return the middle of each thing in each frame: (x, y) in pixels, and its depth."""
+    middle_N4 = np.array([(s.x, s.half_height, s.z, 1.0) for s in world.solids])
+    product_NT3 = np.einsum("tij,nj->nti", camera_matrices_T34(world), middle_N4)
+    return np.concatenate([product_NT3[..., :2] / product_NT3[..., 2:], product_NT3[..., 2:]], axis=2)

@@ -1,0 +1,249 @@
+"""Say what is in a world, in one short or one dense caption, and list the atomic claims behind both.
+
+Every sentence is true of the world it is written for. All words come from `vocabulary()`;
+`worlds.shapes.grammar` reads them back.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from random import Random
+
+from worlds.family import Claim
+from worlds.palette import BACKGROUNDS, COLORS, SHAPES, SPEEDS, STILL
+from worlds.phrasing import (
+    DENSE_STYLE,
+    LONG_WAYS,
+    LOOKS,
+    SHORT_STYLE,
+    SOLID,
+    TEXTURED,
+    listed,
+    style_claims,
+    style_sentences,
+    with_article,
+)
+from worlds.shapes.truth import Thing, World, wanted
+from worlds.shapes.words import words
+
+DENSE_WORDS = (60, 135)
+"""Fewest and most words of a dense caption."""
+
+SHORT_WAYS = {"left": "left", "right": "right", "up": "up", "down": "down"} | {
+    f"{y}-{x}": f"{y} and {x}" for y in ("up", "down") for x in ("left", "right")
+}
+SHORT_MOVES = {
+    "slow": ("slowly moves {way}", "moves {way} slowly"),
+    "medium": ("moves {way}",),
+    "quick": ("quickly moves {way}", "moves {way} quickly"),
+}
+SHORT_STILL = ("stays still", "is still", "remains still")
+SHORT_BACKGROUND = (
+    "over a {background} background",
+    "on a {background} background",
+    "in front of a {background} background",
+)
+SLATE = "an empty {background} background"
+
+OVER = ("over", "in front of", "against")
+MOVES = (
+    "{Thing} moves {way} at a {speed} speed, and its path is a straight line.",
+    "During the whole clip {thing} keeps moving {way} at a {speed}, constant speed.",
+    "At a {speed} and even pace {thing} travels {way} without turning.",
+)
+STAYS = (
+    "{Thing} stays still, in the same place, during the whole clip.",
+    "During the whole clip {thing} remains still and does not change its place.",
+    "{Thing} is still: nothing about its place changes from the first frame to the last.",
+)
+TEXTURED_STILL = "There is no text in the picture, and there are no shadows."
+TEXTURED_SETTING = (
+    "The background is {background}, and there is nothing on it that has a different color.",
+    "Behind it all there is a {background} background, a little lighter in some places than in others.",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Phrases:
+    """Sentences about the whole of a video, or of a still. Every word of each must hold for every world."""
+
+    opening: tuple[str, ...]
+    counts: Mapping[int, tuple[str, ...]]
+    setting: tuple[str, ...]
+    manner: tuple[tuple[str, ...], ...]
+    """Groups; one sentence is taken from each group that there is room for."""
+
+
+VIDEO = _Phrases(
+    opening=(
+        "The video shows {things} {over} a plain {background} background.",
+        "In this short video, {things} can be seen {over} a plain {background} background.",
+        "This clip shows {things} {over} a solid {background} background.",
+    ),
+    counts={
+        1: (
+            "There is only one object in the scene.",
+            "It is the only object in the scene.",
+            "Just one object is visible from start to end.",
+        ),
+        2: (
+            "There are two objects in the scene.",
+            "Two objects are visible from start to end, and they never touch.",
+            "The scene holds exactly two objects.",
+        ),
+        3: (
+            "There are three objects in the scene.",
+            "The scene holds exactly three objects.",
+        ),
+    },
+    setting=(
+        "The {background} background is empty and has the same color everywhere.",
+        "Behind it all, the background is a uniform {background} with no texture.",
+        "The background stays {background} and does not change.",
+    ),
+    manner=(
+        (
+            "The camera is fixed, with no zoom and no cuts.",
+            "The view is fixed, and there are no cuts.",
+            "The camera does not zoom or pan.",
+        ),
+        (
+            "The picture is a simple, flat drawing with clean edges and no shadows.",
+            "The light is even, without shadows, and the drawing is simple and flat.",
+            "It is a clean and simple animation with flat colors, sharp edges and no text.",
+        ),
+    ),
+)
+STILL_PICTURE = _Phrases(
+    opening=(
+        "The picture shows {things} {over} a plain {background} background.",
+        "In this picture, {things} can be seen {over} a solid {background} background.",
+    ),
+    counts={
+        1: ("There is only one object in the scene.", "It is the only object in the scene."),
+        2: ("There are two objects in the scene.", "The scene holds exactly two objects."),
+        3: ("There are three objects in the scene.", "The scene holds exactly three objects."),
+    },
+    setting=(
+        "The {background} background is empty and has the same color everywhere.",
+        "Behind it all, the background is a uniform {background} with no texture.",
+    ),
+    manner=(
+        (
+            "The picture is a simple and flat drawing, with clean edges, no text and no shadows.",
+            "The light is even, without shadows, and the drawing is simple and flat, with no text.",
+        ),
+    ),
+)
+
+
+def vocabulary() -> list[str]:
+    """Return every word and punctuation mark that a caption of this family can hold, sorted."""
+    texts = [
+        *TEXTURED,
+        *TEXTURED_SETTING,
+        TEXTURED_STILL,
+        *SHORT_STYLE.values(),
+        *itertools.chain(*DENSE_STYLE.values()),
+    ]
+    texts += [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
+    texts += [*COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
+    groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *LOOKS.values()]
+    for phrases in (VIDEO, STILL_PICTURE):
+        groups += [phrases.opening, *phrases.counts.values(), phrases.setting, *phrases.manner]
+    texts += itertools.chain.from_iterable(groups)
+    return sorted({word for text in texts for word in words(re.sub(r"\{\w+\}", " ", text))})
+
+
+def short_caption(world: World, seed: int) -> str:
+    """Return about 8 words for each thing, such as `a red circle moves left over a gray background`.
+
+    A medium speed is not mentioned, nor is the number of things, nor a flat style; of a still, nor is
+    motion.
+    """
+    rng = Random(f"worlds/short/{seed}")
+    if not world.things:
+        return SLATE.format(background=world.background)
+    named = [(with_article(thing.name), _short_move(thing, rng)) for thing in _order(world, rng)]
+    said = listed([f"{name} {move}" if world.moves else name for name, move in named])
+    setting = rng.choice(SHORT_BACKGROUND).format(background=world.background)
+    return f"{said} {setting}{SHORT_STYLE[world.style]}"
+
+
+def dense_caption(world: World, seed: int) -> str:
+    """Return 60 to 135 words in natural sentences that hold every claim of `world`.
+
+    Raises:
+        ValueError: if the world is an empty slate, of which there is not so much to say.
+    """
+    if not world.things:
+        raise ValueError("an empty slate has no dense caption: use short_caption")
+    rng = Random(f"worlds/dense/{seed}")
+    things, phrases = _order(world, rng), VIDEO if world.moves else STILL_PICTURE
+    said = listed([with_article(thing.name) for thing in things])
+    sentences = [
+        rng.choice(phrases.opening).format(things=said, over=rng.choice(OVER), background=world.background),
+        rng.choice(phrases.counts[len(things)]),
+    ]
+    solid = TEXTURED if world.style == "textured" else SOLID
+    if world.moves and len(things) == 3:
+        solid = ()  # there is no room
+    for thing in things:
+        about = [_look(thing, solid, rng)] + ([_move(thing, rng)] if world.moves else [])
+        sentences += rng.sample(about, len(about))
+    manner = [rng.choice(group) for group in phrases.manner]
+    setting = TEXTURED_SETTING if world.style == "textured" else phrases.setting
+    closing = [rng.choice(setting).format(background=world.background)]
+    if style := style_sentences(world.style, rng):
+        manner = style + ([] if world.style == "textured" else manner)
+    if len(things) == 3:
+        closing = style or closing
+    closing += manner[: 3 - len(things)]
+    if world.style == "textured" and not world.moves:
+        closing.append(TEXTURED_STILL)
+    return " ".join(sentences + rng.sample(closing, len(closing)))
+
+
+def claims(world: World) -> frozenset[Claim]:
+    """Return everything that captions can truly say about `world`; of a still, nothing about motion.
+
+    A thing by name has `color`, `shape`, `direction` and, when it moves, `speed`; `background` has `color`;
+    `scene` has `count` and, unless it is flat, `style`.
+    """
+    truth = wanted(world)
+    found = {
+        Claim(subject="background", attribute="color", value=world.background),
+        Claim(subject="scene", attribute="count", value=str(len(world.things))),
+        *style_claims(world.style),
+    }
+    for thing in truth.things:
+        stated = {name: value for name, value in asdict(thing).items() if value is not None}
+        subject = f"{thing.color} {thing.shape}"
+        found |= {Claim(subject=subject, attribute=name, value=value) for name, value in stated.items()}
+    return frozenset(found)
+
+
+def _order(world: World, rng: Random) -> list[Thing]:
+    return rng.sample(world.things, len(world.things))
+
+
+def _short_move(thing: Thing, rng: Random) -> str:
+    if thing.direction == STILL or thing.speed is None:
+        return rng.choice(SHORT_STILL)
+    return rng.choice(SHORT_MOVES[thing.speed]).format(way=SHORT_WAYS[thing.direction])
+
+
+def _look(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:
+    """Return one sentence about the outline, and one about the colour out of `solid`, if there is any."""
+    outline = rng.choice(LOOKS[thing.shape]).format(Thing=f"The {thing.name}")
+    return f"{outline} {rng.choice(solid).format(color=thing.color)}" if solid else outline
+
+
+def _move(thing: Thing, rng: Random) -> str:
+    """Return a sentence about the motion."""
+    names = {"thing": f"the {thing.name}", "Thing": f"The {thing.name}"}
+    if thing.direction == STILL:
+        return rng.choice(STAYS).format(**names)
+    way = rng.choice(LONG_WAYS[thing.direction])
+    return rng.choice(MOVES).format(way=way, speed=thing.speed, **names)

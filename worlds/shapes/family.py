@@ -1,0 +1,171 @@
+"""The family `shapes`: one to three flat things on a plain background that never touch.
+
+Legend: N things, T frames, K candidate placements.
+"""
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+
+from worlds.family import check_not_empty
+from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
+from worlds.shapes.captions import claims, dense_caption, short_caption
+from worlds.shapes.draw import draw
+from worlds.shapes.judge import judge
+from worlds.shapes.truth import Thing, World
+from worlds.split import PARTS
+
+__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+
+SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}
+"""Smallest and largest size of a thing, by how many there are."""
+GAP = 0.04
+"""Things never come closer than this, so that a blur does not join them."""
+CANDIDATES = 256
+"""Placements of several things tried at once; the first that keeps them apart is taken."""
+
+
+def sample_world(
+    seed: int,
+    *,
+    width: int,
+    height: int,
+    fps: float,
+    num_frames: int,
+    num_things: int | None = None,
+    distinct_from: Collection[str] = (),
+    motions: Sequence[str] = MOTIONS,
+    speeds: Sequence[str] = tuple(SPEEDS),
+    style: str = "flat",
+) -> World:
+    """Draw one world; the same arguments give the same world.
+
+    Every attribute is uniform and independent of the others (two things differ in colour). A path stays
+    wholly inside the frame where it fits there; where it does not (a long shot), the thing wraps round the
+    edges, as do things that could not be kept apart otherwise. Those that cannot be kept apart at all get
+    new motions: no pair in 2,000 square shots of 2 s, 1 % of those of 3 s.
+
+    Args:
+        width, height: of a frame, in pixels.
+        fps: frames per second.
+        num_things: 1, 2 or 3; None draws 1 or 2.
+        distinct_from: backgrounds not to use (those of the neighbouring shots).
+        motions: what a thing may do, out of `palette.MOTIONS`.
+        speeds: how fast it may go, out of `palette.SPEEDS`.
+        style: one of `styles.STYLES`.
+    """
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
+    if num_things is not None and num_things not in SIZES:
+        raise ValueError(f"num_things is {num_things}: this family has worlds of 1, 2 or 3 things")
+    for name, given, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
+        if not given or not set(given) <= set(known):
+            raise ValueError(f"{name}s {', '.join(given) or 'none'}: use some of {', '.join(known)}")
+    rng = Random(f"worlds/shapes/{seed}")
+    count = num_things or rng.choice((1, 2))
+    background = rng.choice([name for name in BACKGROUNDS if name not in distinct_from])
+    colors = rng.sample(list(COLORS), count)
+    shapes = [rng.choice(SHAPES) for _ in colors]
+    extent = (width / min(width, height), height / min(width, height))
+    time_T = np.arange(num_frames) / fps
+    things = None
+    while things is None:
+        drawn = [
+            _draw_thing(rng, color, shape, SIZES[count], motions, speeds)
+            for color, shape in zip(colors, shapes, strict=True)
+        ]
+        things = _place(drawn, extent, time_T, rng, wrap=False) or _place(
+            drawn, extent, time_T, rng, wrap=True
+        )
+    return World(
+        seed=seed,
+        style=style,
+        things=things,
+        background=background,
+        width=width,
+        height=height,
+        fps=fps,
+        num_frames=num_frames,
+    )
+
+
+def sample(seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat") -> World:
+    """Draw a world of 1, 2 or 3 things in one of the styles; the same arguments give the same world."""
+    count = Random(f"worlds/shapes/count/{seed}").choice(tuple(SIZES))
+    return sample_world(
+        seed, width=width, height=height, fps=fps, num_frames=num_frames, num_things=count, style=style
+    )
+
+
+def _draw_thing(
+    rng: Random,
+    color: str,
+    shape: str,
+    sizes: tuple[float, float],
+    motions: Sequence[str],
+    speeds: Sequence[str],
+) -> Thing:
+    """Draw a motion and a size; `_place` gives the start."""
+    direction, speed = rng.choice(motions), rng.choice(speeds)
+    return Thing(
+        color=color,
+        shape=shape,
+        direction=direction,
+        speed=None if direction == STILL else speed,
+        size=rng.uniform(*sizes),
+        start=(0.0, 0.0),
+    )
+
+
+def _place(
+    things: list[Thing], extent: tuple[float, float], time_T: np.ndarray, rng: Random, *, wrap: bool
+) -> tuple[Thing, ...] | None:
+    """Give each thing a start, or return None if they cannot be kept apart.
+
+    Paths stay inside the frame where they fit and `wrap` is not asked for.
+    """
+    draws_KN2 = np.random.default_rng(rng.getrandbits(64)).random((CANDIDATES, len(things), 2))
+    lows_N2, highs_N2 = np.empty((len(things), 2)), np.empty((len(things), 2))
+    for n, thing in enumerate(things):
+        for axis in range(2):
+            path = thing.velocity[axis] * time_T[-1]
+            low, high = thing.size / 2 - min(path, 0.0), extent[axis] - thing.size / 2 - max(path, 0.0)
+            stays_inside = low <= high and not wrap
+            lows_N2[n, axis], highs_N2[n, axis] = (low, high) if stays_inside else (0.0, extent[axis])
+    start_KN2 = lows_N2 + draws_KN2 * (highs_N2 - lows_N2)
+    chosen = 0
+    if len(things) > 1:
+        fits_K = np.ones(CANDIDATES, bool)
+        for a, b in itertools.combinations(range(len(things)), 2):
+            pair = [things[a], things[b]]
+            gap_K = _smallest_distance(start_KN2[:, [a, b]], pair, np.array(extent), time_T)
+            fits_K &= gap_K >= (things[a].size + things[b].size) / 2 + GAP
+        if not fits_K.any():
+            return None
+        chosen = int(np.argmax(fits_K))
+    starts = [tuple(round(float(v), 6) for v in start_2) for start_2 in start_KN2[chosen]]
+    return tuple(_at(thing, start) for thing, start in zip(things, starts, strict=True))
+
+
+def _at(thing: Thing, start: tuple[float, ...]) -> Thing:
+    return replace(thing, start=(start[0], start[1]), size=round(thing.size, 6))
+
+
+def _smallest_distance(
+    start_KN2: np.ndarray, things: list[Thing], extent_2: np.ndarray, time_T: np.ndarray
+) -> np.ndarray:
+    """Return, for each candidate, how close two things come over the shot, round the edges too."""
+    relative_2 = np.array(things[1].velocity) - np.array(things[0].velocity)
+    apart_KT2 = (start_KN2[:, 1] - start_KN2[:, 0])[:, None] + relative_2 * time_T[:, None]
+    apart_KT2 = (apart_KT2 + extent_2 / 2) % extent_2 - extent_2 / 2
+    return np.hypot(apart_KT2[..., 0], apart_KT2[..., 1]).min(axis=1)
+
+
+def combination(world: World) -> str:
+    """Name colour, shape and direction of each thing, such as `blue star up; red circle left`."""
+    return PARTS.join(sorted(f"{thing.name} {thing.direction}" for thing in world.things))
+
+
+from_json = World.from_json

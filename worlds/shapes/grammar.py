@@ -1,0 +1,210 @@
+"""Read captions and prompts back into claims, also ones that a model wrote.
+
+Wrong words give wrong claims, unknown words none.
+
+The reader walks over the words once and remembers which thing is spoken of:
+
+- a colour and a shape, or either with `object`, name a thing: `red circle`, `red object`, `circle`;
+  a partial name means the one thing named so far that fits it, if there is exactly one;
+- a direction, `still`, or a speed belongs to the thing named last, or, where its sentence has not named one
+  yet, to the next one that it names;
+- the words of background colours are used for nothing else, so each is a claim about the background;
+- `one object`, `two objects`, `only object` count;
+- `outlines`, `textures` and `night` tell the style.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from worlds.family import Claim
+from worlds.palette import BACKGROUNDS, COLORS, SHAPES, STILL
+from worlds.phrasing import STYLE_WORDS
+from worlds.shapes.truth import Wanted, WantedThing
+from worlds.shapes.words import words
+
+NOUNS = {shape: shape for shape in SHAPES} | dict.fromkeys(("object", "thing", "shape"))
+VERTICAL = {
+    "up": "up",
+    "upward": "up",
+    "upwards": "up",
+    "down": "down",
+    "downward": "down",
+    "downwards": "down",
+}
+HORIZONTAL = {"left": "left", "right": "right", "leftward": "left", "rightward": "right"}
+JOINING = {"and", "to", "the", "toward", "-"}
+"""Words that may stand between the two halves of a diagonal."""
+SPEED_WORDS = {"slow": "slow", "slowly": "slow", "medium": "medium", "quick": "quick", "quickly": "quick"}
+STILL_WORDS = {"still", "motionless"}
+COUNT_WORDS = {"no": "0", "one": "1", "single": "1", "only": "1", "two": "2", "three": "3"}
+COUNTED = {"object", "objects", "thing", "things"}
+ENDS = {".", ";"}
+
+
+@dataclass(slots=True)
+class _Mention:
+    """One thing that a text speaks of. It keeps every value stated, so that contradictions show."""
+
+    color: str | None
+    shape: str | None
+    directions: list[str] = field(default_factory=list)
+    speeds: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return " ".join(word for word in (self.color, self.shape or "object") if word)
+
+    def fits(self, color: str | None, shape: str | None) -> bool:
+        return color in (None, self.color) and shape in (None, self.shape)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What a text says so far."""
+
+    mentions: list[_Mention] = field(default_factory=list)
+    backgrounds: list[str] = field(default_factory=list)
+    counts: list[str] = field(default_factory=list)
+    styles: list[str] = field(default_factory=list)
+
+    def name(self, color: str | None, shape: str | None) -> _Mention:
+        fitting = [mention for mention in self.mentions if mention.fits(color, shape)]
+        if len(fitting) == 1:
+            return fitting[0]
+        exact = [mention for mention in fitting if (mention.color, mention.shape) == (color, shape)]
+        if exact:
+            return exact[0]
+        self.mentions.append(_Mention(color, shape))
+        return self.mentions[-1]
+
+
+def parse_claims(text: str) -> frozenset[Claim]:
+    """Return the atomic claims that `text` makes, in the terms of `worlds.shapes.captions.claims`."""
+    reading = _read(words(text))
+    found = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
+    found |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
+    found |= {Claim(subject="scene", attribute="style", value=value) for value in reading.styles}
+    for mention in reading.mentions:
+        pairs = [("color", mention.color), ("shape", mention.shape)]
+        pairs += [("direction", value) for value in mention.directions]
+        pairs += [("speed", value) for value in mention.speeds]
+        found |= {Claim(subject=mention.name, attribute=k, value=v) for k, v in pairs if v is not None}
+    return frozenset(found)
+
+
+def prompt_truth(text: str) -> Wanted:
+    """Return what a prompt asks for, None where it does not say.
+
+    Of two values for one attribute the first counts. A prompt that names things without counting them asks
+    for as many as it names.
+    """
+    reading = _read(words(text))
+    things = tuple(
+        WantedThing(
+            color=mention.color,
+            shape=mention.shape,
+            direction=_first(mention.directions),
+            speed=None if _first(mention.directions) == STILL else _first(mention.speeds),
+        )
+        for mention in reading.mentions
+    )
+    count = _first(reading.counts)
+    return Wanted(
+        things=things,
+        background=_first(reading.backgrounds),
+        count=int(count) if count is not None else len(things) or None,
+    )
+
+
+def _first(values: Sequence[str]) -> str | None:
+    return values[0] if values else None
+
+
+def _read(tokens: list[str]) -> _Reading:
+    reading = _Reading()
+    for sentence in _sentences(tokens):
+        _read_sentence(sentence, reading)
+    return reading
+
+
+def _sentences(tokens: list[str]) -> Iterator[list[str]]:
+    sentence: list[str] = []
+    for token in [*tokens, "."]:
+        if token not in ENDS:
+            sentence.append(token)
+        elif sentence:
+            yield sentence
+            sentence = []
+
+
+def _read_sentence(tokens: list[str], reading: _Reading) -> None:
+    """Add what one sentence says. Motion words before the first name of a sentence wait for that name."""
+    current = reading.mentions[-1] if reading.mentions else None
+    names_later = any(_noun_phrase(tokens, i) for i in range(len(tokens)))
+    waiting: list[tuple[str, str]] = []
+    named = False
+    at = 0
+    while at < len(tokens):
+        if phrase := _noun_phrase(tokens, at):
+            color, shape, length = phrase
+            current, named = reading.name(color, shape), True
+            # the thing named last is the one that `it` means in the next sentence
+            reading.mentions.remove(current)
+            reading.mentions.append(current)
+            for kind, value in waiting:
+                _attach(current, kind, value)
+            waiting, at = [], at + length
+            continue
+        motion, length = _motion(tokens, at)
+        if motion is not None and not named and names_later:
+            waiting.append(motion)
+        elif motion is not None and current is not None:
+            _attach(current, *motion)
+        elif tokens[at] in BACKGROUNDS and tokens[at] not in reading.backgrounds:
+            reading.backgrounds.append(tokens[at])
+        elif tokens[at] in STYLE_WORDS:
+            style = STYLE_WORDS[tokens[at]]
+            reading.styles += [style] if style not in reading.styles else []
+        elif count := _count(tokens, at):
+            reading.counts += [count] if count not in reading.counts else []
+        at += length
+
+
+def _noun_phrase(tokens: Sequence[str], at: int) -> tuple[str | None, str | None, int] | None:
+    """Return (colour, shape, number of words) if a thing is named at `at`."""
+    here, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
+    if here in COLORS and after in NOUNS:
+        return here, NOUNS[after], 2
+    if here in SHAPES:
+        return None, here, 1
+    return None
+
+
+def _motion(tokens: Sequence[str], at: int) -> tuple[tuple[str, str] | None, int]:
+    """Return ((`direction` or `speed`, value), number of words) of what is stated at `at`, or (None, 1)."""
+    here = tokens[at]
+    if here in STILL_WORDS:
+        return ("direction", STILL), 1
+    if here in SPEED_WORDS:
+        return ("speed", SPEED_WORDS[here]), 1
+    if here in HORIZONTAL:
+        return ("direction", HORIZONTAL[here]), 1
+    if here not in VERTICAL:
+        return None, 1
+    end = at + 1
+    while end < len(tokens) and tokens[end] in JOINING:
+        end += 1
+    if end < len(tokens) and tokens[end] in HORIZONTAL:
+        return ("direction", f"{VERTICAL[here]}-{HORIZONTAL[tokens[end]]}"), end + 1 - at
+    return ("direction", VERTICAL[here]), 1
+
+
+def _count(tokens: Sequence[str], at: int) -> str | None:
+    after = tokens[at + 1] if at + 1 < len(tokens) else ""
+    return COUNT_WORDS.get(tokens[at]) if after in COUNTED else None
+
+
+def _attach(mention: _Mention, kind: str, value: str) -> None:
+    values = mention.directions if kind == "direction" else mention.speeds
+    if value not in values:
+        values.append(value)
