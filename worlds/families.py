@@ -91,6 +91,11 @@ def claims(world: AnyWorld) -> frozenset[Claim]:
     return family_of(world.family).claims(world)
 
 
+def parse_claims(family: str, text: str) -> frozenset[Claim]:
+    """Return the claims that a caption of a world of some family makes."""
+    return family_of(family).parse_claims(text)
+
+
 def judge(frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
     """Say for each attribute of the world's family whether a video (RGB, uint8) shows it."""
     return family_of(world.family).judge(frames_THWC, fps, world)

@@ -124,6 +124,11 @@ class Family(Protocol):
         """Return the atomic claims behind the dense caption."""
         ...
 
+    def parse_claims(self, text: str) -> frozenset[Claim]:
+        """Return the claims that a caption makes: those of `claims`, for one of this family's dense captions.
+        Wrong words make wrong claims; words that no caption of the family holds make none."""
+        ...
+
     def judge(self, frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
         """Measure a video by its pixels and say, for each attribute, whether it shows what `world` asks.
 

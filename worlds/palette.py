@@ -47,6 +47,11 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
 }
 """Unit vector (x to the right, y down) of each direction."""
 
+FAMILY_NAMES = ("shapes", "occlusion", "physics", "rooms", "canvas", "grid")
+"""Names of the families in `worlds.families`."""
+STYLES = ("flat", "outline", "textured", "night")
+"""Looks that `worlds.styles` puts on."""
+
 STILL = "still"
 MOTIONS = (*DIRECTIONS, STILL)
 """What a thing can do: go in one of eight directions, or stay still."""

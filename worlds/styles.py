@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 
 from worlds.family import Rendered
-
-STYLES = ("flat", "outline", "textured", "night")
+from worlds.palette import STYLES
 
 DARK_INK, LIGHT_INK = (16, 16, 16), (238, 238, 238)
 DARK_LUMA = 72.0

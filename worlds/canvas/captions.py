@@ -4,7 +4,7 @@ from random import Random
 
 from worlds.canvas.truth import CanvasWorld, Food
 from worlds.family import Claim
-from worlds.phrasing import listed, with_article
+from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 
 WAYS = {
     "left": ("to the left", "from right to left"),
@@ -110,6 +110,12 @@ STILL_MANNER = (
     "The light is even, and nothing else can be seen anywhere in the picture.",
 )
 
+STILL_TEXTURED = (
+    "The picture is a simple drawing with clean edges, no text and no shadows.",
+    "The {background} surface around is empty, and nothing else lies on it, up to its edges.",
+    STILL_MANNER[2],
+)
+
 
 def short_caption(world: CanvasWorld, seed: int) -> str:
     """Return about 8 words for each stroke or bite, such as `a brush paints a red wave upward`."""
@@ -127,7 +133,7 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
         text += SHORT_GROUND
     else:
         text = listed([with_article(stroke.name) for stroke in world.strokes]) + SHORT_GROUND
-    return text.format(background=world.background)
+    return text.format(background=world.background) + SHORT_STYLE[world.style]
 
 
 def dense_caption(world: CanvasWorld, seed: int) -> str:
@@ -154,7 +160,9 @@ def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
     if len(world.strokes) == 2:
         first, second = (stroke.name for stroke in world.strokes)
         said.append(rng.choice(ORDER).format(first=first, second=second))
-    closing = [rng.choice(PAINT_STAYS), *(rng.choice(group).format(**names) for group in PAINT_MANNER)]
+    style = style_sentences(world.style, rng)
+    manner = [rng.choice(group).format(**names) for group in PAINT_MANNER[len(style) :]]
+    closing = [rng.choice(PAINT_STAYS), *style, *manner]
     return said + rng.sample(closing, len(closing))
 
 
@@ -174,17 +182,22 @@ def _about_food(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
     said += [rng.choice(BITES).format(side=SIDES[bite.side], **names) for bite in food.bites]
     last = SIDES[food.bites[-1].side]
     said += [rng.choice(BITE_STAYS).format(side=last, **names), rng.choice(BITE_COUNTS[len(food.bites)])]
-    closing = [rng.choice(group).format(**names) for group in FOOD_MANNER]
-    return said + rng.sample(closing, 4 - len(food.bites))
+    style = style_sentences(world.style, rng)
+    manner = [rng.choice(group).format(**names) for group in FOOD_MANNER[len(style) :]]
+    closing = style + rng.sample(manner, 4 - len(food.bites) - len(style))
+    return said + rng.sample(closing, len(closing))
 
 
 def _still_manner(world: CanvasWorld, rng: Random) -> list[str]:
-    return [text.format(background=world.background) for text in rng.sample(STILL_MANNER, len(STILL_MANNER))]
+    manner = STILL_TEXTURED if world.style == "textured" else STILL_MANNER
+    said = [text.format(background=world.background) for text in rng.sample(manner, len(manner))]
+    return said + style_sentences(world.style, rng)
 
 
 def claims(world: CanvasWorld) -> frozenset[Claim]:
     """Return everything that captions say about `world`; of a single frame, nothing about motion."""
     found = {Claim(subject="background", attribute="color", value=world.background)}
+    found |= style_claims(world.style)
     if world.food is not None:
         food = world.food
         found |= {

@@ -8,12 +8,23 @@ from random import Random
 
 from worlds.canvas.captions import claims, dense_caption, short_caption
 from worlds.canvas.draw import draw
+from worlds.canvas.grammar import parse_claims
 from worlds.canvas.judge import judge
 from worlds.canvas.truth import FOODS, FORMS, SIDES, TURNS, WAYS, Bite, CanvasWorld, Food, Stroke
 from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 LENGTHS = {
     1: {"line": (0.56, 0.74), "wave": (0.64, 0.76), "circle": (0.42, 0.56)},

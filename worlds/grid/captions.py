@@ -6,7 +6,7 @@ from random import Random
 from worlds.family import Claim
 from worlds.grid.rules import FACING_NAMES, play, things_of
 from worlds.grid.truth import GridWorld
-from worlds.phrasing import listed, with_article
+from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 
 MISSIONS = {
     "unlock": (
@@ -71,11 +71,11 @@ STILL_MANNER = (
 def short_caption(world: GridWorld, seed: int) -> str:
     """Return about 8 words, such as `pick up the yellow key, open the yellow door on a navy floor`."""
     rng = Random(f"worlds/grid/short/{seed}")
+    style = SHORT_STYLE[world.style]
     if not world.moves:
-        return SHORT_STILL.format(
-            things=listed([with_article(thing) for thing in things_of(world.start)]), floor=world.floor
-        )
-    return rng.choice(SHORT).format(mission=_mission(world, rng), floor=world.floor)
+        things = listed([with_article(thing) for thing in things_of(world.start)])
+        return SHORT_STILL.format(things=things, floor=world.floor) + style
+    return rng.choice(SHORT).format(mission=_mission(world, rng), floor=world.floor) + style
 
 
 def dense_caption(world: GridWorld, seed: int) -> str:
@@ -91,18 +91,21 @@ def dense_caption(world: GridWorld, seed: int) -> str:
         "target": world.target,
     }
     things = rng.choice(THINGS).format(**names)
+    style = style_sentences(world.style, rng)
     if not world.moves:
-        manner = rng.sample(STILL_MANNER, len(STILL_MANNER))
+        manner = style + [text for text in STILL_MANNER if not style or "flat" not in text]
+        manner = rng.sample(manner, len(manner))
         return " ".join([STILL_OPENING.format(**names), things, *(text.format(**names) for text in manner)])
     told = _told(world)
     room = 3 - (len(told.split()) > 17) - (len(told.split()) > 30)
-    groups = ["rules", "carry", "view"][:room]
+    groups = ["rules", "carry", "view"][: room - len(style)]
     sentences = [
         rng.choice(OPENING),
         things,
         rng.choice(MISSION).format(mission=_mission(world, rng)),
         rng.choice(PLAY).format(actions=told, **names),
         rng.choice(ENDS[world.goal]),
+        *style,
         *(rng.choice(MANNER[group]) for group in rng.sample(groups, len(groups))),
     ]
     return " ".join(sentence.format(**names) for sentence in sentences)
@@ -110,7 +113,7 @@ def dense_caption(world: GridWorld, seed: int) -> str:
 
 def claims(world: GridWorld) -> frozenset[Claim]:
     """Return everything that captions say about `world`; of a single frame, nothing about the goal."""
-    found = {Claim(subject="floor", attribute="color", value=world.floor)}
+    found = {Claim(subject="floor", attribute="color", value=world.floor), *style_claims(world.style)}
     for thing in things_of(world.start):
         color, kind = thing.split()
         found.add(Claim(subject=thing, attribute="color", value=color))

@@ -5,12 +5,23 @@ from random import Random
 from worlds.family import check_not_empty
 from worlds.grid.captions import claims, dense_caption, short_caption
 from worlds.grid.draw import draw
+from worlds.grid.grammar import parse_claims
 from worlds.grid.judge import judge
 from worlds.grid.rules import CARRIED, WALL, State, expert
 from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks
 from worlds.palette import COLORS
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 STEPS_PER_S = 4
 """The agent acts at most this often, where the shot leaves it time."""

@@ -8,11 +8,22 @@ from random import Random
 from worlds.family import check_not_empty
 from worlds.occlusion.captions import claims, dense_caption, short_caption
 from worlds.occlusion.draw import draw
+from worlds.occlusion.grammar import parse_claims
 from worlds.occlusion.judge import judge
 from worlds.occlusion.truth import CAMERA_DRIFT, OcclusionWorld
 from worlds.palette import BACKGROUNDS, COLORS, DIRECTIONS, SHAPES
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 VARIANTS = ("thing", "thing", "camera_out", "camera_wall")
 """Half of the worlds move the thing, half the camera."""

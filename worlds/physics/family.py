@@ -9,10 +9,21 @@ from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES
 from worlds.physics.captions import claims, dense_caption, short_caption
 from worlds.physics.draw import draw
+from worlds.physics.grammar import parse_claims
 from worlds.physics.judge import judge
 from worlds.physics.truth import EVENTS, FLOOR, Body, PhysicsWorld, reach_below
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 SIZES = {1: (0.26, 0.32), 2: (0.22, 0.26)}
 EDGE = 0.03

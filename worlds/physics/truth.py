@@ -6,13 +6,15 @@ Legend: N things, T frames. Lengths are in short sides of the frame, x to the ri
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pymunk
 
 from worlds.drawing import outline_P2
 from worlds.family import Shot
+
+if TYPE_CHECKING:
+    import pymunk
 
 EVENTS = ("fall", "bounce", "collide", "stack")
 FLOOR = 0.12
@@ -89,6 +91,8 @@ def reach_below(shape: str, size: float) -> float:
 
 def simulate_NT2(world: PhysicsWorld) -> np.ndarray:
     """Return each thing's centre (x, y) in each frame; the same world gives the same numbers."""
+    import pymunk  # of the extra `demo`; a truth is read without it
+
     space = pymunk.Space()
     space.gravity = (0.0, world.gravity * UNIT)
     space.collision_slop = 0.01
@@ -104,7 +108,9 @@ def simulate_NT2(world: PhysicsWorld) -> np.ndarray:
     return center_NT2 / UNIT
 
 
-def _body(space: pymunk.Space, thing: Body, world: PhysicsWorld) -> pymunk.Body:
+def _body(space: "pymunk.Space", thing: Body, world: PhysicsWorld) -> "pymunk.Body":
+    import pymunk
+
     body = pymunk.Body(1.0, math.inf)
     body.position = (thing.start[0] * UNIT, thing.start[1] * UNIT)
     body.velocity = (thing.speed * UNIT, 0.0)
@@ -118,7 +124,9 @@ def _body(space: pymunk.Space, thing: Body, world: PhysicsWorld) -> pymunk.Body:
     return body
 
 
-def _floor(space: pymunk.Space, world: PhysicsWorld) -> None:
+def _floor(space: "pymunk.Space", world: PhysicsWorld) -> None:
+    import pymunk
+
     width, y, depth = world.width / world.short_side_px * UNIT, world.floor_y * UNIT, 20.0
     floor = pymunk.Segment(space.static_body, (-width, y + depth), (2 * width, y + depth), depth)
     floor.elasticity, floor.friction = 1.0, 0.0

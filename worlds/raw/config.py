@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 
-from worlds.palette import MOTIONS, SPEEDS
+from worlds.palette import FAMILY_NAMES, MOTIONS, SPEEDS, STYLES
 
 TRANSITIONS = ("cut", "dissolve", "fade_black", "fade_white", "whip_pan")
 """How one shot may give way to the next."""
@@ -30,12 +30,18 @@ class RawConfig:
     """Aspect ratios, width to height; each file has one of them."""
     short_side_px: int = 96
     """Shorter side of a frame."""
+    families: tuple[str, ...] = ("shapes",)
+    """Families of worlds that shots are drawn from, such as `physics`; one that is named twice comes twice as
+    often. Where one cannot be shown (a still of a fall, a grid of few pixels), another of them is, or else
+    `shapes`."""
+    styles: tuple[str, ...] = ("flat",)
+    """Looks of the shots: some of `flat`, `outline`, `textured`, `night`."""
     two_things_share: float = 0.3
-    """Share of the shots with two things instead of one."""
+    """Share of the shots of `shapes` with two things instead of one."""
     motions: tuple[str, ...] = MOTIONS
-    """What things may do: some of the eight directions and `still`."""
+    """What things of `shapes` may do: some of the eight directions and `still`."""
     speeds: tuple[str, ...] = tuple(SPEEDS)
-    """How fast they may go."""
+    """How fast things of `shapes` may go."""
     slate_rate: float = 0.05
     """How often a cut leads through a black slate that holds nothing."""
     slate_seconds: tuple[float, float] = (0.5, 1.0)
@@ -91,6 +97,8 @@ def wild(config: RawConfig) -> RawConfig:
         fps=(24.0, 25.0, 30.0, 24000 / 1001, 30000 / 1001, 50.0),
         aspects=("16:9", "9:16", "1:1", "4:3", "2.39:1"),
         short_side_px=144,
+        families=FAMILY_NAMES,
+        styles=STYLES,
         transitions=("cut", "cut", "dissolve", "fade_black", "fade_white", "whip_pan"),
         flash_rate=0.1,
         uneven_rate=0.2,

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from worlds.raw.config import RawConfig
-from worlds.raw.scene import is_slate, render_scene
-from worlds.shapes.truth import World
+from worlds.raw.scene import Scene, render_scene
 
 Way = Literal["left", "right", "up", "down"]
 WAYS: tuple[Way, ...] = ("left", "right", "up", "down")
@@ -48,7 +47,7 @@ class Flash:
     """A few frames, all but white, within a shot."""
 
     start: int
-    """First frame, counted from the first frame of the shot's world."""
+    """First frame, counted from the first frame of the shot's scene."""
     num_frames: int
     strength: float
 
@@ -57,7 +56,7 @@ class Flash:
 class Edit:
     """One video as it is put together, in frames at a steady rate."""
 
-    worlds: tuple[World, ...]
+    scenes: tuple[Scene, ...]
     """What each shot shows, rendered through the transitions on either side of it."""
     transitions: tuple[Transition, ...]
     """Between one shot and the next: one fewer than there are shots."""
@@ -73,9 +72,9 @@ class Edit:
     def spans(self) -> list[tuple[int, int]]:
         """Return [start, end) of each shot where it is seen alone; a transition fills the gap between two."""
         spans, start = [], 0
-        for shot, world in enumerate(self.worlds):
+        for shot, scene in enumerate(self.scenes):
             before, after = self.overlaps(shot)
-            end = start + world.num_frames - before - after
+            end = start + scene.num_frames - before - after
             spans.append((start, end))
             start = end + after
         return spans
@@ -106,13 +105,13 @@ def draw_transition(rng: Random, config: RawConfig, fps: float) -> Transition:
     return Transition(kind=kind, num_frames=num_frames, way=way)
 
 
-def draw_flash(rng: Random, config: RawConfig, world: World, overlaps: tuple[int, int]) -> Flash | None:
+def draw_flash(rng: Random, config: RawConfig, scene: Scene, overlaps: tuple[int, int]) -> Flash | None:
     """Draw a flash for a share of the shots that are long enough for one."""
-    num_frames = max(1, round(rng.uniform(*FLASH_SECONDS) * world.fps))
-    margin = round(FLASH_MARGIN_S * world.fps)
-    first, last = overlaps[0] + margin, world.num_frames - overlaps[1] - margin - num_frames
+    num_frames = max(1, round(rng.uniform(*FLASH_SECONDS) * scene.world.fps))
+    margin = round(FLASH_MARGIN_S * scene.world.fps)
+    first, last = overlaps[0] + margin, scene.num_frames - overlaps[1] - margin - num_frames
     start, strength = rng.randint(first, max(first, last)), rng.uniform(*FLASH_STRENGTH)
-    if rng.random() >= config.flash_rate or first > last or is_slate(world):
+    if rng.random() >= config.flash_rate or first > last or scene.is_slate:
         return None
     return Flash(start=start, num_frames=num_frames, strength=strength)
 
@@ -120,15 +119,15 @@ def draw_flash(rng: Random, config: RawConfig, world: World, overlaps: tuple[int
 def edited_frames(edit: Edit) -> Iterator[np.ndarray]:
     """Render the shots one after another and yield each frame_HWC of the finished video."""
     tail_THWC: np.ndarray | None = None
-    for shot, world in enumerate(edit.worlds):
-        frames_THWC = render_scene(world)
+    for shot, scene in enumerate(edit.scenes):
+        frames_THWC = render_scene(scene)
         flash = edit.flashes[shot]
         if flash is not None:
             _flash(frames_THWC, flash)
         before, after = edit.overlaps(shot)
         if tail_THWC is not None and before:
             yield from mix(edit.transitions[shot - 1], tail_THWC, frames_THWC[:before])
-        end = world.num_frames - after
+        end = scene.num_frames - after
         yield from frames_THWC[before:end]
         tail_THWC = frames_THWC[end:]
 

@@ -28,15 +28,15 @@ import numpy as np
 from video.encode import even_side, exact_fps
 from video.formats import SMALLEST_SIDE, encoder_of, split_format, timed
 from video.probe import probe
+from worlds.palette import FAMILY_NAMES, STYLES
 from worlds.raw.config import COPIES, DAMAGES, TRANSITIONS, RawConfig
 from worlds.raw.copies import copy_file, damaged_file
 from worlds.raw.defects import Defects, draw_bars, draw_subtitles, draw_watermark
 from worlds.raw.editing import Edit, draw_flash, draw_transition, edited_frames
-from worlds.raw.scene import SLATE_BACKGROUND, sample_scene, slate
+from worlds.raw.scene import Place, Scene, draw_scene, slate
 from worlds.raw.timeline import Timeline, steady, uneven
 from worlds.raw.truth import Line, pts_of, tell_shots, tell_transitions
 from worlds.raw.writing import Form, draw_form, write_picture, write_video
-from worlds.shapes.truth import World
 
 TRUTH_FILE = "truth.jsonl"
 
@@ -119,7 +119,9 @@ def check(config: RawConfig) -> None:
     for one, other in (bars, ("copy_rate", "damage_rate")):
         if getattr(config, one) + getattr(config, other) > 1:
             raise ValueError(f"{one} and {other} are more than 1 together: a file can be only one of them")
-    for name, known in (("transitions", TRANSITIONS), ("copies", COPIES), ("damages", DAMAGES)):
+    named = {"families": FAMILY_NAMES, "styles": STYLES}
+    named |= {"transitions": TRANSITIONS, "copies": COPIES, "damages": DAMAGES}
+    for name, known in named.items():
         given = getattr(config, name)
         if not given or not set(given) <= set(known):
             raise ValueError(f"{name} is {', '.join(given) or 'empty'}: use some of {', '.join(known)}")
@@ -155,16 +157,19 @@ def render_file(out_dir: Path, config: RawConfig, index: int) -> Line:
     """Write file `index` and return its line of truth."""
     rng = Random(f"worlds/raw/{config.seed}/{index}")
     edit_rng = Random(f"worlds/raw/{config.seed}/{index}/editing")
+    look_rng = Random(f"worlds/raw/{config.seed}/{index}/looks")
     size_px = frame_size(rng.choice(config.aspects), config.short_side_px)
     fps = rng.choice(config.fps)
     still = rng.random() < config.still_rate
     bars = draw_bars(edit_rng, config, size_px)
     width, height = Defects(size_px=size_px, bars=bars).picture_px[2:]
+    place = Place(width=width, height=height, fps=fps)
     if still:
-        world = sample_scene(rng, config, width=width, height=height, fps=fps, num_frames=1, avoid=set())
-        edit = Edit(worlds=(world,), transitions=(), flashes=(None,))
+        edit = Edit(
+            scenes=(draw_scene(rng, look_rng, config, place, alone=1),), transitions=(), flashes=(None,)
+        )
     else:
-        edit = plan_shots(rng, edit_rng, config, width=width, height=height, fps=fps)
+        edit = plan_shots(rng, edit_rng, look_rng, config, place)
     timeline = draw_timeline(edit_rng, config, edit, exact_fps(fps))
     num_frames = len(timeline.times_s)
     defects = Defects(
@@ -191,7 +196,7 @@ def render_file(out_dir: Path, config: RawConfig, index: int) -> Line:
         "fps": str(exact_fps(fps)),
         "time_base": str(time_base),
         "num_frames": num_frames,
-        "shots": tell_shots(edit, timeline, time_base, [rng.getrandbits(48) for _ in edit.worlds]),
+        "shots": tell_shots(edit, timeline, time_base, [rng.getrandbits(48) for _ in edit.scenes]),
         "transitions": tell_transitions(edit, timeline, time_base),
         **asdict(form),
         "pts": pts_of(timeline, time_base),
@@ -203,27 +208,28 @@ def render_file(out_dir: Path, config: RawConfig, index: int) -> Line:
     }
 
 
-def plan_shots(
-    rng: Random, edit_rng: Random, config: RawConfig, *, width: int, height: int, fps: float
-) -> Edit:
-    """Draw the shots of one video and what is between them; neighbours have different backgrounds."""
+def plan_shots(rng: Random, edit_rng: Random, look_rng: Random, config: RawConfig, place: Place) -> Edit:
+    """Draw the shots of one video and what is between them; neighbours look different."""
     num_shots = rng.randint(*config.shots_per_video)
     slates = [False] + [rng.random() < config.slate_rate for _ in range(num_shots - 1)]
     is_slate = [piece for slate in slates for piece in ((True, False) if slate else (False,))] + [False]
-    transitions = [draw_transition(edit_rng, config, fps) for _ in is_slate[2:]]
+    transitions = [draw_transition(edit_rng, config, place.fps) for _ in is_slate[2:]]
     lengths = [0, *(transition.num_frames for transition in transitions), 0]
-    worlds: list[World] = []
+    scenes: list[Scene] = []
     for piece, slated in enumerate(is_slate[:-1]):
         span_s = config.slate_seconds if slated else config.shot_seconds
-        alone = max(1 if slated else 2, round(rng.uniform(*span_s) * fps))
-        shape = {"width": width, "height": height, "num_frames": lengths[piece] + alone + lengths[piece + 1]}
-        avoid = {world.background for world in worlds[-1:]}
-        avoid |= {SLATE_BACKGROUND} if is_slate[piece + 1] else set()
-        worlds.append(
-            slate(fps=fps, **shape) if slated else sample_scene(rng, config, fps=fps, avoid=avoid, **shape)
+        alone = max(1 if slated else 2, round(rng.uniform(*span_s) * place.fps))
+        overlaps = lengths[piece], lengths[piece + 1]
+        neighbours = scenes[-1:] + ([slate(place, 1)] if is_slate[piece + 1] else [])
+        scenes.append(
+            slate(place, alone + sum(overlaps))
+            if slated
+            else draw_scene(
+                rng, look_rng, config, place, alone=alone, overlaps=overlaps, neighbours=neighbours
+            )
         )
-    edit = Edit(worlds=tuple(worlds), transitions=tuple(transitions), flashes=(None,) * len(worlds))
-    flashes = [draw_flash(edit_rng, config, world, edit.overlaps(n)) for n, world in enumerate(worlds)]
+    edit = Edit(scenes=tuple(scenes), transitions=tuple(transitions), flashes=(None,) * len(scenes))
+    flashes = [draw_flash(edit_rng, config, scene, edit.overlaps(n)) for n, scene in enumerate(scenes)]
     return replace(edit, flashes=tuple(flashes))
 
 

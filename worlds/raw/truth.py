@@ -11,7 +11,7 @@ from typing import Any
 
 from worlds.raw.defects import Box
 from worlds.raw.editing import Edit
-from worlds.raw.scene import is_slate, tell_scene
+from worlds.raw.scene import tell_scene
 from worlds.raw.timeline import Timeline, steady
 
 Line = dict[str, Any]
@@ -38,17 +38,17 @@ def tell_shots(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Seque
     """
     shots = []
     flash_spans, spans = edit.flash_spans(), edit.spans()
-    for shot, world in enumerate(edit.worlds):
-        short, dense = tell_scene(world, seeds[shot])
+    for shot, scene in enumerate(edit.scenes):
+        short, dense = tell_scene(scene, seeds[shot])
         (start, end), lit = spans[shot], flash_spans[shot]
-        begin = start - edit.overlaps(shot)[0]
+        begin = start - edit.overlaps(shot)[0] + scene.held[0]
         shots.append(
             {
                 **_span_in_file(start, end, timeline, time_base),
-                "slate": is_slate(world),
+                "slate": scene.is_slate,
                 "short": short,
                 "dense": dense,
-                "world": world.to_json(),
+                "world": scene.world.to_json(),
                 "world_start_s": float(begin / timeline.fps),
                 "flashes": [_span_in_file(*lit, timeline, time_base)] if lit else [],
             }

@@ -4,7 +4,7 @@ import itertools
 from random import Random
 
 from worlds.family import Claim
-from worlds.phrasing import listed, with_article
+from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 from worlds.rooms.truth import STILL, RoomWorld
 
 SHORT_CAMERA = {
@@ -90,12 +90,23 @@ MANNER = (
     ),
 )
 
+NIGHT_MANNER = (
+    (
+        "Dim light falls from above and from the left, and gives every object a dark shadow on the floor.",
+        "The scene is lit dimly from above, with a dark shadow beside each object.",
+    ),
+    (
+        "Lighter and darker {floor} tiles alternate like a chessboard and fade into a dark horizon.",
+        "The {floor} tiles, some lighter and some darker, reach to a hazy horizon under a dark sky.",
+    ),
+)
+
 
 def short_caption(world: RoomWorld, seed: int) -> str:
     """Return about 8 words for one thing, such as `the camera orbits left around a red box on gray tiles`."""
     rng = Random(f"worlds/rooms/short/{seed}")
     things = listed([with_article(solid.name) for solid in rng.sample(world.solids, len(world.solids))])
-    floor = SHORT_FLOOR.format(floor=world.floor)
+    floor = SHORT_FLOOR.format(floor=world.floor) + SHORT_STYLE[world.style]
     if not world.moves:
         return f"{things} {floor}"
     return f"{rng.choice(SHORT_CAMERA[world.camera]).format(things=things)} {floor}"
@@ -105,13 +116,16 @@ def dense_caption(world: RoomWorld, seed: int) -> str:
     """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
     rng = Random(f"worlds/rooms/dense/{seed}")
     order = rng.sample(world.solids, len(world.solids))
-    opening = rng.choice(OPENING if world.moves else STILL_OPENING)
+    openings = OPENING if world.moves else STILL_OPENING
+    opening = rng.choice([text for text in openings if world.style != "night" or "bright" not in text])
     things = listed([with_article(solid.name) for solid in order])
     sentences = [opening.format(things=things, floor=world.floor), rng.choice(COUNTS[len(order)])]
     body = [rng.choice(LOOKS[solid.kind]).format(name=solid.name) for solid in order]
     if world.moves:
         body.insert(rng.choice((0, len(body))), rng.choice(CAMERA[world.camera]))
-    closing = [rng.choice(group).format(floor=world.floor) for group in MANNER]
+    manner = NIGHT_MANNER if world.style == "night" else MANNER if world.style == "flat" else MANNER[1:]
+    closing = [rng.choice(group).format(floor=world.floor) for group in manner]
+    closing += style_sentences(world.style, rng)
     return " ".join(itertools.chain(sentences, body, rng.sample(closing, len(closing))))
 
 
@@ -126,4 +140,4 @@ def claims(world: RoomWorld) -> frozenset[Claim]:
     for solid in world.solids:
         found.add(Claim(subject=solid.name, attribute="color", value=solid.color))
         found.add(Claim(subject=solid.name, attribute="kind", value=solid.kind))
-    return frozenset(found)
+    return frozenset(found) | style_claims(world.style)

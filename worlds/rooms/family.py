@@ -13,6 +13,7 @@ from worlds.family import check_not_empty
 from worlds.palette import COLORS
 from worlds.rooms.captions import claims, dense_caption, short_caption
 from worlds.rooms.draw import draw
+from worlds.rooms.grammar import parse_claims
 from worlds.rooms.judge import judge
 from worlds.rooms.truth import (
     CAMERA_MOTIONS,
@@ -25,7 +26,17 @@ from worlds.rooms.truth import (
     centers_px_NT3,
 )
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 RATES: dict[str, tuple[float, float]] = {
     "orbit": (math.radians(16), math.radians(28)),

@@ -14,11 +14,22 @@ from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
+from worlds.shapes.grammar import parse_claims
 from worlds.shapes.judge import judge
 from worlds.shapes.truth import Thing, World
 from worlds.split import PARTS
 
-__all__ = ["claims", "combination", "dense_caption", "draw", "from_json", "judge", "sample", "short_caption"]
+__all__ = [
+    "claims",
+    "combination",
+    "dense_caption",
+    "draw",
+    "from_json",
+    "judge",
+    "parse_claims",
+    "sample",
+    "short_caption",
+]
 
 SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}
 """Smallest and largest size of a thing, by how many there are."""

@@ -1,0 +1,82 @@
+"""Read captions of the family `grid` back into claims."""
+
+import re
+from collections.abc import Iterator
+from functools import cache, partial
+
+from worlds.family import Claim
+from worlds.grid.captions import ENDS, MISSION, MISSIONS, OPENING, PLAY, SHORT, SHORT_STILL, STILL_MANNER
+from worlds.grid.captions import STILL_OPENING, THINGS
+from worlds.grid.rules import FACING_NAMES, KINDS
+from worlds.reading import Reader, Said, Telling
+
+STEPS = {
+    r"goes (\d+) cells? forward": "forward",
+    r"turns around": "turn left, turn left",
+    r"turns (left|right)": "turn {}",
+    r"picks up the .+": "pick up",
+    r"opens the .+": "toggle",
+}
+"""What each way to tell an action means; to turn around is told of the shortest plans, which turn left."""
+
+
+def parse_claims(text: str) -> frozenset[Claim]:
+    """Return the claims that a caption makes, in the terms of `worlds.grid.captions.claims`."""
+    return _reader().claims(text)
+
+
+@cache
+def _reader() -> Reader:
+    tellings = [
+        Telling(templates=(SHORT_STILL,), short=True),
+        Telling(templates=(*OPENING, STILL_OPENING, *THINGS)),
+        Telling(templates=PLAY, claims=_played),
+        Telling(templates=STILL_MANNER, claims=_faced),
+    ]
+    for goal, missions in MISSIONS.items():
+        missions = tuple(text.replace("{target}", "{name}") for text in missions)
+        short, dense = (
+            tuple(text.replace("{mission}", mission) for text in texts for mission in missions)
+            for texts in (SHORT, MISSION)
+        )
+        ends = tuple(text.replace("{target}", "{name}") for text in ENDS[goal])
+        tellings += [
+            Telling(templates=short, claims=partial(_meant, goal), short=True),
+            Telling(templates=dense, claims=partial(_meant, goal)),
+            Telling(templates=ends, claims=partial(_reached, goal)),
+        ]
+    return Reader(tellings, {"kind": KINDS}, {"are": ("is", "are"), "facing": FACING_NAMES})
+
+
+def _meant(goal: str, said: Said) -> list[Claim]:
+    """Return what the goal is, and of which thing: the door, where a key is named beside it."""
+    doors = [f"{color} door" for color in said.slots.get("color", ())[-1:]]
+    return [Claim(subject=name, attribute="goal", value=goal) for name in said.slots.get("name", doors)]
+
+
+def _reached(goal: str, said: Said) -> list[Claim]:
+    return [*_meant(goal, said), Claim(subject="agent", attribute="goal reached", value="yes")]
+
+
+def _faced(said: Said) -> list[Claim]:
+    return [
+        Claim(subject="agent", attribute="first facing", value=facing)
+        for facing in said.slots.get("facing", ())
+    ]
+
+
+def _played(said: Said) -> Iterator[Claim]:
+    yield from _faced(said)
+    (told,) = said.slots["actions"]
+    steps = [step for part in re.split(r", | and ", told) for step in _steps(part)]
+    yield Claim(subject="agent", attribute="actions", value=", ".join(steps))
+
+
+def _steps(told: str) -> list[str]:
+    """Return the actions that a few words tell; the words themselves, if they tell none."""
+    for pattern, action in STEPS.items():
+        if match := re.fullmatch(pattern, told):
+            if action == "forward":
+                return [action] * int(match[1])
+            return [action.format(*match.groups())]
+    return [told]
