@@ -15,10 +15,11 @@ from kinora.caption_worlds import sample_clip
 from manifests.records import Caption, Outcome
 from video.encode import encode_mp4
 from video.frames import read_clip
+from worlds.claims import CaptionScore
 from worlds.shapes.captions import claims, short_caption
 from worlds.shapes.draw import render
 from worlds.shapes.grammar import parse_claims
-from worlds.shapes.judge import CaptionScore, judge_caption
+from worlds.shapes.judge import judge_caption
 from worlds.shapes.truth import World
 
 SIZES = ((64, 64), (80, 80), (128, 128), (160, 160), (96, 54), (160, 90), (320, 180), (54, 96), (90, 160))

@@ -96,6 +96,11 @@ def parse_claims(family: str, text: str) -> frozenset[Claim]:
     return family_of(family).parse_claims(text)
 
 
+def untold(world: AnyWorld, first: int, end: int) -> str:
+    """Say why frames [first, end) alone do not show what captions tell of a world; empty where they do."""
+    return family_of(world.family).untold(world, first, end)
+
+
 def judge(frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
     """Say for each attribute of the world's family whether a video (RGB, uint8) shows it."""
     return family_of(world.family).judge(frames_THWC, fps, world)

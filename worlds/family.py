@@ -129,6 +129,13 @@ class Family(Protocol):
         Wrong words make wrong claims; words that no caption of the family holds make none."""
         ...
 
+    def untold(self, world: AnyWorld, first: int, end: int) -> str:
+        """Say why frames [first, end) alone do not show what captions tell; empty where they do.
+
+        Such as a fall that is over when the clip begins. Frames may lie a little outside of the world.
+        """
+        ...
+
     def judge(self, frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
         """Measure a video by its pixels and say, for each attribute, whether it shows what `world` asks.
 

@@ -1,11 +1,14 @@
 """Measure a video, a caption, or a whole dataset's captions against what is really there.
 
-A video against a prompt: `--video FILE --prompt TEXT`. A caption against a shot: `--caption TEXT --truth FILE
---source NAME`. All captions of a dataset: `--dataset URI --truth FILE`.
+A video against a prompt about `shapes`: `--video FILE --prompt TEXT`. A caption against a shot: `--caption
+TEXT --truth FILE --source NAME`. All captions of a dataset: `--dataset URI --truth FILE`.
+
+Captions of every family are judged; those of a clip that does not show what captions tell (a fall, once it is
+over) are counted apart, by family and reason.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,10 @@ from kinora.result import Exit, Result
 from manifests import views
 from manifests.store import Dataset
 from video.frames import read_clip
-from worlds.raw.match import load_truth, world_of_clip
+from worlds.claims import CaptionScore
+from worlds.raw.match import ClipTruth, clip_truth, load_truth
 from worlds.shapes.grammar import prompt_truth
-from worlds.shapes.judge import CaptionScore, judge_caption, judge_video
+from worlds.shapes.judge import judge_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +43,27 @@ class Config:
     """Name of the raw file that the caption speaks of."""
     at_s: float = 0.0
     """Second of that file that the caption speaks of."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tally:
+    """What became of captions."""
+
+    captions: int
+    scores: dict[str, list[CaptionScore]] = field(default_factory=dict)
+    """Those of each family."""
+    not_judged: Counter[str] = field(default_factory=Counter)
+    """By family and reason."""
+    unmatched: int = 0
+
+    def judge(self, text: str, clip: ClipTruth | None) -> None:
+        """Count one caption."""
+        if clip is None:
+            self.unmatched += 1
+        elif clip.untold:
+            self.not_judged[f"{clip.world.family}: {clip.untold}"] += 1
+        else:
+            self.scores.setdefault(clip.world.family, []).append(clip.judge_caption(text))
 
 
 def run(config: Config) -> Result:
@@ -73,19 +98,20 @@ def _caption(text: str, truth: str, source: str, at_s: float) -> Result:
     shots = load_truth(truth)
     if source not in shots:
         raise ValueError(f"{truth}: has no file {source!r}")
-    world = world_of_clip(shots, source, at_s, at_s)
-    if world is None:
-        raise ValueError(f"{truth}: {source} shows nothing at {at_s} s")
-    return _scored([judge_caption(text, world)], captions=1, unmatched=0)
+    shot = next((shot for shot in shots[source] if shot.start_s <= at_s < shot.end_s), None)
+    if shot is None:
+        raise ValueError(f"{truth}: {source} shows no shot at {at_s} s")
+    tally = _Tally(captions=1)
+    tally.judge(text, clip_truth(shots, source, shot.start_s, shot.end_s))
+    return _scored(tally)
 
 
 def _dataset(uri: str, truth: str) -> Result:
     dataset, shots = Dataset.open(uri), load_truth(truth)
     clips = {row["clip_id"]: row for row in views.clips(dataset).to_pylist()}
     starts = {row["source_key"]: row["start_pts"] for row in views.sources(dataset).to_pylist()}
-    scores: list[CaptionScore] = []
-    unmatched = 0
     captions = [row for row in views.captions(dataset).to_pylist() if row["text"] is not None]
+    tally = _Tally(captions=len(captions))
     for row in captions:
         clip = clips[row["clip_id"]]
         name = Path(clip["uri"]).name
@@ -94,31 +120,45 @@ def _dataset(uri: str, truth: str) -> Result:
         unit_s = Fraction(clip["time_base_num"], clip["time_base_den"])
         begin = starts[clip["source_key"]]
         span = [float((clip[edge] - begin) * unit_s) for edge in ("start_pts", "end_pts")]
-        world = world_of_clip(shots, name, *span)
-        if world is None:
-            unmatched += 1
-        else:
-            scores.append(judge_caption(row["text"], world))
-    return _scored(scores, captions=len(captions), unmatched=unmatched)
+        tally.judge(row["text"], clip_truth(shots, name, *span))
+    return _scored(tally)
 
 
-def _scored(scores: list[CaptionScore], *, captions: int, unmatched: int) -> Result:
-    said, right = sum(s.num_claims for s in scores), sum(s.supported for s in scores)
-    true = sum(s.num_true for s in scores)
-    if not scores or not said:
-        return Result({"captions": captions, "judged": 0}, "no caption that the truth knows", Exit.NOTHING)
+def _scored(tally: _Tally) -> Result:
+    scores = [score for family in tally.scores.values() for score in family]
     figures: dict[str, Any] = {
-        "captions": captions,
+        "captions": tally.captions,
         "judged": len(scores),
-        "unmatched": unmatched,
-        "claims": said,
-        "claim_precision": right / said,
-        "claim_precision_low": wilson_low(right, said),
-        "claim_recall": right / true,
-        "claim_recall_low": wilson_low(right, true),
-        "unsupported": dict(Counter(claim.attribute for s in scores for claim in s.unsupported)),
+        "unmatched": tally.unmatched,
+        "not_judged": dict(sorted(tally.not_judged.items())),
+    }
+    left_out = [f"not judged: {why}: {count}" for why, count in figures["not_judged"].items()]
+    if not any(score.num_claims for score in scores):
+        return Result(figures, "\n".join(["no caption that the truth knows", *left_out]), Exit.NOTHING)
+    figures |= _precision_and_recall(scores)
+    figures["unsupported"] = dict(Counter(claim.attribute for s in scores for claim in s.unsupported))
+    figures["families"] = {
+        family: {"judged": len(own), **_precision_and_recall(own)} for family, own in tally.scores.items()
     }
     table = Table(box=None, show_header=False)
     for name, value in figures.items():
-        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        if name not in ("not_judged", "families"):
+            table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+    for family, own in figures["families"].items():
+        told = f"{own['judged']} judged, precision {own['claim_precision']:.3f}"
+        table.add_row(family, f"{told}, recall {own['claim_recall']:.3f}")
+    for why, count in figures["not_judged"].items():
+        table.add_row("not judged", f"{why}: {count}")
     return Result(figures, table)
+
+
+def _precision_and_recall(scores: list[CaptionScore]) -> dict[str, Any]:
+    said, right = sum(s.num_claims for s in scores), sum(s.supported for s in scores)
+    true = sum(s.num_true for s in scores)
+    return {
+        "claims": said,
+        "claim_precision": right / said if said else 0.0,
+        "claim_precision_low": wilson_low(right, said),
+        "claim_recall": right / true,
+        "claim_recall_low": wilson_low(right, true),
+    }

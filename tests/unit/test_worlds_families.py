@@ -10,14 +10,11 @@ from worlds import families
 from worlds.occlusion.truth import hidden_span, visible_T
 from worlds.physics.truth import simulate_NT2
 from worlds.shapes.family import sample_world
-from worlds.shapes.grammar import parse_claims
 from worlds.shapes.truth import World
 from worlds.split import is_unseen
 from worlds.styles import STYLES, is_night, undo_night
 
 NAMES = tuple(families.FAMILIES)
-READ = ("shapes", "occlusion", "physics")
-"""Families whose captions `parse_claims` reads; those of the others are tested beside them."""
 
 
 def sampled(name, seed, size=(64, 64), style="flat", num_frames=24):
@@ -81,15 +78,8 @@ def test_captions_have_the_promised_length_and_vary(name):
             dense = families.dense_caption(world, seed)
             assert 60 <= len(dense.split()) <= 135, dense
             assert dense == families.dense_caption(world, seed)
-            said = {(c.subject, c.attribute, c.value) for c in parse_claims(dense)}
-            true = {(c.subject, c.attribute, c.value) for c in families.claims(world)}
-            kept = {
-                claim
-                for claim in true
-                if claim[1] in ("color", "shape") and claim[0] not in ("wall", "floor")
-            }
-            assert kept <= said or name not in READ, dense
-            assert len(families.short_caption(world, seed).split()) <= (36 if name == "shapes" else 20)
+            assert families.parse_claims(name, dense) == families.claims(world), dense
+            assert len(families.short_caption(world, seed).split()) <= (36 if name == "shapes" else 23)
         assert len({families.dense_caption(world, seed) for seed in range(40)}) > 12
 
 

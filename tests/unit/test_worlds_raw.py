@@ -11,7 +11,7 @@ from video.probe import probe
 from worlds.drawing import coverage, outline_P2
 from worlds.palette import BACKGROUNDS, MOTIONS, SHAPES
 from worlds.raw.config import RawConfig
-from worlds.raw.match import load_truth, world_of_clip
+from worlds.raw.match import clip_truth, load_truth
 from worlds.raw.render import frame_size, render_raw, truth_path
 from worlds.shapes.draw import render
 from worlds.shapes.family import sample_world
@@ -143,16 +143,17 @@ def test_clips_find_their_truth(raw):
     name, shots = next((n, s) for n, s in truth.items() if len(s) > 1)
     first, second = shots[:2]
     fps = second.world.fps
-    inside = world_of_clip(truth, f"/elsewhere/{name}", second.start_s + 2 / fps, second.end_s)
-    assert inside is not None
+    clip = clip_truth(truth, f"/elsewhere/{name}", second.start_s + 2 / fps, second.end_s)
+    assert clip is not None
+    inside = clip.world
     assert inside.background == second.world.background
     frames_THWC = read_clip(out_dir / name)[0]
     start = round(second.start_s * fps) + 2
     if inside.things:
         assert judge_video(frames_THWC[start : start + inside.num_frames], fps, inside).color
-    assert world_of_clip(truth, name, first.start_s, second.end_s) is None
+    assert clip_truth(truth, name, first.start_s, second.end_s) is None
     with pytest.raises(KeyError, match="another run"):
-        world_of_clip(truth, "stranger.mp4", 0, 1)
+        clip_truth(truth, "stranger.mp4", 0, 1)
 
 
 @pytest.mark.parametrize(

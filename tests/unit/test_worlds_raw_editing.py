@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from video.frames import read_frames
+from worlds.families import from_json
+from worlds.palette import FAMILY_NAMES
 from worlds.raw.config import TRANSITIONS, RawConfig
 from worlds.raw.editing import WAYS, Edit, Flash, Transition, edited_frames
 from worlds.raw.render import plan_shots, render_raw, truth_path
-from worlds.raw.scene import render_scene, sample_scene
-from worlds.shapes.truth import World
+from worlds.raw.scene import Place, Scene, render_scene, sample_scene
 
 TIMED = [kind for kind in TRANSITIONS if kind != "cut"]
 CONFIG = RawConfig(
@@ -24,18 +25,20 @@ CONFIG = RawConfig(
 
 def two_shots(transition, *, alone=6, fps=20.0):
     config = replace(CONFIG, two_things_share=0)
-    size = {"width": 64, "height": 48, "fps": fps, "num_frames": alone + transition.num_frames}
-    first = sample_scene(Random(1), config, **size, avoid=set())
-    second = sample_scene(Random(2), config, **size, avoid={first.background, "white", "black"})
-    return Edit(worlds=(first, second), transitions=(transition,), flashes=(None, None))
+    place, num_frames = Place(width=64, height=48, fps=fps), alone + transition.num_frames
+    first = sample_scene(Random(1), config, place, num_frames=num_frames, avoid=set())
+    avoid = {first.background, "white", "black"}
+    second = sample_scene(Random(2), config, place, num_frames=num_frames, avoid=avoid)
+    scenes = Scene(world=first), Scene(world=second)
+    return Edit(scenes=scenes, transitions=(transition,), flashes=(None, None))
 
 
 def shown(edit):
     """Return the frames of an edit, and of each of its two shots alone at the same times (else black)."""
     frames_THWC = np.stack(list(edited_frames(edit))).astype(int)
     old_THWC, new_THWC = np.zeros_like(frames_THWC), np.zeros_like(frames_THWC)
-    old_THWC[: edit.worlds[0].num_frames] = render_scene(edit.worlds[0])
-    new_THWC[-edit.worlds[1].num_frames :] = render_scene(edit.worlds[1])
+    old_THWC[: edit.scenes[0].num_frames] = render_scene(edit.scenes[0])
+    new_THWC[-edit.scenes[1].num_frames :] = render_scene(edit.scenes[1])
     return frames_THWC, old_THWC, new_THWC
 
 
@@ -74,7 +77,7 @@ def test_a_fade_passes_through_its_colour(kind, level):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_whip_pan_brings_the_new_shot_in_from_its_side_and_blurs(way):
     edit = two_shots(Transition(kind="whip_pan", num_frames=7, way=way))
-    backgrounds = [render_scene(world)[0, 0, 0].astype(int) for world in edit.worlds]
+    backgrounds = [render_scene(scene)[0, 0, 0].astype(int) for scene in edit.scenes]
     frames_THWC, *_ = shown(edit)
     edges = {
         "left": frames_THWC[:, :, 0],
@@ -121,14 +124,14 @@ def test_a_flash_whitens_its_frames_and_no_other():
 @pytest.mark.parametrize("seed", range(4))
 def test_plans_hold_what_was_asked_for(seed):
     config = replace(CONFIG, transitions=TRANSITIONS, slate_rate=0.5, flash_rate=1.0, shot_seconds=(1.5, 2.0))
-    edit = plan_shots(Random(seed), Random(seed), config, width=64, height=48, fps=24.0)
+    edit = plan_shots(Random(seed), Random(seed), Random(seed), config, Place(width=64, height=48, fps=24.0))
     spans = edit.spans()
-    assert len(edit.worlds) == len(edit.transitions) + 1 == len(edit.flashes) >= 3
-    for world, (start, end), flash, lit in zip(
-        edit.worlds, spans, edit.flashes, edit.flash_spans(), strict=True
+    assert len(edit.scenes) == len(edit.transitions) + 1 == len(edit.flashes) >= 3
+    for scene, (start, end), flash, lit in zip(
+        edit.scenes, spans, edit.flashes, edit.flash_spans(), strict=True
     ):
         seconds = (end - start) / 24
-        assert (1.45 < seconds < 2.05 and flash) if world.things else (0.45 < seconds < 1.05 and not flash)
+        assert (0.45 < seconds < 1.05 and not flash) if scene.is_slate else (1.45 < seconds < 2.05 and flash)
         assert lit is None or start + 0.25 * 24 < lit[0] < lit[1] < end - 0.25 * 24
     for transition, before, after in zip(edit.transitions, spans, spans[1:], strict=False):
         assert after[0] - before[1] == transition.num_frames
@@ -136,8 +139,16 @@ def test_plans_hold_what_was_asked_for(seed):
 
 
 @pytest.mark.parametrize("uneven_rate", [0.0, 1.0])
-@pytest.mark.parametrize("form", ["mp4/h264", "mkv/vp9", "mov/mpeg4"])
-def test_files_show_what_their_truth_says(tmp_path, uneven_rate, form):
+@pytest.mark.parametrize(
+    ("form", "families"),
+    [
+        ("mp4/h264", ("shapes",)),
+        ("mkv/vp9", ("shapes",)),
+        ("mov/mpeg4", ("shapes",)),
+        ("mp4/h264", FAMILY_NAMES),
+    ],
+)
+def test_files_show_what_their_truth_says(tmp_path, uneven_rate, form, families):
     config = replace(
         CONFIG,
         num_videos=5,
@@ -148,6 +159,7 @@ def test_files_show_what_their_truth_says(tmp_path, uneven_rate, form):
         shot_seconds=(0.9, 1.1),
         flash_rate=0.5,
         uneven_rate=uneven_rate,
+        families=families,
         b_frames_rate=0.5,
         formats=(form,),
         still_rate=0,
@@ -196,7 +208,7 @@ def check_times(line, frames):
 
 def check_pixels(line, frames):
     """Shots are alone in their spans, flashes apart; no frame of a transition shows a shot alone."""
-    alone_TTHWC = [render_scene(World.from_json(shot["world"])).astype(int) for shot in line["shots"]]
+    alone_TTHWC = [render_scene(Scene(world=from_json(shot["world"]))).astype(int) for shot in line["shots"]]
     fps = float(Fraction(line["fps"]))
 
     def alone(number, index):

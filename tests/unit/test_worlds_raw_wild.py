@@ -14,7 +14,7 @@ from video.frames import read_clip, read_frames
 from video.probe import probe
 from worlds.raw.config import COPIES, DAMAGES, TRANSITIONS, RawConfig, wild
 from worlds.raw.defects import Defects, Subtitle, Watermark, letterbox
-from worlds.raw.match import covering_shot, load_truth, world_of_clip
+from worlds.raw.match import clip_truth, covering_shot, load_truth
 from worlds.raw.render import frame_size, render_raw, truth_path
 
 SMALL = RawConfig(
@@ -171,7 +171,7 @@ def test_copies_look_like_their_originals(crawl):
             if kind == "rescaled":
                 assert shown_HWC.shape != wanted_HWC.shape
                 wanted_HWC = cv2.resize(wanted_HWC, shown_HWC.shape[1::-1], interpolation=cv2.INTER_AREA)
-            assert np.abs(shown_HWC.astype(int) - wanted_HWC).mean() < 8, (line["file"], kind, number)
+            assert np.abs(shown_HWC.astype(int) - wanted_HWC).mean() < 12, (line["file"], kind, number)
         if kind == "shifted":
             assert first > 0
             assert line["num_frames"] == original["num_frames"] - first
@@ -235,9 +235,10 @@ def test_clips_find_their_shot_but_none_that_spans_a_transition(crawl):
             assert covering_shot(truth[name], shot["start_s"], shot["end_s"]) is true
             middle_s = (shot["start_s"] + shot["end_s"]) / 2
             assert covering_shot(truth[name], middle_s, middle_s + 0.02) is true
-            inside = world_of_clip(truth, name, middle_s, shot["end_s"])
-            assert inside is not None
-            assert inside.background == shot["world"]["background"]
+            clip = clip_truth(truth, name, middle_s, shot["end_s"])
+            assert clip is not None
+            assert clip.world.seed == shot["world"]["seed"]
+            assert clip.world.family == shot["world"]["family"]
         for cut, before, after in zip(
             line["transitions"], line["shots"][:-1], line["shots"][1:], strict=True
         ):

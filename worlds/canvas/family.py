@@ -10,7 +10,7 @@ from worlds.canvas.captions import claims, dense_caption, short_caption
 from worlds.canvas.draw import draw
 from worlds.canvas.grammar import parse_claims
 from worlds.canvas.judge import judge
-from worlds.canvas.truth import FOODS, FORMS, SIDES, TURNS, WAYS, Bite, CanvasWorld, Food, Stroke
+from worlds.canvas.truth import FOODS, FORMS, SIDES, TURNS, WAYS, Bite, CanvasWorld, Food, Stroke, untold
 from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS
 
@@ -24,6 +24,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 LENGTHS = {

@@ -30,8 +30,8 @@ from worlds.canvas.captions import (
     STROKES,
     WAYS,
 )
-from worlds.canvas.truth import FORMS
 from worlds.canvas.truth import FOODS as KINDS
+from worlds.canvas.truth import FORMS
 from worlds.family import Claim
 from worlds.reading import Reader, Said, Telling, scene
 

@@ -32,6 +32,8 @@ STROKE_WIDTH = 0.09
 SWING = 0.36
 """How far a wave goes to either side, in units of its length."""
 PATH_POINTS = 97
+UNSEEN_PAINT = 0.1
+"""A clip may miss this share of a stroke's time at either end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,3 +148,16 @@ def path_P2(stroke: Stroke) -> np.ndarray:
         swing_P = SWING * stroke.length / 2 * np.sin(4 * math.pi * share_P + stroke.phase)
         path = path + np.outer(swing_P, way_2[::-1])
     return path
+
+
+def untold(world: CanvasWorld, first: int, end: int) -> str:
+    """Say whether frames [first, end) miss a part of a stroke, or a bite."""
+    begin, last = (frame / max(world.num_frames - 1, 1) for frame in (first, end - 1))
+    bites = world.food.bites if world.food is not None else ()
+    if any(not begin < bite.bite <= last for bite in bites):
+        return "a bite is missing"
+    for stroke in world.strokes:
+        slack = UNSEEN_PAINT * (stroke.end - stroke.begin)
+        if begin > stroke.begin + slack or last < stroke.end - slack:
+            return "a stroke is not whole"
+    return ""

@@ -8,7 +8,7 @@ from worlds.grid.draw import draw
 from worlds.grid.grammar import parse_claims
 from worlds.grid.judge import judge
 from worlds.grid.rules import CARRIED, WALL, State, expert
-from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks
+from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks, untold
 from worlds.palette import COLORS
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 STEPS_PER_S = 4

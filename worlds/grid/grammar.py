@@ -5,8 +5,18 @@ from collections.abc import Iterator
 from functools import cache, partial
 
 from worlds.family import Claim
-from worlds.grid.captions import ENDS, MISSION, MISSIONS, OPENING, PLAY, SHORT, SHORT_STILL, STILL_MANNER
-from worlds.grid.captions import STILL_OPENING, THINGS
+from worlds.grid.captions import (
+    ENDS,
+    MISSION,
+    MISSIONS,
+    OPENING,
+    PLAY,
+    SHORT,
+    SHORT_STILL,
+    STILL_MANNER,
+    STILL_OPENING,
+    THINGS,
+)
 from worlds.grid.rules import FACING_NAMES, KINDS
 from worlds.reading import Reader, Said, Telling
 

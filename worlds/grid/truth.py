@@ -96,3 +96,8 @@ def tasks(goal: str, target: str) -> tuple[tuple[str, str], ...]:
     if goal == "unlock":
         return ("pick up", f"{target.split()[0]} key"), ("toggle", target)
     return (("pick up" if goal == "fetch" else "toggle", target),)
+
+
+def untold(world: GridWorld, first: int, end: int) -> str:
+    """Say whether frames [first, end) miss a move."""
+    return "" if first < world.hold and end > world.hold * len(world.actions) else "moves are missing"

@@ -10,7 +10,7 @@ from worlds.occlusion.captions import claims, dense_caption, short_caption
 from worlds.occlusion.draw import draw
 from worlds.occlusion.grammar import parse_claims
 from worlds.occlusion.judge import judge
-from worlds.occlusion.truth import CAMERA_DRIFT, OcclusionWorld
+from worlds.occlusion.truth import CAMERA_DRIFT, OcclusionWorld, untold
 from worlds.palette import BACKGROUNDS, COLORS, DIRECTIONS, SHAPES
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 VARIANTS = ("thing", "thing", "camera_out", "camera_wall")

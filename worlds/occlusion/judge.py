@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from worlds.occlusion.truth import OcclusionWorld, centers_T2, hidden_span, visible_T
+from worlds.occlusion.truth import WHOLE, OcclusionWorld, centers_T2, hidden_span, visible_T
 from worlds.palette import DIRECTIONS
 from worlds.sight import Sight, Spot, common_color, look, shape_of
 
-WHOLE = 0.9
-"""Share of a thing's largest area from which on it is seen whole."""
 SAME_FRAMES, SAME_SHARE = 2.0, 0.2
 """A thing is hidden about as long as expected within this many frames and this share of them."""
 BLUR = 0.03

@@ -16,6 +16,10 @@ from worlds.palette import DIRECTIONS
 
 HIDDEN_SHARE = 0.15
 """A thing of which less than this can be seen is hidden."""
+WHOLE = 0.9
+"""A thing of which this much can be seen is whole."""
+FEWEST_SEEN = 2
+"""Frames in which it must be seen where it comes from, so that it can be told which way it goes."""
 CAMERA_DRIFT = 0.35
 """How fast a thing goes over the picture when a nearer wall goes at 1, in `camera_wall`."""
 
@@ -122,3 +126,15 @@ def hidden_span(share_T: np.ndarray) -> tuple[int, int] | None:
     runs = [(int(a), int(b)) for a, b in zip(changes[::2], changes[1::2], strict=True)]
     runs = [(a, b) for a, b in runs if a > 0 and b < len(share_T)]
     return max(runs, key=lambda run: run[1] - run[0], default=None)
+
+
+def untold(world: OcclusionWorld, first: int, end: int) -> str:
+    """Say whether the thing is not seen whole and going before frames [first, end) hide it, and after."""
+    share_T = visible_T(world)
+    hidden = hidden_span(share_T)
+    if hidden is None:
+        return "nothing is hidden"
+    before_T = share_T[max(first, 0) : max(hidden[0], 0)]
+    after_T = share_T[hidden[1] : max(end, 0)]
+    seen = len(before_T) >= FEWEST_SEEN and min(before_T.max(), after_T.max(initial=0)) >= WHOLE
+    return "" if seen else "the thing is not seen before and after it is hidden"

@@ -11,7 +11,7 @@ from worlds.physics.captions import claims, dense_caption, short_caption
 from worlds.physics.draw import draw
 from worlds.physics.grammar import parse_claims
 from worlds.physics.judge import judge
-from worlds.physics.truth import EVENTS, FLOOR, Body, PhysicsWorld, reach_below
+from worlds.physics.truth import EVENTS, FLOOR, Body, PhysicsWorld, reach_below, untold
 
 __all__ = [
     "claims",
@@ -23,6 +23,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 SIZES = {1: (0.26, 0.32), 2: (0.22, 0.26)}

@@ -22,6 +22,10 @@ FLOOR = 0.12
 UNIT = 100.0
 """Length of a short side in the simulation, whose tolerances are made for lengths of this order."""
 STEPS_PER_S = 600
+BEGUN = 0.3
+"""A clip may miss this share of the time before things meet: of a fall, a tenth of the way."""
+AFTER_S = 0.2
+"""So long after things met can it be seen what they do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,3 +135,25 @@ def _floor(space: "pymunk.Space", world: PhysicsWorld) -> None:
     floor = pymunk.Segment(space.static_body, (-width, y + depth), (2 * width, y + depth), depth)
     floor.elasticity, floor.friction = 1.0, 0.0
     space.add(floor)
+
+
+def contact_s(world: PhysicsWorld) -> float:
+    """Return when the first thing meets the floor, or the other thing."""
+    first, *others = world.bodies
+    if world.event == "collide":
+        (other,) = others
+        between = abs(other.start[0] - first.start[0])
+        between -= reach_below(first.shape, first.size) + reach_below(other.shape, other.size)
+        return between / abs(first.speed)
+    ground = world.floor_y - sum(2 * reach_below(other.shape, other.size) for other in others)
+    fallen = ground - reach_below(first.shape, first.size) - first.start[1]
+    return math.sqrt(2 * fallen / world.gravity)
+
+
+def untold(world: PhysicsWorld, first: int, end: int) -> str:
+    """Say whether frames [first, end) miss how the event begins, or what comes of it: of a bounce, the way up
+    again."""
+    begins = contact_s(world)
+    goes_on = begins + max(AFTER_S, world.elasticity * begins if world.event == "bounce" else 0.0)
+    whole = first / world.fps <= BEGUN * begins and (end - 1) / world.fps >= goes_on
+    return "" if whole else "the event is not whole"

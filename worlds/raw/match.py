@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
+from worlds import families
+from worlds.claims import CaptionScore, score_claims
+from worlds.family import AnyWorld
 from worlds.shapes.truth import World, from_time
 
 SLACK = 0.1
@@ -26,7 +30,24 @@ class TrueShot:
     short: str
     dense: str | None
     """None for a slate, which holds nothing."""
-    world: World
+    world: AnyWorld
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipTruth:
+    """What is in a clip that was cut out of a shot."""
+
+    world: AnyWorld
+    """Of `shapes`, as it goes on from where the clip begins; of another family, that of the whole shot, with
+    as many frames as the clip has."""
+    untold: str
+    """Why the clip does not show what captions tell of the world, so that they cannot be judged; empty where
+    it does."""
+
+    def judge_caption(self, text: str) -> CaptionScore:
+        """Score the claims of a caption. Only for a clip that tells all."""
+        said = families.parse_claims(self.world.family, text)
+        return score_claims(said, families.claims(self.world))
 
 
 def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
@@ -42,11 +63,11 @@ def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
                     world_start_s=shot.get("world_start_s", shot["start_s"]),
                     short=shot["short"],
                     dense=shot["dense"],
-                    world=World.from_json(shot["world"]),
+                    world=families.from_json(shot["world"]),
                 )
                 for shot in fields["shots"]
             )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path}, line {number}: not a line of truth ({error!r}); render it again"
             ) from error
@@ -75,10 +96,10 @@ def _spans_transition(shot: TrueShot, other: TrueShot, start_s: float, end_s: fl
     return apart and start_s < other.end_s - EQUAL_S and end_s > other.start_s + EQUAL_S
 
 
-def world_of_clip(
+def clip_truth(
     truth: Mapping[str, Sequence[TrueShot]], source: str, start_s: float, end_s: float
-) -> World | None:
-    """Return what is in a clip, as a world that begins with the clip; None if it shows more than one shot.
+) -> ClipTruth | None:
+    """Return what is in a clip; None if it shows more than one shot, or none.
 
     Args:
         truth: from `load_truth`.
@@ -94,7 +115,14 @@ def world_of_clip(
     shot = covering_shot(truth[name], start_s, end_s)
     if shot is None:
         return None
-    num_frames = max(1, round((end_s - start_s) * shot.world.fps))
-    if shot.world.num_frames == 1:
-        return shot.world
-    return from_time(shot.world, start_s - shot.world_start_s, num_frames)
+    world, begun_s = shot.world, start_s - shot.world_start_s
+    num_frames = max(1, round((end_s - start_s) * world.fps))
+    if world.num_frames == 1:
+        return ClipTruth(world=world, untold="")
+    if isinstance(world, World):
+        return ClipTruth(world=from_time(world, begun_s, num_frames), untold="")
+    first = round(begun_s * world.fps)
+    return ClipTruth(
+        world=replace(cast(Any, world), num_frames=num_frames),
+        untold=families.untold(world, first, first + num_frames),
+    )

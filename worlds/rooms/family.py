@@ -24,6 +24,7 @@ from worlds.rooms.truth import (
     RoomWorld,
     Solid,
     centers_px_NT3,
+    untold,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 RATES: dict[str, tuple[float, float]] = {

@@ -34,10 +34,7 @@ def _reader() -> Reader:
             *short,
             Telling(templates=(f"{{things}} {SHORT_FLOOR}",), short=True),
             Telling(templates=(*OPENING, *STILL_OPENING, *MANNER[2], *NIGHT_MANNER[1])),
-            *(
-                Telling(templates=texts, claims=scene("count", str(count)))
-                for count, texts in COUNTS.items()
-            ),
+            *(Telling(templates=texts, claims=scene("count", str(count))) for count, texts in COUNTS.items()),
             *(_camera(texts, motion, short=False) for motion, texts in CAMERA.items()),
             *(_kind(texts, kind) for kind, texts in LOOKS.items()),
         ],

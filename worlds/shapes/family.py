@@ -16,7 +16,7 @@ from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.judge import judge
-from worlds.shapes.truth import Thing, World
+from worlds.shapes.truth import Thing, World, untold
 from worlds.split import PARTS
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
+    "untold",
 ]
 
 SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}

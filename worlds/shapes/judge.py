@@ -5,12 +5,12 @@ A video is measured by its pixels (`worlds.shapes.measure`), a caption by the cl
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from worlds.family import Claim
+from worlds.claims import CaptionScore, score_claims
 from worlds.shapes.captions import claims
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.measure import Measured, MeasuredThing, measure
@@ -44,31 +44,6 @@ class Verdict:
         """Return the attributes that were judged."""
         found = {name: getattr(self, name) for name in ATTRIBUTES}
         return {name: value for name, value in found.items() if value is not None}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionScore:
-    """How many of a caption's claims are true, and how many of the true ones it makes."""
-
-    num_claims: int
-    num_true: int
-    """Claims that could truly be made."""
-    supported: int
-    """Claims made that are true."""
-    unsupported: tuple[Claim, ...]
-    """Claims made that are not, as the caption words them."""
-    missed: tuple[Claim, ...]
-    """True claims not made."""
-
-    @property
-    def precision(self) -> float | None:
-        """Share of the claims made that are true; None for a caption that makes none."""
-        return self.supported / self.num_claims if self.num_claims else None
-
-    @property
-    def recall(self) -> float:
-        """Share of the true claims that are made."""
-        return self.supported / self.num_true
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
@@ -114,31 +89,5 @@ def _has_all(found: MeasuredThing, stated: Mapping[str, str]) -> bool:
 
 
 def judge_caption(text: str, world: World) -> CaptionScore:
-    """Score a caption's claims against `world`.
-
-    The things that a caption names are matched with those of the world so that most claims hold; so `a red
-    square moves left` about a red circle makes one false claim (its shape), not three.
-    """
-    said, true = parse_claims(text), claims(world)
-    renamed = max(_renamings(said, world), key=lambda names: (len(true & names.keys()), sorted(names)))
-    return CaptionScore(
-        num_claims=len(said),
-        supported=len(true & renamed.keys()),
-        num_true=len(true),
-        unsupported=tuple(sorted(renamed[claim] for claim in renamed.keys() - true)),
-        missed=tuple(sorted(true - renamed.keys())),
-    )
-
-
-def _renamings(said: Iterable[Claim], world: World) -> Iterator[dict[Claim, Claim]]:
-    """Yield the claims about things as claims about the world's things, in every way of matching the two.
-
-    Each renamed claim maps to the one that was said. A thing that is matched with none keeps a name of its
-    own.
-    """
-    subjects = sorted({claim.subject for claim in said} - {"background", "scene"})
-    real = [thing.name for thing in world.things]
-    for order in itertools.permutations([*subjects, *(None for _ in real)], len(real)):
-        names = {subject: f"{subject} (not there)" for subject in subjects}
-        names |= {subject: name for name, subject in zip(real, order, strict=True) if subject is not None}
-        yield {replace(claim, subject=names.get(claim.subject, claim.subject)): claim for claim in said}
+    """Score a caption's claims against `world`."""
+    return score_claims(parse_claims(text), claims(world))
