@@ -71,7 +71,7 @@ def test_one_wrong_word_makes_other_claims(family):
             if wrong == dense or not _is_claimed(word, world):
                 continue
             score = score_claims(families.parse_claims(family, wrong), families.claims(world))
-            assert score.recall < 1, wrong
+            assert score.unsupported or score.missed, wrong
             changed += 1
     assert changed > 80
 

@@ -15,6 +15,7 @@ from worlds.canvas.draw import CHIP, DARK, LIGHT
 from worlds.canvas.truth import SIDES, WAYS, CanvasWorld
 from worlds.naming import components, look_up, nearest_table, shrink
 from worlds.palette import BACKGROUNDS, COLORS
+from worlds.styles import undo_night
 
 MEASURED_SIDE_PX = 64
 """Larger frames are scaled down to this short side first."""
@@ -112,7 +113,7 @@ def measure_canvas(frames_THWC: np.ndarray) -> MeasuredCanvas:
     Raises:
         ValueError: if the frames have another layout.
     """
-    frames_THWC = shrink(frames_THWC, MEASURED_SIDE_PX)
+    frames_THWC = undo_night(shrink(frames_THWC, MEASURED_SIDE_PX))
     table, names = _looks()
     look_THW = look_up(table, frames_THWC)
     paint_THW = np.where(look_THW < len(COLORS), look_THW + 1, 0).astype(np.uint8)

@@ -31,7 +31,7 @@ def draw(world: GridWorld) -> Rendered:
     numbers = _numbers(world.start)
     tiles: dict[tuple[str, str], np.ndarray] = {}
     states, side = states_T(world), place.cell_px
-    empty_SSC = tile("", world.floor, side).astype(np.int32)
+    empty_SSC = tile("", world.floor, side)
     for index, state in enumerate(states):
         if index:
             frames_THWC[index], labels_THW[index] = frames_THWC[index - 1], labels_THW[index - 1]
@@ -47,8 +47,7 @@ def draw(world: GridWorld) -> Rendered:
             window = (index, slice(top, top + side), slice(left, left + side))
             frames_THWC[window] = look_SSC
             number = numbers["agent"] if agent else numbers[content.replace("gate", "door")]
-            differs_SS = np.abs(look_SSC - empty_SSC).max(axis=2) > 30
-            labels_THW[window] = np.where(differs_SS | (content == WALL), number, 0)
+            labels_THW[window] = np.where(covers(look_SSC, empty_SSC, content), number, 0)
     return Rendered(frames_THWC, labels_THW)
 
 
@@ -97,6 +96,12 @@ def tile(content: str, floor: str, side_px: int, agent: str = "") -> np.ndarray:
         facing, _, held = agent.partition(" ")
         _draw_agent(picture_SSC, int(facing), COLORS[held] if held else AGENT_COLOR, fine)
     return cv2.resize(picture_SSC, (side_px, side_px), interpolation=cv2.INTER_AREA)
+
+
+def covers(look_SSC: np.ndarray, empty_SSC: np.ndarray, content: str) -> np.ndarray:
+    """Return where a picture of one cell shows no floor, as a mask."""
+    differs_SS = np.abs(look_SSC.astype(np.int32) - empty_SSC).max(axis=2) > 30
+    return differs_SS | (content == WALL)
 
 
 def _box(picture_SSC: np.ndarray, fine: int, low: float, high: float, color: tuple[int, int, int]) -> None:

@@ -12,17 +12,21 @@ from functools import cache
 import cv2
 import numpy as np
 
-from worlds.grid.draw import tile
+from worlds.drawing import blank
+from worlds.grid.draw import covers, tile
 from worlds.grid.rules import ACTIONS, CARRIED, KINDS, WALL, State, step, things_of
 from worlds.grid.truth import FLOORS, GridWorld, layout, states_T
 from worlds.naming import check_layout
 from worlds.palette import COLORS
+from worlds.styles import apply_style, undo_night
 
 CELL_PX = 10
 """Cells are read at this size."""
 BLUR = 0.7
 """Sigma in pixels of a cell, put on pictures and looks alike, so that neither noise nor compression counts
 much."""
+RIM = 1
+"""Of a cell's picture, where there are lines round things."""
 CLEAR = 0.6
 """Share of frames that must show one colour for it to be that of what is carried."""
 
@@ -87,21 +91,26 @@ def goal_reached(states: Sequence[State | None], goal: str, target: str) -> bool
 
 
 def measure_game(frames_THWC: np.ndarray) -> MeasuredGame:
-    """Measure a video (RGB, uint8).
+    """Measure a video (RGB, uint8) in any style.
 
     Raises:
         ValueError: if the frames have another layout.
     """
     check_layout(frames_THWC)
-    cells_TND, rows, columns = _cells(frames_THWC)
-    floor = min(FLOORS, key=lambda name: float(_distances(cells_TND[:1], name).min(axis=2).sum()))
-    distance_TNM = _distances(cells_TND, floor)
-    read = [_read(distance_NM, rows, columns) for distance_NM in distance_TNM]
+    cells_TNSSC, rows, columns = _cells(undo_night(frames_THWC))
+    short_px = min(frames_THWC.shape[1:3])
+    first = {
+        (floor, lines_px): _distances(cells_TNSSC[:1], floor, lines_px).min(axis=2).mean()
+        for floor in FLOORS
+        for lines_px in (0, short_px)
+    }
+    floor, lines_px = min(first, key=first.__getitem__)
+    read = [_read(near_NM, rows, columns) for near_NM in _distances(cells_TNSSC, floor, lines_px)]
     return _follow(floor, _steady(read))
 
 
 def _cells(frames_THWC: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Cut frames into cells; return their blurred pictures, and how many rows and columns there are."""
+    """Cut frames into cells; return their pictures, and how many rows and columns there are."""
     place = layout(frames_THWC.shape[2], frames_THWC.shape[1])
     rows, columns, side = place.rows, place.columns, place.cell_px
     grid_THWC = frames_THWC[
@@ -111,31 +120,63 @@ def _cells(frames_THWC: np.ndarray) -> tuple[np.ndarray, int, int]:
         size = (columns * CELL_PX, rows * CELL_PX)
         grid_THWC = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in grid_THWC])
     cells = grid_THWC.reshape(-1, rows, CELL_PX, columns, CELL_PX, 3).swapaxes(2, 3)
-    flat = cells.reshape(-1, CELL_PX, CELL_PX, 3)
-    blurred = np.stack([cv2.GaussianBlur(cell, (0, 0), BLUR) for cell in flat])
-    return blurred.reshape(len(frames_THWC), rows * columns, -1), rows, columns
+    return cells.reshape(len(frames_THWC), rows * columns, CELL_PX, CELL_PX, 3), rows, columns
+
+
+def _blurred(cells_NSSC: np.ndarray, lined: bool) -> np.ndarray:
+    """Return blurred pictures of cells as vectors, without their rims where those may hold the lines round
+    what is in the cells beside."""
+    if lined:
+        cells_NSSC = cells_NSSC[:, RIM:-RIM, RIM:-RIM]
+    blurred = [cv2.GaussianBlur(np.ascontiguousarray(cell), (0, 0), BLUR) for cell in cells_NSSC]
+    return np.array(blurred).reshape(len(cells_NSSC), -1)
+
+
+def _names() -> list[tuple[str, str]]:
+    """Return everything that a cell can show: (content, agent)."""
+    names = [("", ""), (WALL, ""), *((f"{color} {kind}", "") for color in COLORS for kind in KINDS)]
+    return names + [("", f"{facing} {color}") for facing in range(4) for color in ("", *COLORS)]
 
 
 @cache
-def _looks(floor: str) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """Return blurred pictures of everything that a cell can show, and what it is: (content, agent)."""
-    names = [("", ""), (WALL, ""), *((f"{color} {kind}", "") for color in COLORS for kind in KINDS)]
-    names += [("", f"{facing} {color}") for facing in range(4) for color in ("", *COLORS)]
-    pictures = [tile(content, floor, CELL_PX, agent).astype(np.float32) for content, agent in names]
-    blurred = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in pictures]
-    return np.array(blurred).reshape(len(names), -1), names
+def _looks(floor: str, lines_px: int) -> np.ndarray:
+    """Return blurred pictures of all names, as vectors.
+
+    Args:
+        lines_px: short side of a frame in which lines are drawn round things; 0 where there are none.
+    """
+    side = layout(lines_px, lines_px).cell_px if lines_px else CELL_PX
+    pictures = [tile(content, floor, side, agent) for content, agent in _names()]
+    if lines_px:
+        pictures = [
+            _lined(look, covers(look, pictures[0], content), pictures[0][0, 0], lines_px)
+            for look, (content, _) in zip(pictures, _names(), strict=True)
+        ]
+    return _blurred(np.stack(pictures).astype(np.float32), bool(lines_px))
 
 
-def _distances(cells_TND: np.ndarray, floor: str) -> np.ndarray:
-    """Return the squared distance of each cell from each look."""
-    looks_MD, _ = _looks(floor)
+def _lined(look_SSC: np.ndarray, covered_SS: np.ndarray, ground_C: np.ndarray, short_px: int) -> np.ndarray:
+    """Return a picture of a cell, by itself in a frame, with lines round what is in it."""
+    side = len(look_SSC)
+    there = (0, slice(side, 2 * side), slice(side, 2 * side))
+    alone = blank(1, short_px, short_px, ground_C)
+    alone.frames_THWC[there], alone.labels_THW[there] = look_SSC, covered_SS
+    lined_SSC = apply_style(alone, "outline", 0)[there]
+    return cv2.resize(lined_SSC, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
+
+
+def _distances(cells_TNSSC: np.ndarray, floor: str, lines_px: int) -> np.ndarray:
+    """Return the mean squared distance of each cell from each look."""
+    looks_MD = _looks(floor, lines_px)
+    cells_TND = np.stack([_blurred(cells_NSSC, bool(lines_px)) for cells_NSSC in cells_TNSSC])
     cross_TNM = cells_TND @ looks_MD.T
-    return (cells_TND**2).sum(axis=2)[..., None] + (looks_MD**2).sum(axis=1) - 2 * cross_TNM
+    squared = (cells_TND**2).sum(axis=2)[..., None] + (looks_MD**2).sum(axis=1) - 2 * cross_TNM
+    return squared / looks_MD.shape[1]
 
 
 def _read(distance_NM: np.ndarray, rows: int, columns: int) -> State | None:
     """Return what one frame shows: the agent where a cell looks most like one; None if none does."""
-    _, names = _looks(FLOORS[0])
+    names = _names()
     is_agent_M = np.array([bool(agent) for _, agent in names])
     thing_N = np.where(is_agent_M, np.inf, distance_NM).min(axis=1)
     agent_N = np.where(is_agent_M, distance_NM, np.inf).min(axis=1)

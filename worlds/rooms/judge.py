@@ -17,6 +17,7 @@ from worlds.palette import BACKGROUNDS, COLORS
 from worlds.rooms.draw import AMBIENT, CONTRAST, HORIZON, SHADOW, ZENITH, draw
 from worlds.rooms.odometry import motions_T3
 from worlds.rooms.truth import DISTANCE, FLOORS, KINDS, STILL, RoomWorld, Solid
+from worlds.styles import DARK_INK, LIGHT_INK, undo_night
 
 MEASURED_SIDE_PX = 64
 """Larger frames are scaled down to this short side first."""
@@ -80,7 +81,7 @@ def measure_room(frames_THWC: np.ndarray, fps: float) -> MeasuredRoom:
     Raises:
         ValueError: if the frames have another layout.
     """
-    frames_THWC = shrink(frames_THWC, MEASURED_SIDE_PX)
+    frames_THWC = undo_night(shrink(frames_THWC, MEASURED_SIDE_PX))
     names_THW, floors_THW = name_pixels(frames_THWC)
     return MeasuredRoom(
         things=tuple(sorted(_things(frames_THWC, names_THW))),
@@ -95,8 +96,8 @@ def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Numbers start at 1; floor 0 is the sky, or a thing.
     """
-    looks: list[Any] = [HORIZON, ZENITH]
-    names, floors = [0, 0], [0, 0]
+    looks: list[Any] = [HORIZON, ZENITH, DARK_INK, LIGHT_INK]
+    names, floors = [0] * len(looks), [0] * len(looks)
     for number, rgb in enumerate(COLORS.values(), start=1):
         for shade in (0.95 * AMBIENT, 0.78, 0.9, 1.0):
             looks.append((shade * rgb[0], shade * rgb[1], shade * rgb[2]))
