@@ -65,4 +65,4 @@ def _draw_batch(folder: Path, batch: list[Wish], sample: SampleConfig) -> tuple[
         sample=sample,
     )
     true_BTHWC = np.stack([render(wish.world) for wish in batch])
-    return generated, reconstruct(model, true_BTHWC)
+    return generated, reconstruct(model.vae, true_BTHWC)

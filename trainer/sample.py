@@ -90,14 +90,14 @@ def generate(
 
 
 @torch.inference_mode()
-def reconstruct(model: TextToVideo, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
+def reconstruct(vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
     """Return true videos (uint8) after a round trip through the compression network: a score's ceiling."""
-    device = next(model.vae.parameters()).device
+    device = next(vae.parameters()).device
     outs = []
     for start in range(0, len(frames_BTHWC), batch_size):
         pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
         with autocast(device):
-            outs.append(to_frames(model.vae.decode(model.vae.encode(pixels_BCTHW))).cpu().numpy())
+            outs.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
     return np.concatenate(outs)
 
 

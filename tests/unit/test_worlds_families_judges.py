@@ -11,8 +11,8 @@ from worlds import families
 from worlds.styles import STYLES
 
 NAMES = tuple(families.FAMILIES)
-PLAIN = ("rooms", "canvas", "grid")
-"""Families whose judges are calibrated for the plain style only."""
+LEAST = {("rooms", "textured"): 0.94, ("rooms", "night"): 0.94}
+"""Where a judge at 96 pixels and crf 28 is right less often than 0.98; docs/adr/0010 has the figures."""
 
 
 def calibrate(name, style, size, count):
@@ -41,7 +41,7 @@ def calibrate(name, style, size, count):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_of_every_style(name):
-    for style in STYLES[:1] if name in PLAIN else STYLES:
+    for style in STYLES:
         own, coded, other = calibrate(name, style, (96, 96), 5)
         assert min(own.values()) == 1.0, (style, own)
         assert min(coded.values()) >= 0.8, (style, coded)
@@ -52,11 +52,10 @@ def test_a_few_of_every_style(name):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("name", NAMES)
 def test_right_on_the_truth_and_no_better_than_chance_on_another(name, style):
-    if name in PLAIN and style != "flat":
-        pytest.skip("this judge is calibrated for the plain style only")
     own, coded, other = calibrate(name, style, (96, 96), 50)
-    assert min(own.values()) >= 0.98, own
-    assert min(coded.values()) >= 0.98, coded
+    least = LEAST.get((name, style), 0.98)
+    assert min(own.values()) >= least, own
+    assert min(coded.values()) >= least, coded
     # what agrees by chance: colours of 8, shapes of 4, ways of 4, events of 4; times lie close together
     assert other.get("color", 0) <= 0.25, other
     assert other.get("shape", 0) <= 0.45, other
