@@ -159,7 +159,7 @@ def _lined(look_SSC: np.ndarray, covered_SS: np.ndarray, ground_C: np.ndarray, s
     """Return a picture of a cell, by itself in a frame, with lines round what is in it."""
     side = len(look_SSC)
     there = (0, slice(side, 2 * side), slice(side, 2 * side))
-    alone = blank(1, short_px, short_px, ground_C)
+    alone = blank(1, short_px, short_px, ground_C.tolist())
     alone.frames_THWC[there], alone.labels_THW[there] = look_SSC, covered_SS
     lined_SSC = apply_style(alone, "outline", 0)[there]
     return cv2.resize(lined_SSC, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA)
