@@ -13,6 +13,7 @@ positions, N tokens of the pack, R latent frames of the pack (rows of the modula
 """
 
 import math
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -43,7 +44,7 @@ class Segment(NamedTuple):
     grid: tuple[int, int, int]
     """Tokens in time, height and width."""
     place_NF: Tensor
-    """Where each token of one clip is: sines and cosines."""
+    """Where each token of one clip is: `place_waves`."""
     turn_NE: Tensor
     """Rotary turn of each position, as complex numbers: half a head wide."""
     text_turn_LE: Tensor
@@ -272,21 +273,28 @@ def preconditioned(out_BCTHW: Tensor, group: Group) -> Tensor:
 
 
 LEVEL_WAVES = 128
-PLACE_WAVES = 3 * 16
+OCTAVES = 4
+"""Waves of a place: 4 to 32 tokens long."""
+PLACE_WAVES = 3 * 2 * OCTAVES + 3 * (2 * OCTAVES) ** 2
 
 
-def axis_waves(grid: tuple[int, int, int], device: torch.device) -> Tensor:
-    """Return sines and cosines of every position of a grid, counted from its first frame and its centre.
+def place_waves(grid: tuple[int, int, int], device: torch.device) -> Tensor:
+    """Return sines and cosines of every position of a grid, counted from its first frame and its centre, and
+    their products over each two axes.
 
-    Rotary positions tell only how far apart two tokens are; these tell where on the picture, and when.
+    Rotary positions tell only how far apart two tokens are; these tell where on the picture, and when. The
+    product of a wave in time and one in space is what travels, so `left` and `right` differ by one linear
+    step. From waves of single axes a network must first make such products: it learned the axis of a motion,
+    and after 1,600 steps its sign was still at chance (docs/adr/0007).
     """
     starts = 0.0, (grid[1] - 1) / 2, (grid[2] - 1) / 2
     axes = [torch.arange(size, device=device) - start for size, start in zip(grid, starts, strict=True)]
     waves = []
     for place in torch.meshgrid(*axes, indexing="ij"):
-        angle = place.reshape(-1, 1) * math.pi / 2 ** torch.arange(1, PLACE_WAVES // 6 + 1, device=device)
-        waves += [angle.sin(), angle.cos()]
-    return torch.cat(waves, dim=1)
+        angle = place.reshape(-1, 1) * math.pi / 2 ** torch.arange(1, OCTAVES + 1, device=device)
+        waves.append(torch.cat([angle.sin(), angle.cos()], dim=1))
+    products = [(a[:, :, None] * b[:, None]).flatten(1) for a, b in combinations(waves, 2)]
+    return torch.cat([*waves, *products], dim=1)
 
 
 def level_waves(level_BT: Tensor) -> Tensor:
@@ -329,7 +337,7 @@ def segments_of(pack: list[Group], config: DitConfig) -> list[Segment]:
                 words=slice(word, word + words),
                 clips=clips,
                 grid=grid,
-                place_NF=axis_waves(grid, device),
+                place_NF=place_waves(grid, device),
                 turn_NE=axis_turns(grid, config.width // config.heads, device),
                 text_turn_LE=axis_turns((length,), config.width // config.heads, device),
                 text_bias_B11L=bias_B11L,

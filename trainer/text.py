@@ -17,6 +17,11 @@ from trainer.config import EMBEDDED_TEXT_ENCODER
 from trainer.digest import file_digest, text_digest
 from trainer.precision import autocast
 
+LAYER = -2
+"""Whose states are used: those of the last layer but one. The last is trained to say what a sentence is about
+and makes opposites alike: in MiniLM, `left` and `right` lie half as far apart there as two colours, before it
+as far (docs/adr/0007)."""
+
 
 class TextEncoder:
     """Captions to states."""
@@ -36,7 +41,7 @@ class TextEncoder:
         self.name, self.width = name, int(self._model.config.hidden_size)
         weights = Path(path) / "model.safetensors"
         content = file_digest(weights) if weights.is_file() else str(self._model.config._commit_hash)
-        self.digest = text_digest(name, content, max_length)
+        self.digest = text_digest(name, content, max_length, LAYER)
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
@@ -56,7 +61,8 @@ class TextEncoder:
                 return_tensors="pt",
             ).to(self._model.device)
             with autocast(self._model.device):
-                state_BLD = self._model(**given).last_hidden_state.half().cpu().numpy()
+                layers = self._model(**given, output_hidden_states=True).hidden_states
+                state_BLD = layers[LAYER].half().cpu().numpy()
             lengths = given["attention_mask"].sum(1).tolist()
             for row, state_LD, length in zip(rows, state_BLD, lengths, strict=True):
                 found[row] = state_LD[:length].copy()
