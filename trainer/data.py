@@ -5,6 +5,7 @@ plan alone, so it does not depend on how many workers read ahead.
 """
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -13,6 +14,7 @@ import lightning as L
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from manifests.records import Bucket
 from manifests.shards import ShardIndex
 from trainer.plan import Plan, generator, held_out, share
 
@@ -31,6 +33,7 @@ class ShardData(L.LightningDataModule):
         batch_size: int,
         seed: int = 0,
         num_workers: int = 0,
+        start_steps: int = 0,
         validation_share: float = 0.03,
         validation_clips: int = 64,
     ) -> None:
@@ -39,11 +42,14 @@ class ShardData(L.LightningDataModule):
         batch_size: clips of one optimizer step, over all processes and accumulated parts.
         seed: names the order of the clips and every other random draw of the training.
         num_workers: processes that read ahead; what a step reads does not depend on it.
+        start_steps: so many first steps see one bucket only, that of the squarest frames: what is learned on
+            one shape of frame carries over to the others, and on a mixture it is learned later.
         validation_share: share of clips kept out of training, chosen by their ids; 0 validates on none.
         validation_clips: at most so many of them are validated on.
         """
         super().__init__()
         self.shards, self.batch_size, self.seed, self.num_workers = shards, batch_size, seed, num_workers
+        self.start_steps = start_steps
         self.validation_share, self.validation_clips = validation_share, validation_clips
         self.next_step = 0
         """First optimizer step that is not trained yet: equal on every rank."""
@@ -66,12 +72,23 @@ class ShardData(L.LightningDataModule):
                 f"{self.shards}: {len(held)} clips are too few for data.validation_share="
                 f"{self.validation_share}; set it to 0 to train on all, or pack more"
             )
-        self.plan = Plan(
-            num_samples=len(self.training_rows),
-            batch_size=self.batch_size,
-            digest=self.data_digest(),
-            seed=self.seed,
+        self.start_rows = self._squarest(self.training_rows)
+        self.start_plan, self.plan = (
+            Plan(num_samples=len(rows), batch_size=self.batch_size, digest=self.data_digest(), seed=self.seed)
+            for rows in (self.start_rows, self.training_rows)
         )
+
+    def _squarest(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows of the bucket with the squarest frames; of several, that of most clips."""
+        buckets = [self.index.sample(int(row)).bucket for row in rows]
+        counts = Counter(buckets)
+
+        def rank(bucket: Bucket) -> tuple[float, int, str]:
+            sides = sorted((bucket.height, bucket.width))
+            return sides[0] / sides[1], counts[bucket], bucket.name
+
+        best = max(counts, key=rank)
+        return rows[[bucket == best for bucket in buckets]]
 
     def data_digest(self) -> str:
         """Name what the model sees. A data module that reads more than the index adds that."""
@@ -89,12 +106,14 @@ class ShardData(L.LightningDataModule):
     def read_validation(self, batch: Any) -> Any: ...
 
     def rows_of_step(self, step: int) -> tuple[int, ...]:
-        """Return the index rows of the whole global batch: runs of clips of one bucket.
+        """Return the index rows of the whole global batch: at the start of one bucket, then runs of such.
 
         A forward pass costs the more the more shapes it meets. So the clips of `WINDOW_STEPS` steps are
         sorted by bucket, cut into runs, and the runs dealt out anew: each clip is still read once an epoch.
         """
-        window, place = divmod(step, WINDOW_STEPS)
+        if step < self.start_steps:
+            return tuple(int(self.start_rows[number]) for number in self.start_plan.at(step))
+        window, place = divmod(step - self.start_steps, WINDOW_STEPS)
         rows = self._window(window)
         return tuple(rows[place * self.batch_size : (place + 1) * self.batch_size])
 
@@ -133,11 +152,16 @@ class ShardData(L.LightningDataModule):
             self.next_step = batch.step + 1
         return batch
 
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What must be equal for a resumed run to see the same batches."""
+        return {**self.plan.identity, "start_steps": self.start_steps}
+
     def state_dict(self) -> dict[str, Any]:
-        return {"next_step": self.next_step, **self.plan.identity}
+        return {"next_step": self.next_step, **self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        changed = [key for key, value in self.plan.identity.items() if state_dict[key] != value]
+        changed = [key for key, value in self.identity.items() if state_dict.get(key) != value]
         if changed:
             raise ValueError(
                 f"cannot resume exactly: {', '.join(changed)} changed since the checkpoint; "

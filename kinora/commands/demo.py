@@ -46,7 +46,7 @@ class Config:
     """How fast they go: some of `slow`, `medium`, `quick`."""
     vae_steps: int = 300
     """Optimizer steps of the video compression network."""
-    dit_steps: int = 2400
+    dit_steps: int = 2000
     """Optimizer steps of the diffusion transformer."""
     num_judged: int = 128
     """Videos that are generated from prompts and judged."""

@@ -189,3 +189,28 @@ def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
     assert data.rows_of_step(3) != data.rows_of_step(4) == data.rows_of_step(4)
     names = [data.index.sample(row).bucket.name for row in read]
     assert sum(one != other for one, other in pairwise(names)) <= 2 * len(read) // RUN_CLIPS
+
+
+def test_a_training_may_start_with_the_squarest_bucket(shards):
+    def data(start_steps: int) -> PixelData:
+        made = PixelData(
+            shards=str(shards),
+            batch_size=6,
+            start_steps=start_steps,
+            validation_share=0,
+            crop=CropConfig(side_px=16),
+        )
+        made.setup("fit")
+        return made
+
+    staged, plain = data(3), data(0)
+    sides = {(b.height, b.width) for b in plain.index.counts()}
+    squarest = max(sides, key=lambda side: min(side) / max(side))
+    assert len(sides) > 1
+    for step in range(3):
+        buckets = {staged.index.sample(row).bucket for row in staged.rows_of_step(step)}
+        assert len(buckets) == 1
+        assert {(b.height, b.width) for b in buckets} == {squarest}
+    assert [staged.rows_of_step(3 + step) for step in range(5)] == [plain.rows_of_step(s) for s in range(5)]
+    with pytest.raises(ValueError, match="start_steps changed since the checkpoint"):
+        plain.load_state_dict(staged.state_dict())
