@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from manifests.records import Bucket
@@ -77,6 +78,12 @@ class ShardData(L.LightningDataModule):
             Plan(num_samples=len(rows), batch_size=self.batch_size, digest=self.data_digest(), seed=self.seed)
             for rows in (self.start_rows, self.training_rows)
         )
+
+        if self.trainer and 0 < self.trainer.max_steps <= self.start_steps:
+            rank_zero_warn(
+                f"data.start_steps={self.start_steps} leaves none of the {self.trainer.max_steps} steps "
+                "for other shapes of frame than the squarest: lower it, or train longer"
+            )
 
     def _squarest(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of the bucket with the squarest frames; of several, that of most clips."""
