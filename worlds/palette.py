@@ -7,7 +7,6 @@ found by PySceneDetect's ContentDetector at its default threshold (27).
 """
 
 import math
-from typing import Literal
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (225, 25, 30),
@@ -60,6 +59,3 @@ MOTIONS = (*DIRECTIONS, STILL)
 SPEEDS: dict[str, float] = {"slow": 0.10, "medium": 0.175, "quick": 0.30}
 """Short sides of the frame per second, whatever its size and rate: each about 1.7 times the one before.
 The quickest thing still goes straight for two seconds without leaving a square frame."""
-
-SizeBy = Literal["short_side", "area"]
-"""What a thing's size is a share of."""

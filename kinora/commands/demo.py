@@ -138,7 +138,7 @@ def _render(demo: Run) -> dict[str, Any]:
         f"worlds render --out {demo.root}/raw/worlds --truth-dir {demo.root}/truth "
         f"--num-videos {demo.config.num_videos} --seed {demo.config.seed} "
         f"--motions {_listed(demo.config.motions)} --speeds {_listed(demo.config.speeds)} "
-        f"--two-things-share {demo.config.two_things_share} --size-by area "
+        f"--two-things-share {demo.config.two_things_share} "
         f"--num-workers {demo.config.processes}",
     )
     return {"real_files": len(real), **worlds}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 
-from worlds.palette import FAMILY_NAMES, MOTIONS, SPEEDS, STYLES, SizeBy
+from worlds.palette import FAMILY_NAMES, MOTIONS, SPEEDS, STYLES
 
 TRANSITIONS = ("cut", "dissolve", "fade_black", "fade_white", "whip_pan")
 """How one shot may give way to the next."""
@@ -42,9 +42,6 @@ class RawConfig:
     """What things of `shapes` may do: some of the eight directions and `still`."""
     speeds: tuple[str, ...] = tuple(SPEEDS)
     """How fast things of `shapes` may go."""
-    size_by: SizeBy = "short_side"
-    """What things of `shapes` are sized by: the short side of the frame, or its area. By area they are as
-    large in a wide frame as in a square one of as many pixels."""
     slate_rate: float = 0.05
     """How often a cut leads through a black slate that holds nothing."""
     slate_seconds: tuple[float, float] = (0.5, 1.0)

@@ -105,7 +105,6 @@ def sample_scene(rng: Random, config: RawConfig, place: Place, *, num_frames: in
         distinct_from=avoid,
         motions=config.motions,
         speeds=config.speeds,
-        size_by=config.size_by,
     )
 
 

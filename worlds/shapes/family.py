@@ -4,7 +4,6 @@ Legend: N things, T frames, K candidate placements.
 """
 
 import itertools
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from random import Random
@@ -12,7 +11,7 @@ from random import Random
 import numpy as np
 
 from worlds.family import check_not_empty
-from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL, SizeBy
+from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
 from worlds.shapes.grammar import parse_claims
@@ -52,7 +51,6 @@ def sample_world(
     distinct_from: Collection[str] = (),
     motions: Sequence[str] = MOTIONS,
     speeds: Sequence[str] = tuple(SPEEDS),
-    size_by: SizeBy = "short_side",
     style: str = "flat",
 ) -> World:
     """Draw one world; the same arguments give the same world.
@@ -69,8 +67,6 @@ def sample_world(
         distinct_from: backgrounds not to use (those of the neighbouring shots).
         motions: what a thing may do, out of `palette.MOTIONS`.
         speeds: how fast it may go, out of `palette.SPEEDS`.
-        size_by: what things are sized by. By `area` they are as large in a wide or tall frame as in a square
-            one of as many pixels, up to 4/3 of their size by `short_side`.
         style: one of `styles.STYLES`.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
@@ -85,13 +81,11 @@ def sample_world(
     colors = rng.sample(list(COLORS), count)
     shapes = [rng.choice(SHAPES) for _ in colors]
     extent = (width / min(width, height), height / min(width, height))
-    scale = min(math.sqrt(max(extent)), 4 / 3) if size_by == "area" else 1.0
-    sizes = (SIZES[count][0] * scale, SIZES[count][1] * scale)
     time_T = np.arange(num_frames) / fps
     things = None
     while things is None:
         drawn = [
-            _draw_thing(rng, color, shape, sizes, motions, speeds)
+            _draw_thing(rng, color, shape, SIZES[count], motions, speeds)
             for color, shape in zip(colors, shapes, strict=True)
         ]
         things = _place(drawn, extent, time_T, rng, wrap=False) or _place(
