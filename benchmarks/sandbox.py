@@ -1,6 +1,6 @@
 """What the decode sandbox costs: the same files analysed and cut with it and without it, in turns.
 
-`python -m benchmarks.sandbox [--files N] [--repeats N] [--json]`
+`kinora bench sandbox`
 
 `sandbox_cost_share` is the extra processor time that the files take with the sandbox (this process and its
 child together), over that without it. Files take turns, and of each the least over the repeats counts: what
@@ -9,10 +9,6 @@ are noted too. The child is warm, as in a Ray worker. `parent_share` is what thi
 the sandbox; `sandbox_cost_share_wall` is the first in wall-clock time, which needs an idle machine.
 """
 
-import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.figures import Figures
 from pipeline.analysis import Analysis, measure
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
@@ -43,27 +40,15 @@ class Cost:
     """Of this process alone."""
 
 
-def main() -> None:
-    """Measure, and print a table or one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--files", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of each file")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: its figures mean little")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    if args.quick:
-        args.files, args.repeats, args.seconds = 2, 1, 1.0
+def bench(*, quick: bool, seed: int) -> Figures:
+    """Analyse and cut some files with the sandbox and without it, in turns."""
+    files, repeats, seconds = (2, 1, 1.0) if quick else (3, 6, 3.0)
     with TemporaryDirectory() as folder:
-        paths = write_files(Path(folder), args.files, args.seconds, args.seed)
-        figures = run(paths, args.repeats)
-    machine = {"cpus": os.cpu_count(), "platform": platform.platform(), "load_1m": os.getloadavg()[0]}
-    if args.json:
-        line = {"bench": "sandbox", "figures": figures, "machine": machine, "seed": args.seed}
-        print(json.dumps(line | {"quick": args.quick}))
-        return
-    print("\n".join(f"{name:<32}{value:10.4f}" for name, value in figures.items()))
+        paths = write_files(Path(folder), files, seconds, seed)
+        figures = run(paths, repeats)
+    return Figures(
+        figures=figures, text="\n".join(f"{name:<32}{value:10.4f}" for name, value in figures.items())
+    )
 
 
 def run(paths: list[str], repeats: int) -> dict[str, float]:
@@ -155,7 +140,3 @@ def frame(tiles_HWC: np.ndarray, at: int) -> np.ndarray:
     """Return tiles that drift to the right, 640x360."""
     rgb_HWC = np.kron(tiles_HWC, np.ones((30, 32, 1), np.uint8))
     return np.ascontiguousarray(np.roll(rgb_HWC, 2 * at, axis=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -36,6 +36,7 @@ COMMANDS = {
     "train captioner": "train the captioner that ships here (fit, validate)",
     "generate": "a prompt in, a video out",
     "report": "one page on a finished demo run",
+    "bench": "measure one thing against a limit or a peer",
 }
 
 _QUIET = {

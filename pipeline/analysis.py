@@ -12,12 +12,9 @@ from typing import Any
 import cv2
 
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
-from pipeline.analyzers.light import Light
 from pipeline.analyzers.look import Analyzer, Look, Span
-from pipeline.analyzers.motion import Motion
-from pipeline.analyzers.sharpness import Sharpness
+from pipeline.analyzers.scores import analyzers
 from pipeline.analyzers.shots import Shots, divide
-from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
@@ -73,13 +70,13 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
     with local_path(source.uri).open("rb") as content:
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     shots = Shots(config)
-    analyzers: list[Analyzer] = [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]
-    pts_T = _decode(source.uri, found, config, limits, shots, analyzers)
+    measuring = analyzers(config)
+    pts_T = _decode(source.uri, found, config, limits, shots, measuring)
     edges = [*pts_T, _end_pts(pts_T, found)]
     clip_spans, gap_spans = _tile(shots.finish(), edges, found, config)
     clips = [
         _clip(source, source_digest, found, span, edges, analysis)
-        | {name: value for analyzer in analyzers for name, value in analyzer.columns(span).items()}
+        | {name: value for analyzer in measuring for name, value in analyzer.columns(span).items()}
         for span in clip_spans
     ]
     gaps = [
@@ -123,7 +120,7 @@ def _decode(
     config: AnalyzeConfig,
     limits: SandboxConfig,
     shots: Shots,
-    analyzers: Sequence[Analyzer],
+    measuring: Sequence[Analyzer],
 ) -> list[int]:
     """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
     scale = min(1.0, config.analysis_width_px / found.width)
@@ -142,7 +139,7 @@ def _decode(
         gray_HW = cv2.cvtColor(frame.rgb_HWC, cv2.COLOR_RGB2GRAY)
         look = Look(index=index, time_s=time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=sampled)
         shots.update(look)
-        for analyzer in analyzers:
+        for analyzer in measuring:
             analyzer.update(look)
         pts_T.append(frame.pts)
     return pts_T

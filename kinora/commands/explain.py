@@ -11,6 +11,7 @@ from rich.text import Text
 from kinora.result import Exit, Result
 from manifests.store import Dataset
 from manifests.views import Current
+from pipeline.analyzers.scores import SCORES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +71,10 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     table.add_row("source", Text(clip["uri"]))
     span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
-    for name in ("brightness", "black", "static", "sharpness", "motion"):
-        if name in clip:
-            table.add_row(name, "nothing to measure" if clip[name] is None else f"{clip[name]:.4g}")
+    for column in SCORES:
+        if isinstance(value := clip.get(column.name, ""), float | None):
+            shown = "nothing to measure" if value is None else f"{value:.4g}"
+            table.add_row(column.name, f"{shown}  ({column.about})")
     table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
     if media:
         table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")

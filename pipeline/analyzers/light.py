@@ -1,11 +1,12 @@
 """How bright a clip is, how much of it is black, and how much of it stands still."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Column, Look, Span
 
 _DARK = 32
 """Luma below this, of 255, is dark."""
@@ -17,6 +18,12 @@ _SAME = 0.25
 
 class Light:
     """Gives `brightness` (mean luma, 0 to 1), `black` and `static` (shares of frames, 0 to 1)."""
+
+    COLUMNS: ClassVar = (
+        Column("brightness", pa.float64(), "mean luma, 0 to 1"),
+        Column("black", pa.float64(), "share of frames that are black, 0 to 1"),
+        Column("static", pa.float64(), "share of frames that repeat the one before, 0 to 1"),
+    )
 
     def __init__(self) -> None:
         self._luma: list[float] = []

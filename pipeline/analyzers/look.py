@@ -1,9 +1,20 @@
 """What every analyzer sees of a frame, and the span that it is asked about."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One score column of the clips table. It is null where there was nothing to measure."""
+
+    name: str
+    type: pa.DataType
+    about: str
+    """What it tells and in which unit, in a few words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,6 +41,9 @@ class Span:
 
 class Analyzer(Protocol):
     """Fed once with every frame, in order; then asked about each clip."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]]
+    """What `columns` returns."""
 
     def update(self, look: Look) -> None: ...
 

@@ -1,11 +1,12 @@
 """How much moves in a clip: DIS optical flow (Kroeger et al., 2016) on a few pairs of frames a second."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Column, Look, Span
 
 
 class Motion:
@@ -13,6 +14,8 @@ class Motion:
 
     A pair is a sampled frame and the one after it; a pair that spans a cut belongs to no clip.
     """
+
+    COLUMNS: ClassVar = (Column("motion", pa.float64(), "mean flow, short sides per second"),)
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)

@@ -1,11 +1,12 @@
 """How sharp a clip is: variance of the Laplacian (Pech-Pacheco et al., 2000) over variance of luma."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Column, Look, Span
 
 _LEAST_CONTRAST = 4.0
 """Variance of luma, of 255 squared, below which a frame has nothing that could be sharp."""
@@ -13,6 +14,8 @@ _LEAST_CONTRAST = 4.0
 
 class Sharpness:
     """Gives `sharpness`: the median over the sampled frames. Divided by contrast, dim is not blurred."""
+
+    COLUMNS: ClassVar = (Column("sharpness", pa.float64(), "variance of the Laplacian over that of luma"),)
 
     def __init__(self) -> None:
         self._at: list[int] = []

@@ -1,14 +1,17 @@
 """The frame that stands for a clip: the sampled one nearest to its middle, as a small JPEG."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
+import pyarrow as pa
 
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Column, Look, Span
 
 
 class Thumbnail:
     """Gives `thumbnail`: JPEG bytes at the analysis size."""
+
+    COLUMNS: ClassVar = (Column("thumbnail", pa.binary(), "the frame that stands for the clip, a JPEG"),)
 
     def __init__(self, quality: int) -> None:
         self._quality = quality

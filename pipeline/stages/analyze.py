@@ -11,24 +11,13 @@ from manifests import schemas
 from manifests.parts import Parts
 from manifests.records import Clip, Source
 from pipeline.analysis import Analysis, Measure, analyze, measure
+from pipeline.analyzers.scores import score_fields
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
 from pipeline.units import Done, from_row
 from video.config import SandboxConfig
 from video.sandbox import sandbox_of_process
-
-SCORES = pa.schema(
-    [
-        pa.field("brightness", pa.float64()),
-        pa.field("black", pa.float64()),
-        pa.field("static", pa.float64()),
-        pa.field("sharpness", pa.float64()),
-        pa.field("motion", pa.float64()),
-        pa.field("thumbnail", pa.binary()),
-    ]
-)
-"""Columns that the analyzers add to the clips table."""
 
 
 def add_analyze(
@@ -73,7 +62,7 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
     failures = [failure for analysis in analyses for failure in analysis.failures]
     parts = [place.put_records("sources", [analysis.source for analysis in analyses])]
     if clips:
-        columns = pa.schema([*schemas.schema(Clip), *SCORES])
+        columns = pa.schema([*schemas.schema(Clip), *score_fields()])
         parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
         parts.append(place.put_records("gaps", gaps))

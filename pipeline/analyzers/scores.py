@@ -1,0 +1,22 @@
+"""All analyzers of the decoding pass, and the columns that they add to the clips table."""
+
+import pyarrow as pa
+
+from pipeline.analyzers.light import Light
+from pipeline.analyzers.look import Analyzer
+from pipeline.analyzers.motion import Motion
+from pipeline.analyzers.sharpness import Sharpness
+from pipeline.analyzers.thumbnail import Thumbnail
+from pipeline.config import AnalyzeConfig
+
+SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Thumbnail.COLUMNS)
+
+
+def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
+    """Return fresh analyzers for one source."""
+    return [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]
+
+
+def score_fields() -> list[pa.Field]:
+    """Return the score columns as Arrow fields."""
+    return [pa.field(column.name, column.type) for column in SCORES]
