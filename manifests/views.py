@@ -3,6 +3,7 @@
 Tables only grow; these pick the rows that a reader means. All are pure: tables in, tables out.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import duckdb
@@ -148,10 +149,19 @@ def failures(dataset: Dataset) -> pa.Table:
     return Current(dataset).failures
 
 
-def thumbnails(dataset: Dataset) -> dict[str, bytes]:
-    """Return the representative frame of each clip ever analysed, as a JPEG, by clip id."""
-    table = dataset.read("clips", ["clip_id", THUMBNAIL])
-    if THUMBNAIL not in table.column_names:
-        return {}
-    rows = zip(table["clip_id"].to_pylist(), table[THUMBNAIL].to_pylist(), strict=True)
-    return {clip_id: jpeg for clip_id, jpeg in rows if jpeg is not None}
+def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the representative frames of some clips, as JPEGs, by clip id; a clip may have none.
+
+    Reads the pictures of those parts alone that hold one of the clips.
+    """
+    wanted, found = set(clip_ids), dict[str, bytes]()
+    for part in reversed(dataset.parts("clips")):  # the newest analysis of a clip counts
+        if not wanted:
+            break
+        one_of = pc.field("clip_id").isin(sorted(wanted))
+        if not dataset.read_part(part, ["clip_id"]).filter(one_of).num_rows:
+            continue
+        rows = dataset.read_part(part, ["clip_id", THUMBNAIL]).filter(one_of).to_pylist()
+        found |= {row["clip_id"]: row[THUMBNAIL] for row in rows if row.get(THUMBNAIL)}
+        wanted -= found.keys()
+    return found

@@ -169,14 +169,15 @@ def _train_dit(demo: Run) -> dict[str, Any]:
 
 
 def _train(demo: Run, kind: str, steps: int, flags: str = "") -> dict[str, Any]:
-    """Train, from the newest checkpoint where there is one; return the steps and the first and last losses."""
+    """Train, from the newest checkpoint where there is one; return the steps, the first and last losses."""
     out = demo.root / "runs" / kind
     resume = " --resume" if any(out.glob("checkpoints/*.ckpt")) else ""
     recipe = os.path.relpath(Path(str(trainer.__file__)).with_name("configs") / f"{kind}_tiny.yaml")
     _shell(
         demo,
         f"train {kind} fit --config {recipe} --data.shards {demo.root}/shards --out {out} "
-        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30{flags} --max-steps {steps}{resume}",
+        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30{flags} "
+        f"--max-steps {steps}{resume}",
         json_wanted=False,
     )
     return {"steps": steps} | losses(out)
