@@ -120,11 +120,7 @@ def read(dataset: Dataset) -> DatasetContents:
 
 def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return one array a measurement, NaN where there is none, in the same order of clips; and `kept`."""
-    scores = [
-        c.name
-        for c in SCORES
-        if c.name in names and (pa.types.is_floating(c.type) or pa.types.is_integer(c.type))
-    ]
+    scores = [c.name for c in SCORES if c.name in names and c.type in ("float64", "int64")]
     wanted = ", ".join(f"c.{name}::DOUBLE AS {name}" for name in scores)
     found = connection.sql(f"""
         SELECT coalesce(d.kept, false) AS kept,
@@ -147,7 +143,7 @@ def _about(name: str) -> str:
 def _words(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[Words]:
     found = []
     for column in SCORES:
-        if column.name in clips.column_names and pa.types.is_string(column.type):
+        if column.name in clips.column_names and column.type == "string":
             there = f"FROM c WHERE {column.name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {WORDS}"
             if counts := connection.sql(f"SELECT {column.name}, count(*) {there}").fetchall():
                 found.append(Words(name=column.name, about=column.about, counts=counts))

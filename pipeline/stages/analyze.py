@@ -11,7 +11,7 @@ from manifests import schemas
 from manifests.parts import Parts
 from manifests.records import Clip, Source, SourceRow
 from pipeline.analysis import Analysis, Measure, analyze, measure
-from pipeline.analyzers.scores import score_fields
+from pipeline.analyzers.scores import SCORES
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
@@ -64,7 +64,12 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
     seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
     parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
     if clips:
-        columns = pa.schema([*schemas.schema(Clip), *score_fields()])
+        columns = pa.schema(
+            [
+                *schemas.schema(Clip),
+                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORES),
+            ]
+        )
         parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
         parts.append(place.put_records("gaps", gaps))

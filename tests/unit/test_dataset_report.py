@@ -127,7 +127,7 @@ def test_columns_of_words_are_counted(
     from kinora.report import dataset_contents
     from pipeline.analyzers.look import Column
 
-    column = Column("camera", pa.string(), "how the camera moves")
+    column = Column("camera", "string", "how the camera moves")
     monkeypatch.setattr(dataset_contents, "SCORES", (column,))
     table = dataset.read("clips").append_column("camera", pa.array(["pan", "pan", None]))
     dataset.commit(Commit(stage="x", added=(dataset.put("clips", table),)))
