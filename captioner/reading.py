@@ -1,5 +1,6 @@
 """Text in frames, by rapidocr (PP-OCR small models that come inside the package). 0.2 to 0.4 s a frame."""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -8,6 +9,18 @@ from rapidocr import RapidOCR
 
 LONG_SIDE_PX = 736
 """Frames are scaled down to this first; the default of the package scales small ones up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line of text in a frame."""
+
+    text: str
+    score: float
+    """How sure the reader is, 0 to 1."""
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom, in shares of the frame's width and height: the upright box
+    around it."""
 
 
 class TextReader:
@@ -28,6 +41,20 @@ class TextReader:
 
     def read(self, frame_HWC: np.ndarray, *, min_score: float, min_length: int) -> list[str]:
         """Return the lines surely read and long enough to mean something, top to bottom (RGB frame)."""
+        return [line.text for line in self.find(frame_HWC, min_score=min_score, min_length=min_length)]
+
+    def find(self, frame_HWC: np.ndarray, *, min_score: float, min_length: int) -> list[Line]:
+        """Return the same lines with where they stand."""
         found: Any = self.engine(frame_HWC[..., ::-1])
-        lines = zip(found.txts or (), found.scores or (), strict=True)
-        return [text for text, score in lines if score > min_score and len(text.strip()) >= min_length]
+        if found.boxes is None:
+            return []
+        height, width = frame_HWC.shape[:2]
+        lines = []
+        for corners_42, text, score in zip(found.boxes, found.txts or (), found.scores or (), strict=True):
+            if score > min_score and len(text.strip()) >= min_length:
+                (left, top), (right, bottom) = np.min(corners_42, axis=0), np.max(corners_42, axis=0)
+                box = (left / width, top / height, right / width, bottom / height)
+                lines.append(
+                    Line(text=text, score=float(score), box=tuple(min(1.0, max(0.0, float(v))) for v in box))
+                )
+        return lines

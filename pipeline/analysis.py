@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
+from pipeline.analyzers.larger import LargerFrames
 from pipeline.analyzers.look import Analyzer, Look, Span
 from pipeline.analyzers.scores import analyzers
 from pipeline.analyzers.shots import Shots, divide
@@ -34,6 +35,8 @@ class Analysis:
     source: SourceRow
     clips: tuple[dict[str, Any], ...] = ()
     """Fields of `Clip`, and the score columns."""
+    frames: tuple[tuple[bytes, ...], ...] = ()
+    """For the scorers: a few JPEGs of each clip; nothing when all are off."""
     gaps: tuple[Gap, ...] = ()
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
@@ -75,7 +78,8 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     shots = Shots(config)
     measuring = analyzers(config)
-    pts_T = _decode(source.uri, found, config, limits, shots, measuring)
+    larger = LargerFrames(config.scorers)
+    pts_T = _decode(source.uri, found, config, limits, [shots, *measuring, larger])
     edges = [*pts_T, _end_pts(pts_T, found)]
     clip_spans, gap_spans = _tile(shots.finish(), edges, found, config)
     clips = [
@@ -94,7 +98,8 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
         for span in gap_spans
     ]
     row = _analyzed(source, source_digest, found, edges, analysis)
-    return Analysis(source=row, clips=tuple(clips), gaps=tuple(gaps))
+    frames = tuple(larger.of(span) for span in clip_spans) if config.scorers.any else ()
+    return Analysis(source=row, clips=tuple(clips), frames=frames, gaps=tuple(gaps))
 
 
 def _probe(path: str, limits: SandboxConfig) -> Probe:
@@ -123,8 +128,7 @@ def _decode(
     found: Probe,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    shots: Shots,
-    measuring: Sequence[Analyzer],
+    measuring: Sequence[Analyzer | Shots | LargerFrames],
 ) -> list[int]:
     """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
     scale = min(1.0, config.analysis_width_px / found.width)
@@ -141,8 +145,14 @@ def _decode(
         if sampled:
             next_sample_s = max(next_sample_s + 1 / config.samples_per_s, time_s)
         gray_HW = cv2.cvtColor(frame.rgb_HWC, cv2.COLOR_RGB2GRAY)
-        look = Look(index=index, time_s=time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=sampled)
-        shots.update(look)
+        look = Look(
+            index=index,
+            time_s=time_s,
+            rgb_HWC=frame.rgb_HWC,
+            gray_HW=gray_HW,
+            sampled=sampled,
+            within=frame.within,
+        )
         for analyzer in measuring:
             analyzer.update(look)
         pts_T.append(frame.pts)

@@ -38,6 +38,51 @@ class ListConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScorersConfig:
+    """Scorers with models, which look at a few larger frames of each clip; all off, no such frame is made."""
+
+    text: bool = False
+    """Read burned-in text: `text_area`, `text_lines`, `text_language`, `corner_mark`."""
+    logo: bool = False
+    """Look for a picture that stands still in a corner: `corner_logo`. No model; a few ms a clip."""
+    nsfw: bool = False
+    """Score what is not safe for work: `nsfw`."""
+    aesthetic: Literal["off", "heuristic", "head"] = "off"
+    """`head` gives `aesthetic` by an open_clip model and a linear head; `heuristic`, which is no learned
+    taste, gives `aesthetic_heuristic` from colour, contrast and sharpness."""
+    clip_model: str = "ViT-L-14"
+    """`head`: architecture, by open_clip's name or the path of its JSON file."""
+    clip_weights: str = ""
+    """`head`: file of the model's weights (.safetensors, or .pt without code in it)."""
+    aesthetic_head: str = ""
+    """`head`: file of a linear layer over the image embedding, `weight` and `bias` (.safetensors or .pth)."""
+    frames: int = 3
+    """Most frames of each clip that are looked at, evenly spaced."""
+    side_px: int = 640
+    """Their long side is at most this, in pixels."""
+    frames_per_s: float = 2.0
+    """How many a second are kept while a source is decoded, until its shots are known."""
+    budget_mb: int = 64
+    """MiB that those of one source may take; over it every other one goes, and fewer are kept
+    from then on."""
+    min_text_score: float = 0.85
+    """How sure the reader must be of a line, 0 to 1."""
+    min_text_length: int = 3
+    """A shorter line, in characters, is taken for a speck."""
+    actors: int = 0
+    """Actors that score side by side, one thread each; 0 for one for every two CPUs."""
+    cpus_per_actor: float = 1.0
+    """CPUs that Ray holds for each."""
+    gpus_per_actor: float = 0.0
+    """GPUs that Ray holds for each; with any, the open_clip model runs on it."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is on."""
+        return self.text or self.logo or self.nsfw or self.aesthetic != "off"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
@@ -60,6 +105,8 @@ class AnalyzeConfig:
     """How often the dearer analyzers (motion, sharpness, thumbnail) look at a frame."""
     thumbnail_quality: int = 80
     """JPEG quality of the representative frame, 1 to 100."""
+    scorers: ScorersConfig = field(default_factory=ScorersConfig)
+    """What models are asked about each clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +127,21 @@ class SelectConfig:
     """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
     min_motion: float = 0.0
     """Least mean motion, in short sides per second. 0 keeps still shots."""
+    max_text_area: float = 1.0
+    """Largest share of the frame under text, 0 to 1 (needs `analyze.scorers.text`). 1 keeps all."""
+    corner_marks: bool = True
+    """Whether a mark or logo that stands in a corner is allowed (needs `scorers.text`, `scorers.logo`)."""
+    languages: tuple[str, ...] = ()
+    """Languages of burned-in text that are kept, such as `en`; empty keeps all. Too few words
+    to tell are kept."""
+    max_nsfw: float = 0.95
+    """Highest `nsfw`, 0 to 1 (needs `scorers.nsfw`)."""
+    nsfw_review: float = 0.5
+    """Above this a clip is kept, but marked for review: the model is fooled by some drawings."""
+    min_aesthetic: float = float("-inf")
+    """Least `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
+    min_aesthetic_heuristic: float = 0.0
+    """Least `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +225,20 @@ class CurateConfig:
 
 _VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
-_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
+_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors", "cpus_per_actor", "gpus_per_actor"}
 """Fields that change how the work is done, never what comes out."""
 
 
 def config_digest(config: Any) -> str:
     """Name what a stage's configuration and code version give: equal only if the results are equal."""
-    content = {name: value for name, value in asdict(config).items() if name not in _NO_EFFECT}
+    content = _effective(asdict(config))
     name = type(config).__name__
     return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
+
+
+def _effective(content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _effective(value) if isinstance(value, dict) else value
+        for name, value in content.items()
+        if name not in _NO_EFFECT
+    }

@@ -34,9 +34,16 @@ def decide(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
         ("blurred", clip["sharpness"], "<", config.min_sharpness, "sharpness"),
         ("static", clip["static"], ">", config.max_static, "of frames"),
         ("too_little_motion", clip["motion"], "<", config.min_motion, "short sides/s"),
+        ("too_much_text", clip.get("text_area"), ">", config.max_text_area, "of the frame"),
+        ("corner_mark", clip.get("corner_mark"), ">", float(config.corner_marks), "marks"),
+        ("corner_logo", clip.get("corner_logo"), ">", float(config.corner_marks), "logos"),
+        ("wrong_language", _foreign(clip, config), ">", 0.0, f"in {clip.get('text_language')}"),
+        ("nsfw", clip.get("nsfw"), ">", config.max_nsfw, "nsfw"),
+        ("unaesthetic", clip.get("aesthetic"), "<", config.min_aesthetic, "aesthetic"),
+        ("plain", clip.get("aesthetic_heuristic"), "<", config.min_aesthetic_heuristic, "heuristic"),
     ]
     broken = [rule for rule in rules if rule[1] is not None and _breaks(*rule[1:4])]
-    reason, detail = KEPT, ""
+    reason, detail = KEPT, _review(clip, config)
     if broken:
         reason, value, sign, limit, unit = broken[0]
         detail = f"{value:.4g} {sign} {limit:g} {unit}"
@@ -47,6 +54,21 @@ def decide(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
         detail=detail,
         rules=rules_digest(config, clip["analysis"]),
     )
+
+
+REVIEW = "review: "
+"""How the detail of a clip begins that is kept, and that a person should look at."""
+
+
+def _review(clip: Mapping[str, Any], config: SelectConfig) -> str:
+    nsfw = clip.get("nsfw")
+    doubtful = nsfw is not None and nsfw > config.nsfw_review
+    return f"{REVIEW}{nsfw:.4g} > {config.nsfw_review:g} nsfw" if doubtful else ""
+
+
+def _foreign(clip: Mapping[str, Any], config: SelectConfig) -> bool | None:
+    language = clip.get("text_language")
+    return language not in config.languages if language and config.languages else None
 
 
 def _breaks(value: float, sign: str, limit: float) -> bool:

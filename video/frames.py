@@ -4,9 +4,10 @@ Legend: T frames, H height, W width, C channels (RGB). Always in sequence: seeki
 (Cinepak in AVI, broken indices), and every consumer here wants all frames anyway.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from video.decode import DEFAULT_RATE, decode
 from video.ending import ends_early
 from video.errors import VideoError, VideoErrorCode
 from video.opening import DAMAGE, Media, is_still, local_path, name_of, open_media, words_of
-from video.picture import Interpolation, ToRgb
+from video.picture import Interpolation, Larger, ToRgb, size_within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,6 +31,9 @@ class Frame:
     """Presentation time in units of the stream's time base."""
     time_s: float
     """The same in seconds: `pts` times the time base."""
+    within: Callable[[int], np.ndarray]
+    """Converts this frame once more, when called: rgb_HWC with a long side of at most so many pixels, never
+    scaled up. To be called before the next frame is asked for."""
 
 
 def read_frames(
@@ -66,6 +70,7 @@ def read_frames(
             interpolation=interpolation,
             still=is_still(container, stream),
         )
+        larger = Larger(aspect=to_rgb.aspect, still=to_rgb.still)
         for index, (frame, pts, _) in enumerate(decode(container, stream, name_of(media))):
             if index % every == 0:
                 try:
@@ -73,7 +78,9 @@ def read_frames(
                 except DAMAGE as error:
                     problem = f"its pixels ({frame.format.name}) cannot be shown: {words_of(error)}"
                     raise VideoError(VideoErrorCode.UNSUPPORTED, name_of(media), problem) from error
-                yield Frame(rgb_HWC=rgb_HWC, pts=pts, time_s=float(pts * time_base))
+                yield Frame(
+                    rgb_HWC=rgb_HWC, pts=pts, time_s=float(pts * time_base), within=partial(larger, frame)
+                )
     if ends_early(media if isinstance(media, bytes) else local_path(media)):
         raise VideoError(VideoErrorCode.TRUNCATED, name_of(media), "its end is missing")
 
@@ -97,6 +104,17 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 def _read_webp(media: Media, size_px: tuple[int, int] | None, every: int) -> Iterator[Frame]:
     for index, (rgb_HWC, pts) in enumerate(webp_frames(media)):
         if index % every == 0:
+            full_HWC = rgb_HWC
             if size_px and size_px != rgb_HWC.shape[:2]:
                 rgb_HWC = cv2.resize(rgb_HWC, size_px[::-1], interpolation=cv2.INTER_AREA)
-            yield Frame(rgb_HWC=np.ascontiguousarray(rgb_HWC), pts=pts, time_s=float(pts * TIME_BASE))
+            yield Frame(
+                rgb_HWC=np.ascontiguousarray(rgb_HWC),
+                pts=pts,
+                time_s=float(pts * TIME_BASE),
+                within=partial(_within, full_HWC),
+            )
+
+
+def _within(rgb_HWC: np.ndarray, side_px: int) -> np.ndarray:
+    height, width = size_within(rgb_HWC.shape[:2], side_px)
+    return cv2.resize(np.ascontiguousarray(rgb_HWC), (width, height), interpolation=cv2.INTER_AREA)

@@ -79,6 +79,29 @@ class ToRgb:
         return scaled.to_ndarray()
 
 
+class Larger:
+    """Converts some frames of one stream at another size. Holds nothing until it is called."""
+
+    def __init__(self, *, aspect: Fraction, still: bool) -> None:
+        self.aspect, self.still = aspect, still
+        self.by_side: dict[int, ToRgb] = {}
+
+    def __call__(self, frame: VideoFrame, side_px: int) -> np.ndarray:
+        """Return rgb_HWC whose long side is at most `side_px`; never scaled up. Raises as `ToRgb` does."""
+        if side_px not in self.by_side:
+            size_px = size_within(display_size(frame, self.aspect), side_px)
+            self.by_side[side_px] = ToRgb(
+                aspect=self.aspect, size_px=size_px, interpolation="AREA", still=self.still
+            )
+        return self.by_side[side_px](frame)
+
+
+def size_within(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """Return (height, width) scaled down until the long side is at most `side_px`."""
+    scale = min(1.0, side_px / max(size_px))
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
 def matrix(frame: VideoFrame, still: bool) -> int | None:
     """Return the matrix to convert by as PyAV numbers it; None for the one that the frame states."""
     if frame.colorspace not in KNOWN_MATRICES:

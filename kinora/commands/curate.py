@@ -67,7 +67,8 @@ def describe(report: CurateReport, dataset: str) -> str:
     lines = [
         f"files   {report.listed} listed, {report.already_done} done before, "
         f"{report.analyzed} analysed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
-        f"clips   {report.clips} found, {report.gaps} gaps",
+        f"clips   {report.clips} found, {report.gaps} gaps"
+        f"{f', {report.unscored} not scored in full' if report.unscored else ''}",
         f"select  {report.kept} of {report.decided} kept{_counted('; dropped:', report.dropped)}",
         f"cut     {report.cut} of {report.to_cut} in {report.seconds.get('cut', 0):.1f} s"
         f"{_failed(report.cut_failed)}",

@@ -1,5 +1,6 @@
 """What every analyzer sees of a frame, and the span that it is asked about."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -17,6 +18,10 @@ class Column:
     """What it tells and in which unit, in a few words."""
 
 
+def _no_larger(side_px: int) -> np.ndarray:
+    raise ValueError(f"this frame is not to be had at {side_px} pixels: it came without its converter")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Look:
     """One decoded frame at the analysis size."""
@@ -29,6 +34,9 @@ class Look:
     gray_HW: np.ndarray
     sampled: bool
     """One of the few frames a second that dear analyzers look at."""
+    within: Callable[[int], np.ndarray] = _no_larger
+    """Converts the frame at a larger size when called, in `update` only: rgb_HWC with a long side of at most
+    so many pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,9 @@ from pipeline.analyzers.motion import Motion
 from pipeline.analyzers.sharpness import Sharpness
 from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.config import AnalyzeConfig
+from pipeline.scorers.columns import SCORED
 
-SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Thumbnail.COLUMNS)
+SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Thumbnail.COLUMNS, *SCORED)
 
 
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:

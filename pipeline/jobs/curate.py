@@ -4,22 +4,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
+
+import ray.data
 
 from manifests import views
 from manifests.records import Selection, Source
 from manifests.store import Commit, Dataset
 from pipeline import todo
 from pipeline.attempts import attempts_folder
-from pipeline.config import CurateConfig, SelectConfig, config_digest
+from pipeline.config import AnalyzeConfig, CurateConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
+from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
-from pipeline.stages.analyze import add_analyze
+from pipeline.stages.analyze import add_analyze, add_find, write
 from pipeline.stages.cut import CutUnit, add_cut
+from pipeline.stages.score import add_score
 from pipeline.units import chunks, max_retries
+from video.config import SandboxConfig
 
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
@@ -37,6 +44,8 @@ class CurateReport:
     failed: Mapping[str, int] = field(default_factory=dict)
     clips: int = 0
     gaps: int = 0
+    unscored: int = 0
+    """Clips that some scorer could not do: null there, and a row in `failures`."""
     decided: int = 0
     kept: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -74,8 +83,10 @@ def curate(
     Args:
         command: what a person types to run this again; kept in the log.
 
-    Raises NothingToDo when there is no file, and DatasetError when the dataset's folder holds something else.
+    Raises NothingToDo when there is no file, ValueError for a scorer that cannot run, DatasetError when the
+    dataset's folder holds something else.
     """
+    needs.check(config.analyze.scorers)
     begin = time.monotonic()
     listed = list_sources(source, config.listing)
     seconds = {"list": time.monotonic() - begin}
@@ -95,6 +106,7 @@ def retry(
     Args:
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
+    needs.check(config.analyze.scorers)
     dataset = Dataset.open(dataset_uri)
     failed = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
     left = set() if quarantined else todo.quarantined(dataset, "analyze")
@@ -127,6 +139,7 @@ def _run(
         failed=analyzed.failed,
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
+        unscored=analyzed.counts.get("unscored", 0),
         decided=len(decided),
         kept=kept,
         dropped=dict(sorted(reasons.items())),
@@ -141,7 +154,23 @@ def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
     runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
-    return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
+    add = partial(_add_scored, session) if config.analyze.scorers.any else add_analyze
+    return _stage(dataset, "analyze", add, runs, config, progress, len(sources))
+
+
+def _add_scored(
+    session: RaySession,
+    sources: ray.data.Dataset,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: Path,
+    max_retries: int,
+) -> ray.data.Dataset:
+    """As `add_analyze`, with the scorers: two stages, of which the second writes."""
+    actors = config.scorers.actors or max(1, session.cpus // 2)
+    found = add_find(sources, config, limits, notes, max_retries)
+    return add_score(found, uri, config.scorers, notes, write, actors)
 
 
 def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:

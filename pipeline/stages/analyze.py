@@ -1,5 +1,6 @@
 """Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipeline.analyzers.scores import SCORES
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
+from pipeline.scoring import to_rows
 from pipeline.units import Done, from_row
 from video.config import SandboxConfig
 from video.sandbox import sandbox_of_process
@@ -55,6 +57,22 @@ def analyze_some(
     return write(Parts(uri), analyses).to_row()
 
 
+def add_find(
+    sources: Dataset, config: AnalyzeConfig, limits: SandboxConfig, notes: Path, max_retries: int
+) -> Dataset:
+    """In: rows of `Source` units. Out: rows of analyses with frames, for `add_score`, which writes them."""
+    some = partial(find_some, config=config, limits=limits, notes=notes)
+    return sources.flat_map(some, max_retries=max_retries)
+
+
+def find_some(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: Path
+) -> Iterator[dict[str, bytes]]:
+    """Analyse the sources of one row; write nothing."""
+    sandbox, attempts = sandbox_of_process(limits), Attempts(notes)
+    return to_rows(analyze(Source(**unit), config, sandbox, attempts, measure) for unit in from_row(row))
+
+
 def write(place: Parts, analyses: list[Analysis]) -> Done:
     """Write the rows of `analyses` as parts that no commit names yet."""
     clips = [clip for analysis in analyses for clip in analysis.clips]
@@ -75,5 +93,8 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
         parts.append(place.put_records("gaps", gaps))
     if failures:
         parts.append(place.put_records("failures", failures))
-    counts = {"clips": len(clips), "gaps": len(gaps)} | count(failures)
+    unscored = [row for row in failures if row.stage != "analyze"]  # clips, which is not what the units are
+    counts = {"clips": len(clips), "gaps": len(gaps)} | count(set(failures).difference(unscored))
+    if unscored:
+        counts["unscored"] = len({row.unit for row in unscored})
     return Done(parts=tuple(parts), units=len(analyses), counts=counts)

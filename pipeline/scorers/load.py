@@ -1,0 +1,60 @@
+"""Load the scorers that a configuration turns on. Each is imported only then."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from pipeline.config import ScorersConfig
+from pipeline.scorers.corners import changed, logo
+
+
+class Scorer(Protocol):
+    """Scores one clip by its frames."""
+
+    def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Return score columns from frames rgb_HWC in time order; None: nothing to measure."""
+        ...
+
+
+class LogoScorer:
+    """Gives `corner_logo`; null where too little changes to tell."""
+
+    def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
+        grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        return {"corner_logo": logo(grays) if len(grays) > 2 and changed(grays) else None}
+
+
+class NsfwColumn:
+    """Gives `nsfw`."""
+
+    def __init__(self) -> None:
+        from video.nsfw import NsfwScorer
+
+        self._scorer = NsfwScorer()
+
+    def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
+        return {"nsfw": max(map(self._scorer.score, frames))}
+
+
+def load(config: ScorersConfig) -> dict[str, Scorer]:
+    """Return the scorers that are on, by name."""
+    scorers: dict[str, Scorer] = {}
+    if config.text:
+        from pipeline.scorers.text import TextScorer
+
+        scorers["text"] = TextScorer(config)
+    if config.logo:
+        scorers["logo"] = LogoScorer()
+    if config.nsfw:
+        scorers["nsfw"] = NsfwColumn()
+    if config.aesthetic == "heuristic":
+        from pipeline.scorers.heuristic import HeuristicScorer
+
+        scorers["aesthetic"] = HeuristicScorer()
+    if config.aesthetic == "head":
+        from pipeline.scorers.aesthetics import HeadScorer
+
+        scorers["aesthetic"] = HeadScorer(config)
+    return scorers
