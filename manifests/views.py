@@ -82,12 +82,14 @@ class Current:
                OR (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM d WHERE kept)
                                    AND f.unit NOT IN (SELECT clip_id FROM m))
                OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM c WHERE outcome <> 'ok'))
+               OR (f.stage LIKE 'score %' AND (f.unit, f.config) IN (SELECT (clip_id, analysis) FROM k))
             """,
             f=self._newest(self.dataset.read("failures"), "stage", "unit"),
             s=self.sources,
             d=self.selection,
             m=self.media,
             c=self.captions(),
+            k=self.clips,
         )
 
     def _query(self, sql: str, **tables: pa.Table) -> pa.Table:
