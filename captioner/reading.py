@@ -53,8 +53,10 @@ class TextReader:
         for corners_42, text, score in zip(found.boxes, found.txts or (), found.scores or (), strict=True):
             if score > min_score and len(text.strip()) >= min_length:
                 (left, top), (right, bottom) = np.min(corners_42, axis=0), np.max(corners_42, axis=0)
-                box = (left / width, top / height, right / width, bottom / height)
-                lines.append(
-                    Line(text=text, score=float(score), box=tuple(min(1.0, max(0.0, float(v))) for v in box))
-                )
+                box = (_share(left, width), _share(top, height), _share(right, width), _share(bottom, height))
+                lines.append(Line(text=text, score=float(score), box=box))
         return lines
+
+
+def _share(at_px: float, size_px: int) -> float:
+    return min(1.0, max(0.0, float(at_px) / size_px))

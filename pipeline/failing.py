@@ -13,6 +13,10 @@ class SourceChanged(Exception):
     """The file at a path is no longer the one that was analysed."""
 
 
+class NoFrame(Exception):
+    """No frame of a clip was kept for the scorers."""
+
+
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
     """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
     quarantined = isinstance(error, Quarantined)
@@ -39,5 +43,11 @@ def _explain(error: Exception) -> tuple[str, str, str]:
         return str(error.code), error.problem, error.remedy
     if isinstance(error, SourceChanged):
         return "CHANGED", str(error), "run `kinora curate` again: it analyses the file as it is now"
+    if isinstance(error, NoFrame):
+        return (
+            "NO_FRAME",
+            str(error),
+            "raise analyze.scorers.budget_mb or .frames_per_s, then `kinora curate`",
+        )
     remedy = "a defect of Kinora or of this machine: report it with this message, then `kinora retry`"
     return "INTERNAL", f"{type(error).__name__}: {error}", remedy

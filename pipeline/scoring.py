@@ -10,7 +10,7 @@ from manifests.records import Failure
 from pipeline.analysis import Analysis
 from pipeline.analyzers.larger import decode
 from pipeline.attempts import Attempts
-from pipeline.failing import failure
+from pipeline.failing import NoFrame, failure
 from pipeline.scorers.load import Scorer
 
 ROW_BYTES = 32 * 2**20
@@ -54,7 +54,7 @@ def score_clip(
         about = {"stage": f"score {name}", "unit": clip["clip_id"], "uri": clip["uri"]}
         try:
             if not jpegs:
-                raise LookupError("no larger frame of it was kept: raise analyze.scorers.budget_mb")
+                raise NoFrame("no larger frame of it was kept")
             work = partial(_look, scorer, jpegs)
             columns |= attempts.work(f"score-{name}-{clip['clip_id']}", clip["uri"], work)
         except Exception as error:

@@ -53,4 +53,7 @@ def encode(rgb_HWC: np.ndarray) -> bytes:
 
 def decode(jpeg: bytes) -> np.ndarray:
     """Return rgb_HWC of a JPEG made here."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    bgr_HWC = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if bgr_HWC is None:
+        raise ValueError("a larger frame is no JPEG any more")
+    return cv2.cvtColor(bgr_HWC, cv2.COLOR_BGR2RGB)

@@ -156,7 +156,8 @@ def test_a_scorer_that_raises_leaves_a_null_and_a_failure_and_the_others_their_s
     assert "no such colour" in failures[0].message
     columns, failures = score_clip(clip, (), {"good": Counts()}, Attempts(tmp_path))
     assert columns == {}
-    assert "budget_mb" in failures[0].message
+    assert failures[0].code == "NO_FRAME"
+    assert "budget_mb" in failures[0].remedy
 
 
 class Kills:
