@@ -1,7 +1,7 @@
 """What the scorers of clips cost and how often they are right: `kinora bench scorers`.
 
 Cost, in milliseconds of the processor a clip: the plain decode of its file (at the analysis size, nothing
-measured), what making the larger frames adds to the analysis, and each scorer by itself; `NAME_over_decode` is
+measured), what making the larger frames adds to it, and each scorer by itself; `NAME_over_decode` is
 the last over the first.
 
 Right or wrong: raw videos of simulated worlds, half with burned-in lines and half with a mark in a corner, as

@@ -22,8 +22,11 @@ EDGE = 40.0
 """Gradient of luma per pixel that makes an edge."""
 LEAST_EDGES = 0.01
 """Share of a corner that must be lasting edges for a logo."""
-OVER_CHANCE = 4.0
-"""... and how many times the share that would last by chance."""
+LASTING = 0.25
+"""... and share of the corner's edges, of those in one frame on average."""
+STANDING = 0.05
+"""The same share between the corners, from which the camera counts as standing."""
+LEAST_FRAMES = 3
 WIDTH_PX = 320
 
 
@@ -65,25 +68,27 @@ def overlap(a: Box, b: Box) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-def logo(gray_THW: Sequence[np.ndarray]) -> bool:
-    """Return whether edges last in some corner, more of them than by chance, where the corner itself changes.
+def logo(gray_THW: Sequence[np.ndarray]) -> bool | None:
+    """Return whether edges last in some corner while those of the rest of the picture do not.
 
-    An edge lasts when it is there in every frame, at the same pixel. By chance it would be there in all of
-    them with the product of the shares of the edges of each.
+    An edge lasts when it is there in every frame, at the same pixel. Where edges between the corners last too,
+    the camera stands, and a wall in a corner looks like a logo: None, as where too little changes at all.
     """
-    smalls = [_small(gray) for gray in gray_THW]
-    edges_THW = np.stack([_edges(small) for small in smalls])
-    height, width = edges_THW.shape[1:]
+    if len(gray_THW) < LEAST_FRAMES or not changed(gray_THW):
+        return None
+    edges_THW = np.stack([_edges(_small(gray)) for gray in gray_THW])
+    lasting_HW, height, width = edges_THW.all(axis=0), *edges_THW.shape[1:]
     tall, wide = round(height * REACH), round(width * REACH)
+    between = np.ones((height, width), bool)
+    found = False
     for rows in (slice(0, tall), slice(height - tall, height)):
         for columns in (slice(0, wide), slice(width - wide, width)):
-            corner_THW = edges_THW[:, rows, columns]
-            lasting = float(corner_THW.all(axis=0).mean())
-            chance = float(np.prod(corner_THW.mean(axis=(1, 2))))
-            moved = float(np.abs(smalls[0][rows, columns] - smalls[-1][rows, columns]).mean())
-            if lasting >= LEAST_EDGES and lasting >= OVER_CHANCE * chance and moved >= LEAST_CHANGE:
-                return True
-    return False
+            between[rows, columns] = False
+            share = float(lasting_HW[rows, columns].mean())
+            usual = float(edges_THW[:, rows, columns].mean())
+            found |= share >= LEAST_EDGES and share >= LASTING * usual
+    standing = lasting_HW[between].mean() > STANDING * edges_THW[:, between].mean()
+    return None if standing else found
 
 
 def _small(gray_HW: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from pipeline.config import ScorersConfig
-from pipeline.scorers.corners import changed, logo
+from pipeline.scorers.corners import logo
 
 
 class Scorer(Protocol):
@@ -23,7 +23,7 @@ class LogoScorer:
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-        return {"corner_logo": logo(grays) if len(grays) > 2 and changed(grays) else None}
+        return {"corner_logo": logo(grays)}
 
 
 class NsfwColumn:

@@ -207,7 +207,12 @@ def test_a_logo_is_edges_that_last_in_a_corner_whose_picture_changes():
     assert corners.logo([marked(seed, (10, 10)) for seed in range(3)])
     assert not corners.logo([marked(seed, None) for seed in range(3)])
     assert not corners.logo([marked(seed, (10 + 30 * seed, 10)) for seed in range(3)])
-    assert not corners.logo([marked(0, (10, 10))] * 3)
+    assert corners.logo([marked(0, (10, 10))] * 3) is None
+    assert corners.logo([marked(seed, (10, 10)) for seed in range(2)]) is None
+    standing = [marked(seed, (10, 10)) for seed in range(3)]
+    for gray_HW in standing:
+        gray_HW[60:120:6, 140:180] = 255
+    assert corners.logo(standing) is None
     assert not corners.changed([marked(0, None)] * 3)
 
 
