@@ -32,8 +32,8 @@ def test_a_smoke_run_gives_every_pinned_figure_that_it_measured_and_no_other():
 
 
 def test_parts_of_a_film_are_its_frames_from_key_frame_to_key_frame(tmp_path):
-    random = np.random.default_rng(0)
-    encode_mp4(random.integers(0, 255, (48, 32, 48, 3), np.uint8), 24, tmp_path / "film.mp4", gop=12)
+    one_HWC = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)  # key frames by `gop` alone
+    encode_mp4(np.stack([one_HWC] * 48), 24, tmp_path / "film.mp4", gop=12)
     paths = parts(tmp_path / "film.mp4", tmp_path, count=2, seconds=0.9)
     assert [decode_only(path) for path in paths] == [24, 24]
     with av.open(paths[1]) as container:
