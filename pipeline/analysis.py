@@ -19,6 +19,7 @@ from pipeline.analyzers.shots import Shots, divide
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
+from pipeline.fetch import fetched
 from video.config import SandboxConfig
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_frames
@@ -54,13 +55,26 @@ def analyze(
     """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
     an exception."""
     name, begin = config_digest(config), time.monotonic()
-    task = partial(measure, source, config, sandbox.config)
     try:
-        done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
+        with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
+            task = partial(measure, replace(source, uri=path), config, sandbox.config)
+            done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, path))
+            done = done if path == source.uri else _of(source, done)
     except Exception as error:
         row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
         done = Analysis(source=_failed(source, name), failures=(row,))
     return replace(done, seconds=time.monotonic() - begin)
+
+
+def _of(source: Source, copy: Analysis) -> Analysis:
+    """Return what was found in a copy of `source` as rows of the source itself."""
+    named: dict[str, Any] = {"source_key": source.source_key}
+    return replace(
+        copy,
+        source=replace(copy.source, uri=source.uri, **named),
+        clips=tuple(clip | named | {"uri": source.uri} for clip in copy.clips),
+        gaps=tuple(replace(gap, **named) for gap in copy.gaps),
+    )
 
 
 def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:

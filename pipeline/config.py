@@ -35,6 +35,8 @@ class ListConfig:
     """Endings of video files, lower case, without the dot."""
     image_extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp")
     """Endings of stills: a still becomes a clip of one frame."""
+    uri_column: str = ""
+    """Column of a source list that names the files; empty for the first of `uri`, `path` and `url`."""
 
 
 @dataclass(frozen=True, kw_only=True)

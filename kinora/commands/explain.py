@@ -1,5 +1,6 @@
 """Why a clip was kept or dropped: its span, every measurement beside its limit, and what became of it."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -63,12 +64,22 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     media = _row(current.media.to_pylist(), clip_id)
     caption = _row(current.captions().to_pylist(), clip_id)
     failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
-    data = {"clip": clip, "decision": decision, "media": media, "caption": caption, "failures": failures}
+    carried = _carried(current, clip["source_key"])
+    data = {
+        "clip": clip,
+        "carried": carried,
+        "decision": decision,
+        "media": media,
+        "caption": caption,
+        "failures": failures,
+    }
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("clip", clip_id)
     table.add_row("source", Text(clip["uri"]))
+    for name, value in carried.items():
+        table.add_row(Text(name), Text(str(value)))
     span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
     for column in SCORES:
@@ -82,6 +93,12 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
         table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
     return Result(data, Group(table, *failed))
+
+
+def _carried(current: Current, source_key: str) -> dict[str, Any]:
+    """Return the columns that came with the clip's source from a list or a tar."""
+    rows = current.sources.select(["source_key", "carried"]).to_pylist()
+    return next((json.loads(row["carried"]) for row in rows if row["source_key"] == source_key), {})
 
 
 def _row(rows: list[dict[str, Any]], clip_id: str) -> dict[str, Any]:

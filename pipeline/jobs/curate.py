@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from manifests import views
@@ -96,7 +96,8 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     dataset = Dataset.open(dataset_uri)
-    failed = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    rows = [row for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
     left = set() if quarantined else todo.quarantined(dataset, "analyze")
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"

@@ -15,6 +15,7 @@ from manifests.records import Failure, Media, digest
 from pipeline.attempts import Attempts
 from pipeline.config import CutConfig, config_digest
 from pipeline.failing import SourceChanged, count, failure
+from pipeline.fetch import fetched
 from pipeline.sources import look
 from pipeline.tar import TarWriter
 from pipeline.units import Done, from_row
@@ -82,17 +83,19 @@ def cut_source(
     """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures."""
     media: list[Media] = []
 
-    def cut_rest() -> None:  # a second attempt does only what the first did not reach
+    def cut_rest(path: str) -> None:  # a second attempt does only what the first did not reach
         spans = unit.spans[len(media) :]
         footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
-        task = partial(cut, unit.uri, spans, max_side=config.max_side_px or None, crf=config.crf)
-        for clip in sandbox.stream(task, unit.uri, footage_s=footage_s):
+        task = partial(cut, path, spans, max_side=config.max_side_px or None, crf=config.crf)
+        for clip in sandbox.stream(task, path, footage_s=footage_s):
             media.append(store_clip(unit.clip_ids[len(media)], clip, unit))
 
     try:
-        if look(unit.uri).source_key != unit.source_key:
+        now = look(unit.uri)
+        if now.source_key != unit.source_key:
             raise SourceChanged("the file changed, or went away, after it was analysed")
-        attempts.work(unit.source_key, unit.uri, cut_rest)
+        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
+            attempts.work(unit.source_key, unit.uri, partial(cut_rest, path))
     except Exception as error:
         about = {"stage": "cut", "uri": unit.uri, "config": config_digest(config)}
         return media, [failure(error, unit=clip_id, **about) for clip_id in unit.clip_ids[len(media) :]]
