@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
+from pipeline.analyzers.boundaries import Boundary, shots_between
 from pipeline.analyzers.look import Analyzer, Look, Span
 from pipeline.analyzers.scores import analyzers
-from pipeline.analyzers.shots import Shots, divide
+from pipeline.analyzers.shots import Detector, detector, divide
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
@@ -87,7 +88,7 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
     found = _probe(source.uri, limits)
     with local_path(source.uri).open("rb") as content:
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    shots = Shots(config)
+    shots = detector(config)
     measuring = analyzers(config)
     pts_T = _decode(source.uri, found, config, limits, shots, measuring)
     edges = [*pts_T, _end_pts(pts_T, found)]
@@ -102,10 +103,10 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
             source_key=source.source_key,
             start_pts=edges[span.start],
             end_pts=edges[span.end],
-            reason="shot_too_short",
+            reason=reason,
             analysis=analysis,
         )
-        for span in gap_spans
+        for span, reason in gap_spans
     ]
     row = _analyzed(source, source_digest, found, edges, analysis)
     return Analysis(source=row, clips=tuple(clips), gaps=tuple(gaps))
@@ -137,7 +138,7 @@ def _decode(
     found: Probe,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    shots: Shots,
+    shots: Detector,
     measuring: Sequence[Analyzer],
 ) -> list[int]:
     """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
@@ -173,23 +174,24 @@ def _end_pts(pts_T: Sequence[int], found: Probe) -> int:
 
 
 def _tile(
-    cuts: Sequence[int], edges: Sequence[int], found: Probe, config: AnalyzeConfig
-) -> tuple[list[Span], list[Span]]:
-    """Return the spans that become clips and those that are too short; together they are the whole source."""
+    boundaries: Sequence[Boundary], edges: Sequence[int], found: Probe, config: AnalyzeConfig
+) -> tuple[list[Span], list[tuple[Span, str]]]:
+    """Return the spans that become clips, and those that do not with the reason; together they are the whole
+    source."""
     num_frames = len(edges) - 1
     if found.kind == "image":
         return [Span(start=0, end=num_frames)], []
-    starts = [0, *cuts, num_frames]
     clips: list[Span] = []
-    gaps: list[Span] = []
-    for start, end in itertools.pairwise(starts):
+    gaps: list[tuple[Span, str]] = []
+    for start, end in shots_between(boundaries, num_frames):
         shot = Span(start=start, end=end)
         duration_s = (edges[end] - edges[start]) * found.time_base
         if duration_s < config.min_shot_s:
-            gaps.append(shot)
+            gaps.append((shot, "shot_too_short"))
         else:
             clips += divide(shot, ceil(duration_s / config.max_shot_s))
-    return clips, gaps
+    gaps += [(Span(start=b.start, end=b.end), "transition") for b in boundaries if b.end > b.start]
+    return clips, sorted(gaps, key=lambda gap: gap[0].start)
 
 
 def _clip(

@@ -43,9 +43,12 @@ class ListConfig:
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
-    detector: Literal["content", "adaptive"] = "adaptive"
-    """PySceneDetect's detector: `content` compares each frame with the one before, `adaptive` also with those
-    around it, so that a fast pan is no cut."""
+    detector: Literal["learned", "content", "adaptive"] = "learned"
+    """What finds shots. `learned`, a small network of our own, also finds dissolves, fades and whip pans,
+    which become gaps (`transition`). The others are PySceneDetect's and find hard cuts: `content` compares
+    each frame with the one before, `adaptive` also with those around it, so that a fast pan is no cut."""
+    shot_threshold: float = 0.5
+    """`learned`: how sure it must be of a cut or a transition, 0 to 1."""
     content_threshold: float = 27.0
     """`content`: mean change of hue, saturation and value (0 to 255) that makes a cut."""
     adaptive_threshold: float = 3.0
@@ -163,7 +166,7 @@ class CurateConfig:
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-_VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
+_VERSIONS = {"AnalyzeConfig": 2, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
 _NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
