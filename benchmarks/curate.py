@@ -25,6 +25,7 @@ from typing import Any, cast
 
 import av
 import ray
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from rich.table import Table
 
@@ -78,10 +79,12 @@ def in_process(paths: Sequence[str], repeats: int) -> tuple[list[Spans], dict[st
 
     Seconds are the processor's, but for `curate_wall`.
     """
-    kept = [sandbox.spans(measure(look(path), AnalyzeConfig(), SandboxConfig())) for path in paths]
+    kept: list[Spans] = [
+        sandbox.spans(measure(look(path), AnalyzeConfig(), SandboxConfig())) for path in paths
+    ]
 
-    def all_of(work: Callable[..., Any]) -> Callable[[], None]:
-        return lambda: [work(path, spans) for path, spans in zip(paths, kept, strict=True)] and None
+    def all_of(work: Callable[..., Any]) -> Callable[[], list[Any]]:
+        return lambda: [work(path, spans) for path, spans in zip(paths, kept, strict=True)]
 
     works = {
         "decode": all_of(lambda path, _: decode_only(path)),
@@ -172,11 +175,11 @@ class _Plain:
         context.time_base = like.time_base or 1 / rate
         self.first: int | None = None
 
-    def write(self, frame: av.VideoFrame) -> None:
+    def write(self, frame: VideoFrame) -> None:
         pts = frame.pts or 0
         self.first = pts if self.first is None else self.first
         frame.pts = pts - self.first
-        frame.pict_type = av.video.frame.PictureType.NONE  # the source's key frames are not the clip's
+        frame.pict_type = PictureType.NONE  # the source's key frames are not the clip's
         self.container.mux(self.stream.encode(frame))
 
     def finish(self) -> int:
