@@ -21,13 +21,14 @@ def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> lis
     return [source for source in listed if (source.source_key, analysis) not in attempted]
 
 
-def to_select(dataset: Dataset, config: SelectConfig) -> list[dict[str, Any]]:
+def to_select(dataset: Dataset, config: SelectConfig) -> pa.Table:
     """Return the clips, with their scores, that the rules of `config` have not decided."""
     current = Current(dataset)
     decided, table = current.selection, current.clips
     rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
     wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
-    return [clip for clip in table.to_pylist() if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]]
+    rows = zip(table["clip_id"].to_pylist(), table["analysis"].to_pylist(), strict=True)
+    return table.filter(pa.array([rules.get(clip_id) != wanted[name] for clip_id, name in rows], pa.bool_()))
 
 
 Again = Literal["none", "failed", "all"]
