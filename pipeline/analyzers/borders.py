@@ -1,4 +1,4 @@
-"""Borders round the picture (letterbox, pillarbox): what stays flat and of one colour while the inside does not.
+"""Borders round the picture (letterbox, pillarbox): flat and of one colour while the inside is not.
 
 A row of a border has one luma in all sampled frames of a clip. Where the border ends, the picture must begin
 along most of the row at once: a dark scene ends at things here and there, and is no border.
@@ -23,8 +23,6 @@ _LEAST = 0.015
 """A border thinner than this share of the frame is none."""
 _MOST = 0.45
 """A border on one side takes at most this share of the frame."""
-_MIXED = 0.85
-"""The picture's first line is mixed with the border where its contrast is below this of the next line's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,6 @@ class _Side:
     """Of the outermost line."""
     differs_L: np.ndarray
     """Share of each line's pixels that differ from it, 0 to 1, as uint8 of 255."""
-    contrast_L: np.ndarray
-    """Mean difference from it, float32."""
 
 
 class Borders:
@@ -49,7 +45,12 @@ class Borders:
         Column("border_right", "float64", "border right of the picture, of the width"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, analysis_width_px: int) -> None:
+        """Args:
+        analysis_width_px: frames of this width may have been scaled down. The border of such a frame may end
+            inside a line, so one line more is counted: nothing of a border is left.
+        """
+        self._width, self._scaled = analysis_width_px, False
         self._at: list[int] = []
         self._sides: list[tuple[_Side, ...]] = []
 
@@ -57,6 +58,7 @@ class Borders:
         if look.sampled and min(look.gray_HW.shape) >= 8:
             gray_HW = look.gray_HW
             views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
+            self._scaled = gray_HW.shape[1] == self._width
             self._at.append(look.index)
             self._sides.append(tuple(_look_from(view) for view in views))
 
@@ -66,7 +68,9 @@ class Borders:
         if low == high:
             return dict.fromkeys(names)
         frames = self._sides[low:high]
-        return {name: _border([frame[side] for frame in frames]) for side, name in enumerate(names)}
+        return {
+            name: _border([frame[side] for frame in frames], self._scaled) for side, name in enumerate(names)
+        }
 
 
 def _look_from(gray_LN: np.ndarray) -> _Side:
@@ -75,24 +79,21 @@ def _look_from(gray_LN: np.ndarray) -> _Side:
     luma = float(np.median(lines[0]))
     difference = np.abs(lines - round(luma))
     share_L = (difference > _TOLERANCE).mean(axis=1)
-    contrast_L = difference.mean(axis=1, dtype=np.float32)
     padded = np.full(gray_LN.shape[0], 255, np.uint8)
     padded[:num_lines] = np.ceil(share_L * 255)
-    return _Side(luma, padded, contrast_L)
+    return _Side(luma, padded)
 
 
-def _border(frames: list[_Side]) -> float:
+def _border(frames: list[_Side], scaled: bool) -> float:
     """Return the border on one side as a fraction, from the clip's sampled frames."""
     lumas = [frame.luma for frame in frames]
     if max(lumas) - min(lumas) > _TOLERANCE:
         return 0.0
     differs_L = np.max([frame.differs_L for frame in frames], axis=0) / 255
-    contrast_L = np.mean([frame.contrast_L for frame in frames], axis=0)
     num_lines = len(differs_L)
     edge = int(np.argmax(differs_L > _SPECKS))
-    if edge < max(1, _LEAST * num_lines) or edge > _MOST * num_lines or edge + 2 >= len(contrast_L):
+    if edge < max(1, _LEAST * num_lines) or edge > _MOST * num_lines:
         return 0.0
     if differs_L[edge : edge + 3].max() < _EDGE:
         return 0.0
-    mixed = contrast_L[edge] < _MIXED * contrast_L[edge + 1]
-    return (edge + int(mixed)) / num_lines
+    return (edge + int(scaled)) / num_lines

@@ -1,5 +1,5 @@
-"""How the camera moves: a similarity fitted to optical flow, robustly, so that things moving in the picture do
-not count. Iteratively reweighted least squares (Holland and Welsch, 1977) with Tukey's weights.
+"""How the camera moves: a similarity fitted to optical flow, robustly, so that things that move in the
+picture do not count. Iteratively reweighted least squares (Holland and Welsch, 1977) with Tukey's weights.
 
 The picture moves against the camera: content that flows to the left is a pan to the right.
 """
@@ -15,8 +15,8 @@ _TEXTURE = 12.0
 """Least gradient (Sobel, luma) at which flow can be trusted."""
 _LEAST_POINTS = 24
 _LEAST_CELLS = 0.4
-"""Share of a 4 x 4 grid over the frame that must hold trusted points: one thing on a plain ground tells nothing
-of the camera."""
+"""Share of a 4 x 4 grid over the frame that must hold trusted points: one thing on a plain ground tells
+nothing of the camera."""
 _ROUNDS = 6
 _STEADY = 0.02
 """A camera slower than this, in short sides per second at the frame's edge, stands."""
@@ -84,7 +84,7 @@ def columns_of(rates_N5: np.ndarray, height: int, width: int) -> dict[str, Any]:
 
 
 def class_of(typical: np.ndarray, shake: float) -> str:
-    """Name the movement: speeds of pan, tilt, zoom and roll at the frame's edge, in short sides per second."""
+    """Name the movement by the speeds of pan, tilt, zoom and roll at the edge, in short sides per second."""
     strongest = int(np.argmax(np.abs(typical)))
     speed = float(typical[strongest])
     if shake > _SHAKE and shake > abs(speed):

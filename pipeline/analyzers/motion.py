@@ -1,5 +1,5 @@
-"""How much moves in a clip, and how the camera does: DIS optical flow (Kroeger et al., 2016) on a few pairs of
-frames a second."""
+"""How much moves in a clip, and how the camera does: DIS optical flow (Kroeger et al., 2016) on a few
+pairs of frames a second."""
 
 from typing import Any, ClassVar
 

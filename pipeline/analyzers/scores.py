@@ -13,4 +13,10 @@ SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Borders.COLUMNS,
 
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
     """Return fresh analyzers for one source."""
-    return [Light(), Sharpness(), Motion(), Borders(), Thumbnail(config.thumbnail_quality)]
+    return [
+        Light(),
+        Sharpness(),
+        Motion(),
+        Borders(config.analysis_width_px),
+        Thumbnail(config.thumbnail_quality),
+    ]

@@ -153,16 +153,16 @@ def test_borders_are_found_to_the_line(sides, border):
         inside = slice(top, HEIGHT - bottom), slice(left, WIDTH - right)
         framed[inside] = frame[inside]
         frames.append(framed)
-    found = measured(Borders(), frames)
+    found = measured(Borders(0), frames)
     lines = [found[f"border_{side}"] for side in ("top", "bottom", "left", "right")]
     assert lines == pytest.approx([top / HEIGHT, bottom / HEIGHT, left / WIDTH, right / WIDTH])
 
 
 def test_a_dark_scene_and_a_flat_sky_are_no_border():
     night = [cv2.circle(f.copy(), (30 + 2 * i, 45), 12, 200, -1) for i, f in enumerate(still(3, 24))]
-    assert set(measured(Borders(), night).values()) == {0.0}
+    assert set(measured(Borders(0), night).values()) == {0.0}
     hills = still(180, 1)[0].copy()
     points = [(0, 60), (50, 30), (100, 55), (159, 35), (159, 89), (0, 89)]
     cv2.fillPoly(hills, [np.array(points, np.int32)], 60)
-    assert measured(Borders(), [hills] * 12)["border_top"] == 0
-    assert set(measured(Borders(), still(0, 12)).values()) == {0.0}
+    assert measured(Borders(0), [hills] * 12)["border_top"] == 0
+    assert set(measured(Borders(0), still(0, 12)).values()) == {0.0}
