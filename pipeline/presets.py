@@ -5,6 +5,9 @@ from typing import Literal
 
 Preset = Literal["permissive", "standard", "strict"]
 
+NO_LIMIT = 1e9
+"""A number (infinity is none in JSON) that no score reaches."""
+
 _PERMISSIVE: Mapping[str, float] = {
     "min_side_px": 32,
     "min_duration_s": 0.5,
@@ -13,12 +16,12 @@ _PERMISSIVE: Mapping[str, float] = {
     "max_blank": 0.5,
     "min_sharpness": 0.004,
     "max_static": 1.0,
-    "max_frozen_s": 1e9,
-    "max_flashes": 1e9,
+    "max_frozen_s": NO_LIMIT,
+    "max_flashes": NO_LIMIT,
     "max_underexposed": 1.0,
     "max_overexposed": 1.0,
     "min_motion": 0.0,
-    "max_shake": 1e9,
+    "max_shake": NO_LIMIT,
 }
 
 PRESETS: Mapping[Preset, Mapping[str, float]] = {
@@ -29,7 +32,7 @@ PRESETS: Mapping[Preset, Mapping[str, float]] = {
         "min_duration_s": 1.0,
         "max_black": 0.2,
         "max_blank": 0.2,
-        "min_sharpness": 0.008,
+        "min_sharpness": 0.04,
         "max_static": 0.9,
         "max_frozen_s": 2.0,
         "max_flashes": 2,
@@ -44,7 +47,7 @@ PRESETS: Mapping[Preset, Mapping[str, float]] = {
         "min_duration_s": 2.0,
         "max_black": 0.0,
         "max_blank": 0.0,
-        "min_sharpness": 0.015,
+        "min_sharpness": 0.08,
         "max_static": 0.5,
         "max_frozen_s": 0.5,
         "max_flashes": 0,

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.config import SelectConfig
 from pipeline.presets import PRESETS
@@ -59,7 +58,7 @@ def value_N(table: pa.Table, column: str) -> np.ndarray:
     """Return a rule's value for each of N clips as float64; NaN where there was nothing to measure."""
     if column == "duration_s":
         span_N = (_floats(table, "end_pts") - _floats(table, "start_pts")) * _floats(table, "time_base_num")
-        video_N = pc.equal(table["kind"], "video").to_numpy(zero_copy_only=False)
+        video_N = table["kind"].to_numpy(zero_copy_only=False) == "video"
         return np.where(video_N, span_N / _floats(table, "time_base_den"), np.nan)
     if column == "side_px":
         return np.minimum(_floats(table, "height"), _floats(table, "width"))

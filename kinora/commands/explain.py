@@ -15,6 +15,7 @@ from pipeline.analyzers.scores import SCORES
 from pipeline.config import CutConfig, SelectConfig
 from pipeline.crop import crop_of
 from pipeline.jobs.retry import last
+from pipeline.presets import NO_LIMIT
 from pipeline.rules import RULES, Verdict, verdicts
 
 
@@ -105,6 +106,7 @@ def _held(held: list[Verdict]) -> Table:
         if verdict.broken:
             word, decided = ("broken too" if decided else "DROPS IT"), True
         limit = f"{'at least' if rule.sign == '<' else 'at most'} {verdict.limit:g}"
+        limit = "no limit" if verdict.limit >= NO_LIMIT else limit
         table.add_row(rule.reason, value, limit, rule.unit, word)
     return table
 
