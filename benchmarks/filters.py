@@ -36,7 +36,8 @@ from worlds.raw.config import RawConfig, wild
 from worlds.raw.render import render_raw, truth_path
 
 FPS, SIZE = 24, (144, 256)
-STANDARD = SelectConfig(preset="standard", min_side_px=32, min_motion=0.0, max_static=1.0)
+STANDARD = SelectConfig(preset="standard", max_black=0.5)
+"""Half of a clip must be black, since that is what the truth tells: a slate is most of it."""
 ANALYZE = AnalyzeConfig()
 Clip = dict[str, Any]
 
@@ -128,7 +129,9 @@ def _wild_clip(clip: Clip, line: dict[str, Any], counts: Table) -> None:
     slate = _within(clip, [shot for shot in line["shots"] if shot["slate"]])
     if not slate:  # nothing but black has no borders
         letterboxed, pillarboxed = height < line["height"], width < line["width"]
-        counts["letterbox"].add(bool(clip["border_top"] and clip["border_bottom"]), letterboxed, name)
+        written = any(defect["kind"] == "subtitle" for defect in line["defects"])
+        bars = "letterbox_subtitled" if written else "letterbox"
+        counts[bars].add(bool(clip["border_top"] and clip["border_bottom"]), letterboxed, name)
         counts["pillarbox"].add(bool(clip["border_left"] and clip["border_right"]), pillarboxed, name)
         if crop and (letterboxed or pillarboxed):
             step = 2 * max(1.0, line["width"] / ANALYZE.analysis_width_px) + 1
