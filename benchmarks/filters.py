@@ -36,7 +36,8 @@ from worlds.raw.config import RawConfig, wild
 from worlds.raw.render import render_raw, truth_path
 
 FPS, SIZE = 24, (144, 256)
-STANDARD = SelectConfig(preset="standard", min_side_px=32, min_motion=0.0, max_static=1.0)
+STANDARD = SelectConfig(preset="standard", max_black=0.5)
+"""Half of a clip must be black, since that is what the truth tells: a slate is most of it."""
 ANALYZE = AnalyzeConfig()
 Clip = dict[str, Any]
 
@@ -102,8 +103,17 @@ def said(clip: Clip, reason: str) -> bool:
 
 def wild_files(folder: Path, num_videos: int, seed: int, counts: Table) -> None:
     """Bars, slates and flashes of wild raw videos, clip by clip. Damaged files are left out."""
-    rates = {"letterbox_rate": 0.2, "pillarbox_rate": 0.2, "flash_rate": 0.2, "slate_rate": 0.2}
-    config = wild(RawConfig(num_videos=num_videos, seed=seed, damage_rate=1e-9, num_workers=2, **rates))
+    config = RawConfig(
+        num_videos=num_videos,
+        seed=seed,
+        damage_rate=1e-9,
+        letterbox_rate=0.2,
+        pillarbox_rate=0.2,
+        flash_rate=0.2,
+        slate_rate=0.2,
+        num_workers=2,
+    )
+    config = wild(config)
     raw = folder / "raw"
     render_raw(raw, config)
     for text in truth_path(raw, config).read_text().splitlines():
@@ -119,7 +129,9 @@ def _wild_clip(clip: Clip, line: dict[str, Any], counts: Table) -> None:
     slate = _within(clip, [shot for shot in line["shots"] if shot["slate"]])
     if not slate:  # nothing but black has no borders
         letterboxed, pillarboxed = height < line["height"], width < line["width"]
-        counts["letterbox"].add(bool(clip["border_top"] and clip["border_bottom"]), letterboxed, name)
+        written = any(defect["kind"] == "subtitle" for defect in line["defects"])
+        bars = "letterbox_subtitled" if written else "letterbox"
+        counts[bars].add(bool(clip["border_top"] and clip["border_bottom"]), letterboxed, name)
         counts["pillarbox"].add(bool(clip["border_left"] and clip["border_right"]), pillarboxed, name)
         if crop and (letterboxed or pillarboxed):
             step = 2 * max(1.0, line["width"] / ANALYZE.analysis_width_px) + 1
@@ -231,8 +243,9 @@ def room_moves(folder: Path, count: int, seed: int, counts: Table) -> None:
     classes = {"pan left": "pan_left", "pan right": "pan_right", "dolly in": "zoom_in"}
     classes |= {"dolly out": "zoom_out", "still": "static"}
     for number in range(count):
-        size = {"height": SIZE[0], "width": SIZE[1]}
-        world = sample("rooms", seed * 10_000 + number, fps=FPS, num_frames=48, style="textured", **size)
+        height, width = SIZE
+        given = seed * 10_000 + number
+        world = sample("rooms", given, height=height, width=width, fps=FPS, num_frames=48, style="textured")
         name = classes.get(world.to_json()["camera"])
         if name is None:
             continue

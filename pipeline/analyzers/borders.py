@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.analyzers.look import Column, Look, Span
 
-_TOLERANCE = 12
+_TOLERANCE = 8
 """Luma may differ from the border's by this, of 255: compression is not exact."""
 _SPECKS = 0.01
 """Share of a line's pixels that may differ all the same."""
@@ -21,8 +21,10 @@ _EDGE = 0.5
 """Share of the picture's first line that must differ from the border, at one time or another."""
 _LEAST = 0.015
 """A border thinner than this share of the frame is none."""
-_MOST = 0.45
-"""A border on one side takes at most this share of the frame."""
+_MOST = 0.42
+"""A border takes at most this share of the frame."""
+_MOST_ALONE = 0.25
+"""The same where there is none on the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,11 @@ class Borders:
         if low == high:
             return dict.fromkeys(names)
         frames = self._sides[low:high]
-        return {
-            name: _border([frame[side] for frame in frames], self._scaled) for side, name in enumerate(names)
-        }
+        found = [_border([frame[side] for frame in frames], self._scaled) for side in range(4)]
+        for one, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
+            if found[one] > _MOST_ALONE and not found[other]:
+                found[one] = 0.0
+        return dict(zip(names, found, strict=True))
 
 
 def _look_from(gray_LN: np.ndarray) -> _Side:

@@ -17,8 +17,10 @@ _BLANK = 1.5
 """A frame is blank when its luma's standard deviation is below this, of 255."""
 _UNDER, _OVER = 16, 250
 """Luma at or below the first holds no detail, and none from the second on, of 255."""
-_FLASH_JUMP = 0.12
-"""A flash is brighter than what is before and after it by at least this, of 1."""
+_FLASH_RISE = 0.14
+_LEAST_RISE, _SURE_RISE = 0.02, 0.12
+"""A flash is brighter than what is before and after it by this share of what is left up to white, but by at
+least `_LEAST_RISE` of 1; `_SURE_RISE` is always enough."""
 _FLASH_S = 0.3
 """A flash is over after at most so many seconds."""
 
@@ -98,17 +100,15 @@ def count_flashes(luma: np.ndarray, times: np.ndarray) -> int:
     flashes, frame = 0, 1
     while frame < len(luma) - 1:
         before = luma[frame - 1]
-        if luma[frame] - before < _FLASH_JUMP:
+        rise = max(_LEAST_RISE, min(_SURE_RISE, _FLASH_RISE * (1 - before)))
+        steady = frame < 2 or abs(before - luma[frame - 2]) < rise / 2
+        if luma[frame] - before < rise or not steady:
             frame += 1
             continue
         end = frame
-        while (
-            end < len(luma)
-            and times[end] - times[frame] <= _FLASH_S
-            and luma[end] >= before + _FLASH_JUMP / 2
-        ):
+        while end < len(luma) and times[end] - times[frame] <= _FLASH_S and luma[end] >= before + rise / 2:
             end += 1
-        fallen = end < len(luma) and luma[end] < before + _FLASH_JUMP / 2
+        fallen = end < len(luma) and luma[end] < before + rise / 2
         flashes += bool(fallen)
         frame = end + 1 if fallen else frame + 1
     return flashes

@@ -130,6 +130,8 @@ def test_blank_is_any_flat_colour_and_black_only_black():
         ([100] * 10 + [240] * 20, 0),
         ([100] * 10 + [240] * 12 + [100] * 10, 0),
         (list(range(60, 240, 6)), 0),
+        ([240] * 10 + [253] * 2 + [240] * 10, 1),
+        ([5] * 10 + [5 + 25 * step for step in range(10)] + [225] * 10, 0),
     ],
 )
 def test_a_flash_rises_and_falls_within_a_few_frames(levels, flashes):

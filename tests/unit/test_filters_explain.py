@@ -47,7 +47,8 @@ def test_every_rule_is_told_with_value_limit_and_verdict(uri, capsys, monkeypatc
         assert rule.reason in found
     assert "DROPS IT" in found["too_small"]
     assert "broken too" in found["black"]
-    assert "0.9" in found["black"] and "at most 0.5" in found["black"]
+    assert "0.9" in found["black"]
+    assert "at most 0.5" in found["black"]
     assert "not measured" in found["flashes"]
     assert "320x120 at (0, 60)" in found["crop"]
 
