@@ -28,6 +28,7 @@ from kinora.intervals import wilson_low
 from pipeline.analysis import Analysis, measure
 from pipeline.analyzers.larger import decode
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig
+from pipeline.rules import limit
 from pipeline.scorers.load import Scorer, load
 from pipeline.sources import look
 from video.config import SandboxConfig
@@ -189,10 +190,10 @@ def precision_recall(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str,
 
 def false_alarms(name: str, scored: Sequence[Scored]) -> dict[str, float]:
     """Return how many harmless clips the default thresholds of NSFW would drop, and send to review."""
-    rules = SelectConfig()
+    drop, review = (limit(SelectConfig(), field) for field in ("max_nsfw", "nsfw_review"))
     scores = [s.columns["nsfw"] for s in scored]
-    dropped = sum(score > rules.max_nsfw for score in scores)
-    reviewed = sum(rules.nsfw_review < score <= rules.max_nsfw for score in scores)
+    dropped = sum(score > drop for score in scores)
+    reviewed = sum(review < score <= drop for score in scores)
     return {
         **share(f"nsfw_{name}_kept", len(scores) - dropped, len(scores)),
         f"nsfw_{name}_dropped": dropped / max(1, len(scores)),

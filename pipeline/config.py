@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.records import digest
+from pipeline.presets import Preset
 from video.config import SandboxConfig
 
 
@@ -35,6 +36,8 @@ class ListConfig:
     """Endings of video files, lower case, without the dot."""
     image_extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp")
     """Endings of stills: a still becomes a clip of one frame."""
+    uri_column: str = ""
+    """Column of a source list that names the files; empty for the first of `uri`, `path` and `url`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +89,12 @@ class ScorersConfig:
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
-    detector: Literal["content", "adaptive"] = "adaptive"
-    """PySceneDetect's detector: `content` compares each frame with the one before, `adaptive` also with those
-    around it, so that a fast pan is no cut."""
+    detector: Literal["learned", "content", "adaptive"] = "learned"
+    """What finds shots. `learned`, a small network of our own, also finds dissolves, fades and whip pans,
+    which become gaps (`transition`). The others are PySceneDetect's and find hard cuts: `content` compares
+    each frame with the one before, `adaptive` also with those around it, so that a fast pan is no cut."""
+    shot_threshold: float = 0.5
+    """`learned`: how sure it must be of a cut or a transition, 0 to 1."""
     content_threshold: float = 27.0
     """`content`: mean change of hue, saturation and value (0 to 255) that makes a cut."""
     adaptive_threshold: float = 3.0
@@ -111,36 +117,54 @@ class AnalyzeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectConfig:
-    """Which clips are kept. The first rule that a clip breaks, in this order, drops it."""
+    """Which clips are kept. The first of the rules (pipeline/rules.py) that a clip breaks drops it.
 
-    min_duration_s: float = 0.5
+    A limit that is not given is that of the preset.
+    """
+
+    preset: Preset = "permissive"
+    """`permissive`, `standard` or `strict`: the limits that are not given here (docs/filters.md)."""
+    min_side_px: int | None = None
+    """Short side of the source, and of what is inside its borders, in pixels."""
+    min_duration_s: float | None = None
     """Seconds. Stills have no duration and pass."""
-    max_duration_s: float = 60.0
+    max_duration_s: float | None = None
     """Seconds."""
-    min_side_px: int = 32
-    """Short side of the source, in pixels."""
-    max_black: float = 0.5
+    max_black: float | None = None
     """Largest share of frames that are black, 0 to 1."""
-    min_sharpness: float = 0.004
+    max_blank: float | None = None
+    """Largest share of frames without contrast, of whatever colour, 0 to 1."""
+    min_sharpness: float | None = None
     """Least variance of the Laplacian over variance of luma. A clip without contrast passes."""
-    max_static: float = 1.0
+    max_static: float | None = None
     """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
-    min_motion: float = 0.0
+    max_frozen_s: float | None = None
+    """Longest time for which the picture may stand still, in seconds."""
+    max_flashes: float | None = None
+    """Most flashes of brightness in a clip."""
+    max_underexposed: float | None = None
+    """Largest share of pixels without light, 0 to 1."""
+    max_overexposed: float | None = None
+    """Largest share of burnt-out pixels, 0 to 1."""
+    min_motion: float | None = None
     """Least mean motion, in short sides per second. 0 keeps still shots."""
-    max_text_area: float = 1.0
-    """Largest share of the frame under text, 0 to 1 (needs `analyze.scorers.text`). 1 keeps all."""
-    corner_marks: bool = True
-    """Whether a mark or logo that stands in a corner is allowed (needs `scorers.text`, `scorers.logo`)."""
+    max_shake: float | None = None
+    """Most unsteadiness of the camera, in short sides per second."""
+    max_text_area: float | None = None
+    """Largest share of the frame under text, 0 to 1 (needs `analyze.scorers.text`)."""
+    max_corner_marks: float | None = None
+    """Whether text or a logo may stay in a corner: 1 yes, 0 no (needs `scorers.text`, `scorers.logo`)."""
     languages: tuple[str, ...] = ()
-    """Languages of burned-in text that are kept, such as `en`; empty keeps all. Too few words
-    to tell are kept."""
-    max_nsfw: float = 0.95
+    """Languages of burned-in text that are wanted, such as `en`; empty takes all, and so do too few words."""
+    max_other_language: float | None = None
+    """Whether text in other than those `languages` may be there: 1 yes, 0 no."""
+    max_nsfw: float | None = None
     """Highest `nsfw`, 0 to 1 (needs `scorers.nsfw`)."""
-    nsfw_review: float = 0.5
+    nsfw_review: float | None = None
     """Above this a clip is kept, but marked for review: the model is fooled by some drawings."""
-    min_aesthetic: float = float("-inf")
+    min_aesthetic: float | None = None
     """Least `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
-    min_aesthetic_heuristic: float = 0.0
+    min_aesthetic_heuristic: float | None = None
     """Least `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
 
 
@@ -152,6 +176,8 @@ class CutConfig:
     """A longer side is scaled down to this, in pixels; 0 never scales."""
     crf: int = 18
     """x264's constant rate factor: 18 is close to transparent, lower is larger."""
+    crop_borders: bool = True
+    """Crop away black or one-coloured borders round the picture (letterbox, pillarbox)."""
     clips_per_tar: int = 1024
     """A task opens a new tar after about this many clips."""
 
@@ -223,7 +249,7 @@ class CurateConfig:
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-_VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
+_VERSIONS = {"AnalyzeConfig": 2, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
 _NO_EFFECT = {"clips_per_tar", "batch_clips", "actors", "cpus_per_actor", "gpus_per_actor"}
 """Fields that change how the work is done, never what comes out."""

@@ -71,13 +71,14 @@ def overlap(a: Box, b: Box) -> float:
 def logo(gray_THW: Sequence[np.ndarray]) -> bool | None:
     """Return whether edges last in some corner while those of the rest of the picture do not.
 
-    An edge lasts when it is there in every frame, at the same pixel. Where edges between the corners last too,
+    An edge lasts when it is there in every frame, at the same pixel. Where those between corners last too,
     the camera stands, and a wall in a corner looks like a logo: None, as where too little changes at all.
     """
     if len(gray_THW) < LEAST_FRAMES or not changed(gray_THW):
         return None
     edges_THW = np.stack([_edges(_small(gray)) for gray in gray_THW])
-    lasting_HW, height, width = edges_THW.all(axis=0), *edges_THW.shape[1:]
+    lasting_HW: np.ndarray = np.logical_and.reduce(edges_THW)
+    height, width = lasting_HW.shape
     tall, wide = round(height * REACH), round(width * REACH)
     between = np.ones((height, width), bool)
     found = False

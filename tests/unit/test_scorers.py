@@ -232,7 +232,7 @@ def clip(**scores) -> dict:
 
 
 STRICT = SelectConfig(
-    max_text_area=0.02, corner_marks=False, languages=("en",), min_aesthetic=5, min_aesthetic_heuristic=0.3
+    max_text_area=0.02, max_corner_marks=0, languages=("en",), min_aesthetic=5, min_aesthetic_heuristic=0.3
 )
 
 
@@ -258,7 +258,7 @@ def test_each_score_has_a_rule_and_a_null_breaks_none(scores, reason):
 def test_between_the_thresholds_of_nsfw_a_clip_is_kept_and_marked_for_review():
     decided = decide(clip(nsfw=0.83), SelectConfig())
     assert decided.kept
-    assert decided.detail == f"{REVIEW}0.83 > 0.5 nsfw"
+    assert decided.detail == f"{REVIEW}nsfw 0.83 > 0.5 nsfw"
     assert decide(clip(nsfw=0.2), SelectConfig()).detail == ""
     assert decide(clip(corner_mark=True, nsfw=0.2), SelectConfig()).kept
 
