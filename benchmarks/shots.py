@@ -101,7 +101,7 @@ def f1(counts: Sequence[int]) -> float:
 
 def ours(path: Path) -> list[Boundary]:
     """Find shots as the decoding pass of `kinora curate` does."""
-    config = AnalyzeConfig()
+    config = AnalyzeConfig(detector="learned")
     find = detector(config)
     for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
         gray_HW = frame.rgb_HWC[..., 1]

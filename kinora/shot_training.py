@@ -12,6 +12,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,17 +60,19 @@ def labels(line: dict, num_frames: int) -> np.ndarray:
 
 
 def of_worlds(num_videos: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (features_TF, label_T) of rendered raw videos."""
-    with TemporaryDirectory() as folder:
-        config = wild(
-            RawConfig(num_videos=num_videos, seed=seed, num_workers=2, still_rate=0.0, flash_rate=0.2)
-        )
-        render_raw(Path(folder) / "raw", config)
-        for text in truth_path(Path(folder) / "raw", config).read_text().splitlines():
-            line = json.loads(text)
-            if line["kind"] == "video" and not line["damage"]:
-                pictures, times = read_small(Path(folder) / "raw" / line["file"])
-                yield features(pictures, times), labels(line, len(pictures))
+    """Yield (features_TF, label_T) of rendered raw videos: wild ones, wild ones of few frames a second, and
+    plain ones, whose cuts to and from white and black are neither flashes nor fades."""
+    each = RawConfig(num_videos=max(1, num_videos // 3), seed=seed, num_workers=2, still_rate=0.0)
+    slow = replace(each, fps=(10.0, 12.0, 15.0, 16.0), seed=seed + 1, flash_rate=0.2)
+    plain = replace(each, slate_rate=0.15, seed=seed + 2)
+    for config in (wild(replace(each, flash_rate=0.2)), wild(slow), plain):
+        with TemporaryDirectory() as folder:
+            render_raw(Path(folder) / "raw", config)
+            for text in truth_path(Path(folder) / "raw", config).read_text().splitlines():
+                line = json.loads(text)
+                if line["kind"] == "video" and not line["damage"]:
+                    pictures, times = read_small(Path(folder) / "raw" / line["file"])
+                    yield features(pictures, times), labels(line, len(pictures))
 
 
 def shots_of(path: Path) -> list[tuple[np.ndarray, float]]:
@@ -103,7 +106,7 @@ def of_films(paths: Sequence[Path], num_splices: int, seed: int) -> Iterator[tup
 def _splice(
     draw: np.random.Generator, shots: Sequence[tuple[np.ndarray, float]]
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    skip = int(draw.choice([1, 1, 1, 2]))
+    skip = int(draw.choice([1, 1, 1, 2, 3]))
     fps = shots[0][1] / skip
     pieces: list[np.ndarray] = []
     label: list[int] = []
@@ -196,7 +199,7 @@ def main() -> None:
     """Train, and write the weights where the detector finds them, with a record of how they were made."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--film", type=Path, nargs="*", default=[], help="films to take shots from")
-    parser.add_argument("--videos", type=int, default=400, help="raw videos of worlds to render")
+    parser.add_argument("--videos", type=int, default=600, help="raw videos of worlds to render")
     parser.add_argument("--splices", type=int, default=1000, help="splices of films")
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--seed", type=int, default=1000)

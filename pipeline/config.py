@@ -89,7 +89,7 @@ class ScorersConfig:
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
-    detector: Literal["learned", "content", "adaptive"] = "learned"
+    detector: Literal["learned", "content", "adaptive"] = "adaptive"
     """What finds shots. `learned`, a small network of our own, also finds dissolves, fades and whip pans,
     which become gaps (`transition`). The others are PySceneDetect's and find hard cuts: `content` compares
     each frame with the one before, `adaptive` also with those around it, so that a fast pan is no cut."""

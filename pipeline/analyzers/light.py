@@ -14,7 +14,7 @@ _BLACK_SHARE = 0.998
 _SAME = 0.25
 """Two frames are the same when their mean difference in luma is below this, of 255."""
 _BLANK = 1.5
-"""A frame is blank when its luma's standard deviation is below this, of 255."""
+"""A frame is blank when the standard deviation of its luma and of each channel is below this, of 255."""
 _UNDER, _OVER = 16, 250
 """Luma at or below the first holds no detail, and none from the second on, of 255."""
 _FLASH_RISE = 0.14
@@ -57,7 +57,8 @@ class Light:
         self._times.append(look.time_s)
         self._luma.append(float(mean[0, 0]) / 255)
         self._black.append(dark >= _BLACK_SHARE * gray_HW.size)
-        self._blank.append(float(spread[0, 0]) < _BLANK)
+        blank = float(spread[0, 0]) < _BLANK  # two colours may be equally light
+        self._blank.append(blank and float(cv2.meanStdDev(look.rgb_HWC)[1].max()) < _BLANK)
         last_HW = gray_HW if self._last_HW is None else self._last_HW
         self._change.append(cv2.norm(gray_HW, last_HW, cv2.NORM_L1) / gray_HW.size)
         self._last_HW = gray_HW

@@ -121,6 +121,15 @@ def test_blank_is_any_flat_colour_and_black_only_black():
     assert measured(Light(), seen(lambda t: (0, 0, 1, 0), 12))["blank"] == 0.0
 
 
+def test_two_colours_that_are_equally_light_are_not_blank():
+    rgb_HWC = np.full((HEIGHT, WIDTH, 3), (101, 60, 25), np.uint8)  # brown, and on it
+    rgb_HWC[30:60, 50:80] = (140, 20, 165)  # purple of about the same luma
+    gray_HW = np.full((HEIGHT, WIDTH), 70, np.uint8)
+    light = Light()
+    light.update(Look(index=0, time_s=0, rgb_HWC=rgb_HWC, gray_HW=gray_HW, sampled=True))
+    assert light.columns(Span(start=0, end=1))["blank"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("levels", "flashes"),
     [
