@@ -4,7 +4,8 @@ Every frame of a spliced video is one of three: inside a shot, the first after a
 transition. The splices are raw videos of worlds, rendered and encoded as a data engineer gets them, whose
 truth names each transition and each flash; and shots of films (any files that are given), joined in their
 small pictures: mixing and shrinking are both linear, so a dissolve of small pictures is a small picture of
-the dissolve.
+the dissolve. Among the shots of films are moves of a camera over single frames of theirs and over textures
+(kinora/camera_moves.py): a slow move over something fine looks much like a dissolve.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
+from kinora.camera_moves import moves, textures
 from pipeline.analyzers.classical import Classical
 from pipeline.analyzers.look import Look
 from pipeline.analyzers.shot_features import NUM_FEATURES, features, small
@@ -32,8 +34,14 @@ from worlds.raw.render import render_raw, truth_path
 CLASSES = ("shot", "cut", "gradual")
 HIDDEN = (96, 48)
 WIDTH_PX = 160
+DROPOUT = 0.1
+"""Share of the hidden values that are left out at each step of the training."""
 MARGIN_S = 0.4
 """Of a film's shot so much is left away at both ends: where exactly it ends is not known."""
+MOVES = 15.0
+"""So many moves of a camera over a still for each shot of a film."""
+STILL_FRAMES = 25
+"""One frame in so many of a film is a still."""
 SHORT, PLAIN = 0.15, 0.05
 """Shares of the shots of splices that last a few frames only, and that hold one colour."""
 
@@ -92,12 +100,24 @@ def shots_of(path: Path) -> list[tuple[np.ndarray, float]]:
     return [(np.stack(shot), fps) for shot in found if len(shot) > 1.2 * fps]
 
 
+def stills_of(path: Path) -> list[np.ndarray]:
+    """Return a frame of a film every few seconds."""
+    frames = read_frames(str(path), size_px=(180, 2 * WIDTH_PX), every=STILL_FRAMES)
+    return [frame.rgb_HWC for frame in frames]
+
+
 def of_films(paths: Sequence[Path], num_splices: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (features_TF, label_T) of shots of films, joined at random."""
     draw = np.random.default_rng(seed)
     shots = [shot for path in paths for shot in shots_of(path)]
     if not shots:
         return
+    stills = [still for path in paths for still in stills_of(path)]
+    count = round(len(shots) * MOVES)
+    shots += [
+        (move, shots[0][1])
+        for move in moves(draw, [*stills, *textures(draw, len(stills))], count, shots[0][1])
+    ]
     for _ in range(num_splices):
         pictures, label, fps = _splice(draw, shots)
         yield features(pictures, np.arange(len(pictures)) / fps), label
@@ -180,7 +200,7 @@ def train(data: Sequence[tuple[np.ndarray, np.ndarray]], steps: int, seed: int) 
         index = torch.multinomial(weight, 2048, replacement=True)
         values = inputs[index] + 0.02 * torch.randn(2048, NUM_FEATURES)
         for layer in layers[:-1]:
-            values = torch.relu(layer(values))
+            values = torch.dropout(torch.relu(layer(values)), DROPOUT, train=True)
         loss = torch.nn.functional.cross_entropy(layers[-1](values), targets[index])
         optimizer.zero_grad()
         loss.backward()
@@ -200,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--film", type=Path, nargs="*", default=[], help="films to take shots from")
     parser.add_argument("--videos", type=int, default=600, help="raw videos of worlds to render")
-    parser.add_argument("--splices", type=int, default=1000, help="splices of films")
+    parser.add_argument("--splices", type=int, default=2000, help="splices of films")
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=WEIGHTS)

@@ -89,12 +89,16 @@ class ScorersConfig:
 class AnalyzeConfig:
     """The one decoding pass: where shots begin and end, and what is measured of them."""
 
-    detector: Literal["learned", "content", "adaptive"] = "adaptive"
+    detector: Literal["learned", "content", "adaptive", "transnetv2"] = "learned"
     """What finds shots. `learned`, a small network of our own, also finds dissolves, fades and whip pans,
-    which become gaps (`transition`). The others are PySceneDetect's and find hard cuts: `content` compares
-    each frame with the one before, `adaptive` also with those around it, so that a fast pan is no cut."""
+    which become gaps (`transition`). So does `transnetv2`, a large one (extra `transnet`), at some 20 ms a
+    frame. The others are PySceneDetect's and find hard cuts: `content` compares each frame with the one
+    before, `adaptive` also with those around it, so that a fast pan is no cut."""
     shot_threshold: float = 0.5
-    """`learned`: how sure it must be of a cut or a transition, 0 to 1."""
+    """`learned` and `transnetv2`: how sure it must be of a cut (`transnetv2`: or of a transition), 0 to 1."""
+    transition_threshold: float = 0.75
+    """`learned`: how sure it must be that a frame lies in a dissolve, a fade or a whip pan, 0 to 1. Lower
+    finds more of them, and takes more fast zooms and pans for them."""
     content_threshold: float = 27.0
     """`content`: mean change of hue, saturation and value (0 to 255) that makes a cut."""
     adaptive_threshold: float = 3.0
@@ -249,7 +253,7 @@ class CurateConfig:
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-_VERSIONS = {"AnalyzeConfig": 2, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
+_VERSIONS = {"AnalyzeConfig": 4, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
 _NO_EFFECT = {"clips_per_tar", "batch_clips", "actors", "cpus_per_actor", "gpus_per_actor"}
 """Fields that change how the work is done, never what comes out."""

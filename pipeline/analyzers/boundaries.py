@@ -21,19 +21,21 @@ class Boundary:
     end: int
 
 
-def decide(cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, threshold: float) -> list[Boundary]:
+def decide(
+    cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, cut: float, transition: float
+) -> list[Boundary]:
     """Return the boundaries in a video, in order.
 
     Args:
         cut_T: how likely each frame is the first after a hard cut, 0 to 1.
         gradual_T: how likely each frame lies in a gradual transition.
         time_T: seconds.
-        threshold: from which on something is likely enough.
+        cut, transition: from which on either is likely enough.
     """
     num_frames = len(cut_T)
     spans = [
         Boundary(start=start, end=end)
-        for start, end in _runs(gradual_T > threshold)
+        for start, end in runs(gradual_T > transition)
         if time_T[min(end, num_frames - 1)] - time_T[start] >= LEAST_GRADUAL_S and end < num_frames
     ]
     spans = [span for span in spans if span.start > 0]
@@ -42,7 +44,7 @@ def decide(cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, thresho
         inside_T[max(0, span.start - 1) : span.end + 1] = True
     cuts = [
         Boundary(start=index, end=index)
-        for index in np.flatnonzero(cut_T > threshold).tolist()
+        for index in np.flatnonzero(cut_T > cut).tolist()
         if index
         and not inside_T[index]
         and cut_T[index] == cut_T[max(0, index - APART) : index + APART + 1].max()
@@ -50,12 +52,12 @@ def decide(cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, thresho
     return sorted([*spans, *cuts])
 
 
-def _runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
+def runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
     """Return [start, end) of the runs of True, small holes closed."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(np.int8)))
-    runs = list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+    found = list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
     joined: list[tuple[int, int]] = []
-    for start, end in runs:
+    for start, end in found:
         if joined and start - joined[-1][1] <= CLOSES:
             joined[-1] = (joined[-1][0], end)
         else:

@@ -24,7 +24,7 @@ _SHIFTS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2))
 """A camera that moves by so much between two frames makes no difference, in pixels of the small picture."""
 _LEVELS = 4
 """Of each channel, in the histograms."""
-NUM_FEATURES = 3 * (2 * NEAR + 1) + 9 * len(SPANS_S) + 4
+NUM_FEATURES = 3 * (2 * NEAR + 1) + 11 * len(SPANS_S) + 4
 
 
 def small(rgb_HWC: np.ndarray) -> np.ndarray:
@@ -45,8 +45,13 @@ def features(small_THWC: np.ndarray, time_T: np.ndarray) -> np.ndarray:
     hist_T = np.concatenate([[0.0], np.abs(np.diff(histogram_TB, axis=0)).sum(axis=1) / 2]).astype(np.float32)
     columns = [_around(values_T) for values_T in (plain_T, shifted_T, hist_T)]
     moved_T = np.concatenate([[0.0], np.cumsum(shifted_T)])
-    columns += [_across(frames_THWC, histogram_TB, moved_T, time_T, span_s) for span_s in SPANS_S]
-    spread_T = frames_THWC.std(axis=(1, 2)).mean(axis=1)
+    contrast_TC = frames_THWC.var(axis=(1, 2))
+    gray_THW = frames_THWC.mean(axis=3)
+    columns += [
+        _across(frames_THWC, gray_THW, contrast_TC.mean(axis=1), histogram_TB, moved_T, time_T, span_s)
+        for span_s in SPANS_S
+    ]
+    spread_T = np.sqrt(contrast_TC).mean(axis=1)
     light_T = frames_THWC.mean(axis=(1, 2, 3))
     step_T = np.gradient(time_T) if len(time_T) > 1 else np.full(1, 0.04)
     columns.append(np.stack([spread_T, light_T, _least(spread_T), np.minimum(step_T * 10, 2.0)], axis=1))
@@ -78,7 +83,13 @@ def _around(values_T: np.ndarray) -> np.ndarray:
 
 
 def _across(
-    frames_THWC: np.ndarray, histogram_TB: np.ndarray, moved_T: np.ndarray, time_T: np.ndarray, span_s: float
+    frames_THWC: np.ndarray,
+    gray_THW: np.ndarray,
+    contrast_T: np.ndarray,
+    histogram_TB: np.ndarray,
+    moved_T: np.ndarray,
+    time_T: np.ndarray,
+    span_s: float,
 ) -> np.ndarray:
     """Compare what is shown `span_s` before each frame with what is shown as long after it.
 
@@ -99,6 +110,8 @@ def _across(
     share_T = np.clip(((now - old) * way).sum(axis=(1, 2, 3)) / length_T, 0, 1)
     rest_T = np.abs(now - old - share_T[:, None, None, None] * way).mean(axis=(1, 2, 3))
     hist_T = np.abs(histogram_TB[after_T] - histogram_TB[before_T]).sum(axis=1) / 2
+    dip_T = contrast_T / ((contrast_T[before_T] + contrast_T[after_T]) / 2 + 1e-3)
+    camera_T = unexplained(gray_THW[before_T], gray_THW[after_T])
     inside_T = moved_T[after_T + 1] - moved_T[before_T + 1]
     outside_T = (moved_T[before_T + 1] - moved_T[far_before_T + 1]) + (
         moved_T[far_after_T + 1] - moved_T[after_T + 1]
@@ -111,10 +124,34 @@ def _across(
         rest_T / (apart_T + 0.02),
         share_T,
         hist_T,
+        np.minimum(dip_T, 2.0),
+        camera_T,
         np.minimum(inside_T, 2.0),
         np.minimum(outside_T, 2.0),
     )
     return np.stack(columns, axis=1)
+
+
+def unexplained(old_THW: np.ndarray, new_THW: np.ndarray) -> np.ndarray:
+    """Return which share of the difference of two grey pictures no small move of the camera explains, 0 to 1.
+
+    A pan, a tilt and a zoom that are small change a picture along its own slopes (Lucas and Kanade, 1981); so
+    does a change of light along its own values. A dissolve does neither: it brings in what was not there.
+    """
+    mean_THW = (old_THW + new_THW) / 2
+    down_THW, right_THW = np.gradient(mean_THW, axis=(1, 2))
+    y_H1 = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]
+    x_W = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32)
+    zoom_THW = x_W * right_THW * (WIDTH_PX / HEIGHT_PX) + y_H1 * down_THW
+    ways = (right_THW, down_THW, zoom_THW, mean_THW, np.ones_like(mean_THW))
+    num_frames = len(mean_THW)
+    ways_TPK = np.stack([way.reshape(num_frames, -1) for way in ways], axis=2)
+    change_TP1 = (new_THW - old_THW).reshape(num_frames, -1, 1)
+    across_TKP = ways_TPK.transpose(0, 2, 1)
+    normal_TKK = across_TKP @ ways_TPK + 1e-3 * np.eye(len(ways), dtype=np.float32)
+    best_TK1 = np.linalg.solve(normal_TKK, across_TKP @ change_TP1)
+    rest_T = np.square(change_TP1 - ways_TPK @ best_TK1).sum(axis=(1, 2))
+    return rest_T / (np.square(change_TP1).sum(axis=(1, 2)) + 1e-2)
 
 
 def _histograms(small_THWC: np.ndarray) -> np.ndarray:

@@ -28,7 +28,11 @@ class Detector(Protocol):
 def detector(config: AnalyzeConfig) -> Detector:
     """Return a fresh detector of the kind that the configuration names."""
     if config.detector == "learned":
-        return Learned(load(), config.shot_threshold)
+        return Learned(load(), config.shot_threshold, config.transition_threshold)
+    if config.detector == "transnetv2":
+        from pipeline.analyzers.transnet import TransNet  # torch, which the decoding process else never loads
+
+        return TransNet(config.shot_threshold)
     from pipeline.analyzers.classical import Classical  # PySceneDetect takes a third of a second to import
 
     return Classical(config)
@@ -40,8 +44,8 @@ class Learned:
     Flashes, moving things and a moving camera are none of these.
     """
 
-    def __init__(self, model: ShotModel, threshold: float) -> None:
-        self._model, self._threshold = model, threshold
+    def __init__(self, model: ShotModel, cut: float, transition: float) -> None:
+        self._model, self._thresholds = model, (cut, transition)
         self._small: list[np.ndarray] = []
         self._time: list[float] = []
         self._known = 0
@@ -64,7 +68,7 @@ class Learned:
         if not self._cut:
             return []
         cut_T, gradual_T = np.concatenate(self._cut), np.concatenate(self._gradual)
-        return decide(cut_T, gradual_T, np.array(self._times), self._threshold)
+        return decide(cut_T, gradual_T, np.array(self._times), *self._thresholds)
 
     def _look(self, ready: int) -> None:
         """Decide on the frames at hand up to `ready`, and let go of those that none will look back at."""

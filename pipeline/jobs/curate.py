@@ -15,6 +15,7 @@ from manifests import views
 from manifests.records import Source
 from manifests.store import Commit, Dataset
 from pipeline import todo
+from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
 from pipeline.config import AnalyzeConfig, CurateConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
@@ -84,10 +85,11 @@ def curate(
     Args:
         command: what a person types to run this again; kept in the log.
 
-    Raises NothingToDo when there is no file, ValueError for a scorer that cannot run, DatasetError when the
-    dataset's folder holds something else.
+    Raises NothingToDo when there is no file, ValueError for a scorer or a detector that cannot run,
+    DatasetError when the dataset's folder holds something else.
     """
     needs.check(config.analyze.scorers)
+    check_detector(config.analyze)
     begin = time.monotonic()
     listed = list_sources(source, config.listing)
     seconds = {"list": time.monotonic() - begin}
@@ -108,6 +110,7 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     needs.check(config.analyze.scorers)
+    check_detector(config.analyze)
     dataset = Dataset.open(dataset_uri)
     rows = [row for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
     failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
