@@ -53,14 +53,20 @@ def analyze(
 ) -> Analysis:
     """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
     an exception."""
-    name, begin = config_digest(config), time.monotonic()
+    begin = time.monotonic()
     task = partial(measure, source, config, sandbox.config)
     try:
         done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
     except Exception as error:
-        row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
-        done = Analysis(source=_failed(source, name), failures=(row,))
+        done = failed(source, config, error)
     return replace(done, seconds=time.monotonic() - begin)
+
+
+def failed(source: Source, config: AnalyzeConfig, error: Exception) -> Analysis:
+    """Return the rows of a source that `error` kept from being analysed."""
+    name = config_digest(config)
+    row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
+    return Analysis(source=_failed(source, name), failures=(row,))
 
 
 def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from manifests.store import Part
-from pipeline.attempts import MAX_DEATHS
+from pipeline.attempts import MAX_NODE_DEATHS, MAX_WORKER_DEATHS
 
 T = TypeVar("T")
 
@@ -26,6 +26,13 @@ class Done:
     units: int
     """How many units the task was given."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    read_bytes: int = 0
+    """Size of the files and clips that it was given."""
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many units failed, by code."""
+        return {name[7:]: n for name, n in sorted(self.counts.items()) if name.startswith("failed ")}
 
     def to_row(self) -> dict[str, str]:
         """Return a row for Ray Data."""
@@ -36,7 +43,7 @@ class Done:
         """Undo `to_row`."""
         content = json.loads(row["done"])
         parts = tuple(Part(**part) for part in content["parts"])
-        return cls(parts=parts, units=content["units"], counts=Counter(content["counts"]))
+        return cls(**{**content, "parts": parts, "counts": Counter(content["counts"])})
 
 
 def chunks(
@@ -62,10 +69,10 @@ def chunks(
 def max_retries(runs: Iterable[Sequence[Any]]) -> int:
     """Return how often a task whose worker died must be run again, for `runs`, the units of one task each.
 
-    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; a worker that dies more often
-    does so on its own account, and ends the job.
+    Every unit may end its worker `MAX_WORKER_DEATHS` times, and its machine `MAX_NODE_DEATHS` times, before
+    it is quarantined; a worker that dies more often does so on its own account, and its task is lost.
     """
-    return MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
+    return (MAX_WORKER_DEATHS + MAX_NODE_DEATHS) * max(map(len, runs)) + MAX_RETRIES
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:

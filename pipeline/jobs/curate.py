@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from manifests import views
 from manifests.records import Selection, Source
@@ -18,8 +18,12 @@ from pipeline.jobs.session import RaySession
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze
+from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
-from pipeline.units import chunks, max_retries
+from pipeline.stages.cut import lose as lose_clips
+from pipeline.units import Done, chunks, max_retries
+
+T = TypeVar("T")
 
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
@@ -114,6 +118,8 @@ def _run(
     progress: Progress,
     again: todo.Again = "none",
 ) -> CurateReport:
+    if sources:
+        session.check(("analyze", "cut"), [dataset.uri], [source.uri for source in _some(sources)])
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
     dataset, decided, select_s = _select(dataset, config.select)
     dataset, cut = _cut(dataset, config, session, progress, again)
@@ -137,11 +143,16 @@ def _run(
     )
 
 
+def _some(units: list[T]) -> list[T]:
+    """Return the first, the middle and the last: whoever sees their files sees the folder."""
+    return [units[at] for at in sorted({0, len(units) // 2, len(units) - 1})]
+
+
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
     runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
-    return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
+    return _stage(dataset, "analyze", add_analyze, lose_sources, runs, config, progress, len(sources))
 
 
 def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:
@@ -165,14 +176,17 @@ def _cut(
     dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
 ) -> tuple[Dataset, StageRun]:
     units = todo.to_cut(dataset, config.cut, again)
+    if units:
+        session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
     runs = list(chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips))
-    return _stage(dataset, "cut", add_cut, runs, config, progress, sum(map(_num_clips, units)))
+    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, sum(map(_num_clips, units)))
 
 
 def _stage(
     dataset: Dataset,
     name: Literal["analyze", "cut"],
     add: Callable[..., Any],
+    lose: Callable[..., Done],
     runs: list[Any],
     config: CurateConfig,
     progress: Progress,
@@ -182,13 +196,14 @@ def _stage(
     if not runs:
         return dataset, StageRun()
     progress(name, 0, total)
-    settings = getattr(config, name)
+    settings, pool = getattr(config, name), getattr(config.ray, name)
     with attempts_folder(dataset.uri) as notes:
         return run_stage(
             dataset,
             name,
             runs,
-            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs)),
+            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs), pool),
+            lambda units, error: lose(units, dataset.uri, settings, error),
             config=settings,
             config_digest=config_digest(settings),
             commit_every_s=config.ray.commit_every_s,
