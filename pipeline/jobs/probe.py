@@ -3,6 +3,7 @@
 What a node lacks would else show as the failure of each unit that happened to run there.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,6 +101,17 @@ def problem(name: str, answer: Answer) -> str:
     return "\n".join(lines)
 
 
+def may_grow(status: bytes | None) -> bool:
+    """Return whether the cluster that shows `status`, Ray's report on itself, can start nodes.
+
+    One that was started by hand has a monitor too: it takes each node for a type of its own, `node_<id>`.
+    What shows no report may be another kind of autoscaler, so it may grow.
+    """
+    report = json.loads(status or b"{}").get("autoscaler_report") or {}
+    kinds = [*report.get("active_nodes", ())]
+    return not kinds or not all(kind.startswith("node_") for kind in kinds)
+
+
 def look_around(modules: Sequence[str], places: Mapping[str, int]) -> Answer:
     """Answer for the node that this runs on."""
     missing: dict[str, str] = {}
@@ -123,7 +135,7 @@ def _nodes(stages: Sequence[str], config: RayConfig) -> list[dict[str, Any]]:
             unfit = [stage for stage in stages if not _some_fits(getattr(config, stage), nodes)]
             if not unfit:
                 return nodes
-            if not _internal_kv_get("__autoscaling_status"):
+            if not may_grow(_internal_kv_get("__autoscaling_status")):
                 raise ClusterUnfit(_nowhere(unfit, config, nodes, "no autoscaler runs that could start one"))
             if time.monotonic() > deadline:
                 waited = f"none came up in {config.wait_for_nodes_s:.0f} s (--ray.wait-for-nodes-s)"
