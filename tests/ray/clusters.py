@@ -132,7 +132,13 @@ def autoscaling(kinds: Mapping[str, Mapping[str, object]], folder: Path) -> Path
         "max_workers": 8,
         "upscaling_speed": 100.0,
         "idle_timeout_minutes": 10,
-        "provider": {"type": "fake_multinode", "head_node_id": "f" * 56},
+        "provider": {
+            "type": "fake_multinode",
+            "head_node_id": "f" * 56,
+            "disable_node_updaters": True,  # nothing is to be installed by ssh
+            "disable_launch_config_check": True,
+            "foreground_node_launch": True,
+        },
         "available_node_types": {"ray.head.default": head, **kinds},
         "head_node_type": "ray.head.default",
         "auth": {},
