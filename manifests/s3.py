@@ -81,7 +81,41 @@ class S3Storage:
                 key = found["Key"].removeprefix(self._prefix)
                 if key:
                     modified_s = found["LastModified"].timestamp()
-                    yield Stored(key=key, size=found["Size"], modified_s=modified_s)
+                    etag = found["ETag"].strip('"')
+                    yield Stored(key=key, size=found["Size"], modified_s=modified_s, etag=etag)
+
+    def look(self, key: str) -> Stored:
+        """Return what the store says of one object, without its bytes. FileNotFoundError where it is not."""
+        with self._explained(key):
+            found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        modified_s, etag = found["LastModified"].timestamp(), found["ETag"].strip('"')
+        return Stored(key=key, size=found["ContentLength"], modified_s=modified_s, etag=etag)
+
+    def download(self, key: str, out: BinaryIO, *, offset: int, length: int, etag: str) -> bool:
+        """Append `length` bytes of an object from `offset` to `out`, going on where a connection breaks.
+
+        False, at once, when the object has another entity tag than `etag`; an object cut short is not told.
+        """
+        done = broken = 0
+        with self._explained(key):
+            while done < length:
+                span = f"bytes={offset + done}-{offset + length - 1}"
+                try:
+                    got = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, Range=span)
+                    if got["ETag"].strip('"') != etag:
+                        return False
+                    for chunk in got["Body"].iter_chunks(_WHOLE_BYTES):
+                        done += out.write(chunk)
+                    return True
+                except ClientError as error:
+                    if _code(error) in ("InvalidRange", "416"):  # it is shorter now
+                        return False
+                    raise
+                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                    broken += 1
+                    if broken > _BROKEN_READS:
+                        raise
+        return True
 
     def top(self) -> set[str]:
         names: set[str] = set()

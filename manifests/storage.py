@@ -30,6 +30,8 @@ class Stored:
     size: int
     modified_s: float
     """When it was written, in seconds since 1970, by the clock of the place."""
+    etag: str = ""
+    """The store's entity tag; empty on a disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

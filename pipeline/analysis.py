@@ -13,12 +13,14 @@ from typing import Any
 import cv2
 
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
+from pipeline.analyzers.boundaries import Boundary, shots_between
 from pipeline.analyzers.look import Analyzer, Look, Span
 from pipeline.analyzers.scores import analyzers
-from pipeline.analyzers.shots import Shots, divide
+from pipeline.analyzers.shots import Detector, detector, divide
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
+from pipeline.fetch import fetched
 from video.config import SandboxConfig
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_frames
@@ -54,9 +56,11 @@ def analyze(
     """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
     an exception."""
     begin = time.monotonic()
-    task = partial(measure, source, config, sandbox.config)
     try:
-        done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
+        with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
+            task = partial(measure, replace(source, uri=path), config, sandbox.config)
+            done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, path))
+            done = done if path == source.uri else _of(source, done)
     except Exception as error:
         done = failed(source, config, error)
     return replace(done, seconds=time.monotonic() - begin)
@@ -69,6 +73,17 @@ def failed(source: Source, config: AnalyzeConfig, error: Exception) -> Analysis:
     return Analysis(source=_failed(source, name), failures=(row,))
 
 
+def _of(source: Source, copy: Analysis) -> Analysis:
+    """Return what was found in a copy of `source` as rows of the source itself."""
+    named: dict[str, Any] = {"source_key": source.source_key}
+    return replace(
+        copy,
+        source=replace(copy.source, uri=source.uri, **named),
+        clips=tuple(clip | named | {"uri": source.uri} for clip in copy.clips),
+        gaps=tuple(replace(gap, **named) for gap in copy.gaps),
+    )
+
+
 def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:
     """Analyse one source here, in this process.
 
@@ -79,7 +94,7 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
     found = _probe(source.uri, limits)
     with local_path(source.uri).open("rb") as content:
         source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    shots = Shots(config)
+    shots = detector(config)
     measuring = analyzers(config)
     pts_T = _decode(source.uri, found, config, limits, shots, measuring)
     edges = [*pts_T, _end_pts(pts_T, found)]
@@ -94,10 +109,10 @@ def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Ana
             source_key=source.source_key,
             start_pts=edges[span.start],
             end_pts=edges[span.end],
-            reason="shot_too_short",
+            reason=reason,
             analysis=analysis,
         )
-        for span in gap_spans
+        for span, reason in gap_spans
     ]
     row = _analyzed(source, source_digest, found, edges, analysis)
     return Analysis(source=row, clips=tuple(clips), gaps=tuple(gaps))
@@ -129,7 +144,7 @@ def _decode(
     found: Probe,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    shots: Shots,
+    shots: Detector,
     measuring: Sequence[Analyzer],
 ) -> list[int]:
     """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
@@ -165,23 +180,24 @@ def _end_pts(pts_T: Sequence[int], found: Probe) -> int:
 
 
 def _tile(
-    cuts: Sequence[int], edges: Sequence[int], found: Probe, config: AnalyzeConfig
-) -> tuple[list[Span], list[Span]]:
-    """Return the spans that become clips and those that are too short; together they are the whole source."""
+    boundaries: Sequence[Boundary], edges: Sequence[int], found: Probe, config: AnalyzeConfig
+) -> tuple[list[Span], list[tuple[Span, str]]]:
+    """Return the spans that become clips, and those that do not with the reason; together they are the whole
+    source."""
     num_frames = len(edges) - 1
     if found.kind == "image":
         return [Span(start=0, end=num_frames)], []
-    starts = [0, *cuts, num_frames]
     clips: list[Span] = []
-    gaps: list[Span] = []
-    for start, end in itertools.pairwise(starts):
+    gaps: list[tuple[Span, str]] = []
+    for start, end in shots_between(boundaries, num_frames):
         shot = Span(start=start, end=end)
         duration_s = (edges[end] - edges[start]) * found.time_base
         if duration_s < config.min_shot_s:
-            gaps.append(shot)
+            gaps.append((shot, "shot_too_short"))
         else:
             clips += divide(shot, ceil(duration_s / config.max_shot_s))
-    return clips, gaps
+    gaps += [(Span(start=b.start, end=b.end), "transition") for b in boundaries if b.end > b.start]
+    return clips, sorted(gaps, key=lambda gap: gap[0].start)
 
 
 def _clip(

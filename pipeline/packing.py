@@ -1,5 +1,6 @@
 """Decide what goes where: which bucket a clip is for, and which shard of that bucket. Pure functions."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def plan(rows: Sequence[Mapping[str, Any]], config: PackConfig) -> Plan:
 def sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
     """Return the sample of one row."""
     unit_s = row["time_base_num"] / row["time_base_den"]
-    record = {
+    record: dict[str, Any] = {
         "clip_id": row["clip_id"],
         "media_id": row["media_id"],
         "source": {
@@ -111,6 +112,8 @@ def sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
             "version": row["version"],
         },
     }
+    if carried := json.loads(row.get("carried") or "{}"):
+        record["source"]["carried"] = carried
     fields = ("clip_id", "media_id", "path", "offset", "length", "extension", "short")
     return Sample(**{name: row[name] for name in fields}, record=record)
 

@@ -24,3 +24,5 @@ class SandboxConfig:
     """Largest picture, width times height: 16384x8192."""
     max_frames: int = 1_000_000
     """Most frames of one file: nine hours at 30 frames a second."""
+    max_fetch_mb: int = 65_536
+    """Largest object or tar member that is copied to this machine to be read, in MiB."""

@@ -17,7 +17,8 @@ from video.config import SandboxConfig
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     source: str
-    """A folder (with all below it), a glob in quotes, or one file."""
+    """A folder (with all below it), a glob in quotes, one file, s3://bucket/prefix or object, a list file
+    (.csv, .jsonl, .parquet) with a column `uri`, or WebDataset tars."""
     dataset: str
     """Folder of the dataset, or s3://bucket/prefix; made where there is none."""
     dry_run: bool = False

@@ -15,6 +15,9 @@ from kinora.report.reading import Stage, stages
 from manifests import conservation, views
 from manifests.store import Commit, Dataset
 from pipeline.analyzers.scores import SCORES
+from pipeline.config import SelectConfig
+from pipeline.jobs.retry import last
+from pipeline.rules import RULES, limit
 
 EXAMPLES = 4
 """Clips shown for each reason, and files named for each code of failure."""
@@ -96,7 +99,11 @@ def read(dataset: Dataset) -> DatasetContents:
         connection.register("f", current.failures)
         columns = _measurements(connection, current.clips.column_names)
         kept_N = columns.pop("kept").astype(bool)
-        spreads = [spread(name, _about(name), values_N, kept_N) for name, values_N in columns.items()]
+        limits = _limits(dataset)
+        spreads = [
+            spread(name, _about(name), values_N, kept_N, limits.get(name, ()))
+            for name, values_N in columns.items()
+        ]
         duration_N = columns["duration_s"]
         return DatasetContents(
             number=dataset.number,
@@ -134,6 +141,16 @@ def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -
         name: np.ma.filled(values.astype(float), np.nan) if name != "kept" else np.asarray(values)
         for name, values in found.items()
     }
+
+
+def _limits(dataset: Dataset) -> dict[str, list[float]]:
+    """Return where the rules of the last selection draw their lines, by measurement."""
+    config = last(dataset, "select", SelectConfig)
+    limits: dict[str, list[float]] = {}
+    for rule in RULES:
+        limits.setdefault(rule.column, []).append(limit(config, rule.limit))
+    limits["short_side"] = limits.get("side_px", [])
+    return limits
 
 
 def _about(name: str) -> str:

@@ -128,6 +128,10 @@ def _rows(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
     clips = {row["clip_id"]: row for row in current.clips.to_pylist()}
     captions = {row["media_id"]: row for row in current.captions().to_pylist() if row["outcome"] == "ok"}
     media = current.media.to_pylist()
+    came = current.sources.select(["source_key", "carried"]).to_pylist()
+    carried = {row["source_key"]: row["carried"] for row in came}
+    for clip in clips.values():
+        clip["carried"] = carried.get(clip["source_key"], "{}")
     rows = [
         clips[row["clip_id"]] | captions[row["media_id"]] | row
         for row in media

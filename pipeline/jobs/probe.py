@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.config import PoolConfig, RayConfig
 from pipeline.tasks import fits, resources
+from pipeline.uris import Member
 from video.opening import local_path
 
 _IMPORTS: Mapping[str, tuple[str, ...]] = {
@@ -78,7 +79,7 @@ def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files
         for node_id, node in nodes.items():
             does = [stage for stage in stages if fits(getattr(config, stage), node["Resources"])]
             modules = [module for stage in does for module in _IMPORTS[stage]]
-            modules += ["manifests.s3"] if any(uri.startswith("s3://") for uri in [*places, *files]) else []
+            modules += ["manifests.s3"] if any("s3://" in uri for uri in [*places, *files]) else []
             asked[node_id] = _ask(node_id, modules, sizes) if does else None
         found = [_problem(nodes[node_id], _answer(ref)) for node_id, ref in asked.items() if ref]
     if problems := [problem for problem in found if problem]:
@@ -200,7 +201,9 @@ def _token(folder: str) -> Iterator[str]:
 
 
 def _local(uri: str) -> str:
-    """Return the path that a URI names; empty for one on no disk."""
+    """Return the path that a URI names, of a tar for a member of one; empty for one on no disk."""
+    member = Member.parse(uri)
+    uri = member.tar if member else uri
     return str(local_path(uri)) if "://" not in uri or uri.startswith("file://") else ""
 
 

@@ -131,7 +131,7 @@ def test_larger_files_and_measured_footage_get_more_time(tmp_path):
 
 def test_a_long_video_is_cut_off_by_the_clock_and_by_its_frames(tmp_path):
     path = tmp_path / "long.mp4"
-    FILES["long_video"](path)
+    FILES["long_video"](path, 4000)
     task = partial(measure, look(str(path)), AnalyzeConfig(), BRIEF)
     with Sandbox(BRIEF) as brief:
         assert code_of(brief, task, str(path)) == VideoErrorCode.TIMED_OUT

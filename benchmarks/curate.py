@@ -1,0 +1,220 @@
+"""What curation costs beside the least that it could: `kinora bench curate`.
+
+On the same files, with the same number of Ray workers, in turns, the least of the repeats counts:
+
+- `analysis_over_decode`: wall time of the analysis over that of a plain PyAV decode loop. Limit 1.3.
+- `curate_over_decode_plus_encode`: whole `curate` over one plain decode and the encoding of the kept clips
+  by the same encoder, straight from the decoded planes. Limit 1.4.
+- Both again as `…_cpu`: processor time in one process without Ray, which other work on the machine moves
+  less.
+- `two_worker_speedup`: whole `curate` with one worker over that with two. Needs two idle cores.
+- `overhead_ms_per_clip`: what one Ray worker takes longer than the same functions in this process, a clip.
+- `sandbox_cost_share`: as `kinora bench sandbox`, on these files.
+
+Starting Ray is not counted. Files are parts of Big Buck Bunny (`benchmarks.film`); with --quick, made ones.
+A figure that was not measured is absent.
+"""
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import av
+import ray
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+from rich.table import Table
+
+from benchmarks import film, sandbox
+from benchmarks.figures import Figures
+from pipeline.analysis import measure
+from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig
+from pipeline.jobs.curate import CurateReport, curate
+from pipeline.jobs.session import RaySession
+from pipeline.sources import look
+from video.config import SandboxConfig
+from video.cut import cut
+from video.encode import PRESET
+
+CACHE = Path(".cache")
+WORKERS = 2
+Spans = Sequence[tuple[int, int]]
+
+
+def bench(*, quick: bool, seed: int) -> Figures:
+    """Measure. `seed` is of the files that --quick makes; the film is always the same."""
+    repeats = 1 if quick else 3
+    with TemporaryDirectory() as folder:
+        if quick:
+            paths = sandbox.write_files(Path(folder), 2, 4.0, seed)
+        else:
+            paths = film.parts(film.film(CACHE), Path(folder), count=4, seconds=20.0)
+        kept, alone = in_process(paths, repeats)
+        one = through_ray(folder, paths, kept, 1, repeats)
+        many = through_ray(folder, paths, kept, WORKERS, repeats)
+        cost = sandbox.run(paths[:1], 1 if quick else 2)["sandbox_cost_share"]
+    clips = sum(map(len, kept))
+    figures = {
+        "analysis_over_decode": many["analysis"] / many["decode"],
+        "curate_over_decode_plus_encode": many["curate"] / many["decode_encode"],
+        "analysis_over_decode_cpu": alone["analysis"] / alone["decode"],
+        "curate_over_decode_plus_encode_cpu": alone["curate"] / alone["decode_encode"],
+        "clips_per_s": clips / many["curate"],
+        "two_worker_speedup": one["curate"] / many["curate"],
+        "overhead_ms_per_clip": 1000 * (one["curate"] - alone["curate_wall"]) / clips,
+        "sandbox_cost_share": cost,
+        "clips": clips,
+        "files": len(paths),
+        "repeats": repeats,
+    }
+    return Figures(figures=figures, text=_table(one, many, alone, figures))
+
+
+def in_process(paths: Sequence[str], repeats: int) -> tuple[list[Spans], dict[str, float]]:
+    """Run everything here, in turns; return the spans of all clips, a file each, and seconds by work.
+
+    Seconds are the processor's, but for `curate_wall`.
+    """
+    kept: list[Spans] = [
+        sandbox.spans(measure(look(path), AnalyzeConfig(), SandboxConfig())) for path in paths
+    ]
+
+    def all_of(work: Callable[..., Any]) -> Callable[[], list[Any]]:
+        return lambda: [work(path, spans) for path, spans in zip(paths, kept, strict=True)]
+
+    works = {
+        "decode": all_of(lambda path, _: decode_only(path)),
+        "analysis": all_of(lambda path, _: measure(look(path), AnalyzeConfig(), SandboxConfig())),
+        "decode_encode": all_of(decode_encode),
+        "curate": all_of(_curate_here),
+    }
+    best: dict[str, float] = {}
+    for _ in range(repeats):
+        for name, work in works.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            work()
+            taken = {name: time.process_time() - cpu}
+            if name == "curate":
+                taken["curate_wall"] = time.perf_counter() - wall
+            best |= {key: min(value, best.get(key, value)) for key, value in taken.items()}
+    return kept, best
+
+
+def through_ray(
+    folder: str, paths: Sequence[str], kept: Sequence[Spans], workers: int, repeats: int
+) -> dict[str, float]:
+    """Return the least wall-clock seconds of each work with so many workers, Ray's start not counted."""
+    config = CurateConfig(ray=RayConfig(num_cpus=workers))
+    best: dict[str, float] = {}
+    with RaySession(config.ray) as session:
+        if session.cpus != workers:
+            raise ValueError(
+                f"Ray runs with {session.cpus} CPUs, not {workers}: run the benchmark without a cluster"
+            )
+        decode, encode = ray.remote(num_cpus=1)(decode_only), ray.remote(num_cpus=1)(decode_encode)
+        tries = {
+            "decode": lambda: ray.get([decode.remote(path) for path in paths]),
+            "decode_encode": lambda: ray.get(
+                [encode.remote(*each) for each in zip(paths, kept, strict=True)]
+            ),
+        }
+        for turn in range(repeats + 1):  # the first warms up
+            taken = {name: _seconds(work) for name, work in tries.items()}
+            with TemporaryDirectory(dir=folder) as made:
+                report = curate(folder, f"{made}/dataset", config)
+            _check(report, len(paths), sum(map(len, kept)))
+            taken["analysis"] = report.seconds["analyze"]
+            taken["curate"] = sum(report.seconds[name] for name in ("list", "analyze", "select", "cut"))
+            if turn:
+                best |= {name: min(value, best.get(name, value)) for name, value in taken.items()}
+    return best
+
+
+def decode_only(path: str) -> int:
+    """Decode every frame and look at none."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
+
+
+def decode_encode(path: str, spans: Spans) -> int:
+    """Decode once, and encode the frames of each span into a file in memory; return their bytes."""
+    left = list(spans)
+    total = 0
+    writer: _Plain | None = None
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for frame in container.decode(stream):
+            while left and (frame.pts or 0) >= left[0][1]:
+                left.pop(0)
+                total, writer = total + (writer.finish() if writer else 0), None
+            if left and (frame.pts or 0) >= left[0][0]:
+                writer = writer or _Plain(stream)
+                writer.write(frame)
+    return total + (writer.finish() if writer else 0)
+
+
+class _Plain:
+    """One clip in the making, by the encoder and settings of `curate`."""
+
+    def __init__(self, like: VideoStream) -> None:
+        self.buffer = io.BytesIO()
+        self.container = av.open(self.buffer, "w", format="mp4")
+        options = {"crf": str(CutConfig().crf), "preset": PRESET}
+        rate = like.average_rate or Fraction(25)
+        self.stream = cast(VideoStream, self.container.add_stream("libx264", rate=rate, options=options))
+        context = self.stream.codec_context
+        context.width, context.height, context.pix_fmt = like.width // 2 * 2, like.height // 2 * 2, "yuv420p"
+        context.max_b_frames, context.thread_count = 0, 1
+        context.time_base = like.time_base or 1 / rate
+        self.first: int | None = None
+
+    def write(self, frame: VideoFrame) -> None:
+        pts = frame.pts or 0
+        self.first = pts if self.first is None else self.first
+        frame.pts = pts - self.first
+        frame.pict_type = PictureType.NONE  # the source's key frames are not the clip's
+        self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> int:
+        self.container.mux(self.stream.encode())
+        self.container.close()
+        return len(self.buffer.getvalue())
+
+
+def _curate_here(path: str, spans: Spans) -> None:
+    measure(look(path), AnalyzeConfig(), SandboxConfig())
+    for _ in cut(path, spans, max_side=CutConfig().max_side_px, crf=CutConfig().crf):
+        pass
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _check(report: CurateReport, files: int, clips: int) -> None:
+    if report.analyzed != files or report.cut != clips:
+        raise ValueError(
+            f"curate cut {report.cut} of {clips} clips of {report.analyzed} of {files} files: "
+            "its time would be that of less work"
+        )
+
+
+def _table(
+    one: dict[str, float], many: dict[str, float], alone: dict[str, float], figures: dict[str, float]
+) -> Table:
+    table = Table("seconds", "processor, no Ray", "wall, 1 worker", f"wall, {WORKERS} workers", box=None)
+    for name in ("decode", "analysis", "decode_encode", "curate"):
+        table.add_row(name, *(f"{column[name]:.2f}" for column in (alone, one, many)))
+    table.add_section()
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.3f}")
+    return table

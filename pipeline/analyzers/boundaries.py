@@ -1,0 +1,70 @@
+"""Where one shot gives way to the next: the decision, apart from what it is made on. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+APART = 2
+"""Two hard cuts are farther apart than so many frames; of closer ones the likelier counts."""
+CLOSES = 2
+"""A hole of so many frames in a transition is none."""
+LEAST_GRADUAL_S = 0.17
+"""A shorter transition is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Boundary:
+    """Frames `start` to `end - 1` show neither shot alone. A hard cut has none: the new shot begins."""
+
+    start: int
+    end: int
+
+
+def decide(cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, threshold: float) -> list[Boundary]:
+    """Return the boundaries in a video, in order.
+
+    Args:
+        cut_T: how likely each frame is the first after a hard cut, 0 to 1.
+        gradual_T: how likely each frame lies in a gradual transition.
+        time_T: seconds.
+        threshold: from which on something is likely enough.
+    """
+    num_frames = len(cut_T)
+    spans = [
+        Boundary(start=start, end=end)
+        for start, end in _runs(gradual_T > threshold)
+        if time_T[min(end, num_frames - 1)] - time_T[start] >= LEAST_GRADUAL_S and end < num_frames
+    ]
+    spans = [span for span in spans if span.start > 0]
+    inside_T = np.zeros(num_frames + 1, bool)
+    for span in spans:
+        inside_T[max(0, span.start - 1) : span.end + 1] = True
+    cuts = [
+        Boundary(start=index, end=index)
+        for index in np.flatnonzero(cut_T > threshold).tolist()
+        if index
+        and not inside_T[index]
+        and cut_T[index] == cut_T[max(0, index - APART) : index + APART + 1].max()
+    ]
+    return sorted([*spans, *cuts])
+
+
+def _runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
+    """Return [start, end) of the runs of True, small holes closed."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(np.int8)))
+    runs = list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+    joined: list[tuple[int, int]] = []
+    for start, end in runs:
+        if joined and start - joined[-1][1] <= CLOSES:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def shots_between(boundaries: Sequence[Boundary], num_frames: int) -> list[tuple[int, int]]:
+    """Return [start, end) of each shot, seen alone."""
+    starts = [0, *(boundary.end for boundary in boundaries)]
+    ends = [*(boundary.start for boundary in boundaries), num_frames]
+    return [(start, end) for start, end in zip(starts, ends, strict=True) if end > start]

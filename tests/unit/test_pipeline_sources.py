@@ -1,0 +1,222 @@
+"""Sources of every kind: S3, lists, tars. What is wrong says where and what to do."""
+
+import io
+import json
+import tarfile
+
+import boto3
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests import conservation, views
+from manifests.records import Selection
+from manifests.storage import DatasetError
+from manifests.store import Commit, Dataset
+from pipeline import todo
+from pipeline.analysis import measure
+from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
+from pipeline.select import KEPT
+from pipeline.source_lists import BadList
+from pipeline.sources import NothingToDo, list_sources, look
+from pipeline.stages.analyze import analyze_some
+from pipeline.stages.cut import cut_some
+from pipeline.units import Done, to_row
+from video.config import SandboxConfig
+from video.encode import encode_mp4
+
+LIST = ListConfig()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("film") / "a.mp4"
+    encode_mp4(np.random.default_rng(0).integers(0, 255, (25, 48, 64, 3), np.uint8), 25, path)
+    return path.read_bytes()
+
+
+def put(uri: str, content: bytes) -> str:
+    """Put an object; return its URI."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    boto3.Session().client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+    return uri
+
+
+def tar_of(**members: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
+    done = Done.from_row(row)
+    return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
+
+
+def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None = None) -> Dataset:
+    """Take all at `source` into a dataset, without Ray."""
+    bounds = {"limits": limits or SandboxConfig(), "notes": tmp_path}
+    dataset = Dataset.create(dataset_uri)
+    units = to_row(list_sources(source, LIST))
+    done = analyze_some(units, uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds)
+    dataset = commit(dataset, "analyze", done)
+    clips = views.clips(dataset)["clip_id"].to_pylist()
+    kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
+    if kept:
+        dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
+        cutting = to_row(todo.to_cut(dataset, CutConfig()))
+        dataset = commit(dataset, "cut", cut_some(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
+    return dataset
+
+
+def test_a_prefix_is_taken_in_wherever_the_dataset_lies(film, s3_uri, place, tmp_path):
+    put(f"{s3_uri}/raw/a.mp4", film)
+    put(f"{s3_uri}/raw/deep/b.mp4", b"no film")
+    put(f"{s3_uri}/raw/deep/c.txt", b"no source")
+    put(f"{s3_uri}-neighbour/raw/d.mp4", film)
+    dataset = curate(f"{s3_uri}/raw", f"{place}/dataset", tmp_path)
+    assert {row["uri"] for row in views.sources(dataset).to_pylist()} == {
+        f"{s3_uri}/raw/a.mp4",
+        f"{s3_uri}/raw/deep/b.mp4",
+    }
+    assert views.media(dataset).num_rows == views.clips(dataset).num_rows == 1
+    (failure,) = views.failures(dataset).to_pylist()
+    assert (failure["uri"], failure["code"]) == (f"{s3_uri}/raw/deep/b.mp4", "NOT_MEDIA")
+    assert conservation.check(dataset) == []
+    again = list_sources(f"{s3_uri}/raw", LIST)
+    done = {row["source_key"] for row in views.sources(dataset).to_pylist()}
+    assert {source.source_key for source in again} == done
+
+
+def test_one_object_is_a_source(film, s3_uri):
+    uri = put(f"{s3_uri}/odd name #1?.mp4", film)
+    (source,) = list_sources(uri, LIST)
+    assert (source.uri, source.size_bytes) == (uri, len(film))
+    assert source == look(uri)
+
+
+def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp_path):
+    put(f"{s3_uri}/a.mp4", film)
+    put(f"{s3_uri}/b.mp4", film + b"b")
+    put(f"{s3_uri}/c.mp4", film + b"c")
+    sources = list_sources(s3_uri, LIST)
+    put(f"{s3_uri}/b.mp4", film + b"B")
+    bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
+    boto3.Session().client("s3").delete_object(Bucket=bucket, Key=f"{key}/c.mp4")
+    dataset = Dataset.create(str(tmp_path / "d"))
+    bounds = {"limits": SandboxConfig(), "notes": tmp_path}
+    done = analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds)
+    dataset = commit(dataset, "analyze", done)
+    codes = {row["uri"][-5:]: row["code"] for row in views.failures(dataset).to_pylist()}
+    assert codes == {"b.mp4": "CHANGED", "c.mp4": "VANISHED"}
+
+
+def test_an_object_over_the_limit_is_not_fetched(film, s3_uri, tmp_path):
+    put(f"{s3_uri}/a.mp4", film)
+    dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path, SandboxConfig(max_fetch_mb=0))
+    (failure,) = views.failures(dataset).to_pylist()
+    assert failure["code"] == "TOO_LARGE"
+    assert "--sandbox.max-fetch-mb" in failure["message"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_list_carries_its_columns_along(kind, film, s3_uri, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(film)
+    rows = [
+        {"uri": "a.mp4", "licence": "CC0"},
+        {"uri": put(f"{s3_uri}/b.mp4", film + b"b"), "licence": "CC BY, 4.0"},
+        {"uri": "gone.mp4", "licence": "none"},
+    ]
+    path = tmp_path / f"list.{kind}"
+    if kind == "csv":
+        lines = [f'{row["uri"]},"{row["licence"]}"' for row in rows]
+        path.write_text("\n".join(["uri,licence", *lines]))
+    elif kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    dataset = curate(str(path), str(tmp_path / "d"), tmp_path)
+    found = {row["uri"].rpartition("/")[2]: row for row in views.sources(dataset).to_pylist()}
+    licences = {name: json.loads(row["carried"])["licence"] for name, row in found.items()}
+    assert licences == {"a.mp4": "CC0", "b.mp4": "CC BY, 4.0", "gone.mp4": "none"}
+    (failure,) = views.failures(dataset).to_pylist()
+    assert (failure["uri"], failure["code"]) == (str(tmp_path / "gone.mp4"), "VANISHED")
+    assert views.media(dataset).num_rows == 2
+    assert conservation.check(dataset) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,licence\na.mp4,CC0\n", "row 1 has no column `uri` or `path` or `url`, only file, licence"),
+        ("uri,licence\na.mp4,CC0\na.mp4,CC1\n", "rows 1 and 2 name the same file, a.mp4"),
+        ("uri,licence\na.mp4,CC0,x\n", "line 2 has not 2 cells"),
+        ("uri\n", "no rows"),
+        ("uri,licence\n,CC0\n", "row 1 has no column"),
+    ],
+)
+def test_a_bad_list_names_itself_the_row_and_the_remedy(text, said, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    with pytest.raises(BadList, match=said) as error:
+        list_sources(str(path), LIST)
+    assert str(path) in str(error.value)
+
+
+def test_equal_rows_count_once_and_the_column_can_be_named(tmp_path):
+    (tmp_path / "list.csv").write_text("film,x\na.mp4,1\na.mp4,1\n")
+    (source,) = list_sources(str(tmp_path / "list.csv"), ListConfig(uri_column="film"))
+    assert (source.uri, source.carried) == (str(tmp_path / "a.mp4"), '{"x": "1"}')
+
+
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_members_of_tars_are_sources_with_what_lies_beside_them(where, film, s3_uri, tmp_path):
+    beside = {"x/1.txt": b"noise", "x/1.json": b'{"licence": "CC0"}'}
+    content = tar_of(**{"x/1.mp4": film, **beside, "2.mp4": b""})
+    (tmp_path / "raw").mkdir()
+    if where == "disk":
+        (tmp_path / "raw" / "0.tar").write_bytes(content)
+    root = str(tmp_path / "raw") if where == "disk" else s3_uri + "/raw"
+    if where == "s3":
+        put(f"{root}/0.tar", content)
+    first, second = list_sources(root, LIST)
+    assert json.loads(first.carried) == {"caption": "noise", "licence": "CC0"}
+    assert (first.size_bytes, second.size_bytes, second.carried) == (len(film), 0, "{}")
+    assert look(first.uri).source_key == first.source_key
+    dataset = curate(root, str(tmp_path / "d"), tmp_path)
+    assert views.media(dataset).num_rows == 1
+    assert views.clips(dataset)["uri"].to_pylist() == [f"tar+{root}/0.tar#512+{len(film)}/x/1.mp4"]
+    assert [row["code"] for row in views.failures(dataset).to_pylist()] == ["EMPTY_FILE"]
+    assert conservation.check(dataset) == []
+
+
+def test_a_tar_cut_short_is_counted(film, tmp_path):
+    (tmp_path / "raw").mkdir()
+    content = tar_of(**{"1.mp4": film, "2.mp4": film})
+    (tmp_path / "raw" / "0.tar").write_bytes(content[: 512 + len(film) + 2000])
+    dataset = curate(str(tmp_path / "raw"), str(tmp_path / "d"), tmp_path)
+    codes = [row["code"] for row in views.failures(dataset).to_pylist()]
+    assert views.clips(dataset).num_rows == 1
+    assert codes
+
+
+def test_the_tars_of_a_dataset_are_no_sources(film, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.mp4").write_bytes(film)
+    curate(str(tmp_path / "raw"), str(tmp_path / "raw" / "dataset"), tmp_path)
+    assert len(list_sources(str(tmp_path / "raw"), LIST)) == 1
+
+
+def test_a_bucket_that_is_not_there_and_missing_credentials_are_told(s3_uri, monkeypatch):
+    with pytest.raises(DatasetError, match="make the bucket, or name another"):
+        list_sources("s3://no-such-bucket-of-ours/raw", LIST)
+    with pytest.raises(NothingToDo, match="no such object"):
+        list_sources(f"{s3_uri}/nothing", LIST)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(DatasetError, match="no credentials found; set AWS_PROFILE"):
+        list_sources(s3_uri, LIST)
