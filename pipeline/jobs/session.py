@@ -77,6 +77,7 @@ def _start(config: RayConfig) -> None:
         ray.init(log_to_driver=config.verbose, logging_level=level, runtime_env=_runtime_env(config))
         return
     ray.init(
+        address="local",  # never one that somebody else started here
         num_cpus=config.num_cpus or os.cpu_count(),
         object_store_memory=config.object_store_bytes,
         include_dashboard=False,

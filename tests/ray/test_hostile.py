@@ -128,6 +128,8 @@ def test_a_source_that_cannot_be_cut_in_time_is_a_failure_of_its_clips(raw, tmp_
 def test_a_clip_that_kills_its_captioner_is_a_failure_and_the_rest_is_captioned(raw, tmp_path, monkeypatch):
     for name, color in {"red": (220, 20, 20), "blue": (20, 20, 220)}.items():
         frames_THWC = np.full((12, 48, 64, 3), color, np.uint8)
+        for index in range(12):
+            frames_THWC[index, 10:20, index : 10 + index] = 250
         (raw / f"{name}.mp4").write_bytes(mp4_bytes(frames_THWC, 12))
     uri = str(tmp_path / "d")
     assert curate(str(raw), uri, CONFIG).cut == 6
