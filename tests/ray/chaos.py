@@ -38,12 +38,12 @@ _LIMIT_S = 900.0
 
 
 def write_raw(folder: Path, videos: int = 28) -> None:
-    """Write videos of three shots, two broken files, and one that is black throughout."""
+    """Write videos of three or four shots, one that is black throughout, and two broken files."""
     folder.mkdir()
     colors = ((200, 60, 60), (40, 160, 60), (60, 60, 220), (230, 220, 40))
     for seed in range(videos):
         with VideoWriter(folder / f"{seed:02}.mp4", height=240, width=320, fps=24) as out:
-            for index in range(180):
+            for index in range(186 if seed % 2 else 180):  # a shot that is too short is a gap
                 shot, step = divmod(index, 60)
                 rgb_HWC = np.full((240, 320, 3), colors[(shot + seed) % 4], np.uint8)
                 rgb_HWC[40:120, step + seed : 80 + step + seed] = (9 * seed, 250, 250)
