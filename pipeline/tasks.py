@@ -41,7 +41,7 @@ def run_guarded(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any
 
 def attempts_at(notes: str) -> Attempts:
     """Return the notes at `notes`, for a Ray worker: it knows which machine it is on, and which are gone."""
-    return Attempts(notes, ray.get_runtime_context().get_node_id(), _is_gone)
+    return Attempts(notes, ray.get_runtime_context().get_node_id(), is_gone)
 
 
 def task_pool(pool: PoolConfig) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def fits(pool: PoolConfig, node: Mapping[str, float]) -> bool:
     return all(node.get(name, 0.0) >= amount for name, amount in resources(pool).items())
 
 
-def _is_gone(node: str) -> bool:
+def is_gone(node: str) -> bool:
+    """Return whether the node of that id is no more."""
     return all(found["NodeID"] != node or not found["Alive"] for found in ray.nodes())
 
 

@@ -21,7 +21,7 @@ from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.config import PoolConfig, RayConfig
-from pipeline.tasks import fits, resources
+from pipeline.tasks import fits, is_gone, resources
 from pipeline.uris import Member
 from video.opening import local_path
 
@@ -62,6 +62,8 @@ class Answer:
     """What cannot be imported: the module, and the error."""
     unseen: tuple[str, ...]
     """Local paths that are not there, or are something else than here."""
+    silent: str = ""
+    """Why it did not answer at all."""
 
 
 def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files: Sequence[str] = ()) -> None:
@@ -71,19 +73,24 @@ def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files
         places: datasets and folders that each node must see; on a disk they must be there already.
         files: some of the sources; those on a disk must be there on each node.
     """
-    nodes = {node["NodeID"]: node for node in _nodes(stages, config)}
     with ExitStack() as stack:
         tokens = [stack.enter_context(_token(path)) for path in map(_local, places) if path]
         sizes = {path: _size(path) for path in [*map(_local, files), *tokens] if path and _size(path) >= 0}
-        asked = {}
-        for node_id, node in nodes.items():
-            does = [stage for stage in stages if fits(getattr(config, stage), node["Resources"])]
-            modules = [module for stage in does for module in _IMPORTS[stage]]
-            modules += ["manifests.s3"] if any("s3://" in uri for uri in [*places, *files]) else []
-            asked[node_id] = _ask(node_id, modules, sizes) if does else None
-        found = [_problem(nodes[node_id], _answer(ref)) for node_id, ref in asked.items() if ref]
-    if problems := [problem for problem in found if problem]:
-        raise ClusterUnfit("this cluster cannot run the job yet:\n" + "\n".join(problems))
+        s3 = ["manifests.s3"] if any("s3://" in uri for uri in [*places, *files]) else []
+        answers: dict[str, Answer] = {}
+        while not answers:  # nodes that go away while they are asked have nothing to say
+            nodes = {node["NodeID"]: node for node in _nodes(stages, config)}
+            asked = {}
+            for node_id, node in nodes.items():
+                does = [stage for stage in stages if fits(getattr(config, stage), node["Resources"])]
+                modules = [module for stage in does for module in _IMPORTS[stage]]
+                if does:
+                    asked[node_id] = _ask(node_id, [*modules, *s3], sizes)
+            found = {node_id: _answer(node_id, ref) for node_id, ref in asked.items()}
+            answers = {node_id: answer for node_id, answer in found.items() if answer}
+    problems = [problem(_name(nodes[node_id]), answer) for node_id, answer in answers.items()]
+    if any(problems):
+        raise ClusterUnfit("this cluster cannot run the job yet:\n" + "\n".join(filter(None, problems)))
 
 
 def problem(name: str, answer: Answer) -> str:
@@ -93,6 +100,8 @@ def problem(name: str, answer: Answer) -> str:
         extra = _EXTRAS.get(module)
         what = f"kinora[{extra}]" if extra else "kinora"
         lines.append(f"node {name} lacks `{module}` ({error}): `pip install '{what}'` there")
+    if answer.silent:
+        lines.append(f"node {name} does not answer ({answer.silent}): look at Ray's logs there")
     if answer.unseen:
         some = ", ".join(answer.unseen[:3])
         lines.append(
@@ -175,18 +184,22 @@ def _ask(node_id: str, modules: Sequence[str], places: Mapping[str, int]) -> Any
     return asking.remote(modules, places)
 
 
-def _answer(ref: Any) -> Answer:
+def _answer(node_id: str, ref: Any) -> Answer | None:
+    """Return what a node says; None for one that is no more."""
     try:
         return ray.get(ref, timeout=_ASK_S)
-    except (RayError, ImportError) as error:  # our own packages, or those that they import at once
+    except (RayError, ImportError, TimeoutError) as error:
+        if is_gone(node_id):
+            return None
         cause = getattr(error, "cause", None) or error
-        name = getattr(cause, "name", None) or "pipeline"
         last = str(cause).strip().splitlines()[-1] if str(cause).strip() else type(cause).__name__
-        return Answer(missing={name.partition(".")[0]: last}, unseen=())
+        if isinstance(cause, ImportError):  # our own packages, or those that they import at once
+            return Answer(missing={(cause.name or "pipeline").partition(".")[0]: last}, unseen=())
+        return Answer(missing={}, unseen=(), silent=f"{type(cause).__name__}: {last}")
 
 
-def _problem(node: Mapping[str, Any], answer: Answer) -> str:
-    return problem(f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})", answer)
+def _name(node: Mapping[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})"
 
 
 @contextmanager

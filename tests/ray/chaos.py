@@ -33,11 +33,11 @@ from video.encode import VideoWriter
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("worker", "driver", "node", "worker", "store", "head")
-_PAUSE_S = (1.5, 5.0)
+_PAUSE_S = (4.0, 9.0)
 _LIMIT_S = 900.0
 
 
-def write_raw(folder: Path, videos: int = 28) -> None:
+def write_raw(folder: Path, videos: int = 48) -> None:
     """Write videos of three or four shots, one that is black throughout, and two broken files."""
     folder.mkdir()
     colors = ((200, 60, 60), (40, 160, 60), (60, 60, 220), (230, 220, 40))
@@ -46,7 +46,7 @@ def write_raw(folder: Path, videos: int = 28) -> None:
             for index in range(186 if seed % 2 else 180):  # a shot that is too short is a gap
                 shot, step = divmod(index, 60)
                 rgb_HWC = np.full((240, 320, 3), colors[(shot + seed) % 4], np.uint8)
-                rgb_HWC[40:120, step + seed : 80 + step + seed] = (9 * seed, 250, 250)
+                rgb_HWC[40:120, step + seed : 60 + step + seed] = (5 * seed, 250, 250)
                 out.write(rgb_HWC if seed else rgb_HWC // 64, index)
     (folder / "text.mp4").write_text("no video")
     (folder / "half.mp4").write_bytes((folder / "01.mp4").read_bytes()[:3000])
@@ -189,9 +189,13 @@ def raylet(node) -> psutil.Process:
 def workers(node) -> list[psutil.Process]:
     """Return the Ray workers of a node; those that are there but idle too."""
     try:
-        return [child for child in raylet(node).children() if "ray::" in " ".join(child.cmdline())]
+        return [child for child in raylet(node).children() if _is_worker(" ".join(child.cmdline()))]
     except (psutil.NoSuchProcess, KeyError):
         return []
+
+
+def _is_worker(command: str) -> bool:
+    return "ray::" in command and "Agent" not in command
 
 
 def kill(process: psutil.Process) -> str:
@@ -218,6 +222,7 @@ def main() -> None:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": uuid4().hex * 2,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "8",  # how long a driver waits for a head; else a minute
     }
     chaos = Chaos(options.seed, options.kills)
     try:
