@@ -77,6 +77,7 @@ def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files
         tokens = [stack.enter_context(_token(path)) for path in map(_local, places) if path]
         sizes = {path: _size(path) for path in [*map(_local, files), *tokens] if path and _size(path) >= 0}
         s3 = ["manifests.s3"] if any("s3://" in uri for uri in [*places, *files]) else []
+        nodes: dict[str, dict[str, Any]] = {}
         answers: dict[str, Answer] = {}
         while not answers:  # nodes that go away while they are asked have nothing to say
             nodes = {node["NodeID"]: node for node in _nodes(stages, config)}

@@ -37,7 +37,7 @@ _PAUSE_S = (4.0, 9.0)
 _LIMIT_S = 900.0
 
 
-def write_raw(folder: Path, videos: int = 48) -> None:
+def write_raw(folder: Path, videos: int = 36) -> None:
     """Write videos of three or four shots, one that is black throughout, and two broken files."""
     folder.mkdir()
     colors = ((200, 60, 60), (40, 160, 60), (60, 60, 220), (230, 220, 40))
@@ -56,7 +56,8 @@ def commands(raw: Path, dataset: Path) -> list[list[str]]:
     """Return the commands of a whole run, in order. Each is run until it ends by itself."""
     kinora = [sys.executable, "-m", "kinora"]
     often = ["--ray.commit-every-s", "0.5", "--max-failed", "1"]
-    facts = ["--captioner.kind", "facts", "--batch-clips", "4", "--actors", "2"]
+    small = ["--batch-clips", "4", "--max-frames", "4", "--max-side-px", "160"]
+    facts = ["--captioner.kind", "facts", "--actors", "2", *small]
     return [
         [*kinora, "curate", "--source", str(raw), "--dataset", str(dataset), *often],
         [*kinora, "caption", "--dataset", str(dataset), *facts, *often],
@@ -66,20 +67,23 @@ def commands(raw: Path, dataset: Path) -> list[list[str]]:
 class Chaos:
     """A cluster, the driver that runs on it, and the kills."""
 
-    def __init__(self, seed: int, kills: int) -> None:
-        self._random, self._kills_left, self.killed = random.Random(seed), kills, []
+    def __init__(self, seed: int) -> None:
+        self._random, self._kills_left = random.Random(seed), 0
+        self.killed: list[str] = []
+        self._next: list[str] = []
         self._cluster = None
         self._begin = time.monotonic()
 
-    def run(self, command: list[str]) -> None:
+    def run(self, command: list[str], kills: int) -> None:
         """Run a command to its end, however often it has to be started again."""
+        self._kills_left = kills
         while True:
             driver = self._driver(command)
             while driver.poll() is None:
-                if self._kills_left and self._sleep(driver, self._random.uniform(*_PAUSE_S)):
-                    self._kill(driver)
-                else:
+                if not self._kills_left:
                     driver.wait(timeout=_LIMIT_S)
+                elif self._sleep(driver, self._random.uniform(*_PAUSE_S)):
+                    self._kill(driver)
             said = (driver.stdout.read() if driver.stdout else "").strip().replace("\n", " | ")
             self.say(f"driver ended with {driver.returncode}: {said[-400:]}")
             if driver.returncode == 0:
@@ -116,9 +120,12 @@ class Chaos:
         return False
 
     def _kill(self, driver: subprocess.Popen[str]) -> None:
-        kind = KINDS[len(self.killed) % len(KINDS)]
+        if not self._next:
+            self._next = self._random.sample(KINDS, len(KINDS))
+        kind = self._next[-1]
         what = getattr(self, f"_kill_{kind}")(driver)
         if what:
+            self._next.pop()
             self.killed.append(kind)
             self._kills_left -= 1
             self.say(f"kill {len(self.killed)}: {kind}: {what}")
@@ -158,6 +165,7 @@ class Chaos:
             kill(process)
         self._cluster.head_node, self._cluster.worker_nodes = None, set()
         self._cluster = None
+        driver.wait(timeout=_LIMIT_S)
         return f"head {head[:8]}, and with it the cluster"
 
 
@@ -224,10 +232,11 @@ def main() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_gcs_rpc_server_reconnect_timeout_s": "8",  # how long a driver waits for a head; else a minute
     }
-    chaos = Chaos(options.seed, options.kills)
+    chaos = Chaos(options.seed)
     try:
-        for command in commands(raw, dataset):
-            chaos.run(command)
+        curate, caption = commands(raw, dataset)
+        chaos.run(curate, options.kills // 2)
+        chaos.run(caption, options.kills - options.kills // 2)
     finally:
         chaos.close()
     chaos.say(f"done after {len(chaos.killed)} kills")
