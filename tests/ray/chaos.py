@@ -34,7 +34,7 @@ from video.encode import VideoWriter
 ROOT = Path(__file__).parents[2]
 KINDS = ("worker", "driver", "node", "worker", "store", "head")
 _PAUSE_S = (4.0, 9.0)
-_LIMIT_S = 900.0
+_LIMIT_S = 1800.0
 
 
 def write_raw(folder: Path, videos: int = 36) -> None:

@@ -30,7 +30,7 @@ def run(folder: Path, seed: int, kills: int) -> tuple[Dataset, str]:
     """Run with so many kills, in a process of its own; return the dataset and the log."""
     command = [sys.executable, str(CHAOS), f"--folder={folder}", f"--seed={seed}", f"--kills={kills}"]
     env = os.environ | {"PYTHONPATH": str(CHAOS.parents[2])}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=1500)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=3600)
     print(done.stdout, flush=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return Dataset.open(folder / f"dataset-{seed}-{kills}"), done.stdout
