@@ -40,7 +40,9 @@ def run_guarded(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any
 
 
 def attempts_at(notes: str) -> Attempts:
-    """Return the notes at `notes`, for a Ray worker: it knows which machine it is on, and which are gone."""
+    """Return the notes at `notes`, for a Ray worker: it knows which node it is on, and which are gone."""
+    if not ray.is_initialized():  # called without Ray, which would else be started here and now
+        return Attempts(notes)
     return Attempts(notes, ray.get_runtime_context().get_node_id(), is_gone)
 
 

@@ -122,7 +122,8 @@ def _run(
     again: todo.Again = "none",
 ) -> CurateReport:
     if sources:
-        session.check(("analyze", "cut"), [dataset.uri], [source.uri for source in _some(sources)])
+        files = [source.uri for source in _some(sources)]
+        session.check(("analyze", "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
     dataset, decided, select_s = _select(dataset, config.select)
     dataset, cut = _cut(dataset, config, session, progress, again)
@@ -144,6 +145,11 @@ def _run(
         cut_failed=cut.failed,
         seconds={name: round(value, 2) for name, value in seconds.items()},
     )
+
+
+def _modules(config: CurateConfig) -> tuple[str, ...]:
+    """Return what this configuration makes workers import besides what every one does."""
+    return ("pipeline.analyzers.classical",) if config.analyze.detector != "learned" else ()
 
 
 def _some(units: list[T]) -> list[T]:

@@ -66,12 +66,19 @@ class Answer:
     """Why it did not answer at all."""
 
 
-def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files: Sequence[str] = ()) -> None:
+def check(
+    stages: Sequence[str],
+    config: RayConfig,
+    places: Sequence[str],
+    files: Sequence[str] = (),
+    modules: Sequence[str] = (),
+) -> None:
     """Raise ClusterUnfit unless every node that may run one of `stages` has all that it takes.
 
     Args:
         places: datasets and folders that each node must see; on a disk they must be there already.
         files: some of the sources; those on a disk must be there on each node.
+        modules: what this configuration takes besides what the stages always import.
     """
     with ExitStack() as stack:
         tokens = [stack.enter_context(_token(path)) for path in map(_local, places) if path]
@@ -84,9 +91,9 @@ def check(stages: Sequence[str], config: RayConfig, places: Sequence[str], files
             asked = {}
             for node_id, node in nodes.items():
                 does = [stage for stage in stages if fits(getattr(config, stage), node["Resources"])]
-                modules = [module for stage in does for module in _IMPORTS[stage]]
+                imports = [module for stage in does for module in _IMPORTS[stage]]
                 if does:
-                    asked[node_id] = _ask(node_id, [*modules, *s3], sizes)
+                    asked[node_id] = _ask(node_id, [*imports, *modules, *s3], sizes)
             found = {node_id: _answer(node_id, ref) for node_id, ref in asked.items()}
             answers = {node_id: answer for node_id, answer in found.items() if answer}
     problems = [problem(_name(nodes[node_id]), answer) for node_id, answer in answers.items()]

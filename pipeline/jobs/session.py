@@ -53,7 +53,13 @@ class RaySession:
             logging.getLogger("ray.data").setLevel(logging.ERROR)
         return max(1, self._config.expect_cpus or int(ray.cluster_resources().get("CPU", 1)))
 
-    def check(self, stages: Sequence[str], places: Sequence[str], files: Sequence[str] = ()) -> None:
+    def check(
+        self,
+        stages: Sequence[str],
+        places: Sequence[str],
+        files: Sequence[str] = (),
+        modules: Sequence[str] = (),
+    ) -> None:
         """Raise ClusterUnfit where some node of a cluster lacks what `stages` take; see `probe.check`.
 
         A Ray that was started here for this job needs no check, and a stage none twice.
@@ -61,7 +67,7 @@ class RaySession:
         _ = self.cpus
         new = [stage for stage in stages if stage not in self._checked]
         if new and (os.environ.get("RAY_ADDRESS") or len(ray.nodes()) > 1):
-            probe.check(new, self._config, places, files)
+            probe.check(new, self._config, places, files, modules)
         self._checked |= {*new}
 
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:

@@ -69,7 +69,7 @@ def test_a_node_that_lacks_a_package_or_a_folder_is_named_before_the_run(raw, tm
         assert none.returncode == 2, none.stderr
         assert "no node of this cluster fits: `analyze` takes {'CPU': 1.0}" in none.stderr
         cluster.add("--num-cpus=1", env={"PYTHONPATH": str(tmp_path / "shim")})
-        lacking = cluster.kinora(*arguments, str(tmp_path / "d1"))
+        lacking = cluster.kinora(*arguments, str(tmp_path / "d1"), "--analyze.detector", "adaptive")
         assert lacking.returncode == 2, lacking.stdout + lacking.stderr
         assert "lacks `scenedetect`" in lacking.stderr
         assert "pip install 'kinora[curate]'" in lacking.stderr
