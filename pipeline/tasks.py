@@ -51,16 +51,17 @@ def task_pool(pool: PoolConfig) -> dict[str, Any]:
     return _resources(pool) | ({"compute": TaskPoolStrategy(pool.most)} if pool.most else {})
 
 
-def actor_pool(pool: PoolConfig, most: int, deaths: int) -> dict[str, Any]:
+def actor_pool(pool: PoolConfig, most: int, restarts: int, retries: int) -> dict[str, Any]:
     """Return the arguments of Ray Data's `map` that run its actors in `pool`.
 
     Args:
         most: most actors, where the pool names no other number.
-        deaths: how often an actor is started again, and a task is run again that its actor did not survive.
+        restarts: how often an actor is started again that died.
+        retries: how often a task is run again that its actor did not survive.
     """
     most = pool.most or most
     compute = ActorPoolStrategy(min_size=min(pool.least, most), max_size=most)
-    return _resources(pool) | {"compute": compute, "max_restarts": deaths, "max_task_retries": deaths}
+    return _resources(pool) | {"compute": compute, "max_restarts": restarts, "max_task_retries": retries}
 
 
 def _resources(pool: PoolConfig) -> dict[str, Any]:

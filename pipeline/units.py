@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 MAX_RETRIES = 2
 """How often Ray runs a task again whose worker died. Ray's default has no end."""
+_DEATHS = MAX_WORKER_DEATHS + MAX_NODE_DEATHS + 1
+"""Most deaths that a unit can be the cause of; the 1 is for a batch that it is in."""
+_IDLE_DEATHS = 100
+"""Deaths of an actor that no unit is charged with: its machine went away while it waited."""
 TASKS_PER_CPU = 4
 """Enough tasks that one slow file does not leave the other processors idle."""
 
@@ -72,7 +76,15 @@ def max_retries(runs: Iterable[Sequence[Any]]) -> int:
     Every unit may end its worker `MAX_WORKER_DEATHS` times, and its machine `MAX_NODE_DEATHS` times, before
     it is quarantined; a worker that dies more often does so on its own account, and its task is lost.
     """
-    return (MAX_WORKER_DEATHS + MAX_NODE_DEATHS) * max(map(len, runs)) + MAX_RETRIES
+    return _DEATHS * max(map(len, runs)) + MAX_RETRIES
+
+
+def max_restarts(runs: Iterable[Sequence[Any]]) -> int:
+    """Return how often an actor that works on `runs` is started again: more often than all units can end it.
+
+    Ray Data 2.60 waits for ever where the last actor of a pool is at its end.
+    """
+    return _DEATHS * sum(map(len, runs)) + _IDLE_DEATHS
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:

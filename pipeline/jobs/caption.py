@@ -15,7 +15,7 @@ from pipeline.jobs.run import run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.sources import NothingToDo
 from pipeline.stages.caption import add_caption, lose
-from pipeline.units import chunks, max_retries
+from pipeline.units import chunks, max_restarts, max_retries
 
 _TASK_CLIPS = 512
 """A task captions at most so many clips."""
@@ -79,14 +79,14 @@ def caption(
         session.check(("caption",), [dataset.uri])
         actors = min(config.actors or session.cpus, session.cpus)
         runs = list(chunks(units, cpus=actors, most=_TASK_CLIPS))
-        retries, pool, uri = max_retries(runs), ray_config.caption, dataset.uri
+        ends, pool, uri = (max_restarts(runs), max_retries(runs)), ray_config.caption, dataset.uri
         progress("caption", 0, len(units))
         with attempts_folder(uri) as notes:
             _, done = run_stage(
                 dataset,
                 "caption",
                 runs,
-                lambda rows: add_caption(rows, uri, config, asking, load, actors, notes, retries, pool),
+                lambda rows: add_caption(rows, uri, config, asking, load, actors, notes, *ends, pool),
                 lambda units, error: lose(units, uri, asking, error),
                 config=config,
                 config_digest=asking.version,

@@ -83,6 +83,7 @@ def add_caption(
     load: Callable[[CaptionConfig], Captioner],
     actors: int,
     notes: str,
+    max_restarts: int,
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
@@ -91,11 +92,12 @@ def add_caption(
     Args:
         actors: most captioners, where `pool` names no other number.
         notes: place for the notes on attempts.
-        max_retries: how often a captioner that died is started again, and its task run again.
+        max_restarts: how often a captioner that died is started again.
+        max_retries: how often a task is run again whose captioner died.
         pool: where the captioners live.
     """
     return media.map(
         CaptionActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
         fn_constructor_args=(uri, config, asking, load, notes),
-        **actor_pool(pool, actors, max_retries),
+        **actor_pool(pool, actors, max_restarts, max_retries),
     )

@@ -28,9 +28,9 @@ def test_a_pool_takes_what_its_nodes_have():
     assert not fits(pool, {"CPU": 4.0, "GPU": 1.0})
     assert not fits(pool, {"CPU": 1.0, "GPU": 1.0, "caption": 1.0})
     assert task_pool(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
-    actors = actor_pool(PoolConfig(gpus=1, least=3, most=2), most=8, deaths=5)
+    actors = actor_pool(PoolConfig(gpus=1, least=3, most=2), most=8, restarts=50, retries=5)
     assert (actors["compute"].min_size, actors["compute"].max_size, actors["num_gpus"]) == (2, 2, 1)
-    assert (actors["max_restarts"], actors["max_task_retries"]) == (5, 5)
+    assert (actors["max_restarts"], actors["max_task_retries"]) == (50, 5)
 
 
 def test_what_a_node_lacks_is_said_with_the_extra_that_brings_it():
