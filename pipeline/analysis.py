@@ -58,16 +58,22 @@ def analyze(
 ) -> Analysis:
     """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
     an exception."""
-    name, begin = config_digest(config), time.monotonic()
+    begin = time.monotonic()
     try:
         with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
             task = partial(measure, replace(source, uri=path), config, sandbox.config)
             done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, path))
             done = done if path == source.uri else _of(source, done)
     except Exception as error:
-        row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
-        done = Analysis(source=_failed(source, name), failures=(row,))
+        done = failed(source, config, error)
     return replace(done, seconds=time.monotonic() - begin)
+
+
+def failed(source: Source, config: AnalyzeConfig, error: Exception) -> Analysis:
+    """Return the rows of a source that `error` kept from being analysed."""
+    name = config_digest(config)
+    row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
+    return Analysis(source=_failed(source, name), failures=(row,))
 
 
 def _of(source: Source, copy: Analysis) -> Analysis:

@@ -73,6 +73,15 @@ def caption(
     return rows, failures
 
 
+def refused(
+    units: Sequence[CaptionUnit], asking: Asking, error: Exception
+) -> tuple[list[Caption], list[Failure]]:
+    """Return the rows of units that `error` kept from being captioned at all."""
+    broken = {unit.media_id: error for unit in units}
+    rows = [_error(unit, error, asking) for unit in units]
+    return rows, [_failure(unit, row, broken) for unit, row in zip(units, rows, strict=True)]
+
+
 def batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
     """Cut units into batches that are bounded in clips and in bytes of decoded frames."""
     batch: list[CaptionUnit] = []

@@ -72,12 +72,6 @@ class ScorersConfig:
     """How sure the reader must be of a line, 0 to 1."""
     min_text_length: int = 3
     """A shorter line, in characters, is taken for a speck."""
-    actors: int = 0
-    """Actors that score side by side, one thread each; 0 for one for every two CPUs."""
-    cpus_per_actor: float = 1.0
-    """CPUs that Ray holds for each."""
-    gpus_per_actor: float = 0.0
-    """GPUs that Ray holds for each; with any, the open_clip model runs on it."""
 
     @property
     def any(self) -> bool:
@@ -228,6 +222,23 @@ class PackConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """Where the tasks, or actors, of one stage run."""
+
+    cpus: float = 1.0
+    """CPUs that each is counted for."""
+    gpus: float = 0.0
+    """GPUs that each is given; a fraction shares one."""
+    label: str = ""
+    """Only on nodes that were started with this custom resource (`ray_cluster.yaml` has `decode` and
+    `caption`); empty for any node."""
+    most: int = 0
+    """Most at once; 0 for as many as fit."""
+    least: int = 1
+    """Actors that are kept while the stage runs, however little there is to do. Tasks have no such bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RayConfig:
     """What Ray may use when it is started here; a running cluster (RAY_ADDRESS) keeps its own limits."""
 
@@ -239,6 +250,24 @@ class RayConfig:
     """Finished work is committed at least this often, in seconds: what a kill can lose."""
     verbose: bool = False
     """Show Ray's own logs and progress bars."""
+    expect_cpus: int = 0
+    """Work is cut into tasks for so many CPUs; 0 for those there are now. For a cluster that an autoscaler
+    grows: as many as it may come to."""
+    ship_packages: bool = True
+    """Send these packages as they are to the cluster of RAY_ADDRESS; else its nodes need them installed."""
+    wait_for_nodes_s: float = 600.0
+    """How long a node that can run a stage is waited for before the job is refused, in seconds, where an
+    autoscaler may start one."""
+    analyze: PoolConfig = field(default_factory=PoolConfig)
+    """Where sources are decoded and measured."""
+    score: PoolConfig = field(default_factory=PoolConfig)
+    """Where scorers live, one for every two CPUs unless `most` is set. With `gpus`, open_clip runs there."""
+    cut: PoolConfig = field(default_factory=PoolConfig)
+    """Where kept clips are cut and encoded."""
+    caption: PoolConfig = field(default_factory=PoolConfig)
+    """Where captioners live."""
+    pack: PoolConfig = field(default_factory=PoolConfig)
+    """Where shards are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +284,7 @@ class CurateConfig:
 
 _VERSIONS = {"AnalyzeConfig": 4, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
-_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors", "cpus_per_actor", "gpus_per_actor"}
+_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
 
 

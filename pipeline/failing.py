@@ -9,6 +9,10 @@ from pipeline.attempts import Quarantined
 from video.errors import VideoError
 
 
+class TaskLost(Exception):
+    """The task that a unit belonged to gave nothing back; the unit itself may be sound."""
+
+
 class SourceChanged(Exception):
     """The file at a path is no longer the one that was analysed."""
 
@@ -49,5 +53,7 @@ def _explain(error: Exception) -> tuple[str, str, str]:
             str(error),
             "raise analyze.scorers.budget_mb or .frames_per_s, then `kinora curate`",
         )
+    if isinstance(error, TaskLost):
+        return "LOST", str(error), "mend what the message says of the machine, then `kinora retry`"
     remedy = "a defect of Kinora or of this machine: report it with this message, then `kinora retry`"
     return "INTERNAL", f"{type(error).__name__}: {error}", remedy

@@ -17,19 +17,23 @@ ROW_BYTES = 32 * 2**20
 """A row for the scorers is closed once its frames take so much."""
 
 
-def to_rows(analyses: Iterable[Analysis]) -> Iterator[dict[str, bytes]]:
-    """Group analyses, with their frames, into rows that the object store can hold."""
-    group: list[Analysis] = []
-    for analysis in analyses:
-        group.append(analysis)
-        if sum(len(jpeg) for each in group for frames in each.frames for jpeg in frames) > ROW_BYTES:
-            yield {"analyses": pickle.dumps(group)}
-            group = []
+def to_rows(task: int, analyses: Iterable[Analysis]) -> Iterator[dict[str, Any]]:
+    """Group the analyses of a task, with their frames, into rows that the object store can hold."""
+    group: dict[int, Analysis] = {}
+    for at, analysis in enumerate(analyses):
+        group[at] = analysis
+        if sum(len(jpeg) for each in group.values() for frames in each.frames for jpeg in frames) > ROW_BYTES:
+            yield _row(task, group)
+            group = {}
     if group:
-        yield {"analyses": pickle.dumps(group)}
+        yield _row(task, group)
 
 
-def from_row(row: Mapping[str, bytes]) -> list[Analysis]:
+def _row(task: int, group: Mapping[int, Analysis]) -> dict[str, Any]:
+    return {"task": task, "at": [*group], "analyses": pickle.dumps([*group.values()])}
+
+
+def from_row(row: Mapping[str, Any]) -> list[Analysis]:
     """Undo `to_rows` for one row."""
     return pickle.loads(row["analyses"])
 

@@ -8,12 +8,16 @@ from math import ceil
 from typing import Any, TypeVar
 
 from manifests.store import Part
-from pipeline.attempts import MAX_DEATHS
+from pipeline.attempts import MAX_NODE_DEATHS, MAX_WORKER_DEATHS
 
 T = TypeVar("T")
 
 MAX_RETRIES = 2
 """How often Ray runs a task again whose worker died. Ray's default has no end."""
+_DEATHS = MAX_WORKER_DEATHS + MAX_NODE_DEATHS + 1
+"""Most deaths that a unit can be the cause of; the 1 is for a batch that it is in."""
+_IDLE_DEATHS = 100
+"""Deaths of an actor that no unit is charged with: its machine went away while it waited."""
 TASKS_PER_CPU = 4
 """Enough tasks that one slow file does not leave the other processors idle."""
 
@@ -26,6 +30,13 @@ class Done:
     units: int
     """How many units the task was given."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    read_bytes: int = 0
+    """Size of the files and clips that it was given."""
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many units failed, by code."""
+        return {name[7:]: n for name, n in sorted(self.counts.items()) if name.startswith("failed ")}
 
     def to_row(self) -> dict[str, str]:
         """Return a row for Ray Data."""
@@ -36,7 +47,7 @@ class Done:
         """Undo `to_row`."""
         content = json.loads(row["done"])
         parts = tuple(Part(**part) for part in content["parts"])
-        return cls(parts=parts, units=content["units"], counts=Counter(content["counts"]))
+        return cls(**{**content, "parts": parts, "counts": Counter(content["counts"])})
 
 
 def chunks(
@@ -62,10 +73,18 @@ def chunks(
 def max_retries(runs: Iterable[Sequence[Any]]) -> int:
     """Return how often a task whose worker died must be run again, for `runs`, the units of one task each.
 
-    Every unit may end its worker `MAX_DEATHS` times before it is quarantined; a worker that dies more often
-    does so on its own account, and ends the job.
+    Every unit may end its worker `MAX_WORKER_DEATHS` times, and its machine `MAX_NODE_DEATHS` times, before
+    it is quarantined; a worker that dies more often does so on its own account, and its task is lost.
     """
-    return MAX_DEATHS * max(map(len, runs)) + MAX_RETRIES
+    return _DEATHS * max(map(len, runs)) + MAX_RETRIES
+
+
+def max_restarts(runs: Iterable[Sequence[Any]]) -> int:
+    """Return how often an actor that works on `runs` is started again: more often than all units can end it.
+
+    Ray Data 2.60 waits for ever where the last actor of a pool is at its end.
+    """
+    return _DEATHS * sum(map(len, runs)) + _IDLE_DEATHS
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from captioner.protocol import Captioner
 from manifests.store import Dataset
 from manifests.views import Current
+from pipeline.attempts import attempts_folder
 from pipeline.captioning import Asking, CaptionUnit
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.sources import NothingToDo
-from pipeline.stages.caption import add_caption
-from pipeline.units import chunks
+from pipeline.stages.caption import add_caption, lose
+from pipeline.units import chunks, max_restarts, max_retries
 
 _TASK_CLIPS = 512
 """A task captions at most so many clips."""
@@ -75,18 +76,23 @@ def caption(
     if dry_run or not units:
         return known
     with RaySession(ray_config) as session:
+        session.check(("caption",), [dataset.uri])
         actors = min(config.actors or session.cpus, session.cpus)
+        runs = list(chunks(units, cpus=actors, most=_TASK_CLIPS))
+        ends, pool, uri = (max_restarts(runs), max_retries(runs)), ray_config.caption, dataset.uri
         progress("caption", 0, len(units))
-        _, done = run_stage(
-            dataset,
-            "caption",
-            chunks(units, cpus=actors, most=_TASK_CLIPS),
-            lambda rows: add_caption(rows, dataset.uri, config, asking, load, actors),
-            config=config,
-            config_digest=asking.version,
-            commit_every_s=ray_config.commit_every_s,
-            progress=progress,
-        )
+        with attempts_folder(uri) as notes:
+            _, done = run_stage(
+                dataset,
+                "caption",
+                runs,
+                lambda rows: add_caption(rows, uri, config, asking, load, actors, notes, *ends, pool),
+                lambda units, error: lose(units, uri, asking, error),
+                config=config,
+                config_digest=asking.version,
+                commit_every_s=ray_config.commit_every_s,
+                progress=progress,
+            )
     return CaptionReport(
         version=asking.version,
         media=num_media,

@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import ray.data
@@ -17,7 +16,7 @@ from manifests.store import Commit, Dataset
 from pipeline import todo
 from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
-from pipeline.config import AnalyzeConfig, CurateConfig, SelectConfig, config_digest
+from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
@@ -25,10 +24,14 @@ from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze, add_find, write
+from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
+from pipeline.stages.cut import lose as lose_clips
 from pipeline.stages.score import add_score
-from pipeline.units import chunks, max_retries
+from pipeline.units import Done, chunks, max_restarts, max_retries
 from video.config import SandboxConfig
+
+T = TypeVar("T")
 
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
@@ -131,6 +134,10 @@ def _run(
     progress: Progress,
     again: todo.Again = "none",
 ) -> CurateReport:
+    if sources:
+        files = [source.uri for source in _some(sources)]
+        score = ("score",) if config.analyze.scorers.any else ()
+        session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
     dataset, decided, select_s = _select(dataset, config.select)
     dataset, cut = _cut(dataset, config, session, progress, again)
@@ -155,27 +162,45 @@ def _run(
     )
 
 
+def _modules(config: CurateConfig) -> dict[str, tuple[str, ...]]:
+    """Return what this configuration makes workers of a stage import besides what every one does."""
+    detectors = {"learned": (), "transnetv2": ("pipeline.analyzers.transnet",)}
+    return {
+        "analyze": detectors.get(config.analyze.detector, ("pipeline.analyzers.classical",)),
+        "score": needs.packages(config.analyze.scorers),
+    }
+
+
+def _some(units: list[T]) -> list[T]:
+    """Return the first, the middle and the last: whoever sees their files sees the folder."""
+    return [units[at] for at in sorted({0, len(units) // 2, len(units) - 1})]
+
+
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
     runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
-    add = partial(_add_scored, session) if config.analyze.scorers.any else add_analyze
-    return _stage(dataset, "analyze", add, runs, config, progress, len(sources))
+    add = add_analyze
+    if config.analyze.scorers.any:
+        most = config.ray.score.most or max(1, session.cpus // 2)
+        add = partial(_add_scored, replace(config.ray.score, most=most), max_restarts(runs))
+    return _stage(dataset, "analyze", add, lose_sources, runs, config, progress, len(sources))
 
 
 def _add_scored(
-    session: RaySession,
+    scorers: PoolConfig,
+    max_restarts: int,
     sources: ray.data.Dataset,
     uri: str,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: Path,
+    notes: str,
     max_retries: int,
+    pool: PoolConfig,
 ) -> ray.data.Dataset:
     """As `add_analyze`, with the scorers: two stages, of which the second writes."""
-    actors = config.scorers.actors or max(1, session.cpus // 2)
-    found = add_find(sources, config, limits, notes, max_retries)
-    return add_score(found, uri, config.scorers, notes, write, actors)
+    found = add_find(sources, config, limits, notes, max_retries, pool)
+    return add_score(found, uri, config.scorers, notes, write, max_restarts, max_retries, scorers)
 
 
 def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, pa.Table, float]:
@@ -199,14 +224,17 @@ def _cut(
     dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
 ) -> tuple[Dataset, StageRun]:
     units = todo.to_cut(dataset, config.cut, again)
+    if units:
+        session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
     runs = list(chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips))
-    return _stage(dataset, "cut", add_cut, runs, config, progress, sum(map(_num_clips, units)))
+    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, sum(map(_num_clips, units)))
 
 
 def _stage(
     dataset: Dataset,
     name: Literal["analyze", "cut"],
     add: Callable[..., Any],
+    lose: Callable[..., Done],
     runs: list[Any],
     config: CurateConfig,
     progress: Progress,
@@ -216,13 +244,14 @@ def _stage(
     if not runs:
         return dataset, StageRun()
     progress(name, 0, total)
-    settings = getattr(config, name)
+    settings, pool = getattr(config, name), getattr(config.ray, name)
     with attempts_folder(dataset.uri) as notes:
         return run_stage(
             dataset,
             name,
             runs,
-            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs)),
+            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs), pool),
+            lambda units, error: lose(units, dataset.uri, settings, error),
             config=settings,
             config_digest=config_digest(settings),
             commit_every_s=config.ray.commit_every_s,

@@ -17,7 +17,7 @@ from manifests.redact import redact
 from manifests.shards import FILE_NAME, write_index
 from manifests.store import Dataset
 from manifests.views import Current
-from pipeline.config import PackConfig, RayConfig
+from pipeline.config import PackConfig, PoolConfig, RayConfig
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.session import RaySession
 from pipeline.packing import Plan, plan
@@ -87,7 +87,9 @@ def pack(
     same = before.get("fingerprint") == planned.fingerprint
     if not same:
         with RaySession(ray_config) as session:
-            _write(planned, dataset.uri, out, config, session, progress)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            session.check(("pack",), [dataset.uri, str(out.absolute().parent)])
+            _write(planned, dataset.uri, out, config, ray_config.pack, session, progress)
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
     counts: dict[str, int] = {}
     for shard in planned.shards:
@@ -139,7 +141,13 @@ def _rows(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
 
 
 def _write(
-    planned: Plan, uri: str, out: Path, config: PackConfig, session: RaySession, progress: Progress
+    planned: Plan,
+    uri: str,
+    out: Path,
+    config: PackConfig,
+    pool: PoolConfig,
+    session: RaySession,
+    progress: Progress,
 ) -> None:
     """Write the whole set beside `out`, then let it take the place of what is there."""
     fresh = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
@@ -150,7 +158,7 @@ def _write(
         rows = [to_row(run) for run in runs]
         places: list[dict[str, Any]] = []
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
-        for place in add_pack(units, uri, str(fresh)).iter_rows():
+        for place in add_pack(units, uri, str(fresh), pool).iter_rows():
             places.append(place)
             progress("pack", 1)
         places.sort(key=lambda place: (place["shard"], place["offset"]))

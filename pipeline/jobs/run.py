@@ -1,16 +1,28 @@
-"""Run one stage: stream units through Ray Data and commit what comes back, in parts."""
+"""Run one stage: stream units through Ray Data and commit what comes back, in parts.
+
+A task that raises, or that Ray gives up after its retries, ends no job: its units become failures, and the
+rest goes on. Only when no task at all gave something back is nothing recorded: the fault is the cluster's.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import ray.data
 
+from manifests.redact import redact
 from manifests.store import Commit, Dataset
+from pipeline.failing import TaskLost
 from pipeline.jobs.progress import Progress
 from pipeline.units import Done, to_row
+
+T = TypeVar("T")
+
+
+class StageFailed(ValueError):
+    """No task of a stage gave anything back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +42,9 @@ class StageRun:
 def run_stage(
     dataset: Dataset,
     stage: str,
-    runs: Iterable[list[Any]],
+    runs: Iterable[list[T]],
     add: Callable[[ray.data.Dataset], ray.data.Dataset],
+    lose: Callable[[list[T], Exception], Done],
     *,
     config: Any,
     config_digest: str,
@@ -42,13 +55,22 @@ def run_stage(
 
     Tasks write parts and hand back their names; these are committed at least every `commit_every_s`
     seconds, and also when the job is interrupted: what is finished is kept.
+
+    Args:
+        lose: writes the failures of the units of a task that gave nothing back.
+
+    Raises StageFailed when that is so of every task.
     """
     begin = committed = time.monotonic()
-    rows = [to_row(run) for run in runs]
-    if not rows:
+    tasks = list(runs)
+    if not tasks:
         return dataset, StageRun(counts={})
+    left = {task: dict(enumerate(run)) for task, run in enumerate(tasks)}
+    rows = [to_row(run) | {"task": task, "at": [*left[task]]} for task, run in enumerate(tasks)]
+    errors: dict[int, str] = {}
     units, counts = 0, Counter[str]()
     waiting: list[Done] = []
+    answered = False
 
     def publish() -> None:
         nonlocal dataset, committed
@@ -57,18 +79,46 @@ def run_stage(
         waiting.clear()
         committed = time.monotonic()
 
+    def take(done: Done) -> None:
+        nonlocal units
+        waiting.append(done)
+        units += done.units
+        counts.update(done.counts)
+        progress(stage, done.units)
+        if time.monotonic() - committed >= commit_every_s:
+            publish()
+
     try:
-        for row in add(ray.data.from_items(rows, override_num_blocks=len(rows))).iter_rows():
-            done = Done.from_row(row)
-            waiting.append(done)
-            units += done.units
-            counts.update(done.counts)
-            progress(stage, done.units)
-            if time.monotonic() - committed >= commit_every_s:
-                publish()
+        for row in _stream(add(ray.data.from_items(rows, override_num_blocks=len(rows)))):
+            if row["error"]:
+                errors[row["task"]] = redact(row["error"])
+                continue
+            answered = True
+            for at in row["at"]:
+                del left[row["task"]][at]
+            take(Done.from_row(row))
+        if not answered:
+            raise StageFailed(_why(stage, errors, len(rows)))
+        for task, units_left in left.items():
+            if units_left:
+                take(lose([*units_left.values()], TaskLost(errors.get(task, _GAVE_UP))))
     finally:
         publish()
     return dataset, StageRun(units=units, counts=dict(counts), seconds=time.monotonic() - begin)
+
+
+_GAVE_UP = "Ray gave its task up: the workers or machines that ran it died again and again (see Ray's logs)"
+
+
+def _stream(units: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+    """Yield rows as they come. A task that Ray gives up is no row, and ends nothing."""
+    units.context.max_errored_blocks = -1
+    return iter(units.iter_rows())
+
+
+def _why(stage: str, errors: Mapping[int, str], tasks: int) -> str:
+    first = next(iter(errors.values()), _GAVE_UP)
+    return f"{stage}: none of {tasks} tasks gave anything back, so nothing is recorded. The first: {first}"
 
 
 def _commit(

@@ -4,13 +4,21 @@ import logging
 import os
 import time
 import warnings
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
 
 import ray
 from ray.data import DataContext
 
 from pipeline.config import RayConfig
+from pipeline.jobs import probe
+
+_SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
+_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set for what `ray job submit` runs: its packages came along already."""
 
 
 class RaySession:
@@ -23,6 +31,7 @@ class RaySession:
     def __init__(self, config: RayConfig) -> None:
         self._config = config
         self._started = False
+        self._checked: set[str] = set()
         self.start_s = 0.0
         """Seconds that starting Ray took."""
 
@@ -31,7 +40,7 @@ class RaySession:
 
     @property
     def cpus(self) -> int:
-        """How many CPUs Ray has; starts it if need be."""
+        """For how many CPUs work is to be cut into tasks; starts Ray if need be."""
         if not ray.is_initialized():
             begin = time.monotonic()
             _start(self._config)
@@ -42,7 +51,24 @@ class RaySession:
             context = DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        return max(1, self._config.expect_cpus or int(ray.cluster_resources().get("CPU", 1)))
+
+    def check(
+        self,
+        stages: Sequence[str],
+        places: Sequence[str],
+        files: Sequence[str] = (),
+        modules: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """Raise ClusterUnfit where some node of a cluster lacks what `stages` take; see `probe.check`.
+
+        A Ray that was started here for this job needs no check, and a stage none twice.
+        """
+        _ = self.cpus
+        new = [stage for stage in stages if stage not in self._checked]
+        if new and (os.environ.get("RAY_ADDRESS") or len(ray.nodes()) > 1):
+            probe.check(new, self._config, places, files, modules)
+        self._checked |= {*new}
 
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
         if self._started:
@@ -54,12 +80,22 @@ def _start(config: RayConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = logging.INFO if config.verbose else logging.ERROR
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=config.verbose, logging_level=level)
+        ray.init(log_to_driver=config.verbose, logging_level=level, runtime_env=_runtime_env(config))
         return
     ray.init(
+        address="local",  # never one that somebody else started here
         num_cpus=config.num_cpus or os.cpu_count(),
         object_store_memory=config.object_store_bytes,
         include_dashboard=False,
         log_to_driver=config.verbose,
         logging_level=level,
     )
+
+
+def _runtime_env(config: RayConfig) -> dict[str, Any] | None:
+    """Return how our packages reach the workers of a cluster; None where they are there."""
+    if not config.ship_packages or os.environ.get(_SUBMITTED):
+        return None
+    found = [find_spec(name) for name in _SHIPPED]
+    folders = [Path(spec.origin).parent for spec in found if spec and spec.origin]
+    return {"py_modules": [str(folder) for folder in folders]}

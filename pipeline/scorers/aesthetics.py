@@ -25,7 +25,7 @@ class HeadScorer:
         model, _, transform = open_clip.create_model_and_transforms(
             name, pretrained=config.clip_weights, weights_only=True
         )
-        self._device = "cuda" if config.gpus_per_actor and torch.cuda.is_available() else "cpu"
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)
         self._transform: Any = transform
         self._weight_D, self._bias = load_head(config.aesthetic_head)

@@ -12,6 +12,12 @@ _PACKAGES = {
 }
 
 
+def packages(config: ScorersConfig) -> tuple[str, ...]:
+    """Return what the scorers that are on import."""
+    on = {"text": config.text, "nsfw": config.nsfw, "aesthetic": config.aesthetic == "head"}
+    return tuple(name for scorer, names in _PACKAGES.items() if on[scorer] for name in names)
+
+
 def check(config: ScorersConfig) -> None:
     """Raise ValueError, naming the remedy, for a scorer that is on and cannot run."""
     on = {"text": config.text, "nsfw": config.nsfw, "aesthetic": config.aesthetic == "head"}

@@ -1,10 +1,9 @@
 """Cut kept clips: a task takes some sources, decodes each once more, and writes one tar of encoded clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +12,13 @@ from ray.data import Dataset
 from manifests.parts import Parts, digest_of
 from manifests.records import Failure, Media, digest
 from pipeline.attempts import Attempts
-from pipeline.config import CutConfig, config_digest
+from pipeline.config import CutConfig, PoolConfig, config_digest
 from pipeline.crop import encoding_of
 from pipeline.failing import SourceChanged, count, failure
 from pipeline.fetch import fetched
 from pipeline.sources import look
 from pipeline.tar import TarWriter
+from pipeline.tasks import attempts_at, guarded, task_pool
 from pipeline.units import Done, from_row
 from video.config import SandboxConfig
 from video.cut import Crop, CutClip, cut
@@ -46,24 +46,31 @@ class CutUnit:
 
 
 def add_cut(
-    sources: Dataset, uri: str, config: CutConfig, limits: SandboxConfig, notes: Path, max_retries: int
+    sources: Dataset,
+    uri: str,
+    config: CutConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
 ) -> Dataset:
     """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`.
 
     Args:
-        notes: folder for the notes on attempts.
+        notes: place for the notes on attempts.
         max_retries: how often a task whose worker died is run again.
+        pool: where the tasks run.
     """
     some = partial(cut_some, uri=uri, config=config, limits=limits, notes=notes)
-    return sources.map(some, max_retries=max_retries)
+    return sources.map(guarded("cut", some), max_retries=max_retries, **task_pool(pool))
 
 
 def cut_some(
-    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, notes: Path
+    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, notes: str
 ) -> dict[str, str]:
     """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
-    sandbox, attempts = sandbox_of_process(limits), Attempts(notes)
+    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
     media: list[Media] = []
     failures: list[Failure] = []
     place, path = Parts(uri), f"media/{uuid4().hex}.tar"
@@ -78,7 +85,15 @@ def cut_some(
     parts = [place.put_records("media", media)] if media else []
     parts += [place.put_records("failures", failures)] if failures else []
     given = sum(len(unit.clip_ids) for unit in units)
-    return Done(parts=tuple(parts), units=given, counts={"cut": len(media)} | count(failures)).to_row()
+    counts = {"cut": len(media)} | count(failures)
+    return Done(parts=tuple(parts), units=given, counts=counts).to_row()
+
+
+def lose(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> Done:
+    """Write a failure for each clip of a task that gave nothing back."""
+    failures = [row for unit in units for row in _failures(unit, unit.clip_ids, config, error)]
+    part = Parts(uri).put_records("failures", failures)
+    return Done(parts=(part,), units=len(failures), counts=count(failures))
 
 
 def cut_source(
@@ -110,9 +125,13 @@ def cut_source(
         with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
             attempts.work(unit.source_key, unit.uri, partial(cut_rest, path))
     except Exception as error:
-        about = {"stage": "cut", "uri": unit.uri, "config": config_digest(config)}
-        return media, [failure(error, unit=clip_id, **about) for clip_id in unit.clip_ids[len(media) :]]
+        return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
     return media, []
+
+
+def _failures(unit: CutUnit, clip_ids: Iterable[str], config: CutConfig, error: Exception) -> list[Failure]:
+    about = {"stage": "cut", "uri": unit.uri, "config": config_digest(config)}
+    return [failure(error, unit=clip_id, **about) for clip_id in clip_ids]
 
 
 def _store(

@@ -7,14 +7,17 @@ from typing import Any
 from ray.data import Dataset
 
 from manifests.storage import Storage, storage_at
+from pipeline.config import PoolConfig
 from pipeline.media import read_media
 from pipeline.tar import TarWriter
+from pipeline.tasks import task_pool
 from pipeline.units import MAX_RETRIES, from_row
 
 
-def add_pack(shards: Dataset, uri: str, out: str) -> Dataset:
+def add_pack(shards: Dataset, uri: str, out: str, pool: PoolConfig) -> Dataset:
     """In: rows of `Shard` units. Out: one row a sample, saying where in which shard it lies."""
-    return shards.flat_map(partial(write_shards, uri=uri, out=out), max_retries=MAX_RETRIES)
+    some = partial(write_shards, uri=uri, out=out)
+    return shards.flat_map(some, max_retries=MAX_RETRIES, **task_pool(pool))
 
 
 def write_shards(row: dict[str, Any], *, uri: str, out: str) -> list[dict[str, Any]]:

@@ -2,11 +2,15 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from manifests.records import Source
+from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, Provenance
+from manifests.records import Outcome, Source
 from pipeline.analysis import Analysis, measure
-from pipeline.config import AnalyzeConfig
+from pipeline.config import AnalyzeConfig, CaptionConfig
+from pipeline.stages.analyze import analyze_some
 from video.config import SandboxConfig
 
 
@@ -23,3 +27,36 @@ def measure_or_die(source: Source, config: AnalyzeConfig, limits: SandboxConfig)
         mark.touch()
         os.abort()
     return measure(source, config, limits)
+
+
+def analyze_or_raise(row: dict[str, Any], **settings: Any) -> dict[str, str]:
+    """Analyse the sources of a row, but raise for the whole of it when `raise…` is among them."""
+    if "/raise" in row["units"]:
+        raise OSError(28, "No space left on device")
+    return analyze_some(row, **settings)
+
+
+class DeadlyCaptioner:
+    """Says what it is shown, but ends its process for a clip that is mostly red."""
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+        red, green, blue = (request.frames_THWC[..., channel].mean() for channel in range(3))
+        if red > 2 * max(green, blue):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return CaptionAnswer(
+            clip_id=request.clip_id,
+            prompt_digest=request.prompt.digest,
+            outcome=Outcome.OK,
+            text=f"{request.prompt.name}: {len(request.frames_THWC)} frames, green {green:.0f}",
+            raw="",
+            frames_shown=(0,),
+            provenance=Provenance(captioner="vlm", model="deadly", revision="1", decoding="{}"),
+            detail="",
+        )
+
+
+def load_deadly(config: CaptionConfig) -> Captioner:
+    return DeadlyCaptioner()

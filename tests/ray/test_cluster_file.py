@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import ray.autoscaler
 import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,3 +20,7 @@ def test_the_cluster_file_follows_rays_schema():
     assert kinds["caption"]["resources"]["GPU"] > 0
     assert cluster["max_workers"] >= sum(kind.get("max_workers", 0) for kind in kinds.values())
     assert any("requirements.lock" in command for command in cluster["setup_commands"])
+    validate_config(prepare_config(cluster))
+    assert kinds["head"]["resources"]["CPU"] == 0
+    for name in ("decode", "caption"):  # what `--ray.analyze.label decode` and its like look for
+        assert kinds[name]["resources"][name] == 1

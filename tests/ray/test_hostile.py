@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from captioner.prompts import load_prompt
 from kinora.commands import failures as failures_command
 from manifests import conservation, views
 from manifests.store import Dataset
 from pipeline.attempts import FOLDER
-from pipeline.config import CurateConfig
+from pipeline.captioning import Asking
+from pipeline.config import CaptionConfig, CurateConfig, RayConfig
 from pipeline.jobs import curate as job
+from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate, retry
+from pipeline.jobs.run import StageFailed
+from pipeline.stages import analyze
 from pipeline.stages.analyze import add_analyze
 from video.config import SandboxConfig
 from video.encode import mp4_bytes
@@ -118,3 +123,46 @@ def test_a_source_that_cannot_be_cut_in_time_is_a_failure_of_its_clips(raw, tmp_
     assert conservation.check(Dataset.open(uri)) == []
     assert retry(uri, CONFIG).to_cut == 0
     assert retry(uri, CONFIG, quarantined=True).cut == 4
+
+
+def test_a_clip_that_kills_its_captioner_is_a_failure_and_the_rest_is_captioned(raw, tmp_path, monkeypatch):
+    for name, color in {"red": (220, 20, 20), "blue": (20, 20, 220)}.items():
+        frames_THWC = np.full((12, 48, 64, 3), color, np.uint8)
+        for index in range(12):
+            frames_THWC[index, 10:20, index : 10 + index] = 250
+        (raw / f"{name}.mp4").write_bytes(mp4_bytes(frames_THWC, 12))
+    uri = str(tmp_path / "d")
+    assert curate(str(raw), uri, CONFIG).cut == 6
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import hostile_hooks
+
+    asking = Asking(dense=load_prompt("dense"), short=load_prompt("short"), version="deadly")
+    settings = CaptionConfig(max_frames=4, actors=1)
+    report = caption(uri, settings, RayConfig(), asking, hostile_hooks.load_deadly)
+    assert (report.media, report.ok, report.failed) == (6, 5, {"CRASHED": 1})
+    row = failed(uri)["red.mp4"]
+    assert (row["code"], row["quarantined"]) == ("CRASHED", True)
+    assert "ended the Ray worker" in row["message"]
+    assert conservation.check(Dataset.open(uri)) == []
+    assert caption(uri, settings, RayConfig(), asking, hostile_hooks.load_deadly).nothing_left
+
+
+def test_a_task_that_raises_is_failures_of_its_units_and_the_rest_goes_on(raw, tmp_path, monkeypatch):
+    write_video(raw / "raise.mp4", 4)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import hostile_hooks
+
+    uri = str(tmp_path / "d")
+    with monkeypatch.context() as patch:
+        patch.setattr(analyze, "analyze_some", hostile_hooks.analyze_or_raise)
+        report = curate(str(raw), uri, CONFIG)
+    assert (report.analyzed, report.cut, report.failed) == (4, 4, {"LOST": 1})
+    assert "No space left on device" in failed(uri)["raise.mp4"]["message"]
+    assert conservation.check(Dataset.open(uri)) == []
+    assert retry(uri, CONFIG).analyzed == 1
+    for file in raw.glob("good*"):
+        file.unlink()
+    monkeypatch.setattr(analyze, "analyze_some", hostile_hooks.analyze_or_raise)
+    with pytest.raises(StageFailed, match="No space left"):
+        curate(str(raw), str(tmp_path / "other"), CONFIG)
+    assert Dataset.open(tmp_path / "other").records("sources") == []

@@ -99,7 +99,7 @@ def test_a_frame_is_converted_once_more_at_its_long_side_upright_and_never_large
 
 def test_where_scorers_run_changes_no_digest_but_what_they_look_at_does():
     config = AnalyzeConfig(scorers=TEXT)
-    same = AnalyzeConfig(scorers=replace(TEXT, actors=3, gpus_per_actor=1.0))
+    same = AnalyzeConfig(scorers=replace(TEXT))
     assert config_digest(config) == config_digest(same) != config_digest(AnalyzeConfig())
     assert config_digest(config) != config_digest(AnalyzeConfig(scorers=replace(TEXT, frames=5)))
 

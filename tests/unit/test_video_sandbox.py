@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.analysis import measure
-from pipeline.attempts import MAX_DEATHS, Attempts, Quarantined, attempts_folder
+from pipeline.attempts import MAX_WORKER_DEATHS, Attempts, Quarantined, attempts_folder
 from pipeline.config import AnalyzeConfig
 from pipeline.sources import look
 from video.config import SandboxConfig
@@ -285,7 +285,7 @@ def test_two_deaths_are_a_quarantine_and_other_errors_are_not(tmp_path):
         with pytest.raises(ZeroDivisionError):
             attempts.work("c", "/c.mp4", lambda: 1 // 0)
         assert attempts.work("d", "/d.mp4", lambda: 7) == 7
-        assert [note.name for note in notes.iterdir()] == ["a"]
+        assert [note.name for note in Path(notes).iterdir()] == ["a"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,7 +308,7 @@ def test_a_worker_that_never_came_back_is_charged_to_its_unit(tmp_path):
     def task() -> None:
         raise Gone
 
-    for _ in range(MAX_DEATHS):
+    for _ in range(MAX_WORKER_DEATHS):
         with pytest.raises(Gone):
             Attempts(tmp_path).work("a", "/a.mp4", task)
     with pytest.raises(Quarantined) as caught:
