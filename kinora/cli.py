@@ -35,7 +35,7 @@ COMMANDS = {
     "train dit": "train the diffusion transformer (fit, validate)",
     "train captioner": "train the captioner that ships here (fit, validate)",
     "generate": "a prompt in, a video out",
-    "report": "one page on a finished demo run",
+    "report": "one page on a dataset, or on a finished demo run",
     "bench": "measure one thing against a limit or a peer",
 }
 

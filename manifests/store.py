@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.parts import RECORDS, Part, Parts, Table
-from manifests.redact import redact_values
+from manifests.redact import redact, redact_values
 from manifests.storage import DatasetError, LocalStorage, Storage, storage_at
 
 __all__ = [
@@ -41,8 +41,9 @@ __all__ = [
 ]
 
 FORMAT = "kinora-dataset"
-LOG_VERSION = 2
-"""Version of the log's entries; 2 added each part's size and digest, the versions, and the commit's id."""
+LOG_VERSION = 3
+"""Version of the log's entries; 2 added each part's size and digest, the versions, and the commit's id; 3 the
+command."""
 _RACES = 100
 """How often another writer may commit first before a commit that rebases gives up."""
 
@@ -74,14 +75,17 @@ class Commit:
     """Of the software that made it; filled in when it is published."""
     id: str = ""
     """Tells a writer its own entry from another's; filled in when it is published."""
+    command: str = ""
+    """What a person types to run this again, or to go on; empty where no command line made it."""
 
 
 class Dataset:
     """A dataset as of its newest commit, or of commit `at`: a snapshot, whatever is committed afterwards."""
 
-    def __init__(self, storage: Storage, commits: Sequence[Commit]) -> None:
+    def __init__(self, storage: Storage, commits: Sequence[Commit], command: str = "") -> None:
         self.storage, self.commits = storage, tuple(commits)
         self._parts = Parts(storage)
+        self._command = command
 
     @classmethod
     def create(cls, uri: str | Path) -> "Dataset":
@@ -123,10 +127,15 @@ class Dataset:
             raise DatasetError(f"{storage.uri}: no commit {at}; the newest is {numbers[-1]}")
         return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at))
 
+    def by(self, command: str) -> "Dataset":
+        """Return the same dataset; what is committed from it on says that `command` made it."""
+        return Dataset(self.storage, self.commits, command)
+
     def refresh(self) -> "Dataset":
         """Return the dataset as of its newest commit; reads only the entries that are new."""
         newest = _numbers(self.storage)[-1]
-        return Dataset(self.storage, [*self.commits, *_read_entries(self.storage, self.number + 1, newest)])
+        entries = _read_entries(self.storage, self.number + 1, newest)
+        return Dataset(self.storage, [*self.commits, *entries], self._command)
 
     @property
     def uri(self) -> str:
@@ -181,6 +190,10 @@ class Dataset:
             return then(some)
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
+    def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of one part: `Parts.read`."""
+        return self._parts.read(part, columns)
+
     def columns(self, table: Table) -> list[str]:
         """Return the names of all columns that any part of `table` has, those of its record first."""
         names = dict.fromkeys(schemas.schema(RECORDS[table]).names)
@@ -210,9 +223,9 @@ class Dataset:
         dataset = self
         for _ in range(_RACES):
             dataset._refuse_conflict(commit, base=self.number)
-            signed = _signed(commit, dataset.number + 1)
+            signed = _signed(replace(commit, command=commit.command or self._command), dataset.number + 1)
             if _publish(self.storage, signed):
-                return Dataset(self.storage, [*dataset.commits, signed])
+                return Dataset(self.storage, [*dataset.commits, signed], self._command)
             if not rebase:
                 raise ConflictError(
                     f"{self.uri}: another writer made commit {signed.number} first; nothing of this one "
@@ -330,7 +343,7 @@ def _signed(commit: Commit, number: int) -> Commit:
 def _publish(storage: Storage, commit: Commit) -> bool:
     """Create the log entry of `commit`; False when another writer's has its number."""
     entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
-    entry["config"] = redact_values(entry["config"])
+    entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
     return storage.put_new(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
 
 

@@ -6,7 +6,7 @@ Which rows count is decided on key columns alone, in DuckDB; the columns that a 
 filtered by that. So a look at a million clips costs the columns looked at, and no Python object a row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from tempfile import gettempdir
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.parts import Table
 from manifests.store import Dataset
@@ -263,10 +264,19 @@ def failures(dataset: Dataset) -> pa.Table:
     return Current(dataset).failures
 
 
-def thumbnails(dataset: Dataset) -> dict[str, bytes]:
-    """Return the representative frame of each clip ever analysed, as a JPEG, by clip id."""
-    table = dataset.read("clips", ["clip_id", THUMBNAIL])
-    if THUMBNAIL not in table.column_names:
-        return {}
-    rows = zip(table["clip_id"].to_pylist(), table[THUMBNAIL].to_pylist(), strict=True)
-    return {clip_id: jpeg for clip_id, jpeg in rows if jpeg is not None}
+def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the representative frames of some clips, as JPEGs, by clip id; a clip may have none.
+
+    Reads the pictures of those parts alone that hold one of the clips.
+    """
+    wanted, found = set(clip_ids), dict[str, bytes]()
+    for part in reversed(dataset.parts("clips")):  # the newest analysis of a clip counts
+        if not wanted:
+            break
+        one_of = pc.field("clip_id").isin(sorted(wanted))
+        if not dataset.read_part(part, ["clip_id"]).filter(one_of).num_rows:
+            continue
+        rows = dataset.read_part(part, ["clip_id", THUMBNAIL]).filter(one_of).to_pylist()
+        found |= {row["clip_id"]: row[THUMBNAIL] for row in rows if row.get(THUMBNAIL)}
+        wanted -= found.keys()
+    return found

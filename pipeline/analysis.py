@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from math import ceil
 from statistics import median
@@ -35,6 +36,8 @@ class Analysis:
     """Fields of `Clip`, and the score columns."""
     gaps: tuple[Gap, ...] = ()
     failures: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+    """Wall-clock time that analysing it took, all attempts together."""
 
 
 Measure = Callable[[Source, AnalyzeConfig, SandboxConfig], Analysis]
@@ -50,13 +53,14 @@ def analyze(
 ) -> Analysis:
     """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
     an exception."""
-    name = config_digest(config)
+    name, begin = config_digest(config), time.monotonic()
     task = partial(measure, source, config, sandbox.config)
     try:
-        return attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
+        done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, source.uri))
     except Exception as error:
         row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
-        return Analysis(source=_failed(source, name), failures=(row,))
+        done = Analysis(source=_failed(source, name), failures=(row,))
+    return replace(done, seconds=time.monotonic() - begin)
 
 
 def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:

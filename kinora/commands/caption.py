@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from kinora.configs import narrow
 from kinora.result import Exit, Result
+from kinora.spelling import spell
 from pipeline.captioners import asking, load
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
@@ -35,6 +36,7 @@ def run(config: Config) -> Result:
                 load,
                 dry_run=config.dry_run,
                 progress=progress,
+                command=spell("caption", config),
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)

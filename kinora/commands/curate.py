@@ -6,6 +6,7 @@ A second run does only what is missing; a changed threshold selects again withou
 from dataclasses import asdict, dataclass, field
 
 from kinora.result import Exit, Result
+from kinora.spelling import spell
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, ListConfig, RayConfig, SelectConfig
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.jobs.progress import shown
@@ -44,7 +45,12 @@ def run(config: Config) -> Result:
     try:
         with shown() as progress:
             report = curate(
-                config.source, config.dataset, settings, dry_run=config.dry_run, progress=progress
+                config.source,
+                config.dataset,
+                settings,
+                dry_run=config.dry_run,
+                progress=progress,
+                command=spell("curate", config),
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)

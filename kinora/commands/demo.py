@@ -157,7 +157,7 @@ def _pack(demo: Run) -> dict[str, Any]:
 
 
 def _train_vae(demo: Run) -> dict[str, Any]:
-    return _train(demo, "vae", f"--max-steps {demo.config.vae_steps}")
+    return _train(demo, "vae", demo.config.vae_steps)
 
 
 def _encode(demo: Run) -> dict[str, Any]:
@@ -165,21 +165,22 @@ def _encode(demo: Run) -> dict[str, Any]:
 
 
 def _train_dit(demo: Run) -> dict[str, Any]:
-    return _train(demo, "dit", f"--model.vae {demo.root}/runs/vae --max-steps {demo.config.dit_steps}")
+    return _train(demo, "dit", demo.config.dit_steps, f" --model.vae {demo.root}/runs/vae")
 
 
-def _train(demo: Run, kind: str, flags: str) -> dict[str, Any]:
-    """Train, from the newest checkpoint where there is one, and return the first and last losses."""
+def _train(demo: Run, kind: str, steps: int, flags: str = "") -> dict[str, Any]:
+    """Train, from the newest checkpoint where there is one; return the steps, the first and last losses."""
     out = demo.root / "runs" / kind
     resume = " --resume" if any(out.glob("checkpoints/*.ckpt")) else ""
     recipe = os.path.relpath(Path(str(trainer.__file__)).with_name("configs") / f"{kind}_tiny.yaml")
     _shell(
         demo,
         f"train {kind} fit --config {recipe} --data.shards {demo.root}/shards --out {out} "
-        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30 {flags}{resume}",
+        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30{flags} "
+        f"--max-steps {steps}{resume}",
         json_wanted=False,
     )
-    return losses(out)
+    return {"steps": steps} | losses(out)
 
 
 def _generate(demo: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from kinora.report.histograms import Histogram
 from kinora.report.reading import Curve, Score
 
 WIDTH, HEIGHT = 460, 270
@@ -91,6 +92,34 @@ def parts_bar(parts: Sequence[tuple[str, float]], *, most: float) -> Markup:
         at += amount
     return Markup('<svg class="bar" width="100%" height="14" aria-hidden="true">{}</svg>').format(
         Markup("").join(drawn)
+    )
+
+
+def histogram(shape: Histogram) -> Markup:
+    """Draw how many clips lie in each bin: kept below, dropped on top, and a line at each limit."""
+    width, height, left, bottom = 300, 120, 6, 22
+    most = max(1, *(kept + dropped for kept, dropped in zip(shape.kept, shape.dropped, strict=True)))
+    step = (width - 2 * left) / len(shape.kept)
+    parts = []
+    for index, (kept, dropped) in enumerate(zip(shape.kept, shape.dropped, strict=True)):
+        top = float(height - bottom)
+        for kind, count in (("kept", kept), ("dropped", dropped)):
+            size = count / most * (height - bottom - 6)
+            size = max(size, 1.0) if count else 0.0
+            top -= size
+            bar = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
+            parts.append(bar.format(kind, left + index * step, top, max(0.5, step - 1), size) if size else "")
+    line = Markup('<line class="limit" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>')
+    places = [left + shape.place(limit) * (width - 2 * left) for limit in shape.limits]
+    parts += [line.format(x, height - bottom) for x in places if left <= x <= width - left]
+    ends = ((left, "start", shape.low), (width - left, "end", shape.high))
+    text = Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>')
+    parts += [text.format(x, height - 6, anchor, f"{value:.3g}") for x, anchor, value in ends]
+    if shape.logarithmic:
+        parts.append(text.format(width / 2, height - 6, "middle", "logarithmic"))
+    label = f"{shape.name}: from {shape.low:.3g} to {shape.high:.3g}, median {shape.median:.3g}"
+    return Markup('<svg class="chart hist" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, label, Markup("").join(parts)
     )
 
 

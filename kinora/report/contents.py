@@ -96,18 +96,19 @@ def read_dataset(root: Path) -> Contents | Missing:
         media = {row["media_id"]: row for row in current.media.to_pylist()}
         selection, captions = current.selection.to_pylist(), current.captions().to_pylist()
         failures, num_sources = current.failures.to_pylist(), current.sources.num_rows
-        thumbnails = views.thumbnails(dataset)
+        rejects = [row for row in selection if not row["kept"]]
+        shown = _varied(rejects)[:REJECTS_SHOWN]
+        thumbnails = views.thumbnails(dataset, [row["clip_id"] for row in shown])
         faults = conservation.check(dataset)
     except (ValueError, OSError) as error:
         return Missing(f"The dataset cannot be read: {error}")
-    rejects = [row for row in selection if not row["kept"]]
     return Contents(
         sources=num_sources,
         clips=len(clips),
         kept=len(selection) - len(rejects),
         captioned=sum(row["outcome"] == "ok" for row in captions),
         captioners=_by_captioner(root, captions, media, clips),
-        rejects=[_reject(row, clips, thumbnails) for row in _varied(rejects)[:REJECTS_SHOWN]],
+        rejects=[_reject(row, clips, thumbnails) for row in shown],
         dropped=len(rejects),
         failures=[{**row, "file": file_name(row["uri"])} for row in failures],
         faults=faults,

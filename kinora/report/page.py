@@ -55,9 +55,13 @@ def write_report(demo_dir: Path) -> Path:
     """
     if not any((demo_dir / name).exists() for name in ("figures.json", "dataset", "generated", "shards")):
         raise FileNotFoundError(f"{demo_dir}: no demo run here; `kinora demo --out {demo_dir}` makes one")
-    path = demo_dir / "report.html"
-    partial = path.with_name(".report.html.partial")
-    partial.write_text(render(demo_dir), encoding="utf-8")
+    return write(demo_dir / "report.html", render(demo_dir))
+
+
+def write(path: Path, page: str) -> Path:
+    """Write a page whole: a reader finds the old one or the new one. Return its path."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(page, encoding="utf-8")
     partial.replace(path)
     return path
 
@@ -70,16 +74,11 @@ def render(demo_dir: Path) -> str:
     judged = reading.judged(demo_dir)
     seconds = reading.part(figures, "seconds")
     scores = reading.scores(figures)
-    asset = files("kinora.report")
-    style, script = ((asset / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
-            style=Markup(style),
-            script=Markup(script),
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            **frame(),
             demo=demo_dir.name,
             outcome=_outcome(figures, scores, dataset),
             journey=_journey(dataset, shards, judged, figures),
@@ -104,7 +103,20 @@ def render(demo_dir: Path) -> str:
     )
 
 
-def _environment() -> Environment:
+def frame() -> dict[str, Any]:
+    """Return what every page holds: style, script with the digest that allows it, time of writing."""
+    asset = files("kinora.report")
+    style, script = ((asset / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return {
+        "style": Markup(style),
+        "script": Markup(script),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def environment() -> Environment:
+    """Return the templates of all pages, with the filters and figures that they use."""
     environment = Environment(
         loader=PackageLoader("kinora.report", "."),
         autoescape=True,
@@ -119,6 +131,7 @@ def _environment() -> Environment:
         score_bar=charts.score_bar,
         parts_bar=charts.parts_bar,
         stride=charts.stride,
+        histogram=charts.histogram,
     )
     return environment
 

@@ -147,12 +147,13 @@ def funnel(found: Mapping[str, Any] | Missing) -> list[Stage] | Missing:
     if isinstance(counts, Missing):
         return counts
     try:
-        return _stages(counts)
+        return stages(counts)
     except (KeyError, TypeError) as error:
         return Missing(f"The funnel in figures.json is of another version of Kinora ({error}).")
 
 
-def _stages(counts: Mapping[str, Any]) -> list[Stage]:
+def stages(counts: Mapping[str, Any]) -> list[Stage]:
+    """Return what `manifests.conservation.funnel` counted, stage by stage."""
     sources, clips, selection = counts["sources"], counts["clips"], counts["selection"]
     cut, captions = counts["cut"], counts["captions"]
     return [

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-import pyarrow as pa
 
 from pipeline.analyzers.look import Column, Look, Span
 
@@ -20,9 +19,9 @@ class Light:
     """Gives `brightness` (mean luma, 0 to 1), `black` and `static` (shares of frames, 0 to 1)."""
 
     COLUMNS: ClassVar = (
-        Column("brightness", pa.float64(), "mean luma, 0 to 1"),
-        Column("black", pa.float64(), "share of frames that are black, 0 to 1"),
-        Column("static", pa.float64(), "share of frames that repeat the one before, 0 to 1"),
+        Column("brightness", "float64", "mean luma, 0 to 1"),
+        Column("black", "float64", "share of frames that are black, 0 to 1"),
+        Column("static", "float64", "share of frames that repeat the one before, 0 to 1"),
     )
 
     def __init__(self) -> None:

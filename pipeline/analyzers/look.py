@@ -1,10 +1,9 @@
 """What every analyzer sees of a frame, and the span that it is asked about."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +11,8 @@ class Column:
     """One score column of the clips table. It is null where there was nothing to measure."""
 
     name: str
-    type: pa.DataType
+    type: Literal["float64", "int64", "bool", "string", "binary"]
+    """Name of its Arrow type; a name, because the decoding process loads no Arrow."""
     about: str
     """What it tells and in which unit, in a few words."""
 

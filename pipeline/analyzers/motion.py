@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-import pyarrow as pa
 
 from pipeline.analyzers.look import Column, Look, Span
 
@@ -15,7 +14,7 @@ class Motion:
     A pair is a sampled frame and the one after it; a pair that spans a cut belongs to no clip.
     """
 
-    COLUMNS: ClassVar = (Column("motion", pa.float64(), "mean flow, short sides per second"),)
+    COLUMNS: ClassVar = (Column("motion", "float64", "mean flow, short sides per second"),)
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)

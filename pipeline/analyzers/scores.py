@@ -1,7 +1,5 @@
 """All analyzers of the decoding pass, and the columns that they add to the clips table."""
 
-import pyarrow as pa
-
 from pipeline.analyzers.light import Light
 from pipeline.analyzers.look import Analyzer
 from pipeline.analyzers.motion import Motion
@@ -15,8 +13,3 @@ SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Thumbnail.COLUMN
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
     """Return fresh analyzers for one source."""
     return [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]
-
-
-def score_fields() -> list[pa.Field]:
-    """Return the score columns as Arrow fields."""
-    return [pa.field(column.name, column.type) for column in SCORES]

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
-import pyarrow as pa
 
 from pipeline.analyzers.look import Column, Look, Span
 
@@ -15,7 +14,7 @@ _LEAST_CONTRAST = 4.0
 class Sharpness:
     """Gives `sharpness`: the median over the sampled frames. Divided by contrast, dim is not blurred."""
 
-    COLUMNS: ClassVar = (Column("sharpness", pa.float64(), "variance of the Laplacian over that of luma"),)
+    COLUMNS: ClassVar = (Column("sharpness", "float64", "variance of the Laplacian over that of luma"),)
 
     def __init__(self) -> None:
         self._at: list[int] = []

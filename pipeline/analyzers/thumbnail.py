@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import cv2
-import pyarrow as pa
 
 from pipeline.analyzers.look import Column, Look, Span
 
@@ -11,7 +10,7 @@ from pipeline.analyzers.look import Column, Look, Span
 class Thumbnail:
     """Gives `thumbnail`: JPEG bytes at the analysis size."""
 
-    COLUMNS: ClassVar = (Column("thumbnail", pa.binary(), "the frame that stands for the clip, a JPEG"),)
+    COLUMNS: ClassVar = (Column("thumbnail", "binary", "the frame that stands for the clip, a JPEG"),)
 
     def __init__(self, quality: int) -> None:
         self._quality = quality

@@ -55,13 +55,17 @@ def caption(
     retry: bool = False,
     dry_run: bool = False,
     progress: Progress = silent,
+    command: str = "",
 ) -> CaptionReport:
     """Caption all media that this version was not tried on; with `retry`, also those where it failed.
+
+    Args:
+        command: what a person types to run this again; kept in the log.
 
     Raises NothingToDo when no clip is cut.
     """
     begin = time.monotonic()
-    dataset = Dataset.open(dataset_uri)
+    dataset = Dataset.open(dataset_uri).by(command)
     units, num_media = to_caption(dataset, asking.version, retry=retry)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")

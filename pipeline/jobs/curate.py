@@ -67,8 +67,12 @@ def curate(
     *,
     dry_run: bool = False,
     progress: Progress = silent,
+    command: str = "",
 ) -> CurateReport:
     """Take the files at `source` into the dataset, as far as that is not done already.
+
+    Args:
+        command: what a person types to run this again; kept in the log.
 
     Raises NothingToDo when there is no file, and DatasetError when the dataset's folder holds something else.
     """
@@ -77,7 +81,7 @@ def curate(
     seconds = {"list": time.monotonic() - begin}
     if dry_run:
         return _dry(dataset_uri, listed, config)
-    dataset = Dataset.create(dataset_uri)
+    dataset = Dataset.create(dataset_uri).by(command)
     sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
         return _run(dataset, len(listed), sources, config, session, seconds, progress)

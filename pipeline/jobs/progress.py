@@ -4,11 +4,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from math import ceil
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 _LINE_EVERY_S = 10.0
 
@@ -33,11 +44,19 @@ def shown() -> Iterator[Progress]:
         TextColumn("{task.description:<8}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         yield _Bars(bars)
+
+
+class _Rate(ProgressColumn):
+    """Units a second since the stage began."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed / task.elapsed:.3g}/s" if task.elapsed and task.completed else "")
 
 
 class _Bars:
@@ -56,12 +75,29 @@ class _Lines:
         self._done: dict[str, int] = {}
         self._total: dict[str, int | None] = {}
         self._said = time.monotonic()
+        self._begun: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int | None = None) -> None:
         if total is not None:
             self._total[stage] = total
+        begun = self._begun.setdefault(stage, time.monotonic())
         self._done[stage] = self._done.get(stage, 0) + done
         last = self._done[stage] == self._total.get(stage)
         if last or time.monotonic() - self._said >= _LINE_EVERY_S:
             self._said = time.monotonic()
-            print(f"{stage}: {self._done[stage]} of {self._total.get(stage, '?')}", file=sys.stderr)
+            total, seconds = self._total.get(stage), time.monotonic() - begun
+            print(line(stage, self._done[stage], total, seconds), file=sys.stderr)
+
+
+def line(stage: str, done: int, total: int | None, seconds: float) -> str:
+    """Return how far a stage is after `seconds`, with its rate and the time left at that rate."""
+    said = f"{stage}: {done} of {'?' if total is None else total}"
+    if not done or seconds <= 0:
+        return said
+    rate = done / seconds
+    left = (
+        ""
+        if total is None or done >= total
+        else f", about {timedelta(seconds=ceil((total - done) / rate))} left"
+    )
+    return f"{said}, {rate:.3g} a second{left}"

@@ -9,9 +9,9 @@ from ray.data import Dataset
 
 from manifests import schemas
 from manifests.parts import Parts
-from manifests.records import Clip, Source
+from manifests.records import Clip, Source, SourceRow
 from pipeline.analysis import Analysis, Measure, analyze, measure
-from pipeline.analyzers.scores import score_fields
+from pipeline.analyzers.scores import SCORES
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig
 from pipeline.failing import count
@@ -60,9 +60,16 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
     clips = [clip for analysis in analyses for clip in analysis.clips]
     gaps = [gap for analysis in analyses for gap in analysis.gaps]
     failures = [failure for analysis in analyses for failure in analysis.failures]
-    parts = [place.put_records("sources", [analysis.source for analysis in analyses])]
+    sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
+    seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
+    parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
     if clips:
-        columns = pa.schema([*schemas.schema(Clip), *score_fields()])
+        columns = pa.schema(
+            [
+                *schemas.schema(Clip),
+                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORES),
+            ]
+        )
         parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
         parts.append(place.put_records("gaps", gaps))

@@ -67,7 +67,7 @@ def test_shots_become_clips_with_exactly_their_frames(raw, tmp_path):
         assert len(frames) == row["num_frames"] == clip["num_frames"]
         means.append(frames[-1].rgb_HWC[-4:, -4:].mean(axis=(0, 1)))
     np.testing.assert_allclose(means[1:], COLORS[:3], atol=6)
-    assert set(views.thumbnails(dataset)) == set(media)
+    assert set(views.thumbnails(dataset, media)) == set(media)
 
 
 def test_a_second_run_does_nothing_and_a_threshold_decodes_nothing(raw, tmp_path):

@@ -137,7 +137,7 @@ def test_two_hundred_kills(writers, place, tmp_path, capsys):
         print(f"\n{'s3' if place.startswith('s3') else 'disk'}: {dict(counted)}")
     assert counted["kills"] == 200
     assert counted["committed"] > 100
-    assert counted["orphans"] + counted["unfinished"] > 20  # kills did hit writes under way
+    assert counted["orphans"] + counted["unfinished"] > 5  # kills did hit writes; how many, the disk tells
 
 
 @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])

@@ -128,7 +128,7 @@ def test_rows_of_another_record_are_refused(tmp_path):
 def test_a_newer_log_is_refused(tmp_path):
     Dataset.create(tmp_path / "d")
     entry = tmp_path / "d" / "_log" / "00000000.json"
-    entry.write_text(entry.read_text().replace('"version": 2', '"version": 3'))
+    entry.write_text(entry.read_text().replace('"version": 3', '"version": 4'))
     with pytest.raises(DatasetError, match="upgrade to read it"):
         Dataset.open(tmp_path / "d")
 

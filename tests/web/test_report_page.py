@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kinora.report import write_report
+from kinora.report import write_dataset_report, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -66,6 +66,19 @@ addEventListener("load", async () => {
   await fetch("/probe", {method: "POST", body: JSON.stringify(report)});
 });
 """
+DATASET_PROBE = """
+const wrong = [];
+const tell = (event) => wrong.push("error: " + (event.message || event.target.outerHTML.slice(0, 90)));
+addEventListener("error", tell, true);
+addEventListener("securitypolicyviolation", (event) => wrong.push("blocked: " + event.blockedURI));
+addEventListener("load", async () => {
+  const names = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const resources = names.filter((name) => !name.startsWith("data:"));
+  const {scrollWidth: wide, clientWidth: window} = document.documentElement;
+  await fetch("/probe", {method: "POST", body: JSON.stringify({wrong, resources, wide, window})});
+});
+"""
+"""As `PROBE`, for a page without videos."""
 
 Look = Callable[..., dict[str, Any]]
 
@@ -148,3 +161,15 @@ def test_fits_the_window(page: str, look: Look, width: int) -> None:
 def test_the_probe_sees_a_request_that_should_not_be(page: str, look: Look) -> None:
     seen = look(page.replace("</main>", '<img src="http://127.0.0.1:9/x.png" alt=""></main>'))
     assert any("127.0.0.1:9" in wrong for wrong in seen["wrong"])
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_on_a_dataset_fits_and_asks_for_nothing(tmp_path: Path, look: Look, width: int) -> None:
+    dataset = DEMO["make_dataset"](tmp_path / "dataset")
+    html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
+    allowed = base64.b64encode(hashlib.sha256(DATASET_PROBE.encode()).digest()).decode()
+    html = html.replace("img-src", f"connect-src 'self'; script-src 'sha256-{allowed}'; img-src", 1)
+    seen = look(html.replace("<title>", f"<script>{DATASET_PROBE}</script><title>", 1), width=width)
+    assert seen["wrong"] == []
+    assert seen["resources"] == []
+    assert seen["wide"] <= seen["window"] == width

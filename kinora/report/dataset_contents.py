@@ -1,0 +1,203 @@
+"""What the report page of a dataset shows, read by column: a dataset may hold millions of clips."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from kinora.report.contents import Reject, file_name
+from kinora.report.embed import data_uri
+from kinora.report.histograms import Histogram, spread
+from kinora.report.reading import Stage, stages
+from manifests import conservation, views
+from manifests.store import Commit, Dataset
+from pipeline.analyzers.scores import SCORES
+
+EXAMPLES = 4
+"""Clips shown for each reason, and files named for each code of failure."""
+FILES = 8
+"""Files in each of the lists of the slowest and the largest."""
+RUNS = 12
+"""Of the newest commits, so many are listed."""
+WORDS = 10
+"""Of a column of words, so many values are counted."""
+_DERIVED = {
+    "duration_s": "seconds",
+    "aspect": "width over height",
+    "short_side": "pixels of the source's short side",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why clips were dropped."""
+
+    name: str
+    clips: int
+    examples: Sequence[Reject]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Code:
+    """How units failed."""
+
+    stage: str
+    code: str
+    units: int
+    files: Sequence[str]
+    message: str
+    """Of one of them."""
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """How often each value of a column of words occurs; the most frequent first."""
+
+    name: str
+    about: str
+    counts: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetContents:
+    """One dataset as of one commit."""
+
+    number: int
+    sources: int
+    clips: int
+    kept: int
+    footage_s: float
+    kept_s: float
+    funnel: Sequence[Stage]
+    faults: Sequence[str]
+    histograms: Sequence[Histogram]
+    words: Sequence[Words]
+    reasons: Sequence[Reason]
+    codes: Sequence[Code]
+    slowest: Sequence[Mapping[str, Any]]
+    largest: Sequence[Mapping[str, Any]]
+    runs: Sequence[Commit]
+    """The newest commits that did something, newest first."""
+    commands: Sequence[str]
+    """The last command of each kind: run again, it goes on where it stopped."""
+
+
+def read(dataset: Dataset) -> DatasetContents:
+    """Read all that the page shows."""
+    current = views.Current(dataset)
+    counted, faults = conservation.look(dataset)
+    with duckdb.connect() as connection:
+        for name, table in (("c", current.clips), ("d", current.selection), ("s", current.sources)):
+            connection.register(name, table)
+        connection.register("f", current.failures)
+        columns = _measurements(connection, current.clips.column_names)
+        kept_N = columns.pop("kept").astype(bool)
+        spreads = [spread(name, _about(name), values_N, kept_N) for name, values_N in columns.items()]
+        duration_N = columns["duration_s"]
+        return DatasetContents(
+            number=dataset.number,
+            sources=current.sources.num_rows,
+            clips=current.clips.num_rows,
+            kept=int(kept_N.sum()),
+            footage_s=float(np.nansum(duration_N)),
+            kept_s=float(np.nansum(duration_N[kept_N])),
+            funnel=stages(counted),
+            faults=faults,
+            histograms=[found for found in spreads if found],
+            words=_words(connection, current.clips),
+            reasons=_reasons(connection, dataset),
+            codes=_codes(connection),
+            slowest=_files(connection, current.sources, "analyze_s"),
+            largest=_files(connection, current.sources, "size_bytes"),
+            runs=[commit for commit in reversed(dataset.commits) if commit.added][:RUNS],
+            commands=_commands(dataset.commits),
+        )
+
+
+def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return one array a measurement, NaN where there is none, in the same order of clips; and `kept`."""
+    scores = [c.name for c in SCORES if c.name in names and c.type in ("float64", "int64")]
+    wanted = ", ".join(f"c.{name}::DOUBLE AS {name}" for name in scores)
+    found = connection.sql(f"""
+        SELECT coalesce(d.kept, false) AS kept,
+            CASE WHEN c.kind = 'video' THEN (c.end_pts - c.start_pts) * c.time_base_num / c.time_base_den END
+                AS duration_s,
+            c.width / c.height AS aspect, least(c.width, c.height)::DOUBLE AS short_side
+            {", " + wanted if wanted else ""}
+        FROM c LEFT JOIN d USING (clip_id)
+    """).fetchnumpy()
+    return {
+        name: np.ma.filled(values.astype(float), np.nan) if name != "kept" else np.asarray(values)
+        for name, values in found.items()
+    }
+
+
+def _about(name: str) -> str:
+    return _DERIVED.get(name) or next(column.about for column in SCORES if column.name == name)
+
+
+def _words(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[Words]:
+    found = []
+    for column in SCORES:
+        if column.name in clips.column_names and column.type == "string":
+            there = f"FROM c WHERE {column.name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {WORDS}"
+            if counts := connection.sql(f"SELECT {column.name}, count(*) {there}").fetchall():
+                found.append(Words(name=column.name, about=column.about, counts=counts))
+    return found
+
+
+def _reasons(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Reason]:
+    rows = connection.sql(f"""
+        SELECT d.reason, d.clip_id, d.detail, c.uri, count(*) OVER (PARTITION BY d.reason) AS clips
+        FROM d JOIN c USING (clip_id) WHERE NOT d.kept
+        QUALIFY row_number() OVER (PARTITION BY d.reason ORDER BY d.clip_id) <= {EXAMPLES}
+        ORDER BY clips DESC, d.reason, d.clip_id
+    """).fetchall()
+    pictures = views.thumbnails(dataset, [row[1] for row in rows])
+    reasons: dict[tuple[str, int], list[Reject]] = {}
+    for reason, clip_id, detail, uri, clips in rows:
+        jpeg = pictures.get(clip_id)
+        picture = data_uri("image/jpeg", jpeg) if jpeg else ""
+        reject = Reject(picture=picture, reason=reason, detail=detail, source=file_name(uri))
+        reasons.setdefault((reason, clips), []).append(reject)
+    return [Reason(name=name, clips=clips, examples=some) for (name, clips), some in reasons.items()]
+
+
+def _codes(connection: duckdb.DuckDBPyConnection) -> list[Code]:
+    rows = connection.sql(f"""
+        SELECT stage, code, count(*), list(uri ORDER BY uri)[:{EXAMPLES}], min(message), min(remedy)
+        FROM f GROUP BY stage, code ORDER BY 3 DESC, 1, 2
+    """).fetchall()
+    return [
+        Code(
+            stage=stage,
+            code=code,
+            units=units,
+            files=list(dict.fromkeys(map(file_name, uris))),
+            message=message,
+            remedy=remedy,
+        )
+        for stage, code, units, uris, message, remedy in rows
+    ]
+
+
+def _files(connection: duckdb.DuckDBPyConnection, sources: pa.Table, by: str) -> list[dict[str, Any]]:
+    """Return the files with the most of `by`; none where it was not noted."""
+    if by not in sources.column_names:
+        return []
+    seconds = "analyze_s" if "analyze_s" in sources.column_names else "NULL::DOUBLE"
+    sql = f"""
+        SELECT uri, size_bytes, width, height, num_frames, codec, {seconds} AS analyze_s FROM s
+        WHERE {by} IS NOT NULL ORDER BY {by} DESC, uri LIMIT {FILES}
+    """
+    rows = connection.sql(sql).to_arrow_table().to_pylist()
+    return [{**row, "file": file_name(row["uri"])} for row in rows]
+
+
+def _commands(commits: Sequence[Commit]) -> list[str]:
+    last = {" ".join(commit.command.split()[:2]): commit.command for commit in commits if commit.command}
+    return list(last.values())
