@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.records import digest
+from pipeline.presets import Preset
 from video.config import SandboxConfig
 
 
@@ -64,22 +65,39 @@ class AnalyzeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectConfig:
-    """Which clips are kept. The first rule that a clip breaks, in this order, drops it."""
+    """Which clips are kept. The first of the rules (pipeline/rules.py) that a clip breaks drops it.
 
-    min_duration_s: float = 0.5
+    A limit that is not given is that of the preset.
+    """
+
+    preset: Preset = "permissive"
+    """`permissive`, `standard` or `strict`: the limits that are not given here (docs/filters.md)."""
+    min_side_px: int | None = None
+    """Short side of the source, and of what is inside its borders, in pixels."""
+    min_duration_s: float | None = None
     """Seconds. Stills have no duration and pass."""
-    max_duration_s: float = 60.0
+    max_duration_s: float | None = None
     """Seconds."""
-    min_side_px: int = 32
-    """Short side of the source, in pixels."""
-    max_black: float = 0.5
+    max_black: float | None = None
     """Largest share of frames that are black, 0 to 1."""
-    min_sharpness: float = 0.004
+    max_blank: float | None = None
+    """Largest share of frames without contrast, of whatever colour, 0 to 1."""
+    min_sharpness: float | None = None
     """Least variance of the Laplacian over variance of luma. A clip without contrast passes."""
-    max_static: float = 1.0
+    max_static: float | None = None
     """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
-    min_motion: float = 0.0
+    max_frozen_s: float | None = None
+    """Longest time for which the picture may stand still, in seconds."""
+    max_flashes: float | None = None
+    """Most flashes of brightness in a clip."""
+    max_underexposed: float | None = None
+    """Largest share of pixels without light, 0 to 1."""
+    max_overexposed: float | None = None
+    """Largest share of burnt-out pixels, 0 to 1."""
+    min_motion: float | None = None
     """Least mean motion, in short sides per second. 0 keeps still shots."""
+    max_shake: float | None = None
+    """Most unsteadiness of the camera, in short sides per second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +108,8 @@ class CutConfig:
     """A longer side is scaled down to this, in pixels; 0 never scales."""
     crf: int = 18
     """x264's constant rate factor: 18 is close to transparent, lower is larger."""
+    crop_borders: bool = True
+    """Crop away black or one-coloured borders round the picture (letterbox, pillarbox)."""
     clips_per_tar: int = 1024
     """A task opens a new tar after about this many clips."""
 
@@ -161,7 +181,7 @@ class CurateConfig:
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-_VERSIONS = {"AnalyzeConfig": 1, "SelectConfig": 1, "CutConfig": 1, "CaptionConfig": 1, "PackConfig": 1}
+_VERSIONS = {"AnalyzeConfig": 2, "SelectConfig": 2, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
 _NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""

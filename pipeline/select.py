@@ -1,12 +1,23 @@
-"""Decide which clips are kept: rows in, one decision a clip out. Nothing is read, decoded or thrown away."""
+"""Decide which clips are kept: rows in, one decision a clip out. Nothing is read, decoded or thrown away.
 
-from collections.abc import Mapping, Sequence
+A clip is dropped by the first of `pipeline.rules.RULES` that it breaks. A score that is missing (null: there
+was nothing to measure) breaks no rule.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from manifests import schemas
 from manifests.records import Selection, digest
 from pipeline.config import SelectConfig, config_digest
+from pipeline.rules import RULES, Rule, breaks, limit, said, value_N
 
 KEPT = "kept"
+REVIEW = "review: "
+"""How the detail begins of a clip that is kept, but that a person should look at."""
 
 
 def rules_digest(config: SelectConfig, analysis: str) -> str:
@@ -14,40 +25,46 @@ def rules_digest(config: SelectConfig, analysis: str) -> str:
     return digest("rules", config_digest(config), analysis)
 
 
-def select(clips: Sequence[Mapping[str, Any]], config: SelectConfig) -> list[Selection]:
-    """Decide on each row of the clips table (a record's fields and its score columns)."""
-    return [decide(clip, config) for clip in clips]
+def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
+    """Decide on each row of the clips table (a record's fields and its score columns).
+
+    Returns rows of `Selection`, in the order of `clips`.
+    """
+    reason_N = np.full(len(clips), KEPT, dtype=object)
+    detail_N = np.full(len(clips), "", dtype=object)
+    undecided_N = np.ones(len(clips), bool)
+    for rule in RULES:
+        value, most = value_N(clips, rule.column), limit(config, rule.limit)
+        broken = np.flatnonzero(undecided_N & breaks(rule, value, most))
+        reason_N[broken] = rule.reason
+        detail_N[broken] = [said(rule, each, most) for each in value[broken].tolist()]
+        undecided_N[broken] = False
+    for rule in RULES:
+        if rule.review is not None:
+            _review(rule, clips, config, undecided_N, detail_N)
+    analyses = clips["analysis"].combine_chunks().dictionary_encode()
+    digests = pa.array([rules_digest(config, name) for name in analyses.dictionary.to_pylist()], pa.string())
+    columns = {
+        "clip_id": clips["clip_id"],
+        "kept": pa.array(undecided_N),
+        "reason": pa.array(reason_N, pa.string()),
+        "detail": pa.array(detail_N, pa.string()),
+        "rules": digests.take(analyses.indices),
+    }
+    schema = schemas.schema(Selection)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
 def decide(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
-    """Return the decision on one clip: dropped by the first rule that it breaks, else kept.
-
-    A score that is missing (None: the analyzer had nothing to measure) breaks no rule.
-    """
-    duration_s = (clip["end_pts"] - clip["start_pts"]) * clip["time_base_num"] / clip["time_base_den"]
-    video = clip["kind"] == "video"
-    rules = [
-        ("too_small", min(clip["height"], clip["width"]), "<", config.min_side_px, "px"),
-        ("too_short", duration_s if video else None, "<", config.min_duration_s, "s"),
-        ("too_long", duration_s if video else None, ">", config.max_duration_s, "s"),
-        ("black", clip["black"], ">", config.max_black, "of frames"),
-        ("blurred", clip["sharpness"], "<", config.min_sharpness, "sharpness"),
-        ("static", clip["static"], ">", config.max_static, "of frames"),
-        ("too_little_motion", clip["motion"], "<", config.min_motion, "short sides/s"),
-    ]
-    broken = [rule for rule in rules if rule[1] is not None and _breaks(*rule[1:4])]
-    reason, detail = KEPT, ""
-    if broken:
-        reason, value, sign, limit, unit = broken[0]
-        detail = f"{value:.4g} {sign} {limit:g} {unit}"
-    return Selection(
-        clip_id=clip["clip_id"],
-        kept=not broken,
-        reason=reason,
-        detail=detail,
-        rules=rules_digest(config, clip["analysis"]),
-    )
+    """Return the decision on one clip."""
+    (row,) = select(pa.Table.from_pylist([dict(clip)]), config).to_pylist()
+    return Selection(**row)
 
 
-def _breaks(value: float, sign: str, limit: float) -> bool:
-    return value < limit if sign == "<" else value > limit
+def _review(
+    rule: Rule, clips: pa.Table, config: SelectConfig, kept_N: np.ndarray, detail_N: np.ndarray
+) -> None:
+    assert rule.review is not None
+    value, mild = value_N(clips, rule.column), limit(config, rule.review)
+    for row in np.flatnonzero(kept_N & (detail_N == "") & breaks(rule, value, mild)):
+        detail_N[row] = f"{REVIEW}{rule.reason} {said(rule, float(value[row]), mild)}"

@@ -10,6 +10,8 @@ from manifests.records import Source
 from manifests.store import Dataset
 from manifests.views import Current
 from pipeline.config import CutConfig, SelectConfig, config_digest
+from pipeline.crop import crop_of, encoding_of
+from pipeline.rules import SIDES
 from pipeline.select import rules_digest
 from pipeline.stages.cut import CutUnit
 
@@ -21,13 +23,14 @@ def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> lis
     return [source for source in listed if (source.source_key, analysis) not in attempted]
 
 
-def to_select(dataset: Dataset, config: SelectConfig) -> list[dict[str, Any]]:
+def to_select(dataset: Dataset, config: SelectConfig) -> pa.Table:
     """Return the clips, with their scores, that the rules of `config` have not decided."""
     current = Current(dataset)
     decided, table = current.selection, current.clips
     rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
     wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
-    return [clip for clip in table.to_pylist() if rules.get(clip["clip_id"]) != wanted[clip["analysis"]]]
+    rows = zip(table["clip_id"].to_pylist(), table["analysis"].to_pylist(), strict=True)
+    return table.filter(pa.array([rules.get(clip_id) != wanted[name] for clip_id, name in rows], pa.bool_()))
 
 
 Again = Literal["none", "failed", "all"]
@@ -35,20 +38,27 @@ Again = Literal["none", "failed", "all"]
 
 
 def to_cut(dataset: Dataset, config: CutConfig, again: Again = "none") -> list[CutUnit]:
-    """Return the kept clips that have no media of this encoding, by source.
+    """Return the kept clips that have no media of this crop and encoding, by source.
 
     Those that failed under this very encoding are left out, unless `again` says so.
     """
     encoding = config_digest(config)
     current = Current(dataset)
-    settled = _where(current.media, "clip_id", encoding=encoding)
+    settled: set[str] = set()
     if again == "none":
         settled |= _where(current.failures, "unit", stage="cut", config=encoding)
     if again == "failed":
         settled |= quarantined(dataset, "cut", config=encoding)
     kept = _where(current.selection, "clip_id", kept=True) - settled
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
-    clips = [clip for clip in current.clips.select(wanted).to_pylist() if clip["clip_id"] in kept]
+    wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
+    table = current.clips.select([name for name in wanted if name in current.clips.column_names])
+    have = set(zip(*(current.media[name].to_pylist() for name in ("clip_id", "encoding")), strict=True))
+    clips = []
+    for clip in table.to_pylist():
+        clip["crop"] = crop_of(clip, config)
+        if clip["clip_id"] in kept and (clip["clip_id"], encoding_of(clip["crop"], config)) not in have:
+            clips.append(clip)
     clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
     return [_unit(list(group)) for _, group in groupby(clips, key=lambda clip: clip["source_key"])]
 
@@ -70,6 +80,7 @@ def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
         time_base_den=first["time_base_den"],
         clip_ids=tuple(clip["clip_id"] for clip in clips),
         spans=tuple((clip["start_pts"], clip["end_pts"]) for clip in clips),
+        crops=tuple(clip["crop"] for clip in clips),
     )
 
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Literal
 
 import cv2
@@ -48,6 +49,7 @@ def cut(
     spans: Sequence[tuple[int, int]],
     *,
     crop: Crop | None = None,
+    crops: Sequence[Crop | None] = (),
     max_side: int | None = None,
     crf: int = 18,
     threads: int = 1,
@@ -60,7 +62,8 @@ def cut(
 
     Args:
         spans: [start, end) in units of the source's time base, sorted, not overlapping.
-        crop: part of the upright picture to keep.
+        crop: part of the upright picture to keep in every span.
+        crops: the same, one a span; then all are scaled as the whole picture is.
         max_side: longest side of the clips in pixels; larger ones are scaled down.
         crf: constant quality, 0 to 51.
 
@@ -72,39 +75,34 @@ def cut(
     if not spans:
         return
     source = probe(media)
-    x, y, width, height = crop or (0, 0, source.width, source.height)
-    if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
-        raise ValueError(
-            f"{name_of(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
-        )
+    if crops and (crop or len(crops) != len(spans)):
+        raise ValueError(f"{len(crops)} crops for {len(spans)} spans: give one a span, or one `crop` for all")
+    picture = (0, 0, source.width, source.height)
+    _, _, width, height = crop or picture
     scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
     whole = (round(source.height * scale), round(source.width * scale))
-    left, top = round(x * scale), round(y * scale)
-    out_height, out_width = (
-        even_side(min(height * scale, whole[0] - top)),
-        even_side(min(width * scale, whole[1] - left)),
-    )
-    window = (slice(top, top + out_height), slice(left, left + out_width))
+    windows = [_window(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
     frames = read_frames(
         media, size_px=whole, interpolation="AREA" if scale < 1 else "BILINEAR", threads=threads
     )
     if source.kind == "image":
-        yield _picture(next(frames), window, source, spans[0])
+        yield _picture(next(frames), windows[0], source, spans[0])
         return
-    encoder = _SpanEncoder(media, source, window, crf)
-    remaining = iter(spans)
-    span = next(remaining)
+    encoder = _SpanEncoder(media, source, crf)
+    remaining = zip(spans, windows, strict=True)
+    span, window = next(remaining)
     for frame in frames:
-        while span is not None and frame.pts >= span[1]:
+        while frame.pts >= span[1]:
             yield encoder.finish(span)
-            span = next(remaining, None)
-        if span is None:
-            return
+            following = next(remaining, None)
+            if following is None:
+                return
+            span, window = following
         if frame.pts >= span[0]:
-            encoder.add(frame)
-    while span is not None:
+            encoder.add(frame, window)
+    yield encoder.finish(span)
+    for span, _ in remaining:
         yield encoder.finish(span)
-        span = next(remaining, None)
 
 
 def check_spans(spans: Sequence[tuple[int, int]]) -> None:
@@ -120,15 +118,28 @@ def check_spans(spans: Sequence[tuple[int, int]]) -> None:
         ends = end
 
 
+def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slice, slice]:
+    """Return the rows and columns of the scaled picture that show `crop`, even in number."""
+    x, y, width, height = crop
+    if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
+        raise ValueError(
+            f"{name_of(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
+        )
+    left, top = (x, y) if scale == 1 else (ceil(x * scale), ceil(y * scale))
+    bottom, right = int((y + height) * scale + 1e-6), int((x + width) * scale + 1e-6)
+    bottom, right = max(bottom, top + 2), max(right, left + 2)
+    return slice(top, top + even_side(bottom - top)), slice(left, left + even_side(right - left))
+
+
 class _SpanEncoder:
     """Holds the one clip that is being written."""
 
-    def __init__(self, media: Media, source: Probe, window: tuple[slice, slice], crf: int) -> None:
-        self.path, self.source, self.window, self.crf = name_of(media), source, window, crf
+    def __init__(self, media: Media, source: Probe, crf: int) -> None:
+        self.path, self.source, self.crf = name_of(media), source, crf
         self.pts: list[int] = []
 
-    def add(self, frame: Frame) -> None:
-        rgb_HWC = frame.rgb_HWC[self.window]
+    def add(self, frame: Frame, window: tuple[slice, slice]) -> None:
+        rgb_HWC = frame.rgb_HWC[window]
         if not self.pts:
             self.buffer = io.BytesIO()
             self.writer = VideoWriter(

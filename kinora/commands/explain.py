@@ -12,6 +12,11 @@ from kinora.result import Exit, Result
 from manifests.store import Dataset
 from manifests.views import Current
 from pipeline.analyzers.scores import SCORES
+from pipeline.config import CutConfig, SelectConfig
+from pipeline.crop import crop_of
+from pipeline.jobs.retry import last
+from pipeline.presets import NO_LIMIT
+from pipeline.rules import RULES, Verdict, verdicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +68,13 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     media = _row(current.media.to_pylist(), clip_id)
     caption = _row(current.captions().to_pylist(), clip_id)
     failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
+    held = verdicts(clip, last(current.dataset, "select", SelectConfig))
     data = {"clip": clip, "decision": decision, "media": media, "caption": caption, "failures": failures}
+    data["rules"] = [
+        {"reason": v.rule.reason, "column": v.rule.column, "value": v.value, "sign": v.rule.sign}
+        | {"limit": v.limit, "unit": v.rule.unit, "broken": v.broken}
+        for v in held
+    ]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -71,17 +82,45 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     table.add_row("source", Text(clip["uri"]))
     span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
-    for column in SCORES:
-        if isinstance(value := clip.get(column.name, ""), float | None):
-            shown = "nothing to measure" if value is None else f"{value:.4g}"
-            table.add_row(column.name, f"{shown}  ({column.about})")
+    if crop := crop_of(clip, last(current.dataset, "cut", CutConfig)):
+        table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), inside its borders")
     table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
     if media:
         table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
     if caption:
         table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
-    return Result(data, Group(table, *failed))
+    return Result(data, Group(table, *failed, _held(held), _measured(clip)))
+
+
+def _held(held: list[Verdict]) -> Table:
+    """Show every rule with what was measured, the limit and the verdict."""
+    table = Table("rule", "value", "limit", "unit", "verdict", box=None, padding=(0, 2, 0, 0))
+    for number in (1, 2):
+        table.columns[number].justify = "right"
+    decided = False
+    for verdict in held:
+        rule = verdict.rule
+        value = "-" if verdict.value is None else f"{verdict.value:.4g}"
+        word = "not measured" if verdict.value is None else "passed"
+        if verdict.broken:
+            word, decided = ("broken too" if decided else "DROPS IT"), True
+        limit = f"{'at least' if rule.sign == '<' else 'at most'} {verdict.limit:g}"
+        limit = "no limit" if verdict.limit >= NO_LIMIT else limit
+        table.add_row(rule.reason, value, limit, rule.unit, word)
+    return table
+
+
+def _measured(clip: dict[str, Any]) -> Table:
+    """Show the scores that no rule looks at."""
+    judged = {rule.column for rule in RULES}
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for column in SCORES:
+        if column.name in clip and column.name not in judged and column.type != "binary":
+            value = clip[column.name]
+            shown = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+            table.add_row(column.name, str(shown), column.about)
+    return table
 
 
 def _row(rows: list[dict[str, Any]], clip_id: str) -> dict[str, Any]:

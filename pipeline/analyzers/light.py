@@ -1,4 +1,4 @@
-"""How bright a clip is, how much of it is black, and how much of it stands still."""
+"""How bright a clip is, how much of it is black, blank or burnt out, where it stands still, and flashes."""
 
 from typing import Any, ClassVar
 
@@ -13,37 +13,102 @@ _BLACK_SHARE = 0.998
 """A frame is black when this share of its pixels is dark: a small bright thing on black is none."""
 _SAME = 0.25
 """Two frames are the same when their mean difference in luma is below this, of 255."""
+_BLANK = 1.5
+"""A frame is blank when its luma's standard deviation is below this, of 255."""
+_UNDER, _OVER = 16, 250
+"""Luma at or below the first holds no detail, and none from the second on, of 255."""
+_FLASH_JUMP = 0.12
+"""A flash is brighter than what is before and after it by at least this, of 1."""
+_FLASH_S = 0.3
+"""A flash is over after at most so many seconds."""
 
 
 class Light:
-    """Gives `brightness` (mean luma, 0 to 1), `black` and `static` (shares of frames, 0 to 1)."""
+    """Looks at the luma of every frame; at exposure, on the sampled ones."""
 
     COLUMNS: ClassVar = (
         Column("brightness", "float64", "mean luma, 0 to 1"),
         Column("black", "float64", "share of frames that are black, 0 to 1"),
+        Column("blank", "float64", "share of frames without contrast, 0 to 1"),
         Column("static", "float64", "share of frames that repeat the one before, 0 to 1"),
+        Column("frozen_s", "float64", "longest time that one picture stands, s"),
+        Column("flashes", "int64", "flashes of brightness, a count"),
+        Column("underexposed", "float64", "share of pixels without light, 0 to 1"),
+        Column("overexposed", "float64", "share of burnt-out pixels, 0 to 1"),
     )
 
     def __init__(self) -> None:
+        self._times: list[float] = []
         self._luma: list[float] = []
         self._black: list[bool] = []
+        self._blank: list[bool] = []
         self._change: list[float] = []
         """Mean difference from the frame before, of 255."""
+        self._exposed: dict[int, tuple[float, float]] = {}
+        """Shares of under- and overexposed pixels, by frame."""
         self._last_HW: np.ndarray | None = None
 
     def update(self, look: Look) -> None:
         gray_HW = look.gray_HW
         dark = int(np.count_nonzero(gray_HW < _DARK))
-        self._luma.append(cv2.mean(gray_HW)[0] / 255)
+        mean, spread = cv2.meanStdDev(gray_HW)
+        self._times.append(look.time_s)
+        self._luma.append(float(mean[0, 0]) / 255)
         self._black.append(dark >= _BLACK_SHARE * gray_HW.size)
+        self._blank.append(float(spread[0, 0]) < _BLANK)
         last_HW = gray_HW if self._last_HW is None else self._last_HW
         self._change.append(cv2.norm(gray_HW, last_HW, cv2.NORM_L1) / gray_HW.size)
         self._last_HW = gray_HW
+        if look.sampled:
+            under, over = np.count_nonzero(gray_HW <= _UNDER), np.count_nonzero(gray_HW >= _OVER)
+            self._exposed[look.index] = under / gray_HW.size, over / gray_HW.size
 
     def columns(self, span: Span) -> dict[str, Any]:
-        change = self._change[span.start + 1 : span.end]
+        inside = slice(span.start, span.end)
+        luma, times = np.array(self._luma[inside]), np.array(self._times[inside])
+        same = np.array(self._change[inside])[1:] < _SAME
+        exposed = [self._exposed[i] for i in range(span.start, span.end) if i in self._exposed]
+        under, over = np.mean(exposed, axis=0).tolist() if exposed else (None, None)
         return {
-            "brightness": float(np.mean(self._luma[span.start : span.end])),
-            "black": float(np.mean(self._black[span.start : span.end])),
-            "static": float(np.mean(np.array(change) < _SAME)) if change else None,
+            "brightness": float(luma.mean()),
+            "black": float(np.mean(self._black[inside])),
+            "blank": float(np.mean(self._blank[inside])),
+            "static": float(np.mean(same)) if len(same) else None,
+            "frozen_s": longest_run_s(same, times) if len(same) else None,
+            "flashes": count_flashes(luma, times) if len(same) else None,
+            "underexposed": under,
+            "overexposed": over,
         }
+
+
+def longest_run_s(same: np.ndarray, times: np.ndarray) -> float:
+    """Return how long the longest run of equal frames is, from its first to its last.
+
+    Args:
+        same: for each of T - 1 frames after the first, whether it repeats the one before.
+        times: seconds of the T frames.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    return float((times[ends] - times[starts]).max()) if len(starts) else 0.0
+
+
+def count_flashes(luma: np.ndarray, times: np.ndarray) -> int:
+    """Count short rises of mean luma (0 to 1) that fall again: T frames, at `times` in seconds."""
+    flashes, frame = 0, 1
+    while frame < len(luma) - 1:
+        before = luma[frame - 1]
+        if luma[frame] - before < _FLASH_JUMP:
+            frame += 1
+            continue
+        end = frame
+        while (
+            end < len(luma)
+            and times[end] - times[frame] <= _FLASH_S
+            and luma[end] >= before + _FLASH_JUMP / 2
+        ):
+            end += 1
+        fallen = end < len(luma) and luma[end] < before + _FLASH_JUMP / 2
+        flashes += bool(fallen)
+        frame = end + 1 if fallen else frame + 1
+    return flashes

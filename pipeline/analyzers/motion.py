@@ -1,10 +1,12 @@
-"""How much moves in a clip: DIS optical flow (Kroeger et al., 2016) on a few pairs of frames a second."""
+"""How much moves in a clip, and how the camera does: DIS optical flow (Kroeger et al., 2016) on a few
+pairs of frames a second."""
 
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
+from pipeline.analyzers import camera
 from pipeline.analyzers.look import Column, Look, Span
 
 
@@ -14,23 +16,44 @@ class Motion:
     A pair is a sampled frame and the one after it; a pair that spans a cut belongs to no clip.
     """
 
-    COLUMNS: ClassVar = (Column("motion", "float64", "mean flow, short sides per second"),)
+    COLUMNS: ClassVar = (
+        Column("motion", "float64", "mean flow, short sides per second"),
+        Column("camera", "string", "how the camera moves, a class"),
+        Column("pan", "float64", "camera to the right, widths per second"),
+        Column("tilt", "float64", "camera up, heights per second"),
+        Column("zoom", "float64", "growth of the picture per second"),
+        Column("roll", "float64", "camera clockwise, degrees per second"),
+        Column("shake", "float64", "unsteadiness, short sides per second"),
+        Column("object_motion", "float64", "flow beside the camera's, short sides per second"),
+    )
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._first: Look | None = None
         self._at: list[int] = []
         self._values: list[float] = []
+        self._camera: list[tuple[float, ...] | None] = []
+        """Pan, tilt, zoom, roll and what is left over, per second; None where the picture does not tell."""
+        self._size: tuple[int, int] = (1, 1)
 
     def update(self, look: Look) -> None:
         first = self._first
         if first is not None and look.time_s > first.time_s and min(look.gray_HW.shape) >= 16:
             flow_HW2 = self._flow.calc(first.gray_HW, look.gray_HW, np.empty((0, 0), np.float32))
             length_px = float(np.hypot(flow_HW2[..., 0], flow_HW2[..., 1]).mean())
+            seconds = look.time_s - first.time_s
+            moved = camera.fit(first.gray_HW, flow_HW2)
+            self._size = look.gray_HW.shape[0], look.gray_HW.shape[1]
             self._at.append(first.index)
-            self._values.append(length_px / min(look.gray_HW.shape) / (look.time_s - first.time_s))
+            self._values.append(length_px / min(look.gray_HW.shape) / seconds)
+            self._camera.append(moved and tuple(value / seconds for value in moved))
         self._first = look if look.sampled else None
 
     def columns(self, span: Span) -> dict[str, Any]:
         low, high = np.searchsorted(self._at, (span.start, span.end - 1))
-        return {"motion": float(np.mean(self._values[low:high])) if high > low else None}
+        empty = dict.fromkeys(column.name for column in self.COLUMNS)
+        if high == low:
+            return empty
+        known = [rates for rates in self._camera[low:high] if rates is not None]
+        moves = camera.columns_of(np.array(known), *self._size) if 2 * len(known) >= high - low else {}
+        return empty | {"motion": float(np.mean(self._values[low:high]))} | moves

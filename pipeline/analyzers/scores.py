@@ -1,5 +1,6 @@
 """All analyzers of the decoding pass, and the columns that they add to the clips table."""
 
+from pipeline.analyzers.borders import Borders
 from pipeline.analyzers.light import Light
 from pipeline.analyzers.look import Analyzer
 from pipeline.analyzers.motion import Motion
@@ -7,9 +8,15 @@ from pipeline.analyzers.sharpness import Sharpness
 from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.config import AnalyzeConfig
 
-SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Thumbnail.COLUMNS)
+SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Borders.COLUMNS, *Thumbnail.COLUMNS)
 
 
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
     """Return fresh analyzers for one source."""
-    return [Light(), Sharpness(), Motion(), Thumbnail(config.thumbnail_quality)]
+    return [
+        Light(),
+        Sharpness(),
+        Motion(),
+        Borders(config.analysis_width_px),
+        Thumbnail(config.thumbnail_quality),
+    ]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from manifests import views
-from manifests.records import Selection, Source
+from manifests.records import Source
 from manifests.store import Commit, Dataset
 from pipeline import todo
 from pipeline.attempts import attempts_folder
@@ -117,7 +119,7 @@ def _run(
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
     dataset, decided, select_s = _select(dataset, config.select)
     dataset, cut = _cut(dataset, config, session, progress, again)
-    reasons = Counter(selection.reason for selection in decided)
+    reasons = Counter(decided["reason"].to_pylist())
     kept = reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
     return CurateReport(
@@ -144,17 +146,17 @@ def _analyze(
     return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
 
 
-def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, list[Selection], float]:
+def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, pa.Table, float]:
     begin = time.monotonic()
     decided = select(todo.to_select(dataset, config), config)
-    if decided:
-        part = dataset.put_records("selections", decided)
+    if len(decided):
+        part = dataset.put("selections", decided)
         commit = Commit(
             stage="select",
             added=(part,),
             config=asdict(config),
             config_digest=config_digest(config),
-            counts=dict(Counter(selection.reason for selection in decided)),
+            counts=dict(Counter(decided["reason"].to_pylist())),
             seconds=round(time.monotonic() - begin, 3),
         )
         dataset = dataset.commit(commit, rebase=True)

@@ -14,12 +14,13 @@ from manifests.parts import Parts, digest_of
 from manifests.records import Failure, Media, digest
 from pipeline.attempts import Attempts
 from pipeline.config import CutConfig, config_digest
+from pipeline.crop import encoding_of
 from pipeline.failing import SourceChanged, count, failure
 from pipeline.sources import look
 from pipeline.tar import TarWriter
 from pipeline.units import Done, from_row
 from video.config import SandboxConfig
-from video.cut import CutClip, cut
+from video.cut import Crop, CutClip, cut
 from video.sandbox import Sandbox, sandbox_of_process
 
 
@@ -34,6 +35,13 @@ class CutUnit:
     clip_ids: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
     """[start, end) in units of the time base, one a clip."""
+    crops: tuple[tuple[int, int, int, int] | None, ...] = ()
+    """(x, y, width, height) in upright pixels, one a clip; None (or no crops) for all of it."""
+
+    def crop(self, number: int) -> Crop | None:
+        """Return the crop of clip number `number`."""
+        found = self.crops[number] if self.crops else None
+        return None if found is None else (found[0], found[1], found[2], found[3])
 
 
 def add_cut(
@@ -59,7 +67,7 @@ def cut_some(
     failures: list[Failure] = []
     place, path = Parts(uri), f"media/{uuid4().hex}.tar"
     with TarWriter(place.storage, path) as tar:
-        store_clip = partial(_store, encoding=config_digest(config), tar=tar, path=path)
+        store_clip = partial(_store, config=config, tar=tar, path=path)
         for unit in units:
             done, failed = cut_source(unit, config, sandbox, attempts, store_clip)
             media += done
@@ -77,17 +85,22 @@ def cut_source(
     config: CutConfig,
     sandbox: Sandbox,
     attempts: Attempts,
-    store_clip: Callable[[str, CutClip, CutUnit], Media],
+    store_clip: Callable[[int, CutClip, CutUnit], Media],
 ) -> tuple[list[Media], list[Failure]]:
-    """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures."""
+    """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures.
+
+    Args:
+        store_clip: takes the number of a clip in `unit`, the cut clip and the unit.
+    """
     media: list[Media] = []
 
     def cut_rest() -> None:  # a second attempt does only what the first did not reach
         spans = unit.spans[len(media) :]
+        crops = [unit.crop(number) for number in range(len(media), len(unit.spans))]
         footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
-        task = partial(cut, unit.uri, spans, max_side=config.max_side_px or None, crf=config.crf)
+        task = partial(cut, unit.uri, spans, crops=crops, max_side=config.max_side_px or None, crf=config.crf)
         for clip in sandbox.stream(task, unit.uri, footage_s=footage_s):
-            media.append(store_clip(unit.clip_ids[len(media)], clip, unit))
+            media.append(store_clip(len(media), clip, unit))
 
     try:
         if look(unit.uri).source_key != unit.source_key:
@@ -99,7 +112,10 @@ def cut_source(
     return media, []
 
 
-def _store(clip_id: str, clip: CutClip, unit: CutUnit, *, encoding: str, tar: TarWriter, path: str) -> Media:
+def _store(
+    number: int, clip: CutClip, unit: CutUnit, *, config: CutConfig, tar: TarWriter, path: str
+) -> Media:
+    clip_id, encoding = unit.clip_ids[number], encoding_of(unit.crop(number), config)
     media_id = digest("media", clip_id, encoding)
     _, offset = tar.add(f"{clip_id}.{clip.suffix}", clip.media)
     duration = (clip.end_pts - clip.start_pts) * Fraction(unit.time_base_num, unit.time_base_den)

@@ -1,0 +1,99 @@
+"""Borders round the picture (letterbox, pillarbox): flat and of one colour while the inside is not.
+
+A row of a border has one luma in all sampled frames of a clip. Where the border ends, the picture must begin
+along most of the row at once: a dark scene ends at things here and there, and is no border.
+
+Legend: H height, W width; L lines, counted from a side inwards.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.analyzers.look import Column, Look, Span
+
+_TOLERANCE = 12
+"""Luma may differ from the border's by this, of 255: compression is not exact."""
+_SPECKS = 0.01
+"""Share of a line's pixels that may differ all the same."""
+_EDGE = 0.5
+"""Share of the picture's first line that must differ from the border, at one time or another."""
+_LEAST = 0.015
+"""A border thinner than this share of the frame is none."""
+_MOST = 0.45
+"""A border on one side takes at most this share of the frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What one sampled frame shows from one side."""
+
+    luma: float
+    """Of the outermost line."""
+    differs_L: np.ndarray
+    """Share of each line's pixels that differ from it, 0 to 1, as uint8 of 255."""
+
+
+class Borders:
+    """Gives the borders as fractions of the frame; 0 where there is none."""
+
+    COLUMNS: ClassVar = (
+        Column("border_top", "float64", "border above the picture, of the height"),
+        Column("border_bottom", "float64", "border below the picture, of the height"),
+        Column("border_left", "float64", "border left of the picture, of the width"),
+        Column("border_right", "float64", "border right of the picture, of the width"),
+    )
+
+    def __init__(self, analysis_width_px: int) -> None:
+        """Args:
+        analysis_width_px: frames of this width may have been scaled down. The border of such a frame may end
+            inside a line, so one line more is counted: nothing of a border is left.
+        """
+        self._width, self._scaled = analysis_width_px, False
+        self._at: list[int] = []
+        self._sides: list[tuple[_Side, ...]] = []
+
+    def update(self, look: Look) -> None:
+        if look.sampled and min(look.gray_HW.shape) >= 8:
+            gray_HW = look.gray_HW
+            views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
+            self._scaled = gray_HW.shape[1] == self._width
+            self._at.append(look.index)
+            self._sides.append(tuple(_look_from(view) for view in views))
+
+    def columns(self, span: Span) -> dict[str, Any]:
+        low, high = np.searchsorted(self._at, (span.start, span.end))
+        names = [column.name for column in self.COLUMNS]
+        if low == high:
+            return dict.fromkeys(names)
+        frames = self._sides[low:high]
+        return {
+            name: _border([frame[side] for frame in frames], self._scaled) for side, name in enumerate(names)
+        }
+
+
+def _look_from(gray_LN: np.ndarray) -> _Side:
+    num_lines = int(gray_LN.shape[0] * _MOST) + 3
+    lines = gray_LN[:num_lines].astype(np.int16)
+    luma = float(np.median(lines[0]))
+    difference = np.abs(lines - round(luma))
+    share_L = (difference > _TOLERANCE).mean(axis=1)
+    padded = np.full(gray_LN.shape[0], 255, np.uint8)
+    padded[:num_lines] = np.ceil(share_L * 255)
+    return _Side(luma, padded)
+
+
+def _border(frames: list[_Side], scaled: bool) -> float:
+    """Return the border on one side as a fraction, from the clip's sampled frames."""
+    lumas = [frame.luma for frame in frames]
+    if max(lumas) - min(lumas) > _TOLERANCE:
+        return 0.0
+    differs_L = np.max([frame.differs_L for frame in frames], axis=0) / 255
+    num_lines = len(differs_L)
+    edge = int(np.argmax(differs_L > _SPECKS))
+    if edge < max(1, _LEAST * num_lines) or edge > _MOST * num_lines:
+        return 0.0
+    if differs_L[edge : edge + 3].max() < _EDGE:
+        return 0.0
+    return (edge + int(scaled)) / num_lines

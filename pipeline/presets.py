@@ -1,0 +1,60 @@
+"""Named sets of limits. A field of `SelectConfig` that is given wins over its preset."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+Preset = Literal["permissive", "standard", "strict"]
+
+NO_LIMIT = 1e9
+"""A number (infinity is none in JSON) that no score reaches."""
+
+_PERMISSIVE: Mapping[str, float] = {
+    "min_side_px": 32,
+    "min_duration_s": 0.5,
+    "max_duration_s": 60.0,
+    "max_black": 0.5,
+    "max_blank": 0.5,
+    "min_sharpness": 0.004,
+    "max_static": 1.0,
+    "max_frozen_s": NO_LIMIT,
+    "max_flashes": NO_LIMIT,
+    "max_underexposed": 1.0,
+    "max_overexposed": 1.0,
+    "min_motion": 0.0,
+    "max_shake": NO_LIMIT,
+}
+
+PRESETS: Mapping[Preset, Mapping[str, float]] = {
+    "permissive": _PERMISSIVE,
+    "standard": {
+        **_PERMISSIVE,
+        "min_side_px": 256,
+        "min_duration_s": 1.0,
+        "max_black": 0.2,
+        "max_blank": 0.2,
+        "min_sharpness": 0.04,
+        "max_static": 0.9,
+        "max_frozen_s": 2.0,
+        "max_flashes": 2,
+        "max_underexposed": 0.8,
+        "max_overexposed": 0.5,
+        "min_motion": 0.002,
+        "max_shake": 1.0,
+    },
+    "strict": {
+        **_PERMISSIVE,
+        "min_side_px": 480,
+        "min_duration_s": 2.0,
+        "max_black": 0.0,
+        "max_blank": 0.0,
+        "min_sharpness": 0.08,
+        "max_static": 0.5,
+        "max_frozen_s": 0.5,
+        "max_flashes": 0,
+        "max_underexposed": 0.6,
+        "max_overexposed": 0.3,
+        "min_motion": 0.01,
+        "max_shake": 0.5,
+    },
+}
+"""`permissive`, the default, keeps still shots: they are legal."""
