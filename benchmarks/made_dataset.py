@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from manifests.parts import Part, Parts, Table
+from manifests.parts import Part, Parts
 from manifests.records import digest
 from manifests.store import Commit, Dataset
 from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig, config_digest
@@ -40,7 +40,9 @@ class Group:
     """(uri, bytes, modification time in nanoseconds) of each source."""
 
 
-def make(root: Path, raw: Sequence[tuple[str, int, str]], *, parts: int = PARTS, commits: int = COMMITS) -> Dataset:
+def make(
+    root: Path, raw: Sequence[tuple[str, int, str]], *, parts: int = PARTS, commits: int = COMMITS
+) -> Dataset:
     """Make a dataset at `root` of `CLIPS_PER_SOURCE` clips for each of `raw`, curated and captioned."""
     dataset = Dataset.create(root)
     per = max(1, -(-len(raw) // parts))
@@ -55,11 +57,12 @@ def make(root: Path, raw: Sequence[tuple[str, int, str]], *, parts: int = PARTS,
         ("cut", _cut, CutConfig(), ""),
         ("caption", _captioned, None, VERSION),
     )
+    place = Parts(dataset.storage)
     with ThreadPoolExecutor(4) as threads:
         for start in range(0, len(groups), of_commit):
             some = groups[start : start + of_commit]
             for stage, write, config, named in stages:
-                written = list(threads.map(lambda group, write=write: write(Parts(dataset.storage), group), some))
+                written = list(threads.map(lambda group, write=write: write(place, group), some))
                 added = tuple(part for parts in written for part in parts)
                 counts = {"units": sum(part.rows for part in added if part.table == _UNITS[stage])}
                 settings = {} if config is None else asdict(config)  # type: ignore[call-overload]
@@ -92,7 +95,9 @@ def _analyzed(place: Parts, group: Group) -> list[Part]:
         if place_of(group, index) % _REPLACED_EVERY == 0
     ]
     found = [row for row in [*old, *rows] if row["status"] == "ok"]
-    failures = [_failure("analyze", row["source_key"], row["uri"], analysis) for row in rows if row["status"] != "ok"]
+    failures = [
+        _failure("analyze", row["source_key"], row["uri"], analysis) for row in rows if row["status"] != "ok"
+    ]
     parts = [
         place.put("sources", _table([*old, *rows])),
         place.put("clips", _clips(found, analysis, rng)),
@@ -121,7 +126,9 @@ def _clips(sources: Sequence[dict], analysis: str, rng: np.random.Generator) -> 
     starts = np.tile(np.arange(CLIPS_PER_SOURCE) * 1000, len(sources))
 
     def repeated(name: str) -> pa.Array:
-        return pa.array([source[name] for source in sources]).take(pa.array(np.arange(num) // CLIPS_PER_SOURCE))
+        return pa.array([source[name] for source in sources]).take(
+            pa.array(np.arange(num) // CLIPS_PER_SOURCE)
+        )
 
     def all_of(value: object) -> pa.Array:
         return pa.repeat(pa.scalar(value), num)
@@ -172,7 +179,11 @@ def _gaps(sources: Sequence[dict], analysis: str) -> pa.Table:
 
 def _failure(stage: str, unit: str, uri: str, config: str) -> dict[str, object]:
     about = {"stage": stage, "unit": unit, "uri": uri, "config": config, "quarantined": False}
-    return about | {"code": "TRUNCATED", "message": "ends in the middle of a frame", "remedy": "fetch it again"}
+    return about | {
+        "code": "TRUNCATED",
+        "message": "ends in the middle of a frame",
+        "remedy": "fetch it again",
+    }
 
 
 def _found(group: Group) -> Iterator[tuple[int, str, str]]:
@@ -192,7 +203,9 @@ def _selected(place: Parts, group: Group) -> list[Part]:
     for index, clip_id, _ in _found(group):
         kept = index % _DROPPED_EVERY != 0
         decision = ("kept", "") if kept else ("black", "0.9 > 0.5 of frames")
-        rows.append({"clip_id": clip_id, "kept": kept, "reason": decision[0], "detail": decision[1], "rules": rules})
+        rows.append(
+            {"clip_id": clip_id, "kept": kept, "reason": decision[0], "detail": decision[1], "rules": rules}
+        )
     return [place.put("selections", _table(rows))]
 
 

@@ -82,8 +82,10 @@ class Current:
         rows = held.select([name for name in names if name in held.column_names])
         return rows if mask is None else rows.filter(mask)
 
-    def derive(self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]) -> None:
-        """Make a column that `read` then knows as `name`, part by part: what it `needs` is never held whole."""
+    def derive(
+        self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]
+    ) -> None:
+        """Make a column that `read` then knows, part by part: what it `needs` is never held whole."""
         self._hold(table, ())
         column = self.dataset.read(table, needs, lambda part: pa.table({name: make(part)}))[name]
         self._held[table] = self._held[table].append_column(name, column)

@@ -183,12 +183,12 @@ class CurateConfig:
 
 _VERSIONS = {"AnalyzeConfig": 2, "SelectConfig": 2, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
-_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
+NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
 
 
 def config_digest(config: Any) -> str:
     """Name what a stage's configuration and code version give: equal only if the results are equal."""
-    content = {name: value for name, value in asdict(config).items() if name not in _NO_EFFECT}
+    content = {name: value for name, value in asdict(config).items() if name not in NO_EFFECT}
     name = type(config).__name__
     return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))

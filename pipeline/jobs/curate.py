@@ -2,21 +2,24 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests import views
 from manifests.records import Source
 from manifests.store import Commit, Dataset
+from manifests.views import Current
 from pipeline import todo
 from pipeline.attempts import attempts_folder
 from pipeline.config import CurateConfig, SelectConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
+from pipeline.jobs.waves import in_waves
+from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
 from pipeline.stages.analyze import add_analyze
@@ -26,6 +29,8 @@ from pipeline.units import chunks, max_retries
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
 """A task takes at most so many sources, and so many bytes of them (or one larger file)."""
+_SELECT_CLIPS = 100_000
+"""Clips are decided, and the decisions written, so many at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +52,8 @@ class CurateReport:
     cut_failed: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: what each stage would do, how long it would take, and why."""
 
     @property
     def nothing_left(self) -> bool:
@@ -90,7 +97,12 @@ def curate(
 
 
 def retry(
-    dataset_uri: str, config: CurateConfig, *, quarantined: bool = False, progress: Progress = silent
+    dataset_uri: str,
+    config: CurateConfig,
+    *,
+    quarantined: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> CurateReport:
     """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut.
 
@@ -98,12 +110,16 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     dataset = Dataset.open(dataset_uri)
-    failed = [look(row["uri"]) for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    table = views.Current(dataset).read("sources", ["uri", "status"])
+    failed = [look(uri) for uri in table.filter(pc.equal(table["status"], "failed"))["uri"].to_pylist()]
     left = set() if quarantined else todo.quarantined(dataset, "analyze")
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"
+    only = {source.source_key for source in sources}
+    if dry_run:
+        return _planned(Current(dataset), failed, sources, config, again, only)
     with RaySession(config.ray) as session:
-        return _run(dataset, len(failed), sources, config, session, {}, progress, again)
+        return _run(dataset, len(failed), sources, config, session, {}, progress, again, only)
 
 
 def _run(
@@ -115,12 +131,12 @@ def _run(
     seconds: dict[str, float],
     progress: Progress,
     again: todo.Again = "none",
+    only: Collection[str] | None = None,
 ) -> CurateReport:
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, decided, select_s = _select(dataset, config.select)
-    dataset, cut = _cut(dataset, config, session, progress, again)
-    reasons = Counter(decided["reason"].to_pylist())
-    kept = reasons.pop(KEPT, 0)
+    dataset, reasons, select_s = _select(dataset, config.select, only)
+    dataset, cut = _cut(dataset, config, session, progress, again, only)
+    decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
     return CurateReport(
         listed=listed,
@@ -129,7 +145,7 @@ def _run(
         failed=analyzed.failed,
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
-        decided=len(decided),
+        decided=decided,
         kept=kept,
         dropped=dict(sorted(reasons.items())),
         to_cut=cut.units,
@@ -142,50 +158,66 @@ def _run(
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
-    runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
+    if not sources:
+        return dataset, StageRun()
+    runs = chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight)
     return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
 
 
-def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, pa.Table, float]:
+def _select(
+    dataset: Dataset, config: SelectConfig, only: Collection[str] | None
+) -> tuple[Dataset, Counter[str], float]:
+    """Decide, and return how many clips by reason."""
     begin = time.monotonic()
-    decided = select(todo.to_select(dataset, config), config)
-    if len(decided):
-        part = dataset.put("selections", decided)
+    pending = todo.to_select(dataset, config, only)
+    parts, reasons = [], Counter[str]()
+    for start in range(0, pending.num_rows, _SELECT_CLIPS):
+        decided = select(pending.slice(start, _SELECT_CLIPS), config)
+        parts.append(dataset.put("selections", decided))
+        for count in pc.value_counts(decided["reason"]).to_pylist():
+            reasons[count["values"]] += count["counts"]
+    if parts:
         commit = Commit(
             stage="select",
-            added=(part,),
+            added=tuple(parts),
             config=asdict(config),
             config_digest=config_digest(config),
-            counts=dict(Counter(decided["reason"].to_pylist())),
+            counts=dict(sorted(reasons.items())),
             seconds=round(time.monotonic() - begin, 3),
         )
         dataset = dataset.commit(commit, rebase=True)
-    return dataset, decided, time.monotonic() - begin
+    return dataset, reasons, time.monotonic() - begin
 
 
 def _cut(
-    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
+    dataset: Dataset,
+    config: CurateConfig,
+    session: RaySession,
+    progress: Progress,
+    again: todo.Again,
+    only: Collection[str] | None,
 ) -> tuple[Dataset, StageRun]:
-    units = todo.to_cut(dataset, config.cut, again)
-    runs = list(chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips))
-    return _stage(dataset, "cut", add_cut, runs, config, progress, sum(map(_num_clips, units)))
+    units = todo.to_cut(dataset, config.cut, again, only)
+    if not units:
+        return dataset, StageRun()
+    runs = chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips)
+    return _stage(dataset, "cut", add_cut, runs, config, progress, units.table.num_rows)
 
 
 def _stage(
     dataset: Dataset,
     name: Literal["analyze", "cut"],
     add: Callable[..., Any],
-    runs: list[Any],
+    runs: Iterable[list[Any]],
     config: CurateConfig,
     progress: Progress,
     total: int,
 ) -> tuple[Dataset, StageRun]:
     """Run one stage on its tasks; `total` counts what progress counts."""
-    if not runs:
-        return dataset, StageRun()
     progress(name, 0, total)
     settings = getattr(config, name)
-    with attempts_folder(dataset.uri) as notes:
+
+    def run(dataset: Dataset, runs: list[list[Any]]) -> tuple[Dataset, StageRun]:
         return run_stage(
             dataset,
             name,
@@ -196,6 +228,9 @@ def _stage(
             commit_every_s=config.ray.commit_every_s,
             progress=progress,
         )
+
+    with attempts_folder(dataset.uri) as notes:
+        return in_waves(dataset, runs, run)
 
 
 def _num_clips(unit: CutUnit) -> int:
@@ -211,13 +246,31 @@ def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> Curate
     """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
     dataset = Dataset.find(dataset_uri)
     if dataset is None:
-        return CurateReport(listed=len(listed), already_done=0, dry_run=True)
-    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
-    units = todo.to_cut(dataset, config.cut)
+        return CurateReport(listed=len(listed), already_done=0, dry_run=True, plan=(plan_new(listed),))
+    current = Current(dataset)
+    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
+    return _planned(current, listed, sources, config)
+
+
+def _planned(
+    current: Current,
+    listed: Sequence[Source],
+    sources: Sequence[Source],
+    config: CurateConfig,
+    again: todo.Again = "none",
+    only: Collection[str] | None = None,
+) -> CurateReport:
+    to_select = todo.to_select(current, config.select, only)
+    to_cut = todo.cut_table(current, config.cut, again, only)
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
-        decided=len(todo.to_select(dataset, config.select)),
-        to_cut=sum(len(unit.clip_ids) for unit in units),
+        decided=to_select.num_rows,
+        to_cut=to_cut.num_rows,
         dry_run=True,
+        plan=(
+            plan_analyze(current, listed, sources, config.analyze),
+            plan_select(current, to_select, config.select),
+            plan_cut(current, to_cut, config.cut),
+        ),
     )
