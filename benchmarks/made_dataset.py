@@ -24,7 +24,9 @@ PARTS = 1000
 COMMITS = 10
 """Commits of each stage."""
 VERSION = "made-captions"
-_FAILED_EVERY, _REPLACED_EVERY, _DROPPED_EVERY, _UNCUT_EVERY, _MUTE_EVERY = 997, 499, 9, 1999, 499
+_FAILED_EVERY, _REPLACED_EVERY, _UNCUT_EVERY, _MUTE_EVERY = 997, 499, 1999, 499
+_BLACK = 0
+"""This clip of each source is black, and dropped."""
 _THUMBNAIL_BYTES = 1160
 """The mean of the clips of `kinora demo`."""
 _TEXT_CHARS, _SHORT_CHARS = 469, 54
@@ -149,7 +151,7 @@ def _clips(sources: Sequence[dict], analysis: str, rng: np.random.Generator) -> 
         "height": all_of(720),
         "width": all_of(1280),
         "analysis": all_of(analysis),
-        "black": pa.array(np.where(np.arange(num) % _DROPPED_EVERY == 0, 0.9, 0.0)),
+        "black": pa.array(np.where(np.arange(num) % CLIPS_PER_SOURCE == _BLACK, 0.9, 0.0)),
         "static": all_of(0.0),
         "brightness": pa.array(rng.random(num)),
         "sharpness": pa.array(0.01 + rng.random(num)),
@@ -201,7 +203,7 @@ def _selected(place: Parts, group: Group) -> list[Part]:
     rules = rules_digest(SelectConfig(), config_digest(AnalyzeConfig()))
     rows = []
     for index, clip_id, _ in _found(group):
-        kept = index % _DROPPED_EVERY != 0
+        kept = index % CLIPS_PER_SOURCE != _BLACK
         decision = ("kept", "") if kept else ("black", "0.9 > 0.5 of frames")
         rows.append(
             {"clip_id": clip_id, "kept": kept, "reason": decision[0], "detail": decision[1], "rules": rules}
@@ -211,7 +213,7 @@ def _selected(place: Parts, group: Group) -> list[Part]:
 
 def _kept(group: Group) -> Iterator[tuple[int, str, str]]:
     for index, clip_id, uri in _found(group):
-        if index % _DROPPED_EVERY:
+        if index % CLIPS_PER_SOURCE != _BLACK:
             yield index, clip_id, uri
 
 

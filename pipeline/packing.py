@@ -203,7 +203,7 @@ def _fingerprint(rows: pa.Table) -> str:
 
 
 def fill(shard: Planned, planned: Plan, captions: pa.Table, fps: float) -> Shard:
-    """Return `shard` with its samples; `captions` has the columns of `COLUMNS`, a row for each of the plan."""
+    """Return `shard` with its samples; `captions` has a row of `COLUMNS` for each row of the plan."""
     num = shard.num_samples
     both = zip(
         planned.rows.slice(shard.first, num).to_pylist(),

@@ -10,7 +10,7 @@ from benchmarks.figures import machine
 from kinora.result import Result
 
 POSITIONAL = "name"
-NAMES = ("filters", "sandbox", "worlds")
+NAMES = ("filters", "sandbox", "scale", "worlds")
 """Modules of `benchmarks` with a function `bench(*, quick: bool, seed: int) -> Figures`."""
 
 
