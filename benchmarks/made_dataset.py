@@ -15,7 +15,7 @@ import pyarrow as pa
 from manifests.parts import Part, Parts
 from manifests.records import digest
 from manifests.store import Commit, Dataset
-from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig, config_digest
+from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, SelectConfig, config_digest
 from pipeline.select import rules_digest
 
 CLIPS_PER_SOURCE = 10
@@ -57,7 +57,7 @@ def make(
         ("analyze", _analyzed, AnalyzeConfig(), ""),
         ("select", _selected, SelectConfig(), ""),
         ("cut", _cut, CutConfig(), ""),
-        ("caption", _captioned, None, VERSION),
+        ("caption", _captioned, CaptionConfig(), VERSION),
     )
     place = Parts(dataset.storage)
     with ThreadPoolExecutor(4) as threads:
@@ -67,7 +67,7 @@ def make(
                 written = list(threads.map(lambda group, write=write: write(place, group), some))
                 added = tuple(part for parts in written for part in parts)
                 counts = {"units": sum(part.rows for part in added if part.table == _UNITS[stage])}
-                settings = {} if config is None else asdict(config)  # type: ignore[call-overload]
+                settings = asdict(config)  # type: ignore[call-overload]
                 dataset = dataset.commit(
                     Commit(
                         stage=stage,
