@@ -3,6 +3,7 @@
     sources/ clips/ gaps/ selections/ captions/ reviews/ failures/   Parquet parts
     media/                                                          tars of cut clips, with Parquet indexes
     _log/0000000N.json                                              one commit each
+    _log/summary-0000000N.json                                      many of them again, to open quickly
 
 A writer puts its parts first and the log entry last. The entry is created by one conditional put
 (link-or-fail on a disk, `If-None-Match: *` on S3), so readers see all of a commit or nothing, and of two
@@ -11,9 +12,9 @@ writers that race for one number exactly one wins. What that guarantees: docs/ad
 
 import json
 import platform
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,10 +24,11 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from manifests import schemas
+from manifests import schemas, summary
 from manifests.parts import RECORDS, Part, Parts, Table
 from manifests.redact import redact, redact_values
-from manifests.storage import DatasetError, LocalStorage, Storage, storage_at
+from manifests.storage import DatasetError, LocalStorage, Storage, Stored, storage_at
+from manifests.summary import entry_key
 
 __all__ = [
     "RECORDS",
@@ -117,7 +119,8 @@ class Dataset:
 
     @classmethod
     def _open(cls, storage: Storage, at: int | None) -> "Dataset":
-        numbers = _numbers(storage)
+        found = summary.listed(storage)
+        numbers = summary.numbers(found)
         if not numbers:
             raise DatasetError(
                 f"{storage.uri}: no dataset here (no _log/). "
@@ -125,7 +128,7 @@ class Dataset:
             )
         if at is not None and not 0 <= at <= numbers[-1]:
             raise DatasetError(f"{storage.uri}: no commit {at}; the newest is {numbers[-1]}")
-        return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at))
+        return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at, found))
 
     def by(self, command: str) -> "Dataset":
         """Return the same dataset; what is committed from it on says that `command` made it."""
@@ -168,16 +171,26 @@ class Dataset:
         """Return the paths that some commit removed."""
         return {path for commit in self.commits for path in commit.removed}
 
-    def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(
+        self,
+        table: Table,
+        columns: Sequence[str] | None = None,
+        then: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> pa.Table:
         """Return all rows of `table`, in the order they were committed; empty where there are none.
 
         Rows of older schema versions come back under the present one. Score columns that some parts lack
         are null there.
+
+        Args:
+            columns: only these, as far as there are any.
+            then: made of each part as it is read, so that what it leaves out is never held whole.
         """
-        tables = self._each(lambda part: self._parts.read(part, columns), self.parts(table))
+        tables = self._each(lambda part: then(self._parts.read(part, columns)), self.parts(table))
         if not tables:
             empty = schemas.schema(RECORDS[table]).empty_table()
-            return empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
+            some = empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
+            return then(some)
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
@@ -215,6 +228,7 @@ class Dataset:
             dataset._refuse_conflict(commit, base=self.number)
             signed = _signed(replace(commit, command=commit.command or self._command), dataset.number + 1)
             if _publish(self.storage, signed):
+                _summarise(self.storage, signed.number)
                 return Dataset(self.storage, [*dataset.commits, signed], self._command)
             if not rebase:
                 raise ConflictError(
@@ -288,25 +302,33 @@ def _prove(storage: Storage) -> None:
         storage.delete(key)
 
 
-def entry_key(number: int) -> str:
-    """Return where commit `number` lies."""
-    return f"_log/{number:08d}.json"
-
-
 def _numbers(storage: Storage) -> list[int]:
-    found = (re.fullmatch(r"_log/(\d{8,})\.json", stored.key) for stored in storage.walk("_log"))
-    return sorted(int(match[1]) for match in found if match)
+    return summary.numbers(summary.listed(storage))
 
 
-def _read_entries(storage: Storage, first: int, last: int) -> list[Commit]:
-    """Read entries by number, not by listing: a listing taken while writers commit may have holes."""
-    return _each(lambda n: _read_entry(storage, n), range(first, last + 1), storage.parallel)
+def _read_entries(
+    storage: Storage, first: int, last: int, found: Mapping[str, Stored] | None = None
+) -> list[Commit]:
+    """Read entries by number, not by listing: a listing taken while writers commit may have holes.
+
+    Args:
+        found: a listing of the log; then summaries that it bears out stand for their entries.
+    """
+    spans = range(-(-first // summary.SPAN), (last + 1) // summary.SPAN) if found else range(0)
+    firsts = [span * summary.SPAN for span in spans]
+    texts = _each(lambda at: summary.read(storage, found or {}, at), firsts, storage.parallel)
+    known = {
+        at + offset: text
+        for at, some in zip(firsts, texts, strict=True)
+        for offset, text in enumerate(some or ())
+    }
+    return _each(lambda n: _read_entry(storage, n, known.get(n)), range(first, last + 1), storage.parallel)
 
 
-def _read_entry(storage: Storage, number: int) -> Commit:
+def _read_entry(storage: Storage, number: int, text: bytes | None) -> Commit:
     where = f"{storage.uri}/{entry_key(number)}"
     try:
-        entry = json.loads(storage.read(entry_key(number)))
+        entry = json.loads(storage.read(entry_key(number)) if text is None else text)
         found, known = entry.pop("format"), entry.pop("version")
     except FileNotFoundError as error:
         raise DamagedError(
@@ -335,6 +357,13 @@ def _publish(storage: Storage, commit: Commit) -> bool:
     entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
     entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
     return storage.put_new(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
+
+
+def _summarise(storage: Storage, newest: int) -> None:
+    """Write summaries now and then. What is committed counts without them, so a fault here is none of it."""
+    if (newest + 1) % summary.SPAN == 0:
+        with suppress(OSError, DatasetError):
+            summary.write_missing(storage, newest)
 
 
 def _versions() -> dict[str, str]:

@@ -284,7 +284,7 @@ class CurateConfig:
 
 _VERSIONS = {"AnalyzeConfig": 4, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
 """Raised when a stage's code changes what it gives for the same configuration."""
-_NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
+NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
 
 
@@ -299,5 +299,5 @@ def _effective(content: dict[str, Any]) -> dict[str, Any]:
     return {
         name: _effective(value) if isinstance(value, dict) else value
         for name, value in content.items()
-        if name not in _NO_EFFECT
+        if name not in NO_EFFECT
     }

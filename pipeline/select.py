@@ -22,7 +22,12 @@ REVIEW = "review: "
 
 def rules_digest(config: SelectConfig, analysis: str) -> str:
     """Name the rules together with the measurements that they look at: new scores need a new decision."""
-    return digest("rules", config_digest(config), analysis)
+    return rules_name(config_digest(config), analysis)
+
+
+def rules_name(config: str, analysis: str) -> str:
+    """Return `rules_digest` by the digest of the configuration."""
+    return digest("rules", config, analysis)
 
 
 def select(clips: pa.Table, config: SelectConfig) -> pa.Table:

@@ -1,74 +1,133 @@
-"""What is left to do. A unit is done when a committed row says so for the same configuration and code."""
+"""What is left to do. A unit is done when a committed row says so for the same configuration and code.
 
-from collections.abc import Sequence, Set
-from itertools import groupby
+All is decided by column, and units are made one at a time as they are handed out: at any size the memory is
+that of the columns looked at.
+"""
+
+from collections.abc import Collection, Sequence, Set
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from manifests.arrow import pc
 from manifests.records import Source
 from manifests.store import Dataset
-from manifests.views import Current
+from manifests.views import THUMBNAIL, Current
+from pipeline.captioning import CaptionUnit
 from pipeline.config import CutConfig, SelectConfig, config_digest
 from pipeline.crop import crop_of, encoding_of
+from pipeline.lazy import LazyUnits
 from pipeline.rules import SIDES
 from pipeline.select import rules_digest
 from pipeline.stages.cut import CutUnit
 
-
-def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> list[Source]:
-    """Return the listed sources without an attempt, good or failed, under `analysis`."""
-    table = Current(dataset).sources
-    attempted = set(zip(table["source_key"].to_pylist(), table["analysis"].to_pylist(), strict=True))
-    return [source for source in listed if (source.source_key, analysis) not in attempted]
-
-
-def to_select(dataset: Dataset, config: SelectConfig) -> pa.Table:
-    """Return the clips, with their scores, that the rules of `config` have not decided."""
-    current = Current(dataset)
-    decided, table = current.selection, current.clips
-    rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
-    wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
-    rows = zip(table["clip_id"].to_pylist(), table["analysis"].to_pylist(), strict=True)
-    return table.filter(pa.array([rules.get(clip_id) != wanted[name] for clip_id, name in rows], pa.bool_()))
-
-
 Again = Literal["none", "failed", "all"]
-"""Which clips that could not be cut before are tried again; `failed` leaves those in quarantine there."""
+"""Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
+
+_UNSELECTED = {"uri", "source_digest", THUMBNAIL}
+"""Long columns of the clips table that no rule looks at."""
 
 
-def to_cut(dataset: Dataset, config: CutConfig, again: Again = "none") -> list[CutUnit]:
+def current_of(at: Dataset | Current) -> Current:
+    """Return the rows that count; who asks several questions makes them once."""
+    return at if isinstance(at, Current) else Current(at)
+
+
+def to_analyze(at: Dataset | Current, listed: Sequence[Source], analysis: str) -> list[Source]:
+    """Return the listed sources without an attempt, good or failed, under `analysis`."""
+    sources = current_of(at).read("sources", ["source_key", "analysis"])
+    attempted = sources.filter(pc.equal(sources["analysis"], analysis))["source_key"]
+    keys = pa.array([source.source_key for source in listed], pa.string())
+    done = pc.is_in(keys, value_set=attempted.combine_chunks()).to_numpy(zero_copy_only=False)
+    return [source for source, known in zip(listed, done, strict=True) if not known]
+
+
+def to_select(at: Dataset | Current, config: SelectConfig, only: Collection[str] | None = None) -> pa.Table:
+    """Return the clips, with their scores, that the rules of `config` have not decided.
+
+    Args:
+        only: keys of the sources whose clips may be decided; all when left out.
+    """
+    current = current_of(at)
+    names = [name for name in current.dataset.columns("clips") if name not in _UNSELECTED]
+    clips = current.read("clips", names)
+    decided = current.read("selection", ["clip_id", "rules"])
+    known = pc.take(decided["rules"], pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"])))
+    pending = pc.not_equal(known, _wanted_rules(clips["analysis"], config)).fill_null(True)
+    if only is not None:
+        pending = pc.and_(pending, pc.is_in(clips["source_key"], value_set=pa.array([*only], pa.string())))
+    return clips.filter(pending)
+
+
+def _wanted_rules(analyses: pa.ChunkedArray, config: SelectConfig) -> pa.Array:
+    named = one(analyses).dictionary_encode()
+    digests = [rules_digest(config, name) for name in named.dictionary.to_pylist()]
+    return pa.array(digests, pa.string()).take(named.indices)
+
+
+def to_cut(
+    at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
+) -> LazyUnits[CutUnit]:
     """Return the kept clips that have no media of this crop and encoding, by source.
 
-    Those that failed under this very encoding are left out, unless `again` says so.
+    Args:
+        again: `none` leaves out those that failed under this very configuration; else those alone are taken.
+        only: with `again`, keys of sources of which every clip is taken.
     """
-    encoding = config_digest(config)
-    current = Current(dataset)
-    settled: set[str] = set()
-    if again == "none":
-        settled |= _where(current.failures, "unit", stage="cut", config=encoding)
-    if again == "failed":
-        settled |= quarantined(dataset, "cut", config=encoding)
-    kept = _where(current.selection, "clip_id", kept=True) - settled
+    table = cut_table(at, config, again, only)
+    return LazyUnits(table, ("source_key",), _unit)
+
+
+def cut_table(
+    at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
+) -> pa.Table:
+    """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted."""
+    current = current_of(at)
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
-    table = current.clips.select([name for name in wanted if name in current.clips.column_names])
-    have = set(zip(*(current.media[name].to_pylist() for name in ("clip_id", "encoding")), strict=True))
-    clips = []
-    for clip in table.to_pylist():
-        clip["crop"] = crop_of(clip, config)
-        if clip["clip_id"] in kept and (clip["clip_id"], encoding_of(clip["crop"], config)) not in have:
-            clips.append(clip)
-    clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
-    return [_unit(list(group)) for _, group in groupby(clips, key=lambda clip: clip["source_key"])]
+    clips = current.read("clips", wanted)
+    selection = current.read("selection", ["clip_id", "kept"])
+    clips = clips.filter(_in(clips["clip_id"], selection.filter(selection["kept"])["clip_id"]))
+    crops = _crops(clips, config)
+    media = current.read("media", ["clip_id", "encoding"])
+    name = config_digest(config)
+    if again == "none":
+        failed = failed_units(current, "cut", config=name)
+        wanted_sql = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
+    else:
+        failed = failed_units(current, "cut")
+        if again == "failed":
+            left = failed_units(current, "cut", config=name, quarantined=True)
+            failed = failed.filter(pc.invert(_in(failed["unit"], left["unit"])))
+        wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
+    shape = [name for name in clips.column_names if name in crops.column_names]
+    same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
+    return current.query(
+        f"""
+        SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
+               k.crop, k.encoding
+        FROM c JOIN k ON {same}
+        WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.clip_id = c.clip_id AND m.encoding = k.encoding)
+          AND {wanted_sql}
+        ORDER BY c.uri, c.source_key, c.start_pts, c.clip_id
+        """,
+        c=clips,
+        k=crops,
+        m=media,
+        f=failed,
+        o=pa.table({"key": pa.array([*(only or ())], pa.string())}),
+    )
 
 
-def quarantined(dataset: Dataset, stage: str, **equal: Any) -> Set[str]:
-    """Return the units of `stage` that are in quarantine."""
-    failures = Current(dataset).failures
-    if "quarantined" not in failures.column_names:  # written before there was a quarantine
-        return set()
-    return _where(failures, "unit", stage=stage, quarantined=True, **equal)
+def _crops(clips: pa.Table, config: CutConfig) -> pa.Table:
+    """Return each shape of picture and border that occurs, with its crop and the name of its encoding."""
+    shape = [name for name in clips.column_names if name in ("height", "width") or name.startswith("border_")]
+    shapes = clips.select(shape).group_by(shape).aggregate([])
+    crops = [crop_of(row, config) for row in shapes.to_pylist()]
+    named = [encoding_of(crop, config) for crop in crops]
+    return shapes.append_column("crop", pa.array(crops, pa.list_(pa.int64()))).append_column(
+        "encoding", pa.array(named, pa.string())
+    )
 
 
 def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
@@ -80,14 +139,48 @@ def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
         time_base_den=first["time_base_den"],
         clip_ids=tuple(clip["clip_id"] for clip in clips),
         spans=tuple((clip["start_pts"], clip["end_pts"]) for clip in clips),
-        crops=tuple(clip["crop"] for clip in clips),
+        crops=tuple(None if clip["crop"] is None else tuple(clip["crop"]) for clip in clips),
     )
 
 
-def _where(table: pa.Table, column: str, **equal: Any) -> Set[str]:
-    """Return the values of `column` in the rows whose other columns equal what is given."""
-    return {
-        row[column]
-        for row in table.select([column, *equal]).to_pylist()
-        if all(row[name] == value for name, value in equal.items())
-    }
+def to_caption(at: Dataset | Current, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
+    """Return the media that `version` was not tried on, and how many media there are in all.
+
+    With `retry`, those instead where it failed.
+    """
+    current = current_of(at)
+    names = ["media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width"]
+    media = current.read("media", names)
+    captions = current.read("captions", ["media_id", "outcome"], version)
+    wanted = pc.invert(_in(media["media_id"], captions["media_id"]))
+    if retry:
+        wanted = _in(media["media_id"], captions.filter(pc.not_equal(captions["outcome"], "ok"))["media_id"])
+    some = media.filter(wanted)
+    clips = current.read("clips", ["clip_id", "uri"])
+    uris = pc.take(clips["uri"], pc.index_in(some["clip_id"], value_set=one(clips["clip_id"])))
+    some = some.append_column("uri", uris)
+    return LazyUnits(some, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
+
+
+def failed_units(at: Dataset | Current, stage: str, **equal: Any) -> pa.Table:
+    """Return the failures (column `unit`) of `stage` that count, and whose columns equal `equal`."""
+    names = ["stage", "unit", "config", "quarantined"]
+    failures = current_of(at).read("failures", names)
+    for name, value in {"stage": stage, **equal}.items():
+        failures = failures.filter(pc.equal(failures[name], pa.scalar(value)))
+    return failures.select(["unit"])
+
+
+def quarantined(dataset: Dataset, stage: str, **equal: Any) -> Set[str]:
+    """Return the units of `stage` that are in quarantine."""
+    return set(failed_units(dataset, stage, quarantined=True, **equal)["unit"].to_pylist())
+
+
+def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Return a column in one piece."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _in(column: pa.ChunkedArray, those: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.is_in(column, value_set=one(those))

@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass, field
 
+from rich.console import Group
+
+from kinora import planned
 from kinora.configs import narrow
 from kinora.result import Exit, Result
 from kinora.spelling import spell
@@ -44,11 +47,11 @@ def run(config: Config) -> Result:
     return Result(asdict(report), describe(report, config.dataset), Exit.FAILED if too_many else Exit.DONE)
 
 
-def describe(report: CaptionReport, dataset: str) -> str:
+def describe(report: CaptionReport, dataset: str) -> str | Group:
     """Return the report as lines for a person."""
     left = report.media - report.already_done
     if report.dry_run:
-        return f"would caption {left} of {report.media} clips as version {report.version}"
+        return planned.shown(report.plan, f"as caption version {report.version}")
     if report.nothing_left:
         return f"nothing to do: all {report.media} clips have a caption of version {report.version}"
     lines = [f"{report.ok} of {left} clips captioned in {report.seconds:.1f} s as version {report.version}"]

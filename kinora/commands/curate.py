@@ -5,6 +5,9 @@ A second run does only what is missing; a changed threshold selects again withou
 
 from dataclasses import asdict, dataclass, field
 
+from rich.console import Group
+
+from kinora import planned
 from kinora.result import Exit, Result
 from kinora.spelling import spell
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, ListConfig, RayConfig, SelectConfig
@@ -59,7 +62,7 @@ def run(config: Config) -> Result:
     return Result(asdict(report), describe(report, config.dataset), Exit.FAILED if too_many else Exit.DONE)
 
 
-def describe(report: CurateReport, dataset: str) -> str:
+def describe(report: CurateReport, dataset: str) -> str | Group:
     """Return the report as lines for a person."""
     if report.dry_run:
         return _plan(report)
@@ -79,12 +82,10 @@ def describe(report: CurateReport, dataset: str) -> str:
     return "\n".join(lines)
 
 
-def _plan(report: CurateReport) -> str:
+def _plan(report: CurateReport) -> Group:
     new = report.listed - report.already_done
-    tail = f", then select and cut what is found in {new} new files" if new else ""
-    return (
-        f"would analyze {new} of {report.listed} files, decide {report.decided} known clips, "
-        f"cut {report.to_cut} known clips{tail}"
+    return planned.shown(
+        report.plan, f"then the clips that {new} files give are decided and cut" if new else ""
     )
 
 

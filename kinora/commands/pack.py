@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Group
 from rich.table import Table
 
+from kinora import planned
 from kinora.configs import narrow
 from kinora.result import Exit, Result
 from pipeline.config import PackConfig, RayConfig
@@ -19,6 +20,8 @@ class Config(PackConfig):
     """Folder of the dataset, or s3://bucket/prefix."""
     out: str
     """Folder for the shards: new, empty, or a shard set that this replaces."""
+    dry_run: bool = False
+    """Say what would be packed, and write nothing."""
     ray: RayConfig = field(default_factory=RayConfig)
 
 
@@ -27,9 +30,18 @@ def run(config: Config) -> Result:
     try:
         with shown() as progress:
             settings = narrow(config, PackConfig)
-            report = pack(config.dataset, config.out, settings, config.ray, progress=progress)
+            report = pack(
+                config.dataset,
+                config.out,
+                settings,
+                config.ray,
+                dry_run=config.dry_run,
+                progress=progress,
+            )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
+    if report.dry_run:
+        return Result(asdict(report), Group(_table(report), planned.shown(report.plan)))
     if report.nothing_left:
         text = f"nothing to do: {config.out} holds these {report.samples} samples already"
         return Result(asdict(report), text)
@@ -49,4 +61,5 @@ def _summary(report: PackReport, out: str) -> str:
     lines = [f"{report.samples} samples in {report.shards} shards, {report.bytes / 1e6:.1f} MB, below {out}"]
     lines += [f"fit no bucket: {left_out}"] if left_out else []
     lines += [f"without a good caption: {report.without_caption}"] if report.without_caption else []
+    lines += [f"the dataset's log could not note this: {report.unnoted}"] if report.unnoted else []
     return "\n".join(lines)

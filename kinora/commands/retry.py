@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rich.console import Group
+
 from kinora.commands import caption as caption_command
 from kinora.commands import curate as curate_command
 from kinora.result import Exit, Result
@@ -25,6 +27,8 @@ class Config:
     """Share of what is retried that may fail again, 0 to 1; above it the exit code is 10."""
     quarantined: bool = False
     """Also try files in quarantine again: those that ended the process which decoded them, twice."""
+    dry_run: bool = False
+    """Only say what would run, about how long, and why."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
@@ -36,12 +40,18 @@ def run(config: Config) -> Result:
     if not stages:
         return Result({"retried": 0}, "nothing failed, so there is nothing to retry")
     data: dict[str, Any] = {}
-    texts: list[str] = []
+    texts: list[str | Group] = []
     shares: list[float] = []
     with shown() as progress:
         if stages & {"analyze", "cut"}:
             settings = last_curation(dataset, config.ray, config.sandbox)
-            curated = retry(config.dataset, settings, quarantined=config.quarantined, progress=progress)
+            curated = retry(
+                config.dataset,
+                settings,
+                quarantined=config.quarantined,
+                dry_run=config.dry_run,
+                progress=progress,
+            )
             data["curate"] = asdict(curated)
             texts.append(curate_command.describe(curated, config.dataset))
             shares.append(curated.failed_share)
@@ -50,14 +60,23 @@ def run(config: Config) -> Result:
             data["caption"] = asdict(captioned)
             texts.append(caption_command.describe(captioned, config.dataset))
             shares.append(captioned.failed_share)
+    if config.dry_run:
+        return Result(data, Group(*texts))
     left = views.failures(Dataset.open(config.dataset)).num_rows
     texts.append(f"{left} failures are left" if left else "nothing is left that failed")
     exit_code = Exit.FAILED if max(shares) > config.max_failed else Exit.DONE
-    return Result({**data, "failures_left": left}, "\n".join(texts), exit_code)
+    return Result({**data, "failures_left": left}, Group(*texts), exit_code)
 
 
 def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionReport:
     settings = last(dataset, "caption", CaptionConfig)
     return caption(
-        config.dataset, settings, config.ray, asking(settings), load, retry=True, progress=progress
+        config.dataset,
+        settings,
+        config.ray,
+        asking(settings),
+        load,
+        retry=True,
+        dry_run=config.dry_run,
+        progress=progress,
     )

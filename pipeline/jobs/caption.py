@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from captioner.protocol import Captioner
 from manifests.store import Dataset
 from manifests.views import Current
+from pipeline import todo
 from pipeline.attempts import attempts_folder
 from pipeline.captioning import Asking, CaptionUnit
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.progress import Progress, silent
-from pipeline.jobs.run import run_stage
+from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
+from pipeline.jobs.waves import in_waves
+from pipeline.plans import StagePlan, plan_caption
 from pipeline.sources import NothingToDo
 from pipeline.stages.caption import add_caption, lose
 from pipeline.units import chunks, max_restarts, max_retries
@@ -34,6 +37,8 @@ class CaptionReport:
     """Attempts that gave no good caption, by code."""
     seconds: float = 0.0
     dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: how much would run, how long it would take, and why."""
 
     @property
     def nothing_left(self) -> bool:
@@ -58,7 +63,7 @@ def caption(
     progress: Progress = silent,
     command: str = "",
 ) -> CaptionReport:
-    """Caption all media that this version was not tried on; with `retry`, also those where it failed.
+    """Caption all media that this version was not tried on; with `retry`, those alone where it failed.
 
     Args:
         command: what a person types to run this again; kept in the log.
@@ -67,22 +72,26 @@ def caption(
     """
     begin = time.monotonic()
     dataset = Dataset.open(dataset_uri).by(command)
-    units, num_media = to_caption(dataset, asking.version, retry=retry)
+    current = Current(dataset)
+    units, num_media = todo.to_caption(current, asking.version, retry=retry)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
     known = CaptionReport(
         version=asking.version, media=num_media, already_done=num_media - len(units), dry_run=dry_run
     )
-    if dry_run or not units:
+    if dry_run:
+        return replace(known, plan=(plan_caption(current, units.table, num_media, config, asking),))
+    if not units:
         return known
     with RaySession(ray_config) as session:
         session.check(("caption",), [dataset.uri])
         actors = min(config.actors or session.cpus, session.cpus)
-        runs = list(chunks(units, cpus=actors, most=_TASK_CLIPS))
-        ends, pool, uri = (max_restarts(runs), max_retries(runs)), ray_config.caption, dataset.uri
+        pool, uri = ray_config.caption, dataset.uri
         progress("caption", 0, len(units))
-        with attempts_folder(uri) as notes:
-            _, done = run_stage(
+
+        def run(dataset: Dataset, runs: list[list[CaptionUnit]]) -> tuple[Dataset, StageRun]:
+            ends = max_restarts(runs), max_retries(runs)
+            return run_stage(
                 dataset,
                 "caption",
                 runs,
@@ -93,6 +102,9 @@ def caption(
                 commit_every_s=ray_config.commit_every_s,
                 progress=progress,
             )
+
+        with attempts_folder(uri) as notes:
+            _, done = in_waves(dataset, chunks(units, cpus=actors, most=_TASK_CLIPS), run)
     return CaptionReport(
         version=asking.version,
         media=num_media,
@@ -101,22 +113,3 @@ def caption(
         failed=done.failed,
         seconds=round(time.monotonic() - begin, 2),
     )
-
-
-def to_caption(dataset: Dataset, version: str, *, retry: bool) -> tuple[list[CaptionUnit], int]:
-    """Return the media to caption, and how many media there are in all."""
-    current = Current(dataset)
-    tried = {
-        row["media_id"]
-        for row in current.captions(version).select(["media_id", "outcome"]).to_pylist()
-        if row["outcome"] == "ok" or not retry
-    }
-    uris = dict(zip(current.clips["clip_id"].to_pylist(), current.clips["uri"].to_pylist(), strict=True))
-    media = current.media.to_pylist()
-    names = ("media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width")
-    units = [
-        CaptionUnit(uri=uris[row["clip_id"]], **{name: row[name] for name in names})
-        for row in media
-        if row["media_id"] not in tried
-    ]
-    return units, len(media)

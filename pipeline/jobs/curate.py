@@ -2,17 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-import pyarrow as pa
 import ray.data
 
 from manifests import views
+from manifests.arrow import pc
 from manifests.records import Source
 from manifests.store import Commit, Dataset
+from manifests.views import Current
 from pipeline import todo
 from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
@@ -20,6 +21,8 @@ from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, SelectConfi
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
+from pipeline.jobs.waves import in_waves
+from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
@@ -28,7 +31,7 @@ from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
 from pipeline.stages.cut import lose as lose_clips
 from pipeline.stages.score import add_score
-from pipeline.units import Done, chunks, max_restarts, max_retries
+from pipeline.units import Done, chunks, max_retries
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -36,6 +39,8 @@ T = TypeVar("T")
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
 """A task takes at most so many sources, and so many bytes of them (or one larger file)."""
+_SELECT_CLIPS = 100_000
+"""Clips are decided, and the decisions written, so many at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +64,8 @@ class CurateReport:
     cut_failed: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: what each stage would do, how long it would take, and why."""
 
     @property
     def nothing_left(self) -> bool:
@@ -105,7 +112,12 @@ def curate(
 
 
 def retry(
-    dataset_uri: str, config: CurateConfig, *, quarantined: bool = False, progress: Progress = silent
+    dataset_uri: str,
+    config: CurateConfig,
+    *,
+    quarantined: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
 ) -> CurateReport:
     """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut.
 
@@ -115,13 +127,17 @@ def retry(
     needs.check(config.analyze.scorers)
     check_detector(config.analyze)
     dataset = Dataset.open(dataset_uri)
-    rows = [row for row in views.sources(dataset).to_pylist() if row["status"] == "failed"]
+    sources_read = views.Current(dataset).read("sources", ["uri", "status", "carried"])
+    rows = sources_read.filter(pc.equal(sources_read["status"], "failed")).to_pylist()
     failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
     left = set() if quarantined else todo.quarantined(dataset, "analyze")
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"
+    only = {source.source_key for source in sources}
+    if dry_run:
+        return _planned(Current(dataset), failed, sources, config, again, only)
     with RaySession(config.ray) as session:
-        return _run(dataset, len(failed), sources, config, session, {}, progress, again)
+        return _run(dataset, len(failed), sources, config, session, {}, progress, again, only)
 
 
 def _run(
@@ -133,16 +149,16 @@ def _run(
     seconds: dict[str, float],
     progress: Progress,
     again: todo.Again = "none",
+    only: Collection[str] | None = None,
 ) -> CurateReport:
     if sources:
         files = [source.uri for source in _some(sources)]
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, decided, select_s = _select(dataset, config.select)
-    dataset, cut = _cut(dataset, config, session, progress, again)
-    reasons = Counter(decided["reason"].to_pylist())
-    kept = reasons.pop(KEPT, 0)
+    dataset, reasons, select_s = _select(dataset, config.select, only)
+    dataset, cut = _cut(dataset, config, session, progress, again, only)
+    decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
     return CurateReport(
         listed=listed,
@@ -152,7 +168,7 @@ def _run(
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
         unscored=analyzed.counts.get("unscored", 0),
-        decided=len(decided),
+        decided=decided,
         kept=kept,
         dropped=dict(sorted(reasons.items())),
         to_cut=cut.units,
@@ -171,7 +187,7 @@ def _modules(config: CurateConfig) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _some(units: list[T]) -> list[T]:
+def _some(units: Sequence[T]) -> list[T]:
     """Return the first, the middle and the last: whoever sees their files sees the folder."""
     return [units[at] for at in sorted({0, len(units) // 2, len(units) - 1})]
 
@@ -179,17 +195,18 @@ def _some(units: list[T]) -> list[T]:
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, StageRun]:
-    runs = list(chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
+    if not sources:
+        return dataset, StageRun()
+    runs = chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight)
     add = add_analyze
     if config.analyze.scorers.any:
         most = config.ray.score.most or max(1, session.cpus // 2)
-        add = partial(_add_scored, replace(config.ray.score, most=most), max_restarts(runs))
+        add = partial(_add_scored, replace(config.ray.score, most=most))
     return _stage(dataset, "analyze", add, lose_sources, runs, config, progress, len(sources))
 
 
 def _add_scored(
     scorers: PoolConfig,
-    max_restarts: int,
     sources: ray.data.Dataset,
     uri: str,
     config: AnalyzeConfig,
@@ -200,34 +217,48 @@ def _add_scored(
 ) -> ray.data.Dataset:
     """As `add_analyze`, with the scorers: two stages, of which the second writes."""
     found = add_find(sources, config, limits, notes, max_retries, pool)
-    return add_score(found, uri, config.scorers, notes, write, max_restarts, max_retries, scorers)
+    return add_score(found, uri, config.scorers, notes, write, max_retries, scorers)
 
 
-def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, pa.Table, float]:
+def _select(
+    dataset: Dataset, config: SelectConfig, only: Collection[str] | None
+) -> tuple[Dataset, Counter[str], float]:
+    """Decide, and return how many clips by reason."""
     begin = time.monotonic()
-    decided = select(todo.to_select(dataset, config), config)
-    if len(decided):
-        part = dataset.put("selections", decided)
+    pending = todo.to_select(dataset, config, only)
+    parts, reasons = [], Counter[str]()
+    for start in range(0, pending.num_rows, _SELECT_CLIPS):
+        decided = select(pending.slice(start, _SELECT_CLIPS), config)
+        parts.append(dataset.put("selections", decided))
+        for count in pc.value_counts(decided["reason"]).to_pylist():
+            reasons[count["values"]] += count["counts"]
+    if parts:
         commit = Commit(
             stage="select",
-            added=(part,),
+            added=tuple(parts),
             config=asdict(config),
             config_digest=config_digest(config),
-            counts=dict(Counter(decided["reason"].to_pylist())),
+            counts=dict(sorted(reasons.items())),
             seconds=round(time.monotonic() - begin, 3),
         )
         dataset = dataset.commit(commit, rebase=True)
-    return dataset, decided, time.monotonic() - begin
+    return dataset, reasons, time.monotonic() - begin
 
 
 def _cut(
-    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress, again: todo.Again
+    dataset: Dataset,
+    config: CurateConfig,
+    session: RaySession,
+    progress: Progress,
+    again: todo.Again,
+    only: Collection[str] | None,
 ) -> tuple[Dataset, StageRun]:
-    units = todo.to_cut(dataset, config.cut, again)
-    if units:
-        session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
-    runs = list(chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips))
-    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, sum(map(_num_clips, units)))
+    units = todo.to_cut(dataset, config.cut, again, only)
+    if not units:
+        return dataset, StageRun()
+    session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
+    runs = chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips)
+    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, units.table.num_rows)
 
 
 def _stage(
@@ -235,17 +266,16 @@ def _stage(
     name: Literal["analyze", "cut"],
     add: Callable[..., Any],
     lose: Callable[..., Done],
-    runs: list[Any],
+    runs: Iterable[list[Any]],
     config: CurateConfig,
     progress: Progress,
     total: int,
 ) -> tuple[Dataset, StageRun]:
     """Run one stage on its tasks; `total` counts what progress counts."""
-    if not runs:
-        return dataset, StageRun()
     progress(name, 0, total)
     settings, pool = getattr(config, name), getattr(config.ray, name)
-    with attempts_folder(dataset.uri) as notes:
+
+    def run(dataset: Dataset, runs: list[list[Any]]) -> tuple[Dataset, StageRun]:
         return run_stage(
             dataset,
             name,
@@ -257,6 +287,9 @@ def _stage(
             commit_every_s=config.ray.commit_every_s,
             progress=progress,
         )
+
+    with attempts_folder(dataset.uri) as notes:
+        return in_waves(dataset, runs, run)
 
 
 def _num_clips(unit: CutUnit) -> int:
@@ -272,13 +305,31 @@ def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> Curate
     """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
     dataset = Dataset.find(dataset_uri)
     if dataset is None:
-        return CurateReport(listed=len(listed), already_done=0, dry_run=True)
-    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
-    units = todo.to_cut(dataset, config.cut)
+        return CurateReport(listed=len(listed), already_done=0, dry_run=True, plan=(plan_new(listed),))
+    current = Current(dataset)
+    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
+    return _planned(current, listed, sources, config)
+
+
+def _planned(
+    current: Current,
+    listed: Sequence[Source],
+    sources: Sequence[Source],
+    config: CurateConfig,
+    again: todo.Again = "none",
+    only: Collection[str] | None = None,
+) -> CurateReport:
+    to_select = todo.to_select(current, config.select, only)
+    to_cut = todo.cut_table(current, config.cut, again, only)
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
-        decided=len(todo.to_select(dataset, config.select)),
-        to_cut=sum(len(unit.clip_ids) for unit in units),
+        decided=to_select.num_rows,
+        to_cut=to_cut.num_rows,
         dry_run=True,
+        plan=(
+            plan_analyze(current, listed, sources, config.analyze),
+            plan_select(current, to_select, config.select),
+            plan_cut(current, to_cut, config.cut),
+        ),
     )

@@ -3,26 +3,31 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
 import ray.data
 
+from manifests.arrow import pc
 from manifests.buckets import parse
 from manifests.records import SampleRef
 from manifests.redact import redact
 from manifests.shards import FILE_NAME, write_index
-from manifests.store import Dataset
+from manifests.store import Commit, Dataset, DatasetError
 from manifests.views import Current
-from pipeline.config import PackConfig, PoolConfig, RayConfig
+from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.session import RaySession
-from pipeline.packing import Plan, plan
+from pipeline.packing import COLUMNS, Plan, content_of, fill, length_of, plan
+from pipeline.plans import StagePlan, plan_pack
 from pipeline.sources import NothingToDo
 from pipeline.stages.pack import add_pack
+from pipeline.todo import one
 from pipeline.units import chunks, to_row
 
 ABOUT = "pack.json"
@@ -33,6 +38,8 @@ _OURS = {ABOUT, FILE_NAME, "encoded"}
 
 _TASK_SAMPLES = 4096
 """A task writes shards of about so many samples, or one larger shard."""
+_WAVE_TASKS = 64
+"""So many tasks are made and run at a time: what waits its turn has no texts in memory twice."""
 
 
 class OutputRefused(ValueError):
@@ -55,6 +62,11 @@ class PackReport:
     """Clips that were cut but have no good caption."""
     bytes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: how much would be packed, how long it would take, and why."""
+    unnoted: str = ""
+    """Why the dataset's log could not note a set that was written; the set itself is whole."""
 
 
 def pack(
@@ -63,6 +75,7 @@ def pack(
     config: PackConfig,
     ray_config: RayConfig,
     *,
+    dry_run: bool = False,
     progress: Progress = silent,
 ) -> PackReport:
     """Pack every clip with a good caption. The same dataset gives the same bytes, whatever the machine.
@@ -79,21 +92,27 @@ def pack(
     out = Path(out_uri.removeprefix("file://"))
     before = _look(out)
     dataset = Dataset.open(dataset_uri)
-    rows, num_media = _rows(dataset)
+    current = Current(dataset)
+    rows, num_media = _rows(current)
     planned = plan(rows, config)
     if not planned.shards:
         raise NothingToDo(_why_nothing(dataset, planned, num_media))
     seconds = {"plan": round(time.monotonic() - begin, 2)}
     same = before.get("fingerprint") == planned.fingerprint
-    if not same:
+    plans: tuple[StagePlan, ...] = ()
+    unnoted = ""
+    if dry_run:
+        plans = (plan_pack(dataset.commits, planned.num_samples, num_media, before, config, same=same),)
+    elif not same:
         with RaySession(ray_config) as session:
             out.parent.mkdir(parents=True, exist_ok=True)
             session.check(("pack",), [dataset.uri, str(out.absolute().parent)])
-            _write(planned, dataset.uri, out, config, ray_config.pack, session, progress)
+            _write(planned, current, out, config, ray_config.pack, session, progress)
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
+        unnoted = _note(dataset, planned, out, config, time.monotonic() - begin)
     counts: dict[str, int] = {}
     for shard in planned.shards:
-        counts[shard.bucket] = counts.get(shard.bucket, 0) + len(shard.samples)
+        counts[shard.bucket] = counts.get(shard.bucket, 0) + shard.num_samples
     return PackReport(
         samples=planned.num_samples,
         shards=len(planned.shards),
@@ -101,8 +120,11 @@ def pack(
         buckets=counts,
         left_out=planned.left_out,
         without_caption=num_media - len(rows),
-        bytes=sum((out / shard.path).stat().st_size for shard in planned.shards),
+        bytes=0 if dry_run else sum((out / shard.path).stat().st_size for shard in planned.shards),
         seconds=seconds,
+        dry_run=dry_run,
+        plan=plans,
+        unnoted=unnoted,
     )
 
 
@@ -122,27 +144,35 @@ def _look(out: Path) -> dict[str, Any]:
     return json.loads((out / ABOUT).read_text())
 
 
-def _rows(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
-    """Return media joined with clip and good caption, one row each, and how many media there are."""
-    current = Current(dataset)
-    clips = {row["clip_id"]: row for row in current.clips.to_pylist()}
-    captions = {row["media_id"]: row for row in current.captions().to_pylist() if row["outcome"] == "ok"}
-    media = current.media.to_pylist()
-    came = current.sources.select(["source_key", "carried"]).to_pylist()
-    carried = {row["source_key"]: row["carried"] for row in came}
-    for clip in clips.values():
-        clip["carried"] = carried.get(clip["source_key"], "{}")
-    rows = [
-        clips[row["clip_id"]] | captions[row["media_id"]] | row
-        for row in media
-        if row["media_id"] in captions
-    ]
-    return rows, len(media)
+def _rows(current: Current) -> tuple[pa.Table, int]:
+    """Return media joined with clip and good caption, one row each, and how many media there are.
+
+    Of the caption there is a digest and a length alone: texts are long, and no decision is about them.
+    """
+    media = current.read("media", COLUMNS["media"])
+    current.derive("captions", "content", COLUMNS["captions"], content_of)
+    current.derive("captions", "chars", ("text",), length_of)
+    captions = current.read("captions", ("media_id", "outcome", "content", "chars"))
+    captions = captions.filter(pc.equal(captions["outcome"], "ok"))
+    rows = _beside(media, captions, "media_id", ("content", "chars"))
+    rows = rows.filter(pc.is_valid(rows["content"]))
+    clips = current.read("clips", ("clip_id", *COLUMNS["clips"]))
+    rows = _beside(rows, clips, "clip_id", COLUMNS["clips"])
+    sources = current.read("sources", ("source_key", *COLUMNS["sources"]))
+    return _beside(rows, sources, "source_key", COLUMNS["sources"]), media.num_rows
+
+
+def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -> pa.Table:
+    """Append columns of the row of `other` that has the same key; null where there is none."""
+    at = pc.index_in(rows[key], value_set=one(other[key]))
+    for name in columns:
+        rows = rows.append_column(name, other[name].take(at))
+    return rows
 
 
 def _write(
     planned: Plan,
-    uri: str,
+    current: Current,
     out: Path,
     config: PackConfig,
     pool: PoolConfig,
@@ -154,19 +184,38 @@ def _write(
     fresh.mkdir(parents=True)
     try:
         progress("pack", 0, planned.num_samples)
-        runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: len(s.samples))
-        rows = [to_row(run) for run in runs]
+        runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: s.num_samples)
+        captions = current.read("captions", ("media_id", *COLUMNS["captions"]))
+        texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
+        tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in run]) for run in runs)
         places: list[dict[str, Any]] = []
-        units = ray.data.from_items(rows, override_num_blocks=len(rows))
-        for place in add_pack(units, uri, str(fresh), pool).iter_rows():
-            places.append(place)
-            progress("pack", 1)
+        while rows := list(islice(tasks, _WAVE_TASKS)):
+            units = ray.data.from_items(rows, override_num_blocks=len(rows))
+            for place in add_pack(units, current.dataset.uri, str(fresh), pool).iter_rows():
+                places.append(place)
+                progress("pack", 1)
         places.sort(key=lambda place: (place["shard"], place["offset"]))
         write_index(fresh, [_ref(place) for place in places], fps=config.fps)
         (fresh / ABOUT).write_text(json.dumps(_about(planned, config), indent=1) + "\n")
         _replace(out, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _note(dataset: Dataset, planned: Plan, out: Path, config: PackConfig, seconds: float) -> str:
+    """Note in the dataset's log what was packed; return why that was not possible, or nothing."""
+    commit = Commit(
+        stage="pack",
+        config=asdict(config) | {"out": str(out.absolute()), "fingerprint": planned.fingerprint},
+        config_digest=config_digest(config),
+        counts={"units": planned.num_samples, "shards": len(planned.shards)},
+        seconds=round(seconds, 3),
+    )
+    try:
+        dataset.commit(commit, rebase=True)
+    except (OSError, DatasetError) as error:  # a dataset that may only be read can be packed all the same
+        return str(error)
+    return ""
 
 
 def _replace(out: Path, fresh: Path) -> None:

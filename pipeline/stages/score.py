@@ -14,6 +14,10 @@ from pipeline.scoring import from_row, score
 from pipeline.tasks import actor_pool, attempts_at, run_guarded
 from pipeline.units import Done
 
+_RESTARTS = 100_000
+"""How often an actor that died is started again: more often than the clips of a wave can end it, since
+Ray Data 2.60 waits for ever where the last actor of a pool is at its end."""
+
 
 class ScoreActor:
     """Holds the models. In: rows of analyses with frames. Out: one `Done` row each."""
@@ -43,7 +47,6 @@ def add_score(
     config: ScorersConfig,
     notes: str,
     write: Callable[[Parts, list[Analysis]], Done],
-    max_restarts: int,
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
@@ -52,12 +55,11 @@ def add_score(
     Args:
         notes: place for the notes on attempts: a clip that ends its actor again and again is left alone.
         write: writes the rows of analyses as parts.
-        max_restarts: how often an actor that died is started again.
         max_retries: how often a row is scored again whose actor died.
         pool: where the actors live.
     """
     return analyses.map(
         ScoreActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
         fn_constructor_args=(uri, config, notes, write),
-        **actor_pool(pool, pool.most, max_restarts, max_retries),
+        **actor_pool(pool, pool.most, _RESTARTS, max_retries),
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.analyzers.boundaries import Boundary
@@ -14,7 +15,7 @@ from pipeline.analyzers.sharpness import Sharpness
 from pipeline.analyzers.shots import detector, divide
 from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, ListConfig, PackConfig, SelectConfig
 from pipeline.config import config_digest as name_of
-from pipeline.packing import plan
+from pipeline.packing import COLUMNS, content_of, length_of, plan
 from pipeline.select import decide
 from pipeline.sources import NothingToDo, list_sources
 from pipeline.units import chunks
@@ -149,17 +150,25 @@ def packable(number: int, **changes: Any) -> dict[str, Any]:
     )
 
 
+def table(rows: list[dict[str, Any]]) -> pa.Table:
+    """As `pack` gives them to `plan`."""
+    captions = pa.Table.from_pylist([{name: row[name] for name in COLUMNS["captions"]} for row in rows])
+    names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"]]
+    narrow = pa.Table.from_pylist([{name: row.get(name, "") for name in names} for row in rows])
+    return narrow.append_column("content", content_of(captions)).append_column("chars", length_of(captions))
+
+
 def test_a_plan_does_not_depend_on_the_order_of_rows_and_leaves_out_with_a_reason():
     config = PackConfig(buckets=("17x64x64", "17x48x80", "1x64x64"), shard_bytes=8000)
     rows = [packable(n) for n in range(9)]
     rows += [packable(20, duration_s=0.5), packable(21, height=30), packable(22, width=900)]
-    planned = plan(rows, config)
-    assert planned == plan(rows[::-1], config)
+    planned = plan(table(rows), config)
+    assert planned == plan(table(rows[::-1]), config)
     assert planned.left_out == {"crops_too_much": 2, "too_small": 1}
-    ids = [sample.clip_id for shard in planned.shards for sample in shard.samples]
-    assert ids == [f"c{n}" for n in range(9)]
-    assert all(len(shard.samples) <= 3 for shard in planned.shards)
-    assert plan([packable(0, text="other")], config).fingerprint != plan([packable(0)], config).fingerprint
+    assert planned.rows["clip_id"].to_pylist() == [f"c{n}" for n in range(9)]
+    assert [(shard.first, shard.last) for shard in planned.shards] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
+    other, same = (plan(table([packable(0, **c)]), config).fingerprint for c in ({"text": "other"}, {}))
+    assert other != same
 
 
 def test_runs_keep_order_fill_every_cpu_and_stay_within_their_weight():

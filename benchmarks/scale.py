@@ -1,0 +1,104 @@
+"""What the driver takes at a million clips, and whether it grows with the work: `kinora bench scale`.
+
+A dataset is written directly as parts (benchmarks/made_dataset.py), and each command runs on it in a process
+of its own. Growth is measured on real work: many tiny stills, from listing to cutting.
+"""
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.figures import Figures
+from benchmarks.made_dataset import CLIPS_PER_SOURCE, COMMITS, PARTS, make, touch
+from benchmarks.measured import Run, kinora
+from manifests.store import Dataset
+
+CLIPS, QUICK_CLIPS = 1_000_000, 20_000
+FEW, MANY = 100, 2_000
+"""Sources, for the growth of the driver."""
+LIMIT_S, LIMIT_MB, LIMIT_GROWTH = 30.0, 3000.0, 1.1
+
+
+def bench(*, quick: bool, seed: int) -> Figures:
+    """Measure. `seed` changes nothing: what is made is always the same."""
+    figures: dict[str, float] = {"limit_s": LIMIT_S, "limit_mb": LIMIT_MB, "limit_growth": LIMIT_GROWTH}
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="kinora-scale-") as scratch:
+        runs = on_many_clips(Path(scratch), QUICK_CLIPS if quick else CLIPS, quick=quick, figures=figures)
+    for name, run in runs.items():
+        figures |= {f"{name}_s": round(run.seconds, 2), f"{name}_cpu_s": round(run.cpu_s, 2)}
+        figures[f"{name}_rss_mb"] = round(run.peak_rss_mb, 1)
+        lines.append(
+            f"{name:<16} {run.seconds:8.1f} s {run.cpu_s:8.1f} s of processor {run.peak_rss_mb:8.0f} MB"
+        )
+    figures["peak_rss_mb"] = max(figures[f"{name}_rss_mb"] for name in ("status", "dry_run", "reselect"))
+    few, many = (growth(num) for num in ((20, 100) if quick else (FEW, MANY)))
+    for name, run in (("few", few), ("many", many)):
+        figures |= {
+            f"driver_{name}_mb": round(run.peak_rss_mb, 1),
+            f"store_{name}_mb": round(run.store_mb, 1),
+        }
+    figures["driver_growth"] = round(max(many.peak_rss_mb / few.peak_rss_mb, _all(many) / _all(few)), 3)
+    lines.append(
+        f"driver, and Ray's object store: {few.peak_rss_mb:.0f} + {few.store_mb:.0f} MB with few sources, "
+        f"{many.peak_rss_mb:.0f} + {many.store_mb:.0f} MB with many"
+    )
+    head = f"{figures['clips']:.0f} clips in {figures['parts']:.0f} parts, {figures['commits']:.0f} commits"
+    return Figures(figures=figures, text="\n".join([head, *lines]))
+
+
+def on_many_clips(scratch: Path, clips: int, *, quick: bool, figures: dict[str, float]) -> dict[str, Run]:
+    """Make a dataset of about `clips` clips, run commands on it, and return what each took."""
+    raw = touch(scratch / "raw", clips // CLIPS_PER_SOURCE)
+    uri = str(scratch / "d")
+    made = make(Path(uri), raw, parts=PARTS // 10 if quick else PARTS, commits=COMMITS)
+    about(made, figures)
+    source = ["--source", str(scratch / "raw"), "--dataset", uri]
+    stricter = ["--select.min-motion", "0.1"]
+    runs = {
+        "status": kinora(["status", "--dataset", uri], scratch),
+        "dry_run": kinora(["curate", *source, "--dry-run"], scratch),
+        "dry_run_changed": kinora(["curate", *source, "--dry-run", *stricter, "--cut.crf", "20"], scratch),
+        "caption_dry_run": kinora(["caption", "--dataset", uri, "--dry-run"], scratch),
+        "pack_dry_run": kinora(["pack", "--dataset", uri, "--out", str(scratch / "o"), "--dry-run"], scratch),
+        "reselect": kinora(["curate", *source, *stricter], scratch),
+    }
+    figures["clips"] = runs["status"].data["clips"]["found"]
+    decided = Dataset.open(uri).commits[-1]
+    if decided.stage != "select" or sum(decided.counts.values()) != figures["clips"]:
+        raise RuntimeError(f"the re-select decided {decided.counts}, not {figures['clips']:.0f} clips")
+    return runs
+
+
+def about(made: Dataset, figures: dict[str, float]) -> None:
+    """Add the bytes that a row of each table takes, and how much there is of everything."""
+    figures |= {"commits": len(made.commits), "parts": 0, "log_bytes": 0}
+    for table in ("sources", "clips", "gaps", "selections", "media", "captions", "failures"):
+        parts = made.parts(table)
+        figures["parts"] += len(parts)
+        figures[f"bytes_a_row_{table}"] = round(
+            sum(part.size_bytes for part in parts) / max(1, sum(part.rows for part in parts)), 1
+        )
+    figures["log_bytes"] = sum(stored.size for stored in made.storage.walk("_log"))
+
+
+def growth(num_sources: int) -> Run:
+    """Curate so many tiny stills, and return what the process that drives it took."""
+    with tempfile.TemporaryDirectory(prefix="kinora-scale-") as scratch:
+        raw = Path(scratch) / "raw"
+        raw.mkdir()
+        rng = np.random.default_rng(num_sources)
+        for number in range(num_sources):
+            rgb_HWC = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            cv2.imwrite(str(raw / f"{number:05d}.png"), rgb_HWC)
+        args = ["curate", "--source", str(raw), "--dataset", f"{scratch}/d", "--ray.num-cpus", "2"]
+        run = kinora(args, Path(scratch))
+        if run.data["cut"] != num_sources:
+            raise RuntimeError(f"of {num_sources} stills {run.data['cut']} were cut")
+        return run
+
+
+def _all(run: Run) -> float:
+    return run.peak_rss_mb + run.store_mb
