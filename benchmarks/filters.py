@@ -102,8 +102,17 @@ def said(clip: Clip, reason: str) -> bool:
 
 def wild_files(folder: Path, num_videos: int, seed: int, counts: Table) -> None:
     """Bars, slates and flashes of wild raw videos, clip by clip. Damaged files are left out."""
-    rates = {"letterbox_rate": 0.2, "pillarbox_rate": 0.2, "flash_rate": 0.2, "slate_rate": 0.2}
-    config = wild(RawConfig(num_videos=num_videos, seed=seed, damage_rate=1e-9, num_workers=2, **rates))
+    config = RawConfig(
+        num_videos=num_videos,
+        seed=seed,
+        damage_rate=1e-9,
+        letterbox_rate=0.2,
+        pillarbox_rate=0.2,
+        flash_rate=0.2,
+        slate_rate=0.2,
+        num_workers=2,
+    )
+    config = wild(config)
     raw = folder / "raw"
     render_raw(raw, config)
     for text in truth_path(raw, config).read_text().splitlines():
@@ -231,8 +240,9 @@ def room_moves(folder: Path, count: int, seed: int, counts: Table) -> None:
     classes = {"pan left": "pan_left", "pan right": "pan_right", "dolly in": "zoom_in"}
     classes |= {"dolly out": "zoom_out", "still": "static"}
     for number in range(count):
-        size = {"height": SIZE[0], "width": SIZE[1]}
-        world = sample("rooms", seed * 10_000 + number, fps=FPS, num_frames=48, style="textured", **size)
+        height, width = SIZE
+        given = seed * 10_000 + number
+        world = sample("rooms", given, height=height, width=width, fps=FPS, num_frames=48, style="textured")
         name = classes.get(world.to_json()["camera"])
         if name is None:
             continue
