@@ -79,8 +79,8 @@ class Parts:
             record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
             version = schemas.version_of(record, parquet.schema_arrow, where)
             if version == schemas.VERSIONS[record.__name__]:
-                return parquet.read(columns=columns)
-            table = schemas.upgrade(record, parquet.read(), version)
+                return parquet.read(columns=columns, use_threads=False)  # parts are read side by side
+            table = schemas.upgrade(record, parquet.read(use_threads=False), version)
         return table if columns is None else table.select([c for c in columns if c in table.column_names])
 
     def names(self, part: Part) -> list[str]:

@@ -127,9 +127,8 @@ def storage_at(uri: str | Path) -> Storage:
 class LocalStorage:
     """A folder on a disk that has hard links (every usual one for Linux and macOS)."""
 
-    parallel = 1
-
     def __init__(self, root: Path) -> None:
+        self.parallel = os.cpu_count() or 1
         self.root = root.absolute()
         self.uri = str(self.root)
 

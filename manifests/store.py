@@ -12,7 +12,7 @@ writers that race for one number exactly one wins. What that guarantees: docs/ad
 import json
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -168,16 +168,26 @@ class Dataset:
         """Return the paths that some commit removed."""
         return {path for commit in self.commits for path in commit.removed}
 
-    def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(
+        self,
+        table: Table,
+        columns: Sequence[str] | None = None,
+        then: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> pa.Table:
         """Return all rows of `table`, in the order they were committed; empty where there are none.
 
         Rows of older schema versions come back under the present one. Score columns that some parts lack
         are null there.
+
+        Args:
+            columns: only these, as far as there are any.
+            then: made of each part as it is read, so that what it leaves out is never held whole.
         """
-        tables = self._each(lambda part: self._parts.read(part, columns), self.parts(table))
+        tables = self._each(lambda part: then(self._parts.read(part, columns)), self.parts(table))
         if not tables:
             empty = schemas.schema(RECORDS[table]).empty_table()
-            return empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
+            some = empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
+            return then(some)
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:

@@ -1,39 +1,102 @@
 """What counts now: the newest analysis of each source, the newest selection, media and caption of each clip.
 
 Tables only grow; these pick the rows that a reader means. All are pure: tables in, tables out.
+
+Which rows count is decided on key columns alone, in DuckDB; the columns that a reader asks for are then
+filtered by that. So a look at a million clips costs the columns looked at, and no Python object a row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from tempfile import gettempdir
+from typing import Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.parts import Table
 from manifests.store import Dataset
 
 THUMBNAIL = "thumbnail"
 """The one score column that is large: left out of everything but `thumbnails`."""
+MEMORY_LIMIT = "1GB"
+"""What DuckDB may hold beside the columns that were read; then it goes to the disk."""
+
+View = Literal["sources", "spans", "clips", "gaps", "selection", "media", "captions", "failures"]
+
+_TABLES: dict[View, Table] = {
+    "sources": "sources",
+    "spans": "clips",
+    "clips": "clips",
+    "gaps": "gaps",
+    "selection": "selections",
+    "media": "media",
+    "captions": "captions",
+    "failures": "failures",
+}
+_KEYS: dict[str, tuple[str, ...]] = {
+    "sources": ("uri", "source_key", "analysis", "status"),
+    "clips": ("clip_id", "source_key", "analysis"),
+    "gaps": ("source_key", "start_pts", "analysis"),
+    "selections": ("clip_id", "kept"),
+    "media": ("clip_id", "media_id"),
+    "captions": ("media_id", "version", "outcome"),
+    "failures": ("stage", "unit"),
+}
+"""By table, the columns that tell which rows count."""
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a new DuckDB with bounds."""
+    settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": f"{gettempdir()}/kinora-duckdb"}
+    return duckdb.connect(config=settings | {"preserve_insertion_order": "false"})
 
 
 class Current:
-    """The rows that count in one dataset as of its newest commit; each table is read once."""
+    """The rows that count in one dataset as of its newest commit; each column is read once.
+
+    The properties give whole rows, which suits datasets that fit; `read` gives some columns.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self._connection = duckdb.connect()
+        self._connection = connect()
+        self._held: dict[Table, pa.Table] = {}
+        self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
+
+    def read(self, view: View, columns: Sequence[str] | None = None, version: str | None = None) -> pa.Table:
+        """Return some columns of the rows that count, in the order they were committed.
+
+        Args:
+            view: which rows: those of the property of that name.
+            columns: which columns; all but the thumbnails when left out. One that no part has is left out.
+            version: of `captions`, only of this version.
+        """
+        table = _TABLES[view]
+        names = [*columns] if columns is not None else self._names(table)
+        self._hold(table, names)
+        mask = self._mask(view, version)
+        held = self._held[table]
+        rows = held.select([name for name in names if name in held.column_names])
+        return rows if mask is None else rows.filter(mask)
+
+    def derive(self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]) -> None:
+        """Make a column that `read` then knows as `name`, part by part: what it `needs` is never held whole."""
+        self._hold(table, ())
+        column = self.dataset.read(table, needs, lambda part: pa.table({name: make(part)}))[name]
+        self._held[table] = self._held[table].append_column(name, column)
 
     @cached_property
     def sources(self) -> pa.Table:
         """The newest attempt at each path: a file that was replaced or repaired counts as it is now."""
-        return self._newest(self.dataset.read("sources"), "uri")
+        return self.read("sources")
 
     @cached_property
     def spans(self) -> pa.Table:
         """Every clip of every source that counts: two equal files share clip ids, each with its rows."""
-        names = [name for name in self.dataset.columns("clips") if name != THUMBNAIL]
-        table = self.dataset.read("clips", names)
-        return self._of_sources(self._newest(table, "clip_id", "source_key", "analysis"))
+        return self.read("spans")
 
     @cached_property
     def clips(self) -> pa.Table:
@@ -41,82 +104,134 @@ class Current:
 
         A clip of several equal files is there once.
         """
-        return self._newest(self.spans, "clip_id")
+        return self.read("clips")
 
     @cached_property
     def gaps(self) -> pa.Table:
         """The spans that became no clip, for the newest analysis of each source."""
-        return self._of_sources(
-            self._newest(self.dataset.read("gaps"), "source_key", "start_pts", "analysis")
-        )
+        return self.read("gaps")
 
     @cached_property
     def selection(self) -> pa.Table:
         """The newest decision on each clip."""
-        decisions = self._newest(self.dataset.read("selections"), "clip_id")
-        return self._query("SELECT d.* FROM d SEMI JOIN c USING (clip_id)", d=decisions, c=self.clips)
+        return self.read("selection")
 
     @cached_property
     def media(self) -> pa.Table:
         """The newest media of each clip that is kept."""
-        newest = self._newest(self.dataset.read("media"), "clip_id")
-        sql = "SELECT m.* FROM m SEMI JOIN d ON m.clip_id = d.clip_id AND d.kept"
-        return self._query(sql, m=newest, d=self.selection)
+        return self.read("media")
 
     def captions(self, version: str | None = None) -> pa.Table:
         """One caption attempt for each media: the newest, or that of `version`."""
-        table = self.dataset.read("captions")
-        if version is not None:
-            table = table.filter(pc.field("version") == version)
-        return self._query(
-            "SELECT c.* FROM c SEMI JOIN m USING (media_id)", c=self._newest(table, "media_id"), m=self.media
-        )
+        return self.read("captions", version=version)
 
     @cached_property
     def failures(self) -> pa.Table:
         """The newest failure of each unit that still counts and has not succeeded since."""
-        return self._query(
-            """
-            SELECT f.* FROM f
-            WHERE (f.stage = 'analyze' AND f.unit IN (SELECT source_key FROM s WHERE status = 'failed'))
-               OR (f.stage = 'cut' AND f.unit IN (SELECT clip_id FROM d WHERE kept)
-                                   AND f.unit NOT IN (SELECT clip_id FROM m))
-               OR (f.stage = 'caption' AND f.unit IN (SELECT media_id FROM c WHERE outcome <> 'ok'))
-            """,
-            f=self._newest(self.dataset.read("failures"), "stage", "unit"),
-            s=self.sources,
-            d=self.selection,
-            m=self.media,
-            c=self.captions(),
-        )
+        return self.read("failures")
 
-    def _query(self, sql: str, **tables: pa.Table) -> pa.Table:
+    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+        """Return what `sql` makes of `tables`."""
         for name, table in tables.items():
             self._connection.register(name, table)
-        return self._connection.sql(sql).to_arrow_table()
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
 
-    def _newest(self, table: pa.Table, *keys: str) -> pa.Table:
-        """Keep the last row of each key, in the order of the table."""
-        if table.num_rows == 0:
-            return table
-        numbered = table.append_column("_row", pa.array(range(table.num_rows), pa.int64()))
-        by = ", ".join(keys)
-        sql = f"""
-            SELECT * EXCLUDE (_row) FROM t
-            QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY _row DESC) = 1
-            ORDER BY _row
-        """
-        return self._query(sql, t=numbered)
+    def _names(self, table: Table) -> list[str]:
+        return [name for name in self.dataset.columns(table) if name != THUMBNAIL]
 
-    def _of_sources(self, table: pa.Table) -> pa.Table:
-        return self._query(
+    def _hold(self, table: Table, names: Sequence[str]) -> None:
+        """Read the columns that are not held yet."""
+        held = self._held.get(table)
+        wanted = dict.fromkeys((*_KEYS[table], *names))
+        if held is None:
+            self._held[table] = self.dataset.read(table, [*wanted])
+            return
+        missing = [name for name in wanted if name not in held.column_names]
+        fresh = self.dataset.read(table, missing) if missing else held.select([])
+        for name in fresh.column_names:
+            held = held.append_column(name, fresh[name])
+        self._held[table] = held
+
+    def _mask(self, view: View, version: str | None) -> pa.Array | None:
+        """Return which rows of the table count; None for all of them."""
+        if (view, version) not in self._counting:
+            self._hold(_TABLES[view], ())
+            total = self._held[_TABLES[view]].num_rows
+            rows = self._rows(view, version)["_row"].to_numpy() if total else np.zeros(0, np.int64)
+            mask = np.zeros(total, bool)
+            mask[rows] = True
+            self._counting[view, version] = None if len(rows) == total else pa.array(mask)
+        return self._counting[view, version]
+
+    def _rows(self, view: View, version: str | None) -> pa.Table:
+        """Return the numbers of the rows that count: of equal keys the last one, where it still matters."""
+        match view:
+            case "sources":
+                return self.query("SELECT max(_row) AS _row FROM t GROUP BY uri", t=self._numbered("sources"))
+            case "spans" | "gaps":
+                keys = "clip_id, source_key" if view == "spans" else "source_key, start_pts"
+                sql = f"""
+                    SELECT max(t._row) AS _row FROM t
+                    SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
+                    GROUP BY {keys}, analysis"""
+                good = self.read("sources", ["source_key", "analysis", "status"])
+                return self.query(sql, t=self._numbered(_TABLES[view]), s=good)
+            case "clips":
+                mask, numbered = self._mask("spans", None), self._numbered("clips")
+                spans = numbered if mask is None else numbered.filter(mask)
+                return self.query("SELECT max(_row) AS _row FROM t GROUP BY clip_id", t=spans)
+            case "selection":
+                of = self.read("clips", ["clip_id"])
+                return self._newest_of("selections", "clip_id", of)
+            case "media":
+                of = self.read("selection", ["clip_id", "kept"])
+                return self._newest_of("media", "clip_id", of.filter(of["kept"]))
+            case "captions":
+                of = self.read("media", ["media_id"])
+                return self._newest_of("captions", "media_id", of, version)
+            case "failures":
+                return self._failed()
+
+    def _numbered(self, table: Table) -> pa.Table:
+        """Return the key columns of all rows, with the number of each."""
+        rows = self._held[table].select(_KEYS[table])
+        return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
+
+    def _newest_of(self, table: Table, key: str, of: pa.Table, version: str | None = None) -> pa.Table:
+        sql = f"SELECT max(t._row) AS _row FROM t SEMI JOIN o USING ({key}) GROUP BY {key}"
+        rows = self._numbered(table)
+        if version is not None:
+            rows = self.query(f"SELECT * FROM t WHERE version = {_quoted(version)}", t=rows)
+        return self.query(sql, t=rows, o=of)
+
+    def _failed(self) -> pa.Table:
+        kept = self.read("selection", ["clip_id", "kept"])
+        return self.query(
             """
-            SELECT t.* FROM t
-            SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
+            WITH newest AS (SELECT stage, unit, max(_row) AS _row FROM f GROUP BY stage, unit)
+            SELECT n._row FROM newest n
+            SEMI JOIN s ON n.unit = s.source_key AND s.status = 'failed' WHERE n.stage = 'analyze'
+            UNION ALL
+            SELECT n._row FROM newest n SEMI JOIN d ON n.unit = d.clip_id AND d.kept
+            ANTI JOIN m ON n.unit = m.clip_id WHERE n.stage = 'cut'
+            UNION ALL
+            SELECT n._row FROM newest n
+            SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok' WHERE n.stage = 'caption'
             """,
-            t=table,
-            s=self.sources,
+            f=self._numbered("failures"),
+            s=self.read("sources", ["source_key", "status"]),
+            d=kept,
+            m=self.read("media", ["clip_id"]),
+            c=self.read("captions", ["media_id", "outcome"]),
         )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def sources(dataset: Dataset) -> pa.Table:
