@@ -5,14 +5,16 @@ from itertools import groupby
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.records import Source
 from manifests.store import Dataset
 from manifests.views import Current
-from pipeline.config import CutConfig, SelectConfig, config_digest
+from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.crop import crop_of, encoding_of
+from pipeline.dedup.decisions import with_duplicates
 from pipeline.rules import SIDES
-from pipeline.select import rules_digest
+from pipeline.select import rules_digests
 from pipeline.stages.cut import CutUnit
 
 
@@ -23,14 +25,13 @@ def to_analyze(dataset: Dataset, listed: Sequence[Source], analysis: str) -> lis
     return [source for source in listed if (source.source_key, analysis) not in attempted]
 
 
-def to_select(dataset: Dataset, config: SelectConfig) -> pa.Table:
-    """Return the clips, with their scores, that the rules of `config` have not decided."""
+def to_select(dataset: Dataset, config: SelectConfig, dedup: DedupConfig) -> pa.Table:
+    """Return the clips, with their scores and what they are copies of, that the rules have not decided."""
     current = Current(dataset)
-    decided, table = current.selection, current.clips
-    rules = dict(zip(decided["clip_id"].to_pylist(), decided["rules"].to_pylist(), strict=True))
-    wanted = {name: rules_digest(config, name) for name in set(table["analysis"].to_pylist())}
-    rows = zip(table["clip_id"].to_pylist(), table["analysis"].to_pylist(), strict=True)
-    return table.filter(pa.array([rules.get(clip_id) != wanted[name] for clip_id, name in rows], pa.bool_()))
+    decided, table = current.selection, with_duplicates(current.clips, current.duplicates, dedup)
+    at = pc.index_in(table["clip_id"], decided["clip_id"])
+    same = pc.equal(decided["rules"].take(at), rules_digests(table, config))
+    return table.filter(pc.invert(pc.fill_null(same, False)))
 
 
 Again = Literal["none", "failed", "all"]

@@ -1,6 +1,7 @@
 """All analyzers of the decoding pass, and the columns that they add to the clips table."""
 
 from pipeline.analyzers.borders import Borders
+from pipeline.analyzers.fingerprint import Fingerprint
 from pipeline.analyzers.light import Light
 from pipeline.analyzers.look import Analyzer
 from pipeline.analyzers.motion import Motion
@@ -8,7 +9,14 @@ from pipeline.analyzers.sharpness import Sharpness
 from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.config import AnalyzeConfig
 
-SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Borders.COLUMNS, *Thumbnail.COLUMNS)
+SCORES = (
+    *Light.COLUMNS,
+    *Sharpness.COLUMNS,
+    *Motion.COLUMNS,
+    *Borders.COLUMNS,
+    *Fingerprint.COLUMNS,
+    *Thumbnail.COLUMNS,
+)
 
 
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
@@ -18,5 +26,6 @@ def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
         Sharpness(),
         Motion(),
         Borders(config.analysis_width_px),
+        Fingerprint(config.analysis_width_px),
         Thumbnail(config.thumbnail_quality),
     ]

@@ -1,4 +1,4 @@
-"""Raw files to kept, encoded clips: list, analyze, select, cut."""
+"""Raw files to kept, encoded clips: list, analyze, find copies, select, cut."""
 
 import time
 from collections import Counter
@@ -13,7 +13,8 @@ from manifests.records import Source
 from manifests.store import Commit, Dataset
 from pipeline import todo
 from pipeline.attempts import attempts_folder
-from pipeline.config import CurateConfig, SelectConfig, config_digest
+from pipeline.config import CurateConfig, config_digest
+from pipeline.jobs.dedup import dedup, to_dedup
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
@@ -39,6 +40,8 @@ class CurateReport:
     failed: Mapping[str, int] = field(default_factory=dict)
     clips: int = 0
     gaps: int = 0
+    compared: int = 0
+    """Clips that were decided on as copies of others, or as none."""
     decided: int = 0
     kept: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -52,7 +55,8 @@ class CurateReport:
     def nothing_left(self) -> bool:
         """Whether this run found everything done."""
         return (
-            not self.dry_run and self.analyzed + self.decided + self.to_cut + sum(self.failed.values()) == 0
+            not self.dry_run
+            and self.analyzed + self.compared + self.decided + self.to_cut + sum(self.failed.values()) == 0
         )
 
     @property
@@ -118,11 +122,13 @@ def _run(
     again: todo.Again = "none",
 ) -> CurateReport:
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, decided, select_s = _select(dataset, config.select)
+    dataset, copies = dedup(dataset, config, session, progress)
+    dataset, decided, select_s = _select(dataset, config)
     dataset, cut = _cut(dataset, config, session, progress, again)
     reasons = Counter(decided["reason"].to_pylist())
     kept = reasons.pop(KEPT, 0)
-    seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
+    seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "dedup": copies.seconds}
+    seconds |= {"select": select_s, "cut": cut.seconds}
     return CurateReport(
         listed=listed,
         already_done=listed - len(sources),
@@ -130,6 +136,7 @@ def _run(
         failed=analyzed.failed,
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
+        compared=copies.fresh,
         decided=len(decided),
         kept=kept,
         dropped=dict(sorted(reasons.items())),
@@ -147,9 +154,10 @@ def _analyze(
     return _stage(dataset, "analyze", add_analyze, runs, config, progress, len(sources))
 
 
-def _select(dataset: Dataset, config: SelectConfig) -> tuple[Dataset, pa.Table, float]:
+def _select(dataset: Dataset, settings: CurateConfig) -> tuple[Dataset, pa.Table, float]:
     begin = time.monotonic()
-    decided = select(todo.to_select(dataset, config), config)
+    config = settings.select
+    decided = select(todo.to_select(dataset, config, settings.dedup), config)
     if len(decided):
         part = dataset.put("selections", decided)
         commit = Commit(
@@ -218,7 +226,8 @@ def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> Curate
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
-        decided=len(todo.to_select(dataset, config.select)),
+        compared=to_dedup(dataset, config).fresh,
+        decided=len(todo.to_select(dataset, config.select, config.dedup)),
         to_cut=sum(len(unit.clip_ids) for unit in units),
         dry_run=True,
     )
