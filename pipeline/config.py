@@ -113,7 +113,7 @@ class DedupConfig:
     """Drop a span of a file when the same span of a file of the same bytes is kept (clips of equal files
     under one analysis are one clip anyway)."""
     near: bool = True
-    """Drop the same content re-encoded, rescaled, letterboxed, slightly cropped or shifted in time."""
+    """Drop the same content re-encoded, rescaled, letterboxed or shifted in time."""
     max_distance: float = 15.0
     """`near`: how different the least similar moment may be, 0 to 255 (fourth root of the mean fourth power
     over a small picture)."""
@@ -123,17 +123,6 @@ class DedupConfig:
     """Share of a dropped clip's time that its keeper must show, 0 to 1."""
     mirrored: bool = False
     """`near`: also drop copies with left and right exchanged. Off: what moves left there moves right here."""
-    semantic: Literal["off", "efficientnet", "open_clip"] = "off"
-    """Also drop what looks alike to a model that sees one frame of each clip: `efficientnet` needs
-    `pip install "kinora[semantic]"`, `open_clip` weights that are given."""
-    open_clip_model: str = "ViT-B-32"
-    """`open_clip`: name of the architecture."""
-    open_clip_weights: str = ""
-    """`open_clip`: path of its weights (safetensors)."""
-    semantic_eps: float = 0.02
-    """`semantic`: drop when 1 minus the cosine of two embeddings is at most this."""
-    semantic_clips_per_cluster: int = 1000
-    """`semantic`: clips are compared within clusters (k-means) of about so many."""
     prefer: Literal["first", "best"] = "first"
     """`first`: what was once kept stays when data is added, even if a better copy comes. `best`: everything
     is decided anew whenever there are new clips, and the best copy is kept."""

@@ -16,7 +16,7 @@ from manifests import schemas
 from manifests.records import Duplicate, digest
 from pipeline.config import DedupConfig, config_digest
 
-KINDS = ("exact", "near", "semantic")
+KINDS = ("exact", "near")
 """Of copies; what is more than one is the first of them."""
 MATCHES = pa.schema(
     [

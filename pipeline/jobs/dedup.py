@@ -69,8 +69,7 @@ def dedup(
 def to_dedup(dataset: Dataset, config: CurateConfig) -> Epoch:
     """Return what is to decide: nothing where nothing is looked for."""
     settings, current = config.dedup, Current(dataset)
-    on = settings.exact or settings.near or settings.semantic != "off"
-    clips = current.clips if on else current.clips.slice(0, 0)
+    clips = current.clips if settings.exact or settings.near else current.clips.slice(0, 0)
     passing = select(clips, config.select)["kept"]
     return epoch(_with_rate(clips, current), passing, current.duplicates, settings)
 
