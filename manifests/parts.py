@@ -13,13 +13,16 @@ import pyarrow.parquet as pq
 from manifests import records, schemas
 from manifests.storage import Storage, storage_at
 
-Table = Literal["sources", "clips", "gaps", "selections", "media", "captions", "reviews", "failures"]
+Table = Literal[
+    "sources", "clips", "gaps", "selections", "duplicates", "media", "captions", "reviews", "failures"
+]
 
 RECORDS: Mapping[str, type] = {
     "sources": records.SourceRow,
     "clips": records.Clip,
     "gaps": records.Gap,
     "selections": records.Selection,
+    "duplicates": records.Duplicate,
     "media": records.Media,
     "captions": records.Caption,
     "reviews": records.Review,

@@ -141,6 +141,26 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicate:
+    """Whether a clip is a copy of another. A decision stands as long as its keeper passes the rules."""
+
+    clip_id: str
+    kind: str
+    """`exact` or `near`: what sort of copy it is; `none`: it is none, and may be the keeper of
+    others; `out`: it was one of these, and breaks a rule now."""
+    keeper: str
+    """The clip that it is a copy of; itself where it is none."""
+    distance: float | None
+    """How different the two are at their least similar moment, 0 to 255; None where it is no copy."""
+    offset_s: float | None
+    """Where it begins in its keeper, in seconds after the keeper's beginning."""
+    detail: str
+    """The same for a person to read."""
+    config: str
+    """Digest of the configuration that decided, and of the analysis that it looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Media:
     """The cut and encoded pixels of a clip: one member of a tar below `media/`."""
 

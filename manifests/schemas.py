@@ -23,7 +23,17 @@ class SchemaError(ValueError):
 
 VERSIONS: Mapping[str, int] = {
     name: 1 + len(STEPS.get(name, ()))
-    for name in ("SourceRow", "Clip", "Gap", "Selection", "Media", "Caption", "Review", "Failure")
+    for name in (
+        "SourceRow",
+        "Clip",
+        "Gap",
+        "Selection",
+        "Duplicate",
+        "Media",
+        "Caption",
+        "Review",
+        "Failure",
+    )
 }
 """The schema version that each record is written with."""
 

@@ -20,11 +20,14 @@ from manifests.parts import Table
 from manifests.store import Dataset
 
 THUMBNAIL = "thumbnail"
-"""The one score column that is large: left out of everything but `thumbnails`."""
+LARGE = (THUMBNAIL, "frame_hashes", "frame_looks")
+"""Score columns that are large: left out of everything that does not ask for them by name."""
 MEMORY_LIMIT = "1GB"
 """What DuckDB may hold beside the columns that were read; then it goes to the disk."""
 
-View = Literal["sources", "spans", "clips", "gaps", "selection", "media", "captions", "failures"]
+View = Literal[
+    "sources", "spans", "clips", "gaps", "selection", "duplicates", "media", "captions", "failures"
+]
 
 _TABLES: dict[View, Table] = {
     "sources": "sources",
@@ -32,6 +35,7 @@ _TABLES: dict[View, Table] = {
     "clips": "clips",
     "gaps": "gaps",
     "selection": "selections",
+    "duplicates": "duplicates",
     "media": "media",
     "captions": "captions",
     "failures": "failures",
@@ -41,6 +45,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "clips": ("clip_id", "source_key", "analysis"),
     "gaps": ("source_key", "start_pts", "analysis"),
     "selections": ("clip_id", "kept"),
+    "duplicates": ("clip_id",),
     "media": ("clip_id", "media_id"),
     "captions": ("media_id", "version", "outcome"),
     "failures": ("stage", "unit", "config"),
@@ -76,7 +81,7 @@ class Current:
 
         Args:
             view: which rows: those of the property of that name.
-            columns: which columns; all but the thumbnails when left out. One that no part has is left out.
+            columns: which columns; all but the `LARGE` ones when left out. One that no part has is left out.
             version: of `captions`, only of this version.
         """
         table = _TABLES[view]
@@ -124,6 +129,11 @@ class Current:
         return self.read("selection")
 
     @cached_property
+    def duplicates(self) -> pa.Table:
+        """The newest decision on whether each clip is a copy of another, whatever configuration made it."""
+        return self.read("duplicates")
+
+    @cached_property
     def media(self) -> pa.Table:
         """The newest media of each clip that is kept."""
         return self.read("media")
@@ -148,7 +158,7 @@ class Current:
                 self._connection.unregister(name)
 
     def _names(self, table: Table) -> list[str]:
-        return [name for name in self.dataset.columns(table) if name != THUMBNAIL]
+        return [name for name in self.dataset.columns(table) if name not in LARGE]
 
     def _hold(self, table: Table, names: Sequence[str]) -> None:
         """Read the columns that are not held yet."""
@@ -194,6 +204,8 @@ class Current:
             case "selection":
                 of = self.read("clips", ["clip_id"])
                 return self._newest_of("selections", "clip_id", of)
+            case "duplicates":
+                return self._newest_of("duplicates", "clip_id", self.read("clips", ["clip_id"]))
             case "media":
                 of = self.read("selection", ["clip_id", "kept"])
                 return self._newest_of("media", "clip_id", of.filter(of["kept"]))

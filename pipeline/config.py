@@ -167,6 +167,29 @@ class SelectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DedupConfig:
+    """Which clips count as copies of others (docs/adr/0018). Of a clip and its copies one is kept."""
+
+    exact: bool = True
+    """Drop a span of a file when the same span of a file of the same bytes is kept (clips of equal files
+    under one analysis are one clip anyway)."""
+    near: bool = True
+    """Drop the same content re-encoded, rescaled, letterboxed or shifted in time."""
+    max_distance: float = 15.0
+    """`near`: how different the least similar moment may be, 0 to 255 (fourth root of the mean fourth power
+    over a small picture)."""
+    max_relative: float = 0.2
+    """`near`: the same as a share of the picture's own contrast: faint things count as much as bold ones."""
+    min_covered: float = 0.8
+    """Share of a dropped clip's time that its keeper must show, 0 to 1."""
+    mirrored: bool = False
+    """`near`: also drop copies with left and right exchanged. Off: what moves left there moves right here."""
+    prefer: Literal["first", "best"] = "first"
+    """`first`: what was once kept stays when data is added, even if a better copy comes. `best`: everything
+    is decided anew whenever there are new clips, and the best copy is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CutConfig:
     """How kept clips are encoded."""
 
@@ -277,12 +300,20 @@ class CurateConfig:
     listing: ListConfig = field(default_factory=ListConfig)
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    dedup: DedupConfig = field(default_factory=DedupConfig)
     cut: CutConfig = field(default_factory=CutConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
 
-_VERSIONS = {"AnalyzeConfig": 4, "SelectConfig": 3, "CutConfig": 2, "CaptionConfig": 1, "PackConfig": 1}
+_VERSIONS = {
+    "AnalyzeConfig": 4,
+    "DedupConfig": 1,
+    "SelectConfig": 4,
+    "CutConfig": 2,
+    "CaptionConfig": 1,
+    "PackConfig": 1,
+}
 """Raised when a stage's code changes what it gives for the same configuration."""
 NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.arrow import pc
+from manifests.arrow import one, pc
 from manifests.records import Source, digest
 from manifests.store import Commit
 from manifests.views import Current
 from pipeline import todo
 from pipeline.captioning import Asking
 from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, PackConfig, SelectConfig, config_digest
+from pipeline.dedup.decisions import KINDS
 from pipeline.history import OTHER_CODE, UNKNOWN, History, Rate, difference
 from pipeline.select import rules_name
 
@@ -47,7 +48,7 @@ def plan_analyze(
     known = current.read("sources", ["uri", "source_key", "analysis", "status", "size_bytes"])
     uris = pa.array([source.uri for source in sources], pa.string())
     keys = pa.array([source.source_key for source in sources], pa.string())
-    found = pc.index_in(uris, value_set=todo.one(known["uri"]))
+    found = pc.index_in(uris, value_set=one(known["uri"]))
     before = known.take(found)
     changed = pc.not_equal(before["source_key"], keys)
     other = _labels(before["analysis"], lambda name: history.change(name, config))
@@ -73,17 +74,24 @@ def plan_select(current: Current, pending: pa.Table, config: SelectConfig) -> St
     history = History(current.dataset.commits, "select")
     decided = current.read("selection", ["clip_id", "rules"])
     clips = current.read("clips", ["clip_id", "analysis"])
+    copies = current.read("duplicates", ["clip_id", "kind", "keeper"])
+    copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
+    copies = pending.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
     names = {row["analysis"] for row in clips.group_by("analysis").aggregate([]).to_pylist()}
     names |= History(current.dataset.commits, "analyze").configs.keys()
     by = {rules_name(each, name): each for each in history.configs for name in names}
+    by |= {
+        rules_name(each, row["analysis"], row["kind"], row["keeper"]): each
+        for row in copies
+        for each in history.configs
+    }
     mine = config_digest(config)
 
     def label(rules: str) -> str:
-        return "measured anew" if by.get(rules) == mine else history.change(by.get(rules, ""), config)
+        name = by.get(rules, "")
+        return "measured or compared anew" if name == mine else history.change(name, config)
 
-    before = pc.take(
-        decided["rules"], pc.index_in(pending["clip_id"], value_set=todo.one(decided["clip_id"]))
-    )
+    before = pc.take(decided["rules"], pc.index_in(pending["clip_id"], value_set=one(decided["clip_id"])))
     why = _labels(before, label).fill_null("not decided yet")
     return _plan("select", "clips", why, clips.num_rows, history.rate(mine), 0)
 
@@ -102,8 +110,8 @@ def plan_cut(current: Current, pending: pa.Table, config: CutConfig) -> StagePla
         name = by.get(encoding, "")
         return "other crop" if name == mine else history.change(name, config)
 
-    before = pc.take(media["encoding"], pc.index_in(pending["clip_id"], value_set=todo.one(media["clip_id"])))
-    failed = pc.is_in(pending["clip_id"], value_set=todo.one(todo.failed_units(current, "cut")["unit"]))
+    before = pc.take(media["encoding"], pc.index_in(pending["clip_id"], value_set=one(media["clip_id"])))
+    failed = pc.is_in(pending["clip_id"], value_set=one(todo.failed_units(current, "cut")["unit"]))
     why = pc.if_else(failed, FAILED, _labels(before, label).fill_null("not cut yet"))
     of = int(pc.sum(kept["kept"]).as_py() or 0)
     return _plan("cut", "clips", why, of, history.rate(mine), 0)
@@ -115,7 +123,7 @@ def plan_caption(
     """Return what captioning `pending`, media that this version is to be tried on, takes."""
     history = History(current.dataset.commits, "caption")
     before = current.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
-    before = before.take(pc.index_in(pending["media_id"], value_set=todo.one(before["media_id"])))
+    before = before.take(pc.index_in(pending["media_id"], value_set=one(before["media_id"])))
     prompts = f"{asking.dense.digest}+{asking.short.digest}"
 
     def label(version: str) -> str:
@@ -179,6 +187,6 @@ def _plan(
 
 def _labels(names: pa.ChunkedArray | pa.Array, label: Callable[[str], str]) -> pa.ChunkedArray:
     """Return a sentence for each name, null where there is none; `label` is asked once for each name."""
-    whole = todo.one(names).dictionary_encode()
+    whole = one(names).dictionary_encode()
     said = pa.array([label(name) for name in whole.dictionary.to_pylist()], pa.string())
     return pa.chunked_array([said.take(whole.indices)])

@@ -9,22 +9,23 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from manifests.arrow import pc
+from manifests.arrow import one, pc
 from manifests.records import Source
 from manifests.store import Dataset
-from manifests.views import THUMBNAIL, Current
+from manifests.views import LARGE, Current
 from pipeline.captioning import CaptionUnit
-from pipeline.config import CutConfig, SelectConfig, config_digest
+from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.crop import crop_of, encoding_of
+from pipeline.dedup.decisions import with_duplicates
 from pipeline.lazy import LazyUnits
 from pipeline.rules import SIDES
-from pipeline.select import rules_digest
+from pipeline.select import rules_digests
 from pipeline.stages.cut import CutUnit
 
 Again = Literal["none", "failed", "all"]
 """Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
 
-_UNSELECTED = {"uri", "source_digest", THUMBNAIL}
+_UNSELECTED = {"uri", "source_digest", *LARGE}
 """Long columns of the clips table that no rule looks at."""
 
 
@@ -42,27 +43,27 @@ def to_analyze(at: Dataset | Current, listed: Sequence[Source], analysis: str) -
     return [source for source, known in zip(listed, done, strict=True) if not known]
 
 
-def to_select(at: Dataset | Current, config: SelectConfig, only: Collection[str] | None = None) -> pa.Table:
-    """Return the clips, with their scores, that the rules of `config` have not decided.
+def to_select(
+    at: Dataset | Current, config: SelectConfig, dedup: DedupConfig, only: Collection[str] | None = None
+) -> pa.Table:
+    """Return the clips, with their scores and what they are copies of, that the rules have not decided.
 
     Args:
         only: keys of the sources whose clips may be decided; all when left out.
     """
     current = current_of(at)
-    names = [name for name in current.dataset.columns("clips") if name not in _UNSELECTED]
-    clips = current.read("clips", names)
+    clips = with_duplicates(current.read("clips", selected(current)), current.duplicates, dedup)
     decided = current.read("selection", ["clip_id", "rules"])
     known = pc.take(decided["rules"], pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"])))
-    pending = pc.not_equal(known, _wanted_rules(clips["analysis"], config)).fill_null(True)
+    pending = pc.not_equal(known, rules_digests(clips, config)).fill_null(True)
     if only is not None:
         pending = pc.and_(pending, pc.is_in(clips["source_key"], value_set=pa.array([*only], pa.string())))
     return clips.filter(pending)
 
 
-def _wanted_rules(analyses: pa.ChunkedArray, config: SelectConfig) -> pa.Array:
-    named = one(analyses).dictionary_encode()
-    digests = [rules_digest(config, name) for name in named.dictionary.to_pylist()]
-    return pa.array(digests, pa.string()).take(named.indices)
+def selected(current: Current) -> list[str]:
+    """Return the columns of the clips table that decisions are made of."""
+    return [name for name in current.dataset.columns("clips") if name not in _UNSELECTED]
 
 
 def to_cut(
@@ -174,12 +175,6 @@ def failed_units(at: Dataset | Current, stage: str, **equal: Any) -> pa.Table:
 def quarantined(dataset: Dataset, stage: str, **equal: Any) -> Set[str]:
     """Return the units of `stage` that are in quarantine."""
     return set(failed_units(dataset, stage, quarantined=True, **equal)["unit"].to_pylist())
-
-
-def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Return a column in one piece."""
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _in(column: pa.ChunkedArray, those: pa.ChunkedArray) -> pa.ChunkedArray:

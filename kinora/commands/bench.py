@@ -10,7 +10,7 @@ from benchmarks.figures import machine
 from kinora.result import Result
 
 POSITIONAL = "name"
-NAMES = ("curate", "filters", "sandbox", "scale", "scorers", "shots", "worlds")
+NAMES = ("curate", "dedup", "filters", "sandbox", "scale", "scorers", "shots", "worlds")
 """Modules of `benchmarks` with a function `bench(*, quick: bool, seed: int) -> Figures`."""
 
 

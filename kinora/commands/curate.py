@@ -10,7 +10,15 @@ from rich.console import Group
 from kinora import planned
 from kinora.result import Exit, Result
 from kinora.spelling import spell
-from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, ListConfig, RayConfig, SelectConfig
+from pipeline.config import (
+    AnalyzeConfig,
+    CurateConfig,
+    CutConfig,
+    DedupConfig,
+    ListConfig,
+    RayConfig,
+    SelectConfig,
+)
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.jobs.progress import shown
 from pipeline.sources import NothingToDo
@@ -31,6 +39,7 @@ class Config:
     listing: ListConfig = field(default_factory=ListConfig)
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    dedup: DedupConfig = field(default_factory=DedupConfig)
     cut: CutConfig = field(default_factory=CutConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
@@ -42,6 +51,7 @@ def run(config: Config) -> Result:
         listing=config.listing,
         analyze=config.analyze,
         select=config.select,
+        dedup=config.dedup,
         cut=config.cut,
         sandbox=config.sandbox,
         ray=config.ray,

@@ -5,16 +5,19 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from kinora.result import Exit, Result
+from manifests.arrow import pc
 from manifests.store import Dataset
 from manifests.views import Current
 from pipeline.analyzers.scores import SCORES
 from pipeline.config import CutConfig, SelectConfig
 from pipeline.crop import crop_of
+from pipeline.dedup.decisions import KINDS
 from pipeline.jobs.retry import last
 from pipeline.presets import NO_LIMIT
 from pipeline.rules import RULES, Verdict, verdicts
@@ -68,6 +71,7 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     decision = _row(current.selection.to_pylist(), clip_id)
     media = _row(current.media.to_pylist(), clip_id)
     caption = _row(current.captions().to_pylist(), clip_id)
+    copy = _copy(current, clip_id)
     failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
     carried = _carried(current, clip["source_key"])
     held = verdicts(clip, last(current.dataset, "select", SelectConfig))
@@ -75,6 +79,7 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
         "clip": clip,
         "carried": carried,
         "decision": decision,
+        "duplicate": copy,
         "media": media,
         "caption": caption,
         "failures": failures,
@@ -96,12 +101,31 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     if crop := crop_of(clip, last(current.dataset, "cut", CutConfig)):
         table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), inside its borders")
     table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
+    for file in copy["also_in"]:
+        table.add_row("same bytes in", Text(file))
+    if copy["copies"]:
+        said = (f"{row['clip_id']}  {row['kind']}  {row['detail']}" for row in copy["copies"])
+        table.add_row("copies of it", "\n".join(said))
     if media:
         table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
     if caption:
         table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
     return Result(data, Group(table, *failed, _held(held), _measured(clip)))
+
+
+def _copy(current: Current, clip_id: str) -> dict[str, Any]:
+    """Return whether a clip is a copy, what the copies of it are, and which other files it is in."""
+    decided = current.duplicates
+    row = next(iter(decided.filter(pc.equal(decided["clip_id"], clip_id)).to_pylist()), None)
+    copies = decided.filter(
+        pc.and_(pc.equal(decided["keeper"], clip_id), pc.is_in(decided["kind"], pa.array(KINDS)))
+    )
+    spans = current.read("spans", ["clip_id", "uri"])
+    files = spans.filter(pc.equal(spans["clip_id"], clip_id))["uri"].to_pylist()
+    own = current.read("clips", ["clip_id", "uri"])
+    [used] = own.filter(pc.equal(own["clip_id"], clip_id))["uri"].to_pylist()
+    return {"decision": row, "copies": copies.to_pylist(), "also_in": sorted({*files} - {used})}
 
 
 def _held(held: list[Verdict]) -> Table:

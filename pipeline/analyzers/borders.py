@@ -62,7 +62,7 @@ class Borders:
             views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
             self._scaled = gray_HW.shape[1] == self._width
             self._at.append(look.index)
-            self._sides.append(tuple(_look_from(view) for view in views))
+            self._sides.append(tuple(look_from(view) for view in views))
 
     def columns(self, span: Span) -> dict[str, Any]:
         low, high = np.searchsorted(self._at, (span.start, span.end))
@@ -70,14 +70,14 @@ class Borders:
         if low == high:
             return dict.fromkeys(names)
         frames = self._sides[low:high]
-        found = [_border([frame[side] for frame in frames], self._scaled) for side in range(4)]
+        found = [border_of([frame[side] for frame in frames], self._scaled) for side in range(4)]
         for one, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
             if found[one] > _MOST_ALONE and not found[other]:
                 found[one] = 0.0
         return dict(zip(names, found, strict=True))
 
 
-def _look_from(gray_LN: np.ndarray) -> _Side:
+def look_from(gray_LN: np.ndarray) -> _Side:
     num_lines = int(gray_LN.shape[0] * _MOST) + 3
     lines = gray_LN[:num_lines].astype(np.int16)
     luma = float(np.median(lines[0]))
@@ -88,7 +88,7 @@ def _look_from(gray_LN: np.ndarray) -> _Side:
     return _Side(luma, padded)
 
 
-def _border(frames: list[_Side], scaled: bool) -> float:
+def border_of(frames: list[_Side], scaled: bool) -> float:
     """Return the border on one side as a fraction, from the clip's sampled frames."""
     lumas = [frame.luma for frame in frames]
     if max(lumas) - min(lumas) > _TOLERANCE:

@@ -1,6 +1,7 @@
 """All analyzers of the decoding pass, and the columns that they add to the clips table."""
 
 from pipeline.analyzers.borders import Borders
+from pipeline.analyzers.fingerprint import Fingerprint
 from pipeline.analyzers.light import Light
 from pipeline.analyzers.look import Analyzer
 from pipeline.analyzers.motion import Motion
@@ -9,7 +10,15 @@ from pipeline.analyzers.thumbnail import Thumbnail
 from pipeline.config import AnalyzeConfig
 from pipeline.scorers.columns import SCORED
 
-SCORES = (*Light.COLUMNS, *Sharpness.COLUMNS, *Motion.COLUMNS, *Borders.COLUMNS, *Thumbnail.COLUMNS, *SCORED)
+SCORES = (
+    *Light.COLUMNS,
+    *Sharpness.COLUMNS,
+    *Motion.COLUMNS,
+    *Borders.COLUMNS,
+    *Fingerprint.COLUMNS,
+    *Thumbnail.COLUMNS,
+    *SCORED,
+)
 
 
 def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
@@ -19,5 +28,6 @@ def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
         Sharpness(),
         Motion(),
         Borders(config.analysis_width_px),
+        Fingerprint(config.analysis_width_px),
         Thumbnail(config.thumbnail_quality),
     ]

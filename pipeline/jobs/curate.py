@@ -1,4 +1,4 @@
-"""Raw files to kept, encoded clips: list, analyze, select, cut."""
+"""Raw files to kept, encoded clips: list, analyze, find copies, select, cut."""
 
 import time
 from collections import Counter
@@ -17,7 +17,8 @@ from manifests.views import Current
 from pipeline import todo
 from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
-from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, SelectConfig, config_digest
+from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
+from pipeline.jobs.dedup import dedup, to_dedup
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
@@ -56,6 +57,8 @@ class CurateReport:
     gaps: int = 0
     unscored: int = 0
     """Clips that some scorer could not do: null there, and a row in `failures`."""
+    compared: int = 0
+    """Clips that were decided on as copies of others, or as none."""
     decided: int = 0
     kept: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +74,8 @@ class CurateReport:
     def nothing_left(self) -> bool:
         """Whether this run found everything done."""
         return (
-            not self.dry_run and self.analyzed + self.decided + self.to_cut + sum(self.failed.values()) == 0
+            not self.dry_run
+            and self.analyzed + self.compared + self.decided + self.to_cut + sum(self.failed.values()) == 0
         )
 
     @property
@@ -156,10 +160,12 @@ def _run(
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, reasons, select_s = _select(dataset, config.select, only)
+    dataset, copies = dedup(dataset, config, session, progress)
+    dataset, reasons, select_s = _select(dataset, config, only)
     dataset, cut = _cut(dataset, config, session, progress, again, only)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
-    seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "select": select_s, "cut": cut.seconds}
+    seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "dedup": copies.seconds}
+    seconds |= {"select": select_s, "cut": cut.seconds}
     return CurateReport(
         listed=listed,
         already_done=listed - len(sources),
@@ -168,6 +174,7 @@ def _run(
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
         unscored=analyzed.counts.get("unscored", 0),
+        compared=copies.fresh,
         decided=decided,
         kept=kept,
         dropped=dict(sorted(reasons.items())),
@@ -221,11 +228,11 @@ def _add_scored(
 
 
 def _select(
-    dataset: Dataset, config: SelectConfig, only: Collection[str] | None
+    dataset: Dataset, settings: CurateConfig, only: Collection[str] | None
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
-    begin = time.monotonic()
-    pending = todo.to_select(dataset, config, only)
+    begin, config = time.monotonic(), settings.select
+    pending = todo.to_select(dataset, config, settings.dedup, only)
     parts, reasons = [], Counter[str]()
     for start in range(0, pending.num_rows, _SELECT_CLIPS):
         decided = select(pending.slice(start, _SELECT_CLIPS), config)
@@ -319,11 +326,12 @@ def _planned(
     again: todo.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
-    to_select = todo.to_select(current, config.select, only)
+    to_select = todo.to_select(current, config.select, config.dedup, only)
     to_cut = todo.cut_table(current, config.cut, again, only)
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
+        compared=to_dedup(current, config).fresh,
         decided=to_select.num_rows,
         to_cut=to_cut.num_rows,
         dry_run=True,

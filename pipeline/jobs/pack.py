@@ -13,7 +13,7 @@ from uuid import uuid4
 import pyarrow as pa
 import ray.data
 
-from manifests.arrow import pc
+from manifests.arrow import one, pc
 from manifests.buckets import parse
 from manifests.records import SampleRef
 from manifests.redact import redact
@@ -27,7 +27,6 @@ from pipeline.packing import COLUMNS, Plan, content_of, fill, length_of, plan
 from pipeline.plans import StagePlan, plan_pack
 from pipeline.sources import NothingToDo
 from pipeline.stages.pack import add_pack
-from pipeline.todo import one
 from pipeline.units import chunks, to_row
 
 ABOUT = "pack.json"

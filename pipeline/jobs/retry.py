@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from manifests.store import Dataset
-from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
+from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, DedupConfig, RayConfig, SelectConfig
 from video.config import SandboxConfig
 
 C = TypeVar("C")
@@ -19,6 +19,7 @@ def last_curation(dataset: Dataset, ray: RayConfig, sandbox: SandboxConfig | Non
     return CurateConfig(
         analyze=last(dataset, "analyze", AnalyzeConfig),
         select=last(dataset, "select", SelectConfig),
+        dedup=last(dataset, "dedup", DedupConfig),
         cut=last(dataset, "cut", CutConfig),
         sandbox=sandbox or SandboxConfig(),
         ray=ray,

@@ -132,7 +132,7 @@ def test_every_bad_file_is_a_row_and_the_rest_goes_on(raw, tmp_path):
     assert conservation.check(Dataset.open(uri)) == []
     assert curate(str(raw), uri, CONFIG).nothing_left
     (raw / "zero.mp4").unlink()
-    write_video(raw / "zero.mp4", seed=1)
+    write_video(raw / "zero.mp4", seed=2)
     again = retry(uri, CONFIG)
     assert (again.listed, again.analyzed, again.cut) == (len(wanted), 1, 2)
     dataset = Dataset.open(uri)

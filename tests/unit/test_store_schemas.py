@@ -51,6 +51,7 @@ PINNED = {
     "Clip": (1, "6bc962b0814b"),
     "Gap": (1, "2f0c86b61115"),
     "Selection": (1, "91e5de909c92"),
+    "Duplicate": (1, "d64f621449f5"),
     "Media": (2, "f1a24c774c4a"),
     "Caption": (1, "debb25950a48"),
     "Review": (1, "9ccaaf220215"),
