@@ -12,7 +12,7 @@ from manifests.records import Failure, Outcome, SourceStatus
 from manifests.store import Commit, Dataset
 from manifests.views import Current
 from pipeline import todo
-from pipeline.config import CutConfig, SelectConfig, config_digest
+from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.crop import crop_of, encoding_of
 from pipeline.lazy import LazyUnits
 from pipeline.select import rules_digest
@@ -204,9 +204,9 @@ def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, again):
 
 @pytest.mark.parametrize("config", [SelectConfig(), SelectConfig(min_motion=0.1)])
 def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
-    found = todo.to_select(dataset, config)["clip_id"].to_pylist()
+    found = todo.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
     assert sorted(found) == sorted(Rows(dataset).to_select(config))
-    assert todo.to_select(dataset, config, only={"k6"})["clip_id"].to_pylist() in ([], ["c6"])
+    assert todo.to_select(dataset, config, DedupConfig(), only={"k6"})["clip_id"].to_pylist() in ([], ["c6"])
 
 
 def test_media_are_captioned_once_and_a_retry_takes_what_failed_alone(dataset):

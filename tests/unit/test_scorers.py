@@ -16,7 +16,7 @@ import pytest
 from pipeline.analysis import Analysis
 from pipeline.analyzers.larger import LargerFrames, decode, encode
 from pipeline.analyzers.look import Look, Span
-from pipeline.attempts import Attempts
+from pipeline.attempts import MAX_WORKER_DEATHS, Attempts
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig, config_digest
 from pipeline.scorers import corners, needs
 from pipeline.scorers.heuristic import colorfulness, heuristic
@@ -132,7 +132,8 @@ def analysis(clips: int, jpeg: bytes) -> Analysis:
 
 def test_rows_for_the_scorers_are_closed_before_they_are_too_large_and_lose_no_source():
     heavy = [analysis(2, bytes(20 * 2**20)), analysis(1, b""), analysis(1, b"x")]
-    rows = list(to_rows(heavy))
+    rows = list(to_rows(7, heavy))
+    assert [(row["task"], row["at"]) for row in rows] == [(7, [0]), (7, [1, 2])]
     assert [len(from_row(row)) for row in rows] == [1, 2]
     assert [len(each.clips) for row in rows for each in from_row(row)] == [2, 1, 1]
 
@@ -165,10 +166,10 @@ class Kills:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_clip_that_ends_its_actor_twice_is_left_alone(tmp_path):
+def test_a_clip_that_ends_its_actor_again_and_again_is_left_alone(tmp_path):
     clip = {"clip_id": "c", "uri": "u", "analysis": "a"}
     jpegs = (encode(noise(1)),)
-    for _ in range(2):
+    for _ in range(MAX_WORKER_DEATHS):
         if (pid := os.fork()) == 0:
             score_clip(clip, jpegs, {"text": Kills()}, Attempts(tmp_path))
             os._exit(0)
