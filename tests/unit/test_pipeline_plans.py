@@ -1,13 +1,16 @@
 """A dry run says how much, how long and why, by what the log tells."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from benchmarks.made_dataset import make, touch
 from captioner.prompts import load_prompt
+from manifests.parts import RECORDS
 from manifests.records import Source
+from manifests.schemas import schema
 from manifests.store import Commit, Dataset
 from manifests.views import Current
 from pipeline import todo
@@ -123,14 +126,7 @@ def test_captions_say_what_changed_the_prompt_too(tmp_path):
     prompts = f"{old.dense.digest}+{old.short.digest}"
     rows = [r | {"version": "v1", "prompt_digest": prompts} for r in row]
     rows[0] |= {"outcome": "empty", "text": None, "short": None}
-    import pyarrow as pa
-
-    from manifests.parts import RECORDS
-    from manifests.schemas import schema
-
     part = made.put("captions", pa.Table.from_pylist(rows, schema=schema(RECORDS["captions"])))
-    from dataclasses import asdict
-
     made.commit(
         Commit(
             stage="caption",
@@ -149,13 +145,22 @@ def test_captions_say_what_changed_the_prompt_too(tmp_path):
         (plan,) = report.plan
         return dict(plan.why)
 
-    rest = {"another configuration, of which the log tells nothing": why("v1").popitem()[1]}
+    made_prompt = made.read("captions", ["prompt_digest"])["prompt_digest"][0].as_py()
+    others = why("v1")[f"prompt {made_prompt} -> {prompts}"]
+    rest = {f"prompt {made_prompt} -> {prompts}": others}
     assert why("v1") == rest
     assert why("v1", again=True) == {"failed before": 1}
     assert why("v2") == rest | {"other weights or code version": 8}
     reworded = asking("v2", "short").dense.digest
-    assert why("v2", "short") == rest | {f"prompt {prompts} -> {reworded}+{old.short.digest}": 8}
-    assert why("v2", config=replace(config, max_frames=4))["other configuration: max_frames 96 -> 4"] == 8
+    new = f"{reworded}+{old.short.digest}"
+    assert why("v2", "short") == {
+        f"prompt {made_prompt} -> {new}": others,
+        f"prompt {prompts} -> {new}": 8,
+    }
+    assert (
+        why("v2", config=replace(config, max_frames=4))["other configuration: max_frames 96 -> 4"]
+        == others + 8
+    )
 
 
 def test_a_pack_that_is_there_is_told_from_other_settings_and_other_captions(raw, dataset):
@@ -163,8 +168,6 @@ def test_a_pack_that_is_there_is_told_from_other_settings_and_other_captions(raw
     (plan,) = report.plan
     assert (plan.units, plan.why) == (report.samples, {"no shard set is there yet": report.samples})
     assert not (raw / "shards").exists()
-    from dataclasses import asdict
-
     made = Commit(
         stage="pack",
         config=asdict(PackConfig()) | {"out": "/o", "fingerprint": "f"},
