@@ -13,7 +13,7 @@ from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
 from pipeline.jobs.curate import curate
 from video.encode import VideoWriter
 
-SCORERS = ScorersConfig(logo=True, aesthetic="heuristic", actors=1)
+SCORERS = ScorersConfig(logo=True, aesthetic="heuristic")
 
 
 def write_video(path: Path, seed: int, marked: bool) -> None:
