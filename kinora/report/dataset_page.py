@@ -38,7 +38,8 @@ def _outcome(contents: DatasetContents) -> str:
     failed = sum(sum(stage.failed.values()) for stage in contents.funnel)
     share = f" ({contents.kept / contents.clips:.0%})" if contents.clips else ""
     tail = f"{failed:,} failed" if failed else "nothing failed"
+    files = f"{contents.sources:,} file{'s' * (contents.sources != 1)}"
     return (
-        f"{contents.sources:,} files, {contents.clips:,} clips, {contents.kept:,} kept{share}: "
+        f"{files}, {contents.clips:,} clips, {contents.kept:,} kept{share}: "
         f"{clock(contents.kept_s)} of {clock(contents.footage_s)}; {tail}."
     )
