@@ -201,6 +201,9 @@ class CutConfig:
     """Crop away black or one-coloured borders round the picture (letterbox, pillarbox)."""
     clips_per_tar: int = 1024
     """A task opens a new tar after about this many clips."""
+    share_s: float = 60.0
+    """A long file on a disk is shared out among tasks, about so many seconds of it to each, if it can be
+    decoded from the middle (MP4, MOV, Matroska and WebM). 0 never does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +318,7 @@ _VERSIONS = {
     "PackConfig": 1,
 }
 """Raised when a stage's code changes what it gives for the same configuration."""
-NO_EFFECT = {"clips_per_tar", "batch_clips", "actors"}
+NO_EFFECT = {"clips_per_tar", "share_s", "batch_clips", "actors"}
 """Fields that change how the work is done, never what comes out."""
 
 

@@ -4,6 +4,7 @@ All is decided by column, and units are made one at a time as they are handed ou
 that of the columns looked at.
 """
 
+import re
 from collections.abc import Collection, Sequence, Set
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from pipeline.lazy import LazyUnits
 from pipeline.rules import SIDES
 from pipeline.select import rules_digests
 from pipeline.stages.cut import CutUnit
+from video.entering import CODECS
 
 Again = Literal["none", "failed", "all"]
 """Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
@@ -76,13 +78,14 @@ def to_cut(
         only: with `again`, keys of sources of which every clip is taken.
     """
     table = cut_table(at, config, again, only)
-    return LazyUnits(table, ("source_key",), _unit)
+    return LazyUnits(table, ("source_key", "share"), _unit)
 
 
 def cut_table(
     at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted."""
+    """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted, and
+    `share`, which part of a long file each is in."""
     current = current_of(at)
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
@@ -103,21 +106,33 @@ def cut_table(
         wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     shape = [name for name in clips.column_names if name in crops.column_names]
     same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
+    seconds = "c.start_pts * c.time_base_num / c.time_base_den::DOUBLE"
+    share = f"CASE WHEN e.source_key IS NULL THEN 0 ELSE floor({seconds} / {config.share_s}) END"
     return current.query(
         f"""
         SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
-               k.crop, k.encoding
-        FROM c JOIN k ON {same}
+               k.crop, k.encoding, CAST({share if config.share_s > 0 else 0} AS BIGINT) AS share
+        FROM c JOIN k ON {same} LEFT JOIN e USING (source_key)
         WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.clip_id = c.clip_id AND m.encoding = k.encoding)
           AND {wanted_sql}
         ORDER BY c.uri, c.source_key, c.start_pts, c.clip_id
         """,
         c=clips,
         k=crops,
+        e=_enterable(current),
         m=media,
         f=failed,
         o=pa.table({"key": pa.array([*(only or ())], pa.string())}),
     )
+
+
+def _enterable(current: Current) -> pa.Table:
+    """Return the keys of sources on a disk that can be decoded from the middle, by what their names say."""
+    sources = current.read("sources", ["source_key", "codec", "uri"])
+    names = "|".join(re.escape(codec) for codec in CODECS)
+    fit = pc.match_substring_regex(sources["codec"], f"^({names})$").fill_null(False)
+    local = pc.match_substring_regex(sources["uri"], r"(?i)^(file:///|/).*\.(mp4|mov|m4v|mkv|webm)$")
+    return sources.filter(pc.and_(fit, local)).group_by("source_key").aggregate([])
 
 
 def _crops(clips: pa.Table, config: CutConfig) -> pa.Table:

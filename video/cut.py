@@ -1,10 +1,12 @@
-"""Cut spans out of a source in one sequential decode, each to the frame, and encode each as a file of its
-own."""
+"""Cut spans out of a source in one sequential decode, from a key frame before the first of them on, each to
+the frame, and encode each as a file of its own."""
 
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from typing import Literal
 
@@ -56,6 +58,7 @@ def cut(
 ) -> Iterator[CutClip]:
     """Decode `media` once and yield each span as soon as it is complete.
 
+    Decoding begins at a key frame before the first span where the file allows that (`video.entering`).
     Frames keep their exact relative times, so a variable frame rate stays variable. Sides are made even by
     leaving out the last row or column. A still, whatever its one span, is a picture again (JPEG stays JPEG,
     all else is PNG).
@@ -82,9 +85,14 @@ def cut(
     scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
     whole = (round(source.height * scale), round(source.width * scale))
     windows = [_window(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
-    frames = read_frames(
-        media, size_px=whole, interpolation="AREA" if scale < 1 else "BILINEAR", threads=threads
+    read = partial(
+        read_frames,
+        media,
+        size_px=whole,
+        interpolation="AREA" if scale < 1 else "BILINEAR",
+        threads=threads,
     )
+    frames = _entered(read, spans[0][0])
     if source.kind == "image":
         yield _picture(next(frames), windows[0], source, spans[0])
         return
@@ -103,6 +111,15 @@ def cut(
     yield encoder.finish(span)
     for span, _ in remaining:
         yield encoder.finish(span)
+
+
+def _entered(read: Callable[..., Iterator[Frame]], pts: int) -> Iterator[Frame]:
+    """Decode from not long before `pts`; from the beginning, where that came too late."""
+    frames = read(from_pts=pts)
+    first = next(frames, None)
+    if first is not None and first.pts <= pts:
+        return itertools.chain([first], frames)
+    return read()
 
 
 def check_spans(spans: Sequence[tuple[int, int]]) -> None:

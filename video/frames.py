@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from video.animation import TIME_BASE, is_animated_webp, webp_frames
 from video.decode import DEFAULT_RATE, decode
 from video.ending import ends_early
+from video.entering import enter
 from video.errors import VideoError, VideoErrorCode
 from video.opening import DAMAGE, Media, is_still, local_path, name_of, open_media, words_of
 from video.picture import Interpolation, Larger, ToRgb, size_within
@@ -43,6 +44,7 @@ def read_frames(
     every: int = 1,
     interpolation: Interpolation = "FAST_BILINEAR",
     threads: int = 1,
+    from_pts: int | None = None,
 ) -> Iterator[Frame]:
     """Decode `media` in sequence. A still is a video of one frame.
 
@@ -52,6 +54,8 @@ def read_frames(
         every: give each `every`-th frame, beginning with the first; those between are decoded, not converted.
         interpolation: how to scale; AREA where a much smaller picture must look good.
         threads: of the decoder.
+        from_pts: frames before this one need not be given; those from it on are the same as without. Whether
+            any are left out depends on the file (see `video.entering`).
 
     Raises:
         VideoError: for a file that cannot be decoded to its end, after the frames before the damage.
@@ -62,6 +66,8 @@ def read_frames(
         yield from _read_webp(media, size_px, every)
         return
     with open_media(media) as (container, stream):
+        if from_pts is not None:
+            enter(container, stream, from_pts)
         stream.codec_context.thread_count = threads
         time_base = stream.time_base or 1 / DEFAULT_RATE
         to_rgb = ToRgb(

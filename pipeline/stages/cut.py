@@ -27,7 +27,7 @@ from video.sandbox import Sandbox, sandbox_of_process
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutUnit:
-    """The kept clips of one source, in time order."""
+    """The kept clips of one source, or of a share of it, in time order."""
 
     source_key: str
     uri: str
@@ -38,6 +38,11 @@ class CutUnit:
     """[start, end) in units of the time base, one a clip."""
     crops: tuple[tuple[int, int, int, int] | None, ...] = ()
     """(x, y, width, height) in upright pixels, one a clip; None (or no crops) for all of it."""
+
+    @property
+    def name(self) -> str:
+        """Names the unit among all others, also those of the same source."""
+        return f"{self.source_key}-{self.spans[0][0]}"
 
     def crop(self, number: int) -> Crop | None:
         """Return the crop of clip number `number`."""
@@ -123,7 +128,7 @@ def cut_source(
         if now.source_key != unit.source_key:
             raise SourceChanged("the file changed, or went away, after it was analysed")
         with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
-            attempts.work(unit.source_key, unit.uri, partial(cut_rest, path))
+            attempts.work(unit.name, unit.uri, partial(cut_rest, path))
     except Exception as error:
         return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
     return media, []

@@ -11,7 +11,7 @@ import pytest
 
 from manifests import conservation, views
 from manifests.store import Dataset
-from pipeline.config import AnalyzeConfig, CurateConfig, SelectConfig
+from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, SelectConfig
 from pipeline.jobs.curate import curate, retry
 from pipeline.sources import NothingToDo
 from video.encode import VideoWriter
@@ -201,3 +201,17 @@ def test_an_empty_folder_and_a_foreign_dataset_folder_are_refused(raw, tmp_path)
     write_video(raw / "a.mp4")
     with pytest.raises(ValueError, match="already holds something that is not a Kinora dataset"):
         curate(str(raw), str(raw), CONFIG)
+
+
+def test_a_long_file_is_shared_out_and_its_clips_are_the_same(raw, tmp_path):
+    write_video(raw / "long.mp4", shots=8, shot_frames=24)
+    found = {}
+    for share_s in (0.0, 3.0):
+        uri = str(tmp_path / f"d{share_s:.0f}")
+        config = replace(CONFIG, cut=CutConfig(share_s=share_s))
+        assert curate(str(raw), uri, config).cut == 8
+        dataset = Dataset.open(uri)
+        assert conservation.check(dataset) == []
+        found[share_s] = sorted((row["media_id"], row["digest"]) for row in views.media(dataset).to_pylist())
+        assert curate(str(raw), uri, config).nothing_left
+    assert found[0.0] == found[3.0]

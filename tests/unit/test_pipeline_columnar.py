@@ -202,6 +202,16 @@ def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, again):
     assert [units[at] for at in range(-len(units), 0)] == list(units)
 
 
+def test_a_long_file_on_a_disk_is_shared_out_by_time(dataset):
+    units = [unit for unit in todo.to_cut(dataset, CutConfig(share_s=10.0)) if unit.source_key == "k7"]
+    [whole] = [unit for unit in todo.to_cut(dataset, CutConfig(share_s=0.0)) if unit.source_key == "k7"]
+    assert len(units) > 1
+    assert tuple(name for unit in units for name in unit.clip_ids) == whole.clip_ids
+    assert len({unit.name for unit in units}) == len(units)
+    places = [{int(start / 10 // 10) for start, _ in unit.spans} for unit in units]
+    assert all(len(place) == 1 for place in places)
+
+
 @pytest.mark.parametrize("config", [SelectConfig(), SelectConfig(min_motion=0.1)])
 def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
     found = todo.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
