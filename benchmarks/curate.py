@@ -9,6 +9,8 @@ On the same files, with the same number of Ray workers, in turns, the least of t
   less.
 - `two_worker_speedup`: whole `curate` with one worker over that with two. Needs two idle cores.
 - `overhead_ms_per_clip`: what one Ray worker takes longer than the same functions in this process, a clip.
+- `speedup_over_data_juicer`: what the operators of Data-Juicer (`benchmarks.data_juicer`) take on the same
+  files with as many processes, over whole `curate`. Once, not with --quick. At least 5.
 - `sandbox_cost_share`: as `kinora bench sandbox`, on these files.
 
 Starting Ray is not counted. Files are parts of Big Buck Bunny (`benchmarks.film`); with --quick, made ones.
@@ -29,7 +31,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from rich.table import Table
 
-from benchmarks import film, sandbox
+from benchmarks import data_juicer, film, sandbox
 from benchmarks.figures import Figures
 from pipeline.analysis import measure
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig
@@ -48,6 +50,7 @@ Spans = Sequence[tuple[int, int]]
 def bench(*, quick: bool, seed: int) -> Figures:
     """Measure. `seed` is of the files that --quick makes; the film is always the same."""
     repeats = 1 if quick else 3
+    peer_s: float | None = None
     with TemporaryDirectory() as folder:
         if quick:
             paths = sandbox.write_files(Path(folder), 2, 4.0, seed)
@@ -56,6 +59,8 @@ def bench(*, quick: bool, seed: int) -> Figures:
         kept, alone = in_process(paths, repeats)
         one = through_ray(folder, paths, kept, 1, repeats)
         many = through_ray(folder, paths, kept, WORKERS, repeats)
+        if not quick:
+            peer_s = sum(data_juicer.seconds(paths, Path(folder), WORKERS).values())
         cost = sandbox.run(paths[:1], 1 if quick else 2)["sandbox_cost_share"]
     clips = sum(map(len, kept))
     figures = {
@@ -71,6 +76,8 @@ def bench(*, quick: bool, seed: int) -> Figures:
         "files": len(paths),
         "repeats": repeats,
     }
+    if peer_s is not None:
+        figures["speedup_over_data_juicer"] = peer_s / many["curate"]
     return Figures(figures=figures, text=_table(one, many, alone, figures))
 
 

@@ -310,10 +310,10 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 4,
+    "AnalyzeConfig": 5,
     "DedupConfig": 1,
     "SelectConfig": 4,
-    "CutConfig": 2,
+    "CutConfig": 3,
     "CaptionConfig": 1,
     "PackConfig": 1,
 }

@@ -15,7 +15,7 @@ import numpy as np
 
 from video.encode import VideoWriter, even_side
 from video.errors import VideoError, VideoErrorCode
-from video.frames import Frame, read_frames
+from video.frames import Picture, read_pictures
 from video.opening import Media, name_of
 from video.probe import Probe, probe
 
@@ -86,7 +86,7 @@ def cut(
     whole = (round(source.height * scale), round(source.width * scale))
     windows = [_window(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
     read = partial(
-        read_frames,
+        read_pictures,
         media,
         size_px=whole,
         interpolation="AREA" if scale < 1 else "BILINEAR",
@@ -113,7 +113,7 @@ def cut(
         yield encoder.finish(span)
 
 
-def _entered(read: Callable[..., Iterator[Frame]], pts: int) -> Iterator[Frame]:
+def _entered(read: Callable[..., Iterator[Picture]], pts: int) -> Iterator[Picture]:
     """Decode from not long before `pts`; from the beginning, where that came too late."""
     frames = read(from_pts=pts)
     first = next(frames, None)
@@ -155,20 +155,24 @@ class _SpanEncoder:
         self.path, self.source, self.crf = name_of(media), source, crf
         self.pts: list[int] = []
 
-    def add(self, frame: Frame, window: tuple[slice, slice]) -> None:
-        rgb_HWC = frame.rgb_HWC[window]
+    def add(self, frame: Picture, window: tuple[slice, slice]) -> None:
+        height, width = (side.stop - side.start for side in window)
         if not self.pts:
             self.buffer = io.BytesIO()
             self.writer = VideoWriter(
                 self.buffer,
-                height=rgb_HWC.shape[0],
-                width=rgb_HWC.shape[1],
+                height=height,
+                width=width,
                 fps=self.source.fps or Fraction(25),
                 time_base=self.source.time_base,
                 crf=self.crf,
             )
         self.pts.append(frame.pts)
-        self.writer.write(rgb_HWC, frame.pts - self.pts[0])
+        as_it_is = frame.ordinary()
+        if as_it_is is not None and (as_it_is.height, as_it_is.width) == (height, width):
+            self.writer.write_as_it_is(as_it_is, frame.pts - self.pts[0])
+        else:
+            self.writer.write(frame.rgb()[window], frame.pts - self.pts[0])
 
     def finish(self, span: tuple[int, int]) -> CutClip:
         if not self.pts:
@@ -193,8 +197,8 @@ class _SpanEncoder:
         )
 
 
-def _picture(frame: Frame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
-    rgb_HWC = np.ascontiguousarray(frame.rgb_HWC[window])
+def _picture(frame: Picture, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
+    rgb_HWC = np.ascontiguousarray(frame.rgb()[window])
     suffix = "jpg" if source.codec == "mjpeg" else "png"
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == "jpg" else []
     _, picture = cv2.imencode(f".{suffix}", cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR), options)

@@ -12,6 +12,7 @@ from typing import BinaryIO, Self, cast
 
 import av
 import numpy as np
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
@@ -115,6 +116,19 @@ class VideoWriter:
             raise ValueError(f"a frame is {rgb_HWC.shape} {rgb_HWC.dtype}: expected {(*self.size, 3)} uint8")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace=self.matrix, threads=1)
+        self._write(frame, pts)
+
+    def write_as_it_is(self, frame: VideoFrame, pts: int) -> None:
+        """Add a decoded frame that is 4:2:0 in this file's matrix and limited range already."""
+        if (frame.height, frame.width, frame.format.name) != (*self.size, "yuv420p"):
+            raise ValueError(
+                f"a frame is {frame.width}x{frame.height} {frame.format.name}: expected "
+                f"{self.size[1]}x{self.size[0]} yuv420p"
+            )
+        frame.pict_type = PictureType.NONE  # the key frames of its source are not this file's
+        self._write(frame, pts)
+
+    def _write(self, frame: VideoFrame, pts: int) -> None:
         frame.pts, frame.time_base = pts, self.time_base
         self.container.mux(self.stream.encode(frame))
         self.num_frames += 1

@@ -11,6 +11,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from video.animation import TIME_BASE, is_animated_webp, webp_frames
@@ -37,6 +38,20 @@ class Frame:
     scaled up. To be called before the next frame is asked for."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Picture:
+    """One decoded picture that is not converted yet. All is to be called before the next one is asked for."""
+
+    rgb: Callable[[], np.ndarray]
+    """Converts it: rgb_HWC as in `Frame`. Raises VideoError where its pixels cannot be shown."""
+    ordinary: Callable[[], VideoFrame | None]
+    """Gives the frame as it was decoded, where it already is upright 4:2:0 in BT.709 and limited range, of
+    the size asked for: what `VideoWriter` writes; else None."""
+    pts: int
+    time_s: float
+    within: Callable[[int], np.ndarray]
+
+
 def read_frames(
     media: Media,
     *,
@@ -60,6 +75,27 @@ def read_frames(
     Raises:
         VideoError: for a file that cannot be decoded to its end, after the frames before the damage.
     """
+    for shown in read_pictures(
+        media,
+        size_px=size_px,
+        every=every,
+        interpolation=interpolation,
+        threads=threads,
+        from_pts=from_pts,
+    ):
+        yield Frame(rgb_HWC=shown.rgb(), pts=shown.pts, time_s=shown.time_s, within=shown.within)
+
+
+def read_pictures(
+    media: Media,
+    *,
+    size_px: tuple[int, int] | None = None,
+    every: int = 1,
+    interpolation: Interpolation = "FAST_BILINEAR",
+    threads: int = 1,
+    from_pts: int | None = None,
+) -> Iterator[Picture]:
+    """As `read_frames`, but nothing is converted before it is asked for."""
     if every < 1:
         raise ValueError(f"every is {every}: use 1 for all frames, 2 for every other one")
     if is_animated_webp(media):
@@ -70,6 +106,7 @@ def read_frames(
             enter(container, stream, from_pts)
         stream.codec_context.thread_count = threads
         time_base = stream.time_base or 1 / DEFAULT_RATE
+        exact = time_base.numerator == 1  # then dividing rounds once, as the fraction does
         to_rgb = ToRgb(
             aspect=pixel_aspect(stream),
             size_px=size_px,
@@ -79,16 +116,27 @@ def read_frames(
         larger = Larger(aspect=to_rgb.aspect, still=to_rgb.still)
         for index, (frame, pts, _) in enumerate(decode(container, stream, name_of(media))):
             if index % every == 0:
-                try:
-                    rgb_HWC = to_rgb(frame)
-                except DAMAGE as error:
-                    problem = f"its pixels ({frame.format.name}) cannot be shown: {words_of(error)}"
-                    raise VideoError(VideoErrorCode.UNSUPPORTED, name_of(media), problem) from error
-                yield Frame(
-                    rgb_HWC=rgb_HWC, pts=pts, time_s=float(pts * time_base), within=partial(larger, frame)
+                yield Picture(
+                    rgb=partial(_shown, to_rgb, frame, media),
+                    ordinary=partial(_ordinary, to_rgb, frame),
+                    pts=pts,
+                    time_s=pts / time_base.denominator if exact else float(pts * time_base),
+                    within=partial(larger, frame),
                 )
     if ends_early(media if isinstance(media, bytes) else local_path(media)):
         raise VideoError(VideoErrorCode.TRUNCATED, name_of(media), "its end is missing")
+
+
+def _shown(to_rgb: ToRgb, frame: VideoFrame, media: Media) -> np.ndarray:
+    try:
+        return to_rgb(frame)
+    except DAMAGE as error:
+        problem = f"its pixels ({frame.format.name}) cannot be shown: {words_of(error)}"
+        raise VideoError(VideoErrorCode.UNSUPPORTED, name_of(media), problem) from error
+
+
+def _ordinary(to_rgb: ToRgb, frame: VideoFrame) -> VideoFrame | None:
+    return frame if to_rgb.changes_nothing_of(frame) else None
 
 
 def read_clip(media: Media, *, size_px: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -107,18 +155,23 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
     return aspect if Fraction(1, 16) <= aspect <= 16 else Fraction(1)
 
 
-def _read_webp(media: Media, size_px: tuple[int, int] | None, every: int) -> Iterator[Frame]:
+def _read_webp(media: Media, size_px: tuple[int, int] | None, every: int) -> Iterator[Picture]:
     for index, (rgb_HWC, pts) in enumerate(webp_frames(media)):
         if index % every == 0:
             full_HWC = rgb_HWC
             if size_px and size_px != rgb_HWC.shape[:2]:
                 rgb_HWC = cv2.resize(rgb_HWC, size_px[::-1], interpolation=cv2.INTER_AREA)
-            yield Frame(
-                rgb_HWC=np.ascontiguousarray(rgb_HWC),
+            yield Picture(
+                rgb=partial(np.ascontiguousarray, rgb_HWC),
+                ordinary=_none,
                 pts=pts,
                 time_s=float(pts * TIME_BASE),
                 within=partial(_within, full_HWC),
             )
+
+
+def _none() -> None:
+    return None
 
 
 def _within(rgb_HWC: np.ndarray, side_px: int) -> np.ndarray:

@@ -65,6 +65,19 @@ class ToRgb:
             rgb_HWC = self._scaled(frame, "rgb24", height, width)
         return np.ascontiguousarray(_turn_upright(rgb_HWC, turn))
 
+    def changes_nothing_of(self, frame: VideoFrame) -> bool:
+        """Return whether the frame is what converting it, and back to 4:2:0 in BT.709 and limited range, is
+        to give: upright, of the size asked for, with even sides and square pixels."""
+        asked = self.size_px or (frame.height, frame.width)
+        if frame.format.name != "yuv420p" or self.aspect != 1 or (frame.height, frame.width) != asked:
+            return False
+        if frame.height % 2 or frame.width % 2 or frame.color_range == ColorRange.JPEG:
+            return False
+        if frame.color_trc in (hdr.PQ, hdr.HLG) or orientation(frame) != UPRIGHT:
+            return False
+        told = matrix(frame, self.still)
+        return (frame.colorspace if told is None else told) == Colorspace.ITU709
+
     def _scaled(self, frame: VideoFrame, format: str, height: int, width: int) -> np.ndarray:
         scaled = self.reformatter.reformat(
             frame,

@@ -88,6 +88,13 @@ def look_from(gray_LN: np.ndarray) -> _Side:
     return _Side(luma, padded)
 
 
+def may_have(gray_LN: np.ndarray) -> bool:
+    """Return whether the outermost line is of one luma; else `border_of` this one frame is 0."""
+    line_N = gray_LN[0].astype(np.int16)
+    share = (np.abs(line_N - round(float(np.median(line_N)))) > _TOLERANCE).mean()
+    return bool(np.ceil(share * 255) / 255 <= _SPECKS)
+
+
 def border_of(frames: list[_Side], scaled: bool) -> float:
     """Return the border on one side as a fraction, from the clip's sampled frames."""
     lumas = [frame.luma for frame in frames]

@@ -45,23 +45,43 @@ def fit(gray_HW: np.ndarray, flow_HW2: np.ndarray) -> tuple[float, float, float,
         return None
     u_N, v_N = np.moveaxis(flow_HW2[grid][rows, columns].astype(np.float64), 1, 0)
     x_N, y_N = columns * STEP_PX + half - (width - 1) / 2, rows * STEP_PX + half - (height - 1) / 2
-    one_N, zero_N = np.ones_like(x_N), np.zeros_like(x_N)
-    left = np.concatenate(
-        [np.stack([one_N, zero_N, x_N, -y_N], 1), np.stack([zero_N, one_N, y_N, x_N], 1)]
-    )  # unknowns: shift right, shift down, growth, turn clockwise
-    right = np.concatenate([u_N, v_N])
-    weight_N = one_N
-    found = np.array([np.median(u_N), np.median(v_N), 0.0, 0.0])
+    found = float(np.median(u_N)), float(np.median(v_N)), 0.0, 0.0
     for _ in range(_ROUNDS):
-        error = left @ found - right
-        error_N = np.hypot(*np.split(error, 2))
+        error_N = _errors(found, x_N, y_N, u_N, v_N)
         scale = max(0.05, 1.4826 * float(np.median(error_N)))
         weight_N = np.square(np.clip(1 - np.square(error_N / (4.685 * scale)), 0, None))
-        weight = np.concatenate([weight_N, weight_N])[:, None]
-        found = np.linalg.lstsq(left * weight, right * weight[:, 0], rcond=None)[0]
-    residual = float(np.hypot(*np.split(left @ found - right, 2)).mean())
-    shift_x, shift_y, growth, turn = found.tolist()
+        found = _similarity(np.square(weight_N), x_N, y_N, u_N, v_N)
+    residual = float(_errors(found, x_N, y_N, u_N, v_N).mean())
+    shift_x, shift_y, growth, turn = found
     return -shift_x / width, shift_y / height, growth, -turn, residual / min(height, width)
+
+
+def _similarity(
+    weight_N: np.ndarray, x_N: np.ndarray, y_N: np.ndarray, u_N: np.ndarray, v_N: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Return shift right, shift down, growth and turn clockwise that fit best, in closed form.
+
+    More than half of the points have weight, and no two are at one place, so nothing is divided by 0.
+    """
+    share_N = weight_N / weight_N.sum()
+    x, y, u, v = (float(share_N @ values_N) for values_N in (x_N, y_N, u_N, v_N))
+    dx_N, dy_N, du_N, dv_N = x_N - x, y_N - y, u_N - u, v_N - v
+    spread = float(share_N @ (dx_N * dx_N + dy_N * dy_N))
+    growth = float(share_N @ (dx_N * du_N + dy_N * dv_N)) / spread
+    turn = float(share_N @ (dx_N * dv_N - dy_N * du_N)) / spread
+    return u - growth * x + turn * y, v - growth * y - turn * x, growth, turn
+
+
+def _errors(
+    found: tuple[float, float, float, float],
+    x_N: np.ndarray,
+    y_N: np.ndarray,
+    u_N: np.ndarray,
+    v_N: np.ndarray,
+) -> np.ndarray:
+    """Return how far each point is from where `found` moves it, in pixels."""
+    right, down, growth, turn = found
+    return np.hypot(right + growth * x_N - turn * y_N - u_N, down + growth * y_N + turn * x_N - v_N)
 
 
 def columns_of(rates_N5: np.ndarray, height: int, width: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyzers.borders import border_of, look_from
+from pipeline.analyzers.borders import border_of, look_from, may_have
 from pipeline.analyzers.look import Column, Look, Span
 
 SIDE = 16
@@ -130,7 +130,7 @@ def _border(gray_HW: np.ndarray, *, scaled: bool) -> tuple[float, ...] | None:
     if not any(int(line.max()) - int(line.min()) <= 2 * _FLAT for line in lines):
         return None
     views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
-    border = tuple(border_of([look_from(view)], scaled) for view in views)
+    border = tuple(border_of([look_from(view)], scaled) if may_have(view) else 0.0 for view in views)
     return border if any(border) else None
 
 

@@ -24,6 +24,8 @@ _SHIFTS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2))
 """A camera that moves by so much between two frames makes no difference, in pixels of the small picture."""
 _LEVELS = 4
 """Of each channel, in the histograms."""
+_BLOCK = 64
+"""Frames that are compared at once."""
 NUM_FEATURES = 3 * (2 * NEAR + 1) + 11 * len(SPANS_S) + 4
 
 
@@ -64,15 +66,18 @@ def _neighbours(frames_THWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     plain_T, best_T = np.zeros(num_frames, np.float32), np.zeros(num_frames, np.float32)
     if num_frames < 2:
         return plain_T, best_T
-    old, new = frames_THWC[:-1], frames_THWC[1:]
     best_T[1:] = np.inf
-    for dy, dx in _SHIFTS:
-        there = old[:, max(0, dy) : HEIGHT_PX + min(0, dy), max(0, dx) : WIDTH_PX + min(0, dx)]
-        here = new[:, max(0, -dy) : HEIGHT_PX + min(0, -dy), max(0, -dx) : WIDTH_PX + min(0, -dx)]
-        difference_T = np.abs(there - here).mean(axis=(1, 2, 3))
-        best_T[1:] = np.minimum(best_T[1:], difference_T)
-        if dy == dx == 0:
-            plain_T[1:] = difference_T
+    for some in _blocks(num_frames - 1):
+        old, new = frames_THWC[:-1][some], frames_THWC[1:][some]
+        plain, best = plain_T[1:][some], best_T[1:][some]
+        for dy, dx in _SHIFTS:
+            there = old[:, max(0, dy) : HEIGHT_PX + min(0, dy), max(0, dx) : WIDTH_PX + min(0, dx)]
+            here = new[:, max(0, -dy) : HEIGHT_PX + min(0, -dy), max(0, -dx) : WIDTH_PX + min(0, -dx)]
+            difference = there - here
+            difference_T = np.abs(difference, out=difference).reshape(len(difference), -1).mean(axis=1)
+            np.minimum(best, difference_T, out=best)
+            if dy == dx == 0:
+                plain[:] = difference_T
     return plain_T, best_T
 
 
@@ -101,17 +106,13 @@ def _across(
     after_T = np.maximum(np.searchsorted(time_T, time_T + span_s + 1e-6) - 1, np.minimum(index_T + 1, last))
     far_before_T = np.minimum(np.searchsorted(time_T, time_T - 2 * span_s - 1e-6), before_T)
     far_after_T = np.maximum(np.searchsorted(time_T, time_T + 2 * span_s + 1e-6) - 1, after_T)
-    old, new, now = frames_THWC[before_T], frames_THWC[after_T], frames_THWC
-    apart_T = np.abs(new - old).mean(axis=(1, 2, 3))
-    to_old_T = np.abs(now - old).mean(axis=(1, 2, 3))
-    to_new_T = np.abs(now - new).mean(axis=(1, 2, 3))
-    way = new - old
-    length_T = np.square(way).sum(axis=(1, 2, 3)) + 1e-4
-    share_T = np.clip(((now - old) * way).sum(axis=(1, 2, 3)) / length_T, 0, 1)
-    rest_T = np.abs(now - old - share_T[:, None, None, None] * way).mean(axis=(1, 2, 3))
+    mixed = [
+        _mixture(frames_THWC, gray_THW, index_T[some], before_T[some], after_T[some])
+        for some in _blocks(len(time_T))
+    ]
+    apart_T, to_old_T, to_new_T, rest_T, share_T, camera_T = map(np.concatenate, zip(*mixed, strict=True))
     hist_T = np.abs(histogram_TB[after_T] - histogram_TB[before_T]).sum(axis=1) / 2
     dip_T = contrast_T / ((contrast_T[before_T] + contrast_T[after_T]) / 2 + 1e-3)
-    camera_T = unexplained(gray_THW[before_T], gray_THW[after_T])
     inside_T = moved_T[after_T + 1] - moved_T[before_T + 1]
     outside_T = (moved_T[before_T + 1] - moved_T[far_before_T + 1]) + (
         moved_T[far_after_T + 1] - moved_T[after_T + 1]
@@ -130,6 +131,28 @@ def _across(
         np.minimum(outside_T, 2.0),
     )
     return np.stack(columns, axis=1)
+
+
+def _blocks(num_frames: int) -> list[slice]:
+    """Divide frames into runs so short that what is made of one stays in the processor's cache."""
+    return [slice(start, start + _BLOCK) for start in range(0, num_frames, _BLOCK)]
+
+
+def _mixture(
+    frames_THWC: np.ndarray,
+    gray_THW: np.ndarray,
+    now_T: np.ndarray,
+    before_T: np.ndarray,
+    after_T: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """Say of some frames how far from what is before and after they are, and from any mixture of both."""
+    old, new, now = (frames_THWC[at_T].reshape(len(at_T), -1) for at_T in (before_T, after_T, now_T))
+    way, gone = new - old, now - old
+    length_T = np.square(way).sum(axis=1) + 1e-4
+    share_T = np.clip((gone * way).sum(axis=1) / length_T, 0, 1)
+    rest = gone - share_T[:, None] * way
+    distances = (np.abs(each, out=each).mean(axis=1) for each in (way, gone, now - new, rest))
+    return *distances, share_T, unexplained(gray_THW[before_T], gray_THW[after_T])
 
 
 def unexplained(old_THW: np.ndarray, new_THW: np.ndarray) -> np.ndarray:
