@@ -75,7 +75,7 @@ def on_many_clips(scratch: Path, clips: int, *, quick: bool, figures: dict[str, 
 def about(made: Dataset, figures: dict[str, float]) -> None:
     """Add the bytes that a row of each table takes, and how much there is of everything."""
     figures |= {"commits": len(made.commits), "parts": 0, "log_bytes": 0}
-    for table in ("sources", "clips", "gaps", "selections", "media", "captions", "failures"):
+    for table in ("sources", "clips", "gaps", "duplicates", "selections", "media", "captions", "failures"):
         parts = made.parts(table)
         figures["parts"] += len(parts)
         figures[f"bytes_a_row_{table}"] = round(
