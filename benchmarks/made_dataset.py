@@ -42,6 +42,8 @@ _BLACK = 0
 _COPIES_OF = {19: 1, 29: 1}
 """Of each 50 clips of a part these are copies of another of the same 50, in another file."""
 _COPIES_SPAN = 50
+_COPY_MOTION = 0.01
+"""The motion of a copy differs by up to so much from that of its keeper: some pairs lie across a limit."""
 _SEEN_FRAMES = 25
 """Kept frames of each clip: 300 bytes of hashes and 9,600 of small pictures that do not compress. The clips
 of Big Buck Bunny take 311 and 9,452 each, compressed; those of the demo's raw videos 142 and 1,495."""
@@ -165,6 +167,10 @@ def _clips(
     keys = [source["source_key"] for source in sources]
     names = [_clip_id(key, index) for key in keys for index in range(CLIPS_PER_SOURCE)]
     hashes, looks = _seen(names, copies, rng)
+    row_of = {name: row for row, name in enumerate(names)}
+    motion_N = rng.random(num)
+    for copy, keeper in copies.items():
+        motion_N[row_of[copy]] = motion_N[row_of[keeper]] + rng.uniform(-1, 1) * _COPY_MOTION
     columns = {
         "clip_id": pa.array(names),
         "source_key": repeated("source_key"),
@@ -184,7 +190,7 @@ def _clips(
         "static": all_of(0.0),
         "brightness": pa.array(rng.random(num)),
         "sharpness": pa.array(0.01 + rng.random(num)),
-        "motion": pa.array(rng.random(num)),
+        "motion": pa.array(motion_N),
         "thumbnail": _binary(rng.bytes(num * _THUMBNAIL_BYTES), num),
         "frame_hashes": hashes,
         "frame_looks": looks,
