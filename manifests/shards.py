@@ -1,8 +1,11 @@
 """Where every packed sample lies: one byte range of one tar, in a memory-mapped Arrow file.
 
-Opening an index of a million samples costs no memory: rows are read one at a time from the map.
+Opening an index of a million samples costs no memory: rows are read one at a time from the map. One on S3 is
+fetched whole, and the samples by range.
 """
 
+import json
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from hashlib import blake2b
@@ -12,8 +15,13 @@ from typing import Self
 import pyarrow as pa
 
 from manifests.records import Bucket, SampleRef
+from manifests.storage import Storage, storage_at
 
 FILE_NAME = "index.arrow"
+ABOUT = "pack.json"
+"""Says that a place holds a shard set, and of what; on S3 it is written last."""
+SET = "set"
+"""In the `ABOUT` at the top of a place on S3: the folder of the set that counts."""
 
 _SCHEMA = pa.schema(
     [
@@ -31,24 +39,22 @@ _SCHEMA = pa.schema(
 class ShardIndex:
     """Every sample of one packed set, in the order it was packed."""
 
-    def __init__(self, root: Path, table: pa.Table) -> None:
-        self.root, self._table = root, table
+    def __init__(self, root: Path, table: pa.Table, s3: str = "") -> None:
+        self.root, self._table, self._s3 = root, table, s3
+        self._place: tuple[int, Storage] | None = None
 
     @classmethod
     def load(cls, root: Path | str) -> Self:
         """Map the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
+        if str(root).startswith("s3://"):
+            place, data = _on_s3(str(root))
+            return cls(Path(place.uri), _opened(pa.BufferReader(data), f"{place.uri}/{FILE_NAME}"), place.uri)
         path = Path(root) / FILE_NAME
         if not path.is_file():
             raise FileNotFoundError(
                 f"{root}: no {FILE_NAME}; make the shards with `kinora pack --out {root}`"
             )
-        try:
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{path}: not a shard index ({error}); pack again") from error
-        if b"kinora.fps" not in (table.schema.metadata or {}):
-            raise ValueError(f"{path}: not a shard index of Kinora (no fps); pack again")
-        return cls(Path(root), table)
+        return cls(Path(root), _opened(pa.memory_map(str(path)), str(path)))
 
     @property
     def fps(self) -> float:
@@ -90,13 +96,44 @@ class ShardIndex:
 
     def read(self, ref: SampleRef) -> bytes:
         """Return the tar members of one sample, headers and all."""
+        if self._s3:
+            return self._storage().read_range(ref.shard, ref.offset, ref.length)
         with (self.root / ref.shard).open("rb") as shard:
             shard.seek(ref.offset)
             return shard.read(ref.length)
 
+    def _storage(self) -> Storage:
+        """Return the place on S3; a process that was forked off gets connections of its own."""
+        if self._place is None or self._place[0] != os.getpid():
+            self._place = os.getpid(), storage_at(self._s3)
+        return self._place[1]
 
-def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
-    """Write the index of `samples` below `root`, whole or not at all."""
+
+def _on_s3(root: str) -> tuple[Storage, bytes]:
+    """Return the place of the set that counts below `root`, and the bytes of its index."""
+    top = storage_at(root)
+    try:
+        about = json.loads(top.read(ABOUT))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{top.uri}: no {ABOUT}, so there is no whole shard set; `kinora pack --out {top.uri}` makes one"
+        ) from None
+    place = storage_at(f"{top.uri}/{about[SET]}") if about.get(SET) else top
+    return place, place.read(FILE_NAME)
+
+
+def _opened(source: pa.NativeFile, where: str) -> pa.Table:
+    try:
+        table = pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{where}: not a shard index ({error}); pack again") from error
+    if b"kinora.fps" not in (table.schema.metadata or {}):
+        raise ValueError(f"{where}: not a shard index of Kinora (no fps); pack again")
+    return table
+
+
+def index_bytes(samples: Iterable[SampleRef], *, fps: float) -> bytes:
+    """Return the file of the index of `samples`."""
     rows = [
         {
             "clip_id": sample.clip_id,
@@ -110,7 +147,14 @@ def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None
         for sample in samples
     ]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"kinora.fps": repr(fps)}))
-    partial = root / f".{FILE_NAME}.partial"
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
+    """Write the index of `samples` below `root`, whole or not at all."""
+    partial = root / f".{FILE_NAME}.partial"
+    partial.write_bytes(index_bytes(samples, fps=fps))
     partial.replace(root / FILE_NAME)

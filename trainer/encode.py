@@ -22,6 +22,10 @@ from trainer.weights import load_vae
 
 def encode(config: EncodeConfig, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Encode all clips of `config.shards`; return the counts. Does nothing when that is done already."""
+    if config.shards.startswith("s3://"):
+        raise ValueError(
+            f"{config.shards}: what is encoded lies beside the shards in a folder; copy them to a disk first"
+        )
     index = ShardIndex.load(config.shards)
     vae, about = load_vae(config.vae)
     device = best_device()

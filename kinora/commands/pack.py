@@ -19,7 +19,7 @@ class Config(PackConfig):
     dataset: str
     """Folder of the dataset, or s3://bucket/prefix."""
     out: str
-    """Folder for the shards: new, empty, or a shard set that this replaces."""
+    """Folder or s3://bucket/prefix for the shards: new, empty, or a shard set that this replaces."""
     dry_run: bool = False
     """Say what would be packed, and write nothing."""
     ray: RayConfig = field(default_factory=RayConfig)

@@ -5,11 +5,13 @@ certainty, one that differs in more still likely does for one frame of several. 
 a clip meets the first few of each bucket, in the order of keepers. So cost grows with the number of clips.
 """
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
 
+from manifests.arrow import one, pc
 from manifests.views import connect
 from pipeline.analyzers.fingerprint import HASHES, PER_S
 
@@ -20,6 +22,12 @@ OFFSETS = 2
 """Offsets in time that are tried for each two clips, those that most frames agree on."""
 ODD_COLUMNS = sum(1 << (63 - (8 * row + column)) for row in range(8) for column in range(1, 8, 2))
 """Bits of the hash that turn over when left and right are exchanged."""
+
+_BLOCK = 100_000
+"""Clips whose frames are looked at together."""
+_MET_BITS = 24
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""2 ** 64 over the golden ratio: products of it spread over the high bits (Knuth)."""
 
 _SQL = """
     WITH keys AS (
@@ -37,25 +45,62 @@ _SQL = """
 
 
 def frames_of(clips: pa.Table, *, mirrored: bool = False) -> pa.Table:
-    """Return one row a kept frame, from `rank`, `fresh` and `frame_hashes` of clips; mirrored, two."""
+    """Return one row a kept frame, from `rank`, `fresh` and `frame_hashes` of clips; mirrored, two.
+
+    Of clips that are not fresh, only frames that may share two words with one that is: where little is new,
+    little is held.
+    """
+    fresh = _frames(clips.filter(clips["fresh"]))
+    tables = [fresh]
+    if mirrored:
+        turned = pc.cast(fresh["hash"], pa.uint64()).to_numpy() ^ np.uint64(ODD_COLUMNS)
+        tables.append(_with(_with(fresh, "hash", turned), "flipped", np.ones(len(turned), bool)))
+    met = _Met([table["hash"].to_numpy() for table in tables])
+    others = clips.filter(pc.invert(clips["fresh"]))
+    for first in range(0, len(others), _BLOCK):
+        frames = _frames(others.slice(first, _BLOCK))
+        tables.append(frames.filter(pa.array(met.may_share(frames["hash"].to_numpy()))))
+    return pa.concat_tables(tables)
+
+
+def _frames(clips: pa.Table) -> pa.Table:
     has = clips.filter(clips["frame_hashes"].is_valid())
-    blobs = [np.frombuffer(blob.as_buffer(), HASHES) for blob in has["frame_hashes"]]
-    counts = [len(blob) for blob in blobs]
-    frames = np.concatenate(blobs) if blobs else np.zeros(0, HASHES)
-    rank, fresh = (np.repeat(has[name].to_numpy(zero_copy_only=False), counts) for name in ("rank", "fresh"))
-    columns = {
-        "rank": rank.astype(np.int64),
-        "fresh": fresh.astype(bool),
-        "ms": frames["ms"],
-        "hash": frames["hash"],
-    }
-    table = pa.table(columns | {"flipped": np.zeros(len(frames), bool)})
-    if not mirrored:
-        return table
-    turned = pa.table(
-        columns | {"hash": frames["hash"] ^ np.uint64(ODD_COLUMNS), "flipped": np.ones(len(frames), bool)}
-    )
-    return pa.concat_tables([table, turned.filter(turned["fresh"])])
+    blobs = one(has["frame_hashes"]).cast(pa.binary())
+    offsets = np.frombuffer(blobs.buffers()[1], np.int32)[blobs.offset : blobs.offset + len(blobs) + 1]
+    values = blobs.buffers()[2]
+    data = np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]] if values and len(blobs) else b""
+    frames = np.frombuffer(bytes(data), HASHES)
+    counts = np.diff(offsets) // HASHES.itemsize
+    rank, fresh = (np.repeat(has[name].to_numpy(), counts) for name in ("rank", "fresh"))
+    columns = {"rank": rank.astype(np.int64), "fresh": fresh.astype(bool), "ms": frames["ms"]}
+    return pa.table(columns | {"hash": frames["hash"], "flipped": np.zeros(len(frames), bool)})
+
+
+def _with(table: pa.Table, name: str, column: np.ndarray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(column))
+
+
+class _Met:
+    """Remembers which two words hashes have, roughly: it may say yes where there is none, but never no."""
+
+    def __init__(self, hashes: Sequence[np.ndarray]) -> None:
+        self._seen = np.zeros((len(WORDS), 1 << _MET_BITS), bool)
+        for hash_N in hashes:
+            for number, words in enumerate(WORDS):
+                self._seen[number, _slot(hash_N, *words)] = True
+
+    def may_share(self, hash_N: np.ndarray) -> np.ndarray:
+        found_N = np.zeros(len(hash_N), bool)
+        for number, words in enumerate(WORDS):
+            found_N |= self._seen[number, _slot(hash_N, *words)]
+        return found_N
+
+
+def _slot(hash_N: np.ndarray, a: int, b: int) -> np.ndarray:
+    """Return a number below 2 ** _MET_BITS for the words `a` and `b` of each hash."""
+    word = np.uint64(65535)
+    key_N = ((hash_N >> np.uint64(16 * a)) & word) << np.uint64(16) | (hash_N >> np.uint64(16 * b)) & word
+    return key_N * _SPREAD >> np.uint64(64 - _MET_BITS)
 
 
 def candidates(frames: pa.Table) -> pa.Table:

@@ -1,14 +1,10 @@
 """Captioned clips to WebDataset shards, one folder a bucket, with an index beside them."""
 
-import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 import ray.data
@@ -16,33 +12,24 @@ import ray.data
 from manifests.arrow import one, pc
 from manifests.buckets import parse
 from manifests.records import SampleRef
-from manifests.redact import redact
-from manifests.shards import FILE_NAME, write_index
 from manifests.store import Commit, Dataset, DatasetError
 from manifests.views import Current
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.session import RaySession
+from pipeline.jobs.shard_sets import OutputRefused, Place, place_at
 from pipeline.packing import COLUMNS, Plan, content_of, fill, length_of, plan
 from pipeline.plans import StagePlan, plan_pack
 from pipeline.sources import NothingToDo
 from pipeline.stages.pack import add_pack
 from pipeline.units import chunks, to_row
 
-ABOUT = "pack.json"
-"""Says that a folder is a shard set, and of what."""
-_OURS = {ABOUT, FILE_NAME, "encoded"}
-"""What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
-
+__all__ = ["OutputRefused", "PackReport", "pack"]
 
 _TASK_SAMPLES = 4096
 """A task writes shards of about so many samples, or one larger shard."""
 _WAVE_TASKS = 64
 """So many tasks are made and run at a time: what waits its turn has no texts in memory twice."""
-
-
-class OutputRefused(ValueError):
-    """The output folder holds something that is not a shard set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,12 +71,8 @@ def pack(
     clip has a caption or none fits a bucket.
     """
     begin = time.monotonic()
-    if out_uri.startswith("s3://"):
-        raise OutputRefused(
-            f"{redact(out_uri)}: shards are packed into a folder; pack there, then copy it up"
-        )
-    out = Path(out_uri.removeprefix("file://"))
-    before = _look(out)
+    out = place_at(out_uri)
+    before = out.look()
     dataset = Dataset.open(dataset_uri)
     current = Current(dataset)
     rows, num_media = _rows(current)
@@ -104,8 +87,7 @@ def pack(
         plans = (plan_pack(dataset.commits, planned.num_samples, num_media, before, config, same=same),)
     elif not same:
         with RaySession(ray_config) as session:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            session.check(("pack",), [dataset.uri, str(out.absolute().parent)])
+            session.check(("pack",), [dataset.uri, out.seen_from()])
             _write(planned, current, out, config, ray_config.pack, session, progress)
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
         unnoted = _note(dataset, planned, out, config, time.monotonic() - begin)
@@ -119,28 +101,12 @@ def pack(
         buckets=counts,
         left_out=planned.left_out,
         without_caption=num_media - len(rows),
-        bytes=0 if dry_run else sum((out / shard.path).stat().st_size for shard in planned.shards),
+        bytes=0 if dry_run else out.size([shard.path for shard in planned.shards]),
         seconds=seconds,
         dry_run=dry_run,
         plan=plans,
         unnoted=unnoted,
     )
-
-
-def _look(out: Path) -> dict[str, Any]:
-    """Return what an existing shard set says of itself; nothing for a new or empty folder."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return {}
-    if not out.is_dir():
-        raise OutputRefused(f"{out}: is a file; name a folder for the shards")
-    foreign = [p.name for p in out.iterdir() if p.name not in _OURS and not p.name.startswith("ar_")]
-    if foreign or not (out / ABOUT).is_file():
-        held = ", ".join(sorted(foreign)[:3]) or "no pack.json"
-        raise OutputRefused(
-            f"{out}: the folder already holds something that is not a shard set of Kinora ({held}); "
-            "nothing was written. Name an empty or new folder"
-        )
-    return json.loads((out / ABOUT).read_text())
 
 
 def _rows(current: Current) -> tuple[pa.Table, int]:
@@ -172,15 +138,14 @@ def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -
 def _write(
     planned: Plan,
     current: Current,
-    out: Path,
+    out: Place,
     config: PackConfig,
     pool: PoolConfig,
     session: RaySession,
     progress: Progress,
 ) -> None:
-    """Write the whole set beside `out`, then let it take the place of what is there."""
-    fresh = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
-    fresh.mkdir(parents=True)
+    """Write the whole set, then let it take the place of what is there."""
+    fresh = out.begin(planned.fingerprint)
     try:
         progress("pack", 0, planned.num_samples)
         runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: s.num_samples)
@@ -190,22 +155,20 @@ def _write(
         places: list[dict[str, Any]] = []
         while rows := list(islice(tasks, _WAVE_TASKS)):
             units = ray.data.from_items(rows, override_num_blocks=len(rows))
-            for place in add_pack(units, current.dataset.uri, str(fresh), pool).iter_rows():
+            for place in add_pack(units, current.dataset.uri, fresh, pool).iter_rows():
                 places.append(place)
                 progress("pack", 1)
         places.sort(key=lambda place: (place["shard"], place["offset"]))
-        write_index(fresh, [_ref(place) for place in places], fps=config.fps)
-        (fresh / ABOUT).write_text(json.dumps(_about(planned, config), indent=1) + "\n")
-        _replace(out, fresh)
+        out.publish([_ref(place) for place in places], _about(planned, config), config.fps)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        out.end()
 
 
-def _note(dataset: Dataset, planned: Plan, out: Path, config: PackConfig, seconds: float) -> str:
+def _note(dataset: Dataset, planned: Plan, out: Place, config: PackConfig, seconds: float) -> str:
     """Note in the dataset's log what was packed; return why that was not possible, or nothing."""
     commit = Commit(
         stage="pack",
-        config=asdict(config) | {"out": str(out.absolute()), "fingerprint": planned.fingerprint},
+        config=asdict(config) | {"out": out.uri, "fingerprint": planned.fingerprint},
         config_digest=config_digest(config),
         counts={"units": planned.num_samples, "shards": len(planned.shards)},
         seconds=round(seconds, 3),
@@ -215,15 +178,6 @@ def _note(dataset: Dataset, planned: Plan, out: Path, config: PackConfig, second
     except (OSError, DatasetError) as error:  # a dataset that may only be read can be packed all the same
         return str(error)
     return ""
-
-
-def _replace(out: Path, fresh: Path) -> None:
-    """Give `fresh` the name `out`. What had it goes away afterwards: there is never half of one."""
-    old = fresh.with_suffix(".old")
-    if out.exists():
-        out.rename(old)
-    fresh.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _ref(place: Mapping[str, Any]) -> SampleRef:

@@ -1,0 +1,186 @@
+"""Where a shard set lies, and how a new one takes its place: a folder by a rename, on S3 by one put.
+
+S3 has no rename. There a set lies below the folder `set-<fingerprint>`, complete, exactly as on a disk; the
+`pack.json` at the top names the one that counts, and is written last: readers see the old set or the new one.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from manifests.records import SampleRef
+from manifests.redact import redact
+from manifests.shards import ABOUT, FILE_NAME, SET, index_bytes
+from manifests.storage import DatasetError, Storage, storage_at
+
+_OURS = {ABOUT, FILE_NAME, "encoded"}
+"""What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
+_SETS = "set-"
+_LEFT_OVER_S = 24 * 3600.0
+"""What a run that ended early left on S3 is removed by a later one, once it is so old."""
+
+
+class OutputRefused(ValueError):
+    """The output folder holds something that is not a shard set."""
+
+
+class Place(Protocol):
+    """A place for one shard set: `look`, `begin`, write shards below what that gives, `publish`, `end`."""
+
+    uri: str
+    """For the log: absolute, without credentials."""
+
+    def look(self) -> dict[str, Any]:
+        """Return what a set that is there says of itself, or nothing. Raises OutputRefused."""
+        ...
+
+    def begin(self, fingerprint: str) -> str:
+        """Return where the shards of a new set are to be written."""
+        ...
+
+    def seen_from(self) -> str:
+        """Return what every node of a cluster must see."""
+        ...
+
+    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
+        """Add the index, and let the new set take the place of what is there."""
+        ...
+
+    def end(self) -> None:
+        """Clear away what was not published."""
+        ...
+
+    def size(self, shards: Sequence[str]) -> int:
+        """Return the bytes of the shards of the set that counts."""
+        ...
+
+
+def place_at(uri: str) -> Place:
+    """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`."""
+    if uri.startswith("s3://"):
+        return S3Place(storage_at(uri))
+    if "://" in uri and not uri.startswith("file://"):
+        raise OutputRefused(f"{redact(uri)}: shards lie in a folder or at s3://bucket/prefix; name one")
+    return FolderPlace(Path(uri.removeprefix("file://")))
+
+
+class FolderPlace:
+    """A folder. A new set is made beside it under a hidden name."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self.uri = out, str(out.absolute())
+        self._fresh = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
+
+    def look(self) -> dict[str, Any]:
+        out = self._out
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return {}
+        if not out.is_dir():
+            raise OutputRefused(f"{out}: is a file; name a folder for the shards")
+        names = {path.name for path in out.iterdir()}
+        foreign = [name for name in names if name not in _OURS and not name.startswith("ar_")]
+        if foreign or not (out / ABOUT).is_file():
+            raise _refused(str(out), foreign)
+        return json.loads((out / ABOUT).read_text())
+
+    def seen_from(self) -> str:
+        self._out.parent.mkdir(parents=True, exist_ok=True)
+        return str(self._out.absolute().parent)
+
+    def begin(self, fingerprint: str) -> str:
+        self._fresh.mkdir(parents=True)
+        return str(self._fresh)
+
+    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
+        (self._fresh / FILE_NAME).write_bytes(index_bytes(refs, fps=fps))
+        (self._fresh / ABOUT).write_bytes(_text(about))
+        old = self._fresh.with_suffix(".old")
+        if self._out.exists():
+            self._out.rename(old)
+        self._fresh.rename(self._out)
+        shutil.rmtree(old, ignore_errors=True)  # it goes away afterwards: there is never half of one
+
+    def end(self) -> None:
+        shutil.rmtree(self._fresh, ignore_errors=True)
+
+    def size(self, shards: Sequence[str]) -> int:
+        return sum((self._out / shard).stat().st_size for shard in shards)
+
+
+class S3Place:
+    """A prefix of a bucket. A new set is written below its own name; of equal ones every byte is equal."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage, self.uri = storage, storage.uri
+        self._before: dict[str, Any] = {}
+        self._set = ""
+
+    def look(self) -> dict[str, Any]:
+        names = self._storage.top()
+        foreign = [name for name in names if name not in _OURS and not name.startswith(_SETS)]
+        if foreign:
+            raise _refused(self.uri, foreign)
+        self._before = json.loads(self._storage.read(ABOUT)) if ABOUT in names else {}
+        self._set = self._before.get(SET, "")
+        return self._before
+
+    def seen_from(self) -> str:
+        return self.uri
+
+    def begin(self, fingerprint: str) -> str:
+        self._set = f"{_SETS}{fingerprint}"
+        return f"{self.uri}/{self._set}"
+
+    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
+        self._storage.put(f"{self._set}/{FILE_NAME}", index_bytes(refs, fps=fps))
+        self._storage.put(f"{self._set}/{ABOUT}", _text(about))
+        self._check(about["shards"])
+        self._storage.put(ABOUT, _text({**about, SET: self._set}))
+        with suppress(DatasetError, OSError):  # the new set counts; what is left of others is tried again
+            self._clear()
+
+    def end(self) -> None:
+        """Leave what is there: the next run of the same set writes the same keys, and a later one clears."""
+
+    def size(self, shards: Sequence[str]) -> int:
+        return sum(self._sizes()[shard] for shard in shards)
+
+    def _sizes(self) -> dict[str, int]:
+        below = f"{self._set}/"
+        return {found.key.removeprefix(below): found.size for found in self._storage.walk(self._set)}
+
+    def _check(self, shards: Sequence[str]) -> None:
+        missing = [shard for shard in shards if not self._sizes().get(shard)]
+        if missing:
+            raise DatasetError(f"{self.uri}/{self._set}/{missing[0]}: was removed meanwhile; pack again")
+
+    def _clear(self) -> None:
+        """Remove the set that counted before, and what runs left that ended a day ago or earlier."""
+        newest: dict[str, float] = {}
+        keys: dict[str, list[str]] = {}
+        for found in self._storage.walk():
+            name = found.key.partition("/")[0]
+            if name.startswith(_SETS) and name != self._set:
+                newest[name] = max(newest.get(name, 0.0), found.modified_s)
+                keys.setdefault(name, []).append(found.key)
+        for name, own in keys.items():
+            if name == self._before.get(SET) or newest[name] < time.time() - _LEFT_OVER_S:
+                for key in own:
+                    self._storage.delete(key)
+
+
+def _text(about: Mapping[str, Any]) -> bytes:
+    return (json.dumps(about, indent=1) + "\n").encode()
+
+
+def _refused(where: str, foreign: Sequence[str]) -> OutputRefused:
+    held = ", ".join(sorted(foreign)[:3]) or f"no {ABOUT}"
+    return OutputRefused(
+        f"{where}: the folder already holds something that is not a shard set of Kinora ({held}); "
+        "nothing was written. Name an empty or new folder"
+    )

@@ -1,0 +1,84 @@
+"""Everything on S3, source, dataset and shards: the commands as people type them, each with its own Ray."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+
+from manifests.shards import ShardIndex
+from manifests.storage import storage_at
+from video.encode import VideoWriter
+
+_SERVER = Path(__file__).parent.parent / "unit" / "s3_server.py"
+_NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+_KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "tester", "AWS_DEFAULT_REGION": "us-east-1"}
+BUCKETS = ["--buckets", '["9x32x32"]', "--fps", "8"]
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[str]:
+    pytest.importorskip("moto", reason="`pip install 'kinora[dev]'` brings an S3 for tests")
+    command = [sys.executable, str(_SERVER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        for name, value in (_NO_FILES | _KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
+            monkeypatch.setenv(name, value)
+        boto3.Session().client("s3").create_bucket(Bucket="all")
+        yield "s3://all"
+        server.terminate()
+
+
+def kinora(*args: str, code: int = 0) -> dict:
+    run = subprocess.run(
+        [sys.executable, "-m", "kinora", *args, "--json"],
+        capture_output=True,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bucket, tmp_path):
+    path = tmp_path / "0.mp4"
+    with VideoWriter(path, height=32, width=32, fps=12) as out:
+        for index in range(36):
+            rgb_HWC = np.full((32, 32, 3), (80 * (index // 18) + 20, 90, 120), np.uint8)
+            rgb_HWC[4:14, index % 18 : index % 18 + 5] = 240
+            out.write(rgb_HWC, index)
+    storage_at(f"{bucket}/raw").put("0.mp4", path.read_bytes())
+    dataset, shards = f"{bucket}/d", f"{bucket}/shards"
+    args = ["--source", f"{bucket}/raw", "--dataset", dataset, "--select.min-side-px", "16"]
+    assert kinora("curate", *args)["cut"] == 2
+    assert kinora("caption", "--dataset", dataset, "--captioner.kind", "embedded")["ok"] == 2
+    packed = kinora("pack", "--dataset", dataset, "--out", shards, *BUCKETS)
+    assert packed["samples"] == 2
+    here = tmp_path / "shards"
+    assert kinora("pack", "--dataset", dataset, "--out", str(here), *BUCKETS)["bytes"] == packed["bytes"]
+
+    place = storage_at(shards)
+    about = json.loads(place.read("pack.json"))
+    there = {found.key: place.read(found.key) for found in place.walk(about["set"])}
+    local = {p.relative_to(here).as_posix(): p.read_bytes() for p in here.rglob("*") if p.is_file()}
+    assert {key.removeprefix(f"{about['set']}/"): data for key, data in there.items()} == local
+    index, same = ShardIndex.load(shards), ShardIndex.load(here)
+    assert index.digest == same.digest
+    refs = [index.sample(row) for row in range(index.num_samples)]
+    assert [index.read(ref) for ref in refs] == [same.read(ref) for ref in refs]
+    assert kinora("pack", "--dataset", dataset, "--out", shards, *BUCKETS)["nothing_left"]
+
+    changed = ["--buckets", '["5x32x32"]', "--fps", "8"]
+    kinora("pack", "--dataset", dataset, "--out", shards, *changed)
+    assert {found.key.split("/")[0] for found in place.walk()} == {
+        "pack.json",
+        json.loads(place.read("pack.json"))["set"],
+    }
+    place.put("notes.txt", b"mine")
+    assert "notes.txt" in kinora("pack", "--dataset", dataset, "--out", shards, *BUCKETS, code=2)["error"]
