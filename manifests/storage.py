@@ -205,6 +205,14 @@ class LocalStorage:
         try:
             with partial.open("xb") as out:
                 yield out, partial
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                error.errno,
+                f"{path}: cannot be written, {self.root} is full ({error.strerror}); make room there and run "
+                "the same command again: what was committed stands",
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -46,6 +46,7 @@ def kinora(*args: str, code: int = 0) -> dict:
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bucket, tmp_path):
     path = tmp_path / "0.mp4"
     with VideoWriter(path, height=32, width=32, fps=12) as out:
