@@ -1,8 +1,8 @@
 """Data-Juicer at the same work as `kinora curate`: scene split with encoding, duration, aspect, motion.
 
 It lives in an environment of its own below .bench, made when it is first needed. What counts is the time
-that it logs for its operators: neither its start nor the export. Its default executor is run; the scene split,
-nearly all of its time, is the same function in both.
+that it logs for its operators: neither its start nor the export. Its default executor is run, not that on
+Ray: the scene split, nearly all of its time, is the same function in both.
 """
 
 import json
@@ -37,7 +37,7 @@ _OPERATORS = (
 
 
 def installed(home: Path = HOME) -> Path:
-    """Return the folder of its programs; make the environment if there is none. RuntimeError if that fails."""
+    """Return the folder of its programs; make the environment if there is none."""
     programs = (home / "bin").absolute()
     if not (programs / "ffmpeg").exists():
         _run([sys.executable, "-m", "venv", str(home)])
