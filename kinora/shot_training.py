@@ -44,6 +44,8 @@ STILL_FRAMES = 25
 """One frame in so many of a film is a still."""
 SHORT, PLAIN = 0.15, 0.05
 """Shares of the shots of splices that last a few frames only, and that hold one colour."""
+CROSSING = 0.15
+"""Share of them before which a large thing passes: a wipe is a cut, this is none."""
 
 
 def read_small(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -165,10 +167,26 @@ def _taken(draw: np.random.Generator, shots: Sequence[tuple[np.ndarray, float]],
     if draw.random() < 0.2 and len(taken) > 16:  # a flash is no cut
         at, lasts = int(draw.integers(6, len(taken) - 8)), int(draw.integers(1, 4))
         taken[at : at + lasts] += (255 - taken[at : at + lasts]) * draw.uniform(0.5, 1)
+    if draw.random() < CROSSING and len(taken) > 16:
+        taken = _crossed(draw, taken)
     if draw.random() < 0.3:  # a camera that turns, faster and slower
         path = np.cumsum(np.cumsum(draw.normal(0, 0.12, len(taken))))
         taken = np.stack([np.roll(f, round(d), axis=1) for f, d in zip(taken, path, strict=True)])
     return taken + draw.normal(0, draw.uniform(0, 3), taken.shape)
+
+
+def _crossed(draw: np.random.Generator, taken: np.ndarray) -> np.ndarray:
+    """Let a large thing of one colour pass before the camera, to the left or to the right."""
+    width, height = taken.shape[2], taken.shape[1]
+    size = round(draw.uniform(0.2, 0.8) * width)
+    lasts = int(draw.integers(8, len(taken) + 1))
+    begin, top = int(draw.integers(len(taken) - lasts + 1)), int(draw.integers(-1, height // 2))
+    color, to_left = draw.uniform(0, 255, 3), draw.random() < 0.5
+    for step in range(lasts):
+        left = round(-size + (width + size) * (step + 1) / (lasts + 1))
+        left = width - size - left if to_left else left
+        taken[begin + step, max(0, top) :, max(0, left) : max(0, left + size)] = color
+    return taken
 
 
 def _mixed(old: np.ndarray, new: np.ndarray, kind: str) -> np.ndarray:

@@ -82,7 +82,7 @@ def encoder_options(codec: str, crf: int, preset: str) -> dict[str, str]:
         preset: of x264 and x265; the other encoders run near their quickest.
     """
     if codec == "h264":
-        return {"crf": str(crf), "preset": preset, **REPRODUCIBLE_X264}
+        return {"crf": str(crf), "preset": preset, "a53cc": "0", **REPRODUCIBLE_X264}  # no captions carried
     if codec == "hevc":
         return {"crf": str(crf), "preset": preset, **REPRODUCIBLE_X265}
     if codec == "vp9":
