@@ -35,15 +35,19 @@ def bucket(monkeypatch) -> Iterator[str]:
         server.terminate()
 
 
-def kinora(*args: str, code: int = 0) -> dict:
-    run = subprocess.run(
+def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
         [sys.executable, "-m", "kinora", *args, "--json"],
         capture_output=True,
         text=True,
         env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
     )
-    assert run.returncode == code, run.stdout + run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def kinora(*args: str) -> dict:
+    return json.loads(run(*args).stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -82,4 +86,4 @@ def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bu
         json.loads(place.read("pack.json"))["set"],
     }
     place.put("notes.txt", b"mine")
-    assert "notes.txt" in kinora("pack", "--dataset", dataset, "--out", shards, *BUCKETS, code=2)["error"]
+    assert "notes.txt" in run("pack", "--dataset", dataset, "--out", shards, *BUCKETS, code=2).stderr
