@@ -310,7 +310,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 5,
+    "AnalyzeConfig": 6,
     "DedupConfig": 1,
     "SelectConfig": 4,
     "CutConfig": 3,
