@@ -146,14 +146,16 @@ class Duplicate:
 
     clip_id: str
     kind: str
-    """`exact` or `near`: what sort of copy it is; `none`: it is none, and may be the keeper of
+    """`exact`, `near` or `semantic`: what sort of copy it is; `none`: it is none, and may be the keeper of
     others; `out`: it was one of these, and breaks a rule now."""
     keeper: str
     """The clip that it is a copy of; itself where it is none."""
     distance: float | None
-    """How different the two are at their least similar moment, 0 to 255; None where it is no copy."""
+    """`near`: how different the two are at their least similar moment, 0 to 255; `semantic`: 1 minus the
+    cosine of their embeddings; None where it is no copy."""
     offset_s: float | None
-    """Where it begins in its keeper, in seconds after the keeper's beginning."""
+    """Where it begins in its keeper, in seconds after the keeper's beginning; None where it is no copy in
+    time."""
     detail: str
     """The same for a person to read."""
     config: str

@@ -20,7 +20,7 @@ from manifests.parts import Table
 from manifests.store import Dataset
 
 THUMBNAIL = "thumbnail"
-LARGE = (THUMBNAIL, "frame_hashes", "frame_looks")
+LARGE = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
 """Score columns that are large: left out of everything that does not ask for them by name."""
 MEMORY_LIMIT = "1GB"
 """What DuckDB may hold beside the columns that were read; then it goes to the disk."""

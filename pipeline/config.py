@@ -53,10 +53,13 @@ class ScorersConfig:
     aesthetic: Literal["off", "heuristic", "head"] = "off"
     """`head` gives `aesthetic` by an open_clip model and a linear head; `heuristic`, which is no learned
     taste, gives `aesthetic_heuristic` from colour, contrast and sharpness."""
+    embedding: bool = False
+    """Keep what each clip shows as a direction in space, by open_clip's image encoder: `embedding`
+    (`dedup.semantic` compares them)."""
     clip_model: str = "ViT-L-14"
-    """`head`: architecture, by open_clip's name or the path of its JSON file."""
+    """`head` and `embedding`: architecture, by open_clip's name or the path of its JSON file."""
     clip_weights: str = ""
-    """`head`: file of the model's weights (.safetensors, or .pt without code in it)."""
+    """`head` and `embedding`: file of the model's weights (.safetensors, or .pt without code in it)."""
     aesthetic_head: str = ""
     """`head`: file of a linear layer over the image embedding, `weight` and `bias` (.safetensors or .pth)."""
     frames: int = 3
@@ -76,7 +79,12 @@ class ScorersConfig:
     @property
     def any(self) -> bool:
         """Whether anything is on."""
-        return self.text or self.logo or self.nsfw or self.aesthetic != "off"
+        return self.text or self.logo or self.nsfw or self.embedding or self.aesthetic != "off"
+
+    @property
+    def encodes(self) -> bool:
+        """Whether open_clip's image encoder is needed."""
+        return self.embedding or self.aesthetic == "head"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +190,13 @@ class DedupConfig:
     """`near`: the same as a share of the picture's own contrast: faint things count as much as bold ones."""
     min_covered: float = 0.8
     """Share of a dropped clip's time that its keeper must show, 0 to 1."""
+    semantic: bool = False
+    """Also drop what shows nearly the same by a model's judgement (needs `analyze.scorers.embedding`), though
+    it be another take: clips that differ in how things move alone may count as the same."""
+    max_cosine_distance: float = 0.01
+    """`semantic`: 1 minus the cosine of two embeddings, 0 to 2, up to which clips show the same."""
+    cluster_clips: int = 1000
+    """`semantic`: clips are compared within clusters of about so many."""
     mirrored: bool = False
     """`near`: also drop copies with left and right exchanged. Off: what moves left there moves right here."""
     prefer: Literal["first", "best"] = "first"

@@ -16,7 +16,7 @@ from manifests.arrow import pc
 from manifests.records import Duplicate, digest
 from pipeline.config import DedupConfig, config_digest
 
-KINDS = ("exact", "near")
+KINDS = ("exact", "near", "semantic")
 """Of copies; what is more than one is the first of them."""
 MATCHES = pa.schema(
     [

@@ -103,6 +103,7 @@ def curate(
     DatasetError when the dataset's folder holds something else.
     """
     needs.check(config.analyze.scorers)
+    needs.check_semantic(config)
     check_detector(config.analyze)
     begin = time.monotonic()
     listed = list_sources(source, config.listing)
@@ -129,6 +130,7 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     needs.check(config.analyze.scorers)
+    needs.check_semantic(config)
     check_detector(config.analyze)
     dataset = Dataset.open(dataset_uri)
     sources_read = views.Current(dataset).read("sources", ["uri", "status", "carried"])

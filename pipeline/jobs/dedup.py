@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.dedup.candidates import candidates, frames_of
 from pipeline.dedup.decisions import MATCHES, Epoch, decide, epoch
 from pipeline.dedup.exact import exact
 from pipeline.jobs.progress import Progress
+from pipeline.jobs.semantic import semantic
 from pipeline.jobs.session import RaySession
 from pipeline.select import select
 from pipeline.stages.compare import add_compare
@@ -51,8 +52,14 @@ def dedup(
     matches = [MATCHES.empty_table()]
     if settings.exact:
         matches.append(exact(found.clips, settings.min_covered).select(MATCHES.names).cast(MATCHES))
-    if settings.near:
-        matches.append(_near(dataset, found, settings, session))
+    parts = dataset.parts("clips")
+    if settings.near or settings.semantic:
+        clips = _located(dataset, parts, found.clips, hashes=settings.near)
+        if settings.near:
+            matches.append(_near(dataset, parts, clips, settings, session))
+        if settings.semantic:
+            several = semantic(dataset, parts, clips, settings, session.cpus)
+            matches.append(several.cast(MATCHES))
     decided = decide(found, pa.concat_tables(matches))
     progress("dedup", found.fresh)
     counts = dict(Counter(decided["kind"].to_pylist()))
@@ -72,7 +79,7 @@ def to_dedup(at: Dataset | Current, config: CurateConfig) -> Epoch:
     """Return what is to decide: nothing where nothing is looked for."""
     settings, current = config.dedup, current_of(at)
     clips = current.read("clips", [*selected(current), "source_digest"])
-    clips = clips if settings.exact or settings.near else clips.slice(0, 0)
+    clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
     passing = select(clips, config.select)["kept"]
     return epoch(_with_rate(clips, current), passing, current.duplicates, settings)
 
@@ -92,9 +99,9 @@ def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
     return clips.append_column("bytes_per_s", pc.fill_null(rate.take(at), 0.0))
 
 
-def _near(dataset: Dataset, found: Epoch, config: DedupConfig, session: RaySession) -> pa.Table:
-    parts = dataset.parts("clips")
-    clips = _located(dataset, parts, found.clips)
+def _near(
+    dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, session: RaySession
+) -> pa.Table:
     pairs = candidates(frames_of(clips, mirrored=config.mirrored))
     pairs = _plausible(pairs, clips)
     if not len(pairs):
@@ -108,19 +115,19 @@ def _near(dataset: Dataset, found: Epoch, config: DedupConfig, session: RaySessi
     )
 
 
-def _located(dataset: Dataset, parts: Any, clips: pa.Table) -> pa.Table:
-    """Add where each clip's row lies (`file`, `row`), and its `frame_hashes`."""
+def _located(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, hashes: bool) -> pa.Table:
+    """Add where each clip's row lies (`file`, `row`), and its `frame_hashes` where they are asked for."""
     keys = ["clip_id", "source_key", "analysis"]
     tables = []
     for number, part in enumerate(parts):
-        table = _with_hashes(dataset, part, keys)
+        table = _with_hashes(dataset, part, keys) if hashes else dataset.read_part(part, keys)
         table = table.append_column("file", pa.array(np.full(len(table), number)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table)))))
     rows = pa.concat_tables(tables)
     names = pc.binary_join_element_wise(*(rows[key] for key in keys), " ")
     wanted = pc.binary_join_element_wise(*(clips[key] for key in keys), " ")
     at = pc.index_in(wanted, names)
-    for name in ("file", "row", "frame_hashes"):
+    for name in ("file", "row", *(("frame_hashes",) if hashes else ())):
         clips = clips.append_column(name, rows[name].take(at))
     return clips
 

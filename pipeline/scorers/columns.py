@@ -17,5 +17,6 @@ HEURISTIC = (
     Column("aesthetic_heuristic", "float64", "colour, contrast and sharpness, 0 to 1, mean over frames"),
 )
 HEAD = (Column("aesthetic", "float64", "in the unit of the linear head, mean over frames"),)
+EMBEDDING = (Column("embedding", "binary", "what it shows: a direction, float16, mean over frames"),)
 
-SCORED = (*TEXT, *LOGO, *NSFW, *HEURISTIC, *HEAD)
+SCORED = (*TEXT, *LOGO, *NSFW, *HEURISTIC, *HEAD, *EMBEDDING)

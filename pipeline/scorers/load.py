@@ -53,8 +53,20 @@ def load(config: ScorersConfig) -> dict[str, Scorer]:
         from pipeline.scorers.heuristic import HeuristicScorer
 
         scorers["aesthetic"] = HeuristicScorer()
-    if config.aesthetic == "head":
-        from pipeline.scorers.aesthetics import HeadScorer
-
-        scorers["aesthetic"] = HeadScorer(config)
+    if config.encodes:
+        scorers |= _of_encoder(config)
     return scorers
+
+
+def _of_encoder(config: ScorersConfig) -> dict[str, Scorer]:
+    """Return the scorers that share the image encoder, one after the other."""
+    from pipeline.scorers.aesthetics import HeadScorer
+    from pipeline.scorers.embedding import EmbeddingScorer, ImageEncoder
+
+    encoder = ImageEncoder(config)
+    found: dict[str, Scorer] = {}
+    if config.aesthetic == "head":
+        found["aesthetic"] = HeadScorer(encoder, config.aesthetic_head)
+    if config.embedding:
+        found["embedding"] = EmbeddingScorer(encoder)
+    return found

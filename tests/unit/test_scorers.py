@@ -320,6 +320,7 @@ def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Pat
     from safetensors.torch import save_file
 
     from pipeline.scorers.aesthetics import HeadScorer, load_head
+    from pipeline.scorers.embedding import EmbeddingScorer, ImageEncoder
 
     description = tmp_path / "kinora-tiny.json"
     description.write_text(json.dumps(TINY))
@@ -338,16 +339,20 @@ def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Pat
     )
     needs.check(config)
     frames = [noise(1), noise(2)]
-    given = HeadScorer(config).score(frames)["aesthetic"]
-    scorer = HeadScorer(replace(config, aesthetic_head=str(tmp_path / "head.pth")))
+    encoder = ImageEncoder(config)
+    given = HeadScorer(encoder, config.aesthetic_head).score(frames)["aesthetic"]
+    scorer = HeadScorer(encoder, str(tmp_path / "head.pth"))
     assert scorer.score(frames)["aesthetic"] == given
     with torch.inference_mode():
         from PIL import Image
 
-        batch = torch.stack([scorer._transform(Image.fromarray(frame)) for frame in frames])
+        batch = torch.stack([encoder._transform(Image.fromarray(frame)) for frame in frames])
         embedded = torch.nn.functional.normalize(model.eval().encode_image(batch), dim=-1)
         expected = float((embedded @ head["weight"][0] + 5.0).mean())
     assert given == pytest.approx(expected, abs=1e-5)
+    kept_D = np.frombuffer(EmbeddingScorer(encoder).score(frames)["embedding"], "<f2").astype(np.float32)
+    mean_D = embedded.mean(dim=0).numpy()
+    assert kept_D @ mean_D / np.linalg.norm(mean_D) == pytest.approx(1, abs=1e-3)
     save_file({"weight": torch.randn(2, 16), "bias": torch.zeros(2)}, tmp_path / "two.safetensors")
     with pytest.raises(ValueError, match="gives 2 numbers"):
         load_head(str(tmp_path / "two.safetensors"))
