@@ -44,6 +44,8 @@ NEAR = ("reencoded", "rescaled", "letterboxed", "shifted")
 """What `recall_near` counts; the other kinds are told apart."""
 SHIFT_S, SPEED, CROP = 0.7, 1.25, 0.04
 ONE_FRAME_BITS = 10
+_ORIGINAL = (None, "exact")
+"""A clip of an original stands under the name of its exact copy, which came later: both are one clip."""
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -260,21 +262,21 @@ def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
     for row in rows:
         frames = np.frombuffer(row["frame_hashes"], HASHES)
         row["hash"] = frames["hash"][len(frames) // 2]
-    firsts = [row for row in rows if _kind(row) is None]
+    firsts = [row for row in rows if _kind(row) in _ORIGINAL]
     hashes_N = np.array([row["hash"] for row in firsts], np.uint64)
     precision, recall = [0, 0], [0, 0]
     for row in rows:
         kind = _kind(row)
-        if kind is not None and kind not in NEAR:
+        if kind not in _ORIGINAL and kind not in NEAR:
             continue
         bits_N = np.bitwise_count(hashes_N ^ np.uint64(row["hash"])).astype(int)
-        if kind is None:
+        if kind in _ORIGINAL:
             bits_N[next(i for i, first in enumerate(firsts) if first is row)] = 64
         best = int(np.argmin(bits_N))
         dropped = bits_N[best] <= ONE_FRAME_BITS
         right = bool(dropped and _same(row, firsts[best]))
         precision = [precision[0] + right, precision[1] + bool(dropped)]
-        if kind is not None:
+        if kind not in _ORIGINAL:
             recall = [recall[0] + right, recall[1] + 1]
     return precision, recall
 
