@@ -4,7 +4,6 @@ All is decided by column, and units are made one at a time as they are handed ou
 that of the columns looked at.
 """
 
-import re
 from collections.abc import Collection, Sequence, Set
 from typing import Any, Literal
 
@@ -129,8 +128,7 @@ def cut_table(
 def _enterable(current: Current) -> pa.Table:
     """Return the keys of sources on a disk that can be decoded from the middle, by what their names say."""
     sources = current.read("sources", ["source_key", "codec", "uri"])
-    names = "|".join(re.escape(codec) for codec in CODECS)
-    fit = pc.match_substring_regex(sources["codec"], f"^({names})$").fill_null(False)
+    fit = pc.is_in(sources["codec"], value_set=pa.array(CODECS))
     local = pc.match_substring_regex(sources["uri"], r"(?i)^(file:///|/).*\.(mp4|mov|m4v|mkv|webm)$")
     return sources.filter(pc.and_(fit, local)).group_by("source_key").aggregate([])
 
@@ -187,9 +185,9 @@ def failed_units(at: Dataset | Current, stage: str, **equal: Any) -> pa.Table:
     return failures.select(["unit"])
 
 
-def quarantined(dataset: Dataset, stage: str, **equal: Any) -> Set[str]:
+def quarantined(at: Dataset | Current, stage: str, **equal: Any) -> Set[str]:
     """Return the units of `stage` that are in quarantine."""
-    return set(failed_units(dataset, stage, quarantined=True, **equal)["unit"].to_pylist())
+    return set(failed_units(at, stage, quarantined=True, **equal)["unit"].to_pylist())
 
 
 def _in(column: pa.ChunkedArray, those: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,7 +1,7 @@
 """Decode a video from its first frame to its last, with exact timestamps and upright pictures.
 
-Legend: T frames, H height, W width, C channels (RGB). Always in sequence: seeking fails in too many files
-(Cinepak in AVI, broken indices), and every consumer here wants all frames anyway.
+Legend: T frames, H height, W width, C channels (RGB). In sequence, from the first frame or (`from_pts`) from
+a key frame, where that is safe: seeking fails in too many files (Cinepak in AVI, broken indices).
 """
 
 from collections.abc import Callable, Iterator

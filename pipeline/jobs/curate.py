@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 import ray.data
 
-from manifests import views
 from manifests.arrow import pc
 from manifests.records import Source
 from manifests.store import Commit, Dataset
@@ -102,9 +101,7 @@ def curate(
     Raises NothingToDo when there is no file, ValueError for a scorer or a detector that cannot run,
     DatasetError when the dataset's folder holds something else.
     """
-    needs.check(config.analyze.scorers)
-    needs.check_semantic(config)
-    check_detector(config.analyze)
+    _check(config)
     begin = time.monotonic()
     listed = list_sources(source, config.listing)
     seconds = {"list": time.monotonic() - begin}
@@ -129,21 +126,27 @@ def retry(
     Args:
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
-    needs.check(config.analyze.scorers)
-    needs.check_semantic(config)
-    check_detector(config.analyze)
+    _check(config)
     dataset = Dataset.open(dataset_uri)
-    sources_read = views.Current(dataset).read("sources", ["uri", "status", "carried"])
+    current = Current(dataset)
+    sources_read = current.read("sources", ["uri", "status", "carried"])
     rows = sources_read.filter(pc.equal(sources_read["status"], "failed")).to_pylist()
     failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
-    left = set() if quarantined else todo.quarantined(dataset, "analyze")
+    left = set() if quarantined else todo.quarantined(current, "analyze")
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"
     only = {source.source_key for source in sources}
     if dry_run:
-        return _planned(Current(dataset), failed, sources, config, again, only)
+        return _planned(current, failed, sources, config, again, only)
     with RaySession(config.ray) as session:
         return _run(dataset, len(failed), sources, config, session, {}, progress, again, only)
+
+
+def _check(config: CurateConfig) -> None:
+    """Raise ValueError for what is switched on and cannot run here."""
+    needs.check(config.analyze.scorers)
+    needs.check_semantic(config)
+    check_detector(config.analyze)
 
 
 def _run(
