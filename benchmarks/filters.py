@@ -303,11 +303,8 @@ def analyzers_ms(folder: Path, seed: int) -> float:
     encode_mp4(move_over(painting(rng), {"right": 30}, 5.0, rng), FPS, folder / "cost.mp4")
     measuring, looks = analyzers(ANALYZE), []
     for index, frame in enumerate(read_frames(str(folder / "cost.mp4"), size_px=(90, 160))):
-        gray_HW = cv2.cvtColor(frame.rgb_HWC, cv2.COLOR_RGB2GRAY)
         sampled = index % round(FPS / ANALYZE.samples_per_s) == 0
-        looks.append(
-            Look(index=index, time_s=frame.time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=sampled)
-        )
+        looks.append(Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=sampled))
     begun = time.process_time()
     for each in looks:
         for analyzer in measuring:

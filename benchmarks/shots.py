@@ -103,11 +103,10 @@ def ours(path: Path) -> list[Boundary]:
     """Find shots as the decoding pass of `kinora curate` does."""
     config = AnalyzeConfig(detector="learned")
     find = detector(config)
+    boundaries: list[Boundary] = []
     for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
-        gray_HW = frame.rgb_HWC[..., 1]
-        look = Look(index=index, time_s=frame.time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=False)
-        find.update(look)
-    return find.finish()
+        boundaries += find.update(Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False))
+    return [*boundaries, *find.finish()]
 
 
 def pyscene(kind: type) -> Finder:

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from kinora.camera_moves import moves, textures
 from pipeline.analyzers.classical import Classical
-from pipeline.analyzers.look import Look
+from pipeline.analyzers.look import Look, coarse
 from pipeline.analyzers.shot_features import NUM_FEATURES, features, small
 from pipeline.analyzers.shot_model import WEIGHTS
 from pipeline.config import AnalyzeConfig
@@ -52,7 +52,7 @@ def read_small(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Decode a file: small_THWC and the seconds of each frame."""
     pictures, times = [], []
     for frame in read_frames(str(path), size_px=(90, WIDTH_PX)):
-        pictures.append(small(frame.rgb_HWC))
+        pictures.append(small(coarse(frame.rgb_HWC)))
         times.append(frame.time_s)
     return np.stack(pictures), np.array(times)
 
@@ -89,11 +89,9 @@ def shots_of(path: Path) -> list[tuple[np.ndarray, float]]:
     """Return the insides of a film's shots as small pictures, with the film's frames a second."""
     pictures, times, cuts = [], [], Classical(AnalyzeConfig(detector="adaptive"))
     for index, frame in enumerate(read_frames(str(path), size_px=(90, WIDTH_PX))):
-        gray_HW = frame.rgb_HWC[..., 1]
-        cuts.update(
-            Look(index=index, time_s=frame.time_s, rgb_HWC=frame.rgb_HWC, gray_HW=gray_HW, sampled=False)
-        )
-        pictures.append(small(frame.rgb_HWC))
+        look = Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False)
+        cuts.update(look)
+        pictures.append(small(look.coarse_HWC))
         times.append(frame.time_s)
     fps = 1 / float(np.median(np.diff(times)))
     edges = [0, *(cut.start for cut in cuts.finish()), len(pictures)]

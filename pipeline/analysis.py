@@ -1,30 +1,24 @@
-"""Analyse one source: digest, probe, and one decoding pass that feeds every analyzer."""
+"""Analyse a source, or a stretch of a long one: digest, probe, and one decoding pass (`pipeline.seeing`)."""
 
 import hashlib
-import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from math import ceil
-from statistics import median
 from typing import Any
 
 import cv2
 
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
-from pipeline.analyzers.boundaries import Boundary, shots_between
-from pipeline.analyzers.larger import LargerFrames
-from pipeline.analyzers.look import Analyzer, Look, Span
-from pipeline.analyzers.scores import analyzers
-from pipeline.analyzers.shots import Detector, detector, divide
 from pipeline.attempts import Attempts
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.failing import failure
 from pipeline.fetch import fetched
+from pipeline.seeing import Seen, Told, see
+from pipeline.stretches import Stretch, cut_up, stretches
 from video.config import SandboxConfig
 from video.errors import VideoError, VideoErrorCode
-from video.frames import read_frames
 from video.opening import local_path, refused_size
 from video.probe import Probe, probe
 from video.sandbox import Sandbox
@@ -43,10 +37,12 @@ class Analysis:
     failures: tuple[Failure, ...] = ()
     seconds: float = 0.0
     """Wall-clock time that analysing it took, all attempts together."""
+    stretch: Stretch | None = None
+    """What part of the source all this is of; None for the whole of it."""
 
 
-Measure = Callable[[Source, AnalyzeConfig, SandboxConfig], Analysis]
-"""Analyses one source, or raises."""
+Measure = Callable[..., Analysis]
+"""Analyses one source, or a stretch of it, with the arguments of `measure`; or raises."""
 
 
 def analyze(
@@ -55,17 +51,20 @@ def analyze(
     sandbox: Sandbox,
     attempts: Attempts,
     measure: Measure,
+    stretch: Stretch | None = None,
 ) -> Analysis:
-    """Have `measure` analyse one source in the sandbox. Whatever goes wrong with it is a failure row, never
-    an exception."""
+    """Have `measure` analyse one source, or a stretch of it, in the sandbox. Whatever goes wrong with it is a
+    failure row, never an exception."""
     begin = time.monotonic()
+    parts = () if stretch is None else (stretch,)
+    unit = source.source_key if stretch is None else f"{source.source_key}-{stretch.number}"
     try:
         with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
-            task = partial(measure, replace(source, uri=path), config, sandbox.config)
-            done = attempts.work(source.source_key, source.uri, lambda: sandbox.call(task, path))
+            task = partial(measure, replace(source, uri=path), config, sandbox.config, *parts)
+            done = attempts.work(unit, source.uri, lambda: sandbox.call(task, path))
             done = done if path == source.uri else _of(source, done)
     except Exception as error:
-        done = failed(source, config, error)
+        done = replace(failed(source, config, error), stretch=stretch)
     return replace(done, seconds=time.monotonic() - begin)
 
 
@@ -87,44 +86,56 @@ def _of(source: Source, copy: Analysis) -> Analysis:
     )
 
 
-def measure(source: Source, config: AnalyzeConfig, limits: SandboxConfig) -> Analysis:
-    """Analyse one source here, in this process.
+def measure(
+    source: Source, config: AnalyzeConfig, limits: SandboxConfig, stretch: Stretch | None = None
+) -> Analysis:
+    """Analyse one source, or one stretch of it, here, in this process.
 
     Raises VideoError for a file that cannot be used, or that is larger than `limits`.
     """
     cv2.setNumThreads(1)
+    found = probe_within(source.uri, limits)
+    source_digest = stretch.source_digest if stretch else content_digest(source.uri)
+    seen = see(source.uri, found, config, limits, stretch)
     analysis = config_digest(config)
-    found = _probe(source.uri, limits)
-    with local_path(source.uri).open("rb") as content:
-        source_digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    shots = detector(config)
-    measuring = analyzers(config)
-    larger = LargerFrames(config.scorers)
-    pts_T = _decode(source.uri, found, config, limits, [shots, *measuring, larger])
-    edges = [*pts_T, _end_pts(pts_T, found)]
-    clip_spans, gap_spans = _tile(shots.finish(), edges, found, config)
-    clips = [
-        _clip(source, source_digest, found, span, edges, analysis)
-        | {name: value for analyzer in measuring for name, value in analyzer.columns(span).items()}
-        for span in clip_spans
-    ]
-    gaps = [
+    clips = tuple(_clip(source, source_digest, found, told, analysis) | told.columns for told in seen.clips)
+    gaps = tuple(
         Gap(
             source_key=source.source_key,
-            start_pts=edges[span.start],
-            end_pts=edges[span.end],
+            start_pts=told.start_pts,
+            end_pts=told.end_pts,
             reason=reason,
             analysis=analysis,
         )
-        for span, reason in gap_spans
-    ]
-    row = _analyzed(source, source_digest, found, edges, analysis)
-    frames = tuple(larger.of(span) for span in clip_spans) if config.scorers.any else ()
-    return Analysis(source=row, clips=tuple(clips), frames=frames, gaps=tuple(gaps))
+        for told, reason in seen.gaps
+    )
+    frames = tuple(told.frames for told in seen.clips) if config.scorers.any else ()
+    row = _analyzed(source, source_digest, found, seen, analysis)
+    return Analysis(source=row, clips=clips, frames=frames, gaps=gaps, stretch=stretch)
 
 
-def _probe(path: str, limits: SandboxConfig) -> Probe:
-    """Probe, and refuse pictures over the limit."""
+def divide(
+    source: Source, config: AnalyzeConfig, limits: SandboxConfig, num_bytes: int
+) -> tuple[Stretch, ...]:
+    """Divide a long source into stretches of some `num_bytes` bytes, none shorter than `share_s`.
+
+    Returns none for a source that is short, or that must be seen from its first frame on.
+    """
+    found = probe_within(source.uri, limits)
+    many = stretches(found, config, limits, ceil(source.size_bytes / num_bytes))
+    if many < 2:
+        return ()
+    return cut_up(found, many, content_digest(source.uri))
+
+
+def content_digest(path: str) -> str:
+    """Return the digest of all bytes of a file."""
+    with local_path(path).open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def probe_within(path: str, limits: SandboxConfig) -> Probe:
+    """Probe, and refuse pictures over the limit with a VideoError."""
     try:
         found = probe(path)
     except VideoError as error:
@@ -144,90 +155,21 @@ def _probe(path: str, limits: SandboxConfig) -> Probe:
     return found
 
 
-def _decode(
-    path: str,
-    found: Probe,
-    config: AnalyzeConfig,
-    limits: SandboxConfig,
-    measuring: Sequence[Analyzer | Detector | LargerFrames],
-) -> list[int]:
-    """Show every frame to every analyzer, in one pass; return the time of each frame in pts."""
-    scale = min(1.0, config.analysis_width_px / found.width)
-    size_px = (max(1, round(found.height * scale)), max(1, round(found.width * scale)))
-    pts_T: list[int] = []
-    start_s = next_sample_s = 0.0
-    for index, frame in enumerate(read_frames(path, size_px=size_px)):
-        if index >= limits.max_frames:
-            problem = f"has more frames than --sandbox.max-frames {limits.max_frames}"
-            raise VideoError(VideoErrorCode.TOO_LARGE, path, problem)
-        start_s = frame.time_s if index == 0 else start_s
-        time_s = frame.time_s - start_s
-        sampled = time_s >= next_sample_s - 1e-6
-        if sampled:
-            next_sample_s = max(next_sample_s + 1 / config.samples_per_s, time_s)
-        gray_HW = cv2.cvtColor(frame.rgb_HWC, cv2.COLOR_RGB2GRAY)
-        look = Look(
-            index=index,
-            time_s=time_s,
-            rgb_HWC=frame.rgb_HWC,
-            gray_HW=gray_HW,
-            sampled=sampled,
-            within=frame.within,
-        )
-        for analyzer in measuring:
-            analyzer.update(look)
-        pts_T.append(frame.pts)
-    return pts_T
-
-
-def _end_pts(pts_T: Sequence[int], found: Probe) -> int:
-    """Return one past the last frame's time: it lasts as long as the others do."""
-    steps = [b - a for a, b in itertools.pairwise(pts_T)]
-    if steps:
-        return pts_T[-1] + max(1, round(median(steps)))
-    period = round(1 / (found.fps * found.time_base)) if found.fps else 1
-    return pts_T[-1] + max(1, period)
-
-
-def _tile(
-    boundaries: Sequence[Boundary], edges: Sequence[int], found: Probe, config: AnalyzeConfig
-) -> tuple[list[Span], list[tuple[Span, str]]]:
-    """Return the spans that become clips, and those that do not with the reason; together they are the whole
-    source."""
-    num_frames = len(edges) - 1
-    if found.kind == "image":
-        return [Span(start=0, end=num_frames)], []
-    clips: list[Span] = []
-    gaps: list[tuple[Span, str]] = []
-    for start, end in shots_between(boundaries, num_frames):
-        shot = Span(start=start, end=end)
-        duration_s = (edges[end] - edges[start]) * found.time_base
-        if duration_s < config.min_shot_s:
-            gaps.append((shot, "shot_too_short"))
-        else:
-            clips += divide(shot, ceil(duration_s / config.max_shot_s))
-    gaps += [(Span(start=b.start, end=b.end), "transition") for b in boundaries if b.end > b.start]
-    return clips, sorted(gaps, key=lambda gap: gap[0].start)
-
-
-def _clip(
-    source: Source, source_digest: str, found: Probe, span: Span, edges: Sequence[int], analysis: str
-) -> dict[str, Any]:
-    start_pts, end_pts = edges[span.start], edges[span.end]
+def _clip(source: Source, source_digest: str, found: Probe, told: Told, analysis: str) -> dict[str, Any]:
     stream_index = 0
     return asdict(
         Clip(
-            clip_id=clip_id(source_digest, stream_index, start_pts, end_pts),
+            clip_id=clip_id(source_digest, stream_index, told.start_pts, told.end_pts),
             source_key=source.source_key,
             source_digest=source_digest,
             uri=source.uri,
             kind=found.kind,
             stream_index=stream_index,
-            start_pts=start_pts,
-            end_pts=end_pts,
+            start_pts=told.start_pts,
+            end_pts=told.end_pts,
             time_base_num=found.time_base.numerator,
             time_base_den=found.time_base.denominator,
-            num_frames=span.end - span.start,
+            num_frames=told.num_frames,
             height=found.height,
             width=found.width,
             analysis=analysis,
@@ -235,9 +177,7 @@ def _clip(
     )
 
 
-def _analyzed(
-    source: Source, source_digest: str, found: Probe, edges: Sequence[int], analysis: str
-) -> SourceRow:
+def _analyzed(source: Source, source_digest: str, found: Probe, seen: Seen, analysis: str) -> SourceRow:
     return SourceRow(
         **_listed(source),
         analysis=analysis,
@@ -248,11 +188,11 @@ def _analyzed(
         width=found.width,
         height=found.height,
         fps=float(found.fps),
-        start_pts=edges[0],
-        end_pts=edges[-1],
+        start_pts=seen.start_pts,
+        end_pts=seen.end_pts,
         time_base_num=found.time_base.numerator,
         time_base_den=found.time_base.denominator,
-        num_frames=len(edges) - 1,
+        num_frames=seen.num_frames,
     )
 
 

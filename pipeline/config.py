@@ -119,6 +119,9 @@ class AnalyzeConfig:
     """JPEG quality of the representative frame, 1 to 100."""
     scorers: ScorersConfig = field(default_factory=ScorersConfig)
     """What models are asked about each clip."""
+    share_s: float = 120.0
+    """A file that takes longer than a processor's share of the work is shared out among tasks, no fewer than
+    so many seconds of it to each, if it can be decoded from the middle. 0 never does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +328,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 6,
+    "AnalyzeConfig": 7,
     "DedupConfig": 1,
     "SelectConfig": 4,
     "CutConfig": 3,

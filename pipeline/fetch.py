@@ -32,12 +32,12 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
         SourceChanged: it has other bytes now.
     """
     member = Member.parse(uri)
-    if member is None and not uri.startswith("s3://"):
-        if "://" in uri and not uri.startswith("file://"):
-            problem = "only files, s3:// objects and members of tars can be read"
-            raise VideoError(VideoErrorCode.UNREADABLE, uri, problem, "download it, and list the copy")
+    if is_local(uri):
         yield uri
         return
+    if member is None and not uri.startswith("s3://"):
+        problem = "only files, s3:// objects and members of tars can be read"
+        raise VideoError(VideoErrorCode.UNREADABLE, uri, problem, "download it, and list the copy")
     if size_bytes > limits.max_fetch_mb * 2**20:
         problem = f"has {size_bytes} bytes, over --sandbox.max-fetch-mb {limits.max_fetch_mb}"
         raise VideoError(VideoErrorCode.TOO_LARGE, uri, problem)
@@ -52,6 +52,11 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
             if copy.stat().st_size != size_bytes:
                 raise SourceChanged(f"has {copy.stat().st_size} bytes now, {size_bytes} when it was listed")
         yield str(copy)
+
+
+def is_local(uri: str) -> bool:
+    """Return whether a source is a file of its own on a disk, read where it lies."""
+    return Member.parse(uri) is None and "://" not in uri.removeprefix("file://")
 
 
 def _copy(place: Member, etag: str, out: BinaryIO) -> None:

@@ -17,10 +17,11 @@ ROW_BYTES = 32 * 2**20
 """A row for the scorers is closed once its frames take so much."""
 
 
-def to_rows(task: int, analyses: Iterable[Analysis]) -> Iterator[dict[str, Any]]:
-    """Group the analyses of a task, with their frames, into rows that the object store can hold."""
+def to_rows(task: int, places: Iterable[int], analyses: Iterable[Analysis]) -> Iterator[dict[str, Any]]:
+    """Group the analyses of a task's units, by their places in it, with their frames, into rows that the
+    object store can hold."""
     group: dict[int, Analysis] = {}
-    for at, analysis in enumerate(analyses):
+    for at, analysis in zip(places, analyses, strict=True):
         group[at] = analysis
         if sum(len(jpeg) for each in group.values() for frames in each.frames for jpeg in frames) > ROW_BYTES:
             yield _row(task, group)

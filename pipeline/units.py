@@ -32,6 +32,8 @@ class Done:
     counts: Mapping[str, int] = field(default_factory=dict)
     read_bytes: int = 0
     """Size of the files and clips that it was given."""
+    piece: Mapping[str, Any] | None = None
+    """Of a task on a part of a unit: what to join with the other parts (`Pieces`). Its units are 0."""
 
     @property
     def failed(self) -> dict[str, int]:
@@ -57,7 +59,7 @@ def chunks(
 
     Runs are shorter where there is little work, so that every processor gets several.
     """
-    limit = min(most, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
+    limit = share(units, cpus=cpus, most=most, weight=weight)
     run: list[T] = []
     total = 0
     for unit in units:
@@ -68,6 +70,11 @@ def chunks(
         total += weight(unit)
     if run:
         yield run
+
+
+def share(units: Iterable[T], *, cpus: int, most: int, weight: Callable[[T], int] = lambda unit: 1) -> int:
+    """Return the weight that one task takes of `units`."""
+    return min(most, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
 
 
 def max_retries(runs: Iterable[Sequence[Any]]) -> int:

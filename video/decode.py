@@ -90,7 +90,8 @@ class Packets:
         self.time_base = stream.time_base or 1 / DEFAULT_RATE
         self.period = 1 / (stream.guessed_rate or DEFAULT_RATE)
         self.stated_end_s = _stated_end_s(container, stream)
-        self.end_s: float | None = None
+        self.end_pts: float | None = None
+        """Where the last of the packets so far ends, in units of the time base."""
         self.torn = False
         self.count = 0
         self.timeless = container.format.name == "avi" or is_raw(container)
@@ -98,6 +99,7 @@ class Packets:
         self.keeps_places = self.timeless or container.format.name.startswith(DECODING_ORDER)
 
     def __iter__(self) -> Iterator[av.Packet]:
+        lasts_pts = float(self.period / self.time_base)
         for packet in self.packets:
             if packet.is_corrupt and packet.size:  # the file ends within it
                 self.torn = True
@@ -105,9 +107,8 @@ class Packets:
             self.count += packet.size > 0
             time = packet.pts if packet.pts is not None else packet.dts
             if time is not None:
-                lasts_s = packet.duration * self.time_base if packet.duration else self.period
-                end_s = float(time * self.time_base + lasts_s)
-                self.end_s = end_s if self.end_s is None else max(end_s, self.end_s)
+                end_pts = time + (packet.duration or lasts_pts)
+                self.end_pts = end_pts if self.end_pts is None else max(end_pts, self.end_pts)
             place = packet.dts if self.timeless else time
             if self.keeps_places and packet.size and place is not None:
                 heapq.heappush(self.places, place)
@@ -119,7 +120,7 @@ class Packets:
         container."""
         if self.stated_end_s is None:
             return float(self.period) if self.torn else 0.0
-        missing_s = self.stated_end_s - (self.end_s or 0.0)
+        missing_s = self.stated_end_s - (self.end_pts or 0) * float(self.time_base)
         return missing_s if missing_s > 2 * self.period + ROUNDING_S or self.torn else 0.0
 
 

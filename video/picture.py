@@ -15,6 +15,7 @@ from typing import Literal
 import av.error
 import av.filter
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
@@ -148,15 +149,21 @@ def orientation(frame: VideoFrame) -> Turn:
     """Return the display matrix (a, b, c, d), each -1, 0 or 1: pixel (x, y) is shown at (a x + c y, b x + d
     y)."""
     try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix = _side_data(frame).get("DISPLAYMATRIX")
     except ValueError:
-        matrix = _without_exif(frame).side_data.get("DISPLAYMATRIX")
+        matrix = _side_data(_without_exif(frame)).get("DISPLAYMATRIX")
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     straight = abs(a) + abs(d) >= abs(b) + abs(c)
     sign_a, sign_b, sign_c, sign_d = (1 if v > 0 else -1 for v in (a, b, c, d))
     return (sign_a, 0, 0, sign_d) if straight else (0, sign_b, sign_c, 0)
+
+
+def _side_data(frame: VideoFrame) -> SideDataContainer:
+    """Return `frame.side_data`, which would also tie the frame and its list into a cycle: the memory of each
+    picture would then wait for the garbage collector, and the next one get fresh memory."""
+    return SideDataContainer(frame)  # pyright: ignore[reportCallIssue]  # its stubs know no arguments
 
 
 def _without_exif(frame: VideoFrame) -> VideoFrame:

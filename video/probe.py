@@ -34,6 +34,8 @@ class Probe:
     """Seconds in one unit of pts."""
     start_pts: int
     """Time of the first frame."""
+    container: str
+    """FFmpeg's name of the format."""
     codec: str
     pixel_format: str
     transfer: Literal["sdr", "pq", "hlg"]
@@ -68,6 +70,7 @@ def probe(media: Media) -> Probe:
             fps=Fraction(0) if still else _fps(container, stream),
             time_base=stream.time_base or 1 / DEFAULT_RATE,
             start_pts=start_pts,
+            container=container.format.name,
             codec=stream.codec_context.name,
             pixel_format=frame.format.name,
             transfer=_transfer(frame),
@@ -91,6 +94,7 @@ def _probe_webp(media: Media) -> Probe:
         fps=Fraction(gaps) / (last_pts * TIME_BASE) if gaps else Fraction(0),
         time_base=TIME_BASE,
         start_pts=0,
+        container="webp",
         codec="webp",
         pixel_format="rgb24",
         transfer="sdr",

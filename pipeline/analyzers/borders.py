@@ -6,12 +6,14 @@ along most of the row at once: a dark scene ends at things here and there, and i
 Legend: H height, W width; L lines, counted from a side inwards.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.look import Column, Kept, Look, Span
 
 _TOLERANCE = 8
 """Luma may differ from the border's by this, of 255: compression is not exact."""
@@ -53,31 +55,36 @@ class Borders:
             inside a line, so one line more is counted: nothing of a border is left.
         """
         self._width, self._scaled = analysis_width_px, False
-        self._at: list[int] = []
-        self._sides: list[tuple[_Side, ...]] = []
+        self._sides = Kept[tuple[_Side | None, ...]]()
 
     def update(self, look: Look) -> None:
         if look.sampled and min(look.gray_HW.shape) >= 8:
-            gray_HW = look.gray_HW
-            views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
-            self._scaled = gray_HW.shape[1] == self._width
-            self._at.append(look.index)
-            self._sides.append(tuple(look_from(view) for view in views))
+            self._scaled = look.gray_HW.shape[1] == self._width
+            self._sides.add(look.index, sides_of(look.gray_HW))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        low, high = np.searchsorted(self._at, (span.start, span.end))
+        frames = self._sides.of(span)
         names = [column.name for column in self.COLUMNS]
-        if low == high:
+        if not frames:
             return dict.fromkeys(names)
-        frames = self._sides[low:high]
         found = [border_of([frame[side] for frame in frames], self._scaled) for side in range(4)]
         for one, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
             if found[one] > _MOST_ALONE and not found[other]:
                 found[one] = 0.0
         return dict(zip(names, found, strict=True))
 
+    def forget(self, before: int) -> None:
+        self._sides.forget(before)
 
-def look_from(gray_LN: np.ndarray) -> _Side:
+
+def sides_of(gray_HW: np.ndarray) -> tuple[_Side | None, ...]:
+    """Return what a frame of at least 8 x 8 shows from the top, the bottom, the left and the right; None
+    where its outermost line alone tells that there is no border."""
+    views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
+    return tuple(_look_from(view) if _may_have(view) else None for view in views)
+
+
+def _look_from(gray_LN: np.ndarray) -> _Side:
     num_lines = int(gray_LN.shape[0] * _MOST) + 3
     lines = gray_LN[:num_lines].astype(np.int16)
     luma = float(np.median(lines[0]))
@@ -88,15 +95,22 @@ def look_from(gray_LN: np.ndarray) -> _Side:
     return _Side(luma, padded)
 
 
-def may_have(gray_LN: np.ndarray) -> bool:
-    """Return whether the outermost line is of one luma; else `border_of` this one frame is 0."""
+def _may_have(gray_LN: np.ndarray) -> bool:
+    """Return whether the outermost line is of one luma, but for specks."""
+    low, high, _, _ = cv2.minMaxLoc(gray_LN[0])
+    if high - low <= _TOLERANCE:
+        return True
     line_N = gray_LN[0].astype(np.int16)
-    share = (np.abs(line_N - round(float(np.median(line_N)))) > _TOLERANCE).mean()
-    return bool(np.ceil(share * 255) / 255 <= _SPECKS)
+    middle = len(line_N) // 2
+    differing = np.count_nonzero(np.abs(line_N - np.partition(line_N, middle)[middle]) > _TOLERANCE)
+    return bool(np.ceil(differing / len(line_N) * 255) / 255 <= _SPECKS)
 
 
-def border_of(frames: list[_Side], scaled: bool) -> float:
+def border_of(sides: Sequence[_Side | None], scaled: bool) -> float:
     """Return the border on one side as a fraction, from the clip's sampled frames."""
+    frames = [side for side in sides if side is not None]
+    if len(frames) < len(sides):
+        return 0.0
     lumas = [frame.luma for frame in frames]
     if max(lumas) - min(lumas) > _TOLERANCE:
         return 0.0

@@ -52,6 +52,16 @@ def decide(
     return sorted([*spans, *cuts])
 
 
+def settled(cut_T: np.ndarray, gradual_T: np.ndarray, cut: float, transition: float) -> int:
+    """Return the last frame such that what `decide` finds before it and from it on depends on nothing beyond
+    it; 0 if there is none. Arguments are those of `decide`, of a video as far as it is known."""
+    reach = max(APART, CLOSES + 1)
+    events_T = np.flatnonzero((cut_T > cut) | (gradual_T > transition))
+    edges = np.concatenate([[-reach - 1], events_T, [len(cut_T)]])
+    wide = np.flatnonzero(np.diff(edges) > 2 * reach)
+    return max(0, int(edges[wide[-1] + 1]) - reach) if len(wide) else 0
+
+
 def runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
     """Return [start, end) of the runs of True, small holes closed."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(np.int8)))

@@ -1,7 +1,8 @@
 """How the camera moves: a similarity fitted to optical flow, robustly, so that things that move in the
 picture do not count. Iteratively reweighted least squares (Holland and Welsch, 1977) with Tukey's weights.
 
-The picture moves against the camera: content that flows to the left is a pan to the right.
+The picture moves against the camera: content that flows to the left is a pan to the right. Places and flow
+are complex numbers, x + iy, so that a similarity is one factor and one shift.
 """
 
 from typing import Any
@@ -18,6 +19,8 @@ _LEAST_CELLS = 0.4
 """Share of a 4 x 4 grid over the frame that must hold trusted points: one thing on a plain ground tells
 nothing of the camera."""
 _ROUNDS = 6
+_SETTLED_PX = 0.002
+"""A round that moves nothing in the picture by more than this is the last."""
 _STEADY = 0.02
 """A camera slower than this, in short sides per second at the frame's edge, stands."""
 _SHAKE = 0.04
@@ -40,48 +43,42 @@ def fit(gray_HW: np.ndarray, flow_HW2: np.ndarray) -> tuple[float, float, float,
     gx, gy = cv2.Sobel(smooth_HW, cv2.CV_32F, 1, 0), cv2.Sobel(smooth_HW, cv2.CV_32F, 0, 1)
     strong_HW = cv2.dilate(cv2.magnitude(gx, gy), np.ones((STEP_PX, STEP_PX), np.uint8))[grid]
     rows, columns = np.nonzero(strong_HW > _TEXTURE)
-    cells = np.unique(rows * 4 // strong_HW.shape[0] * 4 + columns * 4 // strong_HW.shape[1])
-    if len(rows) < _LEAST_POINTS or len(cells) < _LEAST_CELLS * 16:
+    cells = np.bincount(rows * 4 // strong_HW.shape[0] * 4 + columns * 4 // strong_HW.shape[1])
+    if len(rows) < _LEAST_POINTS or np.count_nonzero(cells) < _LEAST_CELLS * 16:
         return None
-    u_N, v_N = np.moveaxis(flow_HW2[grid][rows, columns].astype(np.float64), 1, 0)
-    x_N, y_N = columns * STEP_PX + half - (width - 1) / 2, rows * STEP_PX + half - (height - 1) / 2
-    found = float(np.median(u_N)), float(np.median(v_N)), 0.0, 0.0
+    flow_N = flow_HW2[grid][rows, columns].astype(np.float64).view(np.complex128)[:, 0]
+    place_N = (columns * STEP_PX + half - (width - 1) / 2) + 1j * (rows * STEP_PX + half - (height - 1) / 2)
+    shift, growth = complex(_middle(flow_N.real), _middle(flow_N.imag)), 0j
+    error_N = np.abs(shift - flow_N)
     for _ in range(_ROUNDS):
-        error_N = _errors(found, x_N, y_N, u_N, v_N)
-        scale = max(0.05, 1.4826 * float(np.median(error_N)))
-        weight_N = np.square(np.clip(1 - np.square(error_N / (4.685 * scale)), 0, None))
-        found = _similarity(np.square(weight_N), x_N, y_N, u_N, v_N)
-    residual = float(_errors(found, x_N, y_N, u_N, v_N).mean())
-    shift_x, shift_y, growth, turn = found
-    return -shift_x / width, shift_y / height, growth, -turn, residual / min(height, width)
+        scale = max(0.05, 1.4826 * _middle(error_N))
+        weight_N = np.square(np.maximum(1 - np.square(error_N / (4.685 * scale)), 0))
+        before = shift, growth
+        shift, growth = _similarity(np.square(weight_N), place_N, flow_N)
+        error_N = np.abs(shift + growth * place_N - flow_N)
+        if abs(shift - before[0]) + abs(growth - before[1]) * width / 2 < _SETTLED_PX:
+            break
+    residual = float(error_N.mean()) / min(height, width)
+    return -shift.real / width, shift.imag / height, growth.real, -growth.imag, residual
 
 
-def _similarity(
-    weight_N: np.ndarray, x_N: np.ndarray, y_N: np.ndarray, u_N: np.ndarray, v_N: np.ndarray
-) -> tuple[float, float, float, float]:
-    """Return shift right, shift down, growth and turn clockwise that fit best, in closed form.
+def _similarity(weight_N: np.ndarray, place_N: np.ndarray, flow_N: np.ndarray) -> tuple[complex, complex]:
+    """Return the shift, and growth + i times the turn clockwise, that fit best, in closed form.
 
     More than half of the points have weight, and no two are at one place, so nothing is divided by 0.
     """
     share_N = weight_N / weight_N.sum()
-    x, y, u, v = (float(share_N @ values_N) for values_N in (x_N, y_N, u_N, v_N))
-    dx_N, dy_N, du_N, dv_N = x_N - x, y_N - y, u_N - u, v_N - v
-    spread = float(share_N @ (dx_N * dx_N + dy_N * dy_N))
-    growth = float(share_N @ (dx_N * du_N + dy_N * dv_N)) / spread
-    turn = float(share_N @ (dx_N * dv_N - dy_N * du_N)) / spread
-    return u - growth * x + turn * y, v - growth * y - turn * x, growth, turn
+    place, flow = share_N @ place_N, share_N @ flow_N
+    away_N = place_N - place
+    pull_N = share_N * away_N.conj()
+    growth = (pull_N @ (flow_N - flow)) / (pull_N @ away_N).real
+    return complex(flow - growth * place), complex(growth)
 
 
-def _errors(
-    found: tuple[float, float, float, float],
-    x_N: np.ndarray,
-    y_N: np.ndarray,
-    u_N: np.ndarray,
-    v_N: np.ndarray,
-) -> np.ndarray:
-    """Return how far each point is from where `found` moves it, in pixels."""
-    right, down, growth, turn = found
-    return np.hypot(right + growth * x_N - turn * y_N - u_N, down + growth * y_N + turn * x_N - v_N)
+def _middle(values_N: np.ndarray) -> float:
+    """Return the median, of an even number the upper one: `np.median` takes ten times as long on so few."""
+    half = len(values_N) // 2
+    return float(np.partition(values_N, half)[half])
 
 
 def columns_of(rates_N5: np.ndarray, height: int, width: int) -> dict[str, Any]:

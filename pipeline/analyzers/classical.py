@@ -18,21 +18,24 @@ _NOMINAL_FPS = 25.0
 class Classical:
     """Collects the frames at which a new shot begins."""
 
+    settled = 0
+
     def __init__(self, config: AnalyzeConfig) -> None:
         self._detector = _detector(config)
         self._cuts: list[int] = []
         self._fed = 0
         self._last_HWC: np.ndarray | None = None
 
-    def update(self, look: Look) -> None:
+    def update(self, look: Look) -> list[Boundary]:
         bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
         if self._last_HWC is None:
             self._pad(bgr_HWC)
         self._feed(bgr_HWC)
         self._last_HWC = bgr_HWC
+        return []
 
     def finish(self) -> list[Boundary]:
-        """Return the hard cuts. Call once, after the last frame."""
+        """Return the hard cuts, all of them. Call once, after the last frame."""
         num_frames = self._fed - _PAD
         if self._last_HWC is not None:
             self._pad(self._last_HWC)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyzers.borders import border_of, look_from, may_have
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.borders import border_of, sides_of
+from pipeline.analyzers.look import Beat, Column, Kept, Look, Span
 
 SIDE = 16
 """The small picture's height and width in pixels."""
@@ -41,7 +41,6 @@ _SAME_BORDER = 0.025
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    index: int
     time_s: float
     small_HWC: np.ndarray
     border: tuple[float, ...] | None
@@ -63,75 +62,83 @@ class Fingerprint:
         analysis_width_px: frames of this width may have been scaled down: see `Borders`.
         """
         self._width = analysis_width_px
-        self._times: list[float] = []
-        self._seen: list[_Seen] = []
+        self._beat = Beat(_SEEN_PER_S)
+        self._times = Kept[float]()
+        self._seen = Kept[_Seen]()
 
     def update(self, look: Look) -> None:
-        self._times.append(look.time_s)
-        if self._seen and look.time_s - self._seen[-1].time_s < 1 / _SEEN_PER_S - 1e-3:
+        self._times.add(look.index, look.time_s)
+        if not self._beat(look.time_s):
             return
         border = _border(look.gray_HW, scaled=look.gray_HW.shape[1] == self._width)
         inside_HWC = None if border is None else _small(_inside(look.rgb_HWC, border))
-        self._seen.append(_Seen(look.index, look.time_s, _small(look.rgb_HWC), border, inside_HWC))
+        self._seen.add(look.index, _Seen(look.time_s, _small(look.coarse_HWC), border, inside_HWC))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        start_s = self._times[span.start]
-        seen = [each for each in self._seen if span.start <= each.index < span.end]
+        start_s = self._times.of(span)[0]
+        seen = self._seen.of(span)
         border = _of_all([each.border for each in seen])
         times, smalls = [], []
         for each in _on_grid(seen, start_s):
             small_HWC = each.small_HWC if border is None else _trimmed(each, border)
-            if small_HWC is not None and _contrast(small_HWC).max() >= _LEAST_CONTRAST:
+            if small_HWC is not None:
                 times.append(each.time_s - start_s)
                 smalls.append(small_HWC)
+        nothing = {"frame_hashes": None, "frame_looks": None}
         if not smalls:
-            return {"frame_hashes": None, "frame_looks": None}
-        hashes = np.zeros(len(smalls), HASHES)
-        hashes["ms"] = np.round(np.array(times) * 1000)
-        hashes["hash"] = [hash_of(small_HWC) for small_HWC in smalls]
-        return {
-            "frame_hashes": hashes.tobytes(),
-            "frame_looks": b"".join(look_of(small_HWC) for small_HWC in smalls),
-        }
+            return nothing
+        ycc_NHWC = cv2.cvtColor(np.concatenate(smalls), cv2.COLOR_RGB2YCrCb).reshape(-1, SIDE, SIDE, 3)
+        contrast_NC = ycc_NHWC.reshape(len(smalls), -1, 3).std(axis=1)
+        shows_N = contrast_NC.max(axis=1) >= _LEAST_CONTRAST
+        if not shows_N.any():
+            return nothing
+        ycc_NHWC, contrast_NC = ycc_NHWC[shows_N], contrast_NC[shows_N]
+        hashes = np.zeros(len(ycc_NHWC), HASHES)
+        hashes["ms"] = np.round(np.array(times)[shows_N] * 1000)
+        hashes["hash"] = _hashes(ycc_NHWC, contrast_NC)
+        return {"frame_hashes": hashes.tobytes(), "frame_looks": b"".join(map(_look_of, ycc_NHWC))}
+
+    def forget(self, before: int) -> None:
+        self._times.forget(before)
+        self._seen.forget(before)
 
 
-def look_of(small_HWC: np.ndarray) -> bytes:
+def _look_of(ycc_HWC: np.ndarray) -> bytes:
     """Return a small picture as `LOOK_BYTES` bytes: luma, then Cr and Cb at half the size."""
-    ycc_HWC = cv2.cvtColor(small_HWC, cv2.COLOR_RGB2YCrCb)
     chroma_HWC = cv2.resize(ycc_HWC[..., 1:], (CHROMA_SIDE, CHROMA_SIDE), interpolation=cv2.INTER_AREA)
     return ycc_HWC[..., 0].tobytes() + chroma_HWC.transpose(2, 0, 1).tobytes()
 
 
-def hash_of(small_HWC: np.ndarray) -> int:
-    """Return 64 signs of low frequencies as one number, row by row from the top bit on; the first is 0."""
-    contrast_C = _contrast(small_HWC)
-    channel = 0 if contrast_C[0] >= _LUMA_CONTRAST else int(np.argmax(contrast_C))
-    values_HW = cv2.cvtColor(small_HWC, cv2.COLOR_RGB2YCrCb)[..., channel]
-    frequencies = cv2.dct(values_HW.astype(np.float32))[:8, :8]
-    signs = frequencies.ravel() > 0
-    signs[0] = False
-    return int(np.packbits(signs).view(">u8")[0])
+def _hashes(ycc_NHWC: np.ndarray, contrast_NC: np.ndarray) -> np.ndarray:
+    """Return 64 signs of low frequencies as one number each, row by row from the top bit; the first is 0.
+
+    They are of luma where it has contrast, else of the channel with most of it.
+    """
+    channel_N = np.where(contrast_NC[:, 0] >= _LUMA_CONTRAST, 0, np.argmax(contrast_NC, axis=1))
+    values_NHW = ycc_NHWC[np.arange(len(ycc_NHWC)), ..., channel_N].astype(np.float32)
+    low_N64 = np.stack([cv2.dct(values_HW)[:8, :8].ravel() for values_HW in values_NHW])
+    signs_N64 = low_N64 > 0
+    signs_N64[:, 0] = False
+    return np.packbits(signs_N64, axis=1).view(">u8")[:, 0]
 
 
 def _small(rgb_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb_HWC, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _contrast(small_HWC: np.ndarray) -> np.ndarray:
-    """Return the standard deviations of luma, Cr and Cb."""
-    return cv2.cvtColor(small_HWC, cv2.COLOR_RGB2YCrCb).reshape(-1, 3).std(axis=0)
-
-
 def _border(gray_HW: np.ndarray, *, scaled: bool) -> tuple[float, ...] | None:
     """Return the borders of one frame as fractions, where it may have any."""
     if min(gray_HW.shape) < 8:
         return None
-    lines = (gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1])
-    if not any(int(line.max()) - int(line.min()) <= 2 * _FLAT for line in lines):
+    if not any(_is_flat(line) for line in (gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1])):
         return None
-    views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
-    border = tuple(border_of([look_from(view)], scaled) if may_have(view) else 0.0 for view in views)
+    border = tuple(border_of([side], scaled) for side in sides_of(gray_HW))
     return border if any(border) else None
+
+
+def _is_flat(line_N: np.ndarray) -> bool:
+    low, high, _, _ = cv2.minMaxLoc(line_N)
+    return high - low <= 2 * _FLAT
 
 
 def _inside(rgb_HWC: np.ndarray, border: tuple[float, ...]) -> np.ndarray:

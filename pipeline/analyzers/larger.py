@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Beat, Kept, Look, Span
 from pipeline.config import ScorersConfig
 
 _QUALITY = 90
@@ -11,36 +11,37 @@ _QUALITY = 90
 
 
 class LargerFrames:
-    """Fed like an analyzer, but what it keeps of a clip is no column: it goes to the scorers."""
+    """Fed like an analyzer, but what it keeps of a clip is no column: it goes to the scorers.
+
+    A shot over the budget is seen less often the longer it lasts, and so may be the beginning of the next.
+    """
 
     def __init__(self, config: ScorersConfig) -> None:
         self._config = config
-        self._every_s = 1 / config.frames_per_s
-        self._next_s = 0.0
-        self._bytes = 0
-        self._jpegs: dict[int, bytes] = {}
+        self._per_s = config.frames_per_s
+        self._beat = Beat(self._per_s)
+        self._jpegs = Kept[bytes]()
 
     def update(self, look: Look) -> None:
-        if not self._config.any or look.time_s < self._next_s - 1e-6:
+        if not self._config.any or not self._beat(look.time_s):
             return
-        self._next_s = look.time_s + self._every_s
-        jpeg = encode(look.within(self._config.side_px))
-        self._jpegs[look.index] = jpeg
-        self._bytes += len(jpeg)
-        while self._bytes > self._config.budget_mb * 2**20 and len(self._jpegs) > 1:
-            self._jpegs = {index: self._jpegs[index] for index in list(self._jpegs)[::2]}
-            self._bytes = sum(map(len, self._jpegs.values()))
-            self._every_s *= 2
+        self._jpegs.add(look.index, encode(look.within(self._config.side_px)))
+        while self._jpegs.total(len) > self._config.budget_mb * 2**20 and self._jpegs.thin():
+            self._per_s /= 2
+            self._beat = Beat(self._per_s)
 
     def of(self, span: Span) -> tuple[bytes, ...]:
         """Return the JPEGs of one clip: at most `frames`, those nearest to the middles of equal parts."""
-        inside = [index for index in self._jpegs if span.start <= index < span.end]
-        if not inside:
-            return ()
         parts = self._config.frames
         middles = [span.start + (2 * k + 1) * (span.end - span.start) / (2 * parts) for k in range(parts)]
-        chosen = {min(inside, key=lambda index, at=at: abs(index - at)) for at in middles}
-        return tuple(self._jpegs[index] for index in sorted(chosen))
+        return tuple(self._jpegs.nearest(span, middles))
+
+    def forget(self, before: int) -> None:
+        """Let go of the frames before that one; see the next ones as often as at first."""
+        self._jpegs.forget(before)
+        if self._per_s != self._config.frames_per_s:
+            self._per_s = self._config.frames_per_s
+            self._beat = Beat(self._per_s)
 
 
 def encode(rgb_HWC: np.ndarray) -> bytes:

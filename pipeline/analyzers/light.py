@@ -1,11 +1,11 @@
 """How bright a clip is, how much of it is black, blank or burnt out, where it stands still, and flashes."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import cv2
 import numpy as np
 
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.look import Column, Kept, Look, Span
 
 _DARK = 32
 """Luma below this, of 255, is dark."""
@@ -25,6 +25,16 @@ _FLASH_S = 0.3
 """A flash is over after at most so many seconds."""
 
 
+class _Seen(NamedTuple):
+    time_s: float
+    luma: float
+    """Mean, 0 to 1."""
+    black: bool
+    blank: bool
+    change: float
+    """Mean difference from the frame before, of 255."""
+
+
 class Light:
     """Looks at the luma of every frame; at exposure, on the sampled ones."""
 
@@ -40,48 +50,49 @@ class Light:
     )
 
     def __init__(self) -> None:
-        self._times: list[float] = []
-        self._luma: list[float] = []
-        self._black: list[bool] = []
-        self._blank: list[bool] = []
-        self._change: list[float] = []
-        """Mean difference from the frame before, of 255."""
-        self._exposed: dict[int, tuple[float, float]] = {}
-        """Shares of under- and overexposed pixels, by frame."""
+        self._seen = Kept[_Seen]()
+        self._exposed = Kept[tuple[float, float]]()
+        """Shares of under- and overexposed pixels."""
         self._last_HW: np.ndarray | None = None
 
     def update(self, look: Look) -> None:
         gray_HW = look.gray_HW
         dark = int(np.count_nonzero(gray_HW < _DARK))
         mean, spread = cv2.meanStdDev(gray_HW)
-        self._times.append(look.time_s)
-        self._luma.append(float(mean[0, 0]) / 255)
-        self._black.append(dark >= _BLACK_SHARE * gray_HW.size)
         blank = float(spread[0, 0]) < _BLANK  # two colours may be equally light
-        self._blank.append(blank and float(cv2.meanStdDev(look.rgb_HWC)[1].max()) < _BLANK)
         last_HW = gray_HW if self._last_HW is None else self._last_HW
-        self._change.append(cv2.norm(gray_HW, last_HW, cv2.NORM_L1) / gray_HW.size)
         self._last_HW = gray_HW
+        seen = _Seen(
+            time_s=look.time_s,
+            luma=float(mean[0, 0]) / 255,
+            black=dark >= _BLACK_SHARE * gray_HW.size,
+            blank=blank and float(cv2.meanStdDev(look.rgb_HWC)[1].max()) < _BLANK,
+            change=cv2.norm(gray_HW, last_HW, cv2.NORM_L1) / gray_HW.size,
+        )
+        self._seen.add(look.index, seen)
         if look.sampled:
             under, over = np.count_nonzero(gray_HW <= _UNDER), np.count_nonzero(gray_HW >= _OVER)
-            self._exposed[look.index] = under / gray_HW.size, over / gray_HW.size
+            self._exposed.add(look.index, (under / gray_HW.size, over / gray_HW.size))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        inside = slice(span.start, span.end)
-        luma, times = np.array(self._luma[inside]), np.array(self._times[inside])
-        same = np.array(self._change[inside])[1:] < _SAME
-        exposed = [self._exposed[i] for i in range(span.start, span.end) if i in self._exposed]
+        times, luma, black, blank, change = map(np.array, zip(*self._seen.of(span), strict=True))
+        same = change[1:] < _SAME
+        exposed = self._exposed.of(span)
         under, over = np.mean(exposed, axis=0).tolist() if exposed else (None, None)
         return {
             "brightness": float(luma.mean()),
-            "black": float(np.mean(self._black[inside])),
-            "blank": float(np.mean(self._blank[inside])),
+            "black": float(black.mean()),
+            "blank": float(blank.mean()),
             "static": float(np.mean(same)) if len(same) else None,
             "frozen_s": longest_run_s(same, times) if len(same) else None,
             "flashes": count_flashes(luma, times) if len(same) else None,
             "underexposed": under,
             "overexposed": over,
         }
+
+    def forget(self, before: int) -> None:
+        self._seen.forget(before)
+        self._exposed.forget(before)
 
 
 def longest_run_s(same: np.ndarray, times: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from pipeline.analyzers import camera
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.look import Column, Kept, Look, Span
 
 
 class Motion:
@@ -30,31 +30,31 @@ class Motion:
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._first: Look | None = None
-        self._at: list[int] = []
-        self._values: list[float] = []
-        self._camera: list[tuple[float, ...] | None] = []
-        """Pan, tilt, zoom, roll and what is left over, per second; None where the picture does not tell."""
+        self._rates = Kept[tuple[float, tuple[float, ...] | None]]()
+        """Motion; and pan, tilt, zoom, roll and what is left over, None where the picture does not tell them.
+        All per second, by the first frame of each pair."""
         self._size: tuple[int, int] = (1, 1)
 
     def update(self, look: Look) -> None:
         first = self._first
         if first is not None and look.time_s > first.time_s and min(look.gray_HW.shape) >= 16:
             flow_HW2 = self._flow.calc(first.gray_HW, look.gray_HW, np.empty((0, 0), np.float32))
-            right_HW, down_HW = flow_HW2[..., 0], flow_HW2[..., 1]
-            length_px = float(np.sqrt(right_HW * right_HW + down_HW * down_HW).mean())
+            length_px = float(cv2.magnitude(*cv2.split(flow_HW2)).mean())
             seconds = look.time_s - first.time_s
             moved = camera.fit(first.gray_HW, flow_HW2)
             self._size = look.gray_HW.shape[0], look.gray_HW.shape[1]
-            self._at.append(first.index)
-            self._values.append(length_px / min(look.gray_HW.shape) / seconds)
-            self._camera.append(moved and tuple(value / seconds for value in moved))
+            motion = length_px / min(look.gray_HW.shape) / seconds
+            self._rates.add(first.index, (motion, moved and tuple(value / seconds for value in moved)))
         self._first = look if look.sampled else None
 
     def columns(self, span: Span) -> dict[str, Any]:
-        low, high = np.searchsorted(self._at, (span.start, span.end - 1))
+        pairs = self._rates.of(Span(start=span.start, end=span.end - 1))
         empty = dict.fromkeys(column.name for column in self.COLUMNS)
-        if high == low:
+        if not pairs:
             return empty
-        known = [rates for rates in self._camera[low:high] if rates is not None]
-        moves = camera.columns_of(np.array(known), *self._size) if 2 * len(known) >= high - low else {}
-        return empty | {"motion": float(np.mean(self._values[low:high]))} | moves
+        known = [moved for _, moved in pairs if moved is not None]
+        moves = camera.columns_of(np.array(known), *self._size) if 2 * len(known) >= len(pairs) else {}
+        return empty | {"motion": float(np.mean([motion for motion, _ in pairs]))} | moves
+
+    def forget(self, before: int) -> None:
+        self._rates.forget(before)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.look import Column, Kept, Look, Span
 
 _LEAST_CONTRAST = 4.0
 """Variance of luma, of 255 squared, below which a frame has nothing that could be sharp."""
@@ -17,17 +17,22 @@ class Sharpness:
     COLUMNS: ClassVar = (Column("sharpness", "float64", "variance of the Laplacian over that of luma"),)
 
     def __init__(self) -> None:
-        self._at: list[int] = []
-        self._values: list[float] = []
+        self._values = Kept[float]()
 
     def update(self, look: Look) -> None:
         if not look.sampled:
             return
-        contrast = float(look.gray_HW.var())
+        contrast = _variance(look.gray_HW)
         if contrast >= _LEAST_CONTRAST:
-            self._at.append(look.index)
-            self._values.append(float(cv2.Laplacian(look.gray_HW, cv2.CV_32F).var()) / contrast)
+            self._values.add(look.index, _variance(cv2.Laplacian(look.gray_HW, cv2.CV_32F)) / contrast)
 
     def columns(self, span: Span) -> dict[str, Any]:
-        low, high = np.searchsorted(self._at, (span.start, span.end))
-        return {"sharpness": float(np.median(self._values[low:high])) if high > low else None}
+        values = self._values.of(span)
+        return {"sharpness": float(np.median(values)) if values else None}
+
+    def forget(self, before: int) -> None:
+        self._values.forget(before)
+
+
+def _variance(values_HW: np.ndarray) -> float:
+    return float(cv2.meanStdDev(values_HW)[1][0, 0]) ** 2

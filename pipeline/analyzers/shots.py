@@ -5,23 +5,28 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.analyzers.boundaries import Boundary, decide
+from pipeline.analyzers.boundaries import Boundary, decide, settled
 from pipeline.analyzers.look import Look, Span
 from pipeline.analyzers.shot_features import REACH_FRAMES, REACH_S, features, small
 from pipeline.analyzers.shot_model import ShotModel, load
 from pipeline.config import AnalyzeConfig
 
-_CHUNK = 512
+_CHUNK = 128
 """Frames that are decided on at once: what is kept of a long video does not grow with it."""
 
 
 class Detector(Protocol):
-    """Fed once with every frame, in order; then asked once for the boundaries between shots."""
+    """Fed once with every frame, in order; asked for the boundaries between shots."""
 
-    def update(self, look: Look) -> None: ...
+    settled: int
+    """Boundaries that start before this frame were returned."""
+
+    def update(self, look: Look) -> list[Boundary]:
+        """Take a frame; return the boundaries that are certain now, in order."""
+        ...
 
     def finish(self) -> list[Boundary]:
-        """Return the boundaries, in order, none at the first frame nor after the last."""
+        """Return those that no `update` returned; none is at the first frame nor after the last."""
         ...
 
 
@@ -49,35 +54,45 @@ class Learned:
         self._small: list[np.ndarray] = []
         self._time: list[float] = []
         self._known = 0
-        """So many of the frames at hand were decided on, and are there only to look back at."""
-        self._cut: list[np.ndarray] = []
-        self._gradual: list[np.ndarray] = []
-        self._times: list[float] = []
+        """So many of the frames at hand were judged, and are there only to look back at."""
+        self.settled = 0
+        self._likely_T2 = np.zeros((0, 2), np.float32)
+        """Of the judged frames from `settled` on: how likely a cut, and to lie in a transition."""
+        self._time_T = np.zeros(0)
 
-    def update(self, look: Look) -> None:
-        self._small.append(small(look.rgb_HWC))
+    def update(self, look: Look) -> list[Boundary]:
+        self._small.append(small(look.coarse_HWC))
         self._time.append(look.time_s)
-        self._times.append(look.time_s)
         ready = self._known + _CHUNK
         far = len(self._time) >= ready + REACH_FRAMES
-        if far and self._time[-1] - self._time[ready - 1] > REACH_S:
-            self._look(ready)
+        if not far or self._time[-1] - self._time[ready - 1] <= REACH_S:
+            return []
+        self._judge(ready)
+        return self._decided(settled(self._likely_T2[:, 0], self._likely_T2[:, 1], *self._thresholds))
 
     def finish(self) -> list[Boundary]:
-        self._look(len(self._time))
-        if not self._cut:
-            return []
-        cut_T, gradual_T = np.concatenate(self._cut), np.concatenate(self._gradual)
-        return decide(cut_T, gradual_T, np.array(self._times), *self._thresholds)
+        self._judge(len(self._time))
+        return self._decided(len(self._time_T))
 
-    def _look(self, ready: int) -> None:
-        """Decide on the frames at hand up to `ready`, and let go of those that none will look back at."""
+    def _decided(self, end: int) -> list[Boundary]:
+        """Return the boundaries among the first `end` judged frames at hand, and let go of these."""
+        if not end:
+            return []
+        likely_T2, time_T = self._likely_T2[:end], self._time_T[:end]
+        found = decide(likely_T2[:, 0], likely_T2[:, 1], time_T, *self._thresholds)
+        self._likely_T2, self._time_T = self._likely_T2[end:], self._time_T[end:]
+        first, self.settled = self.settled, self.settled + end
+        return [Boundary(start=first + each.start, end=first + each.end) for each in found]
+
+    def _judge(self, ready: int) -> None:
+        """Judge the frames at hand up to `ready`, and let go of those that none will look back at."""
         if ready <= self._known:
             return
         time_T = np.array(self._time)
-        cut_T, gradual_T = self._model(features(np.stack(self._small), time_T)[self._known : ready])
-        self._cut.append(cut_T)
-        self._gradual.append(gradual_T)
+        seen_TF = features(np.stack(self._small), time_T, self._known, ready)
+        likely_T2 = np.stack(self._model(seen_TF), axis=1)
+        self._likely_T2 = np.concatenate([self._likely_T2, likely_T2])
+        self._time_T = np.concatenate([self._time_T, time_T[self._known : ready]])
         first = int(np.searchsorted(time_T, time_T[ready - 1] - REACH_S))
         first = max(0, min(first, ready - REACH_FRAMES))
         del self._small[:first], self._time[:first]

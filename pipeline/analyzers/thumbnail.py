@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import cv2
 
-from pipeline.analyzers.look import Column, Look, Span
+from pipeline.analyzers.look import Column, Kept, Look, Span
 
 
 class Thumbnail:
@@ -14,17 +14,18 @@ class Thumbnail:
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
-        self._jpegs: dict[int, bytes] = {}
+        self._jpegs = Kept[bytes]()
 
     def update(self, look: Look) -> None:
         if not look.sampled:
             return
         bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
         _, jpeg = cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        self._jpegs[look.index] = jpeg.tobytes()
+        self._jpegs.add(look.index, jpeg.tobytes())
 
     def columns(self, span: Span) -> dict[str, Any]:
-        middle = (span.start + span.end - 1) / 2
-        inside = [index for index in self._jpegs if span.start <= index < span.end]
-        best = min(inside, key=lambda index: abs(index - middle), default=None)
-        return {"thumbnail": None if best is None else self._jpegs[best]}
+        found = self._jpegs.nearest(span, [(span.start + span.end - 1) / 2])
+        return {"thumbnail": found[0] if found else None}
+
+    def forget(self, before: int) -> None:
+        self._jpegs.forget(before)

@@ -34,6 +34,8 @@ WEIGHTS_SHA256 = "a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442
 class TransNet:
     """Feeds the network window by window."""
 
+    settled = 0
+
     def __init__(self, threshold: float) -> None:
         self._network = load()
         self._threshold = threshold
@@ -44,15 +46,16 @@ class TransNet:
         self._inside: list[np.ndarray] = []
         """How likely each frame lies in one."""
 
-    def update(self, look: Look) -> None:
+    def update(self, look: Look) -> list[Boundary]:
         frame_HWC = cv2.resize(look.rgb_HWC, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
         if not self._fed:
             self._window = [frame_HWC] * LEAD
         self._fed += 1
         self._show(frame_HWC)
+        return []
 
     def finish(self) -> list[Boundary]:
-        """Return the boundaries. Call once, after the last frame."""
+        """Return the boundaries, all of them. Call once, after the last frame."""
         if not self._fed:
             return []
         while STEP * len(self._middle) < self._fed:

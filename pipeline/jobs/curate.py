@@ -26,12 +26,12 @@ from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_sel
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
-from pipeline.stages.analyze import add_analyze, add_find, write
+from pipeline.stages.analyze import Pieces, add_analyze, add_divide, add_find, write
 from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
 from pipeline.stages.cut import lose as lose_clips
 from pipeline.stages.score import add_score
-from pipeline.units import Done, chunks, max_retries
+from pipeline.units import Done, chunks, max_retries, share
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -39,6 +39,8 @@ T = TypeVar("T")
 _TASK_BYTES = 256 * 2**20
 _TASK_SOURCES = 64
 """A task takes at most so many sources, and so many bytes of them (or one larger file)."""
+_LEAST_SHARE = 8 * 2**20
+"""A file of so few bytes is one task's, however many processors wait."""
 _SELECT_CLIPS = 100_000
 """Clips are decided, and the decisions written, so many at a time."""
 
@@ -214,7 +216,26 @@ def _analyze(
     if config.analyze.scorers.any:
         most = config.ray.score.most or max(1, session.cpus // 2)
         add = partial(_add_scored, replace(config.ray.score, most=most))
+    fair = max(_LEAST_SHARE, share(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
+    if session.cpus > 1 and any(source.size_bytes > fair for source in sources):
+        add = partial(_add_divided, add, fair)
     return _stage(dataset, "analyze", add, lose_sources, runs, config, progress, len(sources))
+
+
+def _add_divided(
+    add: Callable[..., ray.data.Dataset],
+    fair: int,
+    sources: ray.data.Dataset,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
+) -> ray.data.Dataset:
+    """As `add`, with files longer than a fair share of the work divided first."""
+    rows = add_divide(sources, config, limits, notes, pool, fair)
+    return add(rows, uri, config, limits, notes, max_retries, pool)
 
 
 def _add_scored(
@@ -298,8 +319,10 @@ def _stage(
             config_digest=config_digest(settings),
             commit_every_s=config.ray.commit_every_s,
             progress=progress,
+            join=join,
         )
 
+    join = Pieces(dataset.uri)
     with attempts_folder(dataset.uri) as notes:
         return in_waves(dataset, runs, run)
 

@@ -50,6 +50,7 @@ def run_stage(
     config_digest: str,
     commit_every_s: float,
     progress: Progress,
+    join: Callable[[Done], Done | None] = lambda done: done,
 ) -> tuple[Dataset, StageRun]:
     """Stream `runs`, the units of one task each, through the stage that `add` appends.
 
@@ -58,6 +59,8 @@ def run_stage(
 
     Args:
         lose: writes the failures of the units of a task that gave nothing back.
+        join: takes what a task did; returns what is whole now, or None for a part of a unit that others are
+            still at work on.
 
     Raises StageFailed when that is so of every task.
     """
@@ -94,9 +97,11 @@ def run_stage(
                 errors[row["task"]] = redact(row["error"])
                 continue
             answered = True
+            if (done := join(Done.from_row(row))) is None:
+                continue
             for at in row["at"]:
                 del left[row["task"]][at]
-            take(Done.from_row(row))
+            take(done)
         if not answered:
             raise StageFailed(_why(stage, errors, len(rows)))
         for task, units_left in left.items():

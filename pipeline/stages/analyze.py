@@ -1,6 +1,11 @@
-"""Analyse sources: a task takes some, writes the parts of all their rows, and names them."""
+"""Analyse sources: a task takes some, or a stretch of a long one, writes the parts of their rows, and names
+them."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -8,17 +13,59 @@ import pyarrow as pa
 from ray.data import Dataset
 
 from manifests import schemas
-from manifests.parts import Parts
-from manifests.records import Clip, Source, SourceRow
-from pipeline.analysis import Analysis, Measure, analyze, failed, measure
+from manifests.parts import Part, Parts
+from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
+from pipeline.analysis import Analysis, Measure, analyze, divide, failed, measure
 from pipeline.analyzers.scores import SCORES
+from pipeline.attempts import Quarantined
 from pipeline.config import AnalyzeConfig, PoolConfig
 from pipeline.failing import count
+from pipeline.fetch import is_local
 from pipeline.scoring import to_rows
+from pipeline.stretches import Stretch
 from pipeline.tasks import attempts_at, guarded, task_pool
 from pipeline.units import Done, from_row
 from video.config import SandboxConfig
+from video.errors import VideoError
 from video.sandbox import sandbox_of_process
+
+
+def add_divide(
+    sources: Dataset, config: AnalyzeConfig, limits: SandboxConfig, notes: str, pool: PoolConfig, share: int
+) -> Dataset:
+    """In: rows of `Source` units. Out: the same, but a row for each stretch of a file that is longer than
+    `share` bytes and can be divided."""
+    some = partial(divide_some, config=config, limits=limits, notes=notes, share=share)
+    rows = sources.flat_map(some, **task_pool(pool))
+    return rows.repartition(target_num_rows_per_block=1)  # each stretch a task of its own
+
+
+def divide_some(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str, share: int
+) -> list[dict[str, Any]]:
+    """Divide the long sources of one row. One that cannot be read is left whole: its analysis says why."""
+    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    whole: list[int] = []
+    rows: list[dict[str, Any]] = []
+    units = from_row(row)
+    for at, unit in zip(row["at"], units, strict=True):
+        source = Source(**unit)
+        found: tuple[Stretch, ...] = ()
+        if source.size_bytes > share and is_local(source.uri):
+            task = partial(divide, source, config, limits, share)
+            with suppress(VideoError, Quarantined, OSError):
+                name = f"{source.source_key}-stretches"
+                found = attempts.work(name, source.uri, partial(sandbox.call, task, source.uri))
+        if not found:
+            whole.append(at)
+        rows += [
+            row | {"at": [at], "units": json.dumps([unit]), "stretch": json.dumps(asdict(stretch))}
+            for stretch in found
+        ]
+    if whole:
+        kept = [unit for at, unit in zip(row["at"], units, strict=True) if at in whole]
+        rows.append(row | {"at": whole, "units": json.dumps(kept), "stretch": ""})
+    return rows
 
 
 def add_analyze(
@@ -31,7 +78,8 @@ def add_analyze(
     pool: PoolConfig,
     measure: Measure = measure,
 ) -> Dataset:
-    """In: rows of `Source` units. Out: one `Done` row a task, its parts in the dataset at `uri`.
+    """In: rows of `Source` units, or of stretches. Out: one `Done` row a task, its parts in the dataset at
+    `uri`.
 
     Args:
         notes: place for the notes on attempts.
@@ -53,9 +101,17 @@ def analyze_some(
     measure: Measure,
 ) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
+    analyses = _analyses(row, config, limits, notes, measure)
+    return write(Parts(uri), [*analyses]).to_row()
+
+
+def _analyses(
+    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: Measure
+) -> Iterator[Analysis]:
     sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
-    analyses = [analyze(Source(**unit), config, sandbox, attempts, measure) for unit in from_row(row)]
-    return write(Parts(uri), analyses).to_row()
+    stretch = Stretch(**json.loads(row["stretch"])) if row.get("stretch") else None
+    for unit in from_row(row):
+        yield analyze(Source(**unit), config, sandbox, attempts, measure, stretch)
 
 
 def add_find(
@@ -75,9 +131,7 @@ def find_some(
     row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str
 ) -> Iterator[dict[str, Any]]:
     """Analyse the sources of one row; write nothing."""
-    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
-    units = [Source(**unit) for unit in from_row(row)]
-    return to_rows(row["task"], (analyze(unit, config, sandbox, attempts, measure) for unit in units))
+    return to_rows(row["task"], row["at"], _analyses(row, config, limits, notes, measure))
 
 
 def lose(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> Done:
@@ -86,13 +140,29 @@ def lose(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exceptio
 
 
 def write(place: Parts, analyses: list[Analysis]) -> Done:
-    """Write the rows of `analyses` as parts that no commit names yet."""
+    """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
+    source is handed back as a piece, and so is what failed."""
+    if (stretch := analyses[0].stretch) is not None:
+        return _piece(place, analyses[0], stretch)
     clips = [clip for analysis in analyses for clip in analysis.clips]
     gaps = [gap for analysis in analyses for gap in analysis.gaps]
     failures = [failure for analysis in analyses for failure in analysis.failures]
     sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
     seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
     parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
+    parts += _write_rows(place, clips, gaps, failures)
+    unscored = [row for row in failures if row.stage != "analyze"]  # clips, which is not what the units are
+    counts = {"clips": len(clips), "gaps": len(gaps)} | count(set(failures).difference(unscored))
+    if unscored:
+        counts["unscored"] = len({row.unit for row in unscored})
+    size = sum(analysis.source.size_bytes for analysis in analyses)
+    return Done(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
+
+
+def _write_rows(
+    place: Parts, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
+) -> list[Part]:
+    parts: list[Part] = []
     if clips:
         columns = pa.schema(
             [
@@ -105,9 +175,57 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
         parts.append(place.put_records("gaps", gaps))
     if failures:
         parts.append(place.put_records("failures", failures))
-    unscored = [row for row in failures if row.stage != "analyze"]  # clips, which is not what the units are
-    counts = {"clips": len(clips), "gaps": len(gaps)} | count(set(failures).difference(unscored))
+    return parts
+
+
+def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
+    broken = [row for row in analysis.failures if row.stage == "analyze"]
+    unscored = [row for row in analysis.failures if row.stage != "analyze"]
+    counts = {"clips": len(analysis.clips), "gaps": len(analysis.gaps)}
     if unscored:
         counts["unscored"] = len({row.unit for row in unscored})
-    size = sum(analysis.source.size_bytes for analysis in analyses)
-    return Done(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
+    piece = {
+        "number": stretch.number,
+        "of": stretch.of,
+        "row": asdict(analysis.source),
+        "failures": [asdict(row) for row in broken],
+        "seconds": analysis.seconds,
+    }
+    parts = _write_rows(place, [*analysis.clips], [*analysis.gaps], unscored)
+    return Done(parts=tuple(parts), units=0, counts=counts, piece=piece)
+
+
+class Pieces:
+    """Joins what was found in the stretches of a source, when all are there, as if it had been seen whole."""
+
+    def __init__(self, uri: str) -> None:
+        self._place = Parts(uri)
+        self._waiting: dict[str, dict[int, Done]] = {}
+
+    def __call__(self, done: Done) -> Done | None:
+        """Take what a task did; return what is whole now: the same, but for a stretch."""
+        if done.piece is None:
+            return done
+        key = done.piece["row"]["source_key"]
+        found = self._waiting.setdefault(key, {})
+        found[done.piece["number"]] = done
+        if len(found) < done.piece["of"]:
+            return None
+        return self._joined([found[number] for number in sorted(self._waiting.pop(key))])
+
+    def _joined(self, pieces: list[Done]) -> Done:
+        told = [piece.piece for piece in pieces if piece.piece is not None]
+        rows = [SourceRow(**each["row"]) for each in told]
+        seconds = sum(each["seconds"] for each in told)
+        failures = [Failure(**row) for each in told for row in each["failures"]]
+        if failures:  # the source is failed, and the parts of its stretches are named by no commit
+            first = next(row for row in rows if row.status == SourceStatus.FAILED)
+            return write(self._place, [Analysis(source=first, failures=(failures[0],), seconds=seconds)])
+        frames = sum(row.num_frames or 0 for row in rows)
+        whole = replace(rows[0], end_pts=rows[-1].end_pts, num_frames=frames)
+        done = write(self._place, [Analysis(source=whole, seconds=seconds)])
+        counts = Counter[str]()
+        for piece in pieces:
+            counts.update(piece.counts)
+        parts = (*done.parts, *(part for piece in pieces for part in piece.parts))
+        return replace(done, parts=parts, counts={**counts})

@@ -69,10 +69,10 @@ def joined(kinds: Sequence[str], length: int) -> tuple[np.ndarray, list[Boundary
 
 def found(frames: np.ndarray, fps: float = FPS, **changes: Any) -> list[Boundary]:
     find = detector(AnalyzeConfig(**changes))
+    boundaries: list[Boundary] = []
     for index, rgb_HWC in enumerate(frames):
-        gray_HW = np.ascontiguousarray(rgb_HWC[..., 1])
-        find.update(Look(index=index, time_s=index / fps, rgb_HWC=rgb_HWC, gray_HW=gray_HW, sampled=False))
-    return find.finish()
+        boundaries += find.update(Look.at(rgb_HWC, index=index, time_s=index / fps, sampled=False))
+    return [*boundaries, *find.finish()]
 
 
 def made(

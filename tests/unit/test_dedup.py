@@ -43,9 +43,7 @@ def print_of(frames: Frames, fps: int = 12) -> dict[str, Any]:
     """Return the columns of a clip of all `frames`."""
     analyzer = Fingerprint(160)
     for index, rgb_HWC in enumerate(frames):
-        gray_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)
-        time_s = index / fps
-        analyzer.update(Look(index=index, time_s=time_s, rgb_HWC=rgb_HWC, gray_HW=gray_HW, sampled=True))
+        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / fps, sampled=True))
     return analyzer.columns(Span(start=0, end=len(frames)))
 
 

@@ -19,15 +19,7 @@ def measured(analyzer: Analyzer, frames: Iterable[np.ndarray]) -> dict[str, Any]
     index = -1
     for index, gray_HW in enumerate(frames):
         rgb_HWC = np.repeat(gray_HW[..., None], 3, axis=2)
-        analyzer.update(
-            Look(
-                index=index,
-                time_s=index / FPS,
-                rgb_HWC=rgb_HWC,
-                gray_HW=gray_HW,
-                sampled=index % 6 == 0,
-            )
-        )
+        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / FPS, sampled=index % 6 == 0))
     return analyzer.columns(Span(start=0, end=index + 1))
 
 
@@ -124,9 +116,8 @@ def test_blank_is_any_flat_colour_and_black_only_black():
 def test_two_colours_that_are_equally_light_are_not_blank():
     rgb_HWC = np.full((HEIGHT, WIDTH, 3), (101, 60, 25), np.uint8)  # brown, and on it
     rgb_HWC[30:60, 50:80] = (140, 20, 165)  # purple of about the same luma
-    gray_HW = np.full((HEIGHT, WIDTH), 70, np.uint8)
     light = Light()
-    light.update(Look(index=0, time_s=0, rgb_HWC=rgb_HWC, gray_HW=gray_HW, sampled=True))
+    light.update(Look.at(rgb_HWC, index=0, time_s=0, sampled=True))
     assert light.columns(Span(start=0, end=1))["blank"] == 0.0
 
 

@@ -1,6 +1,5 @@
 """The decisions of the pipeline, without Ray or a video: what is kept, and what goes where."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,10 +65,7 @@ def test_a_digest_names_what_comes_out_and_not_how_it_is_made():
 
 
 def looks(frames: list[np.ndarray], fps: float = 10) -> list[Look]:
-    return [
-        Look(index=i, time_s=i / fps, rgb_HWC=f, gray_HW=np.ascontiguousarray(f[..., 1]), sampled=i % 2 == 0)
-        for i, f in enumerate(frames)
-    ]
+    return [Look.at(f, index=i, time_s=i / fps, sampled=i % 2 == 0) for i, f in enumerate(frames)]
 
 
 def textured(shift: int, seed: int = 0) -> np.ndarray:
@@ -85,10 +81,11 @@ def test_cuts_are_found_to_the_frame_also_next_to_both_ends(kind, cuts):
         pytest.skip("a single frame between two others is a flash to it")
     shots = detector(AnalyzeConfig(detector=kind))
     colors = [(250, 20, 20), (20, 60, 20), (200, 200, 250), (10, 10, 80)]
-    for index, look in enumerate(looks([np.zeros((36, 64, 3), np.uint8)] * 12)):
-        look.rgb_HWC[:] = colors[sum(index >= cut for cut in cuts)]
-        shots.update(replace(look, rgb_HWC=look.rgb_HWC.copy()))
-    assert shots.finish() == [Boundary(start=cut, end=cut) for cut in cuts]
+    shown = [colors[sum(index >= cut for cut in cuts)] for index in range(12)]
+    found: list[Boundary] = []
+    for look in looks([np.full((36, 64, 3), color, np.uint8) for color in shown]):
+        found += shots.update(look)
+    assert found + shots.finish() == [Boundary(start=cut, end=cut) for cut in cuts]
 
 
 def test_a_long_shot_is_divided_evenly_and_wholly():

@@ -42,14 +42,7 @@ def looks(num: int, asked: list[int], fps: float = 10) -> list[Look]:
         return np.full((side_px // 2, side_px, 3), index % 250, np.uint8)
 
     return [
-        Look(
-            index=i,
-            time_s=i / fps,
-            rgb_HWC=small_HWC,
-            gray_HW=small_HWC[..., 0],
-            sampled=True,
-            within=partial(within, i),
-        )
+        Look.at(small_HWC, index=i, time_s=i / fps, sampled=True, within=partial(within, i))
         for i in range(num)
     ]
 
@@ -83,7 +76,7 @@ def test_larger_frames_of_a_long_source_stay_within_their_budget():
         noise_HWC = random.integers(0, 255, (200, 200, 3), np.uint8)
         larger.update(replace(look, within=lambda _, noise_HWC=noise_HWC: noise_HWC))
     kept = larger.of(Span(start=0, end=120))
-    assert larger._bytes <= 2**20
+    assert larger._jpegs.total(len) <= 2**20
     assert len(kept) == 3
 
 
@@ -132,7 +125,7 @@ def analysis(clips: int, jpeg: bytes) -> Analysis:
 
 def test_rows_for_the_scorers_are_closed_before_they_are_too_large_and_lose_no_source():
     heavy = [analysis(2, bytes(20 * 2**20)), analysis(1, b""), analysis(1, b"x")]
-    rows = list(to_rows(7, heavy))
+    rows = list(to_rows(7, range(len(heavy)), heavy))
     assert [(row["task"], row["at"]) for row in rows] == [(7, [0]), (7, [1, 2])]
     assert [len(from_row(row)) for row in rows] == [1, 2]
     assert [len(each.clips) for row in rows for each in from_row(row)] == [2, 1, 1]

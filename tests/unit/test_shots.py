@@ -70,11 +70,9 @@ def test_what_is_kept_of_a_long_video_is_bounded():
     rgb_HWC = picture(0)
     most = 0
     for index in range(3000):
-        find.update(
-            Look(index=index, time_s=index / FPS, rgb_HWC=rgb_HWC, gray_HW=rgb_HWC[..., 1], sampled=False)
-        )
-        most = max(most, len(vars(find)["_small"]))
-    assert most < 700
+        assert find.update(Look.at(rgb_HWC, index=index, time_s=index / FPS, sampled=False)) == []
+        most = max(most, len(vars(find)["_small"]), len(vars(find)["_time_T"]))
+    assert most < 300
     assert find.finish() == []
 
 

@@ -52,7 +52,7 @@ def test_window_by_window_it_says_what_the_package_says_of_all_frames(num_frames
 
 
 def seen(frame_HWC: np.ndarray) -> Look:
-    return Look(index=0, time_s=0.0, rgb_HWC=frame_HWC, gray_HW=frame_HWC[..., 1], sampled=False)
+    return Look.at(frame_HWC, index=0, time_s=0.0, sampled=False)
 
 
 def test_loading_it_leaves_every_seed_alone():
