@@ -8,6 +8,8 @@ On the same files, with the same number of Ray workers, in turns, the least of t
 - Both again as `…_cpu`: processor time in one process without Ray, which other work on the machine moves
   less.
 - `two_worker_speedup`: whole `curate` with one worker over that with two. Needs two idle cores.
+- `one_file_speedup`: analysis of the whole film, one file, with one worker over that with two; once, and not
+  with --quick.
 - `overhead_ms_per_clip`: what one Ray worker takes longer than the same functions in this process, a clip.
 - `speedup_over_data_juicer`: what the operators of Data-Juicer (`benchmarks.data_juicer`) take on the same
   files with as many processes, over whole `curate`. Once, not with --quick. At least 5.
@@ -20,6 +22,7 @@ A figure that was not measured is absent.
 import io
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +37,7 @@ from rich.table import Table
 from benchmarks import data_juicer, film, sandbox
 from benchmarks.figures import Figures
 from pipeline.analysis import measure
-from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig
+from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.jobs.session import RaySession
 from pipeline.sources import look
@@ -57,8 +60,9 @@ def bench(*, quick: bool, seed: int) -> Figures:
         else:
             paths = film.parts(film.film(CACHE), Path(folder), count=4, seconds=20.0)
         kept, alone = in_process(paths, repeats)
-        one = through_ray(folder, paths, kept, 1, repeats)
-        many = through_ray(folder, paths, kept, WORKERS, repeats)
+        long = None if quick else film.film(CACHE)
+        one = through_ray(folder, paths, kept, 1, repeats, long)
+        many = through_ray(folder, paths, kept, WORKERS, repeats, long)
         if not quick:
             peer_s = sum(data_juicer.seconds(paths, Path(folder), WORKERS).values())
         cost = sandbox.run(paths[:1], 1 if quick else 2)["sandbox_cost_share"]
@@ -76,6 +80,8 @@ def bench(*, quick: bool, seed: int) -> Figures:
         "files": len(paths),
         "repeats": repeats,
     }
+    if not quick:
+        figures["one_file_speedup"] = one["one_file"] / many["one_file"]
     if peer_s is not None:
         figures["speedup_over_data_juicer"] = peer_s / many["curate"]
     return Figures(figures=figures, text=_table(one, many, alone, figures))
@@ -112,9 +118,15 @@ def in_process(paths: Sequence[str], repeats: int) -> tuple[list[Spans], dict[st
 
 
 def through_ray(
-    folder: str, paths: Sequence[str], kept: Sequence[Spans], workers: int, repeats: int
+    folder: str,
+    paths: Sequence[str],
+    kept: Sequence[Spans],
+    workers: int,
+    repeats: int,
+    long: Path | None = None,
 ) -> dict[str, float]:
-    """Return the least wall-clock seconds of each work with so many workers, Ray's start not counted."""
+    """Return the least wall-clock seconds of each work with so many workers, Ray's start not counted; of
+    analysing `long`, those of one time."""
     config = CurateConfig(ray=RayConfig(num_cpus=workers))
     best: dict[str, float] = {}
     with RaySession(config.ray) as session:
@@ -138,6 +150,11 @@ def through_ray(
             taken["curate"] = sum(report.seconds[name] for name in ("list", "analyze", "select", "cut"))
             if turn:
                 best |= {name: min(value, best.get(name, value)) for name, value in taken.items()}
+        if long is not None:
+            with TemporaryDirectory(dir=folder) as made:
+                nothing_cut = replace(config, select=SelectConfig(min_side_px=long.stat().st_size))
+                report = curate(str(long), f"{made}/dataset", nothing_cut)
+            best["one_file"] = report.seconds["analyze"]
     return best
 
 
@@ -219,8 +236,10 @@ def _table(
     one: dict[str, float], many: dict[str, float], alone: dict[str, float], figures: dict[str, float]
 ) -> Table:
     table = Table("seconds", "processor, no Ray", "wall, 1 worker", f"wall, {WORKERS} workers", box=None)
-    for name in ("decode", "analysis", "decode_encode", "curate"):
-        table.add_row(name, *(f"{column[name]:.2f}" for column in (alone, one, many)))
+    for name in ("decode", "analysis", "decode_encode", "curate", "one_file"):
+        table.add_row(
+            name, *(f"{column[name]:.2f}" if name in column else "" for column in (alone, one, many))
+        )
     table.add_section()
     for name, value in figures.items():
         table.add_row(name, f"{value:.3f}")

@@ -24,6 +24,7 @@ def test_a_long_file_is_analysed_by_several_tasks(tmp_path, monkeypatch, scorers
     (raw / "broken.mp4").write_bytes(b"no film" * 100_000)
     whole = rows(str(raw), str(tmp_path / "whole"), AnalyzeConfig(share_s=0, scorers=scorers))
     monkeypatch.setattr(job, "_LEAST_SHARE", 1000)
+    monkeypatch.setattr(job, "_TASK_SOURCES", 2**20)
     shared = rows(str(raw), str(tmp_path / "shared"), AnalyzeConfig(share_s=4, scorers=scorers))
     assert shared == whole
     assert len(shared["clips"]) == len(truth) + 1 + 1
@@ -37,7 +38,11 @@ def rows(raw: str, uri: str, config: AnalyzeConfig) -> dict[str, list[dict]]:
     dataset = Dataset.open(uri)
     assert conservation.check(dataset) == []
     assert curate(raw, uri, CurateConfig(analyze=config)).nothing_left
-    tables = {"sources": views.sources(dataset), "clips": views.clips(dataset), "gaps": views.Current(dataset).read("gaps")}
+    tables = {
+        "sources": views.sources(dataset),
+        "clips": views.clips(dataset),
+        "gaps": views.Current(dataset).read("gaps"),
+    }
     return {
         name: sorted(
             ({key: value for key, value in row.items() if key != "analyze_s"} for row in table.to_pylist()),
