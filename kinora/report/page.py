@@ -229,16 +229,18 @@ def _parts(seconds: Mapping[str, Any]) -> dict[str, float]:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration for people: `0.4 s`, `42 s`, `11 min 20 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
+    """Return a duration for people, which no line break tears apart: `0.4 s`, `42 s`, `11 min 20 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if seconds < 10:
+        text = f"{seconds:.1f} s"
+    elif seconds < 100:
+        text = f"{seconds:.0f} s"
+    elif hours:
+        text = f"{hours} h {minutes} min"
+    else:
+        text = f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return text.replace(" ", "\u00a0")
 
 
 def words(key: str) -> str:
