@@ -25,7 +25,7 @@ from pipeline.jobs.waves import in_waves
 from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
-from pipeline.sources import list_sources, look
+from pipeline.sources import as_it_is, list_sources
 from pipeline.stages.analyze import add_analyze, add_find, write
 from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
@@ -129,9 +129,9 @@ def retry(
     _check(config)
     dataset = Dataset.open(dataset_uri)
     current = Current(dataset)
-    sources_read = current.read("sources", ["uri", "status", "carried"])
-    rows = sources_read.filter(pc.equal(sources_read["status"], "failed")).to_pylist()
-    failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
+    rows = current.read("sources", ["status", "uri", "size_bytes", "etag", "carried"])
+    rows = rows.filter(pc.equal(rows["status"], "failed")).drop_columns(["status"]).to_pylist()
+    failed = [as_it_is(Source(**row)) for row in rows]
     left = set() if quarantined else todo.quarantined(current, "analyze")
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"

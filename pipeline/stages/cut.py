@@ -125,9 +125,9 @@ def cut_source(
 
     try:
         now = look(unit.uri)
-        if now.source_key != unit.source_key:
-            raise SourceChanged("the file changed, or went away, after it was analysed")
-        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
+        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
+            if now.source_key != unit.source_key:
+                raise SourceChanged("the file changed, or went away, after it was analysed")
             attempts.work(unit.name, unit.uri, partial(cut_rest, path))
     except Exception as error:
         return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
