@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from manifests.redact import redact
-from manifests.storage import DatasetError, Stored, Unfinished
+from manifests.storage import DatasetError, Stored, Unfinished, explained_if_full
 
 _MULTIPART_BYTES = 16 * 2**20
 """An object of more bytes goes up in parts of so many, four at a time."""
@@ -148,7 +148,8 @@ class S3Storage:
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         with SpooledTemporaryFile(_SPOOL_BYTES) as out:
-            yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
+            with explained_if_full(f"{self.uri}/{key}", gettempdir()):
+                yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
             out.seek(0)
             self._upload(key, cast(BinaryIO, out))
 
