@@ -171,10 +171,10 @@ def look(path: str) -> Source:
     return Source(uri=path, size_bytes=0, etag="")
 
 
-def as_it_is(known: Source) -> Source:
-    """Return a source as it is now; as it was known where nothing can be seen of it."""
+def as_it_is(known: Source) -> Source | None:
+    """Return a source as it is now; None where nothing can be seen of it."""
     now = look(known.uri)
-    return replace(now, carried=known.carried) if now.etag else known
+    return replace(now, carried=known.carried) if now.etag else None
 
 
 def _visible(root: Path) -> Iterator[Path]:

@@ -121,7 +121,8 @@ def retry(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> CurateReport:
-    """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut.
+    """Run only what failed again, and what follows from it: failed sources as they are now, sources of whose
+    clips a scorer failed at one, and clips not cut.
 
     Args:
         quarantined: also what is in quarantine; else only if the file was replaced since.
@@ -129,10 +130,14 @@ def retry(
     _check(config)
     dataset = Dataset.open(dataset_uri)
     current = Current(dataset)
-    rows = current.read("sources", ["status", "uri", "size_bytes", "etag", "carried"])
-    rows = rows.filter(pc.equal(rows["status"], "failed")).drop_columns(["status"]).to_pylist()
-    failed = [as_it_is(Source(**row)) for row in rows]
-    left = set() if quarantined else todo.quarantined(current, "analyze")
+    failed = [as_it_is(source) or source for source in todo.failed_sources(current)]
+    analysis = config_digest(config.analyze)
+    seen = map(as_it_is, todo.unscored(current, analysis))  # what cannot be seen keeps the clips that it has
+    failed += [source for source in seen if source]
+    left: set[str] = set()
+    if not quarantined:
+        held = todo.unscored(current, analysis, quarantined=True)
+        left = {*todo.quarantined(current, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"
     only = {source.source_key for source in sources}
