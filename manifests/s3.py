@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -24,9 +24,10 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+from urllib3.exceptions import HTTPError
 
 from manifests.redact import redact
-from manifests.storage import DatasetError, Stored, Unfinished
+from manifests.storage import DatasetError, Stored, Unfinished, explained_if_full
 
 _MULTIPART_BYTES = 16 * 2**20
 """An object of more bytes goes up in parts of so many, four at a time."""
@@ -36,8 +37,11 @@ _WHOLE_BYTES = 2**20
 """An object of at most so many bytes is fetched whole at the first read."""
 _CONFLICTS = 8
 """How often a conditional put is tried again when S3 answers that another one is under way."""
+_BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _BROKEN_READS = 3
 """How often a read is begun again whose connection broke (boto3 repeats only what got no answer)."""
+_SILENT_S = 20
+"""So long a store may say nothing until it is asked again; boto3 asks six times in all."""
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _REMEDIES = {
     "NoSuchBucket": "make the bucket, or name another",
@@ -99,19 +103,14 @@ class S3Storage:
         done = broken = 0
         with self._explained(key):
             while done < length:
-                span = f"bytes={offset + done}-{offset + length - 1}"
+                got = self._ask(key, Range=f"bytes={offset + done}-{offset + length - 1}")
+                if got is None or got["ETag"].strip('"') != etag:
+                    return False
                 try:
-                    got = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, Range=span)
-                    if got["ETag"].strip('"') != etag:
-                        return False
                     for chunk in got["Body"].iter_chunks(_WHOLE_BYTES):
                         done += out.write(chunk)
                     return True
-                except ClientError as error:
-                    if _code(error) in ("InvalidRange", "416"):  # it is shorter now
-                        return False
-                    raise
-                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                except _BROKEN:
                     broken += 1
                     if broken > _BROKEN_READS:
                         raise
@@ -149,7 +148,8 @@ class S3Storage:
     @contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         with SpooledTemporaryFile(_SPOOL_BYTES) as out:
-            yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
+            with explained_if_full(f"{self.uri}/{key}", gettempdir()):
+                yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
             out.seek(0)
             self._upload(key, cast(BinaryIO, out))
 
@@ -177,17 +177,24 @@ class S3Storage:
         """Fetch an object, or a span of it; a connection that breaks on the way is tried again."""
         with self._explained(key):
             for turn in range(_BROKEN_READS + 1):
+                got = self._ask(key, **span)
+                if got is None:
+                    return b""
                 try:
-                    got = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **span)
                     return got["Body"].read()
-                except ClientError as error:
-                    if _code(error) in ("InvalidRange", "416"):
-                        return b""
-                    raise
-                except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                except _BROKEN:
                     if turn == _BROKEN_READS:
                         raise
         raise AssertionError("the loop above returns or raises")
+
+    def _ask(self, key: str, **span: str) -> dict[str, Any] | None:
+        """Return the answer to a GET, its body still to be read; None where the object ends before `span`."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **span)
+        except ClientError as error:
+            if _code(error) in ("InvalidRange", "416"):
+                return None
+            raise
 
     def _upload(self, key: str, file: BinaryIO) -> None:
         """Send a file whole, in parts when it is large. On an exception boto3 aborts the upload."""
@@ -201,7 +208,8 @@ class S3Storage:
     def _client(self) -> Any:
         with self._explained(""):
             retries: Any = {"mode": "standard", "total_max_attempts": 6}
-            settings = Config(retries=retries, connect_timeout=10, read_timeout=60, max_pool_connections=32)
+            timeouts = {"connect_timeout": 10, "read_timeout": _SILENT_S}
+            settings = Config(retries=retries, max_pool_connections=32, **timeouts)
             return boto3.Session().client("s3", config=settings)
 
     def _pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -224,7 +232,7 @@ class S3Storage:
                 f"{where}: no credentials found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store other than Amazon's)"
             ) from None
-        except (BotoCoreError, Boto3Error) as error:
+        except (BotoCoreError, Boto3Error, HTTPError) as error:  # urllib3's, from the body of an error
             said = redact(str(error), self._secrets())
             raise DatasetError(
                 f"{where}: {said}; see the network, AWS_ENDPOINT_URL and AWS_PROFILE"

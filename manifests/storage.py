@@ -45,6 +45,26 @@ class Unfinished:
     """Id of the multipart upload, on S3."""
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether there is no room left where something was to be written: no fault of what it was."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explained_if_full(what: str | Path, place: str | Path) -> Iterator[None]:
+    """Have an error for want of room tell what cannot be written, where room is missing, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise OSError(
+            error.errno,
+            f"{what}: cannot be written, {place} is full ({os.strerror(error.errno or 0)}); make room there "
+            "and run the same command again: what was committed stands",
+        ) from error
+
+
 class Storage(Protocol):
     """A place with files. Errors are OSError or DatasetError; FileNotFoundError where a key is not there."""
 
@@ -200,21 +220,14 @@ class LocalStorage:
     @contextmanager
     def _partial(self, path: Path) -> Iterator[tuple[BinaryIO, Path]]:
         """Give a new file beside `path` under a hidden name, which is gone afterwards."""
-        _make_folder(path.parent)
         partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}{_PARTIAL}")
-        try:
-            with partial.open("xb") as out:
-                yield out, partial
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                error.errno,
-                f"{path}: cannot be written, {self.root} is full ({error.strerror}); make room there and run "
-                "the same command again: what was committed stands",
-            ) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with explained_if_full(path, self.root):
+            _make_folder(path.parent)
+            try:
+                with partial.open("xb") as out:
+                    yield out, partial
+            finally:
+                partial.unlink(missing_ok=True)
 
     def _files(self, below: str) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield every file below a folder; what goes away meanwhile is passed over."""

@@ -22,6 +22,8 @@ from manifests.store import Dataset
 THUMBNAIL = "thumbnail"
 LARGE = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
 """Score columns that are large: left out of everything that does not ask for them by name."""
+COMMIT = "_commit"
+"""A column that every view has for who asks for it by name: the number of the commit that a row came with."""
 MEMORY_LIMIT = "1GB"
 """What DuckDB may hold beside the columns that were read; then it goes to the disk."""
 
@@ -165,13 +167,25 @@ class Current:
         held = self._held.get(table)
         wanted = dict.fromkeys((*_KEYS[table], *names))
         if held is None:
-            self._held[table] = self.dataset.read(table, [*wanted])
+            rows = self.dataset.read(table, [*wanted])
+            self._held[table] = rows.append_column(COMMIT, pa.array(self._commits(table)))
             return
         missing = [name for name in wanted if name not in held.column_names]
         fresh = self.dataset.read(table, missing) if missing else held.select([])
         for name in fresh.column_names:
             held = held.append_column(name, fresh[name])
         self._held[table] = held
+
+    def _commits(self, table: Table) -> np.ndarray:
+        """Return the number of the commit of each row."""
+        counting = {part.path for part in self.dataset.parts(table)}
+        rows = [
+            (commit.number, part.rows)
+            for commit in self.dataset.commits
+            for part in commit.added
+            if part.path in counting
+        ]
+        return np.repeat(*np.array(rows, np.int64).reshape(-1, 2).T)
 
     def _mask(self, view: View, version: str | None) -> pa.Array | None:
         """Return which rows of the table count; None for all of them."""
@@ -217,7 +231,7 @@ class Current:
 
     def _numbered(self, table: Table) -> pa.Table:
         """Return the key columns of all rows, with the number of each."""
-        rows = self._held[table].select(_KEYS[table])
+        rows = self._held[table].select((*_KEYS[table], COMMIT))
         return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
 
     def _newest_of(self, table: Table, key: str, of: pa.Table, version: str | None = None) -> pa.Table:
@@ -232,7 +246,8 @@ class Current:
         return self.query(
             """
             WITH newest AS (
-                SELECT stage, unit, arg_max(config, _row) AS config, max(_row) AS _row
+                SELECT stage, unit, arg_max(config, _row) AS config, max(_row) AS _row,
+                       max(_commit) AS _commit
                 FROM f GROUP BY stage, unit
             )
             SELECT n._row FROM newest n
@@ -245,14 +260,15 @@ class Current:
             SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok' WHERE n.stage = 'caption'
             UNION ALL
             SELECT n._row FROM newest n
-            SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis WHERE n.stage LIKE 'score %'
+            SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit
+            WHERE n.stage LIKE 'score %'
             """,
             f=self._numbered("failures"),
             s=self.read("sources", ["source_key", "status"]),
             d=kept,
             m=self.read("media", ["clip_id"]),
             c=self.read("captions", ["media_id", "outcome"]),
-            k=self.read("clips", ["clip_id", "analysis"]),
+            k=self.read("clips", ["clip_id", "analysis", COMMIT]),
         )
 
 

@@ -13,7 +13,7 @@ from shutil import rmtree
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from manifests.storage import Storage, storage_at
+from manifests.storage import Storage, is_full, storage_at
 from video.errors import DEADLY, VideoError, VideoErrorCode
 
 T = TypeVar("T")
@@ -143,9 +143,13 @@ class _Files:
         return note.read_text().splitlines() if note.exists() else []
 
     def append(self, name: str, line: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / name).open("a") as out:
-            out.write(f"{line}\n")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / name).open("a") as out:
+                out.write(f"{line}\n")
+        except OSError as error:
+            if not is_full(error):  # the unit's rows will not fit either, and then the job ends and says so
+                raise
 
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)

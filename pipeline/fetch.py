@@ -95,7 +95,7 @@ def _explained(uri: str, size_bytes: int) -> Iterator[None]:
         raise VideoError(VideoErrorCode.VANISHED, uri, "the object or tar is not there") from error
     except DatasetError as error:
         words, _, remedy = redact(str(error)).rpartition("; ")
-        raise VideoError(VideoErrorCode.UNREADABLE, uri, words, remedy) from error
+        raise VideoError(VideoErrorCode.UNREADABLE, uri, words, f"{remedy}; then `kinora retry`") from error
     except OSError as error:
         remedy = None
         if error.errno == errno.ENOSPC:

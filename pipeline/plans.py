@@ -18,6 +18,7 @@ from pipeline.history import OTHER_CODE, UNKNOWN, History, Rate, difference
 from pipeline.select import rules_name
 
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
+UNSCORED = "a scorer failed before"
 OTHER_MODEL = "other weights or code version"
 
 
@@ -55,7 +56,9 @@ def plan_analyze(
     failed = pc.equal(before["status"], "failed")
     same = pc.equal(before["analysis"], config_digest(config))
     after_failure = pc.if_else(same, FAILED, pc.binary_join_element_wise(pa.scalar(FAILED), other, "; "))
-    why = pc.if_else(changed, CHANGED_FILE, pc.if_else(failed, after_failure, other))
+    why = pc.if_else(
+        changed, CHANGED_FILE, pc.if_else(failed, after_failure, pc.if_else(same, UNSCORED, other))
+    )
     sizes = known.group_by("analysis").aggregate([("size_bytes", "sum")]).to_pylist()
     rate = history.rate(config_digest(config), {row["analysis"]: row["size_bytes_sum"] for row in sizes})
     return _plan(

@@ -123,7 +123,7 @@ def _inside(tar: Source, config: ListConfig) -> list[Source]:
     try:
         with _opened(tar.uri) as file:
             return list_tar(file, tar, _wanted(config))
-    except OSError:
+    except (OSError, DatasetError):
         return [tar]
 
 
@@ -169,6 +169,12 @@ def look(path: str) -> Source:
             continue
         return Source(uri=path, size_bytes=found.st_size, etag=str(found.st_mtime_ns))
     return Source(uri=path, size_bytes=0, etag="")
+
+
+def as_it_is(known: Source) -> Source | None:
+    """Return a source as it is now; None where nothing can be seen of it."""
+    now = look(known.uri)
+    return replace(now, carried=known.carried) if now.etag else None
 
 
 def _visible(root: Path) -> Iterator[Path]:

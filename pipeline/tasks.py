@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
+from manifests.storage import is_full
 from pipeline.attempts import Attempts
 from pipeline.config import PoolConfig
 from pipeline.metrics import Metrics
@@ -29,14 +30,15 @@ def guarded(stage: str, task: Task) -> Callable[[dict[str, Any]], dict[str, Any]
 
 
 def run_guarded(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
-    """Run the task of one row. Out: `task`, its number, `at`, which of its units, and `done` or `error`."""
+    """Run the task of one row. Out: `task`, its number, `at`, which of its units, and `done` or `error`;
+    `full` where that is want of room."""
     begin = time.perf_counter()
     try:
-        done, error = task(row)["done"], ""
+        done, error, full = task(row)["done"], "", False
         _metrics().count(stage, Done.from_row({"done": done}), time.perf_counter() - begin)
     except Exception as raised:
-        done, error = "", f"{type(raised).__name__}: {raised}"
-    return {"task": row["task"], "at": row["at"], "done": done, "error": error}
+        done, error, full = "", f"{type(raised).__name__}: {raised}", is_full(raised)
+    return {"task": row["task"], "at": row["at"], "done": done, "error": error, "full": full}
 
 
 def attempts_at(notes: str) -> Attempts:

@@ -5,6 +5,7 @@ that of the columns looked at.
 """
 
 from collections.abc import Collection, Sequence, Set
+from dataclasses import fields
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow as pa
 from manifests.arrow import one, pc
 from manifests.records import Source
 from manifests.store import Dataset
-from manifests.views import LARGE, Current
+from manifests.views import COMMIT, LARGE, Current
 from pipeline.captioning import CaptionUnit
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.crop import crop_of, encoding_of
@@ -26,6 +27,7 @@ from video.entering import CODECS
 Again = Literal["none", "failed", "all"]
 """Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
 
+_LISTED = tuple(field.name for field in fields(Source))
 _UNSELECTED = {"uri", "source_digest", *LARGE}
 """Long columns of the clips table that no rule looks at."""
 
@@ -44,19 +46,49 @@ def to_analyze(at: Dataset | Current, listed: Sequence[Source], analysis: str) -
     return [source for source, known in zip(listed, done, strict=True) if not known]
 
 
+def failed_sources(at: Dataset | Current) -> list[Source]:
+    """Return the sources that could not be analysed."""
+    rows = current_of(at).read("sources", [*_LISTED, "status"])
+    return _sources(rows.filter(pc.equal(rows["status"], "failed")))
+
+
+def unscored(at: Dataset | Current, analysis: str, *, quarantined: bool = False) -> list[Source]:
+    """Return the sources of whose clips a scorer failed at one under `analysis`.
+
+    Args:
+        quarantined: only where such a clip is in quarantine.
+    """
+    current = current_of(at)
+    failures = current.read("failures", ["stage", "unit", "config", "quarantined"])
+    failures = failures.filter(pc.starts_with(failures["stage"], "score "))
+    failures = failures.filter(pc.equal(failures["config"], analysis))
+    failures = failures.filter(failures["quarantined"]) if quarantined else failures
+    clips = current.read("clips", ["clip_id", "source_key"])
+    keys = clips.filter(_in(clips["clip_id"], failures["unit"]))["source_key"]
+    rows = current.read("sources", [*_LISTED, "source_key"])
+    return _sources(rows.filter(_in(rows["source_key"], keys)))
+
+
+def _sources(rows: pa.Table) -> list[Source]:
+    return [Source(**row) for row in rows.select(_LISTED).to_pylist()]
+
+
 def to_select(
     at: Dataset | Current, config: SelectConfig, dedup: DedupConfig, only: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the clips, with their scores and what they are copies of, that the rules have not decided.
+    """Return the clips, with their scores and what they are copies of, that the rules have not decided since
+    they were measured.
 
     Args:
         only: keys of the sources whose clips may be decided; all when left out.
     """
     current = current_of(at)
-    clips = with_duplicates(current.read("clips", selected(current)), current.duplicates, dedup)
-    decided = current.read("selection", ["clip_id", "rules"])
-    known = pc.take(decided["rules"], pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"])))
-    pending = pc.not_equal(known, rules_digests(clips, config)).fill_null(True)
+    measured = current.read("clips", [*selected(current), COMMIT])
+    clips = with_duplicates(measured.drop_columns([COMMIT]), current.duplicates, dedup)
+    decided = current.read("selection", ["clip_id", "rules", COMMIT])
+    decided = decided.take(pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"])))
+    other = pc.not_equal(decided["rules"], rules_digests(clips, config))
+    pending = pc.or_(other, pc.greater(measured[COMMIT], decided[COMMIT])).fill_null(True)
     if only is not None:
         pending = pc.and_(pending, pc.is_in(clips["source_key"], value_set=pa.array([*only], pa.string())))
     return clips.filter(pending)

@@ -20,7 +20,7 @@ class Config:
     at: int | None = None
     """Number of a commit: show the dataset as it was then; as it is now when left out."""
     stage: str | None = None
-    """Only failures of this stage: analyze, cut or caption."""
+    """Only failures of this stage: analyze, `score NAME`, cut or caption."""
     code: str | None = None
     """Only failures with this code, such as TRUNCATED."""
     limit: int = 20

@@ -1,4 +1,7 @@
-"""Run only what failed again: sources, cuts and captions, under the configuration of their last run."""
+"""Run only what failed again: sources, scorers, cuts and captions, under the configuration of their last run.
+
+A source of whose clips a scorer failed at one is analysed again, all of it; its clips keep what they have.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,7 +46,7 @@ def run(config: Config) -> Result:
     texts: list[str | Group] = []
     shares: list[float] = []
     with shown() as progress:
-        if stages & {"analyze", "cut"}:
+        if stages - {"caption"}:
             settings = last_curation(dataset, config.ray, config.sandbox)
             curated = retry(
                 config.dataset,

@@ -25,7 +25,7 @@ from pipeline.jobs.waves import in_waves
 from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
-from pipeline.sources import list_sources, look
+from pipeline.sources import as_it_is, list_sources
 from pipeline.stages.analyze import Pieces, add_analyze, add_divide, add_find, write
 from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
@@ -123,7 +123,8 @@ def retry(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> CurateReport:
-    """Run only what failed again, and what follows from it: failed sources as they are now, clips not cut.
+    """Run only what failed again, and what follows from it: failed sources as they are now, sources of whose
+    clips a scorer failed at one, and clips not cut.
 
     Args:
         quarantined: also what is in quarantine; else only if the file was replaced since.
@@ -131,10 +132,14 @@ def retry(
     _check(config)
     dataset = Dataset.open(dataset_uri)
     current = Current(dataset)
-    sources_read = current.read("sources", ["uri", "status", "carried"])
-    rows = sources_read.filter(pc.equal(sources_read["status"], "failed")).to_pylist()
-    failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
-    left = set() if quarantined else todo.quarantined(current, "analyze")
+    failed = [as_it_is(source) or source for source in todo.failed_sources(current)]
+    analysis = config_digest(config.analyze)
+    seen = map(as_it_is, todo.unscored(current, analysis))  # what cannot be seen keeps the clips that it has
+    failed += [source for source in seen if source]
+    left: set[str] = set()
+    if not quarantined:
+        held = todo.unscored(current, analysis, quarantined=True)
+        left = {*todo.quarantined(current, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
     again: todo.Again = "all" if quarantined else "failed"
     only = {source.source_key for source in sources}

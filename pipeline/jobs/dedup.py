@@ -123,7 +123,7 @@ def _located(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, hashes
         table = _with_hashes(dataset, part, keys) if hashes else dataset.read_part(part, keys)
         table = table.append_column("file", pa.array(np.full(len(table), number)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table)))))
-    rows = pa.concat_tables(tables)
+    rows = pa.concat_tables(tables[::-1])  # the newest first: it counts
     names = pc.binary_join_element_wise(*(rows[key] for key in keys), " ")
     wanted = pc.binary_join_element_wise(*(clips[key] for key in keys), " ")
     at = pc.index_in(wanted, names)

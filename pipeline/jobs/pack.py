@@ -1,5 +1,6 @@
 """Captioned clips to WebDataset shards, one folder a bucket, with an index beside them."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,10 +13,12 @@ import ray.data
 from manifests.arrow import one, pc
 from manifests.buckets import parse
 from manifests.records import SampleRef
+from manifests.redact import redact
 from manifests.store import Commit, Dataset, DatasetError
 from manifests.views import Current
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
 from pipeline.jobs.progress import Progress, silent
+from pipeline.jobs.run import StageFailed
 from pipeline.jobs.session import RaySession
 from pipeline.jobs.shard_sets import OutputRefused, Place, place_at
 from pipeline.packing import COLUMNS, Plan, content_of, fill, length_of, plan
@@ -86,9 +89,12 @@ def pack(
     if dry_run:
         plans = (plan_pack(dataset.commits, planned.num_samples, num_media, before, config, same=same),)
     elif not same:
-        with RaySession(ray_config) as session:
-            session.check(("pack",), [dataset.uri, out.seen_from()])
-            _write(planned, current, out, config, ray_config.pack, session, progress)
+        try:
+            with RaySession(ray_config) as session:
+                session.check(("pack",), [dataset.uri, out.seen_from()])
+                _write(planned, current, out, config, ray_config.pack, session, progress)
+        finally:
+            out.end()  # once no task is left that could still write
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
         unnoted = _note(dataset, planned, out, config, time.monotonic() - begin)
     counts: dict[str, int] = {}
@@ -146,22 +152,22 @@ def _write(
 ) -> None:
     """Write the whole set, then let it take the place of what is there."""
     fresh = out.begin(planned.fingerprint)
-    try:
-        progress("pack", 0, planned.num_samples)
-        runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: s.num_samples)
-        captions = current.read("captions", ("media_id", *COLUMNS["captions"]))
-        texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
-        tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in run]) for run in runs)
-        places: list[dict[str, Any]] = []
-        while rows := list(islice(tasks, _WAVE_TASKS)):
-            units = ray.data.from_items(rows, override_num_blocks=len(rows))
-            for place in add_pack(units, current.dataset.uri, fresh, pool).iter_rows():
-                places.append(place)
-                progress("pack", 1)
-        places.sort(key=lambda place: (place["shard"], place["offset"]))
-        out.publish([_ref(place) for place in places], _about(planned, config), config.fps)
-    finally:
-        out.end()
+    progress("pack", 0, planned.num_samples)
+    runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: s.num_samples)
+    captions = current.read("captions", ("media_id", *COLUMNS["captions"]))
+    texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
+    tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in run]) for run in runs)
+    places: list[dict[str, Any]] = []
+    while rows := list(islice(tasks, _WAVE_TASKS)):
+        units = ray.data.from_items(rows, override_num_blocks=len(rows))
+        for done in add_pack(units, current.dataset.uri, fresh, pool).iter_rows():
+            if done["full"]:
+                raise StageFailed(f"pack: {redact(done['full'].replace(fresh, out.uri))}")
+            new = json.loads(done["places"])
+            places += new
+            progress("pack", len(new))
+    places.sort(key=lambda place: (place["shard"], place["offset"]))
+    out.publish([_ref(place) for place in places], _about(planned, config), config.fps)
 
 
 def _note(dataset: Dataset, planned: Plan, out: Place, config: PackConfig, seconds: float) -> str:

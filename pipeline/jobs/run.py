@@ -2,6 +2,7 @@
 
 A task that raises, or that Ray gives up after its retries, ends no job: its units become failures, and the
 rest goes on. Only when no task at all gave something back is nothing recorded: the fault is the cluster's.
+Nor does a full disk make failures: it ends the job, and the same command goes on.
 """
 
 import time
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class StageFailed(ValueError):
-    """No task of a stage gave anything back."""
+    """No task of a stage gave anything back, or there is no room for what they give."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ def run_stage(
         join: takes what a task did; returns what is whole now, or None for a part of a unit that others are
             still at work on.
 
-    Raises StageFailed when that is so of every task.
+    Raises StageFailed when that is so of every task, and as soon as there is no room for what one gives.
     """
     begin = committed = time.monotonic()
     tasks = list(runs)
@@ -93,6 +94,8 @@ def run_stage(
 
     try:
         for row in _stream(add(ray.data.from_items(rows, override_num_blocks=len(rows)))):
+            if row["full"]:
+                raise StageFailed(f"{stage}: {redact(row['error'])}")
             if row["error"]:
                 errors[row["task"]] = redact(row["error"])
                 continue

@@ -16,7 +16,7 @@ from uuid import uuid4
 from manifests.records import SampleRef
 from manifests.redact import redact
 from manifests.shards import ABOUT, FILE_NAME, SET, index_bytes
-from manifests.storage import DatasetError, Storage, storage_at
+from manifests.storage import DatasetError, Storage, explained_if_full, storage_at
 
 _OURS = {ABOUT, FILE_NAME, "encoded"}
 """What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
@@ -93,12 +93,14 @@ class FolderPlace:
         return str(self._out.absolute().parent)
 
     def begin(self, fingerprint: str) -> str:
-        self._fresh.mkdir(parents=True)
+        with explained_if_full(self.uri, self._fresh.parent):
+            self._fresh.mkdir(parents=True)
         return str(self._fresh)
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        (self._fresh / FILE_NAME).write_bytes(index_bytes(refs, fps=fps))
-        (self._fresh / ABOUT).write_bytes(_text(about))
+        with explained_if_full(self.uri, self._fresh.parent):
+            (self._fresh / FILE_NAME).write_bytes(index_bytes(refs, fps=fps))
+            (self._fresh / ABOUT).write_bytes(_text(about))
         old = self._fresh.with_suffix(".old")
         if self._out.exists():
             self._out.rename(old)

@@ -11,6 +11,7 @@ from ray.data import Dataset
 
 from manifests.parts import Parts, digest_of
 from manifests.records import Failure, Media, digest
+from manifests.storage import is_full
 from pipeline.attempts import Attempts
 from pipeline.config import CutConfig, PoolConfig, config_digest
 from pipeline.crop import encoding_of
@@ -110,6 +111,8 @@ def cut_source(
 ) -> tuple[list[Media], list[Failure]]:
     """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures.
 
+    Raises OSError where there is no room for the clips: that is no failure of theirs.
+
     Args:
         store_clip: takes the number of a clip in `unit`, the cut clip and the unit.
     """
@@ -125,11 +128,13 @@ def cut_source(
 
     try:
         now = look(unit.uri)
-        if now.source_key != unit.source_key:
-            raise SourceChanged("the file changed, or went away, after it was analysed")
-        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
+        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
+            if now.source_key != unit.source_key:
+                raise SourceChanged("the file changed, or went away, after it was analysed")
             attempts.work(unit.name, unit.uri, partial(cut_rest, path))
     except Exception as error:
+        if is_full(error):
+            raise
         return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
     return media, []
 

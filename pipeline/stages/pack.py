@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.data import Dataset
 
-from manifests.storage import Storage, storage_at
+from manifests.storage import Storage, is_full, storage_at
 from pipeline.config import PoolConfig
 from pipeline.media import read_media
 from pipeline.tar import TarWriter
@@ -15,9 +15,20 @@ from pipeline.units import MAX_RETRIES, from_row
 
 
 def add_pack(shards: Dataset, uri: str, out: str, pool: PoolConfig) -> Dataset:
-    """In: rows of `Shard` units. Out: one row a sample, saying where in which shard it lies."""
-    some = partial(write_shards, uri=uri, out=out)
-    return shards.flat_map(some, max_retries=MAX_RETRIES, **task_pool(pool))
+    """In: rows of `Shard` units. Out: one row a task: `places`, where in which shard each sample lies, or why
+    there is no room for them (`full`)."""
+    some = partial(pack_some, uri=uri, out=out)
+    return shards.map(some, max_retries=MAX_RETRIES, **task_pool(pool))
+
+
+def pack_some(row: dict[str, Any], *, uri: str, out: str) -> dict[str, str]:
+    """Write the shards of one row; want of room is no exception, of which Ray would make many lines."""
+    try:
+        return {"places": json.dumps(write_shards(row, uri=uri, out=out)), "full": ""}
+    except OSError as error:
+        if not is_full(error):
+            raise
+        return {"places": "[]", "full": str(error)}
 
 
 def write_shards(row: dict[str, Any], *, uri: str, out: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Stands in for the analysis of a source, and does what a file's name says. Imported in other processes."""
 
+import errno
 import os
 import signal
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from manifests.records import Outcome, Source
 from pipeline.analysis import Analysis, measure
 from pipeline.config import AnalyzeConfig, CaptionConfig
 from pipeline.stages.analyze import analyze_some
+from pipeline.stages.cut import cut_some
 from video.config import SandboxConfig
 
 
@@ -32,8 +34,15 @@ def measure_or_die(source: Source, config: AnalyzeConfig, limits: SandboxConfig)
 def analyze_or_raise(row: dict[str, Any], **settings: Any) -> dict[str, str]:
     """Analyse the sources of a row, but raise for the whole of it when `raise…` is among them."""
     if "/raise" in row["units"]:
-        raise OSError(28, "No space left on device")
+        raise OSError(5, "Input/output error")
     return analyze_some(row, **settings)
+
+
+def cut_until_full(row: dict[str, Any], **settings: Any) -> dict[str, str]:
+    """Cut the sources of a row, but find no room where `good0` is among them."""
+    if "/good0" in row["units"]:
+        raise OSError(errno.ENOSPC, "there is no room")
+    return cut_some(row, **settings)
 
 
 class DeadlyCaptioner:

@@ -1,4 +1,4 @@
-"""A scorer that ends its process at marked clips; a module that Ray's workers can import."""
+"""Scorers that end their process, or raise, at marked clips; a module that Ray's workers can import."""
 
 import os
 import signal
@@ -14,11 +14,27 @@ class DeadlyLogo:
 
     def score(self, frames):
         if logo([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]):
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.end()
         return {"corner_logo": False}
+
+    def end(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BrokenLogo(DeadlyLogo):
+    """Raises there."""
+
+    def end(self):
+        raise RuntimeError("the model is not in the mood")
 
 
 class DeadlyActor(ScoreActor):
     def __init__(self, *args) -> None:
         super().__init__(*args)
         self._scorers = {"logo": DeadlyLogo()}
+
+
+class BrokenActor(ScoreActor):
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self._scorers["logo"] = BrokenLogo()

@@ -20,7 +20,7 @@ from pipeline.jobs import curate as job
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate, retry
 from pipeline.jobs.run import StageFailed
-from pipeline.stages import analyze
+from pipeline.stages import analyze, cut
 from pipeline.stages.analyze import add_analyze
 from video.config import SandboxConfig
 from video.encode import mp4_bytes
@@ -157,12 +157,30 @@ def test_a_task_that_raises_is_failures_of_its_units_and_the_rest_goes_on(raw, t
         patch.setattr(analyze, "analyze_some", hostile_hooks.analyze_or_raise)
         report = curate(str(raw), uri, CONFIG)
     assert (report.analyzed, report.cut, report.failed) == (4, 4, {"LOST": 1})
-    assert "No space left on device" in failed(uri)["raise.mp4"]["message"]
+    assert "Input/output error" in failed(uri)["raise.mp4"]["message"]
     assert conservation.check(Dataset.open(uri)) == []
     assert retry(uri, CONFIG).analyzed == 1
     for file in raw.glob("good*"):
         file.unlink()
     monkeypatch.setattr(analyze, "analyze_some", hostile_hooks.analyze_or_raise)
-    with pytest.raises(StageFailed, match="No space left"):
+    with pytest.raises(StageFailed, match="Input/output error"):
         curate(str(raw), str(tmp_path / "other"), CONFIG)
     assert Dataset.open(tmp_path / "other").records("sources") == []
+
+
+def test_a_full_disk_ends_the_job_and_is_no_failure_of_any_clip(raw, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import hostile_hooks
+
+    uri = str(tmp_path / "d")
+    with monkeypatch.context() as patch:
+        patch.setattr(cut, "cut_some", hostile_hooks.cut_until_full)
+        with pytest.raises(StageFailed, match=r"cut: .*there is no room"):
+            curate(str(raw), uri, CONFIG)
+    dataset = Dataset.open(uri)
+    assert conservation.check(dataset) == []
+    assert dataset.records("failures") == []
+    done = len(dataset.records("media"))
+    assert done < 4
+    assert curate(str(raw), uri, CONFIG).cut == 4 - done
+    assert conservation.check(Dataset.open(uri)) == []

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
+from s3_faults import answer
 
 from manifests.shards import ShardIndex
 from manifests.storage import storage_at
@@ -50,15 +52,19 @@ def kinora(*args: str) -> dict:
     return json.loads(run(*args).stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
-def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bucket, tmp_path):
-    path = tmp_path / "0.mp4"
+def film(path: Path, blue: int) -> bytes:
+    """Return the bytes of two shots of a second and a half."""
     with VideoWriter(path, height=32, width=32, fps=12) as out:
         for index in range(36):
-            rgb_HWC = np.full((32, 32, 3), (80 * (index // 18) + 20, 90, 120), np.uint8)
+            rgb_HWC = np.full((32, 32, 3), (80 * (index // 18) + 20, 90, blue), np.uint8)
             rgb_HWC[4:14, index % 18 : index % 18 + 5] = 240
             out.write(rgb_HWC, index)
-    storage_at(f"{bucket}/raw").put("0.mp4", path.read_bytes())
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bucket, tmp_path):
+    storage_at(f"{bucket}/raw").put("0.mp4", film(tmp_path / "0.mp4", 120))
     dataset, shards = f"{bucket}/d", f"{bucket}/shards"
     args = ["--source", f"{bucket}/raw", "--dataset", dataset, "--select.min-side-px", "16"]
     assert kinora("curate", *args)["cut"] == 2
@@ -87,3 +93,30 @@ def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bu
     }
     place.put("notes.txt", b"mine")
     assert "notes.txt" in run("pack", "--dataset", dataset, "--out", shards, *BUCKETS, code=2).stderr
+
+
+@pytest.mark.slow
+def test_an_object_that_may_not_be_read_fails_alone_until_it_may(bucket, tmp_path):
+    for number in range(3):
+        storage_at(f"{bucket}/raw").put(f"{number}.mp4", film(tmp_path / "film.mp4", 60 * number))
+    dataset, denied = str(tmp_path / "d"), f"{bucket}/raw/1.mp4"
+    args = ["--source", f"{bucket}/raw", "--dataset", dataset]
+    args += ["--select.min-side-px", "16", "--dedup.near", "false"]
+    answer(denied, 403)
+    begin = time.monotonic()
+    done = json.loads(run("curate", *args, code=10).stdout.splitlines()[-1])
+    assert time.monotonic() - begin < 60
+    assert (done["analyzed"], done["failed"], done["cut"]) == (2, {"UNREADABLE": 1}, 4)
+    kinora("status", "--dataset", dataset)
+    said = run("failures", "--dataset", dataset).stdout
+    assert denied in said
+    assert "AccessDenied" in said
+    assert "see AWS_PROFILE, or the bucket's policy; then `kinora retry`" in said
+    run("retry", "--dataset", dataset, code=10)
+    assert kinora("curate", *args)["already_done"] == 3
+
+    answer(denied, 200)
+    assert kinora("retry", "--dataset", dataset)["failures_left"] == 0
+    kinora("status", "--dataset", dataset)
+    done = kinora("curate", *args)
+    assert (done["already_done"], done["to_cut"]) == (3, 0)

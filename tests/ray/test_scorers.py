@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kinora.commands import retry as retry_command
 from manifests import conservation, views
 from manifests.store import Dataset
 from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
-from pipeline.jobs.curate import curate
+from pipeline.jobs.curate import curate, retry
 from video.encode import VideoWriter
 
 SCORERS = ScorersConfig(logo=True, aesthetic="heuristic")
@@ -61,5 +62,49 @@ def test_a_clip_that_ends_its_actor_is_a_failure_and_the_job_goes_on(tmp_path, m
     assert conservation.check(dataset) == []
     failures = views.failures(dataset).to_pylist()
     assert {(f["stage"], f["code"], f["quarantined"]) for f in failures} == {("score logo", "CRASHED", True)}
-    scores = {(Path(row["uri"]).name, row["corner_logo"]) for row in views.clips(dataset).to_pylist()}
-    assert scores == {("0.mp4", False), ("1.mp4", None)}
+    assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": None}
+    monkeypatch.undo()
+    assert retry(dataset.uri, config).analyzed == 0
+    assert retry(dataset.uri, config, quarantined=True).analyzed == 1
+    assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": True}
+    assert views.failures(Dataset.open(dataset.uri)).num_rows == 0
+
+
+def logos(uri: str) -> dict[str, bool | None]:
+    rows = views.clips(Dataset.open(uri)).to_pylist()
+    return {Path(row["uri"]).name: row["corner_logo"] for row in rows}
+
+
+def test_a_retry_scores_again_what_a_scorer_failed_at(tmp_path, monkeypatch):
+    raw, uri = tmp_path / "raw", str(tmp_path / "d")
+    raw.mkdir()
+    write_video(raw / "0.mp4", 0, marked=False)
+    write_video(raw / "1.mp4", 1, marked=True)
+    config = CurateConfig(analyze=AnalyzeConfig(scorers=SCORERS))
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        patch.setattr("pipeline.stages.score.ScoreActor", import_module("hostile_scorers").BrokenActor)
+        assert curate(str(raw), uri, config).unscored == 1
+        assert retry(uri, config).unscored == 1
+    (failure,) = views.failures(Dataset.open(uri)).to_pylist()
+    assert (failure["stage"], failure["uri"]) == ("score logo", str(raw / "1.mp4"))
+    assert curate(str(raw), uri, config).nothing_left
+    media = views.media(Dataset.open(uri))
+
+    other = replace(config, analyze=AnalyzeConfig(scorers=replace(SCORERS, frames=2)))
+    assert retry(uri, other, dry_run=True).listed == 0  # under which nothing failed
+    (raw / "1.mp4").rename(raw / "away.mp4")
+    assert retry(uri, config, dry_run=True).listed == 0
+    (raw / "away.mp4").rename(raw / "1.mp4")
+    plan = retry(uri, config, dry_run=True).plan[0]
+    assert (plan.units, plan.why) == (1, {"a scorer failed before": 1})
+
+    done = retry_command.run(retry_command.Config(dataset=uri))
+    report = done.data["curate"]
+    assert (report["analyzed"], report["unscored"], report["decided"], report["to_cut"]) == (1, 0, 1, 0)
+    assert (done.exit, done.data["failures_left"]) == (0, 0)
+    dataset = Dataset.open(uri)
+    assert conservation.check(dataset) == []
+    assert logos(uri) == {"0.mp4": False, "1.mp4": True}
+    assert views.media(dataset).equals(media)
+    assert curate(str(raw), uri, config).nothing_left

@@ -2,13 +2,18 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
+import time
+from pathlib import Path
 
 import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from s3_faults import DEAD, answer
 
 from manifests import conservation, views
 from manifests.records import Selection
@@ -19,7 +24,7 @@ from pipeline.analysis import measure
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.select import KEPT
 from pipeline.source_lists import BadList
-from pipeline.sources import NothingToDo, list_sources, look
+from pipeline.sources import NothingToDo, as_it_is, list_sources, look
 from pipeline.stages.analyze import analyze_some
 from pipeline.stages.cut import cut_some
 from pipeline.units import Done, to_row
@@ -114,6 +119,71 @@ def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp
     dataset = commit(dataset, "analyze", done)
     codes = {row["uri"][-5:]: row["code"] for row in views.failures(dataset).to_pylist()}
     assert codes == {"b.mp4": "CHANGED", "c.mp4": "VANISHED"}
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "UNREADABLE"), (404, "VANISHED")])
+def test_one_object_that_cannot_be_had_fails_alone(status, code, film, s3_uri, tmp_path):
+    for name in "abc":
+        put(f"{s3_uri}/{name}.mp4", film + name.encode())
+    answer(f"{s3_uri}/b.mp4", status)
+    dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path)
+    (failure,) = views.failures(dataset).to_pylist()
+    assert (failure["uri"], failure["code"]) == (f"{s3_uri}/b.mp4", code)
+    if status == 403:
+        assert "AccessDenied" in failure["message"]
+        assert failure["remedy"].startswith("these credentials may not do that")
+    assert (views.sources(dataset).num_rows, views.media(dataset).num_rows) == (3, 2)
+    assert conservation.check(dataset) == []
+
+
+def test_of_an_object_that_may_be_listed_alone_nothing_can_be_seen(film, s3_uri):
+    put(f"{s3_uri}/a.mp4", film)
+    (source,) = list_sources(f"{s3_uri}/", LIST)
+    answer(source.uri, 403)
+    assert as_it_is(source) is None
+    answer(source.uri, 200)
+    assert as_it_is(source) == source
+
+
+def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, tmp_path):
+    put(f"{s3_uri}/a.mp4", film)
+    dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path)
+    (unit,) = todo.to_cut(dataset, CutConfig(crf=40))
+    answer(f"{s3_uri}/a.mp4", 403)
+    bounds = {"limits": SandboxConfig(), "notes": str(tmp_path)}
+    commit(dataset, "cut", cut_some(to_row([unit]), uri=dataset.uri, config=CutConfig(crf=40), **bounds))
+    (row,) = Dataset.open(dataset.uri).read("failures").to_pylist()
+    assert (row["code"], row["stage"]) == ("UNREADABLE", "cut")
+    assert "403" in row["message"]
+
+
+def test_a_tar_that_may_not_be_read_is_counted(s3_uri):
+    put(f"{s3_uri}/a.tar", tar_of(**{"a.mp4": b"x"}))
+    answer(f"{s3_uri}/a.tar", 403)
+    assert [source.uri for source in list_sources(f"{s3_uri}/", LIST)] == [f"{s3_uri}/a.tar"]
+
+
+def test_an_endpoint_that_goes_away_fails_what_is_left_and_soon(film, tmp_path, monkeypatch, s3_uri):
+    command = [sys.executable, str(Path(__file__).with_name("s3_server.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{int(server.stdout.readline())}")
+        boto3.Session().client("s3").create_bucket(Bucket="all")
+        for name in "abc":
+            put(f"s3://all/{name}.mp4", film + name.encode())
+        answer("s3://all/b.mp4", DEAD)
+        begin = time.monotonic()
+        dataset = curate("s3://all/", str(tmp_path / "d"), tmp_path)
+        assert time.monotonic() - begin < 30
+        server.wait()
+    assert conservation.check(dataset) == []
+    failures = views.failures(dataset).to_pylist()
+    assert {(row["stage"], row["uri"][-5:], row["code"]) for row in failures} == {
+        ("analyze", "b.mp4", "UNREADABLE"),
+        ("analyze", "c.mp4", "UNREADABLE"),
+        ("cut", "a.mp4", "UNREADABLE"),
+    }
+    assert all("AWS_ENDPOINT_URL" in row["remedy"] for row in failures)
 
 
 def test_an_object_over_the_limit_is_not_fetched(film, s3_uri, tmp_path):

@@ -1,13 +1,16 @@
 """Full disks, broken connections, stores that lie, and secrets: nothing half is seen, no secret is said."""
 
 import errno
+import io
 import os
 import resource
+import socket
 import subprocess
 import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
@@ -156,6 +159,33 @@ def test_a_connection_that_breaks_while_reading_is_read_again(s3_uri):
     events(place).register("after-call.s3.GetObject", break_once)
     assert place.read("x") == b"0123456789"
     assert len(broken) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "most"),
+    [(b"", 6), (b"HTTP/1.1 403 Forbidden\r\n\r\n<Error><Code>AccessDenied</Code></Error>", 1)],
+    ids=["nothing", "an error whose end it does not tell"],
+)
+def test_a_store_that_falls_silent_is_given_up(s3_uri, monkeypatch, said, most):
+    asked = []
+
+    def talk(connection: socket.socket) -> None:
+        while connection.recv(2**16):
+            asked.append(1)
+            connection.sendall(said)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                Thread(target=talk, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=listen, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr(s3, "_SILENT_S", 0.2)
+        with pytest.raises(DatasetError, match=r"x: .*AWS_ENDPOINT_URL"):
+            S3Storage(s3_uri).download("x", io.BytesIO(), offset=0, length=9, etag="e")
+    assert len(asked) == most
 
 
 def test_a_store_that_ignores_the_condition_is_refused(s3_uri, monkeypatch):
