@@ -208,8 +208,9 @@ class Current:
                 sql = f"""
                     SELECT max(t._row) AS _row FROM t
                     SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
+                        AND t._commit >= s._commit
                     GROUP BY {keys}, analysis"""
-                good = self.read("sources", ["source_key", "analysis", "status"])
+                good = self.read("sources", ["source_key", "analysis", "status", COMMIT])
                 return self.query(sql, t=self._numbered(_TABLES[view]), s=good)
             case "clips":
                 mask, numbered = self._mask("spans", None), self._numbered("clips")

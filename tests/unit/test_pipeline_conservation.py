@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests import conservation
+from manifests import conservation, views
 from manifests.records import (
     Caption,
     Clip,
@@ -129,6 +129,21 @@ def test_a_failed_source_is_neither_clip_nor_score(tmp_path):
     dataset = store(tmp_path, rows)
     assert conservation.check(dataset) == []
     assert conservation.funnel(dataset)["sources"] == {"listed": 2, "ok": 1, "failed": {"X": 1}}
+
+
+def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_failures_before(tmp_path):
+    unscored = replace(failed("score logo", "c5"), config="a")
+    dataset = store(tmp_path, {**WHOLE, "failures": [unscored]})
+    assert views.failures(dataset)["stage"].to_pylist() == ["score logo"]
+    whole = replace(CLIPS[0], clip_id="c", end_pts=105)
+    again = {"sources": [SOURCE], "clips": [whole], "failures": [replace(unscored, unit="c")]}
+    dataset = store(tmp_path, again)
+    assert views.clips(dataset)["clip_id"].to_pylist() == ["c"]
+    assert views.failures(dataset)["unit"].to_pylist() == ["c"]
+    assert conservation.check(dataset) == []
+    dataset = store(tmp_path, {"sources": [SOURCE], "clips": CLIPS, "gaps": [GAP]})
+    assert views.failures(dataset).num_rows == 0
+    assert conservation.check(dataset) == []
 
 
 @pytest.mark.parametrize(
