@@ -6,7 +6,7 @@ Which rows count is decided on key columns alone, in DuckDB; the columns that a 
 filtered by that. So a look at a million clips costs the columns looked at, and no Python object a row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
 from tempfile import gettempdir
 from typing import Literal
@@ -51,6 +51,18 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "failures": ("stage", "unit", "config"),
 }
 """By table, the columns that tell which rows count."""
+_RESTS_ON: dict[View, set[str]] = {
+    "sources": {"sources"},
+    "spans": {"sources", "clips"},
+    "clips": {"sources", "clips"},
+    "gaps": {"sources", "gaps"},
+    "selection": {"sources", "clips", "selections"},
+    "duplicates": {"sources", "clips", "duplicates"},
+    "media": {"sources", "clips", "selections", "media"},
+    "captions": {"sources", "clips", "selections", "media", "captions"},
+    "failures": {"sources", "clips", "selections", "media", "captions", "failures"},
+}
+"""By view, the tables that decide which of its rows count."""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -74,6 +86,7 @@ class Current:
         self.dataset = dataset
         self._connection = connect()
         self._held: dict[Table, pa.Table] = {}
+        self._added: dict[Table, pa.Table] = {}
         self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
 
     def read(self, view: View, columns: Sequence[str] | None = None, version: str | None = None) -> pa.Table:
@@ -91,6 +104,31 @@ class Current:
         held = self._held[table]
         rows = held.select([name for name in names if name in held.column_names])
         return rows if mask is None else rows.filter(mask)
+
+    def places(self, view: View) -> np.ndarray:
+        """Return where each row of `read` lies, counted over all rows of the table's parts, oldest first."""
+        mask = self._mask(view, None)
+        return np.arange(len(self._held[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
+
+    def after(self, dataset: Dataset) -> "Current":
+        """Return the rows that count in `dataset`, the same one at another commit. What this one holds of
+        tables whose parts did not change is not read again."""
+        changed = {table for table in self._held if dataset.parts(table) != self.dataset.parts(table)}
+        return self._but(dataset, changed | self._added.keys())
+
+    def adding(self, table: Table, rows: pa.Table) -> "Current":
+        """Return the rows that would count if `rows` were committed to `table` too. Writes nothing."""
+        then = self._but(self.dataset, {table})
+        then._added = {**self._added, table: rows}
+        return then
+
+    def _but(self, dataset: Dataset, changed: Set[str]) -> "Current":
+        then = Current(dataset)
+        then._held = {table: rows for table, rows in self._held.items() if table not in changed}
+        then._counting = {
+            key: rows for key, rows in self._counting.items() if not _RESTS_ON[key[0]] & changed
+        }
+        return then
 
     def derive(
         self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]
@@ -165,13 +203,19 @@ class Current:
         held = self._held.get(table)
         wanted = dict.fromkeys((*_KEYS[table], *names))
         if held is None:
-            self._held[table] = self.dataset.read(table, [*wanted])
+            self._held[table] = self._all_rows(table, [*wanted])
             return
         missing = [name for name in wanted if name not in held.column_names]
-        fresh = self.dataset.read(table, missing) if missing else held.select([])
+        fresh = self._all_rows(table, missing) if missing else held.select([])
         for name in fresh.column_names:
             held = held.append_column(name, fresh[name])
         self._held[table] = held
+
+    def _all_rows(self, table: Table, columns: Sequence[str]) -> pa.Table:
+        rows = self.dataset.read(table, columns)
+        if table not in self._added:
+            return rows
+        return pa.concat_tables([rows, self._added[table].select(rows.column_names)])
 
     def _mask(self, view: View, version: str | None) -> pa.Array | None:
         """Return which rows of the table count; None for all of them."""

@@ -75,11 +75,11 @@ def _on_disk(root: Path, config: ListConfig) -> tuple[bool, list[Source]]:
         visible = sorted(_visible(root), key=lambda path: path.split(os.sep))
         logs = {folder for path in visible if os.path.basename(folder := os.path.dirname(path)) == "_log"}
         datasets = {Path(folder).parent for folder in logs}
-        ended = [path for path in visible if os.path.splitext(path)[1].lower() in wanted]
+        ended = [(path, os.path.splitext(path)[1].lower()) for path in visible]
         paths = [
             path
-            for path in ended
-            if not path.lower().endswith(".tar") or not datasets & {*Path(path).parents}
+            for path, ending in ended
+            if ending in wanted and (ending != ".tar" or not datasets & {*Path(path).parents})
         ]
     if not paths:
         raise NothingToDo(_why_nothing(root, sorted(wanted)))

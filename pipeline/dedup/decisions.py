@@ -5,8 +5,8 @@ first, then new clips by pixels, duration and bytes a second (more is better) an
 depends neither on the order of the rows nor on how the work was spread.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,12 @@ MATCHES = pa.schema(
 
 def dedup_digest(config: DedupConfig, analysis: str) -> str:
     """Name the configuration together with what it looks at."""
-    return digest("dedup", config_digest(config), analysis)
+    return dedup_name(config_digest(config), analysis)
+
+
+def dedup_name(config: str, analysis: str) -> str:
+    """Return `dedup_digest` by the digest of the configuration."""
+    return digest("dedup", config, analysis)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,33 +96,24 @@ def decide(found: Epoch, matches: pa.Table) -> pa.Table:
     Args:
         matches: rows of `MATCHES`.
     """
-    clips = found.clips
-    names, digests = clips["clip_id"].to_pylist(), clips["digest"].to_pylist()
-    fresh_N = clips["fresh"].to_numpy()
-    best = _by_part(matches)
-    keeper_of: dict[int, Mapping[str, object] | None] = {}
-    rows = []
-    for rank in np.flatnonzero(fresh_N).tolist():
-        match = next((m for m in best.get(rank, ()) if keeper_of.get(m["whole"]) is None), None)
-        keeper_of[rank] = match
-        keeper = names[rank] if match is None else names[match["whole"]]
-        rows.append(
-            {
-                "clip_id": names[rank],
-                "kind": "none" if match is None else match["kind"],
-                "keeper": keeper,
-                "distance": None if match is None else match["distance"],
-                "offset_s": None if match is None else match["offset_s"],
-                "detail": "" if match is None else f"of {keeper}: {match['detail']}",
-                "config": digests[rank],
-            }
-        )
-    rows += [
-        {"clip_id": row["clip_id"], "kind": "out", "keeper": row["clip_id"], "distance": None}
-        | {"offset_s": None, "detail": "", "config": row["digest"]}
-        for row in found.out.to_pylist()
-    ]
-    return pa.Table.from_pylist(rows, schema=schemas.schema(Duplicate))
+    names, copies = found.clips["clip_id"], dict[int, dict[str, Any]]()
+    for part, some in _by_part(matches).items():
+        match = next((match for match in some if match["whole"] not in copies), None)
+        if match is not None:
+            keeper = names[match["whole"]].as_py()
+            copies[part] = match | {"keeper": keeper, "detail": f"of {keeper}: {match['detail']}"}
+    fresh = found.clips.filter(found.clips["fresh"])
+    at = pc.index_in(fresh["rank"], pa.array([*copies], pa.int64()))
+    schema = schemas.schema(Duplicate)
+    told = pa.Table.from_pylist([*copies.values()], schema=schema).take(at)
+    for name, value in (("kind", "none"), ("keeper", fresh["clip_id"]), ("detail", "")):
+        told = _set(told, name, pc.coalesce(told[name], value))
+    decided = _set(_set(told, "clip_id", fresh["clip_id"]), "config", fresh["digest"])
+    out = found.out.rename_columns(["clip_id", "config"])
+    out = out.append_column("keeper", out["clip_id"])
+    for name, value in (("kind", "out"), ("distance", None), ("offset_s", None), ("detail", "")):
+        out = out.append_column(name, pa.repeat(pa.scalar(value, schema.field(name).type), len(out)))
+    return pa.concat_tables([decided.cast(schema), out.select(schema.names).cast(schema)])
 
 
 def with_duplicates(clips: pa.Table, decided: pa.Table, config: DedupConfig) -> pa.Table:
@@ -132,14 +128,18 @@ def with_duplicates(clips: pa.Table, decided: pa.Table, config: DedupConfig) -> 
     return clips
 
 
-def _by_part(matches: pa.Table) -> dict[int, list[dict]]:
-    """Return the matches of each clip, the best first."""
+def _by_part(matches: pa.Table) -> dict[int, list[dict[str, Any]]]:
+    """Return the matches of each clip by rank, in the order of keepers, the best first."""
     rows = matches.to_pylist()
     rows.sort(key=lambda m: (m["part"], KINDS.index(m["kind"]), m["distance"], m["whole"]))
-    found: dict[int, list[dict]] = {}
+    found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row["part"], []).append(row)
     return found
+
+
+def _set(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
 
 
 def _digests(clips: pa.Table, config: DedupConfig) -> pa.Array:

@@ -22,6 +22,7 @@ from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.jobs.waves import in_waves
+from pipeline.lazy import LazyUnits
 from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
@@ -165,9 +166,14 @@ def _run(
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, copies = dedup(dataset, config, session, progress)
-    dataset, reasons, select_s = _select(dataset, config, only)
-    dataset, cut = _cut(dataset, config, session, progress, again, only)
+    current = Current(dataset)
+    dataset, copies = dedup(current, config, session, progress)
+    current = current.after(dataset)
+    dataset, reasons, select_s = _select(current, config, only)
+    current = current.after(dataset)
+    to_cut = todo.to_cut(current, config.cut, again, only)
+    del current  # nothing looks at it while clips are cut
+    dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "dedup": copies.seconds}
     seconds |= {"select": select_s, "cut": cut.seconds}
@@ -233,11 +239,11 @@ def _add_scored(
 
 
 def _select(
-    dataset: Dataset, settings: CurateConfig, only: Collection[str] | None
+    current: Current, settings: CurateConfig, only: Collection[str] | None
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
-    begin, config = time.monotonic(), settings.select
-    pending = todo.to_select(dataset, config, settings.dedup, only)
+    begin, config, dataset = time.monotonic(), settings.select, current.dataset
+    pending = todo.to_select(current, config, settings.dedup, only)
     parts, reasons = [], Counter[str]()
     for start in range(0, pending.num_rows, _SELECT_CLIPS):
         decided = select(pending.slice(start, _SELECT_CLIPS), config)
@@ -259,13 +265,11 @@ def _select(
 
 def _cut(
     dataset: Dataset,
+    units: LazyUnits[CutUnit],
     config: CurateConfig,
     session: RaySession,
     progress: Progress,
-    again: todo.Again,
-    only: Collection[str] | None,
 ) -> tuple[Dataset, StageRun]:
-    units = todo.to_cut(dataset, config.cut, again, only)
     if not units:
         return dataset, StageRun()
     session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
