@@ -118,6 +118,8 @@ class Current:
 
     def adding(self, table: Table, rows: pa.Table) -> "Current":
         """Return the rows that would count if `rows` were committed to `table` too. Writes nothing."""
+        if not len(rows):
+            return self
         then = self._but(self.dataset, {table})
         then._added = {**self._added, table: rows}
         return then

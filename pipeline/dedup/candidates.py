@@ -22,7 +22,7 @@ OFFSETS = 2
 ODD_COLUMNS = sum(1 << (63 - (8 * row + column)) for row in range(8) for column in range(1, 8, 2))
 """Bits of the hash that turn over when left and right are exchanged."""
 
-_MET_BITS = 24
+_MOST_BITS = 24
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """2 ** 64 over the golden ratio: products of it spread over the high bits (Knuth)."""
 
@@ -74,24 +74,25 @@ class Met:
     """Tells which frames may share two words with one of `fresh`: where little is new, little is held."""
 
     def __init__(self, fresh: pa.Table) -> None:
-        self._seen = np.zeros((len(WORDS), 1 << _MET_BITS), bool)
+        self._bits = min(_MOST_BITS, len(fresh).bit_length() + 9)  # small enough for a cache
+        self._seen = np.zeros((len(WORDS), 1 << self._bits), bool)
         for number, words in enumerate(WORDS):
-            self._seen[number, _slot(fresh["hash"].to_numpy(), *words)] = True
+            self._seen[number, _slot(fresh["hash"].to_numpy(), *words, self._bits)] = True
 
     def some(self, frames: pa.Table) -> pa.Table:
         """Return those frames; it may be a few more, but never fewer."""
         hash_N = frames["hash"].to_numpy()
         found_N = np.zeros(len(hash_N), bool)
         for number, words in enumerate(WORDS):
-            found_N |= self._seen[number, _slot(hash_N, *words)]
+            found_N |= self._seen[number, _slot(hash_N, *words, self._bits)]
         return frames.filter(pa.array(found_N))
 
 
-def _slot(hash_N: np.ndarray, a: int, b: int) -> np.ndarray:
-    """Return a number below 2 ** _MET_BITS for the words `a` and `b` of each hash."""
+def _slot(hash_N: np.ndarray, a: int, b: int, bits: int) -> np.ndarray:
+    """Return a number below 2 ** bits for the words `a` and `b` of each hash."""
     word = np.uint64(65535)
     key_N = ((hash_N >> np.uint64(16 * a)) & word) << np.uint64(16) | (hash_N >> np.uint64(16 * b)) & word
-    return key_N * _SPREAD >> np.uint64(64 - _MET_BITS)
+    return key_N * _SPREAD >> np.uint64(64 - bits)
 
 
 def candidates(frames: pa.Table) -> pa.Table:

@@ -17,13 +17,14 @@ from pipeline import todo
 from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
+from pipeline.dedup.decisions import MATCHES, decide
 from pipeline.jobs.dedup import dedup, to_dedup
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.jobs.waves import in_waves
 from pipeline.lazy import LazyUnits
-from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
+from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import list_sources, look
@@ -335,18 +336,25 @@ def _planned(
     again: todo.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
-    to_select = todo.to_select(current, config.select, config.dedup, only)
-    to_cut = todo.cut_table(current, config.cut, again, only)
+    """Each stage is planned as if those before it had run, and no clip were found to be a copy of another."""
+    plans = [plan_analyze(current, listed, sources, config.analyze)]
+    found = to_dedup(current, config)
+    plans.append(plan_dedup(current, found, config.dedup))
+    compared = found.clips.filter(found.clips["fresh"])["clip_id"]
+    then = current.adding("duplicates", decide(found, MATCHES.empty_table()))
+    del found
+    to_select = todo.to_select(then, config.select, config.dedup, only)
+    plans.append(plan_select(current, to_select, config.select))
+    then = then.adding("selections", select(to_select, config.select))
+    del to_select
+    plans.append(plan_cut(then, todo.cut_table(then, config.cut, again, only), config.cut, compared))
+    units = {plan.stage: plan.units for plan in plans}
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
-        compared=to_dedup(current, config).fresh,
-        decided=to_select.num_rows,
-        to_cut=to_cut.num_rows,
+        compared=units["dedup"],
+        decided=units["select"],
+        to_cut=units["cut"],
         dry_run=True,
-        plan=(
-            plan_analyze(current, listed, sources, config.analyze),
-            plan_select(current, to_select, config.select),
-            plan_cut(current, to_cut, config.cut),
-        ),
+        plan=tuple(plans),
     )
