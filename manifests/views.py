@@ -235,18 +235,18 @@ class Current:
         match view:
             case "sources":
                 return self.query("SELECT max(_row) AS _row FROM t GROUP BY uri", t=self._numbered("sources"))
-            case "spans" | "gaps":
-                keys = "clip_id, source_key" if view == "spans" else "source_key, start_pts"
+            case "spans" | "clips" | "gaps":
+                keys = {
+                    "spans": "clip_id, source_key, analysis",
+                    "clips": "clip_id",
+                    "gaps": "source_key, start_pts, analysis",
+                }
                 sql = f"""
                     SELECT max(t._row) AS _row FROM t
                     SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
-                    GROUP BY {keys}, analysis"""
+                    GROUP BY {keys[view]}"""
                 good = self.read("sources", ["source_key", "analysis", "status"])
                 return self.query(sql, t=self._numbered(_TABLES[view]), s=good)
-            case "clips":
-                mask, numbered = self._mask("spans", None), self._numbered("clips")
-                spans = numbered if mask is None else numbered.filter(mask)
-                return self.query("SELECT max(_row) AS _row FROM t GROUP BY clip_id", t=spans)
             case "selection":
                 of = self.read("clips", ["clip_id"])
                 return self._newest_of("selections", "clip_id", of)

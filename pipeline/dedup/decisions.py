@@ -62,7 +62,7 @@ def epoch(clips: pa.Table, passing: pa.Array, decided: pa.Table, config: DedupCo
     Args:
         clips: rows of the clips table, with `bytes_per_s`.
         passing: which of them pass the rules: only these are worth keeping, so only they have copies.
-        decided: the newest `Duplicate` of each.
+        decided: the newest `Duplicate` of each: `clip_id`, `kind`, `keeper` and `config`.
     """
     clips = clips.append_column("digest", _digests(clips, config))
     at = pc.index_in(clips["clip_id"], decided["clip_id"])
@@ -76,7 +76,8 @@ def epoch(clips: pa.Table, passing: pa.Array, decided: pa.Table, config: DedupCo
         keeps, fresh = pc.and_(keeps, False), passing
     was = pc.fill_null(pc.not_equal(kind, "out"), False)
     out = clips.filter(pc.and_(was, pc.invert(passing))).select(["clip_id", "digest"])
-    table = clips.append_column("fresh", fresh).filter(pc.or_(keeps, fresh))
+    wanted = pc.or_(keeps, fresh) if pc.any(fresh).as_py() else fresh  # without new clips nothing is compared
+    table = clips.append_column("fresh", fresh).filter(wanted)
     pixels = pc.multiply(table["width"], table["height"])
     table = table.append_column("pixels", pixels).append_column("duration_s", _durations(table))
     order = [
@@ -118,10 +119,9 @@ def decide(found: Epoch, matches: pa.Table) -> pa.Table:
 
 def with_duplicates(clips: pa.Table, decided: pa.Table, config: DedupConfig) -> pa.Table:
     """Add `duplicate_kind`, `duplicate_of`, `duplicate_detail`; null for what is no copy under `config`."""
+    decided = decided.filter(pc.is_in(decided["kind"], value_set=pa.array(KINDS)))
     at = pc.index_in(clips["clip_id"], decided["clip_id"])
-    kind = decided["kind"].take(at)
-    counts = pc.equal(decided["config"].take(at), _digests(clips, config))
-    copies = pc.fill_null(pc.and_(counts, pc.is_in(kind, value_set=pa.array(KINDS))), False)
+    copies = pc.fill_null(pc.equal(decided["config"].take(at), _digests(clips, config)), False)
     none = pa.scalar(None, pa.string())
     for name, column in (("kind", "kind"), ("of", "keeper"), ("detail", "detail")):
         clips = clips.append_column(f"duplicate_{name}", pc.if_else(copies, decided[column].take(at), none))

@@ -21,7 +21,7 @@ from pipeline.dedup.exact import exact
 from pipeline.jobs.progress import Progress
 from pipeline.jobs.semantic import semantic
 from pipeline.jobs.session import RaySession
-from pipeline.select import select
+from pipeline.select import passing
 from pipeline.stages.compare import add_compare, compare_some
 from pipeline.todo import selected
 
@@ -86,9 +86,10 @@ def to_dedup(current: Current, config: CurateConfig) -> Epoch:
     clips = current.read("clips", [*selected(current), "source_digest"])
     clips = clips.append_column("place", pa.array(current.places("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
-    passing = select(clips, config.select)["kept"]
+    good = passing(clips, config.select)
     clips = _with_rate(clips, current).select([*_SEEN, *_SEEN_TIME, "bytes_per_s", "place"])
-    return epoch(clips, passing, current.duplicates, settings)
+    decided = current.read("duplicates", ["clip_id", "kind", "keeper", "config"])
+    return epoch(clips, good, decided, settings)
 
 
 def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
