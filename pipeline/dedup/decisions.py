@@ -84,7 +84,7 @@ def epoch(clips: pa.Table, passing: pa.Array, decided: pa.Table, config: DedupCo
         ("fresh", "ascending"),
         *((name, "descending") for name in ("pixels", "duration_s", "bytes_per_s")),
     ]
-    table = table.sort_by([*order, ("clip_id", "ascending")])
+    table = table.combine_chunks().sort_by([*order, ("clip_id", "ascending")])  # in half the time
     return Epoch(clips=table.append_column("rank", pa.array(np.arange(len(table)))), out=out)
 
 
