@@ -50,7 +50,7 @@ def list_sources(uri: str, config: ListConfig) -> list[Source]:
         return _listed_in(found[0].uri, config)
     sources: list[Source] = []
     for source in found:
-        if PurePosixPath(source.uri).suffix.lower() == ".tar":
+        if source.uri.lower().endswith(".tar"):
             sources += _inside(source, config)
         else:
             sources.append(source)
@@ -167,7 +167,7 @@ def look(path: str) -> Source:
         return Source(uri=path, size_bytes=found.size, etag=found.etag)
     if "://" in path and not path.startswith("file://"):
         return Source(uri=path, size_bytes=0, etag="")
-    local = local_path(path)
+    local = local_path(path) if path.startswith("file://") else path
     for stat in (os.stat, os.lstat):
         try:
             found = stat(local)

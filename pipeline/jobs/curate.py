@@ -109,10 +109,10 @@ def curate(
     seconds = {"list": time.monotonic() - begin}
     if dry_run:
         return _dry(dataset_uri, listed, config)
-    dataset = Dataset.create(dataset_uri).by(command)
-    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
+    current = Current(Dataset.create(dataset_uri).by(command))
+    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
-        return _run(dataset, len(listed), sources, config, session, seconds, progress)
+        return _run(current, len(listed), sources, config, session, seconds, progress)
 
 
 def retry(
@@ -129,8 +129,7 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     _check(config)
-    dataset = Dataset.open(dataset_uri)
-    current = Current(dataset)
+    current = Current(Dataset.open(dataset_uri))
     sources_read = current.read("sources", ["uri", "status", "carried"])
     rows = sources_read.filter(pc.equal(sources_read["status"], "failed")).to_pylist()
     failed = [replace(look(row["uri"]), carried=row["carried"]) for row in rows]
@@ -141,7 +140,7 @@ def retry(
     if dry_run:
         return _planned(current, failed, sources, config, again, only)
     with RaySession(config.ray) as session:
-        return _run(dataset, len(failed), sources, config, session, {}, progress, again, only)
+        return _run(current, len(failed), sources, config, session, {}, progress, again, only)
 
 
 def _check(config: CurateConfig) -> None:
@@ -152,7 +151,7 @@ def _check(config: CurateConfig) -> None:
 
 
 def _run(
-    dataset: Dataset,
+    current: Current,
     listed: int,
     sources: list[Source],
     config: CurateConfig,
@@ -162,12 +161,13 @@ def _run(
     again: todo.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
+    dataset = current.dataset
     if sources:
         files = [source.uri for source in _some(sources)]
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    current = Current(dataset)
+    current = current.after(dataset)
     dataset, copies = dedup(current, config, session, progress)
     current = current.after(dataset)
     dataset, reasons, select_s = _select(current, config, only)
