@@ -87,6 +87,7 @@ class Current:
         self._connection = connect()
         self._held: dict[Table, pa.Table] = {}
         self._added: dict[Table, pa.Table] = {}
+        self._derived = False
         self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
 
     def read(self, view: View, columns: Sequence[str] | None = None, version: str | None = None) -> pa.Table:
@@ -111,17 +112,25 @@ class Current:
         return np.arange(len(self._held[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
 
     def after(self, dataset: Dataset) -> "Current":
-        """Return the rows that count in `dataset`, the same one at another commit. What this one holds of
-        tables whose parts did not change is not read again."""
-        changed = {table for table in self._held if dataset.parts(table) != self.dataset.parts(table)}
-        return self._but(dataset, changed | self._added.keys())
+        """Return the rows that count in `dataset`, the same one at a later commit. Of the columns held here
+        only what is new is read."""
+        newer = Dataset(dataset.storage, dataset.commits[len(self.dataset.commits) :])
+        if newer.removed() or self._added or self._derived:
+            return Current(dataset)
+        changed: list[Table] = [table for table in self._held if newer.parts(table)]
+        then = self._but(dataset, {*changed})
+        for table in changed:
+            new = newer.read(table, self._held[table].column_names)
+            then._held[table] = pa.concat_tables([self._held[table], new], promote_options="default")
+        return then
 
     def adding(self, table: Table, rows: pa.Table) -> "Current":
         """Return the rows that would count if `rows` were committed to `table` too. Writes nothing."""
         if not len(rows):
             return self
         then = self._but(self.dataset, {table})
-        then._added = {**self._added, table: rows}
+        before = [self._added[table]] if table in self._added else []
+        then._added = {**self._added, table: pa.concat_tables([*before, rows])}
         return then
 
     def _but(self, dataset: Dataset, changed: Set[str]) -> "Current":
@@ -139,6 +148,7 @@ class Current:
         self._hold(table, ())
         column = self.dataset.read(table, needs, lambda part: pa.table({name: make(part)}))[name]
         self._held[table] = self._held[table].append_column(name, column)
+        self._derived = True
 
     @cached_property
     def sources(self) -> pa.Table:
