@@ -29,9 +29,9 @@ _TASK_PAIRS = 16384
 """A task compares at most so many pairs."""
 _HERE_PAIRS = 256
 """So many pairs are compared in less time than it takes to start Ray."""
-_SEEN = ("clip_id", "analysis", "source_digest", "stream_index", "kind", "width", "height")
-_SEEN_TIME = ("start_pts", "end_pts", "time_base_num", "time_base_den")
-"""Columns of clips that pass the rules, from which is told what is to compare."""
+_NEEDED = ("clip_id", "analysis", "source_digest", "stream_index", "kind", "width", "height")
+_SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
+"""Columns that an epoch needs once it is known what passes the rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ def dedup(
     clips = _located(parts, found.clips)
     if settings.near and found.fresh:
         matches.append(_near(dataset, parts, clips, settings, session))
-    if settings.semantic:
+    if settings.semantic and found.fresh:
         several = semantic(dataset, parts, clips, settings, session.cpus)
         matches.append(several.cast(MATCHES))
     decided = decide(found, pa.concat_tables(matches))
@@ -80,14 +80,13 @@ def dedup(
 
 
 def to_dedup(current: Current, config: CurateConfig) -> Epoch:
-    """Return what is to decide: nothing where nothing is looked for. `place` is where a clip's row lies among
-    those of all parts."""
+    """Return what is to decide: nothing where nothing is looked for. `place` is as `Current.places` says."""
     settings = config.dedup
     clips = current.read("clips", [*selected(current), "source_digest"])
     clips = clips.append_column("place", pa.array(current.places("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
     good = passing(clips, config.select)
-    clips = _with_rate(clips, current).select([*_SEEN, *_SEEN_TIME, "bytes_per_s", "place"])
+    clips = _with_rate(clips, current).select([*_NEEDED, *_SPAN, "bytes_per_s", "place"])
     decided = current.read("duplicates", ["clip_id", "kind", "keeper", "config"])
     return epoch(clips, good, decided, settings)
 
@@ -150,6 +149,7 @@ def _frames(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, mirrore
 
 
 def _by_part(parts: Sequence[Part], clips: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
+    """Yield each part that holds some of the clips, with those."""
     clips = clips.select(["rank", "fresh", "file", "row"]).sort_by(
         [("file", "ascending"), ("row", "ascending")]
     )
