@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -41,6 +41,9 @@ __all__ = [
     "Parts",
     "Table",
 ]
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 FORMAT = "kinora-dataset"
 LOG_VERSION = 3
@@ -186,7 +189,7 @@ class Dataset:
             columns: only these, as far as there are any.
             then: made of each part as it is read, so that what it leaves out is never held whole.
         """
-        tables = self._each(lambda part: then(self._parts.read(part, columns)), self.parts(table))
+        tables = self.each(lambda part: then(self._parts.read(part, columns)), self.parts(table))
         if not tables:
             empty = schemas.schema(RECORDS[table]).empty_table()
             some = empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
@@ -200,7 +203,7 @@ class Dataset:
     def columns(self, table: Table) -> list[str]:
         """Return the names of all columns that any part of `table` has, those of its record first."""
         names = dict.fromkeys(schemas.schema(RECORDS[table]).names)
-        for found in self._each(self._parts.names, self.parts(table)):
+        for found in self.each(self._parts.names, self.parts(table)):
             names |= dict.fromkeys(found)
         return list(names)
 
@@ -268,8 +271,9 @@ class Dataset:
                 paths |= {*self._parts.read(part, ["path"])["path"].to_pylist()}
         return paths
 
-    def _each(self, read: Any, parts: Sequence[Part]) -> list[Any]:
-        return _each(read, parts, self.storage.parallel)
+    def each(self, read: Callable[[S], T], items: Sequence[S]) -> list[T]:
+        """Apply `read` to each item, several at once as far as the place is worth it."""
+        return _each(read, items, self.storage.parallel)
 
 
 def _each(read: Any, items: Sequence[Any], parallel: int) -> list[Any]:

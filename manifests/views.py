@@ -6,7 +6,7 @@ Which rows count is decided on key columns alone, in DuckDB; the columns that a 
 filtered by that. So a look at a million clips costs the columns looked at, and no Python object a row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
 from tempfile import gettempdir
 from typing import Literal
@@ -53,6 +53,18 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "failures": ("stage", "unit", "config"),
 }
 """By table, the columns that tell which rows count."""
+_RESTS_ON: dict[View, set[str]] = {
+    "sources": {"sources"},
+    "spans": {"sources", "clips"},
+    "clips": {"sources", "clips"},
+    "gaps": {"sources", "gaps"},
+    "selection": {"sources", "clips", "selections"},
+    "duplicates": {"sources", "clips", "duplicates"},
+    "media": {"sources", "clips", "selections", "media"},
+    "captions": {"sources", "clips", "selections", "media", "captions"},
+    "failures": {"sources", "clips", "selections", "media", "captions", "failures"},
+}
+"""By view, the tables that decide which of its rows count."""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -76,6 +88,8 @@ class Current:
         self.dataset = dataset
         self._connection = connect()
         self._held: dict[Table, pa.Table] = {}
+        self._added: dict[Table, pa.Table] = {}
+        self._derived = False
         self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
 
     def read(self, view: View, columns: Sequence[str] | None = None, version: str | None = None) -> pa.Table:
@@ -94,6 +108,42 @@ class Current:
         rows = held.select([name for name in names if name in held.column_names])
         return rows if mask is None else rows.filter(mask)
 
+    def places(self, view: View) -> np.ndarray:
+        """Return where each row of `read` lies, counted over all rows of the table's parts, oldest first."""
+        mask = self._mask(view, None)
+        return np.arange(len(self._held[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
+
+    def after(self, dataset: Dataset) -> "Current":
+        """Return the rows that count in `dataset`, the same one at a later commit. Of the columns held here
+        only what is new is read."""
+        newer = Dataset(dataset.storage, dataset.commits[len(self.dataset.commits) :])
+        if newer.removed() or self._added or self._derived:
+            return Current(dataset)
+        changed: list[Table] = [table for table in self._held if newer.parts(table)]
+        then = self._but(dataset, {*changed})
+        for table in changed:
+            names = [name for name in self._held[table].column_names if name != COMMIT]
+            new = newer.read(table, names).append_column(COMMIT, pa.array(_commits(newer, table)))
+            then._held[table] = pa.concat_tables([self._held[table], new], promote_options="default")
+        return then
+
+    def adding(self, table: Table, rows: pa.Table) -> "Current":
+        """Return the rows that would count if `rows` were committed to `table` too. Writes nothing."""
+        if not len(rows):
+            return self
+        then = self._but(self.dataset, {table})
+        before = [self._added[table]] if table in self._added else []
+        then._added = {**self._added, table: pa.concat_tables([*before, rows])}
+        return then
+
+    def _but(self, dataset: Dataset, changed: Set[str]) -> "Current":
+        then = Current(dataset)
+        then._held = {table: rows for table, rows in self._held.items() if table not in changed}
+        then._counting = {
+            key: rows for key, rows in self._counting.items() if not _RESTS_ON[key[0]] & changed
+        }
+        return then
+
     def derive(
         self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]
     ) -> None:
@@ -101,6 +151,7 @@ class Current:
         self._hold(table, ())
         column = self.dataset.read(table, needs, lambda part: pa.table({name: make(part)}))[name]
         self._held[table] = self._held[table].append_column(name, column)
+        self._derived = True
 
     @cached_property
     def sources(self) -> pa.Table:
@@ -167,25 +218,22 @@ class Current:
         held = self._held.get(table)
         wanted = dict.fromkeys((*_KEYS[table], *names))
         if held is None:
-            rows = self.dataset.read(table, [*wanted])
-            self._held[table] = rows.append_column(COMMIT, pa.array(self._commits(table)))
+            rows = self._all_rows(table, [*wanted])
+            added = len(self._added.get(table, ()))
+            commits_N = np.append(_commits(self.dataset, table), np.full(added, self.dataset.number + 1))
+            self._held[table] = rows.append_column(COMMIT, pa.array(commits_N))
             return
         missing = [name for name in wanted if name not in held.column_names]
-        fresh = self.dataset.read(table, missing) if missing else held.select([])
+        fresh = self._all_rows(table, missing) if missing else held.select([])
         for name in fresh.column_names:
             held = held.append_column(name, fresh[name])
         self._held[table] = held
 
-    def _commits(self, table: Table) -> np.ndarray:
-        """Return the number of the commit of each row."""
-        counting = {part.path for part in self.dataset.parts(table)}
-        rows = [
-            (commit.number, part.rows)
-            for commit in self.dataset.commits
-            for part in commit.added
-            if part.path in counting
-        ]
-        return np.repeat(*np.array(rows, np.int64).reshape(-1, 2).T)
+    def _all_rows(self, table: Table, columns: Sequence[str]) -> pa.Table:
+        rows = self.dataset.read(table, columns)
+        if table not in self._added:
+            return rows
+        return pa.concat_tables([rows, self._added[table].select(rows.column_names)])
 
     def _mask(self, view: View, version: str | None) -> pa.Array | None:
         """Return which rows of the table count; None for all of them."""
@@ -203,19 +251,19 @@ class Current:
         match view:
             case "sources":
                 return self.query("SELECT max(_row) AS _row FROM t GROUP BY uri", t=self._numbered("sources"))
-            case "spans" | "gaps":
-                keys = "clip_id, source_key" if view == "spans" else "source_key, start_pts"
+            case "spans" | "clips" | "gaps":
+                keys = {
+                    "spans": "clip_id, source_key, analysis",
+                    "clips": "clip_id",
+                    "gaps": "source_key, start_pts, analysis",
+                }
                 sql = f"""
                     SELECT max(t._row) AS _row FROM t
                     SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
                         AND t._commit >= s._commit
-                    GROUP BY {keys}, analysis"""
+                    GROUP BY {keys[view]}"""
                 good = self.read("sources", ["source_key", "analysis", "status", COMMIT])
                 return self.query(sql, t=self._numbered(_TABLES[view]), s=good)
-            case "clips":
-                mask, numbered = self._mask("spans", None), self._numbered("clips")
-                spans = numbered if mask is None else numbered.filter(mask)
-                return self.query("SELECT max(_row) AS _row FROM t GROUP BY clip_id", t=spans)
             case "selection":
                 of = self.read("clips", ["clip_id"])
                 return self._newest_of("selections", "clip_id", of)
@@ -271,6 +319,18 @@ class Current:
             c=self.read("captions", ["media_id", "outcome"]),
             k=self.read("clips", ["clip_id", "analysis", COMMIT]),
         )
+
+
+def _commits(dataset: Dataset, table: Table) -> np.ndarray:
+    """Return the number of the commit of each row."""
+    counting = {part.path for part in dataset.parts(table)}
+    rows = [
+        (commit.number, part.rows)
+        for commit in dataset.commits
+        for part in commit.added
+        if part.path in counting
+    ]
+    return np.repeat(*np.array(rows, np.int64).reshape(-1, 2).T)
 
 
 def _quoted(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -12,14 +13,23 @@ from manifests.store import Commit
 from manifests.views import Current
 from pipeline import todo
 from pipeline.captioning import Asking
-from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, PackConfig, SelectConfig, config_digest
-from pipeline.dedup.decisions import KINDS
+from pipeline.config import (
+    AnalyzeConfig,
+    CaptionConfig,
+    CutConfig,
+    DedupConfig,
+    PackConfig,
+    SelectConfig,
+    config_digest,
+)
+from pipeline.dedup.decisions import KINDS, Epoch, dedup_name
 from pipeline.history import OTHER_CODE, UNKNOWN, History, Rate, difference
 from pipeline.select import rules_name
 
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
 UNSCORED = "a scorer failed before"
 OTHER_MODEL = "other weights or code version"
+UNLESS_COPY = "unless it is a copy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,16 +82,36 @@ def plan_new(listed: Sequence[Source]) -> StagePlan:
     return _plan("analyze", "files", why, len(listed), None, 0)
 
 
+def plan_dedup(current: Current, found: Epoch, config: DedupConfig) -> StagePlan:
+    """Return what looking for copies among the new clips of `found` takes."""
+    history = History(current.dataset.commits, "dedup")
+    mine = config_digest(config)
+    by = {dedup_name(each, name): each for each in history.configs for name in _analyses(current)}
+
+    def label(digest: str) -> str:
+        name = by.get(digest, "")
+        return "measured anew" if name == mine else history.change(name, config)
+
+    fresh = found.clips.filter(found.clips["fresh"])
+    decided = current.read("duplicates", ["clip_id", "kind", "config"])
+    before = decided.take(pc.index_in(fresh["clip_id"], value_set=one(decided["clip_id"])))
+    undone = "others are new, and the best is kept" if config.prefer == "best" else "its keeper breaks a rule"
+    again = pc.if_else(pc.equal(before["kind"], "out"), "breaks no rule any more", undone)
+    same = pc.equal(before["config"], fresh["digest"])
+    why = pc.if_else(same, again, _labels(before["config"], label)).fill_null("not compared yet")
+    num_clips = current.read("clips", ["clip_id"]).num_rows
+    return _plan("dedup", "clips", why, num_clips, history.rate(mine), 0)
+
+
 def plan_select(current: Current, pending: pa.Table, config: SelectConfig) -> StagePlan:
     """Return what deciding `pending`, clips that the rules did not decide, takes."""
     history = History(current.dataset.commits, "select")
     decided = current.read("selection", ["clip_id", "rules"])
-    clips = current.read("clips", ["clip_id", "analysis"])
+    clips = current.read("clips", ["clip_id"])
     copies = current.read("duplicates", ["clip_id", "kind", "keeper"])
     copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
     copies = pending.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
-    names = {row["analysis"] for row in clips.group_by("analysis").aggregate([]).to_pylist()}
-    names |= History(current.dataset.commits, "analyze").configs.keys()
+    names = _analyses(current)
     by = {rules_name(each, name): each for each in history.configs for name in names}
     by |= {
         rules_name(each, row["analysis"], row["kind"], row["keeper"]): each
@@ -90,17 +120,21 @@ def plan_select(current: Current, pending: pa.Table, config: SelectConfig) -> St
     }
     mine = config_digest(config)
 
-    def label(rules: str) -> str:
-        name = by.get(rules, "")
+    @cache
+    def change(name: str) -> str:
         return "measured or compared anew" if name == mine else history.change(name, config)
 
     before = pc.take(decided["rules"], pc.index_in(pending["clip_id"], value_set=one(decided["clip_id"])))
-    why = _labels(before, label).fill_null("not decided yet")
+    why = _labels(before, lambda rules: change(by.get(rules, ""))).fill_null("not decided yet")
     return _plan("select", "clips", why, clips.num_rows, history.rate(mine), 0)
 
 
-def plan_cut(current: Current, pending: pa.Table, config: CutConfig) -> StagePlan:
-    """Return what cutting `pending`, the rows of `todo.cut_table`, takes."""
+def plan_cut(current: Current, pending: pa.Table, config: CutConfig, unsure: pa.ChunkedArray) -> StagePlan:
+    """Return what cutting `pending`, the rows of `todo.cut_table`, takes.
+
+    Args:
+        unsure: ids of clips that are compared first, and not cut where they are copies.
+    """
     history = History(current.dataset.commits, "cut")
     media = current.read("media", ["clip_id", "encoding"])
     kept = current.read("selection", ["kept"])
@@ -116,6 +150,8 @@ def plan_cut(current: Current, pending: pa.Table, config: CutConfig) -> StagePla
     before = pc.take(media["encoding"], pc.index_in(pending["clip_id"], value_set=one(media["clip_id"])))
     failed = pc.is_in(pending["clip_id"], value_set=one(todo.failed_units(current, "cut")["unit"]))
     why = pc.if_else(failed, FAILED, _labels(before, label).fill_null("not cut yet"))
+    compared = pc.is_in(pending["clip_id"], value_set=one(unsure))
+    why = pc.if_else(compared, pc.binary_join_element_wise(why, UNLESS_COPY, "; "), why)
     of = int(pc.sum(kept["kept"]).as_py() or 0)
     return _plan("cut", "clips", why, of, history.rate(mine), 0)
 
@@ -186,6 +222,12 @@ def _plan(
         said = f"that of {rate.units} {unit} before, by {rate.by}, under {under} configuration"
     why_by = dict(sorted(by, key=lambda pair: (-pair[1], pair[0])))
     return StagePlan(stage=stage, unit=unit, units=units, of=of, seconds=seconds, rate=said, why=why_by)
+
+
+def _analyses(current: Current) -> set[str]:
+    """Return the digests of all analyses that a clip or the log knows."""
+    found = current.read("clips", ["analysis"]).group_by("analysis").aggregate([])
+    return {*found["analysis"].to_pylist(), *History(current.dataset.commits, "analyze").configs}
 
 
 def _labels(names: pa.ChunkedArray | pa.Array, label: Callable[[str], str]) -> pa.ChunkedArray:

@@ -79,6 +79,14 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
+def passing(clips: pa.Table, config: SelectConfig) -> pa.Array:
+    """Return which rows of the clips table break no rule, copies or not."""
+    passing_N = np.ones(len(clips), bool)
+    for rule in RULES:
+        passing_N &= ~breaks(rule, value_N(clips, rule.column, config), limit(config, rule.limit))
+    return pa.array(passing_N)
+
+
 def decide(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
     """Return the decision on one clip."""
     (row,) = select(pa.Table.from_pylist([dict(clip)]), config).to_pylist()

@@ -50,7 +50,7 @@ def list_sources(uri: str, config: ListConfig) -> list[Source]:
         return _listed_in(found[0].uri, config)
     sources: list[Source] = []
     for source in found:
-        if PurePosixPath(source.uri).suffix.lower() == ".tar":
+        if source.uri.lower().endswith(".tar"):
             sources += _inside(source, config)
         else:
             sources.append(source)
@@ -70,15 +70,20 @@ def _on_disk(root: Path, config: ListConfig) -> tuple[bool, list[Source]]:
     """Return whether `root` is one file, and the media and tars there."""
     wanted = {*_wanted(config), ".tar"}
     if named := os.path.lexists(root) and not os.path.isdir(root):
-        paths = [root]
+        paths = [str(root.absolute())]
     else:
-        visible = sorted(_visible(root))
-        datasets = {path.parent.parent for path in visible if path.parent.name == "_log"}
-        paths = [path for path in visible if path.suffix.lower() in wanted]
-        paths = [path for path in paths if path.suffix.lower() != ".tar" or not datasets & {*path.parents}]
+        visible = sorted(_visible(root), key=lambda path: path.split(os.sep))
+        logs = {folder for path in visible if os.path.basename(folder := os.path.dirname(path)) == "_log"}
+        datasets = {Path(folder).parent for folder in logs}
+        ended = [(path, os.path.splitext(path)[1].lower()) for path in visible]
+        paths = [
+            path
+            for path, ending in ended
+            if ending in wanted and (ending != ".tar" or not datasets & {*Path(path).parents})
+        ]
     if not paths:
         raise NothingToDo(_why_nothing(root, sorted(wanted)))
-    return named, [look(uri_of(path.absolute())) for path in paths]
+    return named, [look(uri_of(path)) for path in paths]
 
 
 def _in_bucket(uri: str, config: ListConfig) -> tuple[bool, list[Source]]:
@@ -135,14 +140,14 @@ def _opened(uri: str) -> BinaryIO:
     return io.BufferedReader(storage.reader(key), 2**16)  # type: ignore[return-value]
 
 
-def uri_of(path: Path) -> str:
-    """Return the path as text; percent-encoded with `file://` before it where its name is not UTF-8, since
+def uri_of(path: str) -> str:
+    """Return the path; percent-encoded with `file://` before it where its name is not UTF-8, since
     such a name can be stored in no column."""
     try:
-        str(path).encode()
+        path.encode()
     except UnicodeEncodeError:
         return "file://" + quote(os.fsencode(path))
-    return str(path)
+    return path
 
 
 def look(path: str) -> Source:
@@ -162,9 +167,10 @@ def look(path: str) -> Source:
         return Source(uri=path, size_bytes=found.size, etag=found.etag)
     if "://" in path and not path.startswith("file://"):
         return Source(uri=path, size_bytes=0, etag="")
-    for stat in (local_path(path).stat, local_path(path).lstat):
+    local = local_path(path) if path.startswith("file://") else path
+    for stat in (os.stat, os.lstat):
         try:
-            found = stat()
+            found = stat(local)
         except OSError:
             continue
         return Source(uri=path, size_bytes=found.st_size, etag=str(found.st_mtime_ns))
@@ -177,22 +183,24 @@ def as_it_is(known: Source) -> Source | None:
     return replace(now, carried=known.carried) if now.etag else None
 
 
-def _visible(root: Path) -> Iterator[Path]:
-    """Yield what lies below a folder or matches a glob; `**` follows no links to folders, so loops end.
+def _visible(root: Path) -> Iterator[str]:
+    """Yield the absolute paths below a folder, or that match a glob; links to folders are not followed
+    (by a glob's `**` neither), so loops end.
 
     A folder with the name of a video is a source too: analysing it fails with a row of its own.
     """
     if os.path.isdir(root):
-        base, pattern = root, "**/*"
-    else:
-        fixed = list(takewhile(lambda part: not has_magic(part), root.parts))
-        base, pattern = Path(*fixed), str(Path(*root.parts[len(fixed) :]))
+        for folder, folders, files in os.walk(root.absolute()):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from (os.path.join(folder, name) for name in (*folders, *files) if not name.startswith("."))
+        return
+    fixed = list(takewhile(lambda part: not has_magic(part), root.parts))
+    base, pattern = Path(*fixed), str(Path(*root.parts[len(fixed) :]))
     if pattern == ".":
         return
     for path in base.glob(pattern):
-        hidden = any(part.startswith(".") for part in path.relative_to(base).parts)
-        if not hidden:
-            yield path
+        if not any(part.startswith(".") for part in path.relative_to(base).parts):
+            yield str(path.absolute())
 
 
 def _why_nothing(root: Path, wanted: list[str]) -> str:

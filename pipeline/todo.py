@@ -86,7 +86,9 @@ def to_select(
     measured = current.read("clips", [*selected(current), COMMIT])
     clips = with_duplicates(measured.drop_columns([COMMIT]), current.duplicates, dedup)
     decided = current.read("selection", ["clip_id", "rules", COMMIT])
-    decided = decided.take(pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"])))
+    decided = decided.select(["rules", COMMIT]).take(
+        pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"]))
+    )
     other = pc.not_equal(decided["rules"], rules_digests(clips, config))
     pending = pc.or_(other, pc.greater(measured[COMMIT], decided[COMMIT])).fill_null(True)
     if only is not None:

@@ -5,7 +5,6 @@ certainty, one that differs in more still likely does for one frame of several. 
 a clip meets the first few of each bucket, in the order of keepers. So cost grows with the number of clips.
 """
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -23,9 +22,7 @@ OFFSETS = 2
 ODD_COLUMNS = sum(1 << (63 - (8 * row + column)) for row in range(8) for column in range(1, 8, 2))
 """Bits of the hash that turn over when left and right are exchanged."""
 
-_BLOCK = 100_000
-"""Clips whose frames are looked at together."""
-_MET_BITS = 24
+_MOST_BITS = 24
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """2 ** 64 over the golden ratio: products of it spread over the high bits (Knuth)."""
 
@@ -45,22 +42,15 @@ _SQL = """
 
 
 def frames_of(clips: pa.Table, *, mirrored: bool = False) -> pa.Table:
-    """Return one row a kept frame, from `rank`, `fresh` and `frame_hashes` of clips; mirrored, two.
-
-    Of clips that are not fresh, only frames that may share two words with one that is: where little is new,
-    little is held.
-    """
-    fresh = _frames(clips.filter(clips["fresh"]))
-    tables = [fresh]
-    if mirrored:
-        turned = pc.cast(fresh["hash"], pa.uint64()).to_numpy() ^ np.uint64(ODD_COLUMNS)
-        tables.append(_with(_with(fresh, "hash", turned), "flipped", np.ones(len(turned), bool)))
-    met = _Met([table["hash"].to_numpy() for table in tables])
-    others = clips.filter(pc.invert(clips["fresh"]))
-    for first in range(0, len(others), _BLOCK):
-        frames = _frames(others.slice(first, _BLOCK))
-        tables.append(frames.filter(pa.array(met.may_share(frames["hash"].to_numpy()))))
-    return pa.concat_tables(tables)
+    """Return one row a kept frame, from `rank`, `fresh` and `frame_hashes` of clips; with `mirrored`, two of
+    those that are fresh."""
+    frames = _frames(clips)
+    if not mirrored:
+        return frames
+    fresh = frames.filter(frames["fresh"])
+    turned = pc.cast(fresh["hash"], pa.uint64()).to_numpy() ^ np.uint64(ODD_COLUMNS)
+    fresh = _with(_with(fresh, "hash", turned), "flipped", np.ones(len(turned), bool))
+    return pa.concat_tables([frames, fresh])
 
 
 def _frames(clips: pa.Table) -> pa.Table:
@@ -80,27 +70,29 @@ def _with(table: pa.Table, name: str, column: np.ndarray) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, pa.array(column))
 
 
-class _Met:
-    """Remembers which two words hashes have, roughly: it may say yes where there is none, but never no."""
+class Met:
+    """Tells which frames may share two words with one of `fresh`: where little is new, little is held."""
 
-    def __init__(self, hashes: Sequence[np.ndarray]) -> None:
-        self._seen = np.zeros((len(WORDS), 1 << _MET_BITS), bool)
-        for hash_N in hashes:
-            for number, words in enumerate(WORDS):
-                self._seen[number, _slot(hash_N, *words)] = True
+    def __init__(self, fresh: pa.Table) -> None:
+        self._bits = min(_MOST_BITS, len(fresh).bit_length() + 9)  # small enough for a cache
+        self._seen = np.zeros((len(WORDS), 1 << self._bits), bool)
+        for number, words in enumerate(WORDS):
+            self._seen[number, _slot(fresh["hash"].to_numpy(), *words, self._bits)] = True
 
-    def may_share(self, hash_N: np.ndarray) -> np.ndarray:
+    def some(self, frames: pa.Table) -> pa.Table:
+        """Return those frames; it may be a few more, but never fewer."""
+        hash_N = frames["hash"].to_numpy()
         found_N = np.zeros(len(hash_N), bool)
         for number, words in enumerate(WORDS):
-            found_N |= self._seen[number, _slot(hash_N, *words)]
-        return found_N
+            found_N |= self._seen[number, _slot(hash_N, *words, self._bits)]
+        return frames.filter(pa.array(found_N))
 
 
-def _slot(hash_N: np.ndarray, a: int, b: int) -> np.ndarray:
-    """Return a number below 2 ** _MET_BITS for the words `a` and `b` of each hash."""
+def _slot(hash_N: np.ndarray, a: int, b: int, bits: int) -> np.ndarray:
+    """Return a number below 2 ** bits for the words `a` and `b` of each hash."""
     word = np.uint64(65535)
     key_N = ((hash_N >> np.uint64(16 * a)) & word) << np.uint64(16) | (hash_N >> np.uint64(16 * b)) & word
-    return key_N * _SPREAD >> np.uint64(64 - _MET_BITS)
+    return key_N * _SPREAD >> np.uint64(64 - bits)
 
 
 def candidates(frames: pa.Table) -> pa.Table:

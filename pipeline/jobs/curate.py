@@ -17,12 +17,14 @@ from pipeline import todo
 from pipeline.analyzers.needs import check_detector
 from pipeline.attempts import attempts_folder
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
+from pipeline.dedup.decisions import MATCHES, decide
 from pipeline.jobs.dedup import dedup, to_dedup
 from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.jobs.waves import in_waves
-from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_new, plan_select
+from pipeline.lazy import LazyUnits
+from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
 from pipeline.sources import as_it_is, list_sources
@@ -109,10 +111,10 @@ def curate(
     seconds = {"list": time.monotonic() - begin}
     if dry_run:
         return _dry(dataset_uri, listed, config)
-    dataset = Dataset.create(dataset_uri).by(command)
-    sources = todo.to_analyze(dataset, listed, config_digest(config.analyze))
+    current = Current(Dataset.create(dataset_uri).by(command))
+    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
-        return _run(dataset, len(listed), sources, config, session, seconds, progress)
+        return _run(current, len(listed), sources, config, session, seconds, progress)
 
 
 def retry(
@@ -130,8 +132,7 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     _check(config)
-    dataset = Dataset.open(dataset_uri)
-    current = Current(dataset)
+    current = Current(Dataset.open(dataset_uri))
     failed = [as_it_is(source) or source for source in todo.failed_sources(current)]
     analysis = config_digest(config.analyze)
     seen = map(as_it_is, todo.unscored(current, analysis))  # what cannot be seen keeps the clips that it has
@@ -146,7 +147,7 @@ def retry(
     if dry_run:
         return _planned(current, failed, sources, config, again, only)
     with RaySession(config.ray) as session:
-        return _run(dataset, len(failed), sources, config, session, {}, progress, again, only)
+        return _run(current, len(failed), sources, config, session, {}, progress, again, only)
 
 
 def _check(config: CurateConfig) -> None:
@@ -157,7 +158,7 @@ def _check(config: CurateConfig) -> None:
 
 
 def _run(
-    dataset: Dataset,
+    current: Current,
     listed: int,
     sources: list[Source],
     config: CurateConfig,
@@ -167,14 +168,20 @@ def _run(
     again: todo.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
+    dataset = current.dataset
     if sources:
         files = [source.uri for source in _some(sources)]
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    dataset, copies = dedup(dataset, config, session, progress)
-    dataset, reasons, select_s = _select(dataset, config, only)
-    dataset, cut = _cut(dataset, config, session, progress, again, only)
+    current = current.after(dataset)
+    dataset, copies = dedup(current, config, session, progress)
+    current = current.after(dataset)
+    dataset, reasons, select_s = _select(current, config, only)
+    current = current.after(dataset)
+    to_cut = todo.to_cut(current, config.cut, again, only)
+    del current  # nothing looks at it while clips are cut
+    dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "dedup": copies.seconds}
     seconds |= {"select": select_s, "cut": cut.seconds}
@@ -259,11 +266,11 @@ def _add_scored(
 
 
 def _select(
-    dataset: Dataset, settings: CurateConfig, only: Collection[str] | None
+    current: Current, settings: CurateConfig, only: Collection[str] | None
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
-    begin, config = time.monotonic(), settings.select
-    pending = todo.to_select(dataset, config, settings.dedup, only)
+    begin, config, dataset = time.monotonic(), settings.select, current.dataset
+    pending = todo.to_select(current, config, settings.dedup, only)
     parts, reasons = [], Counter[str]()
     for start in range(0, pending.num_rows, _SELECT_CLIPS):
         decided = select(pending.slice(start, _SELECT_CLIPS), config)
@@ -285,13 +292,11 @@ def _select(
 
 def _cut(
     dataset: Dataset,
+    units: LazyUnits[CutUnit],
     config: CurateConfig,
     session: RaySession,
     progress: Progress,
-    again: todo.Again,
-    only: Collection[str] | None,
 ) -> tuple[Dataset, StageRun]:
-    units = todo.to_cut(dataset, config.cut, again, only)
     if not units:
         return dataset, StageRun()
     session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
@@ -359,18 +364,25 @@ def _planned(
     again: todo.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
-    to_select = todo.to_select(current, config.select, config.dedup, only)
-    to_cut = todo.cut_table(current, config.cut, again, only)
+    """Each stage is planned as if those before it had run, and no clip were found to be a copy of another."""
+    plans = [plan_analyze(current, listed, sources, config.analyze)]
+    found = to_dedup(current, config)
+    plans.append(plan_dedup(current, found, config.dedup))
+    compared = found.clips.filter(found.clips["fresh"])["clip_id"]
+    then = current.adding("duplicates", decide(found, MATCHES.empty_table()))
+    del found
+    to_select = todo.to_select(then, config.select, config.dedup, only)
+    plans.append(plan_select(current, to_select, config.select))
+    then = then.adding("selections", select(to_select, config.select))
+    del to_select
+    plans.append(plan_cut(then, todo.cut_table(then, config.cut, again, only), config.cut, compared))
+    units = {plan.stage: plan.units for plan in plans}
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
-        compared=to_dedup(current, config).fresh,
-        decided=to_select.num_rows,
-        to_cut=to_cut.num_rows,
+        compared=units["dedup"],
+        decided=units["select"],
+        to_cut=units["cut"],
         dry_run=True,
-        plan=(
-            plan_analyze(current, listed, sources, config.analyze),
-            plan_select(current, to_select, config.select),
-            plan_cut(current, to_cut, config.cut),
-        ),
+        plan=tuple(plans),
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,18 +15,23 @@ from manifests.parts import Part
 from manifests.store import Commit, Dataset
 from manifests.views import Current
 from pipeline.config import CurateConfig, DedupConfig, config_digest
-from pipeline.dedup.candidates import candidates, frames_of
+from pipeline.dedup.candidates import Met, candidates, frames_of
 from pipeline.dedup.decisions import MATCHES, Epoch, decide, epoch
 from pipeline.dedup.exact import exact
 from pipeline.jobs.progress import Progress
 from pipeline.jobs.semantic import semantic
 from pipeline.jobs.session import RaySession
-from pipeline.select import select
-from pipeline.stages.compare import add_compare
-from pipeline.todo import current_of, selected
+from pipeline.select import passing
+from pipeline.stages.compare import add_compare, compare_some
+from pipeline.todo import selected
 
 _TASK_PAIRS = 16384
 """A task compares at most so many pairs."""
+_HERE_PAIRS = 256
+"""So many pairs are compared in less time than it takes to start Ray."""
+_NEEDED = ("clip_id", "analysis", "source_digest", "stream_index", "kind", "width", "height")
+_SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
+"""Columns that an epoch needs once it is known what passes the rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +45,11 @@ class DedupRun:
 
 
 def dedup(
-    dataset: Dataset, config: CurateConfig, session: RaySession, progress: Progress
+    current: Current, config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, DedupRun]:
     """Decide on all clips that pass the rules and were not decided on; commit it, if there were any."""
-    begin = time.monotonic()
-    found = to_dedup(dataset, config)
+    begin, dataset = time.monotonic(), current.dataset
+    found = to_dedup(current, config)
     if not found.fresh + len(found.out):
         return dataset, DedupRun()
     progress("dedup", 0, found.fresh)
@@ -53,13 +58,12 @@ def dedup(
     if settings.exact:
         matches.append(exact(found.clips, settings.min_covered).select(MATCHES.names).cast(MATCHES))
     parts = dataset.parts("clips")
-    if settings.near or settings.semantic:
-        clips = _located(dataset, parts, found.clips, hashes=settings.near)
-        if settings.near:
-            matches.append(_near(dataset, parts, clips, settings, session))
-        if settings.semantic:
-            several = semantic(dataset, parts, clips, settings, session.cpus)
-            matches.append(several.cast(MATCHES))
+    clips = _located(parts, found.clips)
+    if settings.near and found.fresh:
+        matches.append(_near(dataset, parts, clips, settings, session))
+    if settings.semantic and found.fresh:
+        several = semantic(dataset, parts, clips, settings, session.cpus)
+        matches.append(several.cast(MATCHES))
     decided = decide(found, pa.concat_tables(matches))
     progress("dedup", found.fresh)
     counts = dict(Counter(decided["kind"].to_pylist()))
@@ -69,19 +73,22 @@ def dedup(
         added=(dataset.put("duplicates", decided),),
         config=asdict(settings),
         config_digest=config_digest(settings),
-        counts=counts,
+        counts={"units": found.fresh, **counts},
         seconds=round(seconds, 3),
     )
     return dataset.commit(commit, rebase=True), DedupRun(fresh=found.fresh, counts=counts, seconds=seconds)
 
 
-def to_dedup(at: Dataset | Current, config: CurateConfig) -> Epoch:
-    """Return what is to decide: nothing where nothing is looked for."""
-    settings, current = config.dedup, current_of(at)
+def to_dedup(current: Current, config: CurateConfig) -> Epoch:
+    """Return what is to decide: nothing where nothing is looked for. `place` is as `Current.places` says."""
+    settings = config.dedup
     clips = current.read("clips", [*selected(current), "source_digest"])
+    clips = clips.append_column("place", pa.array(current.places("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
-    passing = select(clips, config.select)["kept"]
-    return epoch(_with_rate(clips, current), passing, current.duplicates, settings)
+    good = passing(clips, config.select)
+    clips = _with_rate(clips, current).select([*_NEEDED, *_SPAN, "bytes_per_s", "place"])
+    decided = current.read("duplicates", ["clip_id", "kind", "keeper", "config"])
+    return epoch(clips, good, decided, settings)
 
 
 def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
@@ -102,10 +109,10 @@ def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
 def _near(
     dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, session: RaySession
 ) -> pa.Table:
-    pairs = candidates(frames_of(clips, mirrored=config.mirrored))
-    pairs = _plausible(pairs, clips)
-    if not len(pairs):
-        return MATCHES.empty_table()
+    frames = _frames(dataset, parts, clips, mirrored=config.mirrored)
+    pairs = _plausible(candidates(frames), clips)
+    if len(pairs) <= _HERE_PAIRS:
+        return compare_some(pairs, uri=dataset.uri, parts=parts, config=config).cast(MATCHES)
     each = min(_TASK_PAIRS, max(256, -(-len(pairs) // (4 * session.cpus))))
     blocks = [pairs.slice(first, each).combine_chunks() for first in range(0, len(pairs), each)]
     compared = add_compare(ray.data.from_arrow(blocks), dataset.uri, parts, config)
@@ -115,28 +122,42 @@ def _near(
     )
 
 
-def _located(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, hashes: bool) -> pa.Table:
-    """Add where each clip's row lies (`file`, `row`), and its `frame_hashes` where they are asked for."""
-    keys = ["clip_id", "source_key", "analysis"]
-    tables = []
-    for number, part in enumerate(parts):
-        table = _with_hashes(dataset, part, keys) if hashes else dataset.read_part(part, keys)
-        table = table.append_column("file", pa.array(np.full(len(table), number)))
-        tables.append(table.append_column("row", pa.array(np.arange(len(table)))))
-    rows = pa.concat_tables(tables[::-1])  # the newest first: it counts
-    names = pc.binary_join_element_wise(*(rows[key] for key in keys), " ")
-    wanted = pc.binary_join_element_wise(*(clips[key] for key in keys), " ")
-    at = pc.index_in(wanted, names)
-    for name in ("file", "row", *(("frame_hashes",) if hashes else ())):
-        clips = clips.append_column(name, rows[name].take(at))
-    return clips
+def _located(parts: Sequence[Part], clips: pa.Table) -> pa.Table:
+    """Add in which part each clip's row lies, `file`, and at which `row` of it."""
+    place_N, ends = clips["place"].to_numpy(), np.cumsum([part.rows for part in parts])
+    file_N = np.searchsorted(ends, place_N, side="right")
+    row_N = place_N - np.array([0, *ends])[file_N]
+    return clips.append_column("file", pa.array(file_N)).append_column("row", pa.array(row_N))
 
 
-def _with_hashes(dataset: Dataset, part: Part, keys: list[str]) -> pa.Table:
-    table = dataset.read_part(part, [*keys, "frame_hashes"])
-    if "frame_hashes" not in table.column_names:  # an analysis from before there were any
-        return table.append_column("frame_hashes", pa.nulls(len(table), pa.binary()))
-    return table
+def _frames(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, mirrored: bool) -> pa.Table:
+    """Return the frames of new clips, and of the others those that may meet one of them."""
+    fresh = clips["fresh"]
+
+    def read(some: tuple[Part, pa.Table]) -> pa.Table:
+        part, rows = some
+        hashes = dataset.read_part(part, ["frame_hashes"])
+        if not hashes.column_names:  # an analysis from before there were any
+            return frames_of(rows.slice(0, 0).append_column("frame_hashes", pa.array([], pa.binary())))
+        column = hashes["frame_hashes"].take(rows["row"])
+        return frames_of(rows.append_column("frame_hashes", column), mirrored=mirrored)
+
+    new = pa.concat_tables(dataset.each(read, [*_by_part(parts, clips.filter(fresh))]))
+    met = Met(new)
+    others = [*_by_part(parts, clips.filter(pc.invert(fresh)))]
+    return pa.concat_tables([new, *dataset.each(lambda some: met.some(read(some)), others)])
+
+
+def _by_part(parts: Sequence[Part], clips: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
+    """Yield each part that holds some of the clips, with those."""
+    clips = clips.select(["rank", "fresh", "file", "row"]).sort_by(
+        [("file", "ascending"), ("row", "ascending")]
+    )
+    files, counts = np.unique(clips["file"].to_numpy(), return_counts=True)
+    first = 0
+    for file, count in zip(files.tolist(), counts.tolist(), strict=True):
+        yield parts[file], clips.slice(first, count)
+        first += count
 
 
 def _plausible(pairs: pa.Table, clips: pa.Table) -> pa.Table:

@@ -21,7 +21,7 @@ def outcomes(paths: dict[str, Path], folder: Path, uri: str) -> dict[str, str]:
     assert conservation.check(dataset) == []
     assert report.listed == report.analyzed + sum(report.failed.values())
     assert curate(str(folder), uri, CurateConfig()).nothing_left
-    names = {uri_of(path.absolute()): name for name, path in paths.items()}
+    names = {uri_of(str(path.absolute())): name for name, path in paths.items()}
     failures = views.failures(dataset).to_pylist()
     codes = {row["unit"]: row["code"] for row in failures if row["stage"] == "analyze"}
     rows = views.sources(dataset).to_pylist()

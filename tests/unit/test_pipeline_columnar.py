@@ -192,6 +192,41 @@ def test_some_columns_are_those_of_whole_rows_in_the_same_order(dataset):
     assert some.equals(Current(dataset).clips.select(["clip_id", "analysis"]))
 
 
+VIEWS: list[Any] = [
+    "sources",
+    "spans",
+    "clips",
+    "gaps",
+    "selection",
+    "duplicates",
+    "media",
+    "captions",
+    "failures",
+]
+
+
+@pytest.mark.parametrize("number", range(len(COMMITS)))
+def test_what_is_held_from_before_a_commit_changes_nothing_after_it(dataset, number):
+    before, after = (Dataset.open(dataset.uri, at=at) for at in (number, number + 1))
+    held, new = Current(before), Current(after)
+    for view in VIEWS:
+        held.read(view)
+    then, supposed = held.after(after), held
+    for part in after.commits[-1].added:
+        supposed = supposed.adding(part.table, after.read_part(part))  # type: ignore[arg-type]
+    for view in VIEWS:
+        assert then.read(view).to_pylist() == new.read(view).to_pylist()
+        assert supposed.read(view).to_pylist() == new.read(view).to_pylist()
+        assert supposed.after(before).read(view).to_pylist() == Current(before).read(view).to_pylist()
+
+
+def test_a_row_that_counts_is_found_by_its_place(dataset):
+    current = Current(dataset)
+    rows = dataset.read("clips").take(current.places("clips"))
+    assert rows.to_pylist() == current.read("clips").to_pylist()
+    assert len(rows) < dataset.read("clips").num_rows
+
+
 @pytest.mark.parametrize("config", [CutConfig(), CutConfig(crf=20)])
 @pytest.mark.parametrize("again", ["none", "failed", "all"])
 def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, again):

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.made_dataset import make, touch
 from captioner.prompts import load_prompt
+from manifests import views
 from manifests.parts import RECORDS
 from manifests.records import Source
 from manifests.schemas import schema
@@ -20,6 +21,7 @@ from pipeline.config import (
     CaptionConfig,
     CurateConfig,
     CutConfig,
+    DedupConfig,
     PackConfig,
     SelectConfig,
     config_digest,
@@ -27,8 +29,12 @@ from pipeline.config import (
 from pipeline.history import OTHER_CODE, History, difference
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate, retry
+from pipeline.jobs.dedup import dedup
 from pipeline.jobs.pack import pack
+from pipeline.jobs.progress import silent
+from pipeline.jobs.session import RaySession
 from pipeline.plans import plan_analyze, plan_pack
+from pipeline.select import select
 
 CONFIG = CurateConfig()
 
@@ -56,7 +62,7 @@ def listed(dataset: Dataset) -> list[Source]:
 
 def test_nothing_is_left_and_nothing_has_a_reason(raw, dataset):
     assert {stage: (plan.units, plan.why) for stage, plan in dry(raw, CONFIG).items()} == dict.fromkeys(
-        ("analyze", "select", "cut"), (0, {})
+        ("analyze", "dedup", "select", "cut"), (0, {})
     )
 
 
@@ -95,6 +101,35 @@ def test_a_threshold_and_an_encoding_say_what_changed(raw, dataset):
     assert plans["cut"].seconds == pytest.approx(kept * 0.05, abs=0.01)
 
 
+def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
+    """A rule that a keeper breaks and its copy does not: the copy is compared anew, and likely cut."""
+    made = make(tmp_path / "d", touch(tmp_path / "raw", 24), parts=4, commits=1)
+    motion = {row["clip_id"]: row["motion"] for row in views.clips(made).to_pylist()}
+    rows = Current(made).duplicates.to_pylist()
+    pairs = [(motion[row["keeper"]], motion[row["clip_id"]]) for row in rows if row["kind"] == "near"]
+    between = next((one + other) / 2 for one, other in pairs if one < other)
+    strict = replace(CONFIG, select=SelectConfig(min_motion=between))
+    plans = dry(tmp_path, strict)
+    again = plans["dedup"].units
+    assert plans["dedup"].why == {"its keeper breaks a rule": again}
+    assert plans["dedup"].seconds == pytest.approx(again * 1e-4, abs=1e-3)
+    assert plans["cut"].why == {"not cut yet; unless it is a copy": again}
+
+    with RaySession(strict.ray) as session:
+        made, run = dedup(Current(made), strict, session, silent)
+    decided = select(todo.to_select(made, strict.select, strict.dedup), strict.select)
+    then = Current(made).adding("selections", decided)
+    copies = run.fresh - run.counts["none"]
+    assert then.read("selection", ["kept"])["kept"].to_pylist().count(True) == plans["cut"].of - copies
+    assert todo.cut_table(then, strict.cut).num_rows == again - copies
+
+    assert dry(tmp_path, CONFIG)["dedup"].why == {"breaks no rule any more": run.counts["out"]}
+    best = replace(CONFIG, dedup=DedupConfig(prefer="best"))
+    assert dry(tmp_path, best)["dedup"].why == {
+        "other configuration: prefer first -> best": len(rows),
+    }
+
+
 def test_a_dataset_that_is_not_there_has_new_files_and_no_rate(raw, dataset):
     report = curate(str(raw / "raw"), str(raw / "other"), CONFIG, dry_run=True)
     (plan,) = report.plan
@@ -112,7 +147,7 @@ def test_a_retry_takes_what_failed_alone(raw, dataset):
     failed = plans["analyze"]
     assert failed.why == {"failed before": failed.units}
     assert failed.units == sum(part.rows for part in dataset.parts("failures"))
-    assert (plans["select"].units, plans["cut"].units) == (0, 0)
+    assert [plans[stage].units for stage in ("dedup", "select", "cut")] == [0, 0, 0]
 
 
 def asking(version: str, dense: str = "dense") -> Asking:
