@@ -246,7 +246,7 @@ def _add_divided(
     pool: PoolConfig,
 ) -> ray.data.Dataset:
     """As `add`, with files longer than a fair share of the work divided first."""
-    rows = add_divide(sources, config, limits, notes, pool, fair)
+    rows = add_divide(sources, fair, config, limits, notes, max_retries, pool)
     return add(rows, uri, config, limits, notes, max_retries, pool)
 
 

@@ -31,12 +31,18 @@ from video.sandbox import sandbox_of_process
 
 
 def add_divide(
-    sources: Dataset, config: AnalyzeConfig, limits: SandboxConfig, notes: str, pool: PoolConfig, share: int
+    sources: Dataset,
+    share: int,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
 ) -> Dataset:
     """In: rows of `Source` units. Out: the same, but a row for each stretch of a file that is longer than
     `share` bytes and can be divided."""
     some = partial(divide_some, config=config, limits=limits, notes=notes, share=share)
-    rows = sources.flat_map(some, **task_pool(pool))
+    rows = sources.flat_map(some, max_retries=max_retries, **task_pool(pool))
     return rows.repartition(target_num_rows_per_block=1)  # each stretch a task of its own
 
 
