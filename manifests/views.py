@@ -65,6 +65,25 @@ _RESTS_ON: dict[View, set[str]] = {
     "failures": {"sources", "clips", "selections", "media", "captions", "failures"},
 }
 """By view, the tables that decide which of its rows count."""
+_STILL_FAILED: dict[str, tuple[str, dict[str, tuple[View, list[str]]]]] = {
+    "analyze": (
+        "SEMI JOIN s ON n.unit = s.source_key AND s.status = 'failed'",
+        {"s": ("sources", ["source_key", "status"])},
+    ),
+    "cut": (
+        "SEMI JOIN d ON n.unit = d.clip_id AND d.kept ANTI JOIN m ON n.unit = m.clip_id",
+        {"d": ("selection", ["clip_id", "kept"]), "m": ("media", ["clip_id"])},
+    ),
+    "caption": (
+        "SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok'",
+        {"c": ("captions", ["media_id", "outcome"])},
+    ),
+    "score ": (
+        "SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit",
+        {"k": ("clips", ["clip_id", "analysis", COMMIT])},
+    ),
+}
+"""By the beginning of a stage's name, which of its failures count, and what that rests on."""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -89,24 +108,31 @@ class Current:
         self._connection = connect()
         self._held: dict[Table, pa.Table] = {}
         self._added: dict[Table, pa.Table] = {}
+        self._columns: dict[Table, list[str]] = {}
         self._derived = False
         self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
 
-    def read(self, view: View, columns: Sequence[str] | None = None, version: str | None = None) -> pa.Table:
+    def read(self, view: View, columns: Sequence[str] | None = None, only: str | None = None) -> pa.Table:
         """Return some columns of the rows that count, in the order they were committed.
 
         Args:
             view: which rows: those of the property of that name.
             columns: which columns; all but the `LARGE` ones when left out. One that no part has is left out.
-            version: of `captions`, only of this version.
+            only: of `captions`, those of this version; of `failures`, those of this stage.
         """
         table = _TABLES[view]
         names = [*columns] if columns is not None else self._names(table)
         self._hold(table, names)
-        mask = self._mask(view, version)
+        mask = self._mask(view, only)
         held = self._held[table]
         rows = held.select([name for name in names if name in held.column_names])
         return rows if mask is None else rows.filter(mask)
+
+    def columns(self, table: Table) -> list[str]:
+        """Return `Dataset.columns`, looked up once."""
+        if table not in self._columns:
+            self._columns[table] = self.dataset.columns(table)
+        return self._columns[table]
 
     def places(self, view: View) -> np.ndarray:
         """Return where each row of `read` lies, counted over all rows of the table's parts, oldest first."""
@@ -139,6 +165,7 @@ class Current:
     def _but(self, dataset: Dataset, changed: Set[str]) -> "Current":
         then = Current(dataset)
         then._held = {table: rows for table, rows in self._held.items() if table not in changed}
+        then._columns = {table: names for table, names in self._columns.items() if table not in changed}
         then._counting = {
             key: rows for key, rows in self._counting.items() if not _RESTS_ON[key[0]] & changed
         }
@@ -193,7 +220,7 @@ class Current:
 
     def captions(self, version: str | None = None) -> pa.Table:
         """One caption attempt for each media: the newest, or that of `version`."""
-        return self.read("captions", version=version)
+        return self.read("captions", only=version)
 
     @cached_property
     def failures(self) -> pa.Table:
@@ -211,7 +238,7 @@ class Current:
                 self._connection.unregister(name)
 
     def _names(self, table: Table) -> list[str]:
-        return [name for name in self.dataset.columns(table) if name not in LARGE]
+        return [name for name in self.columns(table) if name not in LARGE]
 
     def _hold(self, table: Table, names: Sequence[str]) -> None:
         """Read the columns that are not held yet."""
@@ -235,18 +262,18 @@ class Current:
             return rows
         return pa.concat_tables([rows, self._added[table].select(rows.column_names)])
 
-    def _mask(self, view: View, version: str | None) -> pa.Array | None:
+    def _mask(self, view: View, only: str | None) -> pa.Array | None:
         """Return which rows of the table count; None for all of them."""
-        if (view, version) not in self._counting:
+        if (view, only) not in self._counting:
             self._hold(_TABLES[view], ())
             total = self._held[_TABLES[view]].num_rows
-            rows = self._rows(view, version)["_row"].to_numpy() if total else np.zeros(0, np.int64)
+            rows = self._rows(view, only)["_row"].to_numpy() if total else np.zeros(0, np.int64)
             mask = np.zeros(total, bool)
             mask[rows] = True
-            self._counting[view, version] = None if len(rows) == total else pa.array(mask)
-        return self._counting[view, version]
+            self._counting[view, only] = None if len(rows) == total else pa.array(mask)
+        return self._counting[view, only]
 
-    def _rows(self, view: View, version: str | None) -> pa.Table:
+    def _rows(self, view: View, only: str | None) -> pa.Table:
         """Return the numbers of the rows that count: of equal keys the last one, where it still matters."""
         match view:
             case "sources":
@@ -274,9 +301,9 @@ class Current:
                 return self._newest_of("media", "clip_id", of.filter(of["kept"]))
             case "captions":
                 of = self.read("media", ["media_id"])
-                return self._newest_of("captions", "media_id", of, version)
+                return self._newest_of("captions", "media_id", of, only)
             case "failures":
-                return self._failed()
+                return self._failed(only)
 
     def _numbered(self, table: Table) -> pa.Table:
         """Return the key columns of all rows, with the number of each."""
@@ -290,35 +317,18 @@ class Current:
             rows = self.query(f"SELECT * FROM t WHERE version = {_quoted(version)}", t=rows)
         return self.query(sql, t=rows, o=of)
 
-    def _failed(self) -> pa.Table:
-        kept = self.read("selection", ["clip_id", "kept"])
-        return self.query(
-            """
-            WITH newest AS (
-                SELECT stage, unit, arg_max(config, _row) AS config, max(_row) AS _row,
-                       max(_commit) AS _commit
-                FROM f GROUP BY stage, unit
-            )
-            SELECT n._row FROM newest n
-            SEMI JOIN s ON n.unit = s.source_key AND s.status = 'failed' WHERE n.stage = 'analyze'
-            UNION ALL
-            SELECT n._row FROM newest n SEMI JOIN d ON n.unit = d.clip_id AND d.kept
-            ANTI JOIN m ON n.unit = m.clip_id WHERE n.stage = 'cut'
-            UNION ALL
-            SELECT n._row FROM newest n
-            SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok' WHERE n.stage = 'caption'
-            UNION ALL
-            SELECT n._row FROM newest n
-            SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit
-            WHERE n.stage LIKE 'score %'
-            """,
+    def _failed(self, stage: str | None) -> pa.Table:
+        newest = self.query(
+            "SELECT stage, unit, arg_max(config, _row) AS config, max(_row) AS _row, max(_commit) AS _commit"
+            " FROM f GROUP BY ALL",
             f=self._numbered("failures"),
-            s=self.read("sources", ["source_key", "status"]),
-            d=kept,
-            m=self.read("media", ["clip_id"]),
-            c=self.read("captions", ["media_id", "outcome"]),
-            k=self.read("clips", ["clip_id", "analysis", COMMIT]),
         )
+        arms, tables = list[str](), {"n": newest}
+        for name, (sql, needs) in _STILL_FAILED.items():
+            if stage is None or stage.startswith(name):
+                arms.append(f"SELECT n._row FROM n {sql} WHERE n.stage LIKE '{name}%'")
+                tables |= {alias: self.read(view, columns) for alias, (view, columns) in needs.items()}
+        return self.query(" UNION ALL ".join(arms), **tables)
 
 
 def _commits(dataset: Dataset, table: Table) -> np.ndarray:

@@ -98,7 +98,7 @@ def to_select(
 
 def selected(current: Current) -> list[str]:
     """Return the columns of the clips table that decisions are made of."""
-    return [name for name in current.dataset.columns("clips") if name not in _UNSELECTED]
+    return [name for name in current.columns("clips") if name not in _UNSELECTED]
 
 
 def to_cut(
@@ -213,8 +213,8 @@ def to_caption(at: Dataset | Current, version: str, *, retry: bool) -> tuple[Laz
 def failed_units(at: Dataset | Current, stage: str, **equal: Any) -> pa.Table:
     """Return the failures (column `unit`) of `stage` that count, and whose columns equal `equal`."""
     names = ["stage", "unit", "config", "quarantined"]
-    failures = current_of(at).read("failures", names)
-    for name, value in {"stage": stage, **equal}.items():
+    failures = current_of(at).read("failures", names, stage)
+    for name, value in equal.items():
         failures = failures.filter(pc.equal(failures[name], pa.scalar(value)))
     return failures.select(["unit"])
 

@@ -179,6 +179,14 @@ def test_the_rows_that_count_are_those_picked_one_by_one(dataset, view):
     assert in_any_order(found) == in_any_order(getattr(Rows(dataset), view, []))
 
 
+@pytest.mark.parametrize("stage", ["analyze", "cut", "caption", "score text"])
+def test_failures_of_a_stage_are_those_picked_one_by_one(dataset, stage):
+    found = Current(dataset).read("failures", only=stage).to_pylist()
+    wanted = [row for row in Rows(dataset).failures if row["stage"] == stage]
+    assert in_any_order([row for row in found if row["stage"] == stage]) == in_any_order(wanted)
+    assert {row["stage"] for row in found} <= {stage}
+
+
 @pytest.mark.parametrize("version", [None, "v1", "v2", "it's"])
 def test_captions_of_a_version_are_those_picked_one_by_one(dataset, version):
     found = Current(dataset).captions(version).to_pylist()
