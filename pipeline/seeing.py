@@ -12,6 +12,8 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from pipeline.analyzers.boundaries import Boundary
 from pipeline.analyzers.larger import LargerFrames
 from pipeline.analyzers.look import Beat, Look, Span
@@ -24,6 +26,11 @@ from video.errors import VideoError, VideoErrorCode
 from video.frames import Frame, read_frames
 from video.probe import Probe
 
+_BATCH = 64
+"""Analyzers are shown so many frames at once: else their code and that of the decoder would drive each
+other out of the processor's cache."""
+_ROUGH_SCALE = 0.25
+"""Of what is scaled down to so little or less, and given to no scorer, blocks need not be smoothed away."""
 _LAST_STEPS = 64
 """The last frame of a source lasts as long as so many before it do, by the median."""
 
@@ -81,7 +88,8 @@ def _see(
     scale = min(1.0, config.analysis_width_px / found.width)
     size_px = (max(1, round(found.height * scale)), max(1, round(found.width * scale)))
     seeing = _Pass(found, config, stretch, entered=from_pts is not None)
-    for index, frame in enumerate(read_frames(path, size_px=size_px, from_pts=from_pts)):
+    smooth = config.scorers.any or scale > _ROUGH_SCALE
+    for index, frame in enumerate(read_frames(path, size_px=size_px, from_pts=from_pts, smooth=smooth)):
         if index >= limits.max_frames:
             problem = f"has more frames than --sandbox.max-frames {limits.max_frames}"
             raise VideoError(VideoErrorCode.TOO_LARGE, path, problem)
@@ -103,6 +111,8 @@ class _Pass:
         self.larger = LargerFrames(config.scorers)
         self.sampled = Beat(config.samples_per_s)
         self.first_s = None if stretch is None else float(stretch.first_pts * found.time_base)
+        self.waiting: list[tuple[np.ndarray, float]] = []
+        """Small pictures that no analyzer has seen, and their times."""
         self.pts_T = array("q")
         self.begun = None if stretch is not None and stretch.number else 0
         """Frame at which the shot began that is being seen; None before the first one of the stretch."""
@@ -111,24 +121,30 @@ class _Pass:
         self.gaps: list[tuple[Told, str]] = []
 
     def show(self, frame: Frame) -> None:
-        """Show a frame to every analyzer, and tell what has come to its end."""
+        """Take the next frame."""
         if self.first_s is None:
             self.first_s = frame.time_s
         time_s = frame.time_s - self.first_s
-        look = Look.at(
-            frame.rgb_HWC,
-            index=len(self.pts_T),
-            time_s=time_s,
-            sampled=self.sampled(time_s),
-            within=frame.within,
-        )
+        self.larger.update(len(self.pts_T), time_s, frame.within)
+        self.waiting.append((frame.rgb_HWC, time_s))
         self.pts_T.append(frame.pts)
         if self.entered:
             self._check_lead()
+        if len(self.waiting) == _BATCH:
+            self._look()
+
+    def _look(self) -> None:
+        """Show the waiting frames to every analyzer, and tell what has come to its end."""
+        first = len(self.pts_T) - len(self.waiting)
+        looks = [
+            Look.at(rgb_HWC, index=first + at, time_s=time_s, sampled=self.sampled(time_s))
+            for at, (rgb_HWC, time_s) in enumerate(self.waiting)
+        ]
+        self.waiting.clear()
         for analyzer in self.analyzers:
-            analyzer.update(look)
-        self.larger.update(look)
-        for boundary in self.detector.update(look):
+            for look in looks:
+                analyzer.update(look)
+        for boundary in [each for look in looks for each in self.detector.update(look)]:
             self._end_shot(boundary)
         if self.stretch is not None and self.begun is None and not self.over:
             settled = self.detector.settled
@@ -136,6 +152,8 @@ class _Pass:
 
     def finish(self) -> Seen:
         """Tell what is left after the last frame."""
+        if not self.over:
+            self._look()
         for boundary in [] if self.over else self.detector.finish():
             self._end_shot(boundary)
         if not self.over and self.begun is not None:

@@ -1,9 +1,11 @@
 """Larger frames for the scorers: JPEGs of a few frames a second, in bounded memory, until shots are known."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
-from pipeline.analyzers.look import Beat, Kept, Look, Span
+from pipeline.analyzers.look import Beat, Kept, Span
 from pipeline.config import ScorersConfig
 
 _QUALITY = 90
@@ -11,7 +13,8 @@ _QUALITY = 90
 
 
 class LargerFrames:
-    """Fed like an analyzer, but what it keeps of a clip is no column: it goes to the scorers.
+    """Fed with every frame before it is let go, and asked like an analyzer; but what it keeps of a clip is no
+    column: it goes to the scorers.
 
     A shot over the budget is seen less often the longer it lasts, and so may be the beginning of the next.
     """
@@ -22,10 +25,11 @@ class LargerFrames:
         self._beat = Beat(self._per_s)
         self._jpegs = Kept[bytes]()
 
-    def update(self, look: Look) -> None:
-        if not self._config.any or not self._beat(look.time_s):
+    def update(self, index: int, time_s: float, within: Callable[[int], np.ndarray]) -> None:
+        """Take a frame; `within` converts it at a larger size: `video.frames.Frame.within`."""
+        if not self._config.any or not self._beat(time_s):
             return
-        self._jpegs.add(look.index, encode(look.within(self._config.side_px)))
+        self._jpegs.add(index, encode(within(self._config.side_px)))
         while self._jpegs.total(len) > self._config.budget_mb * 2**20 and self._jpegs.thin():
             self._per_s /= 2
             self._beat = Beat(self._per_s)

@@ -25,10 +25,6 @@ class Column:
     """What it tells and in which unit, in a few words."""
 
 
-def _no_larger(side_px: int) -> np.ndarray:
-    raise ValueError(f"this frame is not to be had at {side_px} pixels: it came without its converter")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Look:
     """One decoded frame at the analysis size."""
@@ -43,20 +39,9 @@ class Look:
     """The frame in RGB at half that size, if it is large enough: for who wants but a few pixels of it."""
     sampled: bool
     """One of the few frames a second that dear analyzers look at."""
-    within: Callable[[int], np.ndarray] = _no_larger
-    """Converts the frame at a larger size when called, in `update` only: rgb_HWC with a long side of at most
-    so many pixels."""
 
     @classmethod
-    def at(
-        cls,
-        rgb_HWC: np.ndarray,
-        *,
-        index: int,
-        time_s: float,
-        sampled: bool,
-        within: Callable[[int], np.ndarray] = _no_larger,
-    ) -> "Look":
+    def at(cls, rgb_HWC: np.ndarray, *, index: int, time_s: float, sampled: bool) -> "Look":
         """Return the look at a frame."""
         return cls(
             index=index,
@@ -65,7 +50,6 @@ class Look:
             gray_HW=cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY),
             coarse_HWC=coarse(rgb_HWC),
             sampled=sampled,
-            within=within,
         )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from pipeline.analysis import Analysis
 from pipeline.analyzers.larger import LargerFrames, decode, encode
-from pipeline.analyzers.look import Look, Span
+from pipeline.analyzers.look import Span
 from pipeline.attempts import MAX_WORKER_DEATHS, Attempts
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig, config_digest
 from pipeline.scorers import corners, needs
@@ -34,24 +35,21 @@ def noise(seed: int, height: int = 180, width: int = 320) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def looks(num: int, asked: list[int], fps: float = 10) -> list[Look]:
-    small_HWC = np.zeros((9, 16, 3), np.uint8)
-
+def looks(
+    num: int, asked: list[int], fps: float = 10
+) -> list[tuple[int, float, Callable[[int], np.ndarray]]]:
     def within(index: int, side_px: int) -> np.ndarray:
         asked.append(index)
         return np.full((side_px // 2, side_px, 3), index % 250, np.uint8)
 
-    return [
-        Look.at(small_HWC, index=i, time_s=i / fps, sampled=True, within=partial(within, i))
-        for i in range(num)
-    ]
+    return [(i, i / fps, partial(within, i)) for i in range(num)]
 
 
 def fed(config: ScorersConfig, num: int) -> tuple[LargerFrames, list[int]]:
     asked: list[int] = []
     larger = LargerFrames(config)
     for look in looks(num, asked):
-        larger.update(look)
+        larger.update(*look)
     return larger, asked
 
 
@@ -72,9 +70,8 @@ def test_larger_frames_of_a_long_source_stay_within_their_budget():
     asked: list[int] = []
     larger = LargerFrames(replace(TEXT, budget_mb=1, frames_per_s=10.0))
     random = np.random.default_rng(0)
-    for look in looks(120, asked):
-        noise_HWC = random.integers(0, 255, (200, 200, 3), np.uint8)
-        larger.update(replace(look, within=lambda _, noise_HWC=noise_HWC: noise_HWC))
+    for index, time_s, _ in looks(120, asked):
+        larger.update(index, time_s, lambda _: random.integers(0, 255, (200, 200, 3), np.uint8))
     kept = larger.of(Span(start=0, end=120))
     assert larger._jpegs.total(len) <= 2**20
     assert len(kept) == 3
