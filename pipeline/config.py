@@ -220,8 +220,9 @@ class CutConfig:
     clips_per_tar: int = 1024
     """A task opens a new tar after about this many clips."""
     share_s: float = 60.0
-    """A long file on a disk is shared out among tasks, about so many seconds of it to each, if it can be
-    decoded from the middle (MP4, MOV, Matroska and WebM). 0 never does."""
+    """A long file on a disk is shared out among tasks, at most about so many seconds of it to each (10 at
+    least where there is little to do), if it can be decoded from the middle (MP4, MOV, Matroska and WebM).
+    0 never does."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence, Set
 from dataclasses import fields
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import one, pc
@@ -27,6 +28,9 @@ from video.entering import CODECS
 Again = Literal["none", "failed", "all"]
 """Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
 
+_LEAST_SHARE_S = 10.0
+"""A share of a long file to be cut is no shorter, whatever the number of tasks: each begins at a key frame
+before its first clip."""
 _LISTED = tuple(field.name for field in fields(Source))
 _UNSELECTED = {"uri", "source_digest", *LARGE}
 """Long columns of the clips table that no rule looks at."""
@@ -110,15 +114,31 @@ def to_cut(
         again: `none` leaves out those that failed under this very configuration; else those alone are taken.
         only: with `again`, keys of sources of which every clip is taken.
     """
-    table = cut_table(at, config, again, only)
-    return LazyUnits(table, ("source_key", "share"), _unit)
+    return cut_units(cut_table(at, config, again, only), config)
+
+
+def cut_units(table: pa.Table, config: CutConfig, tasks: int = 0) -> LazyUnits[CutUnit]:
+    """Return the rows of `cut_table` as units: a source each, or a share of a long one.
+
+    Args:
+        tasks: shares are shorter than `share_s` where the work would else not do for so many tasks; 0 for no
+            wish.
+    """
+    columns = ("start_pts", "end_pts", "time_base_num", "time_base_den")
+    start_N, end_N, num_N, den_N = (table[name].to_numpy() for name in columns)
+    total_s = float(((end_N - start_N) * num_N / den_N).sum())
+    share_s = min(config.share_s, max(_LEAST_SHARE_S, total_s / tasks)) if tasks else config.share_s
+    share_N = np.zeros(table.num_rows, np.int64)
+    if share_s > 0:
+        share_N[:] = np.floor(start_N * num_N / den_N / share_s) * table["enterable"].to_numpy()
+    return LazyUnits(table.append_column("share", pa.array(share_N)), ("source_key", "share"), _unit)
 
 
 def cut_table(
     at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
 ) -> pa.Table:
     """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted, and
-    `share`, which part of a long file each is in."""
+    `enterable`, whether its source may be shared out among tasks."""
     current = current_of(at)
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
@@ -139,12 +159,10 @@ def cut_table(
         wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     shape = [name for name in clips.column_names if name in crops.column_names]
     same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
-    seconds = "c.start_pts * c.time_base_num / c.time_base_den::DOUBLE"
-    share = f"CASE WHEN e.source_key IS NULL THEN 0 ELSE floor({seconds} / {config.share_s}) END"
     return current.query(
         f"""
         SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
-               k.crop, k.encoding, CAST({share if config.share_s > 0 else 0} AS BIGINT) AS share
+               k.crop, k.encoding, e.source_key IS NOT NULL AS enterable
         FROM c JOIN k ON {same} LEFT JOIN e USING (source_key)
         WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.clip_id = c.clip_id AND m.encoding = k.encoding)
           AND {wanted_sql}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+import pyarrow as pa
 import ray.data
 
 from manifests.arrow import pc
@@ -23,7 +24,6 @@ from pipeline.jobs.progress import Progress, silent
 from pipeline.jobs.run import StageRun, run_stage
 from pipeline.jobs.session import RaySession
 from pipeline.jobs.waves import in_waves
-from pipeline.lazy import LazyUnits
 from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
 from pipeline.scorers import needs
 from pipeline.select import KEPT, select
@@ -33,7 +33,7 @@ from pipeline.stages.analyze import lose as lose_sources
 from pipeline.stages.cut import CutUnit, add_cut
 from pipeline.stages.cut import lose as lose_clips
 from pipeline.stages.score import add_score
-from pipeline.units import Done, chunks, max_retries, share
+from pipeline.units import TASKS_PER_CPU, Done, chunks, max_retries, share
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ def _run(
     current = current.after(dataset)
     dataset, reasons, select_s = _select(current, config, only)
     current = current.after(dataset)
-    to_cut = todo.to_cut(current, config.cut, again, only)
+    to_cut = todo.cut_table(current, config.cut, again, only)
     del current  # nothing looks at it while clips are cut
     dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
@@ -292,16 +292,17 @@ def _select(
 
 def _cut(
     dataset: Dataset,
-    units: LazyUnits[CutUnit],
+    clips: pa.Table,
     config: CurateConfig,
     session: RaySession,
     progress: Progress,
 ) -> tuple[Dataset, StageRun]:
-    if not units:
+    if not clips.num_rows:
         return dataset, StageRun()
+    units = todo.cut_units(clips, config.cut, session.cpus * TASKS_PER_CPU)
     session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
     runs = chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips)
-    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, units.table.num_rows)
+    return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, clips.num_rows)
 
 
 def _stage(

@@ -255,6 +255,16 @@ def test_a_long_file_on_a_disk_is_shared_out_by_time(dataset):
     assert all(len(place) == 1 for place in places)
 
 
+def test_shares_are_shorter_where_there_is_little_to_do_for_many_tasks(dataset):
+    table = todo.cut_table(dataset, CutConfig())
+    few, many = (len(todo.cut_units(table, CutConfig(), tasks)) for tasks in (1, 1000))
+    assert len(todo.cut_units(table, CutConfig())) <= few < many
+    assert len(todo.cut_units(table, CutConfig(share_s=0.0), 1000)) == len(
+        set(table["source_key"].to_pylist())
+    )
+    assert many == len(todo.cut_units(table, CutConfig(share_s=10.0)))
+
+
 @pytest.mark.parametrize("config", [SelectConfig(), SelectConfig(min_motion=0.1)])
 def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
     found = todo.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
