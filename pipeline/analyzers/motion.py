@@ -39,7 +39,8 @@ class Motion:
         first = self._first
         if first is not None and look.time_s > first.time_s and min(look.gray_HW.shape) >= 16:
             flow_HW2 = self._flow.calc(first.gray_HW, look.gray_HW, np.empty((0, 0), np.float32))
-            length_px = float(cv2.magnitude(*cv2.split(flow_HW2)).mean())
+            right_HW, down_HW = flow_HW2[..., 0], flow_HW2[..., 1]
+            length_px = float(np.sqrt(right_HW * right_HW + down_HW * down_HW).mean())
             seconds = look.time_s - first.time_s
             moved = camera.fit(first.gray_HW, flow_HW2)
             self._size = look.gray_HW.shape[0], look.gray_HW.shape[1]

@@ -26,7 +26,7 @@ from video.config import SandboxConfig
 from video.encode import mp4_bytes
 
 FILES = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "hostile_files.py"))
-CONFIG = CurateConfig(sandbox=SandboxConfig(wall_s=60.0, wall_s_per_mb=0.0, memory_mb=400))
+CONFIG = CurateConfig(sandbox=SandboxConfig(wall_s=60.0, wall_s_per_mb=0.0, memory_mb=330))
 
 
 def write_video(path: Path, seed: int = 0) -> None:

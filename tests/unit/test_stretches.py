@@ -195,3 +195,13 @@ def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_cou
     assert whole.failed == {"TRUNCATED": 1}
     assert {part.table for part in whole.parts} == {"sources", "failures"}
     assert whole.units == 1
+
+
+def test_what_is_measured_does_not_depend_on_where_memory_lies(tmp_path):
+    path = encode(tmp_path / "a.mp4", shot(2, 60, 1.5))
+    random = Random(0)
+    first = measure(look(path), CONFIG, LIMITS).clips
+    for _ in range(12):
+        moved = [np.empty(random.randint(1, 5000), np.uint8) for _ in range(random.randint(1, 30))]
+        assert measure(look(path), CONFIG, LIMITS).clips == first
+        del moved

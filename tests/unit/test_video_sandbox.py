@@ -22,7 +22,7 @@ from video.errors import REMEDIES, VideoError, VideoErrorCode
 from video.sandbox import Sandbox, sandbox_of_process
 
 FILES = runpy.run_path(str(Path(__file__).with_name("hostile_files.py")))
-TIGHT = SandboxConfig(wall_s=20.0, wall_s_per_mb=0.0, memory_mb=400)
+TIGHT = SandboxConfig(wall_s=20.0, wall_s_per_mb=0.0, memory_mb=330)
 BRIEF = SandboxConfig(wall_s=0.02, wall_s_per_mb=0.0)
 HOOKS = """
 import subprocess, sys, time
