@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import ray
 from ray.data import DataContext
+from ray.data._internal.execution.resource_manager import ResourceManager
 
 from pipeline.config import RayConfig
 from pipeline.jobs import probe
@@ -19,6 +20,11 @@ from pipeline.jobs import probe
 _SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set for what `ray job submit` runs: its packages came along already."""
+
+
+_LIMITS_EVERY_S = 0.1
+"""How often Ray Data asks what a cluster has. It takes the answer to the time before, at first none, and with
+none runs one task at once: left at a second, every stage began with a second of that (Ray 2.60)."""
 
 
 class RaySession:
@@ -45,6 +51,7 @@ class RaySession:
             begin = time.monotonic()
             _start(self._config)
             self._started, self.start_s = True, time.monotonic() - begin
+        ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S  # pyright: ignore[reportAttributeAccessIssue]
         # Ray 2.60 deprecates these, yet names no other way to bound retries and restarts
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         if not self._config.verbose:
