@@ -33,7 +33,7 @@ from video.encode import VideoWriter
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("worker", "driver", "node", "worker", "store", "head")
-_PAUSE_S = (4.0, 9.0)
+_PAUSE_S = (2.5, 6.0)
 _LIMIT_S = 1800.0
 
 
