@@ -156,18 +156,17 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
     sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
     seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
     parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
-    parts += _write_rows(place, clips, gaps, failures)
-    unscored = [row for row in failures if row.stage != "analyze"]  # clips, which is not what the units are
-    counts = {"clips": len(clips), "gaps": len(gaps)} | count(set(failures).difference(unscored))
-    if unscored:
-        counts["unscored"] = len({row.unit for row in unscored})
+    told, counts = _write_told(place, clips, gaps, failures)
+    parts += told
+    counts |= count({row for row in failures if row.stage == "analyze"})
     size = sum(analysis.source.size_bytes for analysis in analyses)
     return Done(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
 
 
-def _write_rows(
+def _write_told(
     place: Parts, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
-) -> list[Part]:
+) -> tuple[list[Part], dict[str, int]]:
+    """Write what is no row of a source; return the parts, and how much is in them."""
     parts: list[Part] = []
     if clips:
         columns = pa.schema(
@@ -181,15 +180,14 @@ def _write_rows(
         parts.append(place.put_records("gaps", gaps))
     if failures:
         parts.append(place.put_records("failures", failures))
-    return parts
+    counts = {"clips": len(clips), "gaps": len(gaps)}
+    unscored = {row.unit for row in failures if row.stage != "analyze"}  # clips, which units are not
+    return parts, counts | ({"unscored": len(unscored)} if unscored else {})
 
 
 def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
     broken = [row for row in analysis.failures if row.stage == "analyze"]
     unscored = [row for row in analysis.failures if row.stage != "analyze"]
-    counts = {"clips": len(analysis.clips), "gaps": len(analysis.gaps)}
-    if unscored:
-        counts["unscored"] = len({row.unit for row in unscored})
     piece = {
         "number": stretch.number,
         "of": stretch.of,
@@ -197,7 +195,7 @@ def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
         "failures": [asdict(row) for row in broken],
         "seconds": analysis.seconds,
     }
-    parts = _write_rows(place, [*analysis.clips], [*analysis.gaps], unscored)
+    parts, counts = _write_told(place, [*analysis.clips], [*analysis.gaps], unscored)
     return Done(parts=tuple(parts), units=0, counts=counts, piece=piece)
 
 
