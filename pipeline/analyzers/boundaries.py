@@ -1,6 +1,5 @@
 """Where one shot gives way to the next: the decision, apart from what it is made on. Pure functions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,10 +72,3 @@ def runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
         else:
             joined.append((start, end))
     return joined
-
-
-def shots_between(boundaries: Sequence[Boundary], num_frames: int) -> list[tuple[int, int]]:
-    """Return [start, end) of each shot, seen alone."""
-    starts = [0, *(boundary.end for boundary in boundaries)]
-    ends = [*(boundary.start for boundary in boundaries), num_frames]
-    return [(start, end) for start, end in zip(starts, ends, strict=True) if end > start]

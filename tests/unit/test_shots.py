@@ -10,7 +10,7 @@ from shot_scenes import FPS, found, joined, made, picture, rows, shot
 
 from pipeline.analysis import measure
 from pipeline.analyzers import needs
-from pipeline.analyzers.boundaries import Boundary, decide, shots_between
+from pipeline.analyzers.boundaries import Boundary, decide, settled
 from pipeline.analyzers.look import Look
 from pipeline.analyzers.shots import detector
 from pipeline.config import AnalyzeConfig, CurateConfig
@@ -148,7 +148,8 @@ def test_a_decision_needs_no_video():
     gradual_T[95:] = 0.9
     got = decide(cut_T, gradual_T, time_T, 0.5, 0.5)
     assert got == [Boundary(start=21, end=21), Boundary(start=30, end=50), Boundary(start=60, end=60)]
-    assert shots_between(got, 100) == [(0, 21), (21, 30), (50, 60), (60, 100)]
+    assert settled(cut_T, gradual_T, 0.5, 0.5) == 92  # 3 before the transition that is not over
+    assert settled(cut_T[:60], gradual_T[:60], 0.5, 0.5) == 57
     assert decide(cut_T, gradual_T, time_T, 0.95, 0.95) == []
     assert decide(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, 0.5) == []
 
