@@ -16,7 +16,7 @@ setup: .venv/.ready
 	@grep -vE '^(torch|torchvision|triton)==|^(nvidia|cuda)-' requirements.lock > .venv/pinned.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -r .venv/pinned.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m kinora.clips .cache
+	@$(BIN)/python -m kinora.demo.clips .cache
 	@touch $@
 
 demo: setup

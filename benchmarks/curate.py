@@ -35,12 +35,12 @@ from av.video.stream import VideoStream
 from rich.table import Table
 
 from benchmarks import data_juicer, film, sandbox
-from benchmarks.figures import Figures
-from pipeline.analysis import measure
+from kinora.bench.figures import Figures
+from pipeline.analyze.task import measure
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
 from pipeline.jobs.curate import CurateReport, curate
-from pipeline.jobs.session import RaySession
-from pipeline.sources import look
+from pipeline.runtime.session import RaySession
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import PRESET

@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 from rich.table import Table
 
-from benchmarks.figures import Figures
 from benchmarks.film import film, parts
-from kinora.clips import extract, fetch
-from kinora.intervals import wilson_low
-from manifests.store import Dataset
-from manifests.views import Current
-from pipeline.analyzers.fingerprint import HASHES
+from kinora.bench.figures import Figures
+from kinora.demo.clips import extract, fetch
+from kinora.evaluation.intervals import wilson_low
+from manifests.dataset import Dataset
+from manifests.live_view import Current
+from pipeline.analyze.signals.fingerprint import HASHES
 from pipeline.config import CurateConfig
 from pipeline.jobs.curate import curate
 from video.encode import encode_mp4, even_side

@@ -19,15 +19,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.figures import Figures
-from kinora.intervals import wilson_low
-from pipeline.analysis import measure
-from pipeline.analyzers.look import Look
-from pipeline.analyzers.scores import analyzers
+from kinora.bench.figures import Figures
+from kinora.evaluation.intervals import wilson_low
+from pipeline.analyze.signals.columns import analyzers
+from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.task import measure
 from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig
-from pipeline.crop import crop_of
-from pipeline.rules import verdicts
-from pipeline.sources import look
+from pipeline.cut.crop import crop_of
+from pipeline.select.rules import verdicts
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 from video.frames import read_frames

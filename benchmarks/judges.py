@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from trainer.checkpoints import load_vae
 from trainer.sample import reconstruct
-from trainer.vae import VideoVae
-from trainer.weights import load_vae
+from trainer.vae.model import VideoVae
 from video.encode import mp4_bytes
 from video.frames import read_clip
 from worlds import families

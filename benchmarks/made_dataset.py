@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import schemas
+from manifests.dataset import Commit, Dataset
 from manifests.parts import Part, Parts
 from manifests.records import Duplicate, digest
-from manifests.store import Commit, Dataset
-from pipeline.analyzers.fingerprint import HASHES, LOOK_BYTES
+from pipeline.analyze.signals.fingerprint import HASHES, LOOK_BYTES
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,
@@ -28,7 +28,7 @@ from pipeline.config import (
     config_digest,
 )
 from pipeline.dedup.decisions import dedup_digest
-from pipeline.select import rules_digest
+from pipeline.select.select import rules_digest
 
 CLIPS_PER_SOURCE = 10
 PARTS = 1000

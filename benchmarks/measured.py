@@ -16,7 +16,7 @@ import psutil
 _SAY_PEAK = """
 import sys
 from pathlib import Path
-from kinora.cli import main
+from kinora.cli.main import main
 try:
     code = main(sys.argv[2:])
 finally:

@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.figures import Figures
-from pipeline.analysis import Analysis, measure
-from pipeline.attempts import Attempts
+from kinora.bench.figures import Figures
+from pipeline.analyze.task import Analysis, measure
 from pipeline.config import AnalyzeConfig
-from pipeline.sources import look
+from pipeline.runtime.attempt_log import Attempts
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import encode_mp4

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.figures import Figures
 from benchmarks.made_dataset import CLIPS_PER_SOURCE, COMMITS, PARTS, make, touch
 from benchmarks.measured import Run, kinora
-from manifests.store import Dataset
+from kinora.bench.figures import Figures
+from manifests.dataset import Dataset
 
 CLIPS, QUICK_CLIPS = 1_000_000, 20_000
 FEW, MANY = 100, 2_000

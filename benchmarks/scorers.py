@@ -22,15 +22,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmarks.figures import Figures
-from kinora.clips import extract
-from kinora.intervals import wilson_low
-from pipeline.analysis import Analysis, measure
-from pipeline.analyzers.larger import decode
+from kinora.bench.figures import Figures
+from kinora.demo.clips import extract
+from kinora.evaluation.intervals import wilson_low
+from pipeline.analyze.signals.scorer_frames import decode
+from pipeline.analyze.task import Analysis, measure
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig
-from pipeline.rules import limit
-from pipeline.scorers.load import Scorer, load
-from pipeline.sources import look
+from pipeline.score.load import Scorer, load
+from pipeline.select.rules import limit
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.frames import read_frames
 from video.probe import probe

@@ -24,12 +24,12 @@ import numpy as np
 from rich.table import Table
 from scenedetect import AdaptiveDetector, ContentDetector, detect
 
-from benchmarks.figures import Figures
 from benchmarks.spliced import Known, of_real_clips, of_worlds
-from kinora.intervals import wilson_low
-from pipeline.analyzers.boundaries import Boundary
-from pipeline.analyzers.look import Look
-from pipeline.analyzers.shots import detector
+from kinora.bench.figures import Figures
+from kinora.evaluation.intervals import wilson_low
+from pipeline.analyze.shots.boundaries import Boundary
+from pipeline.analyze.shots.detector import detector
+from pipeline.analyze.signals.frame_view import Look
 from pipeline.config import AnalyzeConfig
 from video.frames import read_frames
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kinora.clips import extract, fetch
+from kinora.demo.clips import extract, fetch
 from video.encode import encode_mp4
 from video.frames import read_frames
 from worlds.raw.config import RawConfig, wild

@@ -20,10 +20,10 @@ from botocore.client import BaseClient
 
 from benchmarks.made_dataset import make, touch
 from benchmarks.scale import about
-from manifests.store import Commit, Dataset
-from pipeline.analysis import measure
+from manifests.dataset import Commit, Dataset
+from pipeline.analyze.task import measure
 from pipeline.config import AnalyzeConfig, CutConfig
-from pipeline.sources import look
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import cut
 

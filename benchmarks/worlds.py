@@ -7,7 +7,7 @@ import time
 
 import cv2
 
-from benchmarks.figures import Figures
+from kinora.bench.figures import Figures
 from worlds.families import FAMILIES, render, sample
 from worlds.styles import STYLES
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from kinora.cli import main
+from kinora.cli.main import main
 
 sys.exit(main())

@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import views
+from manifests import live_view
 from manifests.arrow import pc
-from manifests.store import Dataset
+from manifests.dataset import Dataset
 
 
 def check(dataset: Dataset) -> list[str]:
@@ -27,7 +27,7 @@ def look(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
 
 
 def _check(tables: Mapping[str, pa.Table]) -> list[str]:
-    with views.connect() as connection:
+    with live_view.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         found = {rule: connection.sql(_counting(sql)).fetchall()[0] for rule, sql in _RULES.items()}
@@ -112,7 +112,7 @@ _RULES = {
 
 def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     """Read the columns that are counted, each table once from the top: none of them is large."""
-    current = views.Current(dataset)
+    current = live_view.Current(dataset)
     span = ["source_key", "start_pts", "end_pts"]
     sources = current.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
     clip = ["clip_id", *span, "time_base_num", "time_base_den", "num_frames"]

@@ -11,11 +11,11 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import schemas, summary
+from manifests import log_summary, schemas
+from manifests.dataset import Commit, Dataset
+from manifests.log_summary import entry_key
 from manifests.parts import RECORDS, Part, Parts, Table, digest_of
 from manifests.storage import Storage, Stored, Unfinished
-from manifests.store import Commit, Dataset
-from manifests.summary import entry_key
 
 REPAIR = "repair"
 _OURS = {*get_args(Table), "_log"}
@@ -54,9 +54,9 @@ def look(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findi
     whole = [part for part in parts if part.table == "media" and part.path in after]
     tars, problems = _tars(dataset.storage, whole, after, media=media)
     named = {part.path for part in parts} | {*tars} | {entry_key(commit.number) for commit in dataset.commits}
-    named |= set(filter(summary.is_summary, before))
+    named |= set(filter(log_summary.is_summary, before))
     orphans = [stored for key, stored in before.items() if key not in named and key.split("/")[0] in _OURS]
-    problems += [] if quick else summary.problems(dataset.storage, after)
+    problems += [] if quick else log_summary.problems(dataset.storage, after)
     return Findings(
         commits=len(dataset.commits),
         parts=len(parts),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.records import digest
-from pipeline.presets import Preset
+from pipeline.select.presets import Preset
 from video.config import SandboxConfig
 
 
@@ -126,7 +126,7 @@ class AnalyzeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectConfig:
-    """Which clips are kept. The first of the rules (pipeline/rules.py) that a clip breaks drops it.
+    """Which clips are kept. The first of the rules (pipeline/select/rules.py) that a clip breaks drops it.
 
     A limit that is not given is that of the preset.
     """

@@ -16,9 +16,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from trainer.callbacks import ProgressLines, SampleVideos
 from trainer.config import SampleConfig, WatchConfig
 from trainer.precision import lightning_precision
-from trainer.watch import ProgressLines, SampleVideos
 
 CHECKPOINTS = "checkpoints"
 
@@ -102,11 +102,11 @@ def main(kind: Literal["vae", "dit"], args: Sequence[str]) -> int:
     """Run `fit` or `validate` for one kind of network. Exits with 2 on bad usage, as argparse does."""
     quieten()
     if kind == "vae":
-        from trainer.vae_data import PixelData as Data
-        from trainer.vae_module import VaeModule as Module
+        from trainer.data.pixels import PixelData as Data
+        from trainer.vae.module import VaeModule as Module
     else:
-        from trainer.dit_data import LatentData as Data
-        from trainer.dit_module import DitModule as Module
+        from trainer.data.latents import LatentData as Data
+        from trainer.dit.module import DitModule as Module
     TrainingCli(
         Module,
         Data,

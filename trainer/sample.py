@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.checkpoints import load_dit, load_vae
 from trainer.config import FlowConfig, SampleConfig
-from trainer.dit import Dit, Group
-from trainer.dit_data import padded, tokens_in
+from trainer.data.batch_plan import generator
+from trainer.data.latents import padded, tokens_in
+from trainer.dit.model import Dit, Group
 from trainer.flow import integrate, schedule
-from trainer.plan import generator
 from trainer.precision import autocast, best_device
 from trainer.text import TextEncoder
-from trainer.vae import VideoVae
-from trainer.vae_module import to_frames, to_pixels
-from trainer.weights import load_dit, load_vae
+from trainer.vae.model import VideoVae
+from trainer.vae.module import to_frames, to_pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

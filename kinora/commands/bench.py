@@ -6,8 +6,8 @@ from importlib import import_module
 from rich.console import Group
 from rich.text import Text
 
-from benchmarks.figures import machine
-from kinora.result import Result
+from kinora.bench.figures import machine
+from kinora.cli.result import Result
 
 POSITIONAL = "name"
 NAMES = ("curate", "dedup", "filters", "sandbox", "scale", "scorers", "shots", "worlds")

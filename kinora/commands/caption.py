@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass, field
 
 from rich.console import Group
 
-from kinora import planned
-from kinora.configs import narrow
-from kinora.result import Exit, Result
-from kinora.spelling import spell
-from pipeline.captioners import asking, load
+from kinora.cli import render_plan
+from kinora.cli.result import Exit, Result
+from kinora.cli.spelling import spell
+from kinora.cli.subconfig import narrow
+from pipeline.caption.load import asking, load
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
-from pipeline.jobs.progress import shown
-from pipeline.sources import NothingToDo
+from pipeline.runtime.progress import shown
+from pipeline.sources.listing import NothingToDo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
     """Return the report as lines for a person."""
     left = report.media - report.already_done
     if report.dry_run:
-        return planned.shown(report.plan, f"as caption version {report.version}")
+        return render_plan.shown(report.plan, f"as caption version {report.version}")
     if report.nothing_left:
         return f"nothing to do: all {report.media} clips have a caption of version {report.version}"
     lines = [f"{report.ok} of {left} clips captioned in {report.seconds:.1f} s as version {report.version}"]

@@ -12,10 +12,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kinora.result import Exit, Result
+from kinora.cli.result import Exit, Result
 from manifests import conservation, integrity
+from manifests.dataset import DamagedError, Dataset
 from manifests.integrity import Findings, Repaired
-from manifests.store import DamagedError, Dataset
 
 _SHOWN = 20
 """How many problems are printed; `--json` has them all."""

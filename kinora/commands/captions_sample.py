@@ -7,11 +7,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kinora.result import Exit, Result
-from manifests import views
+from kinora.cli.result import Exit, Result
+from manifests import live_view
+from manifests.dataset import Dataset
 from manifests.records import Caption
 from manifests.schemas import from_table
-from manifests.store import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,9 @@ class Config:
 
 def run(config: Config) -> Result:
     """Draw `n` captions, whatever their outcome, in a seeded order."""
-    captions = from_table(Caption, views.captions(Dataset.open(config.dataset, at=config.at), config.version))
+    captions = from_table(
+        Caption, live_view.captions(Dataset.open(config.dataset, at=config.at), config.version)
+    )
     found = [c for c in captions if config.captioner in (None, c.captioner)]
     if not found:
         return Result({"captions": []}, "no captions here yet; `kinora caption` writes them", Exit.NOTHING)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 from rich.console import Group
 
-from kinora import planned
-from kinora.result import Exit, Result
-from kinora.spelling import spell
+from kinora.cli import render_plan
+from kinora.cli.result import Exit, Result
+from kinora.cli.spelling import spell
 from pipeline.config import (
     AnalyzeConfig,
     CurateConfig,
@@ -20,8 +20,8 @@ from pipeline.config import (
     SelectConfig,
 )
 from pipeline.jobs.curate import CurateReport, curate
-from pipeline.jobs.progress import shown
-from pipeline.sources import NothingToDo
+from pipeline.runtime.progress import shown
+from pipeline.sources.listing import NothingToDo
 from video.config import SandboxConfig
 
 
@@ -94,7 +94,7 @@ def describe(report: CurateReport, dataset: str) -> str | Group:
 
 def _plan(report: CurateReport) -> Group:
     new = report.listed - report.already_done
-    return planned.shown(
+    return render_plan.shown(
         report.plan, f"then the clips that {new} files give are decided and cut" if new else ""
     )
 

@@ -2,9 +2,9 @@
 
 import sys
 
-from kinora.result import Result
+from kinora.cli.result import Result
 from trainer.config import EncodeConfig as Config
-from trainer.encode import encode
+from trainer.data.encode import encode
 
 
 def run(config: Config) -> Result:

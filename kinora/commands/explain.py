@@ -10,17 +10,17 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kinora.result import Exit, Result
+from kinora.cli.result import Exit, Result
 from manifests.arrow import pc
-from manifests.store import Dataset
-from manifests.views import Current
-from pipeline.analyzers.scores import SCORES
+from manifests.dataset import Dataset
+from manifests.live_view import Current
+from pipeline.analyze.signals.columns import SCORES
 from pipeline.config import CutConfig, SelectConfig
-from pipeline.crop import crop_of
+from pipeline.cut.crop import crop_of
 from pipeline.dedup.decisions import KINDS
-from pipeline.jobs.retry import last
-from pipeline.presets import NO_LIMIT
-from pipeline.rules import RULES, Verdict, verdicts
+from pipeline.planning.last_config import last
+from pipeline.select.presets import NO_LIMIT
+from pipeline.select.rules import RULES, Verdict, verdicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from time import monotonic
 
 import cv2
 
-from kinora.result import Result
+from kinora.cli.result import Result
 from trainer.config import SampleConfig
 from trainer.sample import generate, load_model
 from video.encode import encode_mp4

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Group
 from rich.table import Table
 
-from kinora import planned
-from kinora.configs import narrow
-from kinora.result import Exit, Result
+from kinora.cli import render_plan
+from kinora.cli.result import Exit, Result
+from kinora.cli.subconfig import narrow
 from pipeline.config import PackConfig, RayConfig
 from pipeline.jobs.pack import PackReport, pack
-from pipeline.jobs.progress import shown
-from pipeline.sources import NothingToDo
+from pipeline.runtime.progress import shown
+from pipeline.sources.listing import NothingToDo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def run(config: Config) -> Result:
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     if report.dry_run:
-        return Result(asdict(report), Group(_table(report), planned.shown(report.plan)))
+        return Result(asdict(report), Group(_table(report), render_plan.shown(report.plan)))
     if report.nothing_left:
         text = f"nothing to do: {config.out} holds these {report.samples} samples already"
         return Result(asdict(report), text)

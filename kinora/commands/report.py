@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinora.cli.result import Result
 from kinora.report import write_dataset_report, write_report
-from kinora.result import Result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,17 +8,17 @@ from typing import Any
 
 from rich.console import Group
 
+from kinora.cli.result import Exit, Result
 from kinora.commands import caption as caption_command
 from kinora.commands import curate as curate_command
-from kinora.result import Exit, Result
-from manifests import views
-from manifests.store import Dataset
-from pipeline.captioners import asking, load
+from manifests import live_view
+from manifests.dataset import Dataset
+from pipeline.caption.load import asking, load
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
 from pipeline.jobs.curate import retry
-from pipeline.jobs.progress import Progress, shown
-from pipeline.jobs.retry import last, last_curation
+from pipeline.planning.last_config import last, last_curation
+from pipeline.runtime.progress import Progress, shown
 from video.config import SandboxConfig
 
 
@@ -39,7 +39,7 @@ class Config:
 def run(config: Config) -> Result:
     """Retry each stage that has failures."""
     dataset = Dataset.open(config.dataset)
-    stages = {row["stage"] for row in views.failures(dataset).select(["stage"]).to_pylist()}
+    stages = {row["stage"] for row in live_view.failures(dataset).select(["stage"]).to_pylist()}
     if not stages:
         return Result({"retried": 0}, "nothing failed, so there is nothing to retry")
     data: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def run(config: Config) -> Result:
             shares.append(captioned.failed_share)
     if config.dry_run:
         return Result(data, Group(*texts))
-    left = views.failures(Dataset.open(config.dataset)).num_rows
+    left = live_view.failures(Dataset.open(config.dataset)).num_rows
     texts.append(f"{left} failures are left" if left else "nothing is left that failed")
     exit_code = Exit.FAILED if max(shares) > config.max_failed else Exit.DONE
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)

@@ -11,9 +11,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kinora.result import Exit, Result
+from kinora.cli.result import Exit, Result
 from manifests import conservation
-from manifests.store import Dataset
+from manifests.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,9 +14,9 @@ from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from captioner.embedded import FRAMES, RATE_HZ, load_embedded
 from captioner.train.config import TrainConfig
 from captioner.train.fit import fit
-from kinora.caption_score import ScoreConfig, score_captioner
-from kinora.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence
-from kinora.result import Exit
+from kinora.cli.result import Exit
+from kinora.training.caption_score import ScoreConfig, score_captioner
+from kinora.training.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence
 
 
 def main(args: Sequence[str]) -> int:

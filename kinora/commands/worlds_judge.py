@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kinora.intervals import wilson_low
-from kinora.result import Exit, Result
-from manifests import views
-from manifests.store import Dataset
+from kinora.cli.result import Exit, Result
+from kinora.evaluation.intervals import wilson_low
+from manifests import live_view
+from manifests.dataset import Dataset
 from video.frames import read_clip
 from worlds.claims import CaptionScore
 from worlds.raw.match import ClipTruth, clip_truth, load_truth
@@ -108,9 +108,9 @@ def _caption(text: str, truth: str, source: str, at_s: float) -> Result:
 
 def _dataset(uri: str, truth: str) -> Result:
     dataset, shots = Dataset.open(uri), load_truth(truth)
-    clips = {row["clip_id"]: row for row in views.clips(dataset).to_pylist()}
-    starts = {row["source_key"]: row["start_pts"] for row in views.sources(dataset).to_pylist()}
-    captions = [row for row in views.captions(dataset).to_pylist() if row["text"] is not None]
+    clips = {row["clip_id"]: row for row in live_view.clips(dataset).to_pylist()}
+    starts = {row["source_key"]: row["start_pts"] for row in live_view.sources(dataset).to_pylist()}
+    captions = [row for row in live_view.captions(dataset).to_pylist() if row["text"] is not None]
     tally = _Tally(captions=len(captions))
     for row in captions:
         clip = clips[row["clip_id"]]

@@ -6,8 +6,8 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import Progress
 
-from kinora.configs import narrow
-from kinora.result import Result
+from kinora.cli.result import Result
+from kinora.cli.subconfig import narrow
 from worlds.raw.config import RawConfig, wild
 from worlds.raw.render import render_raw, truth_path
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from kinora.report.embed import Embedded, data_uri, embed
 from kinora.report.reading import Missing
-from manifests import buckets, conservation, views
+from manifests import buckets, conservation, live_view
+from manifests.dataset import Dataset
 from manifests.records import Bucket
 from manifests.shards import ShardIndex
-from manifests.store import Dataset
 
 CLIPS_SHOWN = 12
 """At most so many clips of each captioner."""
@@ -91,14 +91,14 @@ def read_dataset(root: Path) -> Contents | Missing:
     """Return what the page shows of the dataset at `root`."""
     try:
         dataset = Dataset.open(root)
-        current = views.Current(dataset)
+        current = live_view.Current(dataset)
         clips = {row["clip_id"]: row for row in current.clips.to_pylist()}
         media = {row["media_id"]: row for row in current.media.to_pylist()}
         selection, captions = current.selection.to_pylist(), current.captions().to_pylist()
         failures, num_sources = current.failures.to_pylist(), current.sources.num_rows
         rejects = [row for row in selection if not row["kept"]]
         shown = _varied(rejects)[:REJECTS_SHOWN]
-        thumbnails = views.thumbnails(dataset, [row["clip_id"] for row in shown])
+        thumbnails = live_view.thumbnails(dataset, [row["clip_id"] for row in shown])
         faults = conservation.check(dataset)
     except (ValueError, OSError) as error:
         return Missing(f"The dataset cannot be read: {error}")

@@ -12,12 +12,12 @@ from kinora.report.contents import Reject, file_name
 from kinora.report.embed import data_uri
 from kinora.report.histograms import Histogram, spread
 from kinora.report.reading import Stage, stages
-from manifests import conservation, views
-from manifests.store import Commit, Dataset
-from pipeline.analyzers.scores import SCORES
+from manifests import conservation, live_view
+from manifests.dataset import Commit, Dataset
+from pipeline.analyze.signals.columns import SCORES
 from pipeline.config import SelectConfig
-from pipeline.jobs.retry import last
-from pipeline.rules import RULES, limit
+from pipeline.planning.last_config import last
+from pipeline.select.rules import RULES, limit
 
 EXAMPLES = 4
 """Clips shown for each reason, and files named for each code of failure."""
@@ -91,7 +91,7 @@ class DatasetContents:
 
 def read(dataset: Dataset) -> DatasetContents:
     """Read all that the page shows."""
-    current = views.Current(dataset)
+    current = live_view.Current(dataset)
     counted, faults = conservation.look(dataset)
     with duckdb.connect() as connection:
         for name, table in (("c", current.clips), ("d", current.selection), ("s", current.sources)):
@@ -174,7 +174,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Re
         QUALIFY row_number() OVER (PARTITION BY d.reason ORDER BY d.clip_id) <= {EXAMPLES}
         ORDER BY clips DESC, d.reason, d.clip_id
     """).fetchall()
-    pictures = views.thumbnails(dataset, [row[1] for row in rows])
+    pictures = live_view.thumbnails(dataset, [row[1] for row in rows])
     reasons: dict[tuple[str, int], list[Reject]] = {}
     for reason, clip_id, detail, uri, clips in rows:
         jpeg = pictures.get(clip_id)

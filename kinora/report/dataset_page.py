@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kinora.report.dataset_contents import DatasetContents, read
 from kinora.report.page import clock, environment, frame, write
-from manifests.store import Dataset
+from manifests.dataset import Dataset
 
 MARK = "<title>Kinora: "
 """Every page of ours holds this; a file without it is somebody else's."""

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import one, pc
-from manifests.views import connect
-from pipeline.analyzers.fingerprint import HASHES, PER_S
+from manifests.live_view import connect
+from pipeline.analyze.signals.fingerprint import HASHES, PER_S
 
 WORDS = tuple(combinations(range(4), 2))
 MEETS = 16

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from manifests.views import connect
+from manifests.live_view import connect
 
 
 def exact(clips: pa.Table, min_covered: float) -> pa.Table:

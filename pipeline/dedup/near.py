@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.analyzers.fingerprint import PER_S
+from pipeline.analyze.signals.fingerprint import PER_S
 from pipeline.config import DedupConfig
 from pipeline.dedup.align import Match, Seen, align, differences, mirrored
 from pipeline.dedup.decisions import MATCHES

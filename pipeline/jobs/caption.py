@@ -5,20 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from captioner.protocol import Captioner
-from manifests.store import Dataset
-from manifests.views import Current
-from pipeline import todo
-from pipeline.attempts import attempts_folder
-from pipeline.captioning import Asking, CaptionUnit
+from manifests.dataset import Dataset
+from manifests.live_view import Current
+from pipeline.caption.batch import Asking, CaptionUnit
+from pipeline.caption.stage import add_caption, lose
 from pipeline.config import CaptionConfig, RayConfig
-from pipeline.jobs.progress import Progress, silent
-from pipeline.jobs.run import StageRun, run_stage
-from pipeline.jobs.session import RaySession
-from pipeline.jobs.waves import in_waves
-from pipeline.plans import StagePlan, plan_caption
-from pipeline.sources import NothingToDo
-from pipeline.stages.caption import add_caption, lose
-from pipeline.units import chunks, max_restarts, max_retries
+from pipeline.planning import pending
+from pipeline.planning.dry_run import StagePlan, plan_caption
+from pipeline.runtime.attempt_log import attempts_folder
+from pipeline.runtime.progress import Progress, silent
+from pipeline.runtime.run_stage import StageRun, run_stage
+from pipeline.runtime.session import RaySession
+from pipeline.runtime.units import chunks, max_restarts, max_retries
+from pipeline.runtime.waves import in_waves
+from pipeline.sources.listing import NothingToDo
 
 _TASK_CLIPS = 512
 """A task captions at most so many clips."""
@@ -73,7 +73,7 @@ def caption(
     begin = time.monotonic()
     dataset = Dataset.open(dataset_uri).by(command)
     current = Current(dataset)
-    units, num_media = todo.to_caption(current, asking.version, retry=retry)
+    units, num_media = pending.to_caption(current, asking.version, retry=retry)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
     known = CaptionReport(

@@ -11,29 +11,29 @@ import pyarrow as pa
 import ray.data
 
 from manifests.arrow import pc
+from manifests.dataset import Commit, Dataset
+from manifests.live_view import Current
 from manifests.records import Source
-from manifests.store import Commit, Dataset
-from manifests.views import Current
-from pipeline import todo
-from pipeline.analyzers.needs import check_detector
-from pipeline.attempts import attempts_folder
+from pipeline.analyze.shots.needs import check_detector
+from pipeline.analyze.stage import Pieces, add_analyze, add_divide, add_find, write
+from pipeline.analyze.stage import lose as lose_sources
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
+from pipeline.cut.stage import CutUnit, add_cut
+from pipeline.cut.stage import lose as lose_clips
 from pipeline.dedup.decisions import MATCHES, decide
-from pipeline.jobs.dedup import dedup, to_dedup
-from pipeline.jobs.progress import Progress, silent
-from pipeline.jobs.run import StageRun, run_stage
-from pipeline.jobs.session import RaySession
-from pipeline.jobs.waves import in_waves
-from pipeline.plans import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
-from pipeline.scorers import needs
-from pipeline.select import KEPT, select
-from pipeline.sources import as_it_is, list_sources
-from pipeline.stages.analyze import Pieces, add_analyze, add_divide, add_find, write
-from pipeline.stages.analyze import lose as lose_sources
-from pipeline.stages.cut import CutUnit, add_cut
-from pipeline.stages.cut import lose as lose_clips
-from pipeline.stages.score import add_score
-from pipeline.units import TASKS_PER_CPU, Done, chunks, max_retries, share
+from pipeline.dedup.job import dedup, to_dedup
+from pipeline.planning import pending
+from pipeline.planning.dry_run import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
+from pipeline.runtime.attempt_log import attempts_folder
+from pipeline.runtime.progress import Progress, silent
+from pipeline.runtime.run_stage import StageRun, run_stage
+from pipeline.runtime.session import RaySession
+from pipeline.runtime.units import TASKS_PER_CPU, Done, chunks, max_retries, share
+from pipeline.runtime.waves import in_waves
+from pipeline.score import needs
+from pipeline.score.stage import add_score
+from pipeline.select.select import KEPT, select
+from pipeline.sources.listing import as_it_is, list_sources
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def curate(
     if dry_run:
         return _dry(dataset_uri, listed, config)
     current = Current(Dataset.create(dataset_uri).by(command))
-    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
+    sources = pending.to_analyze(current, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
         return _run(current, len(listed), sources, config, session, seconds, progress)
 
@@ -133,16 +133,16 @@ def retry(
     """
     _check(config)
     current = Current(Dataset.open(dataset_uri))
-    failed = [as_it_is(source) or source for source in todo.failed_sources(current)]
+    failed = [as_it_is(source) or source for source in pending.failed_sources(current)]
     analysis = config_digest(config.analyze)
-    seen = map(as_it_is, todo.unscored(current, analysis))  # what cannot be seen keeps the clips that it has
+    seen = map(as_it_is, pending.unscored(current, analysis))  # an unreadable source keeps its clips
     failed += [source for source in seen if source]
     left: set[str] = set()
     if not quarantined:
-        held = todo.unscored(current, analysis, quarantined=True)
-        left = {*todo.quarantined(current, "analyze"), *(source.source_key for source in held)}
+        held = pending.unscored(current, analysis, quarantined=True)
+        left = {*pending.quarantined(current, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
-    again: todo.Again = "all" if quarantined else "failed"
+    again: pending.Again = "all" if quarantined else "failed"
     only = {source.source_key for source in sources}
     if dry_run:
         return _planned(current, failed, sources, config, again, only)
@@ -165,7 +165,7 @@ def _run(
     session: RaySession,
     seconds: dict[str, float],
     progress: Progress,
-    again: todo.Again = "none",
+    again: pending.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
     dataset = current.dataset
@@ -179,7 +179,7 @@ def _run(
     current = current.after(dataset)
     dataset, reasons, select_s = _select(current, config, only)
     current = current.after(dataset)
-    to_cut = todo.cut_table(current, config.cut, again, only)
+    to_cut = pending.cut_table(current, config.cut, again, only)
     del current  # nothing looks at it while clips are cut
     dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
@@ -206,9 +206,9 @@ def _run(
 
 def _modules(config: CurateConfig) -> dict[str, tuple[str, ...]]:
     """Return what this configuration makes workers of a stage import besides what every one does."""
-    detectors = {"learned": (), "transnetv2": ("pipeline.analyzers.transnet",)}
+    detectors = {"learned": (), "transnetv2": ("pipeline.analyze.shots.transnet",)}
     return {
-        "analyze": detectors.get(config.analyze.detector, ("pipeline.analyzers.classical",)),
+        "analyze": detectors.get(config.analyze.detector, ("pipeline.analyze.shots.pyscenedetect",)),
         "score": needs.packages(config.analyze.scorers),
     }
 
@@ -270,10 +270,10 @@ def _select(
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
     begin, config, dataset = time.monotonic(), settings.select, current.dataset
-    pending = todo.to_select(current, config, settings.dedup, only)
+    rows = pending.to_select(current, config, settings.dedup, only)
     parts, reasons = [], Counter[str]()
-    for start in range(0, pending.num_rows, _SELECT_CLIPS):
-        decided = select(pending.slice(start, _SELECT_CLIPS), config)
+    for start in range(0, rows.num_rows, _SELECT_CLIPS):
+        decided = select(rows.slice(start, _SELECT_CLIPS), config)
         parts.append(dataset.put("selections", decided))
         for count in pc.value_counts(decided["reason"]).to_pylist():
             reasons[count["values"]] += count["counts"]
@@ -299,7 +299,7 @@ def _cut(
 ) -> tuple[Dataset, StageRun]:
     if not clips.num_rows:
         return dataset, StageRun()
-    units = todo.cut_units(clips, config.cut, session.cpus * TASKS_PER_CPU)
+    units = pending.cut_units(clips, config.cut, session.cpus * TASKS_PER_CPU)
     session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
     runs = chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips)
     return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, clips.num_rows)
@@ -353,7 +353,7 @@ def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> Curate
     if dataset is None:
         return CurateReport(listed=len(listed), already_done=0, dry_run=True, plan=(plan_new(listed),))
     current = Current(dataset)
-    sources = todo.to_analyze(current, listed, config_digest(config.analyze))
+    sources = pending.to_analyze(current, listed, config_digest(config.analyze))
     return _planned(current, listed, sources, config)
 
 
@@ -362,7 +362,7 @@ def _planned(
     listed: Sequence[Source],
     sources: Sequence[Source],
     config: CurateConfig,
-    again: todo.Again = "none",
+    again: pending.Again = "none",
     only: Collection[str] | None = None,
 ) -> CurateReport:
     """Each stage is planned as if those before it had run, and no clip were found to be a copy of another."""
@@ -372,11 +372,11 @@ def _planned(
     compared = found.clips.filter(found.clips["fresh"])["clip_id"]
     then = current.adding("duplicates", decide(found, MATCHES.empty_table()))
     del found
-    to_select = todo.to_select(then, config.select, config.dedup, only)
+    to_select = pending.to_select(then, config.select, config.dedup, only)
     plans.append(plan_select(current, to_select, config.select))
     then = then.adding("selections", select(to_select, config.select))
     del to_select
-    plans.append(plan_cut(then, todo.cut_table(then, config.cut, again, only), config.cut, compared))
+    plans.append(plan_cut(then, pending.cut_table(then, config.cut, again, only), config.cut, compared))
     units = {plan.stage: plan.units for plan in plans}
     return CurateReport(
         listed=len(listed),

@@ -12,20 +12,20 @@ import ray.data
 
 from manifests.arrow import one, pc
 from manifests.buckets import parse
+from manifests.dataset import Commit, Dataset, DatasetError
+from manifests.live_view import Current
 from manifests.records import SampleRef
 from manifests.redact import redact
-from manifests.store import Commit, Dataset, DatasetError
-from manifests.views import Current
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
-from pipeline.jobs.progress import Progress, silent
-from pipeline.jobs.run import StageFailed
-from pipeline.jobs.session import RaySession
-from pipeline.jobs.shard_sets import OutputRefused, Place, place_at
-from pipeline.packing import COLUMNS, Plan, content_of, fill, length_of, plan
-from pipeline.plans import StagePlan, plan_pack
-from pipeline.sources import NothingToDo
-from pipeline.stages.pack import add_pack
-from pipeline.units import chunks, to_row
+from pipeline.pack.plan import COLUMNS, Plan, content_of, fill, length_of, plan
+from pipeline.pack.shard_sets import OutputRefused, Place, place_at
+from pipeline.pack.stage import add_pack
+from pipeline.planning.dry_run import StagePlan, plan_pack
+from pipeline.runtime.progress import Progress, silent
+from pipeline.runtime.run_stage import StageFailed
+from pipeline.runtime.session import RaySession
+from pipeline.runtime.units import chunks, to_row
+from pipeline.sources.listing import NothingToDo
 
 __all__ = ["OutputRefused", "PackReport", "pack"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("video", "worlds", "manifests", "captioner", "pipeline", "trainer", "kinora", "benchmarks")
 HEAVY = {"torch", "ray", "transformers", "lightning", "duckdb", "pyarrow.dataset"}
 
 
@@ -37,17 +38,10 @@ def test_the_import_graph_holds():
     ],
 )
 def test_a_planted_violation_is_found(tmp_path, package, line):
-    packages = ["video", "worlds", "manifests", "captioner", "pipeline", "trainer", "kinora", "benchmarks"]
-    for name in packages:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("")
-    for name in ("captioner/train", "pipeline/stages", "pipeline/jobs"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("")
-    for name in ("a", "b"):
-        (tmp_path / "pipeline/stages" / f"{name}.py").write_text("")
-    for name in ("cli", "result", "__main__"):
-        (tmp_path / "kinora" / f"{name}.py").write_text("")
+    for path in (path for top in PACKAGES for path in (ROOT / top).rglob("*.py")):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text("")
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     assert lint(tmp_path / "pyproject.toml").returncode == 0
     (tmp_path / package / "planted.py").write_text(line + "\n")
@@ -61,7 +55,7 @@ def test_a_planted_violation_is_found(tmp_path, package, line):
     [
         "import manifests",
         "import manifests.records",
-        "from kinora.cli import main; main(['--help'])",
+        "from kinora.cli.main import main; main(['--help'])",
         "import pipeline.config, trainer.config, captioner.config, worlds.raw.config",
     ],
 )

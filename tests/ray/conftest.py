@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import RayConfig
-from pipeline.jobs.session import RaySession
+from pipeline.runtime.session import RaySession
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, Provenance
 from manifests.records import Outcome, Source
-from pipeline.analysis import Analysis, measure
+from pipeline.analyze.stage import analyze_some
+from pipeline.analyze.task import Analysis, measure
 from pipeline.config import AnalyzeConfig, CaptionConfig
-from pipeline.stages.analyze import analyze_some
-from pipeline.stages.cut import cut_some
+from pipeline.cut.stage import cut_some
 from video.config import SandboxConfig
 
 

@@ -5,8 +5,8 @@ import signal
 
 import cv2
 
-from pipeline.scorers.corners import logo
-from pipeline.stages.score import ScoreActor
+from pipeline.score.corners import logo
+from pipeline.score.stage import ScoreActor
 
 
 class DeadlyLogo:

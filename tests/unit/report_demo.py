@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import conservation, schemas
+from manifests.dataset import Commit, Dataset
 from manifests.records import (
     Bucket,
     Caption,
@@ -26,7 +27,6 @@ from manifests.records import (
     SourceStatus,
 )
 from manifests.shards import write_index
-from manifests.store import Commit, Dataset
 
 HOSTILE = "<script>alert('caption')</script> & \"quoted\""
 """A caption that must stay text."""

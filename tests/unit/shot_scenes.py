@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.analysis import measure
-from pipeline.analyzers.boundaries import Boundary
-from pipeline.analyzers.look import Look
-from pipeline.analyzers.shots import detector
+from pipeline.analyze.shots.boundaries import Boundary
+from pipeline.analyze.shots.detector import detector
+from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.task import measure
 from pipeline.config import AnalyzeConfig
-from pipeline.sources import look
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.frames import read_frames
 from worlds.raw.editing import Transition, mix

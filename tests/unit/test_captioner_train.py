@@ -18,9 +18,9 @@ from captioner.train.data import IGNORED, Example, collate, kind_at, question
 from captioner.train.fit import fit
 from captioner.train.module import CaptionModule, rate_at
 from captioner.train.optimizer import role
-from kinora.caption_score import ScoreConfig, held_out_clip, score_captioner
-from kinora.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
 from kinora.commands.train_captioner import build_parser
+from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
+from kinora.training.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 

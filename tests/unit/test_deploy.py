@@ -74,7 +74,7 @@ def test_the_kuberay_job_selects_that_cluster_and_runs_a_command_that_exists():
     assert job["spec"]["clusterSelector"]["ray.io/cluster"] == resources()["RayCluster"]["metadata"]["name"]
     words = job["spec"]["entrypoint"].split()
     assert words[:2] == ["kinora", "curate"]
-    from kinora import cli
+    from kinora.cli import main as cli
     from kinora.commands import curate
 
     found, _ = cli._parse("curate", curate, words[2:])

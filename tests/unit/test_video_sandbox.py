@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.analysis import measure
-from pipeline.attempts import MAX_WORKER_DEATHS, Attempts, Quarantined, attempts_folder
+from pipeline.analyze.task import measure
 from pipeline.config import AnalyzeConfig
-from pipeline.sources import look
+from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts, Quarantined, attempts_folder
+from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import cut
 from video.errors import REMEDIES, VideoError, VideoErrorCode

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from kinora.cli.result import Exit
 from kinora.commands.worlds_judge import Config, run
-from kinora.result import Exit
 from video.frames import read_clip
 from worlds import families
 from worlds.palette import FAMILY_NAMES, STYLES

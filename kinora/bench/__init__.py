@@ -1,0 +1,1 @@
+"""What every benchmark returns, and the machine that it ran on."""

@@ -1,0 +1,1 @@
+"""Generate videos for held-out prompts, judge each, and count."""

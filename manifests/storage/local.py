@@ -1,0 +1,133 @@
+"""A dataset in a folder of a local disk."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from manifests.storage.base import DatasetError, Stored, Unfinished, explained_if_full
+
+_PARTIAL = ".partial"
+
+
+class LocalStorage:
+    """A folder on a disk that has hard links (every usual one for Linux and macOS)."""
+
+    def __init__(self, root: Path) -> None:
+        self.parallel = os.cpu_count() or 1
+        self.root = root.absolute()
+        self.uri = str(self.root)
+
+    def read(self, key: str) -> bytes:
+        return (self.root / key).read_bytes()
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        with self.reader(key) as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def reader(self, key: str) -> BinaryIO:
+        return (self.root / key).open("rb")
+
+    def walk(self, below: str = "") -> Iterator[Stored]:
+        for path, stat in self._files(below):
+            if not _is_partial(path):
+                key = path.relative_to(self.root).as_posix()
+                yield Stored(key=key, size=stat.st_size, modified_s=stat.st_mtime)
+
+    def top(self) -> set[str]:
+        if self.root.exists() and not self.root.is_dir():
+            raise DatasetError(f"{self.root}: is a file; name a folder for the dataset")
+        return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        path = self.root / key
+        with self._partial(path) as (out, partial):
+            out.write(data)
+            _sync(out)
+            try:
+                os.link(partial, path)
+            except FileExistsError:
+                return path.read_bytes() == data
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                    raise
+                raise DatasetError(
+                    f"{self.root}: this file system has no hard links ({error.strerror}), which commits "
+                    "need; put the dataset on another disk, or on S3"
+                ) from error
+            _sync_folder(path.parent)
+        return True
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        with self.writing(key) as out:
+            out.write(data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        path = self.root / key
+        with self._partial(path) as (out, partial):
+            yield out
+            _sync(out)
+            partial.replace(path)
+            _sync_folder(path.parent)
+
+    def delete(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        for path, stat in self._files(""):
+            if _is_partial(path):
+                yield Unfinished(key=path.relative_to(self.root).as_posix(), begun_s=stat.st_mtime)
+
+    def abandon(self, write: Unfinished) -> None:
+        self.delete(write.key)
+
+    @contextmanager
+    def _partial(self, path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+        """Give a new file beside `path` under a hidden name, which is gone afterwards."""
+        partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}{_PARTIAL}")
+        with explained_if_full(path, self.root):
+            _make_folder(path.parent)
+            try:
+                with partial.open("xb") as out:
+                    yield out, partial
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _files(self, below: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield every file below a folder; what goes away meanwhile is passed over."""
+        for folder, _, names in os.walk(self.root / below):
+            for name in names:
+                path = Path(folder) / name
+                with suppress(FileNotFoundError):
+                    yield path, path.stat()
+
+
+def _is_partial(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
+
+
+def _sync(out: BinaryIO) -> None:
+    out.flush()
+    os.fsync(out.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: without it, a power cut may lose a file that was flushed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)

@@ -1,0 +1,280 @@
+"""A dataset below an S3 prefix. Imported for `s3://` URIs alone.
+
+Credentials, region and endpoint come from the environment and profiles that every AWS tool reads
+(AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ~/.aws, instance roles); none is ever written or shown.
+"""
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import Any, BinaryIO, cast
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+from urllib3.exceptions import HTTPError
+
+from manifests.redact import redact
+from manifests.storage.base import DatasetError, Stored, Unfinished, explained_if_full
+
+_MULTIPART_BYTES = 16 * 2**20
+"""An object of more bytes goes up in parts of so many, four at a time."""
+_SPOOL_BYTES = 32 * 2**20
+"""What is written waits in memory up to so many bytes, then in a temporary file without a name."""
+_WHOLE_BYTES = 2**20
+"""An object of at most so many bytes is fetched whole at the first read."""
+_CONFLICTS = 8
+"""How often a conditional put is tried again when S3 answers that another one is under way."""
+_BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_BROKEN_READS = 3
+"""How often a read is begun again whose connection broke (boto3 repeats only what got no answer)."""
+_SILENT_S = 20
+"""So long a store may say nothing until it is asked again; boto3 asks six times in all."""
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_REMEDIES = {
+    "NoSuchBucket": "make the bucket, or name another",
+    "AccessDenied": "these credentials may not do that: see AWS_PROFILE, or the bucket's policy",
+    "403": "these credentials may not do that: see AWS_PROFILE, or the bucket's policy",
+    "InvalidAccessKeyId": "the store does not know these credentials: see AWS_PROFILE and AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret does not fit the key id: see AWS_PROFILE and AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "log in again: the session's credentials have run out",
+}
+
+
+class S3Storage:
+    """A prefix of a bucket, in any store that honours `If-None-Match: *` on a put."""
+
+    parallel = 16
+
+    def __init__(self, uri: str) -> None:
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        if not bucket or "?" in uri or "#" in uri:
+            raise DatasetError(f"{redact(uri)}: write s3://bucket/prefix, and nothing else")
+        self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.uri = f"s3://{bucket}/{self._prefix}".rstrip("/")
+
+    def read(self, key: str) -> bytes:
+        return self._get(key)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        return self._get(key, Range=f"bytes={offset}-{offset + length - 1}") if length > 0 else b""
+
+    def reader(self, key: str) -> BinaryIO:
+        with self._explained(key):
+            size = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"]
+        if size <= _WHOLE_BYTES:
+            return io.BytesIO(self.read(key))
+        return cast(BinaryIO, _RangeReader(self, key, size))
+
+    def walk(self, below: str = "") -> Iterator[Stored]:
+        folder = f"{below.rstrip('/')}/" if below else ""
+        for page in self._pages("list_objects_v2", Prefix=self._prefix + folder):
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                if key:
+                    modified_s = found["LastModified"].timestamp()
+                    etag = found["ETag"].strip('"')
+                    yield Stored(key=key, size=found["Size"], modified_s=modified_s, etag=etag)
+
+    def look(self, key: str) -> Stored:
+        """Return what the store says of one object, without its bytes. FileNotFoundError where it is not."""
+        with self._explained(key):
+            found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        modified_s, etag = found["LastModified"].timestamp(), found["ETag"].strip('"')
+        return Stored(key=key, size=found["ContentLength"], modified_s=modified_s, etag=etag)
+
+    def download(self, key: str, out: BinaryIO, *, offset: int, length: int, etag: str) -> bool:
+        """Append `length` bytes of an object from `offset` to `out`, going on where a connection breaks.
+
+        False, at once, when the object has another entity tag than `etag`; an object cut short is not told.
+        """
+        done = broken = 0
+        with self._explained(key):
+            while done < length:
+                got = self._ask(key, Range=f"bytes={offset + done}-{offset + length - 1}")
+                if got is None or got["ETag"].strip('"') != etag:
+                    return False
+                try:
+                    for chunk in got["Body"].iter_chunks(_WHOLE_BYTES):
+                        done += out.write(chunk)
+                    return True
+                except _BROKEN:
+                    broken += 1
+                    if broken > _BROKEN_READS:
+                        raise
+        return True
+
+    def top(self) -> set[str]:
+        names: set[str] = set()
+        for page in self._pages("list_objects_v2", Prefix=self._prefix, Delimiter="/"):
+            names |= {found["Key"].removeprefix(self._prefix) for found in page.get("Contents", ())}
+            names |= {
+                found["Prefix"].removeprefix(self._prefix).rstrip("/")
+                for found in page.get("CommonPrefixes", ())
+            }
+        return names - {""}
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        for turn in range(_CONFLICTS):
+            with self._explained(key):
+                try:
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
+                    )
+                    return True
+                except ClientError as error:
+                    if _code(error) in ("PreconditionFailed", "412"):
+                        return self.read(key) == data
+                    if _code(error) not in ("ConditionalRequestConflict", "409"):
+                        raise
+            time.sleep(0.05 * 2**turn)
+        raise DatasetError(f"{self.uri}/{key}: other writers held it through {_CONFLICTS} tries; run again")
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        self._upload(key, io.BytesIO(data))
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        with SpooledTemporaryFile(_SPOOL_BYTES) as out:
+            with explained_if_full(f"{self.uri}/{key}", gettempdir()):
+                yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
+            out.seek(0)
+            self._upload(key, cast(BinaryIO, out))
+
+    def delete(self, key: str) -> None:
+        with self._explained(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        for page in self._pages("list_multipart_uploads", Prefix=self._prefix):
+            for found in page.get("Uploads", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                yield Unfinished(key=key, begun_s=found["Initiated"].timestamp(), upload=found["UploadId"])
+
+    def abandon(self, write: Unfinished) -> None:
+        with self._explained(write.key):
+            try:
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=self._prefix + write.key, UploadId=write.upload
+                )
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
+
+    def _get(self, key: str, **span: str) -> bytes:
+        """Fetch an object, or a span of it; a connection that breaks on the way is tried again."""
+        with self._explained(key):
+            for turn in range(_BROKEN_READS + 1):
+                got = self._ask(key, **span)
+                if got is None:
+                    return b""
+                try:
+                    return got["Body"].read()
+                except _BROKEN:
+                    if turn == _BROKEN_READS:
+                        raise
+        raise AssertionError("the loop above returns or raises")
+
+    def _ask(self, key: str, **span: str) -> dict[str, Any] | None:
+        """Return the answer to a GET, its body still to be read; None where the object ends before `span`."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **span)
+        except ClientError as error:
+            if _code(error) in ("InvalidRange", "416"):
+                return None
+            raise
+
+    def _upload(self, key: str, file: BinaryIO) -> None:
+        """Send a file whole, in parts when it is large. On an exception boto3 aborts the upload."""
+        settings = TransferConfig(
+            multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=_MULTIPART_BYTES, max_concurrency=4
+        )
+        with self._explained(key):
+            self._client.upload_fileobj(file, self._bucket, self._prefix + key, Config=settings)
+
+    @cached_property
+    def _client(self) -> Any:
+        with self._explained(""):
+            retries: Any = {"mode": "standard", "total_max_attempts": 6}
+            timeouts = {"connect_timeout": 10, "read_timeout": _SILENT_S}
+            settings = Config(retries=retries, max_pool_connections=32, **timeouts)
+            return boto3.Session().client("s3", config=settings)
+
+    def _pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        with self._explained(""):
+            yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        """Turn boto3's errors into ours: what, where and the remedy, without a credential."""
+        where = f"{self.uri}/{key}".rstrip("/")
+        try:
+            yield
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                raise FileNotFoundError(f"{where}: not there") from None
+            remedy = _REMEDIES.get(_code(error), "if it persists, see the store's own log")
+            raise DatasetError(f"{where}: {redact(str(error), self._secrets())}; {remedy}") from None
+        except NoCredentialsError:
+            raise DatasetError(
+                f"{where}: no credentials found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store other than Amazon's)"
+            ) from None
+        except (BotoCoreError, Boto3Error, HTTPError) as error:  # urllib3's, from the body of an error
+            said = redact(str(error), self._secrets())
+            raise DatasetError(
+                f"{where}: {said}; see the network, AWS_ENDPOINT_URL and AWS_PROFILE"
+            ) from None
+
+    def _secrets(self) -> list[str | None]:
+        """Return the credentials in use, so that no message can repeat one."""
+        client = self.__dict__.get("_client")
+        found = client._request_signer._credentials if client is not None else None
+        return [found.secret_key, found.token, found.access_key] if found is not None else []
+
+
+class _RangeReader(io.RawIOBase):
+    """A large object as a seekable file; each read is one request."""
+
+    def __init__(self, storage: S3Storage, key: str, size: int) -> None:
+        self._storage, self._key, self._size, self._at = storage, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        size = self._size - self._at if size < 0 else min(size, self._size - self._at)
+        data = self._storage.read_range(self._key, self._at, size) if size > 0 else b""
+        self._at += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,1 @@
+"""Shot detection: features of frames in, boundaries between shots out."""

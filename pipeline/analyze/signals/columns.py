@@ -1,0 +1,33 @@
+"""All analyzers of the decoding pass, and the columns that they add to the clips table."""
+
+from pipeline.analyze.signals.borders import Borders
+from pipeline.analyze.signals.fingerprint import Fingerprint
+from pipeline.analyze.signals.frame_view import Analyzer
+from pipeline.analyze.signals.light import Light
+from pipeline.analyze.signals.motion import Motion
+from pipeline.analyze.signals.sharpness import Sharpness
+from pipeline.analyze.signals.thumbnail import Thumbnail
+from pipeline.config import AnalyzeConfig
+from pipeline.score.columns import SCORED
+
+SCORES = (
+    *Light.COLUMNS,
+    *Sharpness.COLUMNS,
+    *Motion.COLUMNS,
+    *Borders.COLUMNS,
+    *Fingerprint.COLUMNS,
+    *Thumbnail.COLUMNS,
+    *SCORED,
+)
+
+
+def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
+    """Return fresh analyzers for one source."""
+    return [
+        Light(),
+        Sharpness(),
+        Motion(),
+        Borders(config.analysis_width_px),
+        Fingerprint(config.analysis_width_px),
+        Thumbnail(config.thumbnail_quality),
+    ]

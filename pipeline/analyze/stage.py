@@ -1,0 +1,235 @@
+"""Analyse sources: a task takes some, or a stretch of a long one, writes the parts of their rows, and names
+them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from ray.data import Dataset
+
+from manifests import schemas
+from manifests.parts import Part, Parts
+from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
+from pipeline.analyze.chunks import Stretch
+from pipeline.analyze.signals.columns import SCORES
+from pipeline.analyze.task import Analysis, Measure, analyze, divide, failed, measure
+from pipeline.config import AnalyzeConfig, PoolConfig
+from pipeline.runtime.attempt_log import Quarantined
+from pipeline.runtime.failures import count
+from pipeline.runtime.tasks import attempts_at, guarded, task_pool
+from pipeline.runtime.units import Done, from_row
+from pipeline.score.task import to_rows
+from pipeline.sources.fetch import is_local
+from video.config import SandboxConfig
+from video.errors import VideoError
+from video.sandbox import sandbox_of_process
+
+
+def add_divide(
+    sources: Dataset,
+    share: int,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
+) -> Dataset:
+    """In: rows of `Source` units. Out: the same, but a row for each stretch of a file that is longer than
+    `share` bytes and can be divided."""
+    some = partial(divide_some, config=config, limits=limits, notes=notes, share=share)
+    rows = sources.flat_map(some, max_retries=max_retries, **task_pool(pool))
+    return rows.repartition(target_num_rows_per_block=1)  # each stretch a task of its own
+
+
+def divide_some(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str, share: int
+) -> list[dict[str, Any]]:
+    """Divide the long sources of one row. One that cannot be read is left whole: its analysis says why."""
+    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    whole: list[int] = []
+    rows: list[dict[str, Any]] = []
+    units = from_row(row)
+    for at, unit in zip(row["at"], units, strict=True):
+        source = Source(**unit)
+        found: tuple[Stretch, ...] = ()
+        if source.size_bytes > share and is_local(source.uri):
+            task = partial(divide, source, config, limits, share)
+            with suppress(VideoError, Quarantined, OSError):
+                name = f"{source.source_key}-stretches"
+                found = attempts.work(name, source.uri, partial(sandbox.call, task, source.uri))
+        if not found:
+            whole.append(at)
+        rows += [
+            row | {"at": [at], "units": json.dumps([unit]), "stretch": json.dumps(asdict(stretch))}
+            for stretch in found
+        ]
+    if whole:
+        kept = [unit for at, unit in zip(row["at"], units, strict=True) if at in whole]
+        rows.append(row | {"at": whole, "units": json.dumps(kept), "stretch": ""})
+    return rows
+
+
+def add_analyze(
+    sources: Dataset,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
+    measure: Measure = measure,
+) -> Dataset:
+    """In: rows of `Source` units, or of stretches. Out: one `Done` row a task, its parts in the dataset at
+    `uri`.
+
+    Args:
+        notes: place for the notes on attempts.
+        max_retries: how often a task whose worker died is run again.
+        pool: where the tasks run.
+        measure: analyses one source; runs in the sandbox.
+    """
+    some = partial(analyze_some, uri=uri, config=config, limits=limits, notes=notes, measure=measure)
+    return sources.map(guarded("analyze", some), max_retries=max_retries, **task_pool(pool))
+
+
+def analyze_some(
+    row: dict[str, Any],
+    *,
+    uri: str,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    measure: Measure,
+) -> dict[str, str]:
+    """Analyse the sources of one row and write their rows as uncommitted parts."""
+    analyses = _analyses(row, config, limits, notes, measure)
+    return write(Parts(uri), [*analyses]).to_row()
+
+
+def _analyses(
+    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: Measure
+) -> Iterator[Analysis]:
+    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    stretch = Stretch(**json.loads(row["stretch"])) if row.get("stretch") else None
+    for unit in from_row(row):
+        yield analyze(Source(**unit), config, sandbox, attempts, measure, stretch)
+
+
+def add_find(
+    sources: Dataset,
+    config: AnalyzeConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
+) -> Dataset:
+    """In: rows of `Source` units. Out: rows of analyses with frames, for `add_score`, which writes them."""
+    some = partial(find_some, config=config, limits=limits, notes=notes)
+    return sources.flat_map(some, max_retries=max_retries, **task_pool(pool))
+
+
+def find_some(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str
+) -> Iterator[dict[str, Any]]:
+    """Analyse the sources of one row; write nothing."""
+    return to_rows(row["task"], row["at"], _analyses(row, config, limits, notes, measure))
+
+
+def lose(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> Done:
+    """Write a failure for each source of a task that gave nothing back."""
+    return write(Parts(uri), [failed(source, config, error) for source in sources])
+
+
+def write(place: Parts, analyses: list[Analysis]) -> Done:
+    """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
+    source is handed back as a piece, and so is what failed."""
+    if (stretch := analyses[0].stretch) is not None:
+        return _piece(place, analyses[0], stretch)
+    clips = [clip for analysis in analyses for clip in analysis.clips]
+    gaps = [gap for analysis in analyses for gap in analysis.gaps]
+    failures = [failure for analysis in analyses for failure in analysis.failures]
+    sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
+    seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
+    parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
+    told, counts = _write_told(place, clips, gaps, failures)
+    parts += told
+    counts |= count({row for row in failures if row.stage == "analyze"})
+    size = sum(analysis.source.size_bytes for analysis in analyses)
+    return Done(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
+
+
+def _write_told(
+    place: Parts, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
+) -> tuple[list[Part], dict[str, int]]:
+    """Write what is no row of a source; return the parts, and how much is in them."""
+    parts: list[Part] = []
+    if clips:
+        columns = pa.schema(
+            [
+                *schemas.schema(Clip),
+                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORES),
+            ]
+        )
+        parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
+    if gaps:
+        parts.append(place.put_records("gaps", gaps))
+    if failures:
+        parts.append(place.put_records("failures", failures))
+    counts = {"clips": len(clips), "gaps": len(gaps)}
+    unscored = {row.unit for row in failures if row.stage != "analyze"}  # clips, which units are not
+    return parts, counts | ({"unscored": len(unscored)} if unscored else {})
+
+
+def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
+    broken = [row for row in analysis.failures if row.stage == "analyze"]
+    unscored = [row for row in analysis.failures if row.stage != "analyze"]
+    piece = {
+        "number": stretch.number,
+        "of": stretch.of,
+        "row": asdict(analysis.source),
+        "failures": [asdict(row) for row in broken],
+        "seconds": analysis.seconds,
+    }
+    parts, counts = _write_told(place, [*analysis.clips], [*analysis.gaps], unscored)
+    return Done(parts=tuple(parts), units=0, counts=counts, piece=piece)
+
+
+class Pieces:
+    """Joins what was found in the stretches of a source, when all are there, as if it had been seen whole."""
+
+    def __init__(self, uri: str) -> None:
+        self._place = Parts(uri)
+        self._waiting: dict[str, dict[int, Done]] = {}
+
+    def __call__(self, done: Done) -> Done | None:
+        """Take what a task did; return what is whole now: the same, but for a stretch."""
+        if done.piece is None:
+            return done
+        key = done.piece["row"]["source_key"]
+        found = self._waiting.setdefault(key, {})
+        found[done.piece["number"]] = done
+        if len(found) < done.piece["of"]:
+            return None
+        return self._joined([found[number] for number in sorted(self._waiting.pop(key))])
+
+    def _joined(self, pieces: list[Done]) -> Done:
+        told = [piece.piece for piece in pieces if piece.piece is not None]
+        rows = [SourceRow(**each["row"]) for each in told]
+        seconds = sum(each["seconds"] for each in told)
+        failures = [Failure(**row) for each in told for row in each["failures"]]
+        if failures:  # the source is failed, and the parts of its stretches are named by no commit
+            first = next(row for row in rows if row.status == SourceStatus.FAILED)
+            return write(self._place, [Analysis(source=first, failures=(failures[0],), seconds=seconds)])
+        frames = sum(row.num_frames or 0 for row in rows)
+        whole = replace(rows[0], end_pts=rows[-1].end_pts, num_frames=frames)
+        done = write(self._place, [Analysis(source=whole, seconds=seconds)])
+        counts = Counter[str]()
+        for piece in pieces:
+            counts.update(piece.counts)
+        parts = (*done.parts, *(part for piece in pieces for part in piece.parts))
+        return replace(done, parts=parts, counts={**counts})

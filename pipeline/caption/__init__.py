@@ -1,0 +1,1 @@
+"""Caption cut clips with one captioner."""

@@ -1,0 +1,69 @@
+"""Load the captioner that a configuration names, and name what it will answer."""
+
+from hashlib import blake2b, file_digest
+from pathlib import Path
+
+from captioner.auto import AutoCaptioner
+from captioner.config import VlmConfig
+from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
+from captioner.facts import REVISION, FactsCaptioner
+from captioner.prompts import load_prompt
+from captioner.protocol import Captioner
+from captioner.vlm import TransformersCaptioner
+from manifests.records import digest
+from pipeline.caption.batch import Asking
+from pipeline.config import CaptionConfig, config_digest
+
+
+def asking(config: CaptionConfig) -> Asking:
+    """Return the prompts of `config` and the name of the caption version that they give.
+
+    Raises FileNotFoundError or ValueError, with the remedy, for what is not there.
+    """
+    chosen = config.captioner
+    names = (chosen.dense_prompt, chosen.short_prompt)
+    if chosen.kind == "embedded":
+        names = (DENSE_PROMPT, SHORT_PROMPT)
+    folder = "" if chosen.kind == "embedded" else chosen.prompt_folder
+    dense, short = (load_prompt(name, folder) for name in names)
+    content = digest(config_digest(config), dense.digest, short.digest, _weights(config), REVISION)
+    model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
+    return Asking(dense=dense, short=short, version=f"{chosen.kind}{model}-{content[:8]}")
+
+
+def load(config: CaptionConfig) -> Captioner:
+    """Load the captioner, weights and all. Raises as `asking` does."""
+    chosen = config.captioner
+    if chosen.kind == "embedded":
+        return load_embedded(chosen.batch_size)
+    if chosen.kind == "facts":
+        return FactsCaptioner(chosen.facts)
+    if chosen.kind == "vlm":
+        return TransformersCaptioner(_vlm(config))
+    asked = asking(config)
+    own = {asked.dense.digest: load_prompt(DENSE_PROMPT), asked.short.digest: load_prompt(SHORT_PROMPT)}
+    return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
+
+
+def _vlm(config: CaptionConfig) -> VlmConfig:
+    if config.captioner.vlm is None:
+        raise ValueError("captioner.kind is vlm, but captioner.vlm.model is not set: name one")
+    return config.captioner.vlm
+
+
+def _weights(config: CaptionConfig) -> str:
+    """Name the weights that will answer, as far as the disk tells: other weights, another version."""
+    kind = config.captioner.kind
+    if kind == "facts":
+        return ""
+    folder = Path(_vlm(config).model) if kind == "vlm" else WEIGHTS
+    if kind == "vlm" and not folder.is_dir():
+        return f"{folder} {_vlm(config).revision}"  # of the hub
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no *.safetensors here, so no model can be loaded from it")
+    state = blake2b(digest_size=16)
+    for path in files:
+        with path.open("rb") as content:
+            state.update(file_digest(content, "sha256").digest())
+    return state.hexdigest()

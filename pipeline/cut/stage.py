@@ -1,0 +1,168 @@
+"""Cut kept clips: a task takes some sources, decodes each once more, and writes one tar of encoded clips."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from ray.data import Dataset
+
+from manifests.parts import Parts, digest_of
+from manifests.records import Failure, Media, digest
+from manifests.storage import is_full
+from pipeline.config import CutConfig, PoolConfig, config_digest
+from pipeline.cut.crop import encoding_of
+from pipeline.media.tar import TarWriter
+from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.failures import SourceChanged, count, failure
+from pipeline.runtime.tasks import attempts_at, guarded, task_pool
+from pipeline.runtime.units import Done, from_row
+from pipeline.sources.fetch import fetched
+from pipeline.sources.listing import look
+from video.config import SandboxConfig
+from video.cut import Crop, CutClip, cut
+from video.sandbox import Sandbox, sandbox_of_process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutUnit:
+    """The kept clips of one source, or of a share of it, in time order."""
+
+    source_key: str
+    uri: str
+    time_base_num: int
+    time_base_den: int
+    clip_ids: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    """[start, end) in units of the time base, one a clip."""
+    crops: tuple[tuple[int, int, int, int] | None, ...] = ()
+    """(x, y, width, height) in upright pixels, one a clip; None (or no crops) for all of it."""
+
+    @property
+    def name(self) -> str:
+        """Names the unit among all others, also those of the same source."""
+        return f"{self.source_key}-{self.spans[0][0]}"
+
+    def crop(self, number: int) -> Crop | None:
+        """Return the crop of clip number `number`."""
+        found = self.crops[number] if self.crops else None
+        return None if found is None else (found[0], found[1], found[2], found[3])
+
+
+def add_cut(
+    sources: Dataset,
+    uri: str,
+    config: CutConfig,
+    limits: SandboxConfig,
+    notes: str,
+    max_retries: int,
+    pool: PoolConfig,
+) -> Dataset:
+    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`.
+
+    Args:
+        notes: place for the notes on attempts.
+        max_retries: how often a task whose worker died is run again.
+        pool: where the tasks run.
+    """
+    some = partial(cut_some, uri=uri, config=config, limits=limits, notes=notes)
+    return sources.map(guarded("cut", some), max_retries=max_retries, **task_pool(pool))
+
+
+def cut_some(
+    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, notes: str
+) -> dict[str, str]:
+    """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
+    units = [CutUnit(**fields) for fields in from_row(row)]
+    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    media: list[Media] = []
+    failures: list[Failure] = []
+    place, path = Parts(uri), f"media/{uuid4().hex}.tar"
+    with TarWriter(place.storage, path) as tar:
+        store_clip = partial(_store, config=config, tar=tar, path=path)
+        for unit in units:
+            done, failed = cut_source(unit, config, sandbox, attempts, store_clip)
+            media += done
+            failures += failed
+    if not media:
+        place.storage.delete(path)
+    parts = [place.put_records("media", media)] if media else []
+    parts += [place.put_records("failures", failures)] if failures else []
+    given = sum(len(unit.clip_ids) for unit in units)
+    counts = {"cut": len(media)} | count(failures)
+    return Done(parts=tuple(parts), units=given, counts=counts).to_row()
+
+
+def lose(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> Done:
+    """Write a failure for each clip of a task that gave nothing back."""
+    failures = [row for unit in units for row in _failures(unit, unit.clip_ids, config, error)]
+    part = Parts(uri).put_records("failures", failures)
+    return Done(parts=(part,), units=len(failures), counts=count(failures))
+
+
+def cut_source(
+    unit: CutUnit,
+    config: CutConfig,
+    sandbox: Sandbox,
+    attempts: Attempts,
+    store_clip: Callable[[int, CutClip, CutUnit], Media],
+) -> tuple[list[Media], list[Failure]]:
+    """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures.
+
+    Raises OSError where there is no room for the clips: that is no failure of theirs.
+
+    Args:
+        store_clip: takes the number of a clip in `unit`, the cut clip and the unit.
+    """
+    media: list[Media] = []
+
+    def cut_rest(path: str) -> None:  # a second attempt does only what the first did not reach
+        spans = unit.spans[len(media) :]
+        crops = [unit.crop(number) for number in range(len(media), len(unit.spans))]
+        footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
+        task = partial(cut, path, spans, crops=crops, max_side=config.max_side_px or None, crf=config.crf)
+        for clip in sandbox.stream(task, path, footage_s=footage_s):
+            media.append(store_clip(len(media), clip, unit))
+
+    try:
+        now = look(unit.uri)
+        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
+            if now.source_key != unit.source_key:
+                raise SourceChanged("the file changed, or went away, after it was analysed")
+            attempts.work(unit.name, unit.uri, partial(cut_rest, path))
+    except Exception as error:
+        if is_full(error):
+            raise
+        return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
+    return media, []
+
+
+def _failures(unit: CutUnit, clip_ids: Iterable[str], config: CutConfig, error: Exception) -> list[Failure]:
+    about = {"stage": "cut", "uri": unit.uri, "config": config_digest(config)}
+    return [failure(error, unit=clip_id, **about) for clip_id in clip_ids]
+
+
+def _store(
+    number: int, clip: CutClip, unit: CutUnit, *, config: CutConfig, tar: TarWriter, path: str
+) -> Media:
+    clip_id, encoding = unit.clip_ids[number], encoding_of(unit.crop(number), config)
+    media_id = digest("media", clip_id, encoding)
+    _, offset = tar.add(f"{clip_id}.{clip.suffix}", clip.media)
+    duration = (clip.end_pts - clip.start_pts) * Fraction(unit.time_base_num, unit.time_base_den)
+    return Media(
+        media_id=media_id,
+        clip_id=clip_id,
+        encoding=encoding,
+        path=path,
+        offset=offset,
+        length=len(clip.media),
+        extension=clip.suffix,
+        num_frames=clip.num_frames,
+        height=clip.height,
+        width=clip.width,
+        fps=float(clip.fps),
+        duration_s=float(duration),
+        digest=digest_of(clip.media),
+    )

@@ -1,0 +1,1 @@
+"""Bucket captioned clips by aspect ratio and duration, and write WebDataset shards."""

@@ -1,0 +1,1 @@
+"""What is pending, what a dry run reports, and under which configuration earlier runs worked."""

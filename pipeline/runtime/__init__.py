@@ -1,0 +1,1 @@
+"""Run stages on Ray: session, tasks, waves, attempts, failures, progress."""

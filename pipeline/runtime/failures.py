@@ -1,0 +1,59 @@
+"""Turn what went wrong with one unit of work into a row: never a score, never the end of the job."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from manifests.records import Failure
+from manifests.redact import redact
+from pipeline.runtime.attempt_log import Quarantined
+from video.errors import VideoError
+
+
+class TaskLost(Exception):
+    """The task that a unit belonged to gave nothing back; the unit itself may be sound."""
+
+
+class SourceChanged(Exception):
+    """The file at a path is no longer the one that was analysed."""
+
+
+class NoFrame(Exception):
+    """No frame of a clip was kept for the scorers."""
+
+
+def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
+    """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
+    quarantined = isinstance(error, Quarantined)
+    code, message, remedy = _explain(error.error if quarantined else error)
+    return Failure(
+        stage=stage,
+        unit=unit,
+        uri=uri,
+        code=code,
+        message=redact(message),
+        remedy=remedy,
+        config=config,
+        quarantined=quarantined,
+    )
+
+
+def count(failures: Iterable[Failure]) -> dict[str, int]:
+    """Return how many failures there are of each code, as `failed CODE`."""
+    return dict(Counter(f"failed {row.code}" for row in failures))
+
+
+def _explain(error: Exception) -> tuple[str, str, str]:
+    if isinstance(error, VideoError):
+        return str(error.code), error.problem, error.remedy
+    if isinstance(error, SourceChanged):
+        return "CHANGED", str(error), "run `kinora curate` again: it analyses the file as it is now"
+    if isinstance(error, NoFrame):
+        return (
+            "NO_FRAME",
+            str(error),
+            "raise analyze.scorers.budget_mb or .frames_per_s, then `kinora curate`",
+        )
+    if isinstance(error, TaskLost):
+        return "LOST", str(error), "mend what the message says of the machine, then `kinora retry`"
+    remedy = "a defect of Kinora or of this machine: report it with this message, then `kinora retry`"
+    return "INTERNAL", f"{type(error).__name__}: {error}", remedy

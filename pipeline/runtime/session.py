@@ -1,0 +1,108 @@
+"""Start Ray with bounds where none runs, when work first needs it, and stop it again."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import ray
+from ray.data import DataContext
+from ray.data._internal.execution.resource_manager import ResourceManager
+
+from pipeline.config import RayConfig
+from pipeline.runtime import preflight
+
+_SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
+_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set for what `ray job submit` runs: its packages came along already."""
+
+
+_LIMITS_EVERY_S = 0.1
+"""How often Ray Data asks what a cluster has. It takes the answer to the time before, at first none, and with
+none runs one task at once: left at a second, every stage began with a second of that (Ray 2.60)."""
+
+
+class RaySession:
+    """A context in which Ray can be had. Nothing starts before `cpus` is asked for: idle runs stay instant.
+
+    A Ray that this process already uses stays as it is. With RAY_ADDRESS set, joins that cluster. Otherwise
+    starts one here within the bounds of the configuration, and stops it at the end.
+    """
+
+    def __init__(self, config: RayConfig) -> None:
+        self._config = config
+        self._started = False
+        self._checked: set[str] = set()
+        self.start_s = 0.0
+        """Seconds that starting Ray took."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    @property
+    def cpus(self) -> int:
+        """For how many CPUs work is to be cut into tasks; starts Ray if need be."""
+        if not ray.is_initialized():
+            begin = time.monotonic()
+            _start(self._config)
+            self._started, self.start_s = True, time.monotonic() - begin
+        ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S  # pyright: ignore[reportAttributeAccessIssue]
+        # Ray 2.60 deprecates these, yet names no other way to bound retries and restarts
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        if not self._config.verbose:
+            context = DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+        return max(1, self._config.expect_cpus or int(ray.cluster_resources().get("CPU", 1)))
+
+    def check(
+        self,
+        stages: Sequence[str],
+        places: Sequence[str],
+        files: Sequence[str] = (),
+        modules: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """Raise ClusterUnfit where some node of a cluster lacks what `stages` take; see `probe.check`.
+
+        A Ray that was started here for this job needs no check, and a stage none twice.
+        """
+        _ = self.cpus
+        new = [stage for stage in stages if stage not in self._checked]
+        if new and (os.environ.get("RAY_ADDRESS") or len(ray.nodes()) > 1):
+            preflight.check(new, self._config, places, files, modules)
+        self._checked |= {*new}
+
+    def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
+        if self._started:
+            ray.shutdown()
+
+
+def _start(config: RayConfig) -> None:
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    level = logging.INFO if config.verbose else logging.ERROR
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=config.verbose, logging_level=level, runtime_env=_runtime_env(config))
+        return
+    ray.init(
+        address="local",  # never one that somebody else started here
+        num_cpus=config.num_cpus or os.cpu_count(),
+        object_store_memory=config.object_store_bytes,
+        include_dashboard=False,
+        log_to_driver=config.verbose,
+        logging_level=level,
+    )
+
+
+def _runtime_env(config: RayConfig) -> dict[str, Any] | None:
+    """Return how our packages reach the workers of a cluster; None where they are there."""
+    if not config.ship_packages or os.environ.get(_SUBMITTED):
+        return None
+    found = [find_spec(name) for name in _SHIPPED]
+    folders = [Path(spec.origin).parent for spec in found if spec and spec.origin]
+    return {"py_modules": [str(folder) for folder in folders]}

@@ -1,0 +1,1 @@
+"""Score clips with models."""

@@ -1,0 +1,65 @@
+"""Score clips with models: an actor holds them, gets analysed sources with frames, and writes the rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+from ray.data import Dataset
+
+from manifests.parts import Parts
+from pipeline.analyze.task import Analysis
+from pipeline.config import PoolConfig, ScorersConfig
+from pipeline.runtime.tasks import actor_pool, attempts_at, run_guarded
+from pipeline.runtime.units import Done
+from pipeline.score.load import load
+from pipeline.score.task import from_row, score
+
+_RESTARTS = 100_000
+"""How often an actor that died is started again: more often than the clips of a wave can end it, since
+Ray Data 2.60 waits for ever where the last actor of a pool is at its end."""
+
+
+class ScoreActor:
+    """Holds the models. In: rows of analyses with frames. Out: one `Done` row each."""
+
+    def __init__(
+        self, uri: str, config: ScorersConfig, notes: str, write: Callable[[Parts, list[Analysis]], Done]
+    ) -> None:
+        cv2.setNumThreads(1)
+        if config.encodes:
+            import torch
+
+            torch.set_num_threads(1)
+        self._place, self._attempts, self._write = Parts(uri), attempts_at(notes), write
+        self._scorers = load(config)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return run_guarded(row, stage="analyze", task=self._score)
+
+    def _score(self, row: dict[str, Any]) -> dict[str, str]:
+        scored = [score(analysis, self._scorers, self._attempts) for analysis in from_row(row)]
+        return self._write(self._place, scored).to_row()
+
+
+def add_score(
+    analyses: Dataset,
+    uri: str,
+    config: ScorersConfig,
+    notes: str,
+    write: Callable[[Parts, list[Analysis]], Done],
+    max_retries: int,
+    pool: PoolConfig,
+) -> Dataset:
+    """In: rows of analyses. Out: one `Done` row each, its parts in the dataset at `uri`.
+
+    Args:
+        notes: place for the notes on attempts: a clip that ends its actor again and again is left alone.
+        write: writes the rows of analyses as parts.
+        max_retries: how often a row is scored again whose actor died.
+        pool: where the actors live.
+    """
+    return analyses.map(
+        ScoreActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
+        fn_constructor_args=(uri, config, notes, write),
+        **actor_pool(pool, pool.most, _RESTARTS, max_retries),
+    )

@@ -1,1 +1,0 @@
-"""Scorers of clips by a few larger frames, some with models: frames in, score columns out."""

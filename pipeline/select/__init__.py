@@ -1,0 +1,1 @@
+"""Decide which clips are kept: rules, presets and the one `select`."""

@@ -1,0 +1,1 @@
+"""List sources and have each as a local file."""

@@ -1,0 +1,93 @@
+"""Copies through the whole of curation: found, named, and their keepers stable when data is added."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kinora.commands import explain
+from manifests import conservation, live_view
+from manifests.dataset import Dataset
+from manifests.live_view import Current
+from pipeline.config import AnalyzeConfig, CurateConfig, DedupConfig, ScorersConfig
+from pipeline.jobs.curate import curate
+from video.encode import VideoWriter
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def write(path: Path, seed: int, *, height: int = 96, crf: int = 18) -> None:
+    """A thing that crosses a blurred picture."""
+    rng = np.random.default_rng(seed)
+    ground_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
+    ground_HWC = cv2.normalize(ground_HWC, None, 40, 215, cv2.NORM_MINMAX)
+    width = round(height * 160 / 96)
+    with VideoWriter(path, height=height, width=width, fps=12, crf=crf) as out:
+        for index in range(24):
+            rgb_HWC = cv2.circle(ground_HWC.copy(), (30 + 4 * index, 48), 18, (250, 240, 20), -1)
+            out.write(cv2.resize(rgb_HWC, (width, height)), index)
+
+
+def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.dedup.job._HERE_PAIRS", 0)  # also a single pair goes to Ray
+    raw, where = tmp_path / "raw", str(tmp_path / "d")
+    raw.mkdir()
+    write(raw / "small.mp4", 0, height=48)
+    write(raw / "other.mp4", 1)
+    first = curate(str(raw), where, CurateConfig())
+    assert (first.compared, first.kept, dict(first.dropped)) == (2, 2, {})
+    before = live_view.selection(Dataset.open(where)).to_pylist()
+    write(raw / "large.mp4", 0, height=144)
+    second = curate(str(raw), where, CurateConfig())
+    assert (second.compared, second.decided, dict(second.dropped)) == (1, 1, {"duplicate_near": 1})
+    dataset = Dataset.open(where)
+    assert [row for row in live_view.selection(dataset).to_pylist() if row["kept"]] == before
+    funnel, violations = conservation.look(dataset)
+    assert violations == []
+    assert funnel["selection"]["dropped"] == {"duplicate_near": 1}
+    clips = {Path(row["uri"]).stem: row["clip_id"] for row in live_view.clips(dataset).to_pylist()}
+    told = explain.run(explain.Config(dataset=where, clip=clips["large"])).data
+    assert told["duplicate"]["decision"]["keeper"] == clips["small"]
+    assert clips["small"] in told["decision"]["detail"]
+    assert curate(str(raw), where, CurateConfig()).nothing_left
+
+
+def test_clips_that_show_nearly_the_same_are_dropped_when_asked(tmp_path):
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    (tmp_path / "tiny-semantic.json").write_text(json.dumps(TINY))
+    open_clip.add_model_config(tmp_path / "tiny-semantic.json")
+    torch.manual_seed(0)
+    save_file(
+        open_clip.create_model("tiny-semantic", load_weights=False).state_dict(), tmp_path / "w.safetensors"
+    )
+    raw, where = tmp_path / "raw", str(tmp_path / "d")
+    raw.mkdir()
+    write(raw / "a.mp4", 0)
+    write(raw / "b.mp4", 0, height=144, crf=34)
+    scorers = ScorersConfig(
+        embedding=True,
+        clip_model=str(tmp_path / "tiny-semantic.json"),
+        clip_weights=str(tmp_path / "w.safetensors"),
+    )
+    dedup = DedupConfig(near=False, semantic=True, max_cosine_distance=0.02)
+    config = CurateConfig(analyze=AnalyzeConfig(scorers=scorers), dedup=dedup)
+    report = curate(str(raw), where, config)
+    assert (report.unscored, report.compared, dict(report.dropped)) == (0, 2, {"duplicate_semantic": 1})
+    dataset = Dataset.open(where)
+    assert conservation.check(dataset) == []
+    kept = {row["clip_id"] for row in live_view.selection(dataset).to_pylist() if row["kept"]}
+    rows = {row["kind"]: row for row in Current(dataset).duplicates.to_pylist()}
+    assert {rows["semantic"]["keeper"]} == kept
+    assert rows["semantic"]["offset_s"] is None
+    write(raw / "c.mp4", 0, height=192)
+    later = curate(str(raw), where, config)
+    assert dict(later.dropped) == {"duplicate_semantic": 1}
+    assert {r["clip_id"] for r in live_view.selection(Dataset.open(where)).to_pylist() if r["kept"]} == kept

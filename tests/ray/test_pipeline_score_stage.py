@@ -1,0 +1,110 @@
+"""Scorers on Ray: models in actors, all rows written once, and a clip that kills its actor left alone."""
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kinora.commands import retry as retry_command
+from manifests import conservation, live_view
+from manifests.dataset import Dataset
+from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
+from pipeline.jobs.curate import curate, retry
+from video.encode import VideoWriter
+
+SCORERS = ScorersConfig(logo=True, aesthetic="heuristic")
+
+
+def write_video(path: Path, seed: int, marked: bool) -> None:
+    """A pattern that drifts for two seconds; perhaps with a logo."""
+    with VideoWriter(path, height=90, width=160, fps=12) as out:
+        for index in range(24):
+            tiles = np.random.default_rng(seed).integers(0, 255, (6, 10, 3), np.uint8)
+            rgb_HWC = np.roll(cv2.resize(tiles, (160, 90), interpolation=cv2.INTER_CUBIC), 9 * index, 1)
+            if marked:
+                rgb_HWC[6:24, 6:46] = 255
+                rgb_HWC[10:20, 12:40] = 0
+            out.write(np.ascontiguousarray(rgb_HWC), index)
+
+
+def test_scores_of_actors_become_columns_and_everything_adds_up(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for seed, marked in enumerate((True, False, False)):
+        write_video(raw / f"{seed}.mp4", seed, marked)
+    (raw / "bad.mp4").write_bytes(b"no video at all, but words" * 20)
+    config = CurateConfig(analyze=AnalyzeConfig(scorers=replace(SCORERS, frames_per_s=4.0)))
+    report = curate(str(raw), str(tmp_path / "d"), config)
+    assert (report.analyzed, sum(report.failed.values()), report.clips, report.unscored) == (3, 1, 3, 0)
+    dataset = Dataset.open(tmp_path / "d")
+    assert conservation.check(dataset) == []
+    rows = sorted(live_view.clips(dataset).to_pylist(), key=lambda row: (row["uri"], row["start_pts"]))
+    assert [row["corner_logo"] for row in rows] == [True, False, False]
+    assert all(0 < row["aesthetic_heuristic"] <= 1 for row in rows)
+    assert all(row["nsfw"] is None for row in rows)
+    assert curate(str(raw), str(tmp_path / "d"), config).nothing_left
+
+
+def test_a_clip_that_ends_its_actor_is_a_failure_and_the_job_goes_on(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    write_video(raw / "0.mp4", 0, marked=False)
+    write_video(raw / "1.mp4", 1, marked=True)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    deadly = import_module("hostile_scorers").DeadlyActor  # by this name Ray's workers find it
+    monkeypatch.setattr("pipeline.score.stage.ScoreActor", deadly)
+    config = CurateConfig(analyze=AnalyzeConfig(scorers=SCORERS))
+    report = curate(str(raw), str(tmp_path / "d"), config)
+    assert (report.analyzed, report.clips, report.kept, report.unscored) == (2, 2, 2, 1)
+    dataset = Dataset.open(tmp_path / "d")
+    assert conservation.check(dataset) == []
+    failures = live_view.failures(dataset).to_pylist()
+    assert {(f["stage"], f["code"], f["quarantined"]) for f in failures} == {("score logo", "CRASHED", True)}
+    assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": None}
+    monkeypatch.undo()
+    assert retry(dataset.uri, config).analyzed == 0
+    assert retry(dataset.uri, config, quarantined=True).analyzed == 1
+    assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": True}
+    assert live_view.failures(Dataset.open(dataset.uri)).num_rows == 0
+
+
+def logos(uri: str) -> dict[str, bool | None]:
+    rows = live_view.clips(Dataset.open(uri)).to_pylist()
+    return {Path(row["uri"]).name: row["corner_logo"] for row in rows}
+
+
+def test_a_retry_scores_again_what_a_scorer_failed_at(tmp_path, monkeypatch):
+    raw, uri = tmp_path / "raw", str(tmp_path / "d")
+    raw.mkdir()
+    write_video(raw / "0.mp4", 0, marked=False)
+    write_video(raw / "1.mp4", 1, marked=True)
+    config = CurateConfig(analyze=AnalyzeConfig(scorers=SCORERS))
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        patch.setattr("pipeline.score.stage.ScoreActor", import_module("hostile_scorers").BrokenActor)
+        assert curate(str(raw), uri, config).unscored == 1
+        assert retry(uri, config).unscored == 1
+    (failure,) = live_view.failures(Dataset.open(uri)).to_pylist()
+    assert (failure["stage"], failure["uri"]) == ("score logo", str(raw / "1.mp4"))
+    assert curate(str(raw), uri, config).nothing_left
+    media = live_view.media(Dataset.open(uri))
+
+    other = replace(config, analyze=AnalyzeConfig(scorers=replace(SCORERS, frames=2)))
+    assert retry(uri, other, dry_run=True).listed == 0  # under which nothing failed
+    (raw / "1.mp4").rename(raw / "away.mp4")
+    assert retry(uri, config, dry_run=True).listed == 0
+    (raw / "away.mp4").rename(raw / "1.mp4")
+    plan = retry(uri, config, dry_run=True).plan[0]
+    assert (plan.units, plan.why) == (1, {"a scorer failed before": 1})
+
+    done = retry_command.run(retry_command.Config(dataset=uri))
+    report = done.data["curate"]
+    assert (report["analyzed"], report["unscored"], report["decided"], report["to_cut"]) == (1, 0, 1, 0)
+    assert (done.exit, done.data["failures_left"]) == (0, 0)
+    dataset = Dataset.open(uri)
+    assert conservation.check(dataset) == []
+    assert logos(uri) == {"0.mp4": False, "1.mp4": True}
+    assert live_view.media(dataset).equals(media)
+    assert curate(str(raw), uri, config).nothing_left

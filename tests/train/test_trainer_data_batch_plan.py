@@ -1,0 +1,61 @@
+"""The schedule: every clip once an epoch, nothing dropped, a function of its arguments alone."""
+
+from collections import Counter
+
+import pytest
+
+from trainer.data.batch_plan import Plan, generator, held_out, permuted, share
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 64, 65, 1000])
+def test_a_permutation_hits_everything_once(size):
+    assert sorted(permuted(place, size, "key") for place in range(size)) == list(range(size))
+
+
+def test_epochs_drop_nothing_and_differ():
+    plan = Plan(num_samples=10, batch_size=4, digest="d", seed=0)
+    drawn = [number for step in range(5) for number in plan.at(step)]  # 20 draws: two epochs
+    assert Counter(drawn) == dict.fromkeys(range(10), 2)
+    assert Counter(drawn[:10]) == dict.fromkeys(range(10), 1)
+    assert drawn[:10] != drawn[10:]
+
+
+def test_data_and_seed_name_the_order():
+    def order(digest: str, seed: int) -> tuple[int, ...]:
+        return Plan(num_samples=100, batch_size=100, digest=digest, seed=seed).at(0)
+
+    assert order("a", 0) == order("a", 0)
+    assert len({order("a", 0), order("b", 0), order("a", 1)}) == 3
+
+
+def test_a_far_step_of_a_huge_set_is_found_at_once():
+    numbers = Plan(num_samples=10**12, batch_size=3, digest="d", seed=0).at(10**9)
+    assert len({*numbers}) == 3
+    assert all(0 <= number < 10**12 for number in numbers)
+
+
+@pytest.mark.parametrize(("world_size", "parts"), [(1, 1), (2, 1), (1, 4), (2, 3)])
+def test_shares_tile_the_batch(world_size, parts):
+    batch = tuple(range(13))
+    shares = [
+        share(batch, rank=rank, world_size=world_size, part=part, parts=parts)
+        for rank in range(world_size)
+        for part in range(parts)
+    ]
+    assert sorted(number for each in shares for number in each) == list(batch)
+
+
+def test_the_split_is_by_name_and_of_the_share_asked_for():
+    names = [f"clip-{number}" for number in range(5000)]
+    held = [held_out(name, 0.1) for name in names]
+    assert held == [held_out(name, 0.1) for name in names]
+    assert 0.08 < sum(held) / len(held) < 0.12
+    assert not any(held_out(name, 0.0) for name in names)
+
+
+def test_generators_differ_by_purpose_and_repeat_by_name():
+    first, again = generator(0, 7, "clip", "noise"), generator(0, 7, "clip", "noise")
+    other = generator(0, 7, "clip", "level")
+    numbers = first.random(8).tolist()
+    assert numbers == again.random(8).tolist()
+    assert numbers != other.random(8).tolist()

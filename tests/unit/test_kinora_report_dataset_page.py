@@ -1,0 +1,136 @@
+import runpy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from kinora.cli import main as cli
+from kinora.cli.spelling import spell
+from kinora.report import write_dataset_report
+from kinora.report.histograms import BINS, spread
+from manifests import live_view
+from manifests.dataset import Commit, Dataset
+from pipeline.runtime.progress import line
+
+DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Three clips, one of them dropped, and a source that failed; made by a command with a space in it."""
+    made = DEMO["make_dataset"](tmp_path / "dataset")
+    return made.by("kinora curate --source 'my videos' --dataset d").commit(Commit(stage="note"))
+
+
+def test_the_page_tells_funnel_drops_failures_and_the_command(dataset: Dataset, tmp_path: Path) -> None:
+    html = write_dataset_report(dataset.uri, tmp_path / "out" / "page.html").read_text()
+    assert "4 files, 3 clips, 2 kept (67%)" in html
+    assert "too dark" in html
+    assert "luma 2 &lt; 16" in html
+    assert html.count("data:image/jpeg") == 1
+    assert "no_video" in html
+    assert "remove it from the source folder" in html
+    assert "kinora curate --source &#39;my videos&#39; --dataset d" in html
+    assert "<script" not in html
+    assert "aspect: from" in html
+
+
+def test_a_page_replaces_a_report_and_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    write_dataset_report(dataset.uri, page)
+    write_dataset_report(dataset.uri, page)
+    page.write_text("my own notes")
+    with pytest.raises(ValueError, match="something else than a report"):
+        write_dataset_report(dataset.uri, page)
+    assert page.read_text() == "my own notes"
+
+
+def test_an_empty_dataset_has_a_page(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path / "empty")
+    html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
+    assert "0 files, 0 clips, 0 kept" in html
+    assert "There is no clip yet." in html
+
+
+def test_no_dataset_is_an_error_that_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["report", "--dataset", str(tmp_path / "none")]) == 2
+    assert "no dataset here" in capsys.readouterr().err
+
+
+def test_thumbnails_come_from_the_parts_that_hold_them(dataset: Dataset) -> None:
+    ids = live_view.clips(dataset)["clip_id"].to_pylist()
+    assert set(live_view.thumbnails(dataset, ids[:2])) == set(ids[:2])
+    assert live_view.thumbnails(dataset, ["nobody"]) == {}
+    bare = dataset.read("clips").drop_columns(["thumbnail"])
+    later = dataset.commit(Commit(stage="x", added=(dataset.put("clips", bare),)))
+    assert set(live_view.thumbnails(later, ids)) == set(ids)
+
+
+def test_every_clip_lies_in_a_bin() -> None:
+    values_N = np.append(np.geomspace(0.001, 1000.0, 500), [np.nan, np.nan])
+    kept_N = np.arange(len(values_N)) % 3 == 0
+    found = spread("motion", "unit", values_N, kept_N, limits=[1.0, -1.0])
+    assert found
+    assert found.logarithmic
+    assert sum(found.kept) + sum(found.dropped) == 500
+    assert len(found.kept) == BINS
+    assert found.missing == 2
+    assert found.place(1.0) == pytest.approx(0.5)
+    assert found.place(-1.0) < 0
+
+
+def test_one_value_and_no_value() -> None:
+    alike = spread("x", "unit", np.full(4, 2.0), np.ones(4, bool))
+    assert alike
+    assert sum(alike.kept) == 4
+    assert spread("x", "unit", np.full(4, np.nan), np.ones(4, bool)) is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inner:
+    least_s: float = 0.5
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outer:
+    source: str
+    quiet: bool = False
+    inner: _Inner = field(default_factory=_Inner)
+
+
+def test_a_command_is_spelled_as_it_would_be_typed() -> None:
+    config = _Outer(source="my videos", quiet=True, inner=_Inner(least_s=2.0, names=("a", "b")))
+    assert spell("curate", config) == (
+        "kinora curate --source 'my videos' --quiet true --inner.least-s 2.0 --inner.names '[a,b]'"
+    )
+
+
+def test_a_command_without_secrets_is_kept_in_the_log(dataset: Dataset) -> None:
+    made = dataset.by("kinora curate --source https://me:secret@host/x").commit(Commit(stage="note"))
+    said = Dataset.open(made.uri).commits[-1].command
+    assert said.startswith("kinora curate --source ")
+    assert "secret" not in said
+
+
+def test_progress_tells_rate_and_time_left() -> None:
+    assert line("cut", 50, 100, 25.0) == "cut: 50 of 100, 2 a second, about 0:00:25 left"
+    assert line("cut", 100, 100, 25.0) == "cut: 100 of 100, 4 a second"
+    assert line("cut", 0, None, 0.0) == "cut: 0 of ?"
+
+
+def test_columns_of_words_are_counted(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from kinora.report import dataset_contents
+    from pipeline.analyze.signals.frame_view import Column
+
+    column = Column("camera", "string", "how the camera moves")
+    monkeypatch.setattr(dataset_contents, "SCORES", (column,))
+    table = dataset.read("clips").append_column("camera", pa.array(["pan", "pan", None]))
+    dataset.commit(Commit(stage="x", added=(dataset.put("clips", table),)))
+    html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
+    assert "how the camera moves" in html
+    assert "<dt>pan</dt>" in html

@@ -1,0 +1,167 @@
+"""Everything adds up, and when it does not, it is said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from manifests import conservation, live_view
+from manifests.dataset import Commit, Dataset
+from manifests.records import (
+    Caption,
+    Clip,
+    Failure,
+    Gap,
+    Media,
+    Outcome,
+    Selection,
+    SourceRow,
+    SourceStatus,
+)
+
+SOURCE = SourceRow(
+    source_key="s",
+    uri="/s.mp4",
+    size_bytes=1,
+    etag="1",
+    carried="{}",
+    analysis="a",
+    status=SourceStatus.OK,
+    source_digest="d",
+    kind="video",
+    codec="h264",
+    width=64,
+    height=48,
+    fps=10.0,
+    start_pts=5,
+    end_pts=105,
+    time_base_num=1,
+    time_base_den=10,
+    num_frames=100,
+)
+CLIPS = [
+    Clip(
+        clip_id=f"c{start}",
+        source_key="s",
+        source_digest="d",
+        uri="/s.mp4",
+        kind="video",
+        stream_index=0,
+        start_pts=start,
+        end_pts=end,
+        time_base_num=1,
+        time_base_den=10,
+        num_frames=end - start,
+        height=48,
+        width=64,
+        analysis="a",
+    )
+    for start, end in [(5, 45), (50, 105)]
+]
+GAP = Gap(source_key="s", start_pts=45, end_pts=50, reason="shot_too_short", analysis="a")
+KEPT = Selection(clip_id="c5", kept=True, reason="kept", detail="", rules="r")
+DROPPED = Selection(clip_id="c50", kept=False, reason="black", detail="1 > 0.5", rules="r")
+MEDIA = Media(
+    media_id="m5",
+    clip_id="c5",
+    encoding="e",
+    path="media/x.tar",
+    offset=512,
+    length=9,
+    extension="mp4",
+    num_frames=40,
+    height=48,
+    width=64,
+    fps=10.0,
+    duration_s=4.0,
+)
+CAPTION = Caption(
+    clip_id="c5",
+    media_id="m5",
+    outcome=Outcome.OK,
+    text="dense",
+    short="short",
+    captioner="vlm",
+    model="m",
+    revision="r",
+    prompt_digest="p",
+    decoding="{}",
+    frames_shown=(0,),
+    version="v",
+)
+WHOLE = {
+    "sources": [SOURCE],
+    "clips": CLIPS,
+    "gaps": [GAP],
+    "selections": [KEPT, DROPPED],
+    "media": [MEDIA],
+    "captions": [CAPTION],
+}
+
+
+def store(root: Path, rows: dict) -> Dataset:
+    dataset = Dataset.create(root)
+    parts = tuple(dataset.put_records(table, records) for table, records in rows.items() if records)
+    return dataset.commit(Commit(stage="test", added=parts))
+
+
+def failed(stage: str, unit: str) -> Failure:
+    return Failure(stage=stage, unit=unit, uri="/s.mp4", code="X", message="m", remedy="r", config="c")
+
+
+def test_a_whole_dataset_adds_up(tmp_path):
+    dataset = store(tmp_path, WHOLE)
+    assert conservation.check(dataset) == []
+    funnel = conservation.funnel(dataset)
+    assert funnel["sources"] == {"listed": 1, "ok": 1, "failed": {}}
+    assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
+    assert funnel["clips"]["seconds"] == pytest.approx(9.5)
+    assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0}
+    assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "seconds": 4.0}
+    assert funnel["captions"] == {"ok": 1, "other": {}, "to_do": 0, "by": {"vlm": 1}}
+
+
+def test_a_failed_source_is_neither_clip_nor_score(tmp_path):
+    bad = replace(
+        SOURCE, source_key="b", uri="/b.mp4", status=SourceStatus.FAILED, start_pts=None, end_pts=None
+    )
+    rows = {**WHOLE, "sources": [SOURCE, bad], "failures": [failed("analyze", "b")]}
+    dataset = store(tmp_path, rows)
+    assert conservation.check(dataset) == []
+    assert conservation.funnel(dataset)["sources"] == {"listed": 2, "ok": 1, "failed": {"X": 1}}
+
+
+def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_failures_before(tmp_path):
+    unscored = replace(failed("score logo", "c5"), config="a")
+    dataset = store(tmp_path, {**WHOLE, "failures": [unscored]})
+    assert live_view.failures(dataset)["stage"].to_pylist() == ["score logo"]
+    whole = replace(CLIPS[0], clip_id="c", end_pts=105)
+    again = {"sources": [SOURCE], "clips": [whole], "failures": [replace(unscored, unit="c")]}
+    dataset = store(tmp_path, again)
+    assert live_view.clips(dataset)["clip_id"].to_pylist() == ["c"]
+    assert live_view.failures(dataset)["unit"].to_pylist() == ["c"]
+    assert conservation.check(dataset) == []
+    dataset = store(tmp_path, {"sources": [SOURCE], "clips": CLIPS, "gaps": [GAP]})
+    assert live_view.failures(dataset).num_rows == 0
+    assert conservation.check(dataset) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gaps": []}, "do not tile"),
+        ({"gaps": [replace(GAP, end_pts=51)]}, "do not tile"),
+        ({"clips": CLIPS[:1]}, "do not tile"),
+        ({"sources": [replace(SOURCE, status=SourceStatus.FAILED)]}, "neither ok nor failed"),
+        ({"selections": [replace(KEPT, reason="black"), DROPPED]}, "kept, dropped and undecided"),
+        ({"media": [replace(MEDIA, num_frames=39)]}, "as many frames"),
+        ({"captions": [replace(CAPTION, text=None)]}, "OK without a text"),
+        (
+            {"captions": [replace(CAPTION, outcome=Outcome.EMPTY, text=None, short=None)]},
+            "no row of its failure",
+        ),
+    ],
+)
+def test_each_loss_is_named(tmp_path, changes, said):
+    violations = conservation.check(store(tmp_path, WHOLE | changes))
+    assert any(said in violation for violation in violations)

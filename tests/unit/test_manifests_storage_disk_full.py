@@ -1,0 +1,79 @@
+"""A disk that fills: what could not be written, where, and what to do; nothing of it stays behind."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from manifests.dataset import Commit, Dataset
+from manifests.storage import local, storage_at
+from pipeline.config import CutConfig
+from pipeline.cut import stage as cut_stage
+from pipeline.pack.shard_sets import FolderPlace
+from pipeline.pack.stage import pack_some
+from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.units import to_row
+from pipeline.sources.listing import look
+from video.config import SandboxConfig
+from video.encode import encode_mp4
+
+
+def no_room(*_, **__) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_named_with_path_and_remedy_and_a_later_run_goes_on(tmp_path, monkeypatch):
+    dataset = Dataset.create(tmp_path / "d")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "_sync", no_room)
+        with pytest.raises(OSError, match=r"d/failures/part-.*is full.*make room there and run the same"):
+            dataset.put_records("failures", [])
+        with pytest.raises(OSError, match=r"_log/00000001.json: cannot be written"):
+            dataset.commit(Commit(stage="x"))
+    assert [*storage_at(tmp_path / "d").unfinished()] == []
+    assert [found.key for found in storage_at(tmp_path / "d").walk()] == ["_log/00000000.json"]
+    assert len(dataset.commit(Commit(stage="x")).commits) == 2
+
+
+def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, monkeypatch):
+    dataset = Dataset.create(tmp_path / "d")
+    encode_mp4(np.full((12, 48, 64, 3), 90, np.uint8), 12, tmp_path / "a.mp4")
+    source = look(str(tmp_path / "a.mp4"))
+    unit = cut_stage.CutUnit(
+        source_key=source.source_key,
+        uri=source.uri,
+        time_base_num=1,
+        time_base_den=12,
+        clip_ids=("a",),
+        spans=((0, 12),),
+    )
+    bounds = {"limits": SandboxConfig(), "notes": str(tmp_path / "notes")}
+    monkeypatch.setattr(cut_stage, "_store", no_room)
+    with pytest.raises(OSError, match=r"media/.*\.tar: cannot be written, .*/d is full"):
+        cut_stage.cut_some(to_row([unit]), uri=dataset.uri, config=CutConfig(), **bounds)
+    assert [found.key for found in dataset.storage.walk()] == ["_log/00000000.json"]
+    assert [*dataset.storage.unfinished()] == []
+
+
+def test_a_note_that_finds_no_room_keeps_no_unit_from_its_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", no_room)
+    assert Attempts(tmp_path / "notes").work("unit", "/a.mp4", lambda: 7) == 7
+
+
+def test_shards_that_find_no_room_are_told_without_rays_many_lines(tmp_path, monkeypatch):
+    Dataset.create(tmp_path / "d")
+    monkeypatch.setattr(local, "_sync", no_room)
+    row = {"units": json.dumps([{"path": "a/0.tar", "bucket": "b", "samples": []}])}
+    done = pack_some(row, uri=str(tmp_path / "d"), out=str(tmp_path / "s"))
+    assert "s/a/0.tar: cannot be written" in done["full"]
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    place = FolderPlace(tmp_path / "shards")
+    place.begin("x")
+    with pytest.raises(OSError, match=r"shards: cannot be written, .* is full"):
+        place.publish([], {}, 8.0)
+    place.end()
+    assert {path.name for path in tmp_path.iterdir()} == {"d", "s"}

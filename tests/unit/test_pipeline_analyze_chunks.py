@@ -1,0 +1,207 @@
+"""Seen in stretches, a long file gives the very rows that it gives as a whole."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from shot_scenes import FPS, joined, shot
+
+from manifests.parts import Parts
+from pipeline.analyze.chunks import cut_up, stretches
+from pipeline.analyze.stage import Pieces, analyze_some, divide_some
+from pipeline.analyze.task import Analysis, content_digest, divide, measure, probe_within
+from pipeline.config import AnalyzeConfig
+from pipeline.runtime.units import Done, to_row
+from pipeline.sources.listing import look
+from video.config import SandboxConfig
+from video.frames import read_frames
+
+CODECS = {
+    "mp4": ("libx264", {"g": "30", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}),
+    "mkv": ("libvpx-vp9", {"g": "30", "auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "8"}),
+    "mov": ("libx265", {"preset": "ultrafast", "x265-params": "keyint=30:open-gop=1:log-level=none"}),
+    "avi": ("mpeg4", {"g": "30"}),
+}
+LIMITS = SandboxConfig()
+CONFIG = AnalyzeConfig(share_s=4.0)
+KINDS = ["cut", "dissolve", "cut", "fade_black", "cut", "whip_pan", "dissolve", "cut"]
+
+
+def encode(path: Path, frames: np.ndarray, steps: Any = 1) -> str:
+    codec, options = CODECS[path.suffix[1:]]
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 3 * FPS)
+        pts = 0
+        for index, rgb_HWC in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+            frame.pts, frame.time_base = pts, Fraction(1, 3 * FPS)
+            pts += 3 if steps == 1 else steps[index]
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return str(path)
+
+
+def whole_and_parts(path: str, many: int, config: AnalyzeConfig = CONFIG) -> tuple[Analysis, list[Analysis]]:
+    found = probe_within(path, LIMITS)
+    parts = cut_up(found, many, content_digest(path))
+    return measure(look(path), config, LIMITS), [measure(look(path), config, LIMITS, each) for each in parts]
+
+
+def check_equal(whole: Analysis, parts: list[Analysis]) -> None:
+    assert [clip for part in parts for clip in part.clips] == [*whole.clips]
+    assert [gap for part in parts for gap in part.gaps] == [*whole.gaps]
+    assert sum(part.source.num_frames or 0 for part in parts) == whole.source.num_frames
+    joined_row = replace(
+        parts[0].source, end_pts=parts[-1].source.end_pts, num_frames=whole.source.num_frames
+    )
+    assert joined_row == whole.source
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("many", [2, 5])
+def test_stretches_give_what_the_whole_gives(tmp_path, kind, many):
+    frames, truth = joined(KINDS, 12)
+    whole, parts = whole_and_parts(encode(tmp_path / f"a.{kind}", frames), many)
+    check_equal(whole, parts)
+    assert len(whole.clips) == len(truth) + 1
+    assert sum(map(bool, (part.clips for part in parts))) == many
+
+
+def test_stretches_of_an_uneven_frame_rate_give_what_the_whole_gives(tmp_path):
+    frames, _ = joined(KINDS, 12)
+    steps = Random(0).choices([1, 2, 3, 5], k=len(frames))
+    check_equal(*whole_and_parts(encode(tmp_path / "a.mkv", frames, steps), 3))
+
+
+@pytest.mark.parametrize("away", [-1, 0, 1])
+def test_a_cut_where_a_stretch_begins_is_told_once(tmp_path, away):
+    frames, _ = joined(["cut"] * 5, 0)  # cuts at each 50th of 300 frames
+    frames = frames[abs(away) : len(frames) - abs(away)] if away else frames
+    whole, parts = whole_and_parts(encode(tmp_path / "a.mp4", frames), 2)
+    check_equal(whole, parts)
+    assert len(whole.clips) == 6
+
+
+def test_a_shot_without_end_is_told_by_the_stretch_that_it_begins_in(tmp_path):
+    frames = shot(1, 500, 0.2)
+    whole, parts = whole_and_parts(encode(tmp_path / "a.mp4", frames), 4)
+    check_equal(whole, parts)
+    assert [len(part.clips) for part in parts] == [1, 0, 0, 0]
+
+
+def test_a_worker_decodes_little_more_than_its_stretch(tmp_path, monkeypatch):
+    frames, _ = joined(["cut"] * 15, 0)
+    path = encode(tmp_path / "a.mp4", frames)
+    seen: list[float] = []
+
+    def counted(*args: Any, **named: Any) -> Any:
+        for frame in read_frames(*args, **named):
+            seen.append(frame.time_s)
+            yield frame
+
+    monkeypatch.setattr("pipeline.analyze.decode_pass.read_frames", counted)
+    _, parts = whole_and_parts(path, 4)
+    monkeypatch.undo()
+    del seen[: len(frames)]  # of the whole
+    assert len(frames) < len(seen) < 4 * len(frames) * 0.75
+    assert sum(part.source.num_frames or 0 for part in parts) == len(frames)
+
+
+def test_a_key_frame_that_is_not_where_the_file_says_costs_time_and_nothing_else(tmp_path, monkeypatch):
+    frames, _ = joined(["cut"] * 7, 0)
+    path = encode(tmp_path / "a.mp4", frames)
+
+    def late(container, stream, pts):
+        container.seek(pts + 3 * 3 * FPS, stream=stream, backward=True)
+
+    monkeypatch.setattr("video.frames.enter", late)
+    check_equal(*whole_and_parts(path, 3))
+
+
+def test_what_must_be_seen_from_its_first_frame_on_stays_whole(tmp_path):
+    frames, _ = joined(["cut"] * 7, 0)  # 16 s
+    path = encode(tmp_path / "a.mp4", frames)
+    found = probe_within(path, LIMITS)
+    assert stretches(found, CONFIG, LIMITS, 100) == 4
+    assert stretches(found, CONFIG, LIMITS, 2) == 2
+    for other in (
+        replace(CONFIG, share_s=0.0),
+        replace(CONFIG, share_s=9.0),
+        replace(CONFIG, detector="content"),
+    ):
+        assert stretches(found, other, LIMITS, 100) == 1
+    assert stretches(found, CONFIG, replace(LIMITS, max_frames=300), 100) == 1
+    assert stretches(replace(found, interlaced=True), CONFIG, LIMITS, 100) == 1
+    assert stretches(replace(found, duration_s=None), CONFIG, LIMITS, 100) == 1
+    avi = look(encode(tmp_path / "a.avi", frames))
+    assert divide(avi, CONFIG, LIMITS, 1) == ()
+    assert len(divide(look(path), CONFIG, LIMITS, 1)) == 4
+
+
+def row(paths: list[str]) -> dict[str, Any]:
+    return to_row([look(path) for path in paths]) | {"task": 3, "at": [*range(len(paths))]}
+
+
+def done_of(tmp_path: Path, paths: list[str]) -> list[Done]:
+    """Divide and analyse files as the tasks of a job do; return what each task hands back."""
+    notes, uri = str(tmp_path / "notes"), str(tmp_path / "d")
+    rows = divide_some(row(paths), config=CONFIG, limits=LIMITS, notes=notes, share=10_000)
+    return [
+        Done.from_row(analyze_some(each, uri=uri, config=CONFIG, limits=LIMITS, notes=notes, measure=measure))
+        for each in rows
+    ]
+
+
+def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path):
+    frames, _ = joined(["cut"] * 7, 0)
+    long = encode(tmp_path / "long.mp4", frames)
+    short = encode(tmp_path / "short.mp4", frames[:30])
+    (tmp_path / "broken.mp4").write_bytes(b"nothing like a film" * 1000)
+    paths = [short, long, str(tmp_path / "broken.mp4")]
+    rows = divide_some(row(paths), config=CONFIG, limits=LIMITS, notes=str(tmp_path / "notes"), share=10_000)
+    assert [each["at"] for each in rows] == [[1]] * 4 + [[0, 2]]
+    done = done_of(tmp_path, paths)
+    assert [each.units for each in done] == [0, 0, 0, 0, 2]
+    pieces = Pieces(str(tmp_path / "d"))
+    given = [pieces(each) for each in reversed(done)]
+    assert [each and each.units for each in given] == [2, None, None, None, 1]
+    whole = given[-1]
+    assert whole is not None
+    assert whole.counts == {"clips": 8, "gaps": 0}
+    (part,) = (part for part in whole.parts if part.table == "sources")
+    table = Parts(str(tmp_path / "d")).read(part).to_pydict()
+    assert table["num_frames"] == [len(frames)]
+    assert table["start_pts"] == [0]
+
+
+def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_count(tmp_path):
+    frames, _ = joined(["cut"] * 7, 0)
+    path = Path(encode(tmp_path / "long.mkv", frames))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size * 6 // 10)
+    done = done_of(tmp_path, [str(path)])
+    assert len(done) == 4
+    pieces = Pieces(str(tmp_path / "d"))
+    *none, whole = [pieces(each) for each in done]
+    assert none == [None] * 3
+    assert whole is not None
+    assert whole.failed == {"TRUNCATED": 1}
+    assert {part.table for part in whole.parts} == {"sources", "failures"}
+    assert whole.units == 1
+
+
+def test_what_is_measured_does_not_depend_on_where_memory_lies(tmp_path):
+    path = encode(tmp_path / "a.mp4", shot(2, 60, 1.5))
+    random = Random(0)
+    first = measure(look(path), CONFIG, LIMITS).clips
+    for _ in range(12):
+        moved = [np.empty(random.randint(1, 5000), np.uint8) for _ in range(random.randint(1, 30))]
+        assert measure(look(path), CONFIG, LIMITS).clips == first
+        del moved

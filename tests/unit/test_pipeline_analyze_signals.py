@@ -1,0 +1,170 @@
+"""Each analyzer on made frames: light, flashes, borders and the camera."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.analyze.signals.borders import Borders
+from pipeline.analyze.signals.frame_view import Analyzer, Look, Span
+from pipeline.analyze.signals.light import Light
+from pipeline.analyze.signals.motion import Motion
+
+FPS, HEIGHT, WIDTH = 24, 90, 160
+
+
+def measured(analyzer: Analyzer, frames: Iterable[np.ndarray]) -> dict[str, Any]:
+    index = -1
+    for index, gray_HW in enumerate(frames):
+        rgb_HWC = np.repeat(gray_HW[..., None], 3, axis=2)
+        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / FPS, sampled=index % 6 == 0))
+    return analyzer.columns(Span(start=0, end=index + 1))
+
+
+def canvas(seed: int = 0, low: int = 0, high: int = 255) -> np.ndarray:
+    noise_HW = np.random.default_rng(seed).integers(0, 255, (800, 1200)).astype(np.float32)
+    smooth_HW = cv2.GaussianBlur(noise_HW, (0, 0), 3)
+    low_value, high_value = np.percentile(smooth_HW, (1, 99))
+    return np.clip(low + (smooth_HW - low_value) / (high_value - low_value) * (high - low), low, high).astype(
+        np.uint8
+    )
+
+
+Move = Callable[[float], tuple[float, float, float, float]]
+"""Content's shift right and down in pixels, growth, and turn clockwise in degrees, at a time in seconds."""
+
+
+def seen(move: Move, num_frames: int = 48) -> list[np.ndarray]:
+    texture, frames = canvas(), []
+    for index in range(num_frames):
+        right, down, growth, turn = move(index / FPS)
+        matrix = cv2.getRotationMatrix2D((600, 400), -turn, growth)
+        matrix[:, 2] += WIDTH / 2 - 600 + right, HEIGHT / 2 - 400 + down
+        frames.append(cv2.warpAffine(texture, matrix, (WIDTH, HEIGHT)))
+    return frames
+
+
+def still(value: int, num_frames: int) -> list[np.ndarray]:
+    return [np.full((HEIGHT, WIDTH), value, np.uint8)] * num_frames
+
+
+@pytest.mark.parametrize(
+    ("move", "camera", "column", "rate"),
+    [
+        (lambda t: (0, 0, 1, 0), "static", "pan", 0.0),
+        (lambda t: (-24 * t, 0, 1, 0), "pan_right", "pan", 0.15),
+        (lambda t: (24 * t, 0, 1, 0), "pan_left", "pan", -0.15),
+        (lambda t: (0, 18 * t, 1, 0), "tilt_up", "tilt", 0.2),
+        (lambda t: (0, -18 * t, 1, 0), "tilt_down", "tilt", -0.2),
+        (lambda t: (0, 0, 1.2**t, 0), "zoom_in", "zoom", 0.182),
+        (lambda t: (0, 0, 1.2**-t, 0), "zoom_out", "zoom", -0.182),
+        (lambda t: (0, 0, 1, -12 * t), "roll", "roll", 12.0),
+        (lambda t: (0, 0, 1, 12 * t), "roll", "roll", -12.0),
+    ],
+)
+def test_the_camera_is_named_and_its_rate_told(move, camera, column, rate):
+    found = measured(Motion(), seen(move))
+    assert found["camera"] == camera
+    assert found[column] == pytest.approx(rate, rel=0.25, abs=0.01)
+    assert found["shake"] < 0.02
+
+
+def test_a_camera_held_by_hand_shakes():
+    steps = np.cumsum(np.random.default_rng(1).normal(0, 1, (48, 2)), axis=0)
+    found = measured(Motion(), seen(lambda t: (*steps[round(t * FPS)], 1, 0)))
+    assert found["camera"] == "handheld"
+    assert found["shake"] > 0.1
+
+
+def test_one_thing_on_a_plain_ground_tells_nothing_of_the_camera():
+    frames = still(90, 48)
+    frames = [cv2.circle(f.copy(), (20 + 2 * i, 45), 8, 220, -1) for i, f in enumerate(frames)]
+    found = measured(Motion(), frames)
+    assert found["motion"] > 0
+    assert (found["camera"], found["pan"]) == (None, None)
+
+
+def test_a_thing_that_passes_is_no_pan():
+    thing, ground = canvas(seed=5)[:40, :40], canvas()[:HEIGHT, :WIDTH]
+    frames = []
+    for index in range(48):
+        frame = ground.copy()
+        frame[25:65, 2 * index : 2 * index + 40] = thing
+        frames.append(frame)
+    found = measured(Motion(), frames)
+    assert found["camera"] == "static"
+    assert found["object_motion"] > 0.03
+
+
+def test_the_longest_frozen_run_is_told_in_seconds():
+    moving = seen(lambda t: (40 * t, 0, 1, 0), 24)
+    found = measured(Light(), [*moving, *[moving[-1]] * 36, *moving[:12], *[moving[11]] * 6])
+    assert found["frozen_s"] == pytest.approx(1.5)
+    assert measured(Light(), moving)["frozen_s"] == 0
+    assert measured(Light(), moving[:1])["frozen_s"] is None
+
+
+def test_blank_is_any_flat_colour_and_black_only_black():
+    flat = measured(Light(), still(180, 12))
+    assert (flat["blank"], flat["black"]) == (1.0, 0.0)
+    assert measured(Light(), still(4, 12))["blank"] == 1.0
+    assert measured(Light(), seen(lambda t: (0, 0, 1, 0), 12))["blank"] == 0.0
+
+
+def test_two_colours_that_are_equally_light_are_not_blank():
+    rgb_HWC = np.full((HEIGHT, WIDTH, 3), (101, 60, 25), np.uint8)  # brown, and on it
+    rgb_HWC[30:60, 50:80] = (140, 20, 165)  # purple of about the same luma
+    light = Light()
+    light.update(Look.at(rgb_HWC, index=0, time_s=0, sampled=True))
+    assert light.columns(Span(start=0, end=1))["blank"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("levels", "flashes"),
+    [
+        ([100] * 30, 0),
+        ([100] * 10 + [240] * 2 + [100] * 18, 1),
+        ([100] * 8 + [250] + [100] * 8 + [170, 230] + [100] * 9, 2),
+        ([100] * 10 + [240] * 20, 0),
+        ([100] * 10 + [240] * 12 + [100] * 10, 0),
+        (list(range(60, 240, 6)), 0),
+        ([240] * 10 + [253] * 2 + [240] * 10, 1),
+        ([5] * 10 + [5 + 25 * step for step in range(10)] + [225] * 10, 0),
+    ],
+)
+def test_a_flash_rises_and_falls_within_a_few_frames(levels, flashes):
+    assert measured(Light(), [still(level, 1)[0] for level in levels])["flashes"] == flashes
+
+
+def test_exposure_is_the_share_of_pixels_without_detail():
+    frame = np.full((HEIGHT, WIDTH), 120, np.uint8)
+    frame[:45, :80], frame[45:, :40] = 255, 0
+    found = measured(Light(), [frame] * 6)
+    assert (found["overexposed"], found["underexposed"]) == (0.25, 0.125)
+
+
+@pytest.mark.parametrize("border", [0, 200])
+@pytest.mark.parametrize("sides", [(11, 11, 0, 0), (0, 0, 20, 20), (9, 14, 0, 0), (8, 8, 12, 12)])
+def test_borders_are_found_to_the_line(sides, border):
+    top, bottom, left, right = sides
+    frames = []
+    for frame in seen(lambda t: (30 * t, 0, 1, 0), 24):
+        framed = np.full_like(frame, border)
+        inside = slice(top, HEIGHT - bottom), slice(left, WIDTH - right)
+        framed[inside] = frame[inside]
+        frames.append(framed)
+    found = measured(Borders(0), frames)
+    lines = [found[f"border_{side}"] for side in ("top", "bottom", "left", "right")]
+    assert lines == pytest.approx([top / HEIGHT, bottom / HEIGHT, left / WIDTH, right / WIDTH])
+
+
+def test_a_dark_scene_and_a_flat_sky_are_no_border():
+    night = [cv2.circle(f.copy(), (30 + 2 * i, 45), 12, 200, -1) for i, f in enumerate(still(3, 24))]
+    assert set(measured(Borders(0), night).values()) == {0.0}
+    hills = still(180, 1)[0].copy()
+    points = [(0, 60), (50, 30), (100, 55), (159, 35), (159, 89), (0, 89)]
+    cv2.fillPoly(hills, [np.array(points, np.int32)], 60)
+    assert measured(Borders(0), [hills] * 12)["border_top"] == 0
+    assert set(measured(Borders(0), still(0, 12)).values()) == {0.0}

@@ -1,0 +1,247 @@
+"""Copies are found and named, lookalikes are kept, and what was decided stands when data is added."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from manifests import schemas
+from manifests.records import Clip, Duplicate
+from pipeline.analyze.signals.fingerprint import Fingerprint
+from pipeline.analyze.signals.frame_view import Look, Span
+from pipeline.config import DedupConfig, SelectConfig
+from pipeline.dedup.align import seen
+from pipeline.dedup.candidates import candidates, frames_of
+from pipeline.dedup.decisions import MATCHES, decide, epoch, with_duplicates
+from pipeline.dedup.exact import exact
+from pipeline.dedup.near import compare
+from pipeline.select.select import select
+
+Frames = Sequence[np.ndarray]
+CONFIG = DedupConfig()
+
+
+def film(
+    seconds: float = 2.0, *, fps: int = 12, seed: int = 0, way: float = 1.0, begin_s: float = 0.0
+) -> list[np.ndarray]:
+    """A thing that moves across a blurred picture, 96 x 160 pixels."""
+    rng = np.random.default_rng(seed)
+    background_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
+    background_HWC = cv2.normalize(background_HWC, None, 40, 215, cv2.NORM_MINMAX)
+    frames = []
+    for index in range(round(seconds * fps)):
+        across = 30 + way * 40 * (begin_s + index / fps)
+        frames.append(cv2.circle(background_HWC.copy(), (round(across), 48), 18, (250, 240, 20), -1))
+    return frames
+
+
+def print_of(frames: Frames, fps: int = 12) -> dict[str, Any]:
+    """Return the columns of a clip of all `frames`."""
+    analyzer = Fingerprint(160)
+    for index, rgb_HWC in enumerate(frames):
+        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / fps, sampled=True))
+    return analyzer.columns(Span(start=0, end=len(frames)))
+
+
+def clip(name: str, frames: Frames, *, fps: int = 12, **other: Any) -> dict[str, Any]:
+    """Return a row of the clips table."""
+    height, width = frames[0].shape[:2]
+    row = asdict(
+        Clip(
+            clip_id=name,
+            source_key=name,
+            source_digest=name,
+            uri=f"{name}.mp4",
+            kind="video" if len(frames) > 1 else "image",
+            stream_index=0,
+            start_pts=0,
+            end_pts=len(frames),
+            time_base_num=1,
+            time_base_den=fps,
+            num_frames=len(frames),
+            height=height,
+            width=width,
+            analysis="a",
+        )
+    )
+    return row | {"bytes_per_s": 1000.0} | print_of(frames, fps) | other
+
+
+def run(
+    clips: Sequence[dict[str, Any]],
+    config: DedupConfig = CONFIG,
+    decided: Sequence[dict[str, Any]] = (),
+    passing: Callable[[dict[str, Any]], bool] = lambda clip: True,
+) -> dict[str, dict[str, Any]]:
+    """Do one epoch without Ray; return its rows by clip id."""
+    table = pa.Table.from_pylist(list(clips))
+    known = pa.Table.from_pylist(list(decided), schema=schemas.schema(Duplicate))
+    found = epoch(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
+    rows = found.clips.to_pylist()
+    prints = {
+        row["rank"]: seen(row["frame_hashes"], row["frame_looks"], row["duration_s"])
+        for row in rows
+        if row["frame_hashes"]
+    }
+    pairs = candidates(frames_of(found.clips, mirrored=config.mirrored)).to_pylist()
+    near = compare(pairs, prints, config)
+    same = exact(found.clips, config.min_covered).select(MATCHES.names).cast(MATCHES)
+    return {row["clip_id"]: row for row in decide(found, pa.concat_tables([same, near])).to_pylist()}
+
+
+def jpeg(rgb_HWC: np.ndarray, quality: int = 25) -> np.ndarray:
+    return cv2.imdecode(
+        cv2.imencode(".jpg", rgb_HWC, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+    )
+
+
+def grown(rgb_HWC: np.ndarray) -> np.ndarray:
+    return cv2.resize(rgb_HWC, (160, 120))[8:-8]
+
+
+COPIES: dict[str, Callable[[Frames], Frames]] = {
+    "reencoded": lambda frames: [jpeg(frame) for frame in frames],
+    "rescaled": lambda frames: [
+        cv2.resize(frame, (80, 48), interpolation=cv2.INTER_AREA) for frame in frames
+    ],
+    "letterboxed": lambda frames: [cv2.copyMakeBorder(f, 12, 12, 0, 0, cv2.BORDER_CONSTANT) for f in frames],
+    "pillarboxed": lambda frames: [
+        cv2.resize(cv2.copyMakeBorder(f, 0, 0, 24, 24, cv2.BORDER_CONSTANT), (160, 74)) for f in frames
+    ],
+    "begins later": lambda frames: frames[5:],
+    "ends earlier": lambda frames: frames[:-5],
+}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_a_copy_is_dropped_and_names_its_keeper(kind):
+    original = film()
+    rows = run([clip("original", original), clip("copy", COPIES[kind](original), width=32)])
+    assert rows["original"]["kind"] == "none"
+    assert (rows["copy"]["kind"], rows["copy"]["keeper"]) == ("near", "original")
+    assert rows["copy"]["distance"] <= CONFIG.max_distance
+    assert rows["copy"]["offset_s"] == pytest.approx(5 / 12 if kind == "begins later" else 0, abs=0.04)
+    assert "of original: " in rows["copy"]["detail"]
+
+
+def test_another_frame_rate_is_a_copy():
+    rows = run([clip("a", film(fps=24), fps=24), clip("b", film(fps=10), fps=10, width=32)])
+    assert rows["b"]["keeper"] == "a"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [film(way=-1.0, begin_s=-2.0), film(way=0.0), film(way=2.0), film(seed=1)],
+    ids=["moves the other way", "stands still", "moves faster", "before something else"],
+)
+def test_a_lookalike_is_kept(other):
+    assert {row["kind"] for row in run([clip("a", film()), clip("b", other)]).values()} == {"none"}
+
+
+def test_another_colour_is_another_clip():
+    other = [cv2.circle(f.copy(), (20, 20), 12, (20, 200, 240), -1) for f in film()]
+    one = [cv2.circle(f.copy(), (20, 20), 12, (240, 150, 130), -1) for f in film()]
+    assert {row["kind"] for row in run([clip("a", one), clip("b", other)]).values()} == {"none"}
+
+
+def test_mirrored_copies_count_when_asked():
+    clips = [clip("a", film()), clip("b", [frame[:, ::-1] for frame in film()], width=32)]
+    assert run(clips)["b"]["kind"] == "none"
+    row = run(clips, DedupConfig(mirrored=True))["b"]
+    assert (row["kind"], row["keeper"]) == ("near", "a")
+    assert "mirrored" in row["detail"]
+
+
+def test_frames_that_show_nothing_match_nothing():
+    black, gray = np.zeros((48, 64, 3), np.uint8), np.full((48, 64, 3), 128, np.uint8)
+    assert print_of([black] * 12) == {"frame_hashes": None, "frame_looks": None}
+    rows = run([clip("a", [black] * 12), clip("b", [black] * 12), clip("c", [gray] * 12), clip("d", [gray])])
+    assert {row["kind"] for row in rows.values()} == {"none"}
+    faded = [np.zeros((96, 160, 3), np.uint8)] * 30
+    rows = run([clip("a", [*film(0.6), *faded]), clip("b", [*film(0.6), *faded])])  # too little to prove it
+    assert rows["b"]["kind"] == "none"
+
+
+def test_a_still_is_a_copy_of_a_still_alone():
+    picture = film()[0]
+    rows = run([clip("a", [picture]), clip("b", [jpeg(picture)], width=32), clip("c", film(seed=3)[:1])])
+    assert (rows["b"]["kind"], rows["b"]["keeper"], rows["c"]["kind"]) == ("near", "a", "none")
+    assert run([clip("a", [picture]), clip("b", [picture] * 12)])["a"]["kind"] == "none"
+
+
+def test_a_part_is_dropped_for_the_whole_but_not_the_whole_for_a_better_part():
+    whole, part = film(4.0), film(1.5, begin_s=1.0)
+    row = run([clip("whole", whole), clip("part", part)])["part"]
+    assert (row["kind"], row["keeper"]) == ("near", "whole")
+    assert row["offset_s"] == pytest.approx(1.0, abs=0.04)
+    rows = run([clip("whole", whole, width=32), clip("part", part)])
+    assert {row["kind"] for row in rows.values()} == {"none"}
+
+
+def test_equal_spans_of_equal_bytes_are_exact_copies():
+    frames = film()
+    clips = [
+        clip("a", frames, source_digest="d"),
+        clip("b", frames[2:], source_digest="d", start_pts=2, end_pts=24),
+    ]
+    row = run(clips)["b"]
+    assert (row["kind"], row["keeper"], row["distance"]) == ("exact", "a", 0)
+    assert row["offset_s"] == pytest.approx(2 / 12)
+    assert "b" in run(clips, passing=lambda clip: clip["clip_id"] == "b")
+
+
+def test_the_outcome_does_not_depend_on_the_order():
+    clips = [
+        clip(f"{seed}-{kind}", change(film(seed=seed)), bytes_per_s=100.0 * len(kind))
+        for seed in range(3)
+        for kind, change in COPIES.items()
+    ]
+    first = run(clips)
+    assert sum(row["kind"] == "none" for row in first.values()) == 3
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(clips))
+        assert run([clips[index] for index in order]) == first
+
+
+def test_keepers_stay_when_a_better_copy_comes():
+    small = [cv2.resize(frame, (80, 48), interpolation=cv2.INTER_AREA) for frame in film()]
+    first = [clip("small", small)]
+    decided = [*run(first).values()]
+    both = [*first, clip("large", film())]
+    later = run(both, decided=decided)
+    assert [*later] == ["large"]
+    assert (later["large"]["kind"], later["large"]["keeper"]) == ("near", "small")
+    assert run(both, decided=[*decided, *later.values()]) == {}
+    best = run(both, DedupConfig(prefer="best"), decided=decided)
+    assert (best["large"]["kind"], best["small"]["keeper"]) == ("none", "large")
+
+
+def test_a_copy_is_free_when_its_keeper_breaks_a_rule_and_again_a_copy_later():
+    clips = [clip("a", film()), clip("b", film(), width=32)]
+    decided = run(clips)
+    assert decided["b"]["keeper"] == "a"
+    later = run(clips, decided=[*decided.values()], passing=lambda clip: clip["clip_id"] == "b")
+    assert {name: row["kind"] for name, row in later.items()} == {"a": "out", "b": "none"}
+    again = run(clips, decided=[*later.values()])
+    assert (again["a"]["kind"], again["a"]["keeper"]) == ("near", "b")  # b was kept first
+
+
+def test_select_drops_copies_and_decides_anew_when_that_changes():
+    clips = [clip("a", film()), clip("b", film(), width=40)]
+    table = pa.Table.from_pylist(clips)
+    decided = pa.Table.from_pylist([*run(clips).values()], schema=schemas.schema(Duplicate))
+    none = decided.slice(0, 0)
+    before = select(with_duplicates(table, none, CONFIG), SelectConfig()).to_pylist()
+    after = select(with_duplicates(table, decided, CONFIG), SelectConfig()).to_pylist()
+    assert [row["reason"] for row in before] == ["kept", "kept"]
+    assert [row["reason"] for row in after] == ["kept", "duplicate_near"]
+    assert after[1]["detail"].startswith("of a: ")
+    assert before[0]["rules"] == after[0]["rules"]
+    assert before[1]["rules"] != after[1]["rules"]
+    assert (
+        select(with_duplicates(table, decided, DedupConfig(near=False)), SelectConfig()).to_pylist() == before
+    )

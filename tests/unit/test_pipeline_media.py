@@ -1,0 +1,85 @@
+"""What the pipeline's tasks write and read lies on S3 as in a folder: parts, and tars of clips."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from manifests import integrity, live_view
+from manifests.dataset import Commit, Dataset
+from manifests.parts import digest_of
+from manifests.records import Selection
+from pipeline.analyze.stage import analyze_some
+from pipeline.analyze.task import measure
+from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
+from pipeline.cut.stage import cut_some
+from pipeline.media.read import read_media
+from pipeline.media.tar import TarWriter
+from pipeline.pack.stage import write_shards
+from pipeline.planning import pending
+from pipeline.runtime.units import Done, to_row
+from pipeline.select.select import KEPT
+from pipeline.sources.listing import list_sources
+from video.config import SandboxConfig
+from video.encode import encode_mp4
+from video.frames import read_frames
+
+
+def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
+    done = Done.from_row(row)
+    return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
+
+
+def test_a_video_goes_all_the_way(place, tmp_path):
+    noise_THWC = np.random.default_rng(0).integers(0, 255, (50, 64, 96, 3), np.uint8)
+    (tmp_path / "raw").mkdir()
+    encode_mp4(noise_THWC, 25, tmp_path / "raw" / "a.mp4")
+    bounds = {"limits": SandboxConfig(), "notes": tmp_path}
+    dataset = Dataset.create(place)
+    sources = list_sources(str(tmp_path / "raw"), ListConfig())
+    dataset = commit(
+        dataset,
+        "analyze",
+        analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds),
+    )
+    clips = live_view.clips(dataset)["clip_id"].to_pylist()
+    assert clips
+    kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
+    dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
+    units = pending.to_cut(dataset, CutConfig())
+    dataset = commit(dataset, "cut", cut_some(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
+    media = live_view.media(dataset).to_pylist()
+    assert [row["clip_id"] for row in media] == clips
+    content = read_media(dataset.storage, media[0])
+    assert digest_of(content) == media[0]["digest"]
+    assert len(list(read_frames(content))) == media[0]["num_frames"]
+    found = integrity.look(dataset, media=True)
+    assert (found.broken, found.orphans, found.unfinished, found.tars) == ([], [], [], 1)
+    samples = [media[0] | {"short": "noise", "record": {"text": "all noise"}}]
+    shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
+    [sample] = write_shards({"units": json.dumps([shard])}, uri=dataset.uri, out=str(tmp_path / "shards"))
+    with tarfile.open(tmp_path / "shards" / "ar_4-3" / "0.tar") as tar:
+        member = tar.extractfile(f"{sample['clip_id']}.mp4")
+        assert member is not None
+        assert member.read() == content
+
+
+def test_a_tar_that_breaks_off_is_not_there(place):
+    dataset = Dataset.create(place)
+    with pytest.raises(RuntimeError, match="stop"), TarWriter(dataset.storage, "media/x.tar") as tar:
+        add_and_stop(tar)
+    assert list(dataset.storage.walk("media")) == []
+    assert list(dataset.storage.unfinished()) == []
+
+
+def add_and_stop(tar: TarWriter) -> None:
+    tar.add("a.mp4", b"pixels")
+    raise RuntimeError("stop")
+
+
+def test_media_that_ends_early_says_which(place):
+    dataset = Dataset.create(place)
+    dataset.storage.put("media/x.tar", b"pix")
+    with pytest.raises(ValueError, match=r"media/x.tar: ends before the clip c1"):
+        read_media(dataset.storage, {"path": "media/x.tar", "offset": 0, "length": 9, "clip_id": "c1"})

@@ -1,0 +1,294 @@
+"""What is decided by column is what was decided row by row, also where a dataset's history is odd."""
+
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_manifests_conservation import CAPTION, CLIPS, KEPT, MEDIA, SOURCE
+
+from manifests.dataset import Commit, Dataset
+from manifests.live_view import Current
+from manifests.records import Failure, Outcome, SourceStatus
+from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
+from pipeline.cut.crop import crop_of, encoding_of
+from pipeline.planning import pending
+from pipeline.runtime.lazy_units import LazyUnits
+from pipeline.select.select import rules_digest
+
+ENCODING = config_digest(CutConfig())
+RULES = rules_digest(SelectConfig(), "a")
+
+
+def source(name: str, key: str, **changes: Any) -> Any:
+    return replace(SOURCE, uri=f"/{name}.mp4", source_key=key, **changes)
+
+
+def clip(clip_id: str, key: str, name: str, analysis: str = "a", start: int = 0) -> Any:
+    span = {"start_pts": start, "end_pts": start + 40, "num_frames": 40}
+    return replace(CLIPS[0], clip_id=clip_id, source_key=key, uri=f"/{name}.mp4", analysis=analysis, **span)
+
+
+def failed(stage: str, unit: str, config: str = "c", quarantined: bool = False) -> Failure:
+    about = {"uri": "/x.mp4", "code": "X", "message": "m", "remedy": "r"}
+    return Failure(stage=stage, unit=unit, config=config, quarantined=quarantined, **about)
+
+
+def picked(clip_id: str, kept: bool = True, rules: str = RULES) -> Any:
+    return replace(KEPT, clip_id=clip_id, kept=kept, reason="kept" if kept else "black", rules=rules)
+
+
+def cut(clip_id: str, encoding: str = ENCODING) -> Any:
+    return replace(MEDIA, clip_id=clip_id, media_id=f"m-{clip_id}-{encoding[:4]}", encoding=encoding)
+
+
+def said(media_id: str, version: str, outcome: Outcome = Outcome.OK) -> Any:
+    text = "t" if outcome is Outcome.OK else None
+    return replace(CAPTION, media_id=media_id, version=version, outcome=outcome, text=text, short=text)
+
+
+COMMITS: list[dict[str, list[Any]]] = [
+    {
+        "sources": [
+            source("one", "k1"),
+            source("copy", "k2"),  # of the same bytes: the same clips
+            source("replaced", "k3"),
+            source("bad", "k4", status=SourceStatus.FAILED),
+            source("again", "k5"),
+        ],
+        "clips": [
+            *(
+                clip(f"c{n}", key, name, start=40 * n)
+                for key, name in (("k1", "one"), ("k2", "copy"))
+                for n in (0, 1)
+            ),
+            clip("gone", "k3", "replaced"),
+            clip("c5", "k5", "again"),
+        ],
+        "failures": [failed("analyze", "k4")],
+    },
+    {"selections": [picked("c0"), picked("c1", rules="old"), picked("gone"), picked("c5", kept=False)]},
+    {
+        "sources": [source("replaced", "k6"), source("again", "k5", analysis="b"), source("late", "k7")],
+        "clips": [
+            clip("c6", "k6", "replaced"),
+            clip("c5", "k5", "again", "b"),  # the same span, measured anew
+            *(clip(f"c7{n}", "k7", "late", start=40 * (9 - n)) for n in range(10)),
+        ],
+    },
+    {"selections": [picked("c6"), picked("c5"), *(picked(f"c7{n}") for n in range(6)), picked("c1")]},
+    {
+        "media": [cut("c0", "older"), cut("c0"), cut("c6"), cut("gone"), cut("c70", "older")],
+        "failures": [
+            failed("cut", "c5", ENCODING),
+            failed("cut", "c71", ENCODING, quarantined=True),
+            failed("cut", "c72", "older"),
+            failed("cut", "c6", ENCODING),  # and was cut
+        ],
+    },
+    {"captions": [said(f"m-c6-{ENCODING[:4]}", "v1"), said(f"m-c0-{ENCODING[:4]}", "v1", Outcome.EMPTY)]},
+    {
+        "captions": [said(f"m-c6-{ENCODING[:4]}", "v2", Outcome.EMPTY), said("nowhere", "v2")],
+        "failures": [failed("caption", f"m-c6-{ENCODING[:4]}"), failed("caption", f"m-c0-{ENCODING[:4]}")],
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return build(tmp_path_factory.mktemp("odd") / "d", COMMITS)
+
+
+def build(root: Path, commits: list[dict[str, list[Any]]]) -> Dataset:
+    dataset = Dataset.create(root)
+    for tables in commits:
+        added = tuple(dataset.put_records(table, rows) for table, rows in tables.items())  # type: ignore[arg-type]
+        dataset = dataset.commit(Commit(stage="test", added=added))
+    return dataset
+
+
+class Rows:
+    """The rows that count, picked one by one."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.sources = self._newest("sources", "uri")
+        good = {(s["source_key"], s["analysis"]) for s in self.sources if s["status"] == "ok"}
+        every = self._newest("clips", "clip_id", "source_key", "analysis")
+        self.spans = [c for c in every if (c["source_key"], c["analysis"]) in good]
+        self.clips = [*{c["clip_id"]: c for c in self.spans}.values()]
+        ids = {c["clip_id"] for c in self.clips}
+        self.selection = [s for s in self._newest("selections", "clip_id") if s["clip_id"] in ids]
+        self.kept = {s["clip_id"] for s in self.selection if s["kept"]}
+        self.media = [m for m in self._newest("media", "clip_id") if m["clip_id"] in self.kept]
+        done = {m["clip_id"] for m in self.media}
+        mute = {c["media_id"] for c in self.captions() if c["outcome"] != "ok"}
+        bad = {s["source_key"] for s in self.sources if s["status"] == "failed"}
+        counts = {"analyze": bad, "cut": self.kept - done, "caption": mute}
+        self.failures = [
+            f for f in self._newest("failures", "stage", "unit") if f["unit"] in counts[f["stage"]]
+        ]
+
+    def captions(self, version: str | None = None) -> list[dict[str, Any]]:
+        ids = {m["media_id"] for m in self.media}
+        rows = [c for c in self._all("captions") if version in (None, c["version"])]
+        return [c for c in {c["media_id"]: c for c in rows}.values() if c["media_id"] in ids]
+
+    def to_cut(self, config: CutConfig, again: str, only: set[str]) -> list[tuple[str, list[str]]]:
+        name = config_digest(config)
+        failures = [f for f in self.failures if f["stage"] == "cut"]
+        have = {(m["clip_id"], m["encoding"]) for m in self.media}
+        left = {f["unit"] for f in failures if f["quarantined"] and f["config"] == name and again == "failed"}
+        wanted = {f["unit"] for f in failures} - left
+        settled = {f["unit"] for f in failures if f["config"] == name}
+        clips = [
+            clip
+            for clip in self.clips
+            if clip["clip_id"] in self.kept
+            and (clip["clip_id"], encoding_of(crop_of(clip, config), config)) not in have
+            and (
+                clip["clip_id"] not in settled
+                if again == "none"
+                else clip["clip_id"] in wanted or clip["source_key"] in only
+            )
+        ]
+        clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
+        groups = groupby(clips, key=lambda clip: clip["source_key"])
+        return [(key, [clip["clip_id"] for clip in group]) for key, group in groups]
+
+    def to_select(self, config: SelectConfig) -> set[str]:
+        rules = {s["clip_id"]: s["rules"] for s in self.selection}
+        undecided = (c for c in self.clips if rules.get(c["clip_id"]) != rules_digest(config, c["analysis"]))
+        return {clip["clip_id"] for clip in undecided}
+
+    def _all(self, table: Any) -> list[dict[str, Any]]:
+        return self._dataset.read(table).to_pylist()
+
+    def _newest(self, table: Any, *keys: str) -> list[dict[str, Any]]:
+        return [*{tuple(row[key] for key in keys): row for row in self._all(table)}.values()]
+
+
+def in_any_order(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted(map(repr, rows))
+
+
+@pytest.mark.parametrize("view", ["sources", "spans", "clips", "gaps", "selection", "media", "failures"])
+def test_the_rows_that_count_are_those_picked_one_by_one(dataset, view):
+    found = Current(dataset).read(view).to_pylist()
+    assert in_any_order(found) == in_any_order(getattr(Rows(dataset), view, []))
+
+
+@pytest.mark.parametrize("stage", ["analyze", "cut", "caption", "score text"])
+def test_failures_of_a_stage_are_those_picked_one_by_one(dataset, stage):
+    found = Current(dataset).read("failures", only=stage).to_pylist()
+    wanted = [row for row in Rows(dataset).failures if row["stage"] == stage]
+    assert in_any_order([row for row in found if row["stage"] == stage]) == in_any_order(wanted)
+    assert {row["stage"] for row in found} <= {stage}
+
+
+@pytest.mark.parametrize("version", [None, "v1", "v2", "it's"])
+def test_captions_of_a_version_are_those_picked_one_by_one(dataset, version):
+    found = Current(dataset).captions(version).to_pylist()
+    assert in_any_order(found) == in_any_order(Rows(dataset).captions(version))
+
+
+def test_some_columns_are_those_of_whole_rows_in_the_same_order(dataset):
+    current = Current(dataset)
+    some = current.read("clips", ["clip_id", "analysis", "no_such_column"])
+    assert some.column_names == ["clip_id", "analysis"]
+    assert some.equals(Current(dataset).clips.select(["clip_id", "analysis"]))
+
+
+VIEWS: list[Any] = [
+    "sources",
+    "spans",
+    "clips",
+    "gaps",
+    "selection",
+    "duplicates",
+    "media",
+    "captions",
+    "failures",
+]
+
+
+@pytest.mark.parametrize("number", range(len(COMMITS)))
+def test_what_is_held_from_before_a_commit_changes_nothing_after_it(dataset, number):
+    before, after = (Dataset.open(dataset.uri, at=at) for at in (number, number + 1))
+    held, new = Current(before), Current(after)
+    for view in VIEWS:
+        held.read(view)
+    then, supposed = held.after(after), held
+    for part in after.commits[-1].added:
+        supposed = supposed.adding(part.table, after.read_part(part))  # type: ignore[arg-type]
+    for view in VIEWS:
+        assert then.read(view).to_pylist() == new.read(view).to_pylist()
+        assert supposed.read(view).to_pylist() == new.read(view).to_pylist()
+        assert supposed.after(before).read(view).to_pylist() == Current(before).read(view).to_pylist()
+
+
+def test_a_row_that_counts_is_found_by_its_place(dataset):
+    current = Current(dataset)
+    rows = dataset.read("clips").take(current.places("clips"))
+    assert rows.to_pylist() == current.read("clips").to_pylist()
+    assert len(rows) < dataset.read("clips").num_rows
+
+
+@pytest.mark.parametrize("config", [CutConfig(), CutConfig(crf=20)])
+@pytest.mark.parametrize("again", ["none", "failed", "all"])
+def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, again):
+    units = pending.to_cut(dataset, config, again, {"k7"} if again != "none" else None)
+    found = [(unit.source_key, list(unit.clip_ids)) for unit in units]
+    assert found == Rows(dataset).to_cut(config, again, {"k7"})
+    assert found
+    assert [units[at] for at in range(-len(units), 0)] == list(units)
+
+
+def test_a_long_file_on_a_disk_is_shared_out_by_time(dataset):
+    units = [unit for unit in pending.to_cut(dataset, CutConfig(share_s=10.0)) if unit.source_key == "k7"]
+    [whole] = [unit for unit in pending.to_cut(dataset, CutConfig(share_s=0.0)) if unit.source_key == "k7"]
+    assert len(units) > 1
+    assert tuple(name for unit in units for name in unit.clip_ids) == whole.clip_ids
+    assert len({unit.name for unit in units}) == len(units)
+    places = [{int(start / 10 // 10) for start, _ in unit.spans} for unit in units]
+    assert all(len(place) == 1 for place in places)
+
+
+def test_shares_are_shorter_where_there_is_little_to_do_for_many_tasks(dataset):
+    table = pending.cut_table(dataset, CutConfig())
+    few, many = (len(pending.cut_units(table, CutConfig(), tasks)) for tasks in (1, 1000))
+    assert len(pending.cut_units(table, CutConfig())) <= few < many
+    assert len(pending.cut_units(table, CutConfig(share_s=0.0), 1000)) == len(
+        set(table["source_key"].to_pylist())
+    )
+    assert many == len(pending.cut_units(table, CutConfig(share_s=10.0)))
+
+
+@pytest.mark.parametrize("config", [SelectConfig(), SelectConfig(min_motion=0.1)])
+def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
+    found = pending.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
+    assert sorted(found) == sorted(Rows(dataset).to_select(config))
+    assert pending.to_select(dataset, config, DedupConfig(), only={"k6"})["clip_id"].to_pylist() in (
+        [],
+        ["c6"],
+    )
+
+
+def test_media_are_captioned_once_and_a_retry_takes_what_failed_alone(dataset):
+    of = {version: pending.to_caption(dataset, version, retry=False)[0] for version in ("v1", "v2", "v3")}
+    assert {version: sorted(unit.clip_id for unit in units) for version, units in of.items()} == {
+        "v1": ["c70"],
+        "v2": ["c0", "c70"],
+        "v3": ["c0", "c6", "c70"],
+    }
+    again, num_media = pending.to_caption(dataset, "v2", retry=True)
+    assert ([(unit.clip_id, unit.uri) for unit in again], num_media) == ([("c6", "/replaced.mp4")], 3)
+
+
+def test_units_of_no_rows_are_none(dataset):
+    nothing = LazyUnits(
+        pending.cut_table(dataset, CutConfig()).slice(0, 0), ("source_key",), lambda rows: rows
+    )
+    assert len(nothing) == 0
+    assert not list(nothing)

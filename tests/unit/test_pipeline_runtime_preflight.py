@@ -1,0 +1,93 @@
+"""What is decided about a cluster: which nodes fit, what one lacks, when a unit is given up."""
+
+import json
+
+import pytest
+
+from manifests.dataset import Dataset
+from manifests.storage import storage_at
+from pipeline.config import PoolConfig
+from pipeline.runtime.attempt_log import (
+    MAX_NODE_DEATHS,
+    MAX_WORKER_DEATHS,
+    Attempts,
+    Quarantined,
+    attempts_folder,
+)
+from pipeline.runtime.preflight import Answer, look_around, may_grow, problem
+from pipeline.runtime.tasks import actor_pool, fits, resources, task_pool
+from video.errors import VideoErrorCode
+
+
+class Gone(BaseException):
+    """As if the process had ended: nothing is written after it."""
+
+
+def die() -> None:
+    raise Gone
+
+
+def test_a_pool_takes_what_its_nodes_have():
+    pool = PoolConfig(cpus=2, gpus=0.5, label="caption")
+    assert resources(pool) == {"CPU": 2, "GPU": 0.5, "caption": 0.001}
+    assert fits(pool, {"CPU": 4.0, "GPU": 1.0, "caption": 1.0})
+    assert not fits(pool, {"CPU": 4.0, "GPU": 1.0})
+    assert not fits(pool, {"CPU": 1.0, "GPU": 1.0, "caption": 1.0})
+    assert task_pool(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
+    actors = actor_pool(PoolConfig(gpus=1, least=3, most=2), most=8, restarts=50, retries=5)
+    assert (actors["compute"].min_size, actors["compute"].max_size, actors["num_gpus"]) == (2, 2, 1)
+    assert (actors["max_restarts"], actors["max_task_retries"]) == (50, 5)
+
+
+def test_what_a_node_lacks_is_said_with_the_extra_that_brings_it():
+    answer = look_around(["json", "no_such_module.sub"], {"/no/such/file": 3})
+    assert set(answer.missing) == {"no_such_module"}
+    assert answer.unseen == ("/no/such/file",)
+    said = problem("worker-1 (ab12)", Answer(missing={"torch": "No module named 'torch'"}, unseen=("/d",)))
+    assert "worker-1 (ab12) lacks `torch`" in said
+    assert "pip install 'kinora[caption]'" in said
+    assert "does not see /d" in said
+    assert problem("worker-1", Answer(missing={}, unseen=())) == ""
+
+
+def test_only_a_cluster_with_an_autoscaler_may_grow():
+    by_hand = {"autoscaler_report": {"active_nodes": {"node_27f6": 1}}}
+    scaled = {"autoscaler_report": {"active_nodes": {"ray.head.default": 1}}}
+    assert not may_grow(json.dumps(by_hand).encode())
+    assert may_grow(json.dumps(scaled).encode())
+    assert may_grow(None)
+
+
+def test_deaths_of_machines_count_apart_from_deaths_of_workers(tmp_path):
+    gone = {"spot"}
+    for machine in ["spot"] * MAX_WORKER_DEATHS + ["other"]:
+        with pytest.raises(Gone):
+            Attempts(tmp_path, machine, gone.__contains__).work("a", "/a.mp4", die)
+    assert Attempts(tmp_path, "other", gone.__contains__).work("a", "/a.mp4", lambda: 7) == 7
+    for _ in range(MAX_NODE_DEATHS):
+        with pytest.raises(Gone):
+            Attempts(tmp_path, "spot", gone.__contains__).work("a", "/a.mp4", die)
+    with pytest.raises(Quarantined):
+        Attempts(tmp_path, "other", gone.__contains__).work("a", "/a.mp4", lambda: 7)
+
+
+def test_work_that_ended_its_process_is_not_done_together_again(tmp_path):
+    attempts = Attempts(tmp_path)
+    assert attempts.together("ab", lambda: 7) == 7
+    assert attempts.together("ab", lambda: 8) == 8
+    with pytest.raises(Gone):
+        attempts.together("ab", die)
+
+
+def test_notes_lie_in_the_dataset_where_every_machine_sees_them_and_are_removed(place):
+    Dataset.create(place)
+    before = {*storage_at(place).walk()}
+    with attempts_folder(place) as notes:
+        for machine in ("one", "two", "three"):
+            with pytest.raises(Gone):
+                Attempts(notes, machine).work("a", "/a.mp4", die)
+        with pytest.raises(Quarantined) as caught:
+            Attempts(notes, "four").work("a", "/a.mp4", lambda: 7)
+        assert caught.value.error.code == VideoErrorCode.CRASHED
+        assert Attempts(notes, "four").work("b", "/b.mp4", lambda: 7) == 7
+    assert {*storage_at(place).walk()} == before

@@ -1,0 +1,86 @@
+"""The rules by column equal the rules by clip; presets give limits; a review band marks without dropping."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.config import SelectConfig
+from pipeline.select import select as selecting
+from pipeline.select.presets import PRESETS, Preset
+from pipeline.select.rules import RULES, limit, verdicts
+from pipeline.select.select import REVIEW, decide, select
+
+COLUMNS = {rule.column for rule in RULES} - {"side_px", "inside_px", "duration_s"}
+
+
+def clips(number: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Return clips with scores of all sizes, some of them missing."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(number):
+        scores = {name: float(rng.choice([0.0, 0.003, 0.3, 0.9, 3.0])) for name in sorted(COLUMNS)}
+        scores |= {name: None for name in sorted(COLUMNS) if rng.random() < 0.1}
+        rows.append(
+            scores
+            | {
+                "clip_id": f"c{index}",
+                "kind": str(rng.choice(["video", "image"])),
+                "analysis": "ab"[index % 2],
+            }
+            | {"height": int(rng.choice([20, 300, 720])), "width": int(rng.choice([40, 600]))}
+            | {"border_top": 0.2, "border_bottom": 0.2, "border_left": 0.0, "border_right": None}
+            | {"start_pts": 0, "end_pts": int(rng.choice([30, 150, 9000]))}
+            | {"time_base_num": 1, "time_base_den": 100}
+        )
+    return rows
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_by_column_and_by_clip_are_the_same(preset):
+    config, rows = SelectConfig(preset=preset), clips(60)
+    together = select(pa.Table.from_pylist(rows), config).to_pylist()
+    for row, found in zip(rows, together, strict=True):
+        alone = decide(row, config)
+        broken = [verdict.rule.reason for verdict in verdicts(row, config) if verdict.broken]
+        assert found["reason"] == alone.reason == (broken[0] if broken else "kept")
+        assert (found["kept"], found["detail"], found["rules"]) == (alone.kept, alone.detail, alone.rules)
+        assert found["kept"] == (not found["detail"] or found["detail"].startswith(REVIEW))
+
+
+def test_no_clips_need_no_decision():
+    empty = pa.Table.from_pylist(clips(3)).slice(0, 0)
+    assert len(select(empty, SelectConfig())) == 0
+
+
+def test_a_given_limit_wins_over_its_preset():
+    strict = SelectConfig(preset="strict", min_motion=0.0)
+    assert limit(strict, "min_motion") == 0.0
+    assert limit(strict, "max_static") == PRESETS["strict"]["max_static"]
+
+
+def test_presets_name_the_limit_of_every_rule_and_grow_stricter():
+    for rule in RULES:
+        loose, middle, tight = (PRESETS[name][rule.limit] for name in get_args(Preset))
+        assert loose <= middle <= tight if rule.sign == "<" else loose >= middle >= tight
+
+
+def test_the_default_keeps_still_shots():
+    row = clips(1)[0] | dict.fromkeys(COLUMNS, 0.0) | {"static": 1.0, "frozen_s": 40.0, "sharpness": None}
+    row |= {"kind": "video", "height": 300, "width": 600, "end_pts": 4000}
+    assert decide(row, SelectConfig()).kept
+    assert decide(row, SelectConfig(preset="standard")).reason == "static"
+
+
+def test_a_review_band_keeps_and_marks(monkeypatch):
+    rule = replace(next(rule for rule in RULES if rule.reason == "black"), review="max_blank")
+    monkeypatch.setattr(selecting, "RULES", (rule,))
+    config = SelectConfig(max_black=0.5, max_blank=0.2)
+    row = clips(1)[0]
+    marked = decide(row | {"black": 0.3}, config)
+    assert (marked.kept, marked.reason) == (True, "kept")
+    assert marked.detail == "review: black 0.3 > 0.2 of frames"
+    assert decide(row | {"black": 0.1}, config).detail == ""
+    assert not decide(row | {"black": 0.6}, config).kept

@@ -1,0 +1,95 @@
+"""What a person sees of a training: lines on progress, and sample videos."""
+
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import cv2
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+
+from trainer.checkpoints import load_vae
+from trainer.config import SampleConfig, WatchConfig
+from trainer.sample import TextToVideo, generate
+from trainer.text import TextEncoder
+from video.encode import encode_mp4
+
+
+class ProgressLines(Callback):
+    """Say where the training is, every few seconds: for logs, where a progress bar would be noise."""
+
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
+        self.said_s = self.started_s = monotonic()
+        self.first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.said_s = self.started_s = monotonic()
+        self.first_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now_s, last = monotonic(), trainer.global_step == trainer.max_steps
+        if not trainer.is_global_zero or not (last or now_s - self.said_s >= self.every_s):
+            return
+        self.said_s = now_s
+        speed = (trainer.global_step - self.first_step) / (now_s - self.started_s)
+        left_s = (trainer.max_steps - trainer.global_step) / max(speed, 1e-9)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        shown = [f"{n} {metrics[n]:.4f}" for n in ("train/loss", "val/loss", "val/psnr_db") if n in metrics]
+        print(
+            f"step {trainer.global_step}/{trainer.max_steps}  {'  '.join(shown)}  "
+            f"{speed:.2f} steps/s  {left_s:.0f} s left",
+            flush=True,
+        )
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero and not trainer.training:
+            print("  ".join(f"{n} {float(v):.4f}" for n, v in trainer.callback_metrics.items()), flush=True)
+
+
+class SampleVideos(Callback):
+    """Generate the same prompts with every validation: `samples/step-000500/00.mp4` and a contact sheet."""
+
+    def __init__(self, watch: WatchConfig, sample: SampleConfig) -> None:
+        self.watch, self.sample = watch, sample
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        model = self._model(pl_module, trainer)
+        num_frames, height, width = self.watch.sample_size
+        videos_BTHWC = generate(
+            model,
+            self.watch.prompts,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            seeds=range(len(self.watch.prompts)),
+            sample=self.sample,
+        )
+        folder = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, frames_THWC in enumerate(videos_BTHWC):
+            encode_mp4(frames_THWC, model.fps, folder / f"{number:02d}.mp4")
+        cv2.imwrite(str(folder / "sheet.png"), cv2.cvtColor(contact_sheet(videos_BTHWC), cv2.COLOR_RGB2BGR))
+
+    def _model(self, module: Any, trainer: Any) -> TextToVideo:
+        """The averaged weights with the same parts around them that `kinora generate` loads."""
+        return TextToVideo(
+            dit=module.average,
+            vae=load_vae(module.vae)[0].to(module.device),
+            text=TextEncoder(module.text_encoder, device=str(module.device)),
+            flow=module.flow,
+            fps=trainer.datamodule.index.fps,
+            buckets=(),
+        )
+
+
+def contact_sheet(videos_BTHWC: np.ndarray, columns: int = 6) -> np.ndarray:
+    """Return one image_HWC: a row for each video, frames evenly spaced in time."""
+    times = np.linspace(0, videos_BTHWC.shape[1] - 1, min(columns, videos_BTHWC.shape[1])).round().astype(int)
+    rows = [np.concatenate(list(frames_THWC[times]), axis=1) for frames_THWC in videos_BTHWC]
+    return np.concatenate(rows, axis=0)

@@ -1,0 +1,1 @@
+"""Shards to batches: the batch plan, pixels, latents and the latent cache."""

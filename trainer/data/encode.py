@@ -1,0 +1,86 @@
+"""Encode every packed clip once: latents by the compression network, text states by the frozen encoder."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from manifests.shards import ShardIndex
+from trainer.checkpoints import load_vae
+from trainer.config import EncodeConfig
+from trainer.data.decode import Packed, decode, read_packed
+from trainer.data.latent_cache import ABOUT, FOLDER, PART_ROWS, EncodedSet, Origin, write_about, write_part
+from trainer.precision import autocast, best_device
+from trainer.text import TextEncoder
+from trainer.vae.model import VideoVae
+from trainer.vae.module import to_pixels
+
+
+def encode(config: EncodeConfig, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Encode all clips of `config.shards`; return the counts. Does nothing when that is done already."""
+    if config.shards.startswith("s3://"):
+        raise ValueError(
+            f"{config.shards}: what is encoded lies beside the shards in a folder; copy them to a disk first"
+        )
+    index = ShardIndex.load(config.shards)
+    vae, about = load_vae(config.vae)
+    device = best_device()
+    text = TextEncoder(config.text_encoder, device=str(device))
+    origin = Origin(index=index.digest, vae=about["digest"], text=text.digest)
+    folder = Path(config.shards) / FOLDER
+    if (folder / ABOUT).is_file():
+        done = _origin_of(index)
+        if done == origin:
+            return {"clips": index.num_samples, "encoded": 0, **_counts(folder)}
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    vae.to(device)
+    for part, first in enumerate(range(0, index.num_samples, PART_ROWS)):
+        rows = range(first, min(first + PART_ROWS, index.num_samples))
+        write_part(folder, part, dict(_part(index, rows, vae, text, config)))
+        say(f"encoded {rows[-1] + 1} of {index.num_samples} clips")
+    write_about(folder, origin, text.states([""])[0])
+    return {"clips": index.num_samples, "encoded": index.num_samples, **_counts(folder)}
+
+
+def _origin_of(index: ShardIndex) -> Origin | None:
+    try:
+        return EncodedSet.load(index).origin
+    except ValueError:
+        return None  # of other shards: it is made anew
+
+
+def _counts(folder: Path) -> dict[str, Any]:
+    return {"folder": str(folder), "bytes": sum(file.stat().st_size for file in folder.iterdir())}
+
+
+def _part(
+    index: ShardIndex, rows: range, vae: VideoVae, text: TextEncoder, config: EncodeConfig
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the named tensors of some rows, clips of one shape through the network together."""
+    packed = {row: read_packed(index, index.sample(row)) for row in rows}
+    yield from _states(packed, text)
+    by_shape: defaultdict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        by_shape[index.sample(row).bucket.name].append(row)
+    for same in by_shape.values():
+        for start in range(0, len(same), config.batch_size):
+            batch = same[start : start + config.batch_size]
+            frames = [decode(packed[row], index.sample(row).bucket, index.fps) for row in batch]
+            pixels_BCTHW = to_pixels(torch.from_numpy(np.stack(frames)).to(best_device()))
+            with torch.inference_mode(), autocast(pixels_BCTHW.device):
+                latent_BCTHW = vae.encode(pixels_BCTHW).half().cpu().numpy()
+            yield from ((f"{row}.latent", latent) for row, latent in zip(batch, latent_BCTHW, strict=True))
+
+
+def _states(packed: dict[int, Packed], text: TextEncoder) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the states of both captions of every row; equal texts are encoded once."""
+    for kind in ("short", "dense"):
+        wording = {row: getattr(each, kind) for row, each in packed.items()}
+        distinct = list(dict.fromkeys(wording.values()))
+        states = dict(zip(distinct, text.states(distinct), strict=True))
+        yield from ((f"{row}.{kind}", states[words]) for row, words in wording.items())

@@ -1,0 +1,1 @@
+"""The video compression network and its training."""
