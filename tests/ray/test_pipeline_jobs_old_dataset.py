@@ -1,0 +1,93 @@
+"""A dataset that an earlier version wrote is opened and continued, and nothing is done again."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from manifests.dataset import Dataset
+
+LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
+SERVER = Path(__file__).parents[1] / "unit" / "s3_server.py"
+AWS = {
+    "AWS_ACCESS_KEY_ID": "testing-key-id",
+    "AWS_SECRET_ACCESS_KEY": "testing-secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of the old dataset and shards, and its sources where they were: s3://legacy/raw."""
+    pytest.importorskip("moto", reason="`pip install 'kinora[dev]'` brings an S3 for tests")
+    for name in ("data", "shards"):
+        shutil.copytree(LEGACY / name, tmp_path / name)
+    shutil.copy(LEGACY / "curate.yaml", tmp_path)
+    command = [sys.executable, str(SERVER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        for name, value in (AWS | {"AWS_ENDPOINT_URL": endpoint}).items():
+            monkeypatch.setenv(name, value)
+        client = boto3.Session().client("s3")
+        client.create_bucket(Bucket="legacy")
+        for path in (LEGACY / "raw").iterdir():
+            client.upload_file(str(path), "legacy", f"raw/{path.name}")
+        yield tmp_path
+        server.terminate()
+
+
+def kinora(folder: Path, *args: str, code: int = 0) -> dict:
+    """Run a command in `folder` with a Ray of its own; return what it printed as JSON."""
+    env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), env.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "kinora", *args, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def commits(folder: Path) -> int:
+    return len(Dataset.open(folder / "data").commits)
+
+
+def test_an_old_dataset_adds_up_and_nothing_in_it_is_done_again(folder):
+    before = commits(folder)
+    assert kinora(folder, "status", "--dataset", "data")["commit"] == before - 1
+    assert kinora(folder, "captions", "check", "--dataset", "data")["broken"] == []
+    curated = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
+    assert {name: curated[name] for name in ("listed", "already_done", "analyzed", "decided", "to_cut")} == {
+        "listed": 6,
+        "already_done": 6,
+        "analyzed": 0,
+        "decided": 0,
+        "to_cut": 0,
+    }
+    captioned = kinora(folder, "caption", "--dataset", "data")
+    assert (captioned["media"], captioned["already_done"]) == (8, 8)
+    index = (folder / "shards" / "index.arrow").read_bytes()
+    packed = kinora(folder, "pack", "--dataset", "data", "--out", "shards")
+    assert packed["samples"] == 8
+    assert (folder / "shards" / "index.arrow").read_bytes() == index
+    assert commits(folder) == before
+
+
+def test_an_old_dataset_goes_on(folder):
+    """Only the new file is analysed, and only the failed one is tried again."""
+    boto3.Session().client("s3").upload_file(str(LEGACY / "raw" / "raw-00002.mp4"), "legacy", "raw/new.mp4")
+    curated = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
+    assert (curated["listed"], curated["already_done"], curated["analyzed"]) == (7, 6, 1)
+    assert curated["to_cut"] == 0  # its clips are those of a file with the same bytes
+    tried = kinora(folder, "retry", "--dataset", "data", code=10)
+    assert tried["curate"]["failed"] == {"TRUNCATED": 1}
+    kept = kinora(folder, "curate", "--config", "curate.yaml", "--select.min-duration-s", "30")
+    assert (kept["analyzed"], kept["kept"], kept["dropped"]) == (0, 0, {"too_short": 8})
+    assert kinora(folder, "status", "--dataset", "data")["commit"] == commits(folder) - 1
