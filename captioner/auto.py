@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from captioner.domain import is_believed, looks_like_a_world
-from captioner.frames import spread
+from captioner.domain import is_believed, is_simulated_world
+from captioner.frames import sample_uniform
 from captioner.outcome import Outcome
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
-LOOKS = 3
+PROBE_FRAMES = 3
 """Frames that decide whether a clip is flat."""
 
 
@@ -25,7 +25,8 @@ class AutoCaptioner:
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         """Answer every request, each echoing the clip id and the prompt that was asked for."""
-        why = {r.clip_id: looks_like_a_world(_few(r)) for r in {r.clip_id: r for r in requests}.values()}
+        clips = {r.clip_id: r for r in requests}
+        why = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
         tried = self._ask_embedded([r for r in requests if why[r.clip_id][0]])
         unsure = {a.clip_id: a for a in tried if a.outcome is not Outcome.OK or not is_believed(a.confidence)}
         kept = [_because(a, why[a.clip_id][1]) for a in tried if a.clip_id not in unsure]
@@ -41,8 +42,8 @@ class AutoCaptioner:
         return [replace(a, prompt_digest=back[a.prompt_digest]) for a in answers]
 
 
-def _few(request: CaptionRequest):
-    return request.frames_THWC[list(spread(len(request.frames_THWC), LOOKS))]
+def _probe_frames(request: CaptionRequest):
+    return request.frames_THWC[list(sample_uniform(len(request.frames_THWC), PROBE_FRAMES))]
 
 
 def _because(answer: CaptionAnswer, reason: str) -> CaptionAnswer:

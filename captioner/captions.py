@@ -46,7 +46,7 @@ def caption_clips(
     ]
 
 
-def unanswered(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
+def error_caption(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
     """Return the row of an attempt that never reached an answer."""
     return Caption(
         clip_id=clip_id,
@@ -80,7 +80,7 @@ def _caption(
     """Join the two answers for one clip: OK only when both are, else the first that is not says why."""
     if len(dense) != 1 or len(short) != 1:
         detail = f"{len(dense)} dense and {len(short)} short answers echo this clip id, not one of each"
-        return unanswered(clip.clip_id, clip.media_id, prompt_digest, detail)
+        return error_caption(clip.clip_id, clip.media_id, prompt_digest, detail)
     worst = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
     ok = worst.outcome is Outcome.OK
     return Caption(

@@ -26,7 +26,7 @@ SIDE_PX = 96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looks:
+class FlatStats:
     """What one frame is made of."""
 
     flat_share: float
@@ -50,14 +50,14 @@ class Looks:
         )
 
 
-def looks_like_a_world(frames_THWC: np.ndarray) -> tuple[bool, str]:
+def is_simulated_world(frames_THWC: np.ndarray) -> tuple[bool, str]:
     """Return whether every frame looks like a world, and the looks of the first that does not, in words."""
-    looks = [look(frame) for frame in frames_THWC]
-    worst = next((found for found in looks if not found.is_world), looks[0])
+    stats = [flat_stats(frame) for frame in frames_THWC]
+    worst = next((s for s in stats if not s.is_world), stats[0])
     return worst.is_world, str(worst)
 
 
-def look(frame_HWC: np.ndarray) -> Looks:
+def flat_stats(frame_HWC: np.ndarray) -> FlatStats:
     """Measure one frame. 1 ms."""
     small_HWC = _shrunk(frame_HWC).astype(np.float32)
     background_C, left_N = _commonest(small_HWC.reshape(-1, 3))
@@ -69,7 +69,7 @@ def look(frame_HWC: np.ndarray) -> Looks:
     height, width = mask_HW.shape
     patches = [box for box in boxes_K5[1:].tolist() if box[4] >= MIN_PATCH_SHARE * mask_HW.size]
     cut = sum(x == 0 or y == 0 or x + w == width or y + h == height for x, y, w, h, _ in patches)
-    return Looks(flat_share=flat, whole=len(patches) - cut, cut=cut)
+    return FlatStats(flat_share=flat, whole=len(patches) - cut, cut=cut)
 
 
 def is_believed(confidence: float | None) -> bool:

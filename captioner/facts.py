@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from captioner.config import FactsConfig
-from captioner.frames import spread
+from captioner.frames import sample_uniform
 from captioner.objects import Detection, ObjectDetector, detector_installed
 from captioner.phrases import Facts, Thing, dense_text, short_text
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
@@ -51,7 +51,7 @@ class FactsCaptioner:
 
     def measure(self, frames_THWC: np.ndarray, times_s: Sequence[float]) -> Facts:
         """Run every detector on one clip."""
-        shown = frames_THWC[list(spread(len(frames_THWC), self.config.frames))]
+        shown = frames_THWC[list(sample_uniform(len(frames_THWC), self.config.frames))]
         score = self.config.min_object_score
         found = [self.detector.detect(frame, score) for frame in shown] if self.detector else []
         return Facts(
@@ -84,7 +84,7 @@ class FactsCaptioner:
             outcome=Outcome.OK,
             text=text,
             raw=text,
-            frames_shown=spread(len(request.frames_THWC), self.config.frames),
+            frames_shown=sample_uniform(len(request.frames_THWC), self.config.frames),
             provenance=self.provenance,
         )
 

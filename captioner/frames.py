@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def spread(num_frames: int, count: int) -> tuple[int, ...]:
+def sample_uniform(num_frames: int, count: int) -> tuple[int, ...]:
     """Return at most `count` different indices, evenly spread from the first frame to the last."""
     count = min(count, num_frames)
     return tuple(round(i) for i in np.linspace(0, num_frames - 1, count).tolist())
 
 
-def at_rate(times_s: Sequence[float], rate_hz: float, count: int) -> tuple[int, ...]:
+def sample_at_fps(times_s: Sequence[float], rate_hz: float, count: int) -> tuple[int, ...]:
     """Return `count` indices of the frames shown at 0, 1/rate, 2/rate, ... seconds after the first.
 
     Past the end the last frame is repeated, so that the time between two frames shown always means the same

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, LogitsProce
 from transformers.video_utils import VideoMetadata
 
 from captioner.config import VlmConfig
-from captioner.frames import at_rate, largest_gap_s, spread
+from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.outcome import classify
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
@@ -142,8 +142,8 @@ class TransformersCaptioner:
 
     def _shown(self, request: CaptionRequest) -> tuple[int, ...]:
         if self.config.rate_hz is None:
-            return spread(len(request.times_s), self.config.frames)
-        return at_rate(request.times_s, self.config.rate_hz, self.config.frames)
+            return sample_uniform(len(request.times_s), self.config.frames)
+        return sample_at_fps(request.times_s, self.config.rate_hz, self.config.frames)
 
     def _too_sparse(self, request: CaptionRequest) -> bool:
         rate = self.config.rate_hz

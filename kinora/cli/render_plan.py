@@ -1,4 +1,4 @@
-"""Show what a run would do: a table of at most 80 columns, one row a stage."""
+"""Render a dry run's plan as a table of at most 80 columns, one row per stage."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,8 +11,8 @@ from rich.text import Text
 from pipeline.planning.dry_run import StagePlan
 
 
-def shown(plans: Sequence[StagePlan], tail: str = "") -> Group:
-    """Return the table, and below it where its times come from."""
+def render_plan(plans: Sequence[StagePlan], tail: str = "") -> Group:
+    """Return the table, followed by the source of its time estimates and `tail`."""
     table = Table("stage", "would run", "of", "about", "why", box=None, padding=(0, 2, 0, 0))
     table.columns[1].justify = table.columns[2].justify = "right"
     table.columns[4].overflow = "fold"

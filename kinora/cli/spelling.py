@@ -1,4 +1,4 @@
-"""Spell a configuration as the command line that gives it."""
+"""Write a configuration as the command line that yields it."""
 
 import shlex
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 
-def spell(command: str, config: Any) -> str:
-    """Return `kinora COMMAND` with every field of `config` that is not at its default, quoted for a shell."""
+def to_command_line(command: str, config: Any) -> str:
+    """Return `kinora COMMAND` with a shell-quoted flag for each field that differs from its default."""
     flags = [f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in _changed(config, "")]
     return " ".join(["kinora", command, *flags])
 

@@ -1,4 +1,4 @@
-"""A command's configuration may extend a package's, so that its fields are plain flags."""
+"""Extract a package's configuration from a command's `Config` that extends it."""
 
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -6,6 +6,6 @@ from typing import Any, TypeVar
 C = TypeVar("C")
 
 
-def narrow(config: Any, kind: type[C]) -> C:
-    """Return the part of `config` that is a `kind`, which the class of `config` extends."""
+def subconfig(config: Any, kind: type[C]) -> C:
+    """Return the fields of `config` that belong to its base class `kind`, as a `kind`."""
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass, field
 
 from rich.console import Group
 
-from kinora.cli import render_plan
+from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
-from kinora.cli.spelling import spell
-from kinora.cli.subconfig import narrow
+from kinora.cli.spelling import to_command_line
+from kinora.cli.subconfig import subconfig
 from pipeline.caption.load import asking, load
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
@@ -28,7 +28,7 @@ class Config(CaptionConfig):
 
 def run(config: Config) -> Result:
     """Caption; exit code 3 when no clip is cut."""
-    settings = narrow(config, CaptionConfig)
+    settings = subconfig(config, CaptionConfig)
     try:
         with shown() as progress:
             report = caption(
@@ -39,7 +39,7 @@ def run(config: Config) -> Result:
                 load,
                 dry_run=config.dry_run,
                 progress=progress,
-                command=spell("caption", config),
+                command=to_command_line("caption", config),
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
@@ -51,7 +51,7 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
     """Return the report as lines for a person."""
     left = report.media - report.already_done
     if report.dry_run:
-        return render_plan.shown(report.plan, f"as caption version {report.version}")
+        return render_plan(report.plan, f"as caption version {report.version}")
     if report.nothing_left:
         return f"nothing to do: all {report.media} clips have a caption of version {report.version}"
     lines = [f"{report.ok} of {left} clips captioned in {report.seconds:.1f} s as version {report.version}"]

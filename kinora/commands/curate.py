@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 from rich.console import Group
 
-from kinora.cli import render_plan
+from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
-from kinora.cli.spelling import spell
+from kinora.cli.spelling import to_command_line
 from pipeline.config import (
     AnalyzeConfig,
     CurateConfig,
@@ -64,7 +64,7 @@ def run(config: Config) -> Result:
                 settings,
                 dry_run=config.dry_run,
                 progress=progress,
-                command=spell("curate", config),
+                command=to_command_line("curate", config),
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
@@ -94,7 +94,7 @@ def describe(report: CurateReport, dataset: str) -> str | Group:
 
 def _plan(report: CurateReport) -> Group:
     new = report.listed - report.already_done
-    return render_plan.shown(
+    return render_plan(
         report.plan, f"then the clips that {new} files give are decided and cut" if new else ""
     )
 

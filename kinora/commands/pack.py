@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Group
 from rich.table import Table
 
-from kinora.cli import render_plan
+from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
-from kinora.cli.subconfig import narrow
+from kinora.cli.subconfig import subconfig
 from pipeline.config import PackConfig, RayConfig
 from pipeline.jobs.pack import PackReport, pack
 from pipeline.runtime.progress import shown
@@ -29,7 +29,7 @@ def run(config: Config) -> Result:
     """Pack; exit code 3 when no clip has a caption or fits a bucket."""
     try:
         with shown() as progress:
-            settings = narrow(config, PackConfig)
+            settings = subconfig(config, PackConfig)
             report = pack(
                 config.dataset,
                 config.out,
@@ -41,7 +41,7 @@ def run(config: Config) -> Result:
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     if report.dry_run:
-        return Result(asdict(report), Group(_table(report), render_plan.shown(report.plan)))
+        return Result(asdict(report), Group(_table(report), render_plan(report.plan)))
     if report.nothing_left:
         text = f"nothing to do: {config.out} holds these {report.samples} samples already"
         return Result(asdict(report), text)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from kinora.cli.result import Result
-from kinora.cli.subconfig import narrow
+from kinora.cli.subconfig import subconfig
 from worlds.raw.config import RawConfig, wild
 from worlds.raw.render import render_raw, truth_path
 
@@ -23,7 +23,7 @@ class Config(RawConfig):
 
 def run(config: Config) -> Result:
     """Render every file; the same seed gives the same files."""
-    given = narrow(config, RawConfig)
+    given = subconfig(config, RawConfig)
     raw = wild(given) if config.preset == "wild" else given
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("render", total=raw.num_videos)

@@ -1,1 +1,1 @@
-"""Generate videos for held-out prompts, judge each, and count."""
+"""Evaluation of a text-to-video model: sample, judge, score."""

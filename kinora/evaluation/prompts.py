@@ -1,13 +1,14 @@
-"""Does a generated video show what its prompt says? Counted, with its interval, chance and ceiling.
+"""Score how well generated videos follow their prompts.
 
-- accuracy: share of videos on which the judge agrees with the prompt, attribute by attribute
-- low: lower end of Wilson's 95 % interval (Wilson 1927, "Probable inference, the law of succession")
-- chance: the same videos judged against the other videos' prompts
-- ceiling: the judge's accuracy on true videos after a round trip through the VAE, so that a poor score
-  says who is to blame
+Figures of each attribute:
+
+- accuracy: share of videos on which the judge agrees with the prompt
+- low: lower bound of Wilson's 95 % interval (Wilson 1927, "Probable inference, the law of succession")
+- chance: accuracy of the same videos against other videos' prompts
+- ceiling: accuracy on ground-truth videos after a VAE round trip: a lower score is the model's doing
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -23,27 +24,25 @@ from worlds.shapes.truth import World
 
 ATTRIBUTES = ("color", "shape", "direction", "speed", "background", "count")
 PUBLIC = {"color": "colour"}
-"""The figure's name, where it differs from the attribute's."""
-
-Draw = Callable[[Sequence["Wish"]], list[np.ndarray]]
-"""Prompts in, videos (frames_THWC uint8) out."""
+"""Figure names that differ from their attribute's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """One prompt, and the world that it describes."""
+class EvalPrompt:
+    """A prompt and the world that it describes."""
 
-    number: int
-    prompt: str
+    index: int
+    text: str
     world: World
     seed: int
+    """Seeds both the world and the sampling noise."""
 
     @property
     def size(self) -> str:
         return f"{self.world.width}x{self.world.height}"
 
 
-def wishes(
+def sample_prompts(
     n: int,
     *,
     seed: int,
@@ -52,16 +51,16 @@ def wishes(
     fps: float,
     motions: Sequence[str] = MOTIONS,
     speeds: Sequence[str] = tuple(SPEEDS),
-) -> list[Wish]:
-    """Draw `n` prompts of one thing, over `sizes` (width, height) in turn.
+) -> list[EvalPrompt]:
+    """Sample `n` prompts about one object each, cycling through `sizes` (width, height).
 
-    Worlds are seeded far from the seeds of training worlds, so no training video is drawn again; a
-    combination of attributes may have been seen.
+    World seeds are disjoint from those of training, so no training video recurs; a combination of
+    attributes may have been trained on.
     """
-    drawn = []
-    for number in range(n):
-        width, height = sizes[number % len(sizes)]
-        world_seed = 1_000_000_007 + 1009 * seed + number
+    prompts = []
+    for index in range(n):
+        width, height = sizes[index % len(sizes)]
+        world_seed = 1_000_000_007 + 1009 * seed + index
         world = sample_world(
             world_seed,
             width=width,
@@ -72,28 +71,36 @@ def wishes(
             motions=motions,
             speeds=speeds,
         )
-        prompt = short_caption(world, world_seed)
-        drawn.append(Wish(number=number, prompt=prompt, world=world, seed=world_seed))
-    return drawn
+        text = short_caption(world, world_seed)
+        prompts.append(EvalPrompt(index=index, text=text, world=world, seed=world_seed))
+    return prompts
 
 
 def score(
-    asked: Sequence[Wish], videos: Sequence[np.ndarray], reconstructed: Sequence[np.ndarray], *, seed: int
+    prompts: Sequence[EvalPrompt],
+    videos: Sequence[np.ndarray],
+    reconstructed: Sequence[np.ndarray],
+    *,
+    seed: int,
 ) -> tuple[dict[str, Any], list[Verdict]]:
-    """Return the figures over all videos, and each video's verdict.
+    """Judge every video; return the figures and the verdicts.
 
-    `reconstructed` holds true videos of the same worlds after the VAE round trip, in the same order.
+    Args:
+        prompts: one for each video.
+        videos: generated, each frames_THWC uint8.
+        reconstructed: ground-truth videos of the same worlds after a VAE round trip.
+        seed: shuffles prompts and videos for the chance level.
     """
-    pairs = list(zip(asked, videos, reconstructed, strict=True))
-    verdicts = [judge_video(video, wish.world.fps, wish.world) for wish, video, _ in pairs]
-    ceiling = [judge_video(true, wish.world.fps, wish.world) for wish, _, true in pairs]
-    strangers = [
-        compare(verdicts[i].measured, asked[j].world)
-        for turn in range(4)
-        for i, j in enumerate(Random(seed + turn).sample(range(len(asked)), len(asked)))
+    pairs = list(zip(prompts, videos, reconstructed, strict=True))
+    verdicts = [judge_video(video, prompt.world.fps, prompt.world) for prompt, video, _ in pairs]
+    ceiling = [judge_video(true, prompt.world.fps, prompt.world) for prompt, _, true in pairs]
+    shuffled = [
+        compare(verdicts[i].measured, prompts[j].world)
+        for repeat in range(4)
+        for i, j in enumerate(Random(seed + repeat).sample(range(len(prompts)), len(prompts)))
         if i != j
     ]
-    figures: dict[str, Any] = {"n": len(asked)}
+    figures: dict[str, Any] = {"n": len(prompts)}
     for attribute in ATTRIBUTES:
         name = PUBLIC.get(attribute, attribute)
         right, n = _count(verdicts, attribute)
@@ -102,7 +109,7 @@ def score(
         figures[name] = right / n
         figures[f"{name}_low"] = wilson_low(right, n)
         figures[f"{name}_n"] = n
-        figures[f"{name}_chance"] = _share(strangers, attribute)
+        figures[f"{name}_chance"] = _share(shuffled, attribute)
         figures[f"{name}_ceiling"] = _share(ceiling, attribute)
     return figures, verdicts
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from kinora.report.contents import Reject, file_name
 from kinora.report.embed import data_uri
-from kinora.report.histograms import Histogram, spread
+from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
 from manifests import conservation, live_view
 from manifests.dataset import Commit, Dataset
@@ -101,7 +101,7 @@ def read(dataset: Dataset) -> DatasetContents:
         kept_N = columns.pop("kept").astype(bool)
         limits = _limits(dataset)
         spreads = [
-            spread(name, _about(name), values_N, kept_N, limits.get(name, ()))
+            build_histogram(name, _about(name), values_N, kept_N, limits.get(name, ()))
             for name, values_N in columns.items()
         ]
         duration_N = columns["duration_s"]

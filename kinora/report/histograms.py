@@ -39,7 +39,7 @@ class Histogram:
         return (value - self.low) / (self.high - self.low)
 
 
-def spread(
+def build_histogram(
     name: str, about: str, values_N: np.ndarray, kept_N: np.ndarray, limits: Sequence[float] = ()
 ) -> Histogram | None:
     """Count `values_N` (NaN where there is none) in bins; None where no clip has a value.

@@ -8,7 +8,7 @@ from random import Random
 import cv2
 import numpy as np
 
-from captioner.frames import at_rate
+from captioner.frames import sample_at_fps
 from captioner.prompts import load_prompt
 from captioner.train.data import IGNORED, Example, Kind
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
@@ -130,7 +130,7 @@ def sample_clip(rng: Random, *, width: int, height: int) -> World:
 
 def show(world: World, rate_hz: float, frames: int) -> np.ndarray:
     """Render only the frames that the captioner is shown, as frames_THWC (uint8)."""
-    shown = at_rate([k / world.fps for k in range(world.num_frames)], rate_hz, frames)
+    shown = sample_at_fps([k / world.fps for k in range(world.num_frames)], rate_hz, frames)
     once = {k: render(from_time(world, k / world.fps, 1))[0] for k in set(shown)}
     return np.stack([once[k] for k in shown])
 

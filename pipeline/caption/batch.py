@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captions import ClipFrames, caption_clips, unanswered
+from captioner.captions import ClipFrames, caption_clips, error_caption
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
@@ -73,7 +73,7 @@ def caption(
     return rows, failures
 
 
-def refused(
+def failed_captions(
     units: Sequence[CaptionUnit], asking: Asking, error: Exception
 ) -> tuple[list[Caption], list[Failure]]:
     """Return the rows of units that `error` kept from being captioned at all."""
@@ -140,7 +140,7 @@ def _ask(
 
 def _error(unit: CaptionUnit, error: Exception, asking: Asking) -> Caption:
     prompts, detail = f"{asking.dense.digest}+{asking.short.digest}", f"{type(error).__name__}: {error}"
-    return replace(unanswered(unit.clip_id, unit.media_id, prompts, detail), version=asking.version)
+    return replace(error_caption(unit.clip_id, unit.media_id, prompts, detail), version=asking.version)
 
 
 def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:

@@ -9,7 +9,7 @@ from ray.data import Dataset
 from captioner.protocol import Captioner
 from manifests.parts import Parts
 from manifests.records import Caption, Failure, digest
-from pipeline.caption.batch import Asking, CaptionUnit, batches, caption, refused
+from pipeline.caption.batch import Asking, CaptionUnit, batches, caption, failed_captions
 from pipeline.config import CaptionConfig, PoolConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.failures import count
@@ -62,7 +62,7 @@ class CaptionActor:
         try:
             return self._attempts.work(unit.media_id, unit.uri, lambda: self._ask([unit]))
         except Quarantined as error:
-            return refused([unit], self._asking, error)
+            return failed_captions([unit], self._asking, error)
 
     def _ask(self, units: list[CaptionUnit]) -> tuple[list[Caption], list[Failure]]:
         return caption(units, self._captioner, self._asking, self._config, self._place.storage)
@@ -70,7 +70,7 @@ class CaptionActor:
 
 def lose(units: list[CaptionUnit], uri: str, asking: Asking, error: Exception) -> Done:
     """Write a caption without text, and a failure, for each clip of a task that gave nothing back."""
-    captions, failures = refused(units, asking, error)
+    captions, failures = failed_captions(units, asking, error)
     parts = (Parts(uri).put_records("captions", captions), Parts(uri).put_records("failures", failures))
     return Done(parts=parts, units=len(units), counts={"ok": 0} | count(failures))
 

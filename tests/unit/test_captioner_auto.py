@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from captioner.auto import AutoCaptioner
-from captioner.domain import look, looks_like_a_world
+from captioner.domain import flat_stats, is_simulated_world
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
@@ -59,8 +59,8 @@ def test_worlds_look_like_worlds_and_photographs_do_not() -> None:
     noise = np.random.default_rng(0)
     for seed in range(12):
         rough = np.clip(world(seed) + noise.normal(0, 4, (6, 90, 160, 3)), 0, 255).astype(np.uint8)
-        assert looks_like_a_world(rough)[0], looks_like_a_world(rough)[1]
-        assert look(photo_like(seed)[0]).flat_share < 0.8
+        assert is_simulated_world(rough)[0], is_simulated_world(rough)[1]
+        assert flat_stats(photo_like(seed)[0]).flat_share < 0.8
 
 
 @pytest.mark.parametrize("text", ["", "The End", "a film by nobody"])
@@ -68,8 +68,8 @@ def test_title_cards_and_plain_frames_are_flat_but_no_worlds(text: str) -> None:
     card = np.full((3, 180, 320, 3), 10, np.uint8)
     for frame_HWC in card:
         cv2.putText(frame_HWC, text, (40, 100), 0, 1.2, (250, 250, 250), 3)
-    assert look(card[0]).flat_share > 0.95
-    assert not looks_like_a_world(card)[0]
+    assert flat_stats(card[0]).flat_share > 0.95
+    assert not is_simulated_world(card)[0]
 
 
 def test_each_clip_gets_its_captioner_and_keeps_its_prompt() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.captions import ClipFrames, caption_clips
-from captioner.frames import at_rate, largest_gap_s, spread
+from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.prompts import FOLDER, Prompt, load_prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
@@ -108,10 +108,10 @@ def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> 
 
 
 def test_frames_are_chosen_by_time() -> None:
-    assert spread(10, 4) == (0, 3, 6, 9)
-    assert spread(2, 4) == (0, 1)
+    assert sample_uniform(10, 4) == (0, 3, 6, 9)
+    assert sample_uniform(2, 4) == (0, 1)
     times = [k / 8 for k in range(8)]
-    assert at_rate(times, 4.0, 6) == (0, 2, 4, 6, 7, 7)  # past the end the last frame is shown again
-    assert at_rate([0.0], 4.0, 3) == (0, 0, 0)
+    assert sample_at_fps(times, 4.0, 6) == (0, 2, 4, 6, 7, 7)  # past the end the last frame is shown again
+    assert sample_at_fps([0.0], 4.0, 3) == (0, 0, 0)
     assert largest_gap_s([0.0, 0.1, 0.6, 5.0], until_s=0.5) == pytest.approx(0.5)
     assert largest_gap_s([0.0], until_s=2.0) == 0.0

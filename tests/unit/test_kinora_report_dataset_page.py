@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from kinora.cli import main as cli
-from kinora.cli.spelling import spell
+from kinora.cli.spelling import to_command_line
 from kinora.report import write_dataset_report
-from kinora.report.histograms import BINS, spread
+from kinora.report.histograms import BINS, build_histogram
 from manifests import live_view
 from manifests.dataset import Commit, Dataset
 from pipeline.runtime.progress import line
@@ -71,7 +71,7 @@ def test_thumbnails_come_from_the_parts_that_hold_them(dataset: Dataset) -> None
 def test_every_clip_lies_in_a_bin() -> None:
     values_N = np.append(np.geomspace(0.001, 1000.0, 500), [np.nan, np.nan])
     kept_N = np.arange(len(values_N)) % 3 == 0
-    found = spread("motion", "unit", values_N, kept_N, limits=[1.0, -1.0])
+    found = build_histogram("motion", "unit", values_N, kept_N, limits=[1.0, -1.0])
     assert found
     assert found.logarithmic
     assert sum(found.kept) + sum(found.dropped) == 500
@@ -82,10 +82,10 @@ def test_every_clip_lies_in_a_bin() -> None:
 
 
 def test_one_value_and_no_value() -> None:
-    alike = spread("x", "unit", np.full(4, 2.0), np.ones(4, bool))
+    alike = build_histogram("x", "unit", np.full(4, 2.0), np.ones(4, bool))
     assert alike
     assert sum(alike.kept) == 4
-    assert spread("x", "unit", np.full(4, np.nan), np.ones(4, bool)) is None
+    assert build_histogram("x", "unit", np.full(4, np.nan), np.ones(4, bool)) is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class _Outer:
 
 def test_a_command_is_spelled_as_it_would_be_typed() -> None:
     config = _Outer(source="my videos", quiet=True, inner=_Inner(least_s=2.0, names=("a", "b")))
-    assert spell("curate", config) == (
+    assert to_command_line("curate", config) == (
         "kinora curate --source 'my videos' --quiet true --inner.least-s 2.0 --inner.names '[a,b]'"
     )
 
