@@ -71,9 +71,10 @@ class FactsCaptioner:
         middles = [(2 * k + 1) / (2 * self.config.text_frames) for k in range(self.config.text_frames)]
         lines = []
         for frame in (frames_THWC[int(share * len(frames_THWC))] for share in middles):
-            lines += self.reader.read(
+            found = self.reader.read_lines(
                 frame, min_score=self.config.min_text_score, min_length=self.config.min_text_length
             )
+            lines += [line.text for line in found]
         return list(dict.fromkeys(lines))
 
     def _answer(self, request: CaptionRequest, facts: Facts) -> CaptionAnswer:
@@ -114,6 +115,6 @@ def agreed(found: Sequence[Sequence[Detection]]) -> list[Thing]:
 def _reader():
     if find_spec("rapidocr") is None:
         return None
-    from captioner.reading import TextReader
+    from video.scorers.text import TextReader
 
     return TextReader()

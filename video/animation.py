@@ -9,9 +9,9 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from video.container import Media, display_name, local_path, read_head
+from video.convert import composite_over_white
 from video.errors import VideoError, VideoErrorCode
-from video.opening import Media, local_path, name_of, read_head
-from video.picture import over_white
 
 TIME_BASE = Fraction(1, 1000)
 """Animated WebP counts milliseconds."""
@@ -26,7 +26,7 @@ def is_animated_webp(media: Media) -> bool:
 
 def webp_frames(media: Media) -> Iterator[tuple[np.ndarray, int]]:
     """Yield rgb_HWC and pts (in units of `TIME_BASE`) of each frame."""
-    path = name_of(media)
+    path = display_name(media)
     content = np.frombuffer(media if isinstance(media, bytes) else local_path(media).read_bytes(), np.uint8)
     stated = int.from_bytes(content[4:8].tobytes(), "little") + 8
     if stated > len(content):
@@ -41,5 +41,5 @@ def webp_frames(media: Media) -> Iterator[tuple[np.ndarray, int]]:
     pts = 0
     for bgr_HWC, duration in zip(animation.frames, np.ravel(animation.durations).tolist(), strict=True):
         rgba_HWC = cv2.cvtColor(bgr_HWC, cv2.COLOR_BGRA2RGBA if bgr_HWC.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
-        yield over_white(rgba_HWC), pts
+        yield composite_over_white(rgba_HWC), pts
         pts += max(1, int(duration))

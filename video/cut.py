@@ -13,10 +13,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from video.container import Media, display_name
 from video.encode import VideoWriter, even_side
 from video.errors import VideoError, VideoErrorCode
-from video.frames import Picture, read_pictures
-from video.opening import Media, name_of
+from video.frames import LazyFrame, read_lazy_frames
 from video.probe import Probe, probe
 
 Crop = tuple[int, int, int, int]
@@ -58,7 +58,7 @@ def cut(
 ) -> Iterator[CutClip]:
     """Decode `media` once and yield each span as soon as it is complete.
 
-    Decoding begins at a key frame before the first span where the file allows that (`video.entering`).
+    Decoding begins at a key frame before the first span where the file allows that (`video.seek`).
     Frames keep their exact relative times, so a variable frame rate stays variable. Sides are made even by
     leaving out the last row or column. A still, whatever its one span, is a picture again (JPEG stays JPEG,
     all else is PNG).
@@ -86,13 +86,13 @@ def cut(
     whole = (round(source.height * scale), round(source.width * scale))
     windows = [_window(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
     read = partial(
-        read_pictures,
+        read_lazy_frames,
         media,
         size_px=whole,
         interpolation="AREA" if scale < 1 else "BILINEAR",
         threads=threads,
     )
-    frames = _entered(read, spans[0][0])
+    frames = _read_from(read, spans[0][0])
     if source.kind == "image":
         yield _picture(next(frames), windows[0], source, spans[0])
         return
@@ -113,7 +113,7 @@ def cut(
         yield encoder.finish(span)
 
 
-def _entered(read: Callable[..., Iterator[Picture]], pts: int) -> Iterator[Picture]:
+def _read_from(read: Callable[..., Iterator[LazyFrame]], pts: int) -> Iterator[LazyFrame]:
     """Decode from not long before `pts`; from the beginning, where that came too late."""
     frames = read(from_pts=pts)
     first = next(frames, None)
@@ -140,7 +140,7 @@ def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slic
     x, y, width, height = crop
     if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
         raise ValueError(
-            f"{name_of(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
+            f"{display_name(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
         )
     left, top = (x, y) if scale == 1 else (ceil(x * scale), ceil(y * scale))
     bottom, right = int((y + height) * scale + 1e-6), int((x + width) * scale + 1e-6)
@@ -152,10 +152,10 @@ class _SpanEncoder:
     """Holds the one clip that is being written."""
 
     def __init__(self, media: Media, source: Probe, crf: int) -> None:
-        self.path, self.source, self.crf = name_of(media), source, crf
+        self.path, self.source, self.crf = display_name(media), source, crf
         self.pts: list[int] = []
 
-    def add(self, frame: Picture, window: tuple[slice, slice]) -> None:
+    def add(self, frame: LazyFrame, window: tuple[slice, slice]) -> None:
         height, width = (side.stop - side.start for side in window)
         if not self.pts:
             self.buffer = io.BytesIO()
@@ -168,11 +168,11 @@ class _SpanEncoder:
                 crf=self.crf,
             )
         self.pts.append(frame.pts)
-        as_it_is = frame.ordinary()
-        if as_it_is is not None and (as_it_is.height, as_it_is.width) == (height, width):
-            self.writer.write_as_it_is(as_it_is, frame.pts - self.pts[0])
+        yuv = frame.bt709_yuv420p()
+        if yuv is not None and (yuv.height, yuv.width) == (height, width):
+            self.writer.write_yuv(yuv, frame.pts - self.pts[0])
         else:
-            self.writer.write(frame.rgb()[window], frame.pts - self.pts[0])
+            self.writer.write(frame.to_rgb()[window], frame.pts - self.pts[0])
 
     def finish(self, span: tuple[int, int]) -> CutClip:
         if not self.pts:
@@ -197,8 +197,8 @@ class _SpanEncoder:
         )
 
 
-def _picture(frame: Picture, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
-    rgb_HWC = np.ascontiguousarray(frame.rgb()[window])
+def _picture(frame: LazyFrame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
+    rgb_HWC = np.ascontiguousarray(frame.to_rgb()[window])
     suffix = "jpg" if source.codec == "mjpeg" else "png"
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == "jpg" else []
     _, picture = cv2.imencode(f".{suffix}", cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR), options)

@@ -23,9 +23,9 @@ from av.format import Flags
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from video.container import DECODE_ERRORS, describe_error, is_still
 from video.errors import VideoError, VideoErrorCode
 from video.interlace import Decoded, Deinterlacer
-from video.opening import DAMAGE, is_still, words_of
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second for frames without any timestamp in a file that states no rate either."""
@@ -51,17 +51,17 @@ def decode(container: InputContainer, stream: VideoStream, path: str) -> Iterato
             if still:  # a photo may carry a preview, a second view or a short video behind it
                 return
         yield from deinterlacer.flush()
-    except DAMAGE as error:
+    except DECODE_ERRORS as error:
         damage = error
         yield from _held_back(deinterlacer)
-    with contextlib.suppress(*DAMAGE):  # after an error: what else is there?
+    with contextlib.suppress(*DECODE_ERRORS):  # after an error: what else is there?
         for _ in packets:
             pass
     _raise_if_broken(packets, clock.last_pts, damage, path, still)
 
 
 def _held_back(deinterlacer: Deinterlacer) -> Iterator[Decoded]:
-    with contextlib.suppress(*DAMAGE):
+    with contextlib.suppress(*DECODE_ERRORS):
         yield from deinterlacer.flush()
 
 
@@ -76,7 +76,7 @@ def _raise_if_broken(
     if damage is not None:
         at = "at its start" if last_pts is None else f"after {float(last_pts * packets.time_base):.2f} s"
         raise VideoError(
-            VideoErrorCode.DECODE_ERROR, path, f"cannot be decoded {at}: {words_of(damage)}"
+            VideoErrorCode.DECODE_ERROR, path, f"cannot be decoded {at}: {describe_error(damage)}"
         ) from damage
     if last_pts is None:
         raise VideoError(VideoErrorCode.NO_FRAMES, path, "not one frame could be decoded")

@@ -18,15 +18,15 @@ from av.video.stream import VideoStream
 
 from video.errors import VideoError, VideoErrorCode
 from video.formats import (
+    B_FRAME_CODECS,
+    MIN_SIDE_PX,
     MUXERS,
-    REORDERS,
-    SMALLEST_SIDE,
-    color_is_told,
-    encoder_of,
+    codec_tag,
+    encoder_name,
     encoder_options,
     split_format,
-    tag_of,
-    timed,
+    stores_color_matrix,
+    stores_timestamps,
 )
 
 REPRODUCIBLE = {"fflags": "+bitexact"}
@@ -67,7 +67,7 @@ class VideoWriter:
             time_base: seconds in one unit of pts; None takes one frame (1 / fps). Matroska and WebM round
                 times to a millisecond, AVI holds none: there the frames must be 1 / fps apart.
             crf: constant quality, 0 (lossless) to 51.
-            container, codec: a pair of `video.formats.HOLDS`.
+            container, codec: a pair of `video.formats.CONTAINER_CODECS`.
             gop: most frames from one key frame to the next; None leaves it to the codec (250).
             max_b_frames: most frames in a row that are told from a later one (H.264, HEVC and MPEG-4, not in
                 AVI).
@@ -81,19 +81,19 @@ class VideoWriter:
                 f"frames are {width}x{height}, but 4:2:0 video needs even sides: crop or pad by a pixel"
             )
         split_format(f"{container}/{codec}")
-        if max_b_frames and not (codec in REORDERS and timed(container)):
+        if max_b_frames and not (codec in B_FRAME_CODECS and stores_timestamps(container)):
             raise ValueError(f"{container}/{codec} cannot have B-frames: leave max_b_frames at 0")
-        if min(height, width) < SMALLEST_SIDE.get(codec, 2):
+        if min(height, width) < MIN_SIDE_PX.get(codec, 2):
             raise ValueError(
                 f"frames are {width}x{height}, but {codec} is not safe to write below "
-                f"{SMALLEST_SIDE[codec]} pixels each way: make them larger, or use h264"
+                f"{MIN_SIDE_PX[codec]} pixels each way: make them larger, or use h264"
             )
-        encoder = encoder_of(codec)
+        encoder = encoder_name(codec)
         self.rate = exact_fps(fps)
         self.size = (height, width)
         self.time_base = time_base or 1 / self.rate
         self.num_frames = 0
-        told = color_is_told(container, codec)
+        told = stores_color_matrix(container, codec)
         self.matrix = Colorspace.ITU709 if told else Colorspace.ITU601
         self.container = av.open(destination, "w", format=MUXERS[container], options=REPRODUCIBLE)
         options = encoder_options(codec, crf, preset)
@@ -107,7 +107,7 @@ class VideoWriter:
             context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if gop is not None:
             context.gop_size = gop
-        if tag := tag_of(container, codec):
+        if tag := codec_tag(container, codec):
             context.codec_tag = tag
 
     def write(self, rgb_HWC: np.ndarray, pts: int) -> None:
@@ -118,7 +118,7 @@ class VideoWriter:
         frame = frame.reformat(format="yuv420p", dst_colorspace=self.matrix, threads=1)
         self._write(frame, pts)
 
-    def write_as_it_is(self, frame: VideoFrame, pts: int) -> None:
+    def write_yuv(self, frame: VideoFrame, pts: int) -> None:
         """Add a decoded frame that is 4:2:0 in this file's matrix and limited range already."""
         if (frame.height, frame.width, frame.format.name) != (*self.size, "yuv420p"):
             raise ValueError(

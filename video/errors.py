@@ -22,7 +22,7 @@ class VideoErrorCode(StrEnum):
     CRASHED = "CRASHED"
 
 
-DEADLY = frozenset({VideoErrorCode.TIMED_OUT, VideoErrorCode.OUT_OF_MEMORY, VideoErrorCode.CRASHED})
+FATAL_CODES = frozenset({VideoErrorCode.TIMED_OUT, VideoErrorCode.OUT_OF_MEMORY, VideoErrorCode.CRASHED})
 """The codes of files that ended the process which decoded them."""
 
 

@@ -16,7 +16,7 @@ ENCODERS = {
     "mpeg4": "mpeg4",
 }
 """The encoder of each codec."""
-HOLDS = {
+CONTAINER_CODECS = {
     "mp4": ("h264", "hevc", "vp9", "av1", "mpeg4"),
     "mov": ("h264", "hevc", "mpeg4"),
     "mkv": ("h264", "hevc", "vp9", "av1", "mpeg4"),
@@ -24,11 +24,11 @@ HOLDS = {
     "avi": ("h264", "mpeg4"),
 }
 """The codecs that each container may hold."""
-FORMATS = tuple(f"{container}/{codec}" for container, codecs in HOLDS.items() for codec in codecs)
+FORMATS = tuple(f"{container}/{codec}" for container, codecs in CONTAINER_CODECS.items() for codec in codecs)
 """All legal pairs, such as `mkv/hevc`."""
-REORDERS = ("h264", "hevc", "mpeg4")
+B_FRAME_CODECS = ("h264", "hevc", "mpeg4")
 """Codecs whose encoders take a number of B-frames (VP9 and AV1 reorder frames in their own way)."""
-SMALLEST_SIDE = {"hevc": 64}
+MIN_SIDE_PX = {"hevc": 64}
 """Pixels that an encoder needs each way. x265 ended the process (`corrupted size vs. prev_size`) on pictures
 of 48x20 to 48x34."""
 REPRODUCIBLE_X264: dict[str, str] = {"x264-params": "cpu-independent=1"}
@@ -53,12 +53,12 @@ def split_format(name: str) -> tuple[str, str]:
     return container, codec
 
 
-def timed(container: str) -> bool:
+def stores_timestamps(container: str) -> bool:
     """Return whether a container stores the time of each frame; AVI counts frames at one steady rate."""
     return container != "avi"
 
 
-def encoder_of(codec: str) -> str:
+def encoder_name(codec: str) -> str:
     """Return the name of the encoder of `codec`. Raises ValueError if this build of FFmpeg has none."""
     name = ENCODERS[codec]
     try:
@@ -93,11 +93,11 @@ def encoder_options(codec: str, crf: int, preset: str) -> dict[str, str]:
     return {"flags": "+qscale", "global_quality": str(scale * FF_QP2LAMBDA)}
 
 
-def tag_of(container: str, codec: str) -> str | None:
+def codec_tag(container: str, codec: str) -> str | None:
     """Return the four letters by which a file calls its codec, where FFmpeg's choice is played by fewer."""
     return "hvc1" if codec == "hevc" and container in ("mp4", "mov") else None
 
 
-def color_is_told(container: str, codec: str) -> bool:
+def stores_color_matrix(container: str, codec: str) -> bool:
     """Return whether a file can say by which matrix its colours were made; readers take BT.601 otherwise."""
     return not (codec == "mpeg4" and container == "avi")

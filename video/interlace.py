@@ -9,7 +9,7 @@ import av.error
 import av.filter
 from av.video.frame import VideoFrame
 
-SMALLEST_SIDE = 4
+MIN_SIDE_PX = 4
 """Pixels: bwdif takes nothing smaller."""
 TIME_BASE = Fraction(1, 1000)
 """Frames are numbered through the filter; their own times wait outside it."""
@@ -43,7 +43,7 @@ class Deinterlacer:
         shape = (frame.height, frame.width, frame.format.name)
         if self.graph is not None and shape != self.shape:
             yield from self.flush()
-        if self.graph is None and frame.interlaced_frame and min(shape[:2]) >= SMALLEST_SIDE:
+        if self.graph is None and frame.interlaced_frame and min(shape[:2]) >= MIN_SIDE_PX:
             self.graph, self.shape = _graph(frame), shape
         if self.graph is None:
             yield Decoded(frame, pts, False)

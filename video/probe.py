@@ -10,10 +10,10 @@ from av.video.stream import VideoStream
 
 from video import hdr
 from video.animation import TIME_BASE, is_animated_webp, webp_frames
+from video.container import Media, display_name, is_still, local_path, open_media
+from video.convert import display_size
 from video.decode import DEFAULT_RATE, decode, is_raw
 from video.frames import pixel_aspect
-from video.opening import Media, is_still, local_path, name_of, open_media
-from video.picture import display_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ def probe(media: Media) -> Probe:
         return _probe_webp(media)
     with open_media(media) as (container, stream):
         stream.codec_context.thread_count = 1
-        frame, start_pts, interlaced = next(decode(container, stream, name_of(media)))
+        frame, start_pts, interlaced = next(decode(container, stream, display_name(media)))
         height, width = display_size(frame, pixel_aspect(stream))
         still = is_still(container, stream)
         return Probe(

@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 
 from video import hdr
 from video.animation import is_animated_webp
+from video.container import Media, display_name, is_still, local_path, open_media
+from video.convert import UPRIGHT, has_alpha, matrix, orientation
 from video.decode import Packets, decode
 from video.frames import pixel_aspect, read_frames
-from video.opening import Media, is_still, local_path, name_of, open_media
-from video.picture import UPRIGHT, has_alpha, matrix, orientation
 
 EQUAL_CODECS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg")
 """PyAV's names of the codecs whose frames were equal, byte by byte, in the containers below."""
@@ -48,10 +48,12 @@ def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
         IndexError: for a frame that the file does not have.
     """
     if not indices or min(indices) < 0:
-        raise IndexError(f"{name_of(media)}: indices are {list(indices)}: name at least one, all from 0")
+        raise IndexError(f"{display_name(media)}: indices are {list(indices)}: name at least one, all from 0")
     num_frames, reason = look(media)
     if reason is None and max(indices) >= num_frames:
-        raise IndexError(f"{name_of(media)}: frame {max(indices)} was asked for, but there are {num_frames}")
+        raise IndexError(
+            f"{display_name(media)}: frame {max(indices)} was asked for, but there are {num_frames}"
+        )
     if reason is None:
         try:
             return FramesAt(frames_NHWC=_by_decord(media, indices, num_frames), reader="decord", reason=None)
@@ -69,7 +71,7 @@ def look(media: Media) -> tuple[int, str | None]:
         return 0, "an animated WebP"
     with open_media(media) as (container, stream):
         stream.codec_context.thread_count = 1
-        frame, _, interlaced = next(decode(container, stream, name_of(media)))
+        frame, _, interlaced = next(decode(container, stream, display_name(media)))
         reason = _why_not(container, stream, frame, interlaced)
     if reason is not None:
         return 0, reason
@@ -142,4 +144,4 @@ def _in_sequence(media: Media, indices: Iterable[int]) -> np.ndarray:
             found[index] = frame.rgb_HWC
             if len(found) == len(wanted):
                 return np.stack([found[number] for number in indices])
-    raise IndexError(f"{name_of(media)}: frame {max(wanted)} was asked for, but there are {index + 1}")
+    raise IndexError(f"{display_name(media)}: frame {max(wanted)} was asked for, but there are {index + 1}")

@@ -124,7 +124,7 @@ class Sandbox:
 
 
 @lru_cache(maxsize=1)
-def sandbox_of_process(config: SandboxConfig) -> Sandbox:
+def process_sandbox(config: SandboxConfig) -> Sandbox:
     """Return the one sandbox of this process: a Ray worker runs many tasks, and its child stays warm.
 
     One that is no longer held loses its socket, so its child ends.

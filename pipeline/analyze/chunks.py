@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pipeline.analyze.shots.features import REACH_FRAMES, REACH_S
 from pipeline.config import AnalyzeConfig
 from video.config import SandboxConfig
-from video.entering import can_enter
 from video.probe import Probe
+from video.seek import is_seekable
 
 LEAD_S = REACH_S + 0.3
 """A worker must have seen at least so much before its stretch begins."""
@@ -44,7 +44,7 @@ def stretches(found: Probe, config: AnalyzeConfig, limits: SandboxConfig, wanted
         found.kind == "video"
         and config.share_s > 0
         and config.detector == "learned"  # the others look at frames from the first one on
-        and can_enter(found.container, found.codec)
+        and is_seekable(found.container, found.codec)
         and not found.interlaced
         and found.fps >= _LEAST_FPS
     )

@@ -89,7 +89,7 @@ def _see(
     size_px = (max(1, round(found.height * scale)), max(1, round(found.width * scale)))
     seeing = _Pass(found, config, stretch, entered=from_pts is not None)
     smooth = config.scorers.any or scale > _ROUGH_SCALE
-    for index, frame in enumerate(read_frames(path, size_px=size_px, from_pts=from_pts, smooth=smooth)):
+    for index, frame in enumerate(read_frames(path, size_px=size_px, from_pts=from_pts, loop_filter=smooth)):
         if index >= limits.max_frames:
             problem = f"has more frames than --sandbox.max-frames {limits.max_frames}"
             raise VideoError(VideoErrorCode.TOO_LARGE, path, problem)
@@ -125,7 +125,7 @@ class _Pass:
         if self.first_s is None:
             self.first_s = frame.time_s
         time_s = frame.time_s - self.first_s
-        self.larger.update(len(self.pts_T), time_s, frame.within)
+        self.larger.update(len(self.pts_T), time_s, frame.resized)
         self.waiting.append((frame.rgb_HWC, time_s))
         self.pts_T.append(frame.pts)
         if self.entered:

@@ -27,7 +27,7 @@ from pipeline.score.task import to_rows
 from pipeline.sources.fetch import is_local
 from video.config import SandboxConfig
 from video.errors import VideoError
-from video.sandbox import sandbox_of_process
+from video.sandbox import process_sandbox
 
 
 def add_divide(
@@ -50,7 +50,7 @@ def divide_some(
     row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str, share: int
 ) -> list[dict[str, Any]]:
     """Divide the long sources of one row. One that cannot be read is left whole: its analysis says why."""
-    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
     whole: list[int] = []
     rows: list[dict[str, Any]] = []
     units = from_row(row)
@@ -114,7 +114,7 @@ def analyze_some(
 def _analyses(
     row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: Measure
 ) -> Iterator[Analysis]:
-    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
     stretch = Stretch(**json.loads(row["stretch"])) if row.get("stretch") else None
     for unit in from_row(row):
         yield analyze(Source(**unit), config, sandbox, attempts, measure, stretch)

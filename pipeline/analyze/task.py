@@ -18,8 +18,8 @@ from pipeline.runtime.attempt_log import Attempts
 from pipeline.runtime.failures import failure
 from pipeline.sources.fetch import fetched
 from video.config import SandboxConfig
+from video.container import invalid_picture_size, local_path
 from video.errors import VideoError, VideoErrorCode
-from video.opening import local_path, refused_size
 from video.probe import Probe, probe
 from video.sandbox import Sandbox
 
@@ -140,7 +140,7 @@ def probe_within(path: str, limits: SandboxConfig) -> Probe:
         found = probe(path)
     except VideoError as error:
         if error.code not in (VideoErrorCode.VANISHED, VideoErrorCode.UNREADABLE) and (
-            size := refused_size(path)
+            size := invalid_picture_size(path)
         ):
             problem = f"claims pictures of {size} pixels, more than FFmpeg takes"
             raise VideoError(

@@ -23,7 +23,7 @@ from pipeline.sources.fetch import fetched
 from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import Crop, CutClip, cut
-from video.sandbox import Sandbox, sandbox_of_process
+from video.sandbox import Sandbox, process_sandbox
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ def cut_some(
 ) -> dict[str, str]:
     """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
-    sandbox, attempts = sandbox_of_process(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
     media: list[Media] = []
     failures: list[Failure] = []
     place, path = Parts(uri), f"media/{uuid4().hex}.tar"

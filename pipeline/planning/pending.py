@@ -23,7 +23,7 @@ from pipeline.dedup.decisions import with_duplicates
 from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.rules import SIDES
 from pipeline.select.select import rules_digests
-from video.entering import CODECS
+from video.seek import SEEKABLE_CODECS
 
 Again = Literal["none", "failed", "all"]
 """Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
@@ -180,7 +180,7 @@ def cut_table(
 def _enterable(current: Current) -> pa.Table:
     """Return the keys of sources on a disk that can be decoded from the middle, by what their names say."""
     sources = current.read("sources", ["source_key", "codec", "uri"])
-    fit = pc.is_in(sources["codec"], value_set=pa.array(CODECS))
+    fit = pc.is_in(sources["codec"], value_set=pa.array(SEEKABLE_CODECS))
     local = pc.match_substring_regex(sources["uri"], r"(?i)^(file:///|/).*\.(mp4|mov|m4v|mkv|webm)$")
     return sources.filter(pc.and_(fit, local)).group_by("source_key").aggregate([])
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from manifests.storage import Storage, is_full, storage_at
-from video.errors import DEADLY, VideoError, VideoErrorCode
+from video.errors import FATAL_CODES, VideoError, VideoErrorCode
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Attempts:
             try:
                 result = task()
             except VideoError as error:
-                if error.code in DEADLY:
+                if error.code in FATAL_CODES:
                     self._notes.append(unit, f"{error.code} {error.problem}")
                     continue
                 self._notes.remove(unit)

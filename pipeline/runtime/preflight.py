@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.config import PoolConfig, RayConfig
 from pipeline.runtime.tasks import fits, is_gone, resources
 from pipeline.sources.uri import Member
-from video.opening import local_path
+from video.container import local_path
 
 _IMPORTS: Mapping[str, tuple[str, ...]] = {
     "analyze": ("pipeline.analyze.stage",),

@@ -30,7 +30,7 @@ class NsfwColumn:
     """Gives `nsfw`."""
 
     def __init__(self) -> None:
-        from video.nsfw import NsfwScorer
+        from video.scorers.nsfw import NsfwScorer
 
         self._scorer = NsfwScorer()
 

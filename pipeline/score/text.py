@@ -6,10 +6,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from captioner.reading import Line, TextReader
 from pipeline.config import ScorersConfig
 from pipeline.score.corners import changed, stays
 from pipeline.score.language import LanguageOf
+from video.scorers.text import TextLine, TextReader
 
 _GRID = 200
 """Overlapping boxes are counted once, on a grid of so many cells a side."""
@@ -24,7 +24,7 @@ class TextScorer:
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         """Return the columns of one clip, from its frames rgb_HWC in time order."""
         limits = {"min_score": self._config.min_text_score, "min_length": self._config.min_text_length}
-        lines = [self._reader.find(frame, **limits) for frame in frames]
+        lines = [self._reader.read_lines(frame, **limits) for frame in frames]
         texts = dict.fromkeys(line.text.strip() for found in lines for line in found)
         placed = [[(line.box, line.text.strip()) for line in found] for found in lines]
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
@@ -36,7 +36,7 @@ class TextScorer:
         }
 
 
-def area(lines: Sequence[Line]) -> float:
+def area(lines: Sequence[TextLine]) -> float:
     """Return the share of a frame that boxes of lines cover together."""
     covered = np.zeros((_GRID, _GRID), bool)
     for line in lines:

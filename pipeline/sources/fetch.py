@@ -14,8 +14,8 @@ from manifests.storage import DatasetError
 from pipeline.runtime.failures import SourceChanged
 from pipeline.sources.uri import Member, bucket_and_key
 from video.config import SandboxConfig
+from video.container import local_path
 from video.errors import VideoError, VideoErrorCode
-from video.opening import local_path
 
 _CHUNK_BYTES = 2**20
 

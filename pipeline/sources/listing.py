@@ -21,7 +21,7 @@ from pipeline.config import ListConfig
 from pipeline.sources.lists import ENDINGS, beside, read_list
 from pipeline.sources.tars import list_tar
 from pipeline.sources.uri import Member, bucket_and_key
-from video.opening import local_path
+from video.container import local_path
 
 
 class NothingToDo(ValueError):

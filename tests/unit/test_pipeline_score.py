@@ -82,9 +82,9 @@ def test_a_frame_is_converted_once_more_at_its_long_side_upright_and_never_large
     encode_mp4([noise(i) for i in range(3)], 10, path)
     frame = next(iter(read_frames(path, size_px=(18, 32))))
     assert frame.rgb_HWC.shape == (18, 32, 3)
-    assert frame.within(160).shape == (90, 160, 3)
-    assert frame.within(640).shape == (180, 320, 3)
-    assert np.abs(frame.within(640).astype(int) - noise(0)).mean() < 4
+    assert frame.resized(160).shape == (90, 160, 3)
+    assert frame.resized(640).shape == (180, 320, 3)
+    assert np.abs(frame.resized(640).astype(int) - noise(0)).mean() < 4
 
 
 def test_where_scorers_run_changes_no_digest_but_what_they_look_at_does():

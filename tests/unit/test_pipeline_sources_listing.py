@@ -14,7 +14,7 @@ from pipeline.config import AnalyzeConfig, ListConfig
 from pipeline.runtime.attempt_log import Attempts
 from pipeline.sources.listing import NothingToDo, list_sources, look
 from video.config import SandboxConfig
-from video.opening import local_path
+from video.container import local_path
 from video.sandbox import Sandbox
 
 ODD = ("name/", "place/")

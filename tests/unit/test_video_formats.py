@@ -10,7 +10,7 @@ import pytest
 
 from video import formats
 from video.encode import VideoWriter
-from video.formats import FORMATS, REORDERS, split_format, timed
+from video.formats import B_FRAME_CODECS, FORMATS, split_format, stores_timestamps
 from video.frames import read_frames
 from video.probe import probe
 
@@ -42,7 +42,7 @@ def written(name, *, fps=Fraction(30000, 1001), pts=range(12), **options):
 @pytest.mark.parametrize("max_b_frames", [0, 2])
 def test_a_file_gives_back_its_frames(name, max_b_frames):
     container, codec = split_format(name)
-    if max_b_frames and not (codec in REORDERS and timed(container)):
+    if max_b_frames and not (codec in B_FRAME_CODECS and stores_timestamps(container)):
         with pytest.raises(ValueError, match="B-frames"):
             written(name, max_b_frames=max_b_frames)
         return
@@ -60,11 +60,11 @@ def test_a_file_gives_back_its_frames(name, max_b_frames):
     assert (av.video.frame.PictureType.B in kinds) == (max_b_frames > 0)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if timed(split_format(name)[0])])
+@pytest.mark.parametrize("name", [name for name in FORMATS if stores_timestamps(split_format(name)[0])])
 def test_uneven_times_are_kept(name):
     tick = Fraction(1, 60_000)
     container, codec = split_format(name)
-    media = written(name, pts=UNEVEN, time_base=tick, max_b_frames=2 if codec in REORDERS else 0)
+    media = written(name, pts=UNEVEN, time_base=tick, max_b_frames=2 if codec in B_FRAME_CODECS else 0)
     time_base = probe(media).time_base
     assert [frame.pts for frame in read_frames(media)] == [
         floor(pts * tick / time_base + Fraction(1, 2)) for pts in UNEVEN

@@ -19,7 +19,7 @@ from pipeline.sources.listing import look
 from video.config import SandboxConfig
 from video.cut import cut
 from video.errors import REMEDIES, VideoError, VideoErrorCode
-from video.sandbox import Sandbox, sandbox_of_process
+from video.sandbox import Sandbox, process_sandbox
 
 FILES = runpy.run_path(str(Path(__file__).with_name("hostile_files.py")))
 TIGHT = SandboxConfig(wall_s=20.0, wall_s_per_mb=0.0, memory_mb=330)
@@ -256,12 +256,12 @@ def test_every_code_has_a_remedy_and_new_ones_name_a_flag():
 
 
 def test_one_process_keeps_one_sandbox():
-    assert sandbox_of_process(TIGHT) is sandbox_of_process(SandboxConfig(**TIGHT.__dict__))
-    assert sandbox_of_process(BRIEF) is not sandbox_of_process(TIGHT)
-    child = sandbox_of_process(TIGHT).call(os.getpid, "/a.mp4")
-    sandbox_of_process(BRIEF)  # takes its place
+    assert process_sandbox(TIGHT) is process_sandbox(SandboxConfig(**TIGHT.__dict__))
+    assert process_sandbox(BRIEF) is not process_sandbox(TIGHT)
+    child = process_sandbox(TIGHT).call(os.getpid, "/a.mp4")
+    process_sandbox(BRIEF)  # takes its place
     until(lambda: gone(child))
-    sandbox_of_process.cache_clear()
+    process_sandbox.cache_clear()
 
 
 def dies(code: VideoErrorCode):

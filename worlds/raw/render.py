@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from video.encode import even_side, exact_fps
-from video.formats import SMALLEST_SIDE, encoder_of, split_format, timed
+from video.formats import MIN_SIDE_PX, encoder_name, split_format, stores_timestamps
 from video.probe import probe
 from worlds.palette import FAMILY_NAMES, STYLES
 from worlds.raw.config import COPIES, DAMAGES, TRANSITIONS, RawConfig
@@ -131,10 +131,10 @@ def check(config: RawConfig) -> None:
         frame_size(aspect, config.short_side_px)
     for form in config.formats:
         _, codec = split_format(form)
-        encoder_of(codec)
-        if config.short_side_px < SMALLEST_SIDE.get(codec, 16):
+        encoder_name(codec)
+        if config.short_side_px < MIN_SIDE_PX.get(codec, 16):
             raise ValueError(f"short_side_px is {config.short_side_px}: too small for {form} in formats")
-    if not any(timed(split_format(form)[0]) or not config.uneven_rate for form in config.formats):
+    if not any(stores_timestamps(split_format(form)[0]) or not config.uneven_rate for form in config.formats):
         raise ValueError("formats is empty or all AVI, which has no variable frame rate: add mp4/h264")
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from video.encode import VideoWriter
-from video.formats import REORDERS, split_format, timed
+from video.formats import B_FRAME_CODECS, split_format, stores_timestamps
 from worlds.raw.config import RawConfig
 from worlds.raw.timeline import TICK, Timeline
 
@@ -28,9 +28,11 @@ class Form:
 
 def draw_form(rng: Random, config: RawConfig, timeline: Timeline) -> Form:
     """Draw container and codec, and whether there are B-frames; AVI cannot hold a variable frame rate."""
-    formats = [name for name in config.formats if timeline.steady or timed(split_format(name)[0])]
+    formats = [name for name in config.formats if timeline.steady or stores_timestamps(split_format(name)[0])]
     container, codec = split_format(rng.choice(formats))
-    b_frames = rng.random() < config.b_frames_rate and codec in REORDERS and timed(container)
+    b_frames = (
+        rng.random() < config.b_frames_rate and codec in B_FRAME_CODECS and stores_timestamps(container)
+    )
     return Form(container=container, codec=codec, b_frames=b_frames)
 
 

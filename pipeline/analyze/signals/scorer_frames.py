@@ -26,7 +26,7 @@ class LargerFrames:
         self._jpegs = Kept[bytes]()
 
     def update(self, index: int, time_s: float, within: Callable[[int], np.ndarray]) -> None:
-        """Take a frame; `within` converts it at a larger size: `video.frames.Frame.within`."""
+        """Take a frame; `within` converts it at a larger size: `video.frames.Frame.resized`."""
         if not self._config.any or not self._beat(time_s):
             return
         self._jpegs.add(index, encode(within(self._config.side_px)))

@@ -31,7 +31,7 @@ EXIF_SIDE_DATA = 31
 """FFmpeg's number of the side data that PyAV 18 cannot list."""
 
 
-class ToRgb:
+class RgbConverter:
     """Converts the frames of one stream. All get the size of the first, whatever theirs is."""
 
     def __init__(
@@ -61,12 +61,12 @@ class ToRgb:
         if frame.color_trc in (hdr.PQ, hdr.HLG):
             rgb_HWC = hdr.tone_map(self._scaled(frame, "rgb48le", height, width), frame.color_trc)
         elif has_alpha(frame):
-            rgb_HWC = over_white(self._scaled(frame, "rgba", height, width))
+            rgb_HWC = composite_over_white(self._scaled(frame, "rgba", height, width))
         else:
             rgb_HWC = self._scaled(frame, "rgb24", height, width)
         return np.ascontiguousarray(_turn_upright(rgb_HWC, turn))
 
-    def changes_nothing_of(self, frame: VideoFrame) -> bool:
+    def is_passthrough(self, frame: VideoFrame) -> bool:
         """Return whether the frame is what converting it, and back to 4:2:0 in BT.709 and limited range, is
         to give: upright, of the size asked for, with even sides and square pixels."""
         asked = self.size_px or (frame.height, frame.width)
@@ -93,24 +93,24 @@ class ToRgb:
         return scaled.to_ndarray()
 
 
-class Larger:
+class ResizingConverter:
     """Converts some frames of one stream at another size. Holds nothing until it is called."""
 
     def __init__(self, *, aspect: Fraction, still: bool) -> None:
         self.aspect, self.still = aspect, still
-        self.by_side: dict[int, ToRgb] = {}
+        self.by_side: dict[int, RgbConverter] = {}
 
     def __call__(self, frame: VideoFrame, side_px: int) -> np.ndarray:
-        """Return rgb_HWC whose long side is at most `side_px`; never scaled up. Raises as `ToRgb` does."""
+        """Return rgb_HWC scaled down to a long side of at most `side_px`. Raises as `RgbConverter` does."""
         if side_px not in self.by_side:
-            size_px = size_within(display_size(frame, self.aspect), side_px)
-            self.by_side[side_px] = ToRgb(
+            size_px = fit_long_side(display_size(frame, self.aspect), side_px)
+            self.by_side[side_px] = RgbConverter(
                 aspect=self.aspect, size_px=size_px, interpolation="AREA", still=self.still
             )
         return self.by_side[side_px](frame)
 
 
-def size_within(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
+def fit_long_side(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
     """Return (height, width) scaled down until the long side is at most `side_px`."""
     scale = min(1.0, side_px / max(size_px))
     return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
@@ -131,7 +131,7 @@ def has_alpha(frame: VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def over_white(rgba_HWC: np.ndarray) -> np.ndarray:
+def composite_over_white(rgba_HWC: np.ndarray) -> np.ndarray:
     """Return rgb_HWC of a picture laid over white."""
     alpha_HW1 = rgba_HWC[..., 3:].astype(np.uint16)
     if not alpha_HW1.any() or alpha_HW1.min() == 255:

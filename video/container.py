@@ -21,7 +21,7 @@ from video.errors import VideoError, VideoErrorCode
 Media = str | Path | bytes
 """Where media comes from: a path (or its `file://` URI, percent-encoded), or the bytes themselves."""
 
-MAGIC = (
+MAGIC_BYTES = (
     b"RIFF",
     b"\x1aE\xdf\xa3",
     b"\x89PNG",
@@ -37,7 +37,7 @@ STILL_FORMATS = ("image2", "_pipe")
 """How FFmpeg calls its readers of single pictures."""
 STILL_BRANDS = ("avif", "heic", "mif1")
 """Brands of pictures that are kept in an MP4 container."""
-DAMAGE = (av.error.FFmpegError, ValueError, IndexError, OverflowError, MemoryError)
+DECODE_ERRORS = (av.error.FFmpegError, ValueError, IndexError, OverflowError, MemoryError)
 """What PyAV raises on broken files: FFmpeg's errors, and its own when a header says what cannot be."""
 
 
@@ -48,7 +48,7 @@ def local_path(media: str | Path) -> Path:
     return Path(media)
 
 
-def name_of(media: Media) -> str:
+def display_name(media: Media) -> str:
     """Return what errors call it: always text that can be stored, whatever bytes a file's name is made of."""
     if isinstance(media, bytes):
         return f"<{len(media)} bytes>"
@@ -63,7 +63,7 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises:
         VideoError: also for errors that reading inside the block meets.
     """
-    path = name_of(media)
+    path = display_name(media)
     head = read_head(media)
     if not head:
         raise VideoError(VideoErrorCode.EMPTY_FILE, path, "the file is empty (0 bytes)")
@@ -79,18 +79,20 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise
     except av.error.EOFError as error:
         raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends within its header") from error
-    except DAMAGE as error:
+    except DECODE_ERRORS as error:
         if not _looks_like_media(head):
             raise VideoError(VideoErrorCode.NOT_MEDIA, path, "no known video or image format") from error
-        problem = f"the file begins like media but cannot be opened: {words_of(error)}"
+        problem = f"the file begins like media but cannot be opened: {describe_error(error)}"
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem) from error
     except FileNotFoundError as error:
         raise VideoError(VideoErrorCode.VANISHED, path, "the file has gone") from error
     except OSError as error:
-        raise VideoError(VideoErrorCode.UNREADABLE, path, f"cannot be read: {words_of(error)}") from error
+        raise VideoError(
+            VideoErrorCode.UNREADABLE, path, f"cannot be read: {describe_error(error)}"
+        ) from error
 
 
-def refused_size(path: str) -> str | None:
+def invalid_picture_size(path: str) -> str | None:
     """Return the size of picture, such as `100000x100000`, for which FFmpeg refuses the file at `path`.
 
     None where that is not why. Opens the file once more: only FFmpeg's log tells.
@@ -100,7 +102,7 @@ def refused_size(path: str) -> str | None:
         with (
             _source(path) as source,
             av.logging.Capture() as lines,
-            suppress(OSError, *DAMAGE),
+            suppress(OSError, *DECODE_ERRORS),
             av.open(source, "r", options={"protocol_whitelist": "none"}) as container,
         ):
             next(container.decode(video=0), None)
@@ -110,8 +112,8 @@ def refused_size(path: str) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def words_of(error: BaseException) -> str:
-    """Return what an error of `DAMAGE` says."""
+def describe_error(error: BaseException) -> str:
+    """Return what an error of `DECODE_ERRORS` says."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
@@ -138,7 +140,7 @@ def read_head(media: Media, num_bytes: int = 64) -> bytes:
     """
     if isinstance(media, bytes):
         return media[:num_bytes]
-    path, name = local_path(media), name_of(media)
+    path, name = local_path(media), display_name(media)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise VideoError(VideoErrorCode.UNREADABLE, name, "this is a folder, a pipe or a device, no file")
@@ -157,7 +159,7 @@ def read_head(media: Media, num_bytes: int = 64) -> bytes:
 
 
 def _looks_like_media(head: bytes) -> bool:
-    return head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(MAGIC)
+    return head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(MAGIC_BYTES)
 
 
 def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStream:

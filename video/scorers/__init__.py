@@ -1,0 +1,1 @@
+"""Score single frames with models: burned-in text, and whether a frame is safe for work."""
