@@ -36,11 +36,11 @@ from rich.table import Table
 
 from benchmarks import data_juicer, film, sandbox
 from kinora.bench.figures import Figures
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.runtime.session import RaySession
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import PRESET
@@ -93,7 +93,7 @@ def in_process(paths: Sequence[str], repeats: int) -> tuple[list[Spans], dict[st
     Seconds are the processor's, but for `curate_wall`.
     """
     kept: list[Spans] = [
-        sandbox.spans(measure(look(path), AnalyzeConfig(), SandboxConfig())) for path in paths
+        sandbox.spans(analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig())) for path in paths
     ]
 
     def all_of(work: Callable[..., Any]) -> Callable[[], list[Any]]:
@@ -101,7 +101,7 @@ def in_process(paths: Sequence[str], repeats: int) -> tuple[list[Spans], dict[st
 
     works = {
         "decode": all_of(lambda path, _: decode_only(path)),
-        "analysis": all_of(lambda path, _: measure(look(path), AnalyzeConfig(), SandboxConfig())),
+        "analysis": all_of(lambda path, _: analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig())),
         "decode_encode": all_of(decode_encode),
         "curate": all_of(_curate_here),
     }
@@ -213,7 +213,7 @@ class _Plain:
 
 
 def _curate_here(path: str, spans: Spans) -> None:
-    measure(look(path), AnalyzeConfig(), SandboxConfig())
+    analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig())
     for _ in cut(path, spans, max_side=CutConfig().max_side_px, crf=CutConfig().crf):
         pass
 

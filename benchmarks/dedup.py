@@ -30,8 +30,8 @@ from kinora.demo.clips import extract, fetch
 from kinora.evaluation.intervals import wilson_low
 from manifests.dataset import Dataset
 from manifests.live_view import Current
-from pipeline.analyze.signals.fingerprint import HASHES
 from pipeline.config import CurateConfig
+from pipeline.fingerprint_format import HASHES
 from pipeline.jobs.curate import curate
 from video.encode import encode_mp4, even_side
 from video.frames import read_frames

@@ -21,13 +21,13 @@ import numpy as np
 
 from kinora.bench.figures import Figures
 from kinora.evaluation.intervals import wilson_low
-from pipeline.analyze.signals.columns import analyzers
-from pipeline.analyze.signals.frame_view import Look
-from pipeline.analyze.task import measure
+from pipeline.analyze.signals.columns import create_analyzers
+from pipeline.analyze.signals.frame_view import FrameView
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
 from pipeline.select.rules import verdicts
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 from video.frames import read_frames
@@ -93,7 +93,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 def clips_of(path: Path) -> list[Clip]:
     """Analyse one file as curation does."""
-    return list(measure(look(str(path)), ANALYZE, SandboxConfig()).clips)
+    return list(analyze_file(stat_source(str(path)), ANALYZE, SandboxConfig()).clips)
 
 
 def said(clip: Clip, reason: str) -> bool:
@@ -301,10 +301,10 @@ def analyzers_ms(folder: Path, seed: int) -> float:
 
     rng = Random(f"benchmarks/filters/{seed}/cost")
     encode_mp4(move_over(painting(rng), {"right": 30}, 5.0, rng), FPS, folder / "cost.mp4")
-    measuring, looks = analyzers(ANALYZE), []
+    measuring, looks = create_analyzers(ANALYZE), []
     for index, frame in enumerate(read_frames(str(folder / "cost.mp4"), size_px=(90, 160))):
         sampled = index % round(FPS / ANALYZE.samples_per_s) == 0
-        looks.append(Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=sampled))
+        looks.append(FrameView.from_rgb(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=sampled))
     begun = time.process_time()
     for each in looks:
         for analyzer in measuring:

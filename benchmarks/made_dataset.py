@@ -18,7 +18,6 @@ from manifests import schemas
 from manifests.dataset import Commit, Dataset
 from manifests.parts import Part, Parts
 from manifests.records import Duplicate, digest
-from pipeline.analyze.signals.fingerprint import HASHES, LOOK_BYTES
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,
@@ -28,6 +27,7 @@ from pipeline.config import (
     config_digest,
 )
 from pipeline.dedup.decisions import dedup_digest
+from pipeline.fingerprint_format import HASHES, LOOK_BYTES
 from pipeline.select.select import rules_digest
 
 CLIPS_PER_SOURCE = 10

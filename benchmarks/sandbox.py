@@ -19,10 +19,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from kinora.bench.figures import Figures
-from pipeline.analyze.task import Analysis, measure
+from pipeline.analysis import Analysis
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import Attempts
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import encode_mp4
@@ -90,14 +91,14 @@ def least(costs: list[Cost]) -> Cost:
 
 def without_sandbox(path: str) -> list[bytes]:
     """Analyse and cut here."""
-    analysis = measure(look(path), AnalyzeConfig(), SandboxConfig())
+    analysis = analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig())
     return [clip.media for clip in cut(path, spans(analysis))]
 
 
 def with_sandbox(sandbox: Sandbox, attempts: Attempts, path: str) -> list[bytes]:
     """Analyse and cut in the sandbox, as a Ray worker does."""
-    source = look(path)
-    task = partial(measure, source, AnalyzeConfig(), sandbox.config)
+    source = stat_source(path)
+    task = partial(analyze_file, source, AnalyzeConfig(), sandbox.config)
     analysis = attempts.work(source.source_key, path, lambda: sandbox.call(task, path))
     cutting = partial(cut, path, spans(analysis))
     return attempts.work(

@@ -25,12 +25,12 @@ import numpy as np
 from kinora.bench.figures import Figures
 from kinora.demo.clips import extract
 from kinora.evaluation.intervals import wilson_low
-from pipeline.analyze.signals.scorer_frames import decode
-from pipeline.analyze.task import Analysis, measure
+from pipeline.analysis import Analysis, decode_jpeg
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig
-from pipeline.score.load import Scorer, load
+from pipeline.score.load import Scorer, load_scorers
 from pipeline.select.rules import limit
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 from video.probe import probe
@@ -77,7 +77,7 @@ class Costs:
 
 def bench(*, quick: bool, seed: int) -> Figures:
     """Score worlds, and real clips where there are some."""
-    scorers = load(ON)
+    scorers = load_scorers(ON)
     costs = Costs(scorers_s=dict.fromkeys(scorers, 0.0))
     with TemporaryDirectory() as folder:
         config = RawConfig(
@@ -129,7 +129,7 @@ def score_file(
         if not jpegs:
             continue
         costs.clips += 1
-        frames = [decode(jpeg) for jpeg in jpegs]
+        frames = [decode_jpeg(jpeg) for jpeg in jpegs]
         columns: dict[str, Any] = {}
         for name, scorer in scorers.items():
             begin = time.process_time()
@@ -143,7 +143,7 @@ def score_file(
 
 def analyse(path: Path, config: AnalyzeConfig) -> Analysis:
     """Analyse here, without a sandbox."""
-    return measure(look(str(path)), config, SandboxConfig())
+    return analyze_file(stat_source(str(path)), config, SandboxConfig())
 
 
 def decode_all(path: Path, config: AnalyzeConfig) -> int:

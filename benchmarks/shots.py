@@ -28,8 +28,8 @@ from benchmarks.spliced import Known, of_real_clips, of_worlds
 from kinora.bench.figures import Figures
 from kinora.evaluation.intervals import wilson_low
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.shots.detector import detector
-from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.shots.detector import create_detector
+from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 from video.frames import read_frames
 
@@ -102,10 +102,12 @@ def f1(counts: Sequence[int]) -> float:
 def ours(path: Path) -> list[Boundary]:
     """Find shots as the decoding pass of `kinora curate` does."""
     config = AnalyzeConfig(detector="learned")
-    find = detector(config)
+    find = create_detector(config)
     boundaries: list[Boundary] = []
     for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
-        boundaries += find.update(Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False))
+        boundaries += find.update(
+            FrameView.from_rgb(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False)
+        )
     return [*boundaries, *find.finish()]
 
 

@@ -21,9 +21,9 @@ from botocore.client import BaseClient
 from benchmarks.made_dataset import make, touch
 from benchmarks.scale import about
 from manifests.dataset import Commit, Dataset
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 
@@ -51,7 +51,7 @@ def costs(video: str, dataset: str | None) -> dict[str, float]:
 def processor(video: str) -> dict[str, float]:
     """Return the processor seconds that a minute of footage takes to analyse, and to cut whole."""
     begin = time.process_time()
-    found = measure(look(str(Path(video).absolute())), AnalyzeConfig(), SandboxConfig())
+    found = analyze_file(stat_source(str(Path(video).absolute())), AnalyzeConfig(), SandboxConfig())
     analyzed = time.process_time() - begin
     source = found.source
     assert source.end_pts is not None

@@ -10,9 +10,9 @@ from kinora.cli.spelling import to_command_line
 from kinora.cli.subconfig import subconfig
 from pipeline.caption.load import asking, load
 from pipeline.config import CaptionConfig, RayConfig
+from pipeline.errors import NothingToDo
 from pipeline.jobs.caption import CaptionReport, caption
 from pipeline.runtime.progress import shown
-from pipeline.sources.listing import NothingToDo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from pipeline.config import (
     RayConfig,
     SelectConfig,
 )
+from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.runtime.progress import shown
-from pipeline.sources.listing import NothingToDo
 from video.config import SandboxConfig
 
 

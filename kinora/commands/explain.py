@@ -14,7 +14,7 @@ from kinora.cli.result import Exit, Result
 from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.live_view import Current
-from pipeline.analyze.signals.columns import SCORES
+from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
 from pipeline.dedup.decisions import KINDS
@@ -150,7 +150,7 @@ def _measured(clip: dict[str, Any]) -> Table:
     """Show the scores that no rule looks at."""
     judged = {rule.column for rule in RULES}
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for column in SCORES:
+    for column in SCORE_COLUMNS:
         if column.name in clip and column.name not in judged and column.type != "binary":
             value = clip[column.name]
             shown = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value

@@ -9,9 +9,9 @@ from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from pipeline.config import PackConfig, RayConfig
+from pipeline.errors import NothingToDo
 from pipeline.jobs.pack import PackReport, pack
 from pipeline.runtime.progress import shown
-from pipeline.sources.listing import NothingToDo
 
 
 @dataclass(frozen=True, kw_only=True)

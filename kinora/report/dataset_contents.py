@@ -14,7 +14,7 @@ from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
 from manifests import conservation, live_view
 from manifests.dataset import Commit, Dataset
-from pipeline.analyze.signals.columns import SCORES
+from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import SelectConfig
 from pipeline.planning.last_config import last
 from pipeline.select.rules import RULES, limit
@@ -127,7 +127,7 @@ def read(dataset: Dataset) -> DatasetContents:
 
 def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return one array a measurement, NaN where there is none, in the same order of clips; and `kept`."""
-    scores = [c.name for c in SCORES if c.name in names and c.type in ("float64", "int64")]
+    scores = [c.name for c in SCORE_COLUMNS if c.name in names and c.type in ("float64", "int64")]
     wanted = ", ".join(f"c.{name}::DOUBLE AS {name}" for name in scores)
     found = connection.sql(f"""
         SELECT coalesce(d.kept, false) AS kept,
@@ -154,12 +154,12 @@ def _limits(dataset: Dataset) -> dict[str, list[float]]:
 
 
 def _about(name: str) -> str:
-    return _DERIVED.get(name) or next(column.about for column in SCORES if column.name == name)
+    return _DERIVED.get(name) or next(column.about for column in SCORE_COLUMNS if column.name == name)
 
 
 def _words(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[Words]:
     found = []
-    for column in SCORES:
+    for column in SCORE_COLUMNS:
         if column.name in clips.column_names and column.type == "string":
             there = f"FROM c WHERE {column.name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {WORDS}"
             if counts := connection.sql(f"SELECT {column.name}, count(*) {there}").fetchall():

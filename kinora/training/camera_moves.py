@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from pipeline.analyze.shots.features import small
+from pipeline.analyze.shots.features import downscale
 
 SIZE_PX = (90, 160)
 """Of a frame, before it is shrunk to the small picture."""
@@ -77,7 +77,7 @@ def move(draw: np.random.Generator, still_HWC: np.ndarray, num_frames: int, fps:
         )
         if thing is not None:
             _cross(frame_HWC, thing, time_T[at])
-        frames.append(small(frame_HWC))
+        frames.append(downscale(frame_HWC))
     return np.stack(frames)
 
 

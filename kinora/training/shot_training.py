@@ -22,10 +22,10 @@ import torch
 from safetensors.numpy import save_file
 
 from kinora.training.camera_moves import moves, textures
-from pipeline.analyze.shots.features import NUM_FEATURES, features, small
+from pipeline.analyze.shots.features import NUM_FEATURES, downscale, features
 from pipeline.analyze.shots.model import WEIGHTS
-from pipeline.analyze.shots.pyscenedetect import Classical
-from pipeline.analyze.signals.frame_view import Look, coarse
+from pipeline.analyze.shots.pyscenedetect import PySceneDetector
+from pipeline.analyze.signals.frame_view import FrameView, half_res
 from pipeline.config import AnalyzeConfig
 from video.frames import read_frames
 from worlds.raw.config import RawConfig, wild
@@ -52,7 +52,7 @@ def read_small(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Decode a file: small_THWC and the seconds of each frame."""
     pictures, times = [], []
     for frame in read_frames(str(path), size_px=(90, WIDTH_PX)):
-        pictures.append(small(coarse(frame.rgb_HWC)))
+        pictures.append(downscale(half_res(frame.rgb_HWC)))
         times.append(frame.time_s)
     return np.stack(pictures), np.array(times)
 
@@ -87,11 +87,11 @@ def of_worlds(num_videos: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarr
 
 def shots_of(path: Path) -> list[tuple[np.ndarray, float]]:
     """Return the insides of a film's shots as small pictures, with the film's frames a second."""
-    pictures, times, cuts = [], [], Classical(AnalyzeConfig(detector="adaptive"))
+    pictures, times, cuts = [], [], PySceneDetector(AnalyzeConfig(detector="adaptive"))
     for index, frame in enumerate(read_frames(str(path), size_px=(90, WIDTH_PX))):
-        look = Look.at(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False)
+        look = FrameView.from_rgb(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False)
         cuts.update(look)
-        pictures.append(small(look.coarse_HWC))
+        pictures.append(downscale(look.half_res_HWC))
         times.append(frame.time_s)
     fps = 1 / float(np.median(np.diff(times)))
     edges = [0, *(cut.start for cut in cuts.finish()), len(pictures)]

@@ -5,40 +5,22 @@ and goes on past the end until its last shot is over. So every shot is seen whol
 gaps and columns are those of a pass over the whole file.
 """
 
-from dataclasses import dataclass
-
+from pipeline.analysis import FileChunk
 from pipeline.analyze.shots.features import REACH_FRAMES, REACH_S
 from pipeline.config import AnalyzeConfig
 from video.config import SandboxConfig
 from video.probe import Probe
 from video.seek import is_seekable
 
-LEAD_S = REACH_S + 0.3
+WARMUP_S = REACH_S + 0.3
 """A worker must have seen at least so much before its stretch begins."""
-LEAD_FRAMES = 2 * REACH_FRAMES
+WARMUP_FRAMES = 2 * REACH_FRAMES
 """And at least so many frames."""
 _LEAST_FPS = 5.0
 """With fewer frames a second the lead would be too long."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
-    """Part of a source: the shots that begin in [start_pts, end_pts), and the gaps between them."""
-
-    number: int
-    """0 for the first."""
-    of: int
-    """How many stretches there are."""
-    start_pts: int
-    """Before the first frame in the first stretch."""
-    end_pts: int
-    """After the last frame in the last stretch."""
-    first_pts: int
-    """Time of the first frame of the source."""
-    source_digest: str
-
-
-def stretches(found: Probe, config: AnalyzeConfig, limits: SandboxConfig, wanted: int) -> int:
+def num_chunks(found: Probe, config: AnalyzeConfig, limits: SandboxConfig, wanted: int) -> int:
     """Return into how many stretches a source is to be divided: at most `wanted`; 1 if it must be whole."""
     fit = (
         found.kind == "video"
@@ -54,15 +36,15 @@ def stretches(found: Probe, config: AnalyzeConfig, limits: SandboxConfig, wanted
     return max(1, min(wanted, int(duration_s / config.share_s)))
 
 
-def cut_up(found: Probe, many: int, source_digest: str) -> tuple[Stretch, ...]:
+def split(found: Probe, many: int, source_digest: str) -> tuple[FileChunk, ...]:
     """Return `many` stretches of equal length that cover a source."""
     duration_pts = int((found.duration_s or 0.0) / found.time_base)
     inner = [found.start_pts + duration_pts * k // many for k in range(1, many)]
     edges = [-_FAR, *inner, _FAR]
     return tuple(
-        Stretch(
-            number=number,
-            of=many,
+        FileChunk(
+            index=number,
+            count=many,
             start_pts=edges[number],
             end_pts=edges[number + 1],
             first_pts=found.start_pts,

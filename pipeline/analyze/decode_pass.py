@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.analyze.chunks import LEAD_FRAMES, LEAD_S, Stretch
+from pipeline.analysis import FileChunk
+from pipeline.analyze.chunks import WARMUP_FRAMES, WARMUP_S
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.shots.detector import detector, divide
-from pipeline.analyze.signals.columns import analyzers
-from pipeline.analyze.signals.frame_view import Beat, Look, Span
-from pipeline.analyze.signals.scorer_frames import LargerFrames
+from pipeline.analyze.shots.detector import create_detector, split_span
+from pipeline.analyze.signals.columns import create_analyzers
+from pipeline.analyze.signals.frame_view import FrameSampler, FrameView, Span
+from pipeline.analyze.signals.scorer_frames import ScorerFrames
 from pipeline.config import AnalyzeConfig
 from video.config import SandboxConfig
 from video.errors import VideoError, VideoErrorCode
@@ -36,7 +37,7 @@ _LAST_STEPS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Segment:
     """A clip or a gap, [start_pts, end_pts)."""
 
     start_pts: int
@@ -48,46 +49,46 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class PassResult:
     """What a pass over a source, or over a stretch of it, came to."""
 
     start_pts: int
     end_pts: int
     """One past the last frame's time."""
     num_frames: int
-    clips: list[Told]
-    gaps: list[tuple[Told, str]]
+    clips: list[Segment]
+    gaps: list[tuple[Segment, str]]
     """With the reason."""
 
 
-class _EnteredLate(Exception):
+class SeekTooLate(Exception):
     """Too few frames were seen before the stretch began."""
 
 
-def see(
-    path: str, found: Probe, config: AnalyzeConfig, limits: SandboxConfig, stretch: Stretch | None = None
-) -> Seen:
+def decode_pass(
+    path: str, found: Probe, config: AnalyzeConfig, limits: SandboxConfig, chunk: FileChunk | None = None
+) -> PassResult:
     """Decode a source once, or as much of it as `stretch` takes. Raises VideoError as `read_frames` does."""
-    if stretch is not None and stretch.number:
-        lead_pts = round(LEAD_S / found.time_base)
+    if chunk is not None and chunk.index:
+        lead_pts = round(WARMUP_S / found.time_base)
         try:
-            return _see(path, found, config, limits, stretch, stretch.start_pts - lead_pts)
-        except _EnteredLate:  # a key frame that is not where the file says: from the first frame, then
+            return _decode(path, found, config, limits, chunk, chunk.start_pts - lead_pts)
+        except SeekTooLate:  # a key frame that is not where the file says: from the first frame, then
             pass
-    return _see(path, found, config, limits, stretch, None)
+    return _decode(path, found, config, limits, chunk, None)
 
 
-def _see(
+def _decode(
     path: str,
     found: Probe,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    stretch: Stretch | None,
+    chunk: FileChunk | None,
     from_pts: int | None,
-) -> Seen:
+) -> PassResult:
     scale = min(1.0, config.analysis_width_px / found.width)
     size_px = (max(1, round(found.height * scale)), max(1, round(found.width * scale)))
-    seeing = _Pass(found, config, stretch, entered=from_pts is not None)
+    seeing = _Pass(found, config, chunk, entered=from_pts is not None)
     smooth = config.scorers.any or scale > _ROUGH_SCALE
     for index, frame in enumerate(read_frames(path, size_px=size_px, from_pts=from_pts, loop_filter=smooth)):
         if index >= limits.max_frames:
@@ -103,22 +104,22 @@ class _Pass:
     """Holds what is known of the shots that are not over."""
 
     def __init__(
-        self, found: Probe, config: AnalyzeConfig, stretch: Stretch | None, *, entered: bool
+        self, found: Probe, config: AnalyzeConfig, chunk: FileChunk | None, *, entered: bool
     ) -> None:
-        self.found, self.config, self.stretch, self.entered = found, config, stretch, entered
-        self.detector = detector(config)
-        self.analyzers = analyzers(config)
-        self.larger = LargerFrames(config.scorers)
-        self.sampled = Beat(config.samples_per_s)
-        self.first_s = None if stretch is None else float(stretch.first_pts * found.time_base)
+        self.found, self.config, self.chunk, self.entered = found, config, chunk, entered
+        self.detector = create_detector(config)
+        self.analyzers = create_analyzers(config)
+        self.larger = ScorerFrames(config.scorers)
+        self.sampled = FrameSampler(config.samples_per_s)
+        self.first_s = None if chunk is None else float(chunk.first_pts * found.time_base)
         self.waiting: list[tuple[np.ndarray, float]] = []
         """Small pictures that no analyzer has seen, and their times."""
         self.pts_T = array("q")
-        self.begun = None if stretch is not None and stretch.number else 0
-        """Frame at which the shot began that is being seen; None before the first one of the stretch."""
+        self.begun = None if chunk is not None and chunk.index else 0
+        """Frame at which the shot began that is being seen; None before the first one of the chunk."""
         self.over = False
-        self.clips: list[Told] = []
-        self.gaps: list[tuple[Told, str]] = []
+        self.clips: list[Segment] = []
+        self.gaps: list[tuple[Segment, str]] = []
 
     def show(self, frame: Frame) -> None:
         """Take the next frame."""
@@ -129,7 +130,7 @@ class _Pass:
         self.waiting.append((frame.rgb_HWC, time_s))
         self.pts_T.append(frame.pts)
         if self.entered:
-            self._check_lead()
+            self._check_warmup()
         if len(self.waiting) == _BATCH:
             self._look()
 
@@ -137,7 +138,7 @@ class _Pass:
         """Show the waiting frames to every analyzer, and tell what has come to its end."""
         first = len(self.pts_T) - len(self.waiting)
         looks = [
-            Look.at(rgb_HWC, index=first + at, time_s=time_s, sampled=self.sampled(time_s))
+            FrameView.from_rgb(rgb_HWC, index=first + at, time_s=time_s, sampled=self.sampled(time_s))
             for at, (rgb_HWC, time_s) in enumerate(self.waiting)
         ]
         self.waiting.clear()
@@ -146,22 +147,22 @@ class _Pass:
                 analyzer.update(look)
         for boundary in [each for look in looks for each in self.detector.update(look)]:
             self._end_shot(boundary)
-        if self.stretch is not None and self.begun is None and not self.over:
+        if self.chunk is not None and self.begun is None and not self.over:
             settled = self.detector.settled
-            self.over = settled > 0 and self.pts_T[settled - 1] >= self.stretch.end_pts
+            self.over = settled > 0 and self.pts_T[settled - 1] >= self.chunk.end_pts
 
-    def finish(self) -> Seen:
+    def finish(self) -> PassResult:
         """Tell what is left after the last frame."""
         if not self.over:
             self._look()
         for boundary in [] if self.over else self.detector.finish():
             self._end_shot(boundary)
         if not self.over and self.begun is not None:
-            self._tell_shot(self.begun, len(self.pts_T))
+            self._emit_shot(self.begun, len(self.pts_T))
         own = self.pts_T
-        if self.stretch is not None:
-            own = [pts for pts in own if self.stretch.start_pts <= pts < self.stretch.end_pts]
-        return Seen(
+        if self.chunk is not None:
+            own = [pts for pts in own if self.chunk.start_pts <= pts < self.chunk.end_pts]
+        return PassResult(
             start_pts=own[0] if own else self.pts_T[0],
             end_pts=self._edge(len(self.pts_T)),
             num_frames=len(own),
@@ -169,50 +170,50 @@ class _Pass:
             gaps=self.gaps,
         )
 
-    def _check_lead(self) -> None:
-        stretch = self.stretch
-        assert stretch is not None
-        if self.pts_T[-1] < stretch.start_pts:
+    def _check_warmup(self) -> None:
+        chunk = self.chunk
+        assert chunk is not None
+        if self.pts_T[-1] < chunk.start_pts:
             return
-        lead_s = (stretch.start_pts - self.pts_T[0]) * self.found.time_base
-        if lead_s < LEAD_S or len(self.pts_T) <= LEAD_FRAMES:
-            raise _EnteredLate
+        lead_s = (chunk.start_pts - self.pts_T[0]) * self.found.time_base
+        if lead_s < WARMUP_S or len(self.pts_T) <= WARMUP_FRAMES:
+            raise SeekTooLate
         self.entered = False
 
     def _end_shot(self, boundary: Boundary) -> None:
         at_pts = self.pts_T[boundary.start]
-        if self.over or (self.stretch is not None and at_pts < self.stretch.start_pts):
+        if self.over or (self.chunk is not None and at_pts < self.chunk.start_pts):
             return
         if self.begun is not None:
-            self._tell_shot(self.begun, boundary.start)
-        if self.stretch is not None and at_pts >= self.stretch.end_pts:
+            self._emit_shot(self.begun, boundary.start)
+        if self.chunk is not None and at_pts >= self.chunk.end_pts:
             self.over = True
             return
         if boundary.end > boundary.start:
-            self.gaps.append((self._told(boundary.start, boundary.end), "transition"))
+            self.gaps.append((self._segment(boundary.start, boundary.end), "transition"))
         self.begun = boundary.end
         for analyzer in (*self.analyzers, self.larger):
-            analyzer.forget(boundary.end)
+            analyzer.evict(boundary.end)
 
-    def _tell_shot(self, start: int, end: int) -> None:
+    def _emit_shot(self, start: int, end: int) -> None:
         """Tell one shot: a gap if it is too short, else one clip or several."""
         if end == start:
             return
         duration_s = (self._edge(end) - self._edge(start)) * self.found.time_base
         if self.found.kind == "video" and duration_s < self.config.min_shot_s:
-            self.gaps.append((self._told(start, end), "shot_too_short"))
+            self.gaps.append((self._segment(start, end), "shot_too_short"))
             return
         parts = ceil(duration_s / self.config.max_shot_s) if self.found.kind == "video" else 1
-        for span in divide(Span(start=start, end=end), parts):
+        for span in split_span(Span(start=start, end=end), parts):
             columns = {
                 name: value for analyzer in self.analyzers for name, value in analyzer.columns(span).items()
             }
-            self.clips.append(self._told(span.start, span.end, columns, self.larger.of(span)))
+            self.clips.append(self._segment(span.start, span.end, columns, self.larger.of(span)))
 
-    def _told(
+    def _segment(
         self, start: int, end: int, columns: dict[str, Any] | None = None, frames: tuple[bytes, ...] = ()
-    ) -> Told:
-        return Told(
+    ) -> Segment:
+        return Segment(
             start_pts=self._edge(start),
             end_pts=self._edge(end),
             num_frames=end - start,

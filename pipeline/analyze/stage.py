@@ -15,15 +15,14 @@ from ray.data import Dataset
 from manifests import schemas
 from manifests.parts import Part, Parts
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
-from pipeline.analyze.chunks import Stretch
-from pipeline.analyze.signals.columns import SCORES
-from pipeline.analyze.task import Analysis, Measure, analyze, divide, failed, measure
+from pipeline.analysis import Analysis, FileChunk, analyses_to_rows
+from pipeline.analyze.signals.columns import SCORE_COLUMNS
+from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox, failed_analysis, split_source
 from pipeline.config import AnalyzeConfig, PoolConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.failures import count
 from pipeline.runtime.tasks import attempts_at, guarded, task_pool
 from pipeline.runtime.units import Done, from_row
-from pipeline.score.task import to_rows
 from pipeline.sources.fetch import is_local
 from video.config import SandboxConfig
 from video.errors import VideoError
@@ -56,9 +55,9 @@ def divide_some(
     units = from_row(row)
     for at, unit in zip(row["at"], units, strict=True):
         source = Source(**unit)
-        found: tuple[Stretch, ...] = ()
+        found: tuple[FileChunk, ...] = ()
         if source.size_bytes > share and is_local(source.uri):
-            task = partial(divide, source, config, limits, share)
+            task = partial(split_source, source, config, limits, share)
             with suppress(VideoError, Quarantined, OSError):
                 name = f"{source.source_key}-stretches"
                 found = attempts.work(name, source.uri, partial(sandbox.call, task, source.uri))
@@ -82,7 +81,7 @@ def add_analyze(
     notes: str,
     max_retries: int,
     pool: PoolConfig,
-    measure: Measure = measure,
+    measure: AnalyzeFile = analyze_file,
 ) -> Dataset:
     """In: rows of `Source` units, or of stretches. Out: one `Done` row a task, its parts in the dataset at
     `uri`.
@@ -104,7 +103,7 @@ def analyze_some(
     config: AnalyzeConfig,
     limits: SandboxConfig,
     notes: str,
-    measure: Measure,
+    measure: AnalyzeFile,
 ) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
     analyses = _analyses(row, config, limits, notes, measure)
@@ -112,12 +111,12 @@ def analyze_some(
 
 
 def _analyses(
-    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: Measure
+    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: AnalyzeFile
 ) -> Iterator[Analysis]:
     sandbox, attempts = process_sandbox(limits), attempts_at(notes)
-    stretch = Stretch(**json.loads(row["stretch"])) if row.get("stretch") else None
+    chunk = FileChunk(**json.loads(row["stretch"])) if row.get("stretch") else None
     for unit in from_row(row):
-        yield analyze(Source(**unit), config, sandbox, attempts, measure, stretch)
+        yield analyze_in_sandbox(Source(**unit), config, sandbox, attempts, measure, chunk)
 
 
 def add_find(
@@ -137,19 +136,19 @@ def find_some(
     row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str
 ) -> Iterator[dict[str, Any]]:
     """Analyse the sources of one row; write nothing."""
-    return to_rows(row["task"], row["at"], _analyses(row, config, limits, notes, measure))
+    return analyses_to_rows(row["task"], row["at"], _analyses(row, config, limits, notes, analyze_file))
 
 
 def lose(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> Done:
     """Write a failure for each source of a task that gave nothing back."""
-    return write(Parts(uri), [failed(source, config, error) for source in sources])
+    return write(Parts(uri), [failed_analysis(source, config, error) for source in sources])
 
 
 def write(place: Parts, analyses: list[Analysis]) -> Done:
     """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
     source is handed back as a piece, and so is what failed."""
-    if (stretch := analyses[0].stretch) is not None:
-        return _piece(place, analyses[0], stretch)
+    if (chunk := analyses[0].chunk) is not None:
+        return _piece(place, analyses[0], chunk)
     clips = [clip for analysis in analyses for clip in analysis.clips]
     gaps = [gap for analysis in analyses for gap in analysis.gaps]
     failures = [failure for analysis in analyses for failure in analysis.failures]
@@ -172,7 +171,7 @@ def _write_told(
         columns = pa.schema(
             [
                 *schemas.schema(Clip),
-                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORES),
+                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORE_COLUMNS),
             ]
         )
         parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
@@ -185,12 +184,12 @@ def _write_told(
     return parts, counts | ({"unscored": len(unscored)} if unscored else {})
 
 
-def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
+def _piece(place: Parts, analysis: Analysis, chunk: FileChunk) -> Done:
     broken = [row for row in analysis.failures if row.stage == "analyze"]
     unscored = [row for row in analysis.failures if row.stage != "analyze"]
     piece = {
-        "number": stretch.number,
-        "of": stretch.of,
+        "number": chunk.index,
+        "of": chunk.count,
         "row": asdict(analysis.source),
         "failures": [asdict(row) for row in broken],
         "seconds": analysis.seconds,
@@ -199,7 +198,7 @@ def _piece(place: Parts, analysis: Analysis, stretch: Stretch) -> Done:
     return Done(parts=tuple(parts), units=0, counts=counts, piece=piece)
 
 
-class Pieces:
+class ChunkMerger:
     """Joins what was found in the stretches of a source, when all are there, as if it had been seen whole."""
 
     def __init__(self, uri: str) -> None:

@@ -1,18 +1,19 @@
-"""Analyse a source, or a stretch of a long one: digest, probe, and one `decode_pass`."""
+"""Analyse a source, or a chunk of a long one: digest, probe, and one `decode_pass`."""
 
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from math import ceil
 from typing import Any
 
 import cv2
 
-from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus, clip_id
-from pipeline.analyze.chunks import Stretch, cut_up, stretches
-from pipeline.analyze.decode_pass import Seen, Told, see
+from manifests.records import Clip, Gap, Source, SourceRow, SourceStatus, clip_id
+from pipeline.analysis import Analysis, FileChunk
+from pipeline.analyze.chunks import num_chunks, split
+from pipeline.analyze.decode_pass import PassResult, Segment, decode_pass
 from pipeline.config import AnalyzeConfig, config_digest
 from pipeline.runtime.attempt_log import Attempts
 from pipeline.runtime.failures import failure
@@ -23,52 +24,33 @@ from video.errors import VideoError, VideoErrorCode
 from video.probe import Probe, probe
 from video.sandbox import Sandbox
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Analysis:
-    """All rows that one source gives: either clips and gaps that tile it, or one failure."""
-
-    source: SourceRow
-    clips: tuple[dict[str, Any], ...] = ()
-    """Fields of `Clip`, and the score columns."""
-    frames: tuple[tuple[bytes, ...], ...] = ()
-    """For the scorers: a few JPEGs of each clip; nothing when all are off."""
-    gaps: tuple[Gap, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    seconds: float = 0.0
-    """Wall-clock time that analysing it took, all attempts together."""
-    stretch: Stretch | None = None
-    """What part of the source all this is of; None for the whole of it."""
+AnalyzeFile = Callable[..., Analysis]
+"""Analyses one source, or a chunk of it, with the arguments of `analyze_file`; or raises."""
 
 
-Measure = Callable[..., Analysis]
-"""Analyses one source, or a stretch of it, with the arguments of `measure`; or raises."""
-
-
-def analyze(
+def analyze_in_sandbox(
     source: Source,
     config: AnalyzeConfig,
     sandbox: Sandbox,
     attempts: Attempts,
-    measure: Measure,
-    stretch: Stretch | None = None,
+    analyze_file: AnalyzeFile,
+    chunk: FileChunk | None = None,
 ) -> Analysis:
-    """Have `measure` analyse one source, or a stretch of it, in the sandbox. Whatever goes wrong with it is a
-    failure row, never an exception."""
+    """Run `analyze_file` on a source, or a chunk of it, in the sandbox. Any error becomes a failure row."""
     begin = time.monotonic()
-    parts = () if stretch is None else (stretch,)
-    unit = source.source_key if stretch is None else f"{source.source_key}-{stretch.number}"
+    parts = () if chunk is None else (chunk,)
+    unit = source.source_key if chunk is None else f"{source.source_key}-{chunk.index}"
     try:
         with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
-            task = partial(measure, replace(source, uri=path), config, sandbox.config, *parts)
+            task = partial(analyze_file, replace(source, uri=path), config, sandbox.config, *parts)
             done = attempts.work(unit, source.uri, lambda: sandbox.call(task, path))
             done = done if path == source.uri else _of(source, done)
     except Exception as error:
-        done = replace(failed(source, config, error), stretch=stretch)
+        done = replace(failed_analysis(source, config, error), chunk=chunk)
     return replace(done, seconds=time.monotonic() - begin)
 
 
-def failed(source: Source, config: AnalyzeConfig, error: Exception) -> Analysis:
+def failed_analysis(source: Source, config: AnalyzeConfig, error: Exception) -> Analysis:
     """Return the rows of a source that `error` kept from being analysed."""
     name = config_digest(config)
     row = failure(error, stage="analyze", unit=source.source_key, uri=source.uri, config=name)
@@ -86,17 +68,17 @@ def _of(source: Source, copy: Analysis) -> Analysis:
     )
 
 
-def measure(
-    source: Source, config: AnalyzeConfig, limits: SandboxConfig, stretch: Stretch | None = None
+def analyze_file(
+    source: Source, config: AnalyzeConfig, limits: SandboxConfig, chunk: FileChunk | None = None
 ) -> Analysis:
-    """Analyse one source, or one stretch of it, here, in this process.
+    """Analyse one source, or one chunk of it, here, in this process.
 
     Raises VideoError for a file that cannot be used, or that is larger than `limits`.
     """
     cv2.setNumThreads(1)
-    found = probe_within(source.uri, limits)
-    source_digest = stretch.source_digest if stretch else content_digest(source.uri)
-    seen = see(source.uri, found, config, limits, stretch)
+    found = probe_within_limits(source.uri, limits)
+    source_digest = chunk.source_digest if chunk else content_digest(source.uri)
+    seen = decode_pass(source.uri, found, config, limits, chunk)
     analysis = config_digest(config)
     clips = tuple(_clip(source, source_digest, found, told, analysis) | told.columns for told in seen.clips)
     gaps = tuple(
@@ -111,21 +93,21 @@ def measure(
     )
     frames = tuple(told.frames for told in seen.clips) if config.scorers.any else ()
     row = _analyzed(source, source_digest, found, seen, analysis)
-    return Analysis(source=row, clips=clips, frames=frames, gaps=gaps, stretch=stretch)
+    return Analysis(source=row, clips=clips, frames=frames, gaps=gaps, chunk=chunk)
 
 
-def divide(
+def split_source(
     source: Source, config: AnalyzeConfig, limits: SandboxConfig, num_bytes: int
-) -> tuple[Stretch, ...]:
+) -> tuple[FileChunk, ...]:
     """Divide a long source into stretches of some `num_bytes` bytes, none shorter than `share_s`.
 
     Returns none for a source that is short, or that must be seen from its first frame on.
     """
-    found = probe_within(source.uri, limits)
-    many = stretches(found, config, limits, ceil(source.size_bytes / num_bytes))
+    found = probe_within_limits(source.uri, limits)
+    many = num_chunks(found, config, limits, ceil(source.size_bytes / num_bytes))
     if many < 2:
         return ()
-    return cut_up(found, many, content_digest(source.uri))
+    return split(found, many, content_digest(source.uri))
 
 
 def content_digest(path: str) -> str:
@@ -134,7 +116,7 @@ def content_digest(path: str) -> str:
         return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def probe_within(path: str, limits: SandboxConfig) -> Probe:
+def probe_within_limits(path: str, limits: SandboxConfig) -> Probe:
     """Probe, and refuse pictures over the limit with a VideoError."""
     try:
         found = probe(path)
@@ -155,7 +137,7 @@ def probe_within(path: str, limits: SandboxConfig) -> Probe:
     return found
 
 
-def _clip(source: Source, source_digest: str, found: Probe, told: Told, analysis: str) -> dict[str, Any]:
+def _clip(source: Source, source_digest: str, found: Probe, told: Segment, analysis: str) -> dict[str, Any]:
     stream_index = 0
     return asdict(
         Clip(
@@ -177,7 +159,7 @@ def _clip(source: Source, source_digest: str, found: Probe, told: Told, analysis
     )
 
 
-def _analyzed(source: Source, source_digest: str, found: Probe, seen: Seen, analysis: str) -> SourceRow:
+def _analyzed(source: Source, source_digest: str, found: Probe, seen: PassResult, analysis: str) -> SourceRow:
     return SourceRow(
         **_listed(source),
         analysis=analysis,

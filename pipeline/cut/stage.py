@@ -14,13 +14,14 @@ from manifests.records import Failure, Media, digest
 from manifests.storage import is_full
 from pipeline.config import CutConfig, PoolConfig, config_digest
 from pipeline.cut.crop import encoding_of
+from pipeline.errors import SourceChanged
 from pipeline.media.tar import TarWriter
 from pipeline.runtime.attempt_log import Attempts
-from pipeline.runtime.failures import SourceChanged, count, failure
+from pipeline.runtime.failures import count, failure
 from pipeline.runtime.tasks import attempts_at, guarded, task_pool
 from pipeline.runtime.units import Done, from_row
 from pipeline.sources.fetch import fetched
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import Crop, CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
@@ -127,7 +128,7 @@ def cut_source(
             media.append(store_clip(len(media), clip, unit))
 
     try:
-        now = look(unit.uri)
+        now = stat_source(unit.uri)
         with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
             if now.source_key != unit.source_key:
                 raise SourceChanged("the file changed, or went away, after it was analysed")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.analyze.signals.fingerprint import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
+from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
 
 FINE_S = 0.5 / PER_S
 """A copy's frames lie at most so far in time from those that they are held against."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from manifests.arrow import one, pc
 from manifests.live_view import connect
-from pipeline.analyze.signals.fingerprint import HASHES, PER_S
+from pipeline.fingerprint_format import HASHES, PER_S
 
 WORDS = tuple(combinations(range(4), 2))
 MEETS = 16

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.analyze.signals.fingerprint import PER_S
 from pipeline.config import DedupConfig
 from pipeline.dedup.align import Match, Seen, align, differences, mirrored
 from pipeline.dedup.decisions import MATCHES
+from pipeline.fingerprint_format import PER_S
 
 _LIKELY = 4.0
 """A pair is looked at closely if half of three moments differ by less than so many times the limit."""

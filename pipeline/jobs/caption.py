@@ -10,6 +10,7 @@ from manifests.live_view import Current
 from pipeline.caption.batch import Asking, CaptionUnit
 from pipeline.caption.stage import add_caption, lose
 from pipeline.config import CaptionConfig, RayConfig
+from pipeline.errors import NothingToDo
 from pipeline.planning import pending
 from pipeline.planning.dry_run import StagePlan, plan_caption
 from pipeline.runtime.attempt_log import attempts_folder
@@ -18,7 +19,6 @@ from pipeline.runtime.run_stage import StageRun, run_stage
 from pipeline.runtime.session import RaySession
 from pipeline.runtime.units import chunks, max_restarts, max_retries
 from pipeline.runtime.waves import in_waves
-from pipeline.sources.listing import NothingToDo
 
 _TASK_CLIPS = 512
 """A task captions at most so many clips."""

@@ -15,7 +15,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.live_view import Current
 from manifests.records import Source
 from pipeline.analyze.shots.needs import check_detector
-from pipeline.analyze.stage import Pieces, add_analyze, add_divide, add_find, write
+from pipeline.analyze.stage import ChunkMerger, add_analyze, add_divide, add_find, write
 from pipeline.analyze.stage import lose as lose_sources
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
 from pipeline.cut.stage import CutUnit, add_cut
@@ -33,7 +33,7 @@ from pipeline.runtime.waves import in_waves
 from pipeline.score import needs
 from pipeline.score.stage import add_score
 from pipeline.select.select import KEPT, select
-from pipeline.sources.listing import as_it_is, list_sources
+from pipeline.sources.listing import list_sources, refresh
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -133,9 +133,9 @@ def retry(
     """
     _check(config)
     current = Current(Dataset.open(dataset_uri))
-    failed = [as_it_is(source) or source for source in pending.failed_sources(current)]
+    failed = [refresh(source) or source for source in pending.failed_sources(current)]
     analysis = config_digest(config.analyze)
-    seen = map(as_it_is, pending.unscored(current, analysis))  # an unreadable source keeps its clips
+    seen = map(refresh, pending.unscored(current, analysis))  # an unreadable source keeps its clips
     failed += [source for source in seen if source]
     left: set[str] = set()
     if not quarantined:
@@ -333,7 +333,7 @@ def _stage(
             join=join,
         )
 
-    join = Pieces(dataset.uri)
+    join = ChunkMerger(dataset.uri)
     with attempts_folder(dataset.uri) as notes:
         return in_waves(dataset, runs, run)
 

@@ -17,6 +17,7 @@ from manifests.live_view import Current
 from manifests.records import SampleRef
 from manifests.redact import redact
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
+from pipeline.errors import NothingToDo
 from pipeline.pack.plan import COLUMNS, Plan, content_of, fill, length_of, plan
 from pipeline.pack.shard_sets import OutputRefused, Place, place_at
 from pipeline.pack.stage import add_pack
@@ -25,7 +26,6 @@ from pipeline.runtime.progress import Progress, silent
 from pipeline.runtime.run_stage import StageFailed
 from pipeline.runtime.session import RaySession
 from pipeline.runtime.units import chunks, to_row
-from pipeline.sources.listing import NothingToDo
 
 __all__ = ["OutputRefused", "PackReport", "pack"]
 

@@ -5,20 +5,13 @@ from collections.abc import Iterable
 
 from manifests.records import Failure
 from manifests.redact import redact
+from pipeline.errors import NoFrame, SourceChanged
 from pipeline.runtime.attempt_log import Quarantined
 from video.errors import VideoError
 
 
 class TaskLost(Exception):
     """The task that a unit belonged to gave nothing back; the unit itself may be sound."""
-
-
-class SourceChanged(Exception):
-    """The file at a path is no longer the one that was analysed."""
-
-
-class NoFrame(Exception):
-    """No frame of a clip was kept for the scorers."""
 
 
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:

@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.config import PoolConfig, RayConfig
 from pipeline.runtime.tasks import fits, is_gone, resources
-from pipeline.sources.uri import Member
+from pipeline.sources.uri import TarMember
 from video.container import local_path
 
 _IMPORTS: Mapping[str, tuple[str, ...]] = {
@@ -229,7 +229,7 @@ def _token(folder: str) -> Iterator[str]:
 
 def _local(uri: str) -> str:
     """Return the path that a URI names, of a tar for a member of one; empty for one on no disk."""
-    member = Member.parse(uri)
+    member = TarMember.parse(uri)
     uri = member.tar if member else uri
     return str(local_path(uri)) if "://" not in uri or uri.startswith("file://") else ""
 

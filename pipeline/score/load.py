@@ -26,7 +26,7 @@ class LogoScorer:
         return {"corner_logo": logo(grays)}
 
 
-class NsfwColumn:
+class ClipNsfwScorer:
     """Gives `nsfw`."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class NsfwColumn:
         return {"nsfw": max(map(self._scorer.score, frames))}
 
 
-def load(config: ScorersConfig) -> dict[str, Scorer]:
+def load_scorers(config: ScorersConfig) -> dict[str, Scorer]:
     """Return the scorers that are on, by name."""
     scorers: dict[str, Scorer] = {}
     if config.text:
@@ -48,7 +48,7 @@ def load(config: ScorersConfig) -> dict[str, Scorer]:
     if config.logo:
         scorers["logo"] = LogoScorer()
     if config.nsfw:
-        scorers["nsfw"] = NsfwColumn()
+        scorers["nsfw"] = ClipNsfwScorer()
     if config.aesthetic == "heuristic":
         from pipeline.score.heuristic import HeuristicScorer
 

@@ -7,12 +7,12 @@ import cv2
 from ray.data import Dataset
 
 from manifests.parts import Parts
-from pipeline.analyze.task import Analysis
+from pipeline.analysis import Analysis, analyses_from_row
 from pipeline.config import PoolConfig, ScorersConfig
 from pipeline.runtime.tasks import actor_pool, attempts_at, run_guarded
 from pipeline.runtime.units import Done
-from pipeline.score.load import load
-from pipeline.score.task import from_row, score
+from pipeline.score.load import load_scorers
+from pipeline.score.task import score_analysis
 
 _RESTARTS = 100_000
 """How often an actor that died is started again: more often than the clips of a wave can end it, since
@@ -31,13 +31,15 @@ class ScoreActor:
 
             torch.set_num_threads(1)
         self._place, self._attempts, self._write = Parts(uri), attempts_at(notes), write
-        self._scorers = load(config)
+        self._scorers = load_scorers(config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return run_guarded(row, stage="analyze", task=self._score)
 
     def _score(self, row: dict[str, Any]) -> dict[str, str]:
-        scored = [score(analysis, self._scorers, self._attempts) for analysis in from_row(row)]
+        scored = [
+            score_analysis(analysis, self._scorers, self._attempts) for analysis in analyses_from_row(row)
+        ]
         return self._write(self._place, scored).to_row()
 
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from manifests.redact import redact
 from manifests.storage import DatasetError
-from pipeline.runtime.failures import SourceChanged
-from pipeline.sources.uri import Member, bucket_and_key
+from pipeline.errors import SourceChanged
+from pipeline.sources.uri import TarMember, storage_and_key
 from video.config import SandboxConfig
 from video.container import local_path
 from video.errors import VideoError, VideoErrorCode
@@ -31,7 +31,7 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
         VideoError: the source is not there, cannot be read, or is larger than `limits` or the disk.
         SourceChanged: it has other bytes now.
     """
-    member = Member.parse(uri)
+    member = TarMember.parse(uri)
     if is_local(uri):
         yield uri
         return
@@ -47,7 +47,7 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
         with _explained(uri, size_bytes):
             _room(folder, size_bytes)
             with copy.open("wb") as out:
-                place = member or Member(tar=uri, offset=0, length=size_bytes, name="")
+                place = member or TarMember(tar=uri, offset=0, length=size_bytes, name="")
                 _copy(place, etag, out)
             if copy.stat().st_size != size_bytes:
                 raise SourceChanged(f"has {copy.stat().st_size} bytes now, {size_bytes} when it was listed")
@@ -56,14 +56,14 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
 
 def is_local(uri: str) -> bool:
     """Return whether a source is a file of its own on a disk, read where it lies."""
-    return Member.parse(uri) is None and "://" not in uri.removeprefix("file://")
+    return TarMember.parse(uri) is None and "://" not in uri.removeprefix("file://")
 
 
-def _copy(place: Member, etag: str, out: BinaryIO) -> None:
+def _copy(place: TarMember, etag: str, out: BinaryIO) -> None:
     """Copy a span of a file or object, if it still is the one of `etag`."""
     changed = SourceChanged("the object or tar changed after it was listed")
     if place.tar.startswith("s3://"):
-        storage, key = bucket_and_key(place.tar)
+        storage, key = storage_and_key(place.tar)
         if not etag:
             storage.look(key)  # says why the listing could not see it
             raise changed

@@ -18,14 +18,11 @@ from manifests.records import Source
 from manifests.redact import redact
 from manifests.storage import DatasetError
 from pipeline.config import ListConfig
+from pipeline.errors import NothingToDo
 from pipeline.sources.lists import ENDINGS, beside, read_list
 from pipeline.sources.tars import list_tar
-from pipeline.sources.uri import Member, bucket_and_key
+from pipeline.sources.uri import TarMember, storage_and_key
 from video.container import local_path
-
-
-class NothingToDo(ValueError):
-    """There is no file to work on. The message says where it was looked for and what to name instead."""
 
 
 def list_sources(uri: str, config: ListConfig) -> list[Source]:
@@ -83,20 +80,20 @@ def _on_disk(root: Path, config: ListConfig) -> tuple[bool, list[Source]]:
         ]
     if not paths:
         raise NothingToDo(_why_nothing(root, sorted(wanted)))
-    return named, [look(uri_of(path)) for path in paths]
+    return named, [stat_source(path_to_uri(path)) for path in paths]
 
 
 def _in_bucket(uri: str, config: ListConfig) -> tuple[bool, list[Source]]:
     """Return whether `uri` is one object, and the media and tars there."""
     wanted = {*_wanted(config), ".tar"}
-    storage, key = bucket_and_key(uri)
+    storage, key = storage_and_key(uri)
     if key and not key.endswith("/"):
         try:
             storage.look(key)
         except FileNotFoundError:
             pass
         else:
-            return True, [look(uri)]
+            return True, [stat_source(uri)]
     stored = sorted(storage.walk(key.rstrip("/")), key=lambda each: each.key)
     datasets = {each.key.rpartition("_log/")[0] for each in stored if f"/{each.key}".count("/_log/")}
     sources: list[Source] = []
@@ -119,7 +116,7 @@ def _listed_in(uri: str, config: ListConfig) -> list[Source]:
         rows = read_list(uri, file.read(), config.uri_column)
     named = [beside(uri, name) for name, _ in rows]
     with ThreadPoolExecutor(16) as pool:
-        found: Sequence[Source] = list(pool.map(look, named))
+        found: Sequence[Source] = list(pool.map(stat_source, named))
     return [replace(source, carried=carried) for source, (_, carried) in zip(found, rows, strict=True)]
 
 
@@ -136,11 +133,11 @@ def _opened(uri: str) -> BinaryIO:
     """Open a file or an object; of an object, only what is read is fetched, 64 KiB at once."""
     if not uri.startswith("s3://"):
         return local_path(uri).open("rb")
-    storage, key = bucket_and_key(uri)
+    storage, key = storage_and_key(uri)
     return io.BufferedReader(storage.reader(key), 2**16)  # type: ignore[return-value]
 
 
-def uri_of(path: str) -> str:
+def path_to_uri(path: str) -> str:
     """Return the path; percent-encoded with `file://` before it where its name is not UTF-8, since
     such a name can be stored in no column."""
     try:
@@ -150,16 +147,16 @@ def uri_of(path: str) -> str:
     return path
 
 
-def look(path: str) -> Source:
+def stat_source(path: str) -> Source:
     """Return the file at `path` (or its URI: file, object of S3, member of a tar) as it is now.
 
     A path that leads nowhere (a dangling link, a file just deleted) is a source too: analysing it fails
     with a row of its own, so that it is counted.
     """
-    if member := Member.parse(path):
-        return Source(uri=path, size_bytes=member.length, etag=look(member.tar).etag)
+    if member := TarMember.parse(path):
+        return Source(uri=path, size_bytes=member.length, etag=stat_source(member.tar).etag)
     if path.startswith("s3://"):
-        storage, key = bucket_and_key(path)
+        storage, key = storage_and_key(path)
         try:
             found = storage.look(key)
         except (FileNotFoundError, DatasetError):
@@ -177,9 +174,9 @@ def look(path: str) -> Source:
     return Source(uri=path, size_bytes=0, etag="")
 
 
-def as_it_is(known: Source) -> Source | None:
+def refresh(known: Source) -> Source | None:
     """Return a source as it is now; None where nothing can be seen of it."""
-    now = look(known.uri)
+    now = stat_source(known.uri)
     return replace(now, carried=known.carried) if now.etag else None
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from manifests.records import Source
-from pipeline.sources.uri import Member
+from pipeline.sources.uri import TarMember
 
 _MOST_TEXT_BYTES = 2**20
 """A larger `.txt` or `.json` is no caption; it is not read."""
@@ -23,7 +23,7 @@ def list_tar(file: BinaryIO, tar: Source, wanted: Collection[str]) -> list[Sourc
     carried along as `caption`, the fields of `.json` as themselves. A tar that cannot be read to its end is a
     source too, after its members: analysing it fails with a row of its own.
     """
-    found: list[tuple[str, Member]] = []
+    found: list[tuple[str, TarMember]] = []
     carried: dict[str, dict[str, Any]] = {}
     broken = False
     try:
@@ -34,7 +34,7 @@ def list_tar(file: BinaryIO, tar: Source, wanted: Collection[str]) -> list[Sourc
                 suffix = PurePosixPath(each.name).suffix.lower()
                 if suffix in wanted:
                     span = {"offset": each.offset_data, "length": each.size}
-                    found.append((_key(each.name), Member.named(each.name, tar=tar.uri, **span)))
+                    found.append((_key(each.name), TarMember.named(each.name, tar=tar.uri, **span)))
                 elif suffix in (".txt", ".json") and each.size <= _MOST_TEXT_BYTES:
                     content = members.extractfile(each)
                     assert content is not None  # a regular member

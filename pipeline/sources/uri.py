@@ -13,7 +13,7 @@ _MEMBER = re.compile(r"tar\+(?P<tar>.+)#(?P<offset>\d+)\+(?P<length>\d+)/(?P<nam
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class TarMember:
     """A span of bytes of a tar. Written `tar+TAR#OFFSET+LENGTH/NAME`."""
 
     tar: str
@@ -42,7 +42,7 @@ class Member:
         return cls(tar=found["tar"], name=found["name"], **span)
 
 
-def bucket_and_key(uri: str) -> tuple[Any, str]:
+def storage_and_key(uri: str) -> tuple[Any, str]:
     """Return the storage of the bucket that an `s3://` URI names, and the key in it, as it is written.
 
     Raises DatasetError without a bucket, without boto3, and for a URI with credentials in it.

@@ -9,8 +9,9 @@ from typing import Any
 
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, Provenance
 from manifests.records import Outcome, Source
+from pipeline.analysis import Analysis
 from pipeline.analyze.stage import analyze_some
-from pipeline.analyze.task import Analysis, measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CaptionConfig
 from pipeline.cut.stage import cut_some
 from video.config import SandboxConfig
@@ -28,7 +29,7 @@ def measure_or_die(source: Source, config: AnalyzeConfig, limits: SandboxConfig)
     if path.name.startswith("unlucky") and not (mark := path.with_suffix(".tried")).exists():
         mark.touch()
         os.abort()
-    return measure(source, config, limits)
+    return analyze_file(source, config, limits)
 
 
 def analyze_or_raise(row: dict[str, Any], **settings: Any) -> dict[str, str]:

@@ -12,8 +12,8 @@ import pytest
 from manifests import conservation, live_view
 from manifests.dataset import Dataset
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, SelectConfig
+from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import curate, retry
-from pipeline.sources.listing import NothingToDo
 from video.encode import VideoWriter
 from video.frames import read_frames
 

@@ -11,7 +11,7 @@ from manifests import conservation, live_view
 from manifests.dataset import Dataset
 from pipeline.config import CurateConfig
 from pipeline.jobs.curate import curate
-from pipeline.sources.listing import uri_of
+from pipeline.sources.listing import path_to_uri
 
 
 def outcomes(paths: dict[str, Path], folder: Path, uri: str) -> dict[str, str]:
@@ -21,7 +21,7 @@ def outcomes(paths: dict[str, Path], folder: Path, uri: str) -> dict[str, str]:
     assert conservation.check(dataset) == []
     assert report.listed == report.analyzed + sum(report.failed.values())
     assert curate(str(folder), uri, CurateConfig()).nothing_left
-    names = {uri_of(str(path.absolute())): name for name, path in paths.items()}
+    names = {path_to_uri(str(path.absolute())): name for name, path in paths.items()}
     failures = live_view.failures(dataset).to_pylist()
     codes = {row["unit"]: row["code"] for row in failures if row["stage"] == "analyze"}
     rows = live_view.sources(dataset).to_pylist()

@@ -18,10 +18,10 @@ from manifests.records import Outcome
 from manifests.shards import ShardIndex
 from pipeline.caption.batch import Asking
 from pipeline.config import CaptionConfig, CurateConfig, PackConfig, RayConfig
+from pipeline.errors import NothingToDo
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate
 from pipeline.jobs.pack import OutputRefused, pack
-from pipeline.sources.listing import NothingToDo
 from video.encode import VideoWriter
 
 PACK = PackConfig(buckets=("9x32x32", "9x32x48", "1x32x32"), fps=8)

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.shots.detector import detector
-from pipeline.analyze.signals.frame_view import Look
-from pipeline.analyze.task import measure
+from pipeline.analyze.shots.detector import create_detector
+from pipeline.analyze.signals.frame_view import FrameView
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 from worlds.raw.editing import Transition, mix
@@ -68,10 +68,10 @@ def joined(kinds: Sequence[str], length: int) -> tuple[np.ndarray, list[Boundary
 
 
 def found(frames: np.ndarray, fps: float = FPS, **changes: Any) -> list[Boundary]:
-    find = detector(AnalyzeConfig(**changes))
+    find = create_detector(AnalyzeConfig(**changes))
     boundaries: list[Boundary] = []
     for index, rgb_HWC in enumerate(frames):
-        boundaries += find.update(Look.at(rgb_HWC, index=index, time_s=index / fps, sampled=False))
+        boundaries += find.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / fps, sampled=False))
     return [*boundaries, *find.finish()]
 
 
@@ -94,7 +94,7 @@ def made(
 
 def rows(path: Path, **changes: Any) -> tuple[Any, list[tuple[int, int, str]]]:
     """Analyse; return the source's row and all its pieces in order, with the reason of gaps."""
-    analysis = measure(look(str(path)), AnalyzeConfig(**changes), SandboxConfig())
+    analysis = analyze_file(stat_source(str(path)), AnalyzeConfig(**changes), SandboxConfig())
     clips = [(clip["start_pts"], clip["end_pts"], "") for clip in analysis.clips]
     gaps = [(gap.start_pts, gap.end_pts, gap.reason) for gap in analysis.gaps]
     return analysis.source, sorted(clips + gaps)

@@ -125,10 +125,10 @@ def test_columns_of_words_are_counted(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from kinora.report import dataset_contents
-    from pipeline.analyze.signals.frame_view import Column
+    from pipeline.columns import Column
 
     column = Column("camera", "string", "how the camera moves")
-    monkeypatch.setattr(dataset_contents, "SCORES", (column,))
+    monkeypatch.setattr(dataset_contents, "SCORE_COLUMNS", (column,))
     table = dataset.read("clips").append_column("camera", pa.array(["pan", "pan", None]))
     dataset.commit(Commit(stage="x", added=(dataset.put("clips", table),)))
     html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()

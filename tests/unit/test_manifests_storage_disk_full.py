@@ -16,7 +16,7 @@ from pipeline.pack.shard_sets import FolderPlace
 from pipeline.pack.stage import pack_some
 from pipeline.runtime.attempt_log import Attempts
 from pipeline.runtime.units import to_row
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 
@@ -42,7 +42,7 @@ def test_a_full_disk_is_named_with_path_and_remedy_and_a_later_run_goes_on(tmp_p
 def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, monkeypatch):
     dataset = Dataset.create(tmp_path / "d")
     encode_mp4(np.full((12, 48, 64, 3), 90, np.uint8), 12, tmp_path / "a.mp4")
-    source = look(str(tmp_path / "a.mp4"))
+    source = stat_source(str(tmp_path / "a.mp4"))
     unit = cut_stage.CutUnit(
         source_key=source.source_key,
         uri=source.uri,

@@ -12,12 +12,13 @@ import pytest
 from shot_scenes import FPS, joined, shot
 
 from manifests.parts import Parts
-from pipeline.analyze.chunks import cut_up, stretches
-from pipeline.analyze.stage import Pieces, analyze_some, divide_some
-from pipeline.analyze.task import Analysis, content_digest, divide, measure, probe_within
+from pipeline.analysis import Analysis
+from pipeline.analyze.chunks import num_chunks, split
+from pipeline.analyze.stage import ChunkMerger, analyze_some, divide_some
+from pipeline.analyze.task import analyze_file, content_digest, probe_within_limits, split_source
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.units import Done, to_row
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 
@@ -49,9 +50,11 @@ def encode(path: Path, frames: np.ndarray, steps: Any = 1) -> str:
 
 
 def whole_and_parts(path: str, many: int, config: AnalyzeConfig = CONFIG) -> tuple[Analysis, list[Analysis]]:
-    found = probe_within(path, LIMITS)
-    parts = cut_up(found, many, content_digest(path))
-    return measure(look(path), config, LIMITS), [measure(look(path), config, LIMITS, each) for each in parts]
+    found = probe_within_limits(path, LIMITS)
+    parts = split(found, many, content_digest(path))
+    return analyze_file(stat_source(path), config, LIMITS), [
+        analyze_file(stat_source(path), config, LIMITS, each) for each in parts
+    ]
 
 
 def check_equal(whole: Analysis, parts: list[Analysis]) -> None:
@@ -128,25 +131,25 @@ def test_a_key_frame_that_is_not_where_the_file_says_costs_time_and_nothing_else
 def test_what_must_be_seen_from_its_first_frame_on_stays_whole(tmp_path):
     frames, _ = joined(["cut"] * 7, 0)  # 16 s
     path = encode(tmp_path / "a.mp4", frames)
-    found = probe_within(path, LIMITS)
-    assert stretches(found, CONFIG, LIMITS, 100) == 4
-    assert stretches(found, CONFIG, LIMITS, 2) == 2
+    found = probe_within_limits(path, LIMITS)
+    assert num_chunks(found, CONFIG, LIMITS, 100) == 4
+    assert num_chunks(found, CONFIG, LIMITS, 2) == 2
     for other in (
         replace(CONFIG, share_s=0.0),
         replace(CONFIG, share_s=9.0),
         replace(CONFIG, detector="content"),
     ):
-        assert stretches(found, other, LIMITS, 100) == 1
-    assert stretches(found, CONFIG, replace(LIMITS, max_frames=300), 100) == 1
-    assert stretches(replace(found, interlaced=True), CONFIG, LIMITS, 100) == 1
-    assert stretches(replace(found, duration_s=None), CONFIG, LIMITS, 100) == 1
-    avi = look(encode(tmp_path / "a.avi", frames))
-    assert divide(avi, CONFIG, LIMITS, 1) == ()
-    assert len(divide(look(path), CONFIG, LIMITS, 1)) == 4
+        assert num_chunks(found, other, LIMITS, 100) == 1
+    assert num_chunks(found, CONFIG, replace(LIMITS, max_frames=300), 100) == 1
+    assert num_chunks(replace(found, interlaced=True), CONFIG, LIMITS, 100) == 1
+    assert num_chunks(replace(found, duration_s=None), CONFIG, LIMITS, 100) == 1
+    avi = stat_source(encode(tmp_path / "a.avi", frames))
+    assert split_source(avi, CONFIG, LIMITS, 1) == ()
+    assert len(split_source(stat_source(path), CONFIG, LIMITS, 1)) == 4
 
 
 def row(paths: list[str]) -> dict[str, Any]:
-    return to_row([look(path) for path in paths]) | {"task": 3, "at": [*range(len(paths))]}
+    return to_row([stat_source(path) for path in paths]) | {"task": 3, "at": [*range(len(paths))]}
 
 
 def done_of(tmp_path: Path, paths: list[str]) -> list[Done]:
@@ -154,7 +157,9 @@ def done_of(tmp_path: Path, paths: list[str]) -> list[Done]:
     notes, uri = str(tmp_path / "notes"), str(tmp_path / "d")
     rows = divide_some(row(paths), config=CONFIG, limits=LIMITS, notes=notes, share=10_000)
     return [
-        Done.from_row(analyze_some(each, uri=uri, config=CONFIG, limits=LIMITS, notes=notes, measure=measure))
+        Done.from_row(
+            analyze_some(each, uri=uri, config=CONFIG, limits=LIMITS, notes=notes, measure=analyze_file)
+        )
         for each in rows
     ]
 
@@ -169,7 +174,7 @@ def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path
     assert [each["at"] for each in rows] == [[1]] * 4 + [[0, 2]]
     done = done_of(tmp_path, paths)
     assert [each.units for each in done] == [0, 0, 0, 0, 2]
-    pieces = Pieces(str(tmp_path / "d"))
+    pieces = ChunkMerger(str(tmp_path / "d"))
     given = [pieces(each) for each in reversed(done)]
     assert [each and each.units for each in given] == [2, None, None, None, 1]
     whole = given[-1]
@@ -188,7 +193,7 @@ def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_cou
         file.truncate(path.stat().st_size * 6 // 10)
     done = done_of(tmp_path, [str(path)])
     assert len(done) == 4
-    pieces = Pieces(str(tmp_path / "d"))
+    pieces = ChunkMerger(str(tmp_path / "d"))
     *none, whole = [pieces(each) for each in done]
     assert none == [None] * 3
     assert whole is not None
@@ -200,8 +205,8 @@ def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_cou
 def test_what_is_measured_does_not_depend_on_where_memory_lies(tmp_path):
     path = encode(tmp_path / "a.mp4", shot(2, 60, 1.5))
     random = Random(0)
-    first = measure(look(path), CONFIG, LIMITS).clips
+    first = analyze_file(stat_source(path), CONFIG, LIMITS).clips
     for _ in range(12):
         moved = [np.empty(random.randint(1, 5000), np.uint8) for _ in range(random.randint(1, 30))]
-        assert measure(look(path), CONFIG, LIMITS).clips == first
+        assert analyze_file(stat_source(path), CONFIG, LIMITS).clips == first
         del moved

@@ -10,12 +10,12 @@ from shot_scenes import FPS, found, joined, made, picture, rows, shot
 
 from pipeline.analyze.shots import needs
 from pipeline.analyze.shots.boundaries import Boundary, decide, settled
-from pipeline.analyze.shots.detector import detector
-from pipeline.analyze.signals.frame_view import Look
-from pipeline.analyze.task import measure
+from pipeline.analyze.shots.detector import create_detector
+from pipeline.analyze.signals.frame_view import FrameView
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CurateConfig
 from pipeline.jobs.curate import curate
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.sandbox import Sandbox
 from worlds.raw.config import RawConfig
@@ -66,11 +66,11 @@ def test_a_long_video_is_decided_in_pieces_as_it_would_be_as_a_whole(chunk, monk
 
 
 def test_what_is_kept_of_a_long_video_is_bounded():
-    find = detector(AnalyzeConfig())
+    find = create_detector(AnalyzeConfig())
     rgb_HWC = picture(0)
     most = 0
     for index in range(3000):
-        assert find.update(Look.at(rgb_HWC, index=index, time_s=index / FPS, sampled=False)) == []
+        assert find.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / FPS, sampled=False)) == []
         most = max(most, len(vars(find)["_small"]), len(vars(find)["_time_T"]))
     assert most < 300
     assert find.finish() == []
@@ -167,7 +167,7 @@ def test_the_decoding_process_loads_no_torch_for_its_own_detector(tmp_path, monk
 
     made(tmp_path / "a.mp4", ["cut"], 0)
     with Sandbox(SandboxConfig()) as sandbox:
-        task = partial(measure, look(str(tmp_path / "a.mp4")), AnalyzeConfig(), sandbox.config)
+        task = partial(analyze_file, stat_source(str(tmp_path / "a.mp4")), AnalyzeConfig(), sandbox.config)
         assert len(sandbox.call(task, str(tmp_path / "a.mp4")).clips) == 2
         loaded = sandbox.call(shots_hook.loaded, "")
     assert not {"torch", "ray", needs.PACKAGE, "scenedetect"} & set(loaded)

@@ -12,10 +12,10 @@ from shot_scenes import found, joined, made, rows
 
 from pipeline.analyze.shots.boundaries import Boundary
 from pipeline.analyze.shots.needs import PACKAGE
-from pipeline.analyze.signals.frame_view import Look
-from pipeline.analyze.task import measure
+from pipeline.analyze.signals.frame_view import FrameView
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.sandbox import Sandbox
 
@@ -51,8 +51,8 @@ def test_window_by_window_it_says_what_the_package_says_of_all_frames(num_frames
     assert len(vars(ours)["_window"]) < 100
 
 
-def seen(frame_HWC: np.ndarray) -> Look:
-    return Look.at(frame_HWC, index=0, time_s=0.0, sampled=False)
+def seen(frame_HWC: np.ndarray) -> FrameView:
+    return FrameView.from_rgb(frame_HWC, index=0, time_s=0.0, sampled=False)
 
 
 def test_loading_it_leaves_every_seed_alone():
@@ -71,7 +71,7 @@ def test_it_runs_in_the_decoding_process_within_its_memory(tmp_path):
     made(tmp_path / "a.mp4", ["cut", "dissolve"], 17)
     path = str(tmp_path / "a.mp4")
     with Sandbox(SandboxConfig()) as sandbox:
-        task = partial(measure, look(path), AnalyzeConfig(detector="transnetv2"), sandbox.config)
+        task = partial(analyze_file, stat_source(path), AnalyzeConfig(detector="transnetv2"), sandbox.config)
         analysis = sandbox.call(task, path)
     assert len(analysis.clips) == 3
     assert [gap.reason for gap in analysis.gaps] == ["transition"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.analyze.signals.borders import Borders
-from pipeline.analyze.signals.frame_view import Analyzer, Look, Span
+from pipeline.analyze.signals.frame_view import Analyzer, FrameView, Span
 from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
 
@@ -19,7 +19,7 @@ def measured(analyzer: Analyzer, frames: Iterable[np.ndarray]) -> dict[str, Any]
     index = -1
     for index, gray_HW in enumerate(frames):
         rgb_HWC = np.repeat(gray_HW[..., None], 3, axis=2)
-        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / FPS, sampled=index % 6 == 0))
+        analyzer.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / FPS, sampled=index % 6 == 0))
     return analyzer.columns(Span(start=0, end=index + 1))
 
 
@@ -117,7 +117,7 @@ def test_two_colours_that_are_equally_light_are_not_blank():
     rgb_HWC = np.full((HEIGHT, WIDTH, 3), (101, 60, 25), np.uint8)  # brown, and on it
     rgb_HWC[30:60, 50:80] = (140, 20, 165)  # purple of about the same luma
     light = Light()
-    light.update(Look.at(rgb_HWC, index=0, time_s=0, sampled=True))
+    light.update(FrameView.from_rgb(rgb_HWC, index=0, time_s=0, sampled=True))
     assert light.columns(Span(start=0, end=1))["blank"] == 0.0
 
 

@@ -6,10 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from tests.unit.test_pipeline_analyze_signals import canvas
 from video.config import SandboxConfig
 from video.cut import cut
@@ -46,7 +46,7 @@ def bordered(path, *, size, inside, num_frames=24):
 )
 def test_what_is_cut_is_the_inside_alone_to_the_pixel(tmp_path, size, inside):
     path = bordered(tmp_path / "a.mp4", size=size, inside=inside)
-    (clip,) = measure(look(path), AnalyzeConfig(), SandboxConfig()).clips
+    (clip,) = analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig()).clips
     crop = crop_of(clip, CutConfig())
     assert crop is not None
     x, y, width, height = crop

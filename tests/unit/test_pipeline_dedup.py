@@ -12,7 +12,7 @@ import pytest
 from manifests import schemas
 from manifests.records import Clip, Duplicate
 from pipeline.analyze.signals.fingerprint import Fingerprint
-from pipeline.analyze.signals.frame_view import Look, Span
+from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.config import DedupConfig, SelectConfig
 from pipeline.dedup.align import seen
 from pipeline.dedup.candidates import candidates, frames_of
@@ -43,7 +43,7 @@ def print_of(frames: Frames, fps: int = 12) -> dict[str, Any]:
     """Return the columns of a clip of all `frames`."""
     analyzer = Fingerprint(160)
     for index, rgb_HWC in enumerate(frames):
-        analyzer.update(Look.at(rgb_HWC, index=index, time_s=index / fps, sampled=True))
+        analyzer.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / fps, sampled=True))
     return analyzer.columns(Span(start=0, end=len(frames)))
 
 

@@ -11,7 +11,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.parts import digest_of
 from manifests.records import Selection
 from pipeline.analyze.stage import analyze_some
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.cut.stage import cut_some
 from pipeline.media.read import read_media
@@ -41,7 +41,9 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     dataset = commit(
         dataset,
         "analyze",
-        analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds),
+        analyze_some(
+            to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
+        ),
     )
     clips = live_view.clips(dataset)["clip_id"].to_pylist()
     assert clips

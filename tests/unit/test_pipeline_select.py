@@ -7,17 +7,18 @@ import pyarrow as pa
 import pytest
 
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.shots.detector import detector, divide
-from pipeline.analyze.signals.frame_view import Look, Span
+from pipeline.analyze.shots.detector import create_detector, split_span
+from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
 from pipeline.analyze.signals.sharpness import Sharpness
 from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, ListConfig, PackConfig, SelectConfig
 from pipeline.config import config_digest as name_of
+from pipeline.errors import NothingToDo
 from pipeline.pack.plan import COLUMNS, content_of, length_of, plan
 from pipeline.runtime.units import chunks
 from pipeline.select.select import decide
-from pipeline.sources.listing import NothingToDo, list_sources
+from pipeline.sources.listing import list_sources
 
 
 def clip(**changes: Any) -> dict[str, Any]:
@@ -64,8 +65,8 @@ def test_a_digest_names_what_comes_out_and_not_how_it_is_made():
     assert name_of(AnalyzeConfig(max_shot_s=5)) != name_of(AnalyzeConfig())
 
 
-def looks(frames: list[np.ndarray], fps: float = 10) -> list[Look]:
-    return [Look.at(f, index=i, time_s=i / fps, sampled=i % 2 == 0) for i, f in enumerate(frames)]
+def looks(frames: list[np.ndarray], fps: float = 10) -> list[FrameView]:
+    return [FrameView.from_rgb(f, index=i, time_s=i / fps, sampled=i % 2 == 0) for i, f in enumerate(frames)]
 
 
 def textured(shift: int, seed: int = 0) -> np.ndarray:
@@ -79,7 +80,7 @@ def textured(shift: int, seed: int = 0) -> np.ndarray:
 def test_cuts_are_found_to_the_frame_also_next_to_both_ends(kind, cuts):
     if kind == "learned" and cuts == [3, 4]:
         pytest.skip("a single frame between two others is a flash to it")
-    shots = detector(AnalyzeConfig(detector=kind))
+    shots = create_detector(AnalyzeConfig(detector=kind))
     colors = [(250, 20, 20), (20, 60, 20), (200, 200, 250), (10, 10, 80)]
     shown = [colors[sum(index >= cut for cut in cuts)] for index in range(12)]
     found: list[Boundary] = []
@@ -89,7 +90,7 @@ def test_cuts_are_found_to_the_frame_also_next_to_both_ends(kind, cuts):
 
 
 def test_a_long_shot_is_divided_evenly_and_wholly():
-    spans = divide(Span(start=5, end=105), 3)
+    spans = split_span(Span(start=5, end=105), 3)
     assert [(span.start, span.end) for span in spans] == [(5, 38), (38, 72), (72, 105)]
 
 

@@ -20,13 +20,14 @@ from manifests.dataset import Commit, Dataset
 from manifests.records import Selection
 from manifests.storage import DatasetError
 from pipeline.analyze.stage import analyze_some
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.cut.stage import cut_some
+from pipeline.errors import NothingToDo
 from pipeline.planning import pending
 from pipeline.runtime.units import Done, to_row
 from pipeline.select.select import KEPT
-from pipeline.sources.listing import NothingToDo, as_it_is, list_sources, look
+from pipeline.sources.listing import list_sources, refresh, stat_source
 from pipeline.sources.lists import BadList
 from video.config import SandboxConfig
 from video.encode import encode_mp4
@@ -68,7 +69,7 @@ def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None
     bounds = {"limits": limits or SandboxConfig(), "notes": tmp_path}
     dataset = Dataset.create(dataset_uri)
     units = to_row(list_sources(source, LIST))
-    done = analyze_some(units, uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds)
+    done = analyze_some(units, uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds)
     dataset = commit(dataset, "analyze", done)
     clips = live_view.clips(dataset)["clip_id"].to_pylist()
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
@@ -102,7 +103,7 @@ def test_one_object_is_a_source(film, s3_uri):
     uri = put(f"{s3_uri}/odd name #1?.mp4", film)
     (source,) = list_sources(uri, LIST)
     assert (source.uri, source.size_bytes) == (uri, len(film))
-    assert source == look(uri)
+    assert source == stat_source(uri)
 
 
 def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp_path):
@@ -115,7 +116,9 @@ def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp
     boto3.Session().client("s3").delete_object(Bucket=bucket, Key=f"{key}/c.mp4")
     dataset = Dataset.create(str(tmp_path / "d"))
     bounds = {"limits": SandboxConfig(), "notes": tmp_path}
-    done = analyze_some(to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=measure, **bounds)
+    done = analyze_some(
+        to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
+    )
     dataset = commit(dataset, "analyze", done)
     codes = {row["uri"][-5:]: row["code"] for row in live_view.failures(dataset).to_pylist()}
     assert codes == {"b.mp4": "CHANGED", "c.mp4": "VANISHED"}
@@ -140,9 +143,9 @@ def test_of_an_object_that_may_be_listed_alone_nothing_can_be_seen(film, s3_uri)
     put(f"{s3_uri}/a.mp4", film)
     (source,) = list_sources(f"{s3_uri}/", LIST)
     answer(source.uri, 403)
-    assert as_it_is(source) is None
+    assert refresh(source) is None
     answer(source.uri, 200)
-    assert as_it_is(source) == source
+    assert refresh(source) == source
 
 
 def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, tmp_path):
@@ -257,7 +260,7 @@ def test_members_of_tars_are_sources_with_what_lies_beside_them(where, film, s3_
     first, second = list_sources(root, LIST)
     assert json.loads(first.carried) == {"caption": "noise", "licence": "CC0"}
     assert (first.size_bytes, second.size_bytes, second.carried) == (len(film), 0, "{}")
-    assert look(first.uri).source_key == first.source_key
+    assert stat_source(first.uri).source_key == first.source_key
     dataset = curate(root, str(tmp_path / "d"), tmp_path)
     assert live_view.media(dataset).num_rows == 1
     assert live_view.clips(dataset)["uri"].to_pylist() == [f"tar+{root}/0.tar#512+{len(film)}/x/1.mp4"]

@@ -9,10 +9,11 @@ from golden_cases import make_cases
 
 from manifests.records import Source
 from manifests.schemas import schema
-from pipeline.analyze.task import analyze, measure
+from pipeline.analyze.task import analyze_file, analyze_in_sandbox
 from pipeline.config import AnalyzeConfig, ListConfig
+from pipeline.errors import NothingToDo
 from pipeline.runtime.attempt_log import Attempts
-from pipeline.sources.listing import NothingToDo, list_sources, look
+from pipeline.sources.listing import list_sources, stat_source
 from video.config import SandboxConfig
 from video.container import local_path
 from video.sandbox import Sandbox
@@ -40,7 +41,7 @@ def test_every_odd_name_is_listed_once_and_can_be_stored(corpus):
         schema=schema(Source),
     )
     assert table["uri"].to_pylist() == listed
-    assert [look(uri).source_key for uri in listed] == [source.source_key for source in sources]
+    assert [stat_source(uri).source_key for uri in listed] == [source.source_key for source in sources]
 
 
 def test_each_ends_as_clips_or_as_a_failure_with_a_code(corpus, tmp_path):
@@ -49,7 +50,7 @@ def test_each_ends_as_clips_or_as_a_failure_with_a_code(corpus, tmp_path):
     config, sandbox, attempts = AnalyzeConfig(min_shot_s=0.0), Sandbox(SandboxConfig()), Attempts(tmp_path)
     for part in ODD:
         for source in list_sources(str(root / part), ListConfig()):
-            analysis = analyze(source, config, sandbox, attempts, measure)
+            analysis = analyze_in_sandbox(source, config, sandbox, attempts, analyze_file)
             outcomes[source.uri] = [row.code for row in analysis.failures] or ["OK"] * len(analysis.clips)
     codes = {code for found in outcomes.values() for code in found}
     assert codes == {"OK", "VANISHED", "UNREADABLE"}

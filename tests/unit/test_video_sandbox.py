@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.analyze.task import measure
+from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts, Quarantined, attempts_folder
-from pipeline.sources.listing import look
+from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.errors import REMEDIES, VideoError, VideoErrorCode
@@ -132,7 +132,7 @@ def test_larger_files_and_measured_footage_get_more_time(tmp_path):
 def test_a_long_video_is_cut_off_by_the_clock_and_by_its_frames(tmp_path):
     path = tmp_path / "long.mp4"
     FILES["long_video"](path, 4000)
-    task = partial(measure, look(str(path)), AnalyzeConfig(), BRIEF)
+    task = partial(analyze_file, stat_source(str(path)), AnalyzeConfig(), BRIEF)
     with Sandbox(BRIEF) as brief:
         assert code_of(brief, task, str(path)) == VideoErrorCode.TIMED_OUT
     for limits, named in [
@@ -140,7 +140,7 @@ def test_a_long_video_is_cut_off_by_the_clock_and_by_its_frames(tmp_path):
         (SandboxConfig(max_pixels=1000), "its pictures are 64x48, over --sandbox.max-pixels 1000"),
     ]:
         with pytest.raises(VideoError, match=named) as caught:
-            measure(look(str(path)), AnalyzeConfig(), limits)
+            analyze_file(stat_source(str(path)), AnalyzeConfig(), limits)
         assert caught.value.code == VideoErrorCode.TOO_LARGE
 
 
@@ -220,7 +220,10 @@ def test_a_child_dies_with_its_parent_even_amid_work(hooks, tmp_path):
 def test_neither_ray_nor_torch_enter_the_child(box, hooks, tmp_path):
     FILES["long_video"](tmp_path / "a.mp4", 20)
     path = str(tmp_path / "a.mp4")
-    assert box.call(partial(measure, look(path), AnalyzeConfig(), TIGHT), path).source.num_frames == 20
+    assert (
+        box.call(partial(analyze_file, stat_source(path), AnalyzeConfig(), TIGHT), path).source.num_frames
+        == 20
+    )
     assert len(list(box.stream(partial(cut, path, ((0, 10_000),)), path))) == 1
     assert not {"ray", "torch", "pyarrow", "lightning"} & {*box.call(hooks.loaded, "/a.mp4")}
 
@@ -238,14 +241,14 @@ def test_neither_ray_nor_torch_enter_the_child(box, hooks, tmp_path):
 def test_hostile_files_end_as_codes(box, tmp_path, name, codes):
     path = tmp_path / name
     FILES["HOSTILE"][name](path)
-    task = partial(measure, look(str(path)), AnalyzeConfig(), TIGHT)
+    task = partial(analyze_file, stat_source(str(path)), AnalyzeConfig(), TIGHT)
     assert code_of(box, task, str(path)) in codes
 
 
 def test_a_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(VideoError, match="a pipe or a device, no file") as caught:
-        measure(look(str(tmp_path / "pipe.mp4")), AnalyzeConfig(), TIGHT)
+        analyze_file(stat_source(str(tmp_path / "pipe.mp4")), AnalyzeConfig(), TIGHT)
     assert caught.value.code == VideoErrorCode.UNREADABLE
 
 

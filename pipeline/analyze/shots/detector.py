@@ -6,9 +6,9 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary, decide, settled
-from pipeline.analyze.shots.features import REACH_FRAMES, REACH_S, features, small
+from pipeline.analyze.shots.features import REACH_FRAMES, REACH_S, downscale, features
 from pipeline.analyze.shots.model import ShotModel, load
-from pipeline.analyze.signals.frame_view import Look, Span
+from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.config import AnalyzeConfig
 
 _CHUNK = 128
@@ -21,7 +21,7 @@ class Detector(Protocol):
     settled: int
     """Boundaries that start before this frame were returned."""
 
-    def update(self, look: Look) -> list[Boundary]:
+    def update(self, look: FrameView) -> list[Boundary]:
         """Take a frame; return the boundaries that are certain now, in order."""
         ...
 
@@ -30,7 +30,7 @@ class Detector(Protocol):
         ...
 
 
-def detector(config: AnalyzeConfig) -> Detector:
+def create_detector(config: AnalyzeConfig) -> Detector:
     """Return a fresh detector of the kind that the configuration names."""
     if config.detector == "learned":
         return Learned(load(), config.shot_threshold, config.transition_threshold)
@@ -41,10 +41,10 @@ def detector(config: AnalyzeConfig) -> Detector:
 
         return TransNet(config.shot_threshold)
     from pipeline.analyze.shots.pyscenedetect import (
-        Classical,  # PySceneDetect takes a third of a second to import
+        PySceneDetector,  # PySceneDetect takes a third of a second to import
     )
 
-    return Classical(config)
+    return PySceneDetector(config)
 
 
 class Learned:
@@ -64,8 +64,8 @@ class Learned:
         """Of the judged frames from `settled` on: how likely a cut, and to lie in a transition."""
         self._time_T = np.zeros(0)
 
-    def update(self, look: Look) -> list[Boundary]:
-        self._small.append(small(look.coarse_HWC))
+    def update(self, look: FrameView) -> list[Boundary]:
+        self._small.append(downscale(look.half_res_HWC))
         self._time.append(look.time_s)
         ready = self._known + _CHUNK
         far = len(self._time) >= ready + REACH_FRAMES
@@ -103,7 +103,7 @@ class Learned:
         self._known = ready - first
 
 
-def divide(span: Span, parts: int) -> list[Span]:
+def split_span(span: Span, parts: int) -> list[Span]:
     """Split a span into `parts` spans whose lengths differ by one frame at most."""
     edges = [span.start + round(i * (span.end - span.start) / parts) for i in range(parts + 1)]
     return [Span(start=a, end=b) for a, b in itertools.pairwise(edges) if b > a]

@@ -29,7 +29,7 @@ _BLOCK = 64
 NUM_FEATURES = 3 * (2 * NEAR + 1) + 11 * len(SPANS_S) + 4
 
 
-def small(rgb_HWC: np.ndarray) -> np.ndarray:
+def downscale(rgb_HWC: np.ndarray) -> np.ndarray:
     """Return the small picture of a frame, uint8."""
     return cv2.resize(rgb_HWC, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
 

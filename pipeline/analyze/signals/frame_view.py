@@ -3,10 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
+
+from pipeline.columns import Column
 
 T = TypeVar("T")
 
@@ -14,19 +16,8 @@ _COARSE_PX = 40
 """A side of the coarse picture has at least so many pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One score column of the clips table. It is null where there was nothing to measure."""
-
-    name: str
-    type: Literal["float64", "int64", "bool", "string", "binary"]
-    """Name of its Arrow type; a name, because the decoding process loads no Arrow."""
-    about: str
-    """What it tells and in which unit, in a few words."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Look:
+class FrameView:
     """One decoded frame at the analysis size."""
 
     index: int
@@ -35,25 +26,25 @@ class Look:
     """Seconds since the first frame."""
     rgb_HWC: np.ndarray
     gray_HW: np.ndarray
-    coarse_HWC: np.ndarray
+    half_res_HWC: np.ndarray
     """The frame in RGB at half that size, if it is large enough: for who wants but a few pixels of it."""
     sampled: bool
     """One of the few frames a second that dear analyzers look at."""
 
     @classmethod
-    def at(cls, rgb_HWC: np.ndarray, *, index: int, time_s: float, sampled: bool) -> "Look":
+    def from_rgb(cls, rgb_HWC: np.ndarray, *, index: int, time_s: float, sampled: bool) -> "FrameView":
         """Return the look at a frame."""
         return cls(
             index=index,
             time_s=time_s,
             rgb_HWC=rgb_HWC,
             gray_HW=cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY),
-            coarse_HWC=coarse(rgb_HWC),
+            half_res_HWC=half_res(rgb_HWC),
             sampled=sampled,
         )
 
 
-def coarse(rgb_HWC: np.ndarray) -> np.ndarray:
+def half_res(rgb_HWC: np.ndarray) -> np.ndarray:
     """Return a picture at half its size, if it is large enough: that is quick, and makes it quick to shrink
     further."""
     height, width = rgb_HWC.shape[:2]
@@ -62,7 +53,7 @@ def coarse(rgb_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb_HWC, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
-class Beat:
+class FrameSampler:
     """Tells which frames to look at, by their times alone: of those in one `1 / per_s` seconds, the first."""
 
     def __init__(self, per_s: float) -> None:
@@ -84,7 +75,7 @@ class Span:
     end: int
 
 
-class Kept(Generic[T]):
+class FrameBuffer(Generic[T]):
     """What an analyzer keeps of some frames, in order, until their clip was told."""
 
     def __init__(self) -> None:
@@ -112,13 +103,13 @@ class Kept(Generic[T]):
         """Return the sizes of all that is kept, together."""
         return sum(map(size, self._values))
 
-    def thin(self) -> bool:
+    def decimate(self) -> bool:
         """Let go of every other frame; return whether there was more than one."""
         many = len(self._at) > 1
         self._at, self._values = self._at[::2], self._values[::2]
         return many
 
-    def forget(self, before: int) -> None:
+    def evict(self, before: int) -> None:
         """Let go of what was kept of the frames before that one."""
         gone = bisect_left(self._at, before)
         del self._at[:gone], self._values[:gone]
@@ -130,12 +121,12 @@ class Analyzer(Protocol):
     COLUMNS: ClassVar[tuple[Column, ...]]
     """What `columns` returns."""
 
-    def update(self, look: Look) -> None: ...
+    def update(self, look: FrameView) -> None: ...
 
     def columns(self, span: Span) -> dict[str, Any]:
         """Return the score columns of one clip; None where there was nothing to measure."""
         ...
 
-    def forget(self, before: int) -> None:
+    def evict(self, before: int) -> None:
         """Let go of the frames before that one: no clip that is still to be told holds any."""
         ...

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, NamedTuple
 import cv2
 import numpy as np
 
-from pipeline.analyze.signals.frame_view import Column, Kept, Look, Span
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.columns import Column
 
 _DARK = 32
 """Luma below this, of 255, is dark."""
@@ -50,12 +51,12 @@ class Light:
     )
 
     def __init__(self) -> None:
-        self._seen = Kept[_Seen]()
-        self._exposed = Kept[tuple[float, float]]()
+        self._seen = FrameBuffer[_Seen]()
+        self._exposed = FrameBuffer[tuple[float, float]]()
         """Shares of under- and overexposed pixels."""
         self._last_HW: np.ndarray | None = None
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         gray_HW = look.gray_HW
         dark = int(np.count_nonzero(gray_HW < _DARK))
         mean, spread = cv2.meanStdDev(gray_HW)
@@ -90,9 +91,9 @@ class Light:
             "overexposed": over,
         }
 
-    def forget(self, before: int) -> None:
-        self._seen.forget(before)
-        self._exposed.forget(before)
+    def evict(self, before: int) -> None:
+        self._seen.evict(before)
+        self._exposed.evict(before)
 
 
 def longest_run_s(same: np.ndarray, times: np.ndarray) -> float:

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.signals import camera
-from pipeline.analyze.signals.frame_view import Column, Kept, Look, Span
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.columns import Column
 
 
 class Motion:
@@ -29,13 +30,13 @@ class Motion:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._first: Look | None = None
-        self._rates = Kept[tuple[float, tuple[float, ...] | None]]()
+        self._first: FrameView | None = None
+        self._rates = FrameBuffer[tuple[float, tuple[float, ...] | None]]()
         """Motion; and pan, tilt, zoom, roll and what is left over, None where the picture does not tell them.
         All per second, by the first frame of each pair."""
         self._size: tuple[int, int] = (1, 1)
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         first = self._first
         if first is not None and look.time_s > first.time_s and min(look.gray_HW.shape) >= 16:
             flow_HW2 = self._flow.calc(first.gray_HW, look.gray_HW, np.empty((0, 0), np.float32))
@@ -57,5 +58,5 @@ class Motion:
         moves = camera.columns_of(np.array(known), *self._size) if 2 * len(known) >= len(pairs) else {}
         return empty | {"motion": float(np.mean([motion for motion, _ in pairs]))} | moves
 
-    def forget(self, before: int) -> None:
-        self._rates.forget(before)
+    def evict(self, before: int) -> None:
+        self._rates.evict(before)

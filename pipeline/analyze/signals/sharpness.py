@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyze.signals.frame_view import Column, Kept, Look, Span
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.columns import Column
 
 _LEAST_CONTRAST = 4.0
 """Variance of luma, of 255 squared, below which a frame has nothing that could be sharp."""
@@ -17,9 +18,9 @@ class Sharpness:
     COLUMNS: ClassVar = (Column("sharpness", "float64", "variance of the Laplacian over that of luma"),)
 
     def __init__(self) -> None:
-        self._values = Kept[float]()
+        self._values = FrameBuffer[float]()
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         if not look.sampled:
             return
         contrast = _variance(look.gray_HW)
@@ -30,8 +31,8 @@ class Sharpness:
         values = self._values.of(span)
         return {"sharpness": float(np.median(values)) if values else None}
 
-    def forget(self, before: int) -> None:
-        self._values.forget(before)
+    def evict(self, before: int) -> None:
+        self._values.evict(before)
 
 
 def _variance(values_HW: np.ndarray) -> float:

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
-import cv2
-
-from pipeline.analyze.signals.frame_view import Column, Kept, Look, Span
+from pipeline.analysis import encode_jpeg
+from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.columns import Column
 
 
 class Thumbnail:
@@ -14,18 +14,16 @@ class Thumbnail:
 
     def __init__(self, quality: int) -> None:
         self._quality = quality
-        self._jpegs = Kept[bytes]()
+        self._jpegs = FrameBuffer[bytes]()
 
-    def update(self, look: Look) -> None:
+    def update(self, look: FrameView) -> None:
         if not look.sampled:
             return
-        bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        self._jpegs.add(look.index, jpeg.tobytes())
+        self._jpegs.add(look.index, encode_jpeg(look.rgb_HWC, self._quality))
 
     def columns(self, span: Span) -> dict[str, Any]:
         found = self._jpegs.nearest(span, [(span.start + span.end - 1) / 2])
         return {"thumbnail": found[0] if found else None}
 
-    def forget(self, before: int) -> None:
-        self._jpegs.forget(before)
+    def evict(self, before: int) -> None:
+        self._jpegs.evict(before)
