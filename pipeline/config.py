@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.records import digest
+from manifests.renamed_fields import old_keys
 from pipeline.select.presets import Preset
 from video.config import SandboxConfig
 
@@ -343,7 +344,7 @@ NO_EFFECT = {"clips_per_tar", "share_s", "batch_clips", "actors"}
 
 def config_digest(config: Any) -> str:
     """Name what a stage's configuration and code version give: equal only if the results are equal."""
-    content = _effective(asdict(config))
+    content = old_keys(type(config), _effective(asdict(config)))
     name = type(config).__name__
     return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
 

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from manifests.renamed_flags import rename_args
 from trainer.callbacks import ProgressLines, SampleVideos
 from trainer.config import SampleConfig, WatchConfig
 from trainer.precision import lightning_precision
@@ -107,10 +108,11 @@ def main(kind: Literal["vae", "dit"], args: Sequence[str]) -> int:
     else:
         from trainer.data.latents import LatentData as Data
         from trainer.dit.module import DitModule as Module
+    groups = {"model": Module, "data": Data, "watch": WatchConfig, "sample": SampleConfig}
     TrainingCli(
         Module,
         Data,
-        args=list(args),
+        args=rename_args(args, {**groups, "fit": groups, "validate": groups}),
         seed_everything_default=0,
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},

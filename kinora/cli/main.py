@@ -129,6 +129,9 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
     """Build the command's configuration from its flags and files. Exits with 2 on bad usage."""
     from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+    from manifests.renamed_flags import rename_args
+
+    args = rename_args(args, module.Config)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     summary = (module.__doc__ or "").strip().split("\n\n")[0]
     parser = ArgumentParser(prog=f"kinora {name}", description=summary, exit_on_error=False)

@@ -17,13 +17,17 @@ from captioner.train.fit import fit
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
 from kinora.training.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence
+from manifests.renamed_flags import rename_args
+
+CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
 
 
 def main(args: Sequence[str]) -> int:
     """Run `fit` or `validate`."""
     try:
         parser = build_parser()
-        chosen = parser.instantiate(parser.parse_args(list(args)))
+        named = rename_args(args, CONFIGS.get(args[0], {}) if args else {})
+        chosen = parser.instantiate(parser.parse_args(named))
     except ArgumentError as error:
         print(f"error: {error}\n`kinora train captioner --help` tells the fields", file=sys.stderr)
         return Exit.USAGE

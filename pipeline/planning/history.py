@@ -6,6 +6,7 @@ from typing import Any
 
 from manifests.dataset import Commit
 from manifests.redact import redact_values
+from manifests.renamed_fields import rename_keys
 from pipeline.config import NO_EFFECT
 
 UNKNOWN = "another configuration, of which the log tells nothing"
@@ -37,7 +38,7 @@ class History:
         """Say what is other in `now`, a configuration, than in the one that `digest` names."""
         if digest not in self.configs:
             return UNKNOWN
-        return difference(self.configs[digest], asdict(now))
+        return difference(rename_keys(type(now), self.configs[digest]), asdict(now))
 
     def rate(self, digest: str, bytes_of: Mapping[str, int] | None = None) -> Rate | None:
         """Return the rate of the commits under `digest`, or of all where there are none under it.

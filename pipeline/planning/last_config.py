@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from manifests.dataset import Dataset
+from manifests.renamed_fields import rename_keys
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, DedupConfig, RayConfig, SelectConfig
 from video.config import SandboxConfig
 
@@ -36,7 +37,8 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
     """Make a configuration from what JSON kept of it. Fields that it no longer has are left out."""
     hints = get_type_hints(config)
     names = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    return config(**{name: _value(hints[name], value) for name, value in values.items() if name in names})
+    current = rename_keys(config, values)
+    return config(**{name: _value(hints[name], value) for name, value in current.items() if name in names})
 
 
 def _value(hint: Any, value: Any) -> Any:

@@ -1,0 +1,82 @@
+"""Former names of configuration fields: flags, YAML files and stored configurations keep working.
+
+To rename a field, rename it in its class and add a line to RENAMED. After that:
+
+- `rename_args` (manifests/renamed_flags.py) accepts the old name in flags and YAML files, with a warning.
+- `rename_keys` reads stored configurations, such as those in a dataset's log.
+- `old_keys` gives the names that digests are computed from, so that a digest does not change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_type_hints
+
+RENAMED: Mapping[str, str] = {}
+"""New name of a field by its old one, written `module.Class.old_name`.
+
+The class is the one that declares the field: a dataclass, or any class whose `__init__` takes it. Of several
+old names of one field, put the one that digests use first.
+"""
+
+Node = type | Mapping[str, Any]
+"""A configuration class, or a mapping of names to nodes."""
+
+
+def rename_path(node: Node, path: str) -> tuple[str, Node]:
+    """Return a dotted field path in new names, and the node that it leads to (empty for a plain value)."""
+    names = []
+    for part in path.split("."):
+        names.append(_renames(node).get(part, part))
+        node = _child(node, names[-1])
+    return ".".join(names), node
+
+
+def rename_keys(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a nested configuration with every old field name replaced by the new one."""
+    return _rename(node, values, _renames)
+
+
+def old_keys(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a nested configuration with every renamed field under its oldest name."""
+    return _rename(node, values, _olds)
+
+
+def _rename(node: Node, values: Mapping[str, Any], names_of: Any) -> dict[str, Any]:
+    names, renamed = names_of(node), {}
+    for key, value in values.items():
+        child = _child(node, _renames(node).get(key, key))
+        nested = child and isinstance(value, Mapping)
+        renamed[names.get(key, key)] = _rename(child, value, names_of) if nested else value
+    return renamed
+
+
+def _renames(node: Node) -> dict[str, str]:
+    """Return the new names of a class's fields by their old ones."""
+    if isinstance(node, Mapping):
+        return {}
+    owners = {f"{cls.__module__}.{cls.__qualname__}" for cls in node.__mro__}
+    split = [(*key.rsplit(".", 1), new) for key, new in RENAMED.items()]
+    return {old: new for owner, old, new in split if owner in owners}
+
+
+def _olds(node: Node) -> dict[str, str]:
+    return {new: old for old, new in reversed(_renames(node).items())}
+
+
+def _child(node: Node, name: str) -> Node:
+    if isinstance(node, Mapping):
+        return node.get(name, {})
+    hint = field_types(node).get(name)
+    kinds = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)]
+    return kinds[0] if kinds else {}
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields, or of the parameters of any other class's `__init__`."""
+    if is_dataclass(cls):
+        return get_type_hints(cls)
+    types: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        if init := vars(base).get("__init__"):
+            types |= get_type_hints(init)
+    return types
