@@ -1,1 +1,1 @@
-"""Each module measures one thing against a limit or a peer in the same run."""
+"""Benchmarks: each module measures one thing against a limit or a peer in the same run."""

@@ -1,1 +1,1 @@
-"""What every benchmark returns, and the machine that it ran on."""
+"""What `kinora bench` is made of: figures, processor time, and the comparison with an older commit."""

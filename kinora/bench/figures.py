@@ -1,4 +1,4 @@
-"""What a benchmark hands back, and what it ran on."""
+"""The result of a benchmark, and the machine it ran on."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """What one run measured: ours, the peers' and the limits', none of them a constant."""
+    """Measurements of one run, including those of peers and limits; never constants."""
 
     figures: Mapping[str, float]
     text: Any
@@ -17,7 +17,7 @@ class Figures:
 
 
 def machine() -> dict[str, Any]:
-    """Describe this machine, and how busy it is."""
+    """Return the machine's processors, platform and load."""
     return {
         "cpus": os.cpu_count(),
         "cpu": platform.processor() or platform.machine(),

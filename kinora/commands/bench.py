@@ -1,17 +1,21 @@
-"""Run a benchmark: each measures one thing against a limit or a peer in the same run."""
+"""Run a benchmark: each measures one thing against a limit, a peer or an older commit in the same run."""
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from kinora.bench.figures import machine
+import kinora
+from kinora.bench.before import checkout, compare
+from kinora.bench.figures import Figures, machine
 from kinora.cli.result import Result
 
 POSITIONAL = "name"
 NAMES = ("curate", "dedup", "filters", "sandbox", "scale", "scorers", "shots", "worlds")
-"""Modules of `benchmarks` with a function `bench(*, quick: bool, seed: int) -> Figures`."""
+"""Modules of `benchmarks`, each with `bench(*, quick: bool, seed: int) -> Figures`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,22 +23,53 @@ class Config:
     name: str
     """Which benchmark."""
     quick: bool = False
-    """A smoke test of seconds: its figures mean little."""
+    """Run a smoke test of seconds, whose figures mean little."""
     seed: int = 0
-    """Of everything that the benchmark makes."""
+    """Seed of all inputs that the benchmark makes."""
+    before: str | None = None
+    """A git revision to compare with: both builds run in turns; figures are medians over the turns."""
+    turns: int = 1
+    """How often each build runs; for --before."""
 
 
 def run(config: Config) -> Result:
-    """Measure. With --json the last line is one object: bench, figures, machine, seed, quick."""
+    """Measure. With --json the last line is one object: bench, figures, machine, seed, quick; with --before
+    also turns, before (rev, hash, figures) and over_before, the ratio of each figure."""
     if config.name not in NAMES:
         raise ValueError(f"no benchmark `{config.name}`; there are: {', '.join(NAMES)}")
-    done = import_module(f"benchmarks.{config.name}").bench(quick=config.quick, seed=config.seed)
+    if config.turns < 1:
+        raise ValueError(f"--turns is {config.turns}: give 1 or more")
+    if config.turns > 1 and config.before is None:
+        raise ValueError("--turns is for --before REV")
+    figures, text, comparison = _measure(config) if config.before is None else _compare(config, config.before)
     data = {
         "bench": config.name,
-        "figures": dict(done.figures),
+        "figures": figures,
         "machine": machine(),
         "seed": config.seed,
         "quick": config.quick,
+        **comparison,
     }
     smoke = Text("a smoke test (--quick): these figures mean little", "yellow")
-    return Result(data, Group(done.text, smoke) if config.quick else done.text)
+    return Result(data, Group(text, smoke) if config.quick else text)
+
+
+def _measure(config: Config) -> tuple[dict[str, float], RenderableType, dict[str, Any]]:
+    module = import_module(f"benchmarks.{config.name}")
+    done: Figures = module.bench(quick=config.quick, seed=config.seed)
+    return dict(done.figures), done.text, {}
+
+
+def _compare(config: Config, rev: str) -> tuple[dict[str, float], RenderableType, dict[str, Any]]:
+    arguments = ["--quick"] if config.quick else []
+    arguments += ["--seed", str(config.seed)] if config.seed else []
+    root = checkout(Path(kinora.__file__).resolve().parents[1])
+    both = compare(root, config.name, rev, turns=config.turns, arguments=arguments)
+    ratios = both.ratios()
+    comparison = {
+        "turns": both.turns,
+        "before": {"rev": both.rev, "hash": both.commit, "figures": both.before},
+        "over_before": ratios,
+    }
+    figures = {**both.now, "over_before": ratios["cpu_s"] or 0.0}
+    return figures, both.table(), comparison
