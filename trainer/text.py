@@ -4,6 +4,7 @@ The embedded one is all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957) from a
 transformers encoder can take its place, by path or hub name.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,6 @@ from transformers.utils import logging
 
 from trainer.config import EMBEDDED_TEXT_ENCODER
 from trainer.digest import file_digest, text_digest
-from trainer.precision import autocast
 
 LAYER = -2
 """Whose states are used: those of the last layer but one. The last is trained to say what a sentence is about
@@ -36,7 +36,7 @@ class TextEncoder:
         path = embedded_folder() if name == EMBEDDED_TEXT_ENCODER else name
         logging.disable_progress_bar()
         self._tokenizer = AutoTokenizer.from_pretrained(path)
-        self._model = AutoModel.from_pretrained(path).to(device).eval().requires_grad_(False)
+        self._model = AutoModel.from_pretrained(path).float().to(device).eval().requires_grad_(False)
         self._max_length = max_length
         self.name, self.width = name, int(self._model.config.hidden_size)
         weights = Path(path) / "model.safetensors"
@@ -45,28 +45,24 @@ class TextEncoder:
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
-        """Return state_LD (float16) for each text, L its real number of word pieces.
+        """Return state_LD (float16) for each text; L counts its word pieces, special tokens included.
 
-        Texts of like length go through together, so that little is padded. The empty text has two states.
+        Runs in float32 on batches of equal token count, so that a state does not depend on the other texts.
         """
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        found: dict[int, np.ndarray] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            given = self._tokenizer(
-                [texts[row] for row in rows],
-                padding=True,
-                truncation=True,
-                max_length=self._max_length,
-                return_tensors="pt",
-            ).to(self._model.device)
-            with autocast(self._model.device):
-                layers = self._model(**given, output_hidden_states=True).hidden_states
-                state_BLD = layers[LAYER].half().cpu().numpy()
-            lengths = given["attention_mask"].sum(1).tolist()
-            for row, state_LD, length in zip(rows, state_BLD, lengths, strict=True):
-                found[row] = state_LD[:length].copy()
-        return [found[row] for row in range(len(texts))]
+        token_ids = self._tokenizer(list(texts), truncation=True, max_length=self._max_length)["input_ids"]
+        by_length: defaultdict[int, list[int]] = defaultdict(list)
+        for row, ids in enumerate(token_ids):
+            by_length[len(ids)].append(row)
+        states: dict[int, np.ndarray] = {}
+        for same_length in by_length.values():
+            for start in range(0, len(same_length), batch_size):
+                batch = same_length[start : start + batch_size]
+                ids_BL = torch.tensor([token_ids[row] for row in batch], device=self._model.device)
+                layers = self._model(
+                    input_ids=ids_BL, attention_mask=torch.ones_like(ids_BL), output_hidden_states=True
+                ).hidden_states
+                states.update(zip(batch, layers[LAYER].half().cpu().numpy(), strict=True))
+        return [states[row] for row in range(len(texts))]
 
 
 def embedded_folder() -> Path:

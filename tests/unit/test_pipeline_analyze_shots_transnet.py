@@ -46,8 +46,9 @@ def test_window_by_window_it_says_what_the_package_says_of_all_frames(num_frames
     middle_T, inside_T = (np.concatenate(vars(ours)[name])[:num_frames] for name in ("_middle", "_inside"))
     network = load()
     expected = network.predict_frames(torch.from_numpy(frames), quiet=True)
-    np.testing.assert_allclose(middle_T, expected[0].numpy().ravel(), atol=1e-6)
-    np.testing.assert_allclose(inside_T, expected[1].numpy().ravel(), atol=1e-6)
+    atol = 64 * np.finfo(np.float32).eps  # probabilities, summed in another order in other windows
+    np.testing.assert_allclose(middle_T, expected[0].numpy().ravel(), atol=atol)
+    np.testing.assert_allclose(inside_T, expected[1].numpy().ravel(), atol=atol)
     assert len(vars(ours)["_window"]) < 100
 
 

@@ -14,7 +14,7 @@ from trainer.checkpoints import load_vae
 from trainer.config import EncodeConfig
 from trainer.data.decode import Packed, decode, read_packed
 from trainer.data.latent_cache import ABOUT, FOLDER, PART_ROWS, EncodedSet, Origin, write_about, write_part
-from trainer.precision import autocast, best_device
+from trainer.precision import best_device
 from trainer.text import TextEncoder
 from trainer.vae.model import VideoVae
 from trainer.vae.module import to_pixels
@@ -72,7 +72,7 @@ def _part(
             batch = same[start : start + config.batch_size]
             frames = [decode(packed[row], index.sample(row).bucket, index.fps) for row in batch]
             pixels_BCTHW = to_pixels(torch.from_numpy(np.stack(frames)).to(best_device()))
-            with torch.inference_mode(), autocast(pixels_BCTHW.device):
+            with torch.inference_mode():  # float32: under bfloat16 a latent depends on its batch
                 latent_BCTHW = vae.encode(pixels_BCTHW).half().cpu().numpy()
             yield from ((f"{row}.latent", latent) for row, latent in zip(batch, latent_BCTHW, strict=True))
 
