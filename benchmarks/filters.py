@@ -26,7 +26,7 @@ from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
-from pipeline.select.rules import verdicts
+from pipeline.select.rules import check_rules
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
@@ -98,7 +98,7 @@ def clips_of(path: Path) -> list[Clip]:
 
 def said(clip: Clip, reason: str) -> bool:
     """Tell whether a clip breaks a rule."""
-    return any(verdict.broken for verdict in verdicts(clip, STANDARD) if verdict.rule.reason == reason)
+    return any(check.broken for check in check_rules(clip, STANDARD) if check.rule.reason == reason)
 
 
 def wild_files(folder: Path, num_videos: int, seed: int, counts: Table) -> None:

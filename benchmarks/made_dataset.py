@@ -263,7 +263,7 @@ def _copies(group: Group) -> dict[str, str]:
 
 
 def _compared(place: Parts, group: Group) -> list[Part]:
-    config = dedup_digest(DedupConfig(), config_digest(AnalyzeConfig()))
+    config = dedup_digest(config_digest(DedupConfig()), config_digest(AnalyzeConfig()))
     copies, rows = _copies(group), []
     for index, clip_id, _ in _found(group):
         if index % CLIPS_PER_SOURCE != _BLACK:
@@ -279,13 +279,13 @@ _SAME = "0 of 15 different at +0.00 s, 100% of it"
 
 def _selected(place: Parts, group: Group) -> list[Part]:
     analysis = config_digest(AnalyzeConfig())
-    rules, copies, rows = rules_digest(SelectConfig(), analysis), _copies(group), []
+    rules, copies, rows = rules_digest(config_digest(SelectConfig()), analysis), _copies(group), []
     for index, clip_id, _ in _found(group):
         reason, detail, own = "kept", "", rules
         if index % CLIPS_PER_SOURCE == _BLACK:
             reason, detail = "black", "0.9 > 0.5 of frames"
         elif keeper := copies.get(clip_id):
-            own = rules_digest(SelectConfig(), analysis, "near", keeper)
+            own = rules_digest(config_digest(SelectConfig()), analysis, "near", keeper)
             reason, detail = "duplicate_near", f"of {keeper}: {_SAME}"
         row = {"clip_id": clip_id, "kept": reason == "kept", "reason": reason, "detail": detail}
         rows.append(row | {"rules": own})

@@ -10,8 +10,10 @@ from typing import Any, Literal
 from captioner.config import CaptionerConfig
 from manifests.records import digest
 from manifests.renamed_fields import old_keys
-from pipeline.select.presets import Preset
 from video.config import SandboxConfig
+
+Preset = Literal["permissive", "standard", "strict"]
+"""A named set of selection limits (`pipeline/select/presets.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from pipeline.cut.crop import crop_of
 from pipeline.dedup.decisions import KINDS
 from pipeline.planning.last_config import last
 from pipeline.select.presets import NO_LIMIT
-from pipeline.select.rules import RULES, Verdict, verdicts
+from pipeline.select.rules import RULES, RuleCheck, check_rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     copy = _copy(current, clip_id)
     failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
     carried = _carried(current, clip["source_key"])
-    held = verdicts(clip, last(current.dataset, "select", SelectConfig))
+    held = check_rules(clip, last(current.dataset, "select", SelectConfig))
     data = {
         "clip": clip,
         "carried": carried,
@@ -128,7 +128,7 @@ def _copy(current: Current, clip_id: str) -> dict[str, Any]:
     return {"decision": row, "copies": copies.to_pylist(), "also_in": sorted({*files} - {used})}
 
 
-def _held(held: list[Verdict]) -> Table:
+def _held(held: list[RuleCheck]) -> Table:
     """Show every rule with what was measured, the limit and the verdict."""
     table = Table("rule", "value", "limit", "unit", "verdict", box=None, padding=(0, 2, 0, 0))
     for number in (1, 2):

@@ -1,7 +1,6 @@
 """Cut kept clips: a task takes some sources, decodes each once more, and writes one tar of encoded clips."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from manifests.records import Failure, Media, digest
 from manifests.storage import is_full
 from pipeline.config import CutConfig, PoolConfig, config_digest
 from pipeline.cut.crop import encoding_of
+from pipeline.cut.unit import CutUnit
 from pipeline.errors import SourceChanged
 from pipeline.media.tar import TarWriter
 from pipeline.runtime.attempt_log import Attempts
@@ -23,33 +23,8 @@ from pipeline.runtime.units import Done, from_row
 from pipeline.sources.fetch import fetched
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
-from video.cut import Crop, CutClip, cut
+from video.cut import CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CutUnit:
-    """The kept clips of one source, or of a share of it, in time order."""
-
-    source_key: str
-    uri: str
-    time_base_num: int
-    time_base_den: int
-    clip_ids: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
-    """[start, end) in units of the time base, one a clip."""
-    crops: tuple[tuple[int, int, int, int] | None, ...] = ()
-    """(x, y, width, height) in upright pixels, one a clip; None (or no crops) for all of it."""
-
-    @property
-    def name(self) -> str:
-        """Names the unit among all others, also those of the same source."""
-        return f"{self.source_key}-{self.spans[0][0]}"
-
-    def crop(self, number: int) -> Crop | None:
-        """Return the crop of clip number `number`."""
-        found = self.crops[number] if self.crops else None
-        return None if found is None else (found[0], found[1], found[2], found[3])
 
 
 def add_cut(

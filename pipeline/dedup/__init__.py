@@ -1,1 +1,1 @@
-"""Clips that show the same thing: found by what they look like over time, decided in epochs."""
+"""Find clips that show the same content, and keep one of each group."""

@@ -1,6 +1,6 @@
-"""Whether one clip shows what a stretch of another shows: their small pictures, held over each other.
+"""Align two clips in time by the small pictures of their fingerprints, and measure how much they differ.
 
-Legend: N, M kept frames of the two clips; S shifts in time; D values of a small picture.
+Legend: N frames of a fingerprint; D values of a small picture (luma, then chroma).
 """
 
 from dataclasses import dataclass
@@ -9,98 +9,98 @@ import numpy as np
 
 from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
 
-FINE_S = 0.5 / PER_S
-"""A copy's frames lie at most so far in time from those that they are held against."""
-_SHIFTS_S = np.linspace(-FINE_S, FINE_S, 9)
+MAX_SHIFT_S = 0.5 / PER_S
+"""Largest distance in time between a copy's frames and those of its original."""
+_SHIFTS_S = np.linspace(-MAX_SHIFT_S, MAX_SHIFT_S, 9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """The kept frames of one clip."""
+class ClipFrames:
+    """The fingerprint frames of one clip."""
 
     time_N: np.ndarray
-    """Seconds since its first frame, increasing."""
-    looks_ND: np.ndarray
+    """Seconds since the clip's first frame, increasing."""
+    picture_ND: np.ndarray
     """Small pictures, uint8."""
     duration_s: float
     """0 for a still."""
     contrast: float
-    """How different the pictures are from their own mean, in the unit of `differences`; the median."""
+    """Median `difference` between a picture and its own mean."""
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """How well one clip lies over another."""
+class Alignment:
+    """The best alignment of a candidate with a keeper."""
 
     distance: float
-    """Of the least similar pair of frames, 0 to 255."""
+    """Difference of the least similar pair of frames, 0 to 255."""
     offset_s: float
-    """Where the first clip begins in the second, in seconds after its beginning."""
+    """Start of the candidate in the keeper, in seconds."""
     covered: float
-    """Share of the first clip that lies inside the second, 0 to 1."""
+    """Share of the candidate's duration that lies inside the keeper, 0 to 1."""
     frames: int
-    """How many of its frames were compared."""
+    """Number of frames compared."""
 
 
-def seen(hashes: bytes, looks: bytes, duration_s: float) -> Seen:
-    """Read what `Fingerprint` gave for one clip."""
-    time_N = np.frombuffer(hashes, HASHES)["ms"] / 1000
-    looks_ND = np.frombuffer(looks, np.uint8).reshape(-1, LOOK_BYTES)
-    return Seen(time_N, looks_ND, duration_s, float(np.median(differences(looks_ND, _means(looks_ND)))))
+def clip_frames(frame_hashes: bytes, frame_looks: bytes, duration_s: float) -> ClipFrames:
+    """Parse the columns that `Fingerprint` writes for one clip."""
+    time_N = np.frombuffer(frame_hashes, HASHES)["ms"] / 1000
+    picture_ND = np.frombuffer(frame_looks, np.uint8).reshape(-1, LOOK_BYTES)
+    contrast = float(np.median(differences(picture_ND, _channel_means(picture_ND))))
+    return ClipFrames(time_N, picture_ND, duration_s, contrast)
 
 
-def mirrored(clip: Seen) -> Seen:
-    """Return a clip with left and right exchanged."""
-    luma = clip.looks_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)[..., ::-1]
-    chroma = clip.looks_ND[:, SIDE * SIDE :].reshape(-1, 2 * CHROMA_SIDE, CHROMA_SIDE)[..., ::-1]
+def mirror(clip: ClipFrames) -> ClipFrames:
+    """Flip a clip horizontally."""
+    luma = clip.picture_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)[..., ::-1]
+    chroma = clip.picture_ND[:, SIDE * SIDE :].reshape(-1, 2 * CHROMA_SIDE, CHROMA_SIDE)[..., ::-1]
     n = len(clip.time_N)
-    looks_ND = np.hstack([luma.reshape(n, -1), chroma.reshape(n, -1)])
-    return Seen(clip.time_N, looks_ND, clip.duration_s, clip.contrast)
+    picture_ND = np.hstack([luma.reshape(n, -1), chroma.reshape(n, -1)])
+    return ClipFrames(clip.time_N, picture_ND, clip.duration_s, clip.contrast)
 
 
-def align(part: Seen, whole: Seen, offset_s: float) -> Match | None:
-    """Lay `part` over `whole` so that it begins about `offset_s` after it; None where they share no frame, or
-    one of them alone is a still.
+def align(candidate: ClipFrames, keeper: ClipFrames, offset_s: float) -> Alignment | None:
+    """Align `candidate` with `keeper`, starting near `offset_s`.
 
-    Tries shifts of less than a kept frame. Between two kept frames of `whole` their mean stands, weighted.
+    Tries shifts of up to half a frame interval and interpolates linearly between the keeper's frames. Returns
+    None if the two share no frame, or if only one of them is a still.
     """
-    if part.duration_s == 0 or whole.duration_s == 0:
-        if part.duration_s != whole.duration_s:
+    if candidate.duration_s == 0 or keeper.duration_s == 0:
+        if candidate.duration_s != keeper.duration_s:
             return None
-        distance = float(differences(part.looks_ND, whole.looks_ND).max())
-        return Match(distance=distance, offset_s=0.0, covered=1.0, frames=1)
-    best: Match | None = None
-    looks_ND = part.looks_ND.astype(np.float32)
+        distance = float(differences(candidate.picture_ND, keeper.picture_ND).max())
+        return Alignment(distance=distance, offset_s=0.0, covered=1.0, frames=1)
+    best: Alignment | None = None
+    picture_ND = candidate.picture_ND.astype(np.float32)
     for shift_s in _SHIFTS_S + offset_s:
-        at_N = part.time_N + shift_s
-        inside_N = (at_N >= whole.time_N[0] - FINE_S) & (at_N <= whole.time_N[-1] + FINE_S)
+        time_N = candidate.time_N + shift_s
+        inside_N = (time_N >= keeper.time_N[0] - MAX_SHIFT_S) & (time_N <= keeper.time_N[-1] + MAX_SHIFT_S)
         if not inside_N.any():
             continue
-        expected_ND = _between(whole, at_N[inside_N])
-        distance = float(differences(looks_ND[inside_N], expected_ND).max())
+        expected_ND = _interpolate(keeper, time_N[inside_N])
+        distance = float(differences(picture_ND[inside_N], expected_ND).max())
         if best is None or distance < best.distance:
-            begin, end = max(0.0, shift_s), min(whole.duration_s, shift_s + part.duration_s)
-            covered = max(0.0, end - begin) / part.duration_s
-            best = Match(distance, float(shift_s), covered, int(inside_N.sum()))
+            begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
+            covered = max(0.0, end - begin) / candidate.duration_s
+            best = Alignment(distance, float(shift_s), covered, int(inside_N.sum()))
     return best
 
 
-def differences(one_ND: np.ndarray, other_ND: np.ndarray) -> np.ndarray:
-    """Return how different each two small pictures are, 0 to 255.
+def differences(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
+    """Return the difference of each pair of small pictures, 0 to 255.
 
-    It is the fourth root of the mean fourth power, of luma or of chroma, whichever is more: a small thing
-    elsewhere outweighs faint differences everywhere.
+    The fourth root of the mean fourth power, of luma or of chroma, whichever is larger.
     """
-    square_ND = np.square(one_ND.astype(np.float32) - other_ND.astype(np.float32))
+    square_ND = np.square(first_ND.astype(np.float32) - second_ND.astype(np.float32))
     luma_ND, chroma_ND = square_ND[:, : SIDE * SIDE], square_ND[:, SIDE * SIDE :]
     fourth_N = np.maximum(_mean_square(luma_ND), _mean_square(chroma_ND))
     return np.sqrt(np.sqrt(fourth_N))
 
 
-def _means(looks_ND: np.ndarray) -> np.ndarray:
-    """Return pictures of one colour each, the mean of each channel."""
+def _channel_means(picture_ND: np.ndarray) -> np.ndarray:
+    """Replace each channel of each picture by its mean."""
     channels = np.split(
-        looks_ND.astype(np.float32), [SIDE * SIDE, SIDE * SIDE + CHROMA_SIDE * CHROMA_SIDE], axis=1
+        picture_ND.astype(np.float32), [SIDE * SIDE, SIDE * SIDE + CHROMA_SIDE * CHROMA_SIDE], axis=1
     )
     flat = [np.broadcast_to(values.mean(axis=1, keepdims=True), values.shape) for values in channels]
     return np.concatenate(flat, axis=1)
@@ -110,10 +110,11 @@ def _mean_square(values_ND: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", values_ND, values_ND) / values_ND.shape[1]
 
 
-def _between(whole: Seen, at_N: np.ndarray) -> np.ndarray:
-    if len(whole.time_N) == 1:
-        return np.repeat(whole.looks_ND, len(at_N), axis=0)
-    after_N = np.clip(np.searchsorted(whole.time_N, at_N), 1, len(whole.time_N) - 1)
-    left_N, right_N = whole.time_N[after_N - 1], whole.time_N[after_N]
-    weight_N1 = np.clip((at_N - left_N) / (right_N - left_N), 0, 1)[:, None].astype(np.float32)
-    return whole.looks_ND[after_N - 1] * (1 - weight_N1) + whole.looks_ND[after_N] * weight_N1
+def _interpolate(clip: ClipFrames, time_N: np.ndarray) -> np.ndarray:
+    """Return the clip's pictures at `time_N`."""
+    if len(clip.time_N) == 1:
+        return np.repeat(clip.picture_ND, len(time_N), axis=0)
+    next_N = np.clip(np.searchsorted(clip.time_N, time_N), 1, len(clip.time_N) - 1)
+    left_N, right_N = clip.time_N[next_N - 1], clip.time_N[next_N]
+    weight_N1 = np.clip((time_N - left_N) / (right_N - left_N), 0, 1)[:, None].astype(np.float32)
+    return clip.picture_ND[next_N - 1] * (1 - weight_N1) + clip.picture_ND[next_N] * weight_N1

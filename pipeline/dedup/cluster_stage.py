@@ -1,4 +1,4 @@
-"""Cluster clips by their embeddings, and compare within clusters: tasks read what they need."""
+"""Cluster clips by embedding on Ray, and compare within clusters. Tasks read the embeddings they need."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,80 +11,82 @@ from manifests.arrow import pc
 from manifests.parts import Part, Parts
 from pipeline.config import DedupConfig
 from pipeline.dedup.decisions import MATCHES
-from pipeline.dedup.semantic import assign, centers, units, within
+from pipeline.dedup.semantic import cluster_matches, fit_centers, nearest_clusters, normalized_embeddings
 
 
-def add_centers(sample: Dataset, uri: str, parts: Sequence[Part], number: int) -> Dataset:
-    """In: one block of clips, `file` (number in `parts`) and `row`. Out: a row, `centers`, float32 KD.
+def add_fit_centers(sample: Dataset, uri: str, parts: Sequence[Part], num_centers: int) -> Dataset:
+    """Map one block of clips (`file`, an index in `parts`, and `row`) to one row: `centers`, float32 KD.
 
     Args:
         uri: the dataset.
-        number: of clusters.
     """
-    some = partial(centers_of, uri=uri, parts=parts, number=number)
-    return sample.map_batches(some, batch_format="pyarrow", batch_size=None)
+    fit = partial(fit_block, uri=uri, parts=parts, num_centers=num_centers)
+    return sample.map_batches(fit, batch_format="pyarrow", batch_size=None)
 
 
-def centers_of(sample: pa.Table, *, uri: str, parts: Sequence[Part], number: int) -> pa.Table:
-    """Find the centres."""
-    sample_ND = _read(sample, uri, parts)[1]
-    found_KD = centers(sample_ND, number)
-    return pa.table({"centers": pa.array([found_KD.tobytes()], pa.binary()), "number": [len(found_KD)]})
+def fit_block(sample: pa.Table, *, uri: str, parts: Sequence[Part], num_centers: int) -> pa.Table:
+    """Fit the cluster centres on the clips of one block."""
+    _, sample_ND = _read_embeddings(sample, uri, parts)
+    center_KD = fit_centers(sample_ND, num_centers)
+    return pa.table({"centers": pa.array([center_KD.tobytes()], pa.binary()), "number": [len(center_KD)]})
 
 
-def add_assign(clips: Dataset, uri: str, parts: Sequence[Part], centers_KD: np.ndarray) -> Dataset:
-    """In: blocks of clips, `rank`, `file`, `row`. Out: `rank`, `cluster` and whether it is its `home`."""
-    some = partial(assign_some, uri=uri, parts=parts, centers_KD=centers_KD)
-    return clips.map_batches(some, batch_format="pyarrow", batch_size=None)
+def add_assign(clips: Dataset, uri: str, parts: Sequence[Part], center_KD: np.ndarray) -> Dataset:
+    """Map blocks of clips (`rank`, `file`, `row`) to `rank`, `cluster`, and `home`: the nearest cluster."""
+    assign = partial(assign_block, uri=uri, parts=parts, center_KD=center_KD)
+    return clips.map_batches(assign, batch_format="pyarrow", batch_size=None)
 
 
-def assign_some(clips: pa.Table, *, uri: str, parts: Sequence[Part], centers_KD: np.ndarray) -> pa.Table:
-    """Name the clusters of the clips of one block."""
-    has, embeddings_ND = _read(clips, uri, parts)
-    found = assign(embeddings_ND, centers_KD)
-    rank_N = clips["rank"].to_numpy()[has]
-    home = np.zeros(found.shape, bool)
+def assign_block(clips: pa.Table, *, uri: str, parts: Sequence[Part], center_KD: np.ndarray) -> pa.Table:
+    """Assign the clips of one block to clusters."""
+    rows, embedding_ND = _read_embeddings(clips, uri, parts)
+    clusters = nearest_clusters(embedding_ND, center_KD)
+    rank_N = clips["rank"].to_numpy()[rows]
+    home = np.zeros(clusters.shape, bool)
     home[:, 0] = True
-    columns = {"rank": np.repeat(rank_N, found.shape[1]), "cluster": found.ravel(), "home": home.ravel()}
-    return pa.table(columns)
+    ranks = np.repeat(rank_N, clusters.shape[1])
+    return pa.table({"rank": ranks, "cluster": clusters.ravel(), "home": home.ravel()})
 
 
-def add_within(groups: Dataset, uri: str, parts: Sequence[Part], config: DedupConfig) -> Dataset:
-    """In: blocks of whole clusters: `cluster`, `home`, `rank`, `fresh`, `file`, `row`. Out: `MATCHES`."""
-    some = partial(within_some, uri=uri, parts=parts, config=config)
-    return groups.map_batches(some, batch_format="pyarrow", batch_size=None)
+def add_match(clusters: Dataset, uri: str, parts: Sequence[Part], config: DedupConfig) -> Dataset:
+    """Map blocks of complete clusters to rows of `MATCHES`.
+
+    In: `cluster`, `home`, `rank`, `is_new`, `file`, `row`.
+    """
+    match = partial(match_block, uri=uri, parts=parts, config=config)
+    return clusters.map_batches(match, batch_format="pyarrow", batch_size=None)
 
 
-def within_some(group: pa.Table, *, uri: str, parts: Sequence[Part], config: DedupConfig) -> pa.Table:
-    """Compare the clips of some clusters."""
-    _, embeddings_ND = _read(group, uri, parts)
-    columns = (group[name].to_numpy(zero_copy_only=False) for name in ("cluster", "rank", "fresh", "home"))
-    cluster_N, rank_N, fresh_N, home_N = columns
+def match_block(clusters: pa.Table, *, uri: str, parts: Sequence[Part], config: DedupConfig) -> pa.Table:
+    """Compare the clips of each cluster in one block."""
+    _, embedding_ND = _read_embeddings(clusters, uri, parts)
+    names = ("cluster", "rank", "is_new", "home")
+    cluster_N, rank_N, is_new_N, home_N = (clusters[name].to_numpy(zero_copy_only=False) for name in names)
     tables = [MATCHES.empty_table()]
     for cluster in np.unique(cluster_N):
-        at = np.flatnonzero(cluster_N == cluster)
-        most = config.max_cosine_distance
-        tables.append(within(rank_N[at], fresh_N[at], home_N[at], embeddings_ND[at], most))
+        rows = np.flatnonzero(cluster_N == cluster)
+        limit = config.max_cosine_distance
+        tables.append(cluster_matches(rank_N[rows], is_new_N[rows], home_N[rows], embedding_ND[rows], limit))
     return pa.concat_tables(tables)
 
 
-def _read(clips: pa.Table, uri: str, parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
-    """Return which clips have an embedding (numbers of rows), and those, ND; each file is read once."""
-    place = Parts(uri)
+def _read_embeddings(clips: pa.Table, uri: str, parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of `clips` that have an embedding, and their embeddings, ND. Reads each file once."""
+    reader = Parts(uri)
     file_N, row_N = clips["file"].to_numpy(), clips["row"].to_numpy()
-    places, tables = [np.zeros(0, np.int64)], []
+    indices, embeddings = [np.zeros(0, np.int64)], []
     for file in np.unique(file_N).tolist():
-        at = np.flatnonzero(file_N == file)
-        table = place.read(parts[file], ["embedding"])
+        in_file = np.flatnonzero(file_N == file)
+        table = reader.read(parts[file], ["embedding"])
         if "embedding" not in table.column_names:
-            continue  # an analysis from before there were any
-        column = table["embedding"].take(pa.array(row_N[at]))
+            continue  # an analysis without embeddings
+        column = table["embedding"].take(pa.array(row_N[in_file]))
         valid = column.is_valid()
         if pc.any(valid).as_py():
-            places.append(at[valid.to_numpy()])
-            tables.append(units(column.filter(valid)))
-    has = np.concatenate(places)
-    order = np.argsort(has, kind="stable")
-    if not tables:
-        return has, np.zeros((0, 0), np.float32)
-    return has[order], np.concatenate(tables)[order]
+            indices.append(in_file[valid.to_numpy()])
+            embeddings.append(normalized_embeddings(column.filter(valid)))
+    rows = np.concatenate(indices)
+    order = np.argsort(rows, kind="stable")
+    if not embeddings:
+        return rows, np.zeros((0, 0), np.float32)
+    return rows[order], np.concatenate(embeddings)[order]

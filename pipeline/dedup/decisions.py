@@ -1,8 +1,7 @@
-"""Which clip of several that show the same is kept, in epochs: what was decided stands when data is added.
+"""Decide which clip of a group of copies is kept. Pure: tables in, tables out.
 
-Pure: tables in, tables out. A clip's rank is its place in the order of keepers: those of earlier epochs come
-first, then new clips by pixels, duration and bytes a second (more is better) and clip id. So the outcome
-depends neither on the order of the rows nor on how the work was spread.
+Clips are ranked in keeper order: keepers of earlier rounds first, then new clips by pixels, duration and
+bytes per second (descending) and clip id. The result does not depend on row order or on how work was split.
 """
 
 from dataclasses import dataclass
@@ -17,140 +16,146 @@ from manifests.records import Duplicate, digest
 from pipeline.config import DedupConfig, config_digest
 
 KINDS = ("exact", "near", "semantic")
-"""Of copies; what is more than one is the first of them."""
+"""Kinds of copies. A clip that is several is reported as the first of them."""
+UNIQUE = "none"
+"""`Duplicate.kind` of a keeper."""
+INELIGIBLE = "out"
+"""`Duplicate.kind` of a clip that was compared in an earlier round and now breaks a selection rule."""
 MATCHES = pa.schema(
     [
-        ("part", pa.int64()),
-        ("whole", pa.int64()),
+        ("candidate", pa.int64()),
+        ("keeper", pa.int64()),
         ("kind", pa.string()),
         ("distance", pa.float64()),
         ("offset_s", pa.float64()),
         ("detail", pa.string()),
     ]
 )
-"""Clip `part` (rank) shows no more than clip `whole` (rank, less than `part`) does."""
+"""Clip `candidate` shows nothing that clip `keeper` does not. Both are ranks, `keeper` < `candidate`."""
 
 
-def dedup_digest(config: DedupConfig, analysis: str) -> str:
-    """Name the configuration together with what it looks at."""
-    return dedup_name(config_digest(config), analysis)
-
-
-def dedup_name(config: str, analysis: str) -> str:
-    """Return `dedup_digest` by the digest of the configuration."""
+def dedup_digest(config: str, analysis: str) -> str:
+    """Return the digest of a configuration (its digest) together with the analysis that it compares."""
     return digest("dedup", config, analysis)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Epoch:
-    """What one run has to decide."""
+class DedupRound:
+    """The clips that one run compares."""
 
     clips: pa.Table
-    """Keepers and new clips in the order of `rank`, with the columns `rank`, `fresh` and `digest`."""
-    out: pa.Table
-    """`clip_id` and `digest` of clips that were decided on and break a rule now."""
+    """Keepers and new clips in keeper order, with the columns `rank`, `is_new` and `digest`."""
+    ineligible: pa.Table
+    """`clip_id` and `digest` of clips that were compared in an earlier round and now break a rule."""
 
     @property
-    def fresh(self) -> int:
-        """How many clips are new."""
-        return pc.sum(self.clips["fresh"]).as_py() or 0
+    def num_new(self) -> int:
+        """Number of new clips."""
+        return pc.sum(self.clips["is_new"]).as_py() or 0
 
 
-def epoch(clips: pa.Table, passing: pa.Array, decided: pa.Table, config: DedupConfig) -> Epoch:
-    """Find what is to decide.
+def plan_round(clips: pa.Table, passing: pa.Array, decided: pa.Table, config: DedupConfig) -> DedupRound:
+    """Return the clips to compare, and those that became ineligible.
 
     Args:
         clips: rows of the clips table, with `bytes_per_s`.
-        passing: which of them pass the rules: only these are worth keeping, so only they have copies.
-        decided: the newest `Duplicate` of each: `clip_id`, `kind`, `keeper` and `config`.
+        passing: mask of the clips that break no selection rule: only these are compared.
+        decided: the newest `Duplicate` of each clip: `clip_id`, `kind`, `keeper` and `config`.
     """
     clips = clips.append_column("digest", _digests(clips, config))
-    at = pc.index_in(clips["clip_id"], decided["clip_id"])
-    same = pc.fill_null(pc.equal(decided["config"].take(at), clips["digest"]), False)
-    kind = pc.if_else(same, decided["kind"].take(at), None)
-    keeper = pc.if_else(same, decided["keeper"].take(at), None)
-    keeps = pc.and_(pc.fill_null(pc.equal(kind, "none"), False), passing)
-    stands = pc.or_(keeps, pc.is_in(keeper, value_set=clips["clip_id"].filter(keeps)))
-    fresh = pc.and_(passing, pc.invert(stands))
-    if config.prefer == "best" and pc.any(fresh).as_py():
-        keeps, fresh = pc.and_(keeps, False), passing
-    was = pc.fill_null(pc.not_equal(kind, "out"), False)
-    out = clips.filter(pc.and_(was, pc.invert(passing))).select(["clip_id", "digest"])
-    wanted = pc.or_(keeps, fresh) if pc.any(fresh).as_py() else fresh  # without new clips nothing is compared
-    table = clips.append_column("fresh", fresh).filter(wanted)
+    index = pc.index_in(clips["clip_id"], decided["clip_id"])
+    same = pc.fill_null(pc.equal(decided["config"].take(index), clips["digest"]), False)
+    kind = pc.if_else(same, decided["kind"].take(index), None)
+    keeper = pc.if_else(same, decided["keeper"].take(index), None)
+    keeps = pc.and_(pc.fill_null(pc.equal(kind, UNIQUE), False), passing)
+    settled = pc.or_(keeps, pc.is_in(keeper, value_set=clips["clip_id"].filter(keeps)))
+    is_new = pc.and_(passing, pc.invert(settled))
+    if config.prefer == "best" and pc.any(is_new).as_py():
+        keeps, is_new = pc.and_(keeps, False), passing
+    was_eligible = pc.fill_null(pc.not_equal(kind, INELIGIBLE), False)
+    ineligible = clips.filter(pc.and_(was_eligible, pc.invert(passing))).select(["clip_id", "digest"])
+    compared = pc.or_(keeps, is_new) if pc.any(is_new).as_py() else is_new
+    table = clips.append_column("is_new", is_new).filter(compared)
     pixels = pc.multiply(table["width"], table["height"])
-    table = table.append_column("pixels", pixels).append_column("duration_s", _durations(table))
+    table = table.append_column("pixels", pixels).append_column("duration_s", durations(table))
     order = [
-        ("fresh", "ascending"),
+        ("is_new", "ascending"),
         *((name, "descending") for name in ("pixels", "duration_s", "bytes_per_s")),
+        ("clip_id", "ascending"),
     ]
-    table = table.combine_chunks().sort_by([*order, ("clip_id", "ascending")])  # in half the time
-    return Epoch(clips=table.append_column("rank", pa.array(np.arange(len(table)))), out=out)
+    table = table.combine_chunks().sort_by(order)  # one chunk sorts twice as fast
+    ranked = table.append_column("rank", pa.array(np.arange(len(table))))
+    return DedupRound(clips=ranked, ineligible=ineligible)
 
 
-def decide(found: Epoch, matches: pa.Table) -> pa.Table:
-    """Return a row of `Duplicate` for each new clip, and for each that is out.
+def resolve(round_: DedupRound, matches: pa.Table) -> pa.Table:
+    """Return a row of `Duplicate` for each new and each ineligible clip.
 
-    In the order of keepers: a clip with a match to a keeper is dropped for the best of them, else it becomes
-    a keeper. So no keeper is a copy of another, and each copy was held against its keeper itself.
+    In keeper order, a clip that matches a keeper is dropped for its best match; any other becomes a keeper.
+    So no keeper is a copy of another, and every copy was compared with its own keeper.
 
     Args:
         matches: rows of `MATCHES`.
     """
-    names, copies = found.clips["clip_id"], dict[int, dict[str, Any]]()
-    for part, some in _by_part(matches).items():
-        match = next((match for match in some if match["whole"] not in copies), None)
+    clip_ids, copies = round_.clips["clip_id"], dict[int, dict[str, Any]]()
+    for candidate, candidate_matches in _by_candidate(matches).items():
+        match = next((match for match in candidate_matches if match["keeper"] not in copies), None)
         if match is not None:
-            keeper = names[match["whole"]].as_py()
-            copies[part] = match | {"keeper": keeper, "detail": f"of {keeper}: {match['detail']}"}
-    fresh = found.clips.filter(found.clips["fresh"])
-    at = pc.index_in(fresh["rank"], pa.array([*copies], pa.int64()))
+            keeper = clip_ids[match["keeper"]].as_py()
+            copies[candidate] = match | {"keeper": keeper, "detail": f"of {keeper}: {match['detail']}"}
+    new = round_.clips.filter(round_.clips["is_new"])
+    index = pc.index_in(new["rank"], pa.array([*copies], pa.int64()))
     schema = schemas.schema(Duplicate)
-    told = pa.Table.from_pylist([*copies.values()], schema=schema).take(at)
-    for name, value in (("kind", "none"), ("keeper", fresh["clip_id"]), ("detail", "")):
-        told = _set(told, name, pc.coalesce(told[name], value))
-    decided = _set(_set(told, "clip_id", fresh["clip_id"]), "config", fresh["digest"])
-    out = found.out.rename_columns(["clip_id", "config"])
-    out = out.append_column("keeper", out["clip_id"])
-    for name, value in (("kind", "out"), ("distance", None), ("offset_s", None), ("detail", "")):
-        out = out.append_column(name, pa.repeat(pa.scalar(value, schema.field(name).type), len(out)))
-    return pa.concat_tables([decided.cast(schema), out.select(schema.names).cast(schema)])
+    rows = pa.Table.from_pylist([*copies.values()], schema=schema).take(index)
+    for name, value in (("kind", UNIQUE), ("keeper", new["clip_id"]), ("detail", "")):
+        rows = _set_column(rows, name, pc.coalesce(rows[name], value))
+    rows = _set_column(_set_column(rows, "clip_id", new["clip_id"]), "config", new["digest"])
+    ineligible = round_.ineligible.rename_columns(["clip_id", "config"])
+    ineligible = ineligible.append_column("keeper", ineligible["clip_id"])
+    for name, value in (("kind", INELIGIBLE), ("distance", None), ("offset_s", None), ("detail", "")):
+        column = pa.repeat(pa.scalar(value, schema.field(name).type), len(ineligible))
+        ineligible = ineligible.append_column(name, column)
+    return pa.concat_tables([rows.cast(schema), ineligible.select(schema.names).cast(schema)])
 
 
 def with_duplicates(clips: pa.Table, decided: pa.Table, config: DedupConfig) -> pa.Table:
-    """Add `duplicate_kind`, `duplicate_of`, `duplicate_detail`; null for what is no copy under `config`."""
+    """Add `duplicate_kind`, `duplicate_of` and `duplicate_detail`; null for clips that are no copies."""
     decided = decided.filter(pc.is_in(decided["kind"], value_set=pa.array(KINDS)))
-    at = pc.index_in(clips["clip_id"], decided["clip_id"])
-    copies = pc.fill_null(pc.equal(decided["config"].take(at), _digests(clips, config)), False)
-    none = pa.scalar(None, pa.string())
+    index = pc.index_in(clips["clip_id"], decided["clip_id"])
+    is_copy = pc.fill_null(pc.equal(decided["config"].take(index), _digests(clips, config)), False)
+    null = pa.scalar(None, pa.string())
     for name, column in (("kind", "kind"), ("of", "keeper"), ("detail", "detail")):
-        clips = clips.append_column(f"duplicate_{name}", pc.if_else(copies, decided[column].take(at), none))
+        values = pc.if_else(is_copy, decided[column].take(index), null)
+        clips = clips.append_column(f"duplicate_{name}", values)
     return clips
 
 
-def _by_part(matches: pa.Table) -> dict[int, list[dict[str, Any]]]:
-    """Return the matches of each clip by rank, in the order of keepers, the best first."""
+def _by_candidate(matches: pa.Table) -> dict[int, list[dict[str, Any]]]:
+    """Group matches by candidate, in keeper order, the best match first."""
     rows = matches.to_pylist()
-    rows.sort(key=lambda m: (m["part"], KINDS.index(m["kind"]), m["distance"], m["whole"]))
-    found: dict[int, list[dict[str, Any]]] = {}
+    rows.sort(key=lambda row: (row["candidate"], KINDS.index(row["kind"]), row["distance"], row["keeper"]))
+    groups: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row["part"], []).append(row)
-    return found
+        groups.setdefault(row["candidate"], []).append(row)
+    return groups
 
 
-def _set(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
+def _set_column(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, column)
 
 
 def _digests(clips: pa.Table, config: DedupConfig) -> pa.Array:
+    """Return `dedup_digest` of each clip."""
     analyses = clips["analysis"].combine_chunks().dictionary_encode()
-    names = [dedup_digest(config, name) for name in analyses.dictionary.to_pylist()]
-    return pa.array(names, pa.string()).take(analyses.indices)
+    settings = config_digest(config)
+    digests = [dedup_digest(settings, analysis) for analysis in analyses.dictionary.to_pylist()]
+    return pa.array(digests, pa.string()).take(analyses.indices)
 
 
-def _durations(clips: pa.Table) -> pa.Array:
-    span = pc.cast(pc.subtract(clips["end_pts"], clips["start_pts"]), pa.float64())
+def durations(rows: pa.Table, *, still_s: float = 0.0) -> pa.Array:
+    """Return the duration of clips or sources in seconds; `still_s` for stills."""
+    span = pc.cast(pc.subtract(rows["end_pts"], rows["start_pts"]), pa.float64())
     seconds = pc.divide(
-        pc.multiply(span, clips["time_base_num"]), pc.cast(clips["time_base_den"], pa.float64())
+        pc.multiply(span, rows["time_base_num"]), pc.cast(rows["time_base_den"], pa.float64())
     )
-    return pc.if_else(pc.equal(clips["kind"], "video"), seconds, 0.0)
+    return pc.if_else(pc.equal(rows["kind"], "video"), seconds, still_s)

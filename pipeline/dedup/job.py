@@ -1,4 +1,4 @@
-"""Decide which clips are copies of others: an epoch over the clips that are new and pass the rules."""
+"""Find and mark copies: one round over the new clips that pass the selection rules."""
 
 import time
 from collections import Counter
@@ -15,31 +15,31 @@ from manifests.dataset import Commit, Dataset
 from manifests.live_view import Current
 from manifests.parts import Part
 from pipeline.config import CurateConfig, DedupConfig, config_digest
-from pipeline.dedup.candidates import Met, candidates, frames_of
-from pipeline.dedup.compare_stage import add_compare, compare_some
-from pipeline.dedup.decisions import MATCHES, Epoch, decide, epoch
-from pipeline.dedup.exact import exact
-from pipeline.dedup.semantic_job import semantic
-from pipeline.planning.pending import selected
+from pipeline.dedup.candidates import HashPrefilter, candidate_pairs, frame_table
+from pipeline.dedup.compare_stage import add_compare, compare_block
+from pipeline.dedup.decisions import MATCHES, DedupRound, durations, plan_round, resolve
+from pipeline.dedup.exact import exact_matches
+from pipeline.dedup.semantic_job import semantic_matches
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.session import RaySession
-from pipeline.select.select import passing
+from pipeline.select.select import passes_rules, rule_columns
 
 _TASK_PAIRS = 16384
-"""A task compares at most so many pairs."""
-_HERE_PAIRS = 256
-"""So many pairs are compared in less time than it takes to start Ray."""
-_NEEDED = ("clip_id", "analysis", "source_digest", "stream_index", "kind", "width", "height")
+"""Pairs per task, at most."""
+_LOCAL_PAIRS = 256
+"""Up to this many pairs are compared in the driver: faster than starting Ray."""
 _SPAN = ("start_pts", "end_pts", "time_base_num", "time_base_den")
-"""Columns that an epoch needs once it is known what passes the rules."""
+_COLUMNS = ("clip_id", "analysis", "source_digest", "stream_index", "kind", "width", "height", *_SPAN)
+"""Columns of the clips table that a round reads, besides those of the rules."""
+_SIDES = ("candidate", "keeper")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DedupRun:
-    """What deciding on copies came to."""
+    """The result of one round."""
 
-    fresh: int = 0
-    """Clips that were decided on."""
+    num_new: int = 0
+    """Clips that were compared with others."""
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -47,25 +47,29 @@ class DedupRun:
 def dedup(
     current: Current, config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, DedupRun]:
-    """Decide on all clips that pass the rules and were not decided on; commit it, if there were any."""
+    """Find the copies among new clips that pass the rules, and commit the decisions.
+
+    Returns the unchanged dataset if there is nothing to decide.
+    """
     begin, dataset = time.monotonic(), current.dataset
-    found = to_dedup(current, config)
-    if not found.fresh + len(found.out):
+    dedup_round = pending_round(current, config)
+    if not dedup_round.num_new + len(dedup_round.ineligible):
         return dataset, DedupRun()
-    progress("dedup", 0, found.fresh)
+    progress("dedup", 0, dedup_round.num_new)
     settings = config.dedup
     matches = [MATCHES.empty_table()]
     if settings.exact:
-        matches.append(exact(found.clips, settings.min_covered).select(MATCHES.names).cast(MATCHES))
+        found = exact_matches(dedup_round.clips, settings.min_covered)
+        matches.append(found.select(MATCHES.names).cast(MATCHES))
     parts = dataset.parts("clips")
-    clips = _located(parts, found.clips)
-    if settings.near and found.fresh:
+    clips = _located(parts, dedup_round.clips)
+    if settings.near and dedup_round.num_new:
         matches.append(_near(dataset, parts, clips, settings, session))
-    if settings.semantic and found.fresh:
-        several = semantic(dataset, parts, clips, settings, session.cpus)
-        matches.append(several.cast(MATCHES))
-    decided = decide(found, pa.concat_tables(matches))
-    progress("dedup", found.fresh)
+    if settings.semantic and dedup_round.num_new:
+        found = semantic_matches(dataset, parts, clips, settings, session.cpus)
+        matches.append(found.cast(MATCHES))
+    decided = resolve(dedup_round, pa.concat_tables(matches))
+    progress("dedup", dedup_round.num_new)
     counts = dict(Counter(decided["kind"].to_pylist()))
     seconds = time.monotonic() - begin
     commit = Commit(
@@ -73,48 +77,48 @@ def dedup(
         added=(dataset.put("duplicates", decided),),
         config=asdict(settings),
         config_digest=config_digest(settings),
-        counts={"units": found.fresh, **counts},
+        counts={"units": dedup_round.num_new, **counts},
         seconds=round(seconds, 3),
     )
-    return dataset.commit(commit, rebase=True), DedupRun(fresh=found.fresh, counts=counts, seconds=seconds)
+    run = DedupRun(num_new=dedup_round.num_new, counts=counts, seconds=seconds)
+    return dataset.commit(commit, rebase=True), run
 
 
-def to_dedup(current: Current, config: CurateConfig) -> Epoch:
-    """Return what is to decide: nothing where nothing is looked for. `place` is as `Current.places` says."""
+def pending_round(current: Current, config: CurateConfig) -> DedupRound:
+    """Return the clips to compare; none if every kind of comparison is off.
+
+    Their column `place` is the row number among all parts of the clips table (`Current.places`).
+    """
     settings = config.dedup
-    clips = current.read("clips", [*selected(current), "source_digest"])
+    clips = current.read("clips", [*rule_columns(current), "source_digest"])
     clips = clips.append_column("place", pa.array(current.places("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
-    good = passing(clips, config.select)
-    clips = _with_rate(clips, current).select([*_NEEDED, *_SPAN, "bytes_per_s", "place"])
+    passing = passes_rules(clips, config.select)
+    clips = _with_rate(clips, current).select([*_COLUMNS, "bytes_per_s", "place"])
     decided = current.read("duplicates", ["clip_id", "kind", "keeper", "config"])
-    return epoch(clips, good, decided, settings)
+    return plan_round(clips, passing, decided, settings)
 
 
 def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
-    """Add `bytes_per_s`: bytes of the source over its duration, or all of them for a still."""
-    names = ["source_key", "size_bytes", "start_pts", "end_pts", "time_base_num", "time_base_den", "kind"]
-    sources = current.read("sources", names)
+    """Add `bytes_per_s`: size of the source over its duration, or its size for a still."""
+    sources = current.read("sources", ["source_key", "size_bytes", "kind", *_SPAN])
     sources = sources.filter(sources["time_base_den"].is_valid())
-    span = pc.cast(pc.subtract(sources["end_pts"], sources["start_pts"]), pa.float64())
-    seconds = pc.divide(
-        pc.multiply(span, sources["time_base_num"]), pc.cast(sources["time_base_den"], pa.float64())
-    )
-    seconds = pc.if_else(pc.equal(sources["kind"], "video"), seconds, 1.0)
-    rate = pc.divide(pc.cast(sources["size_bytes"], pa.float64()), pc.max_element_wise(seconds, 1e-6))
-    at = pc.index_in(clips["source_key"], sources["source_key"])
-    return clips.append_column("bytes_per_s", pc.fill_null(rate.take(at), 0.0))
+    seconds = pc.max_element_wise(durations(sources, still_s=1.0), 1e-6)
+    rate = pc.divide(pc.cast(sources["size_bytes"], pa.float64()), seconds)
+    index = pc.index_in(clips["source_key"], sources["source_key"])
+    return clips.append_column("bytes_per_s", pc.fill_null(rate.take(index), 0.0))
 
 
 def _near(
     dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, session: RaySession
 ) -> pa.Table:
-    frames = _frames(dataset, parts, clips, mirrored=config.mirrored)
-    pairs = _plausible(candidates(frames), clips)
-    if len(pairs) <= _HERE_PAIRS:
-        return compare_some(pairs, uri=dataset.uri, parts=parts, config=config).cast(MATCHES)
-    each = min(_TASK_PAIRS, max(256, -(-len(pairs) // (4 * session.cpus))))
-    blocks = [pairs.slice(first, each).combine_chunks() for first in range(0, len(pairs), each)]
+    frames = _load_frames(dataset, parts, clips, mirrored=config.mirrored)
+    pairs = _with_locations(candidate_pairs(frames), clips)
+    if len(pairs) <= _LOCAL_PAIRS:
+        return compare_block(pairs, uri=dataset.uri, parts=parts, config=config).cast(MATCHES)
+    block_pairs = min(_TASK_PAIRS, max(256, -(-len(pairs) // (4 * session.cpus))))
+    starts = range(0, len(pairs), block_pairs)
+    blocks = [pairs.slice(start, block_pairs).combine_chunks() for start in starts]
     compared = add_compare(ray.data.from_arrow(blocks), dataset.uri, parts, config)
     batches: Iterable[Any] = compared.iter_batches(batch_format="pyarrow", batch_size=None)
     return pa.concat_tables(
@@ -123,34 +127,34 @@ def _near(
 
 
 def _located(parts: Sequence[Part], clips: pa.Table) -> pa.Table:
-    """Add in which part each clip's row lies, `file`, and at which `row` of it."""
+    """Add the index of the part that holds each clip, `file`, and its `row` there."""
     place_N, ends = clips["place"].to_numpy(), np.cumsum([part.rows for part in parts])
     file_N = np.searchsorted(ends, place_N, side="right")
     row_N = place_N - np.array([0, *ends])[file_N]
     return clips.append_column("file", pa.array(file_N)).append_column("row", pa.array(row_N))
 
 
-def _frames(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, mirrored: bool) -> pa.Table:
-    """Return the frames of new clips, and of the others those that may meet one of them."""
-    fresh = clips["fresh"]
+def _load_frames(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, mirrored: bool) -> pa.Table:
+    """Read the frames of new clips, and those frames of keepers that may match one of them."""
+    is_new = clips["is_new"]
 
-    def read(some: tuple[Part, pa.Table]) -> pa.Table:
-        part, rows = some
+    def read(part: Part, rows: pa.Table) -> pa.Table:
         hashes = dataset.read_part(part, ["frame_hashes"])
-        if not hashes.column_names:  # an analysis from before there were any
-            return frames_of(rows.slice(0, 0).append_column("frame_hashes", pa.array([], pa.binary())))
+        if not hashes.column_names:  # an analysis older than the fingerprints
+            return frame_table(rows.slice(0, 0).append_column("frame_hashes", pa.array([], pa.binary())))
         column = hashes["frame_hashes"].take(rows["row"])
-        return frames_of(rows.append_column("frame_hashes", column), mirrored=mirrored)
+        return frame_table(rows.append_column("frame_hashes", column), mirrored=mirrored)
 
-    new = pa.concat_tables(dataset.each(read, [*_by_part(parts, clips.filter(fresh))]))
-    met = Met(new)
-    others = [*_by_part(parts, clips.filter(pc.invert(fresh)))]
-    return pa.concat_tables([new, *dataset.each(lambda some: met.some(read(some)), others)])
+    new_parts = [*_by_part(parts, clips.filter(is_new))]
+    new = pa.concat_tables(dataset.each(lambda each: read(*each), new_parts))
+    prefilter = HashPrefilter(new)
+    keeper_parts = [*_by_part(parts, clips.filter(pc.invert(is_new)))]
+    return pa.concat_tables([new, *dataset.each(lambda each: prefilter.filter(read(*each)), keeper_parts)])
 
 
 def _by_part(parts: Sequence[Part], clips: pa.Table) -> Iterator[tuple[Part, pa.Table]]:
-    """Yield each part that holds some of the clips, with those."""
-    clips = clips.select(["rank", "fresh", "file", "row"]).sort_by(
+    """Group clips by the part that holds them."""
+    clips = clips.select(["rank", "is_new", "file", "row"]).sort_by(
         [("file", "ascending"), ("row", "ascending")]
     )
     files, counts = np.unique(clips["file"].to_numpy(), return_counts=True)
@@ -160,15 +164,14 @@ def _by_part(parts: Sequence[Part], clips: pa.Table) -> Iterator[tuple[Part, pa.
         first += count
 
 
-def _plausible(pairs: pa.Table, clips: pa.Table) -> pa.Table:
-    """Add what a comparison needs; leave out a video with a still, and two clips of one file."""
-    for side in ("part", "whole"):
+def _with_locations(pairs: pa.Table, clips: pa.Table) -> pa.Table:
+    """Add `_file`, `_row` and `_s` of both clips; drop pairs of a video and a still, and of one file."""
+    for side in _SIDES:
         for name in ("file", "row", "duration_s", "kind", "source_digest"):
             column = clips[name].take(pairs[side])
             pairs = pairs.append_column(f"{side}_{'s' if name == 'duration_s' else name}", column)
-    alike = pc.equal(pairs["part_kind"], pairs["whole_kind"])
-    apart = pc.not_equal(pairs["part_source_digest"], pairs["whole_source_digest"])
-    pairs = pairs.filter(pc.and_(alike, apart)).sort_by(
-        [(f"{s}_file", "ascending") for s in ("part", "whole")]
-    )
-    return pairs.drop_columns([f"{s}_{n}" for s in ("part", "whole") for n in ("kind", "source_digest")])
+    same_kind = pc.equal(pairs["candidate_kind"], pairs["keeper_kind"])
+    other_file = pc.not_equal(pairs["candidate_source_digest"], pairs["keeper_source_digest"])
+    pairs = pairs.filter(pc.and_(same_kind, other_file))
+    pairs = pairs.sort_by([(f"{side}_file", "ascending") for side in _SIDES])
+    return pairs.drop_columns([f"{side}_{name}" for side in _SIDES for name in ("kind", "source_digest")])

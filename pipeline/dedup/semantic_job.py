@@ -1,4 +1,7 @@
-"""Find clips that show nearly the same, by cluster. Embeddings stay with the tasks."""
+"""Find clips with nearly the same embedding: fit clusters, assign clips, compare within clusters, all on Ray.
+
+Embeddings are read by tasks and never reach the driver.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,74 +14,71 @@ from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.parts import Part
 from pipeline.config import DedupConfig
-from pipeline.dedup.cluster_stage import add_assign, add_centers, add_within
+from pipeline.dedup.cluster_stage import add_assign, add_fit_centers, add_match
 from pipeline.dedup.decisions import MATCHES
-from pipeline.dedup.semantic import MOST_SAMPLE, SAMPLE_EACH, num_clusters
+from pipeline.dedup.semantic import MAX_SAMPLE, SAMPLE_PER_CLUSTER, num_clusters
 
 _TASK_CLIPS = 100_000
-"""A task holds the embeddings of about so many clips (768 numbers: 300 MB), or of one larger cluster."""
-_ROW = ("rank", "fresh", "file", "row")
+"""Clips per task (300 MB of embeddings of 768 numbers), or one cluster that is larger."""
+_COLUMNS = ("rank", "is_new", "file", "row")
 
 
-def semantic(
+def semantic_matches(
     dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, cpus: int
 ) -> pa.Table:
-    """Return rows of `MATCHES`.
+    """Return rows of `MATCHES`. Clips are compared within one kind and one analysis: one embedding model.
 
     Args:
-        clips: of an epoch, with `file` and `row` where each lies. Those of one kind and one analysis are
-            compared: embeddings of two models have nothing to do with each other.
+        clips: the clips of a `DedupRound`, with `file` and `row`.
     """
-    names = pc.binary_join_element_wise(clips["kind"], clips["analysis"], " ")
-    found = [MATCHES.empty_table()]
-    for name in pc.unique(names).to_pylist():
-        some = clips.filter(pc.equal(names, name))
-        if pc.any(some["fresh"]).as_py() and len(some) > 1:
-            found += _of_one_model(dataset, parts, some, config, cpus)
-    return pa.concat_tables(found)
+    groups = pc.binary_join_element_wise(clips["kind"], clips["analysis"], " ")
+    matches = [MATCHES.empty_table()]
+    for name in pc.unique(groups).to_pylist():
+        group = clips.filter(pc.equal(groups, name))
+        if pc.any(group["is_new"]).as_py() and len(group) > 1:
+            matches += _group_matches(dataset, parts, group, config, cpus)
+    return pa.concat_tables(matches)
 
 
-def _of_one_model(
+def _group_matches(
     dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, cpus: int
 ) -> list[pa.Table]:
-    number = num_clusters(len(clips), config.cluster_clips)
-    sample = clips.sort_by("clip_id").slice(0, min(MOST_SAMPLE, SAMPLE_EACH * number))
-    block = sample.select(["file", "row"]).combine_chunks()
-    [made] = add_centers(ray.data.from_arrow(block), dataset.uri, parts, number).take_all()
-    if not made["number"]:
-        return []  # nothing was embedded
-    centers_KD = np.frombuffer(made["centers"], np.float32).reshape(made["number"], -1)
-    placed = clips.select(["rank", "file", "row"]).sort_by("file").combine_chunks()
-    each = min(_TASK_CLIPS, max(256, -(-len(placed) // (4 * cpus))))
-    blocks = [placed.slice(first, each).combine_chunks() for first in range(0, len(placed), each)]
-    assigned = _all(add_assign(ray.data.from_arrow(blocks), dataset.uri, parts, centers_KD))
-    groups = list(_groups(_members(clips, assigned), cpus))
-    return [*_batches(add_within(ray.data.from_arrow(groups), dataset.uri, parts, config))] if groups else []
+    num_centers = num_clusters(len(clips), config.cluster_clips)
+    sample = clips.sort_by("clip_id").slice(0, min(MAX_SAMPLE, SAMPLE_PER_CLUSTER * num_centers))
+    sample = ray.data.from_arrow(sample.select(["file", "row"]).combine_chunks())
+    [fitted] = add_fit_centers(sample, dataset.uri, parts, num_centers).take_all()
+    if not fitted["number"]:
+        return []  # no clip has an embedding
+    center_KD = np.frombuffer(fitted["centers"], np.float32).reshape(fitted["number"], -1)
+    rows = clips.select(["rank", "file", "row"]).sort_by("file").combine_chunks()
+    block_clips = min(_TASK_CLIPS, max(256, -(-len(rows) // (4 * cpus))))
+    starts = range(0, len(rows), block_clips)
+    blocks = [rows.slice(start, block_clips).combine_chunks() for start in starts]
+    assigned = add_assign(ray.data.from_arrow(blocks), dataset.uri, parts, center_KD)
+    members = _members(clips, pa.concat_tables(_batches(assigned)))
+    clusters = list(_cluster_blocks(members, cpus))
+    if not clusters:
+        return []
+    return [*_batches(add_match(ray.data.from_arrow(clusters), dataset.uri, parts, config))]
 
 
 def _members(clips: pa.Table, assigned: pa.Table) -> pa.Table:
-    """Return a row for each clip and cluster; what is not new is looked for nowhere, it is only at home."""
-    at = pc.index_in(assigned["rank"], clips["rank"])
-    rows = clips.select(_ROW).take(at)
+    """Return a row per clip and cluster. Clips that are not new stay in their home cluster only."""
+    rows = clips.select(_COLUMNS).take(pc.index_in(assigned["rank"], clips["rank"]))
     rows = rows.append_column("cluster", assigned["cluster"]).append_column("home", assigned["home"])
-    return rows.filter(pc.or_(rows["home"], rows["fresh"])).sort_by(
-        [("cluster", "ascending"), ("rank", "ascending")]
-    )
+    rows = rows.filter(pc.or_(rows["home"], rows["is_new"]))
+    return rows.sort_by([("cluster", "ascending"), ("rank", "ascending")])
 
 
-def _groups(members: pa.Table, cpus: int) -> Iterator[pa.Table]:
-    """Cut the rows, which are sorted by cluster, into blocks of whole clusters."""
+def _cluster_blocks(members: pa.Table, cpus: int) -> Iterator[pa.Table]:
+    """Split rows sorted by cluster into blocks of complete clusters."""
     starts = np.flatnonzero(np.diff(members["cluster"].to_numpy(), prepend=-1)).tolist()
-    most = min(_TASK_CLIPS, max(1, len(members) // (4 * cpus)))
+    block_clips = min(_TASK_CLIPS, max(1, len(members) // (4 * cpus)))
     begin = 0
     for end in [*starts[1:], len(members)]:
-        if end - begin >= most or end == len(members):
+        if end - begin >= block_clips or end == len(members):
             yield members.slice(begin, end - begin).combine_chunks()
             begin = end
-
-
-def _all(dataset: ray.data.Dataset) -> pa.Table:
-    return pa.concat_tables(list(_batches(dataset)))
 
 
 def _batches(dataset: ray.data.Dataset) -> Iterator[pa.Table]:

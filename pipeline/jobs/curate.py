@@ -18,10 +18,11 @@ from pipeline.analyze.shots.needs import check_detector
 from pipeline.analyze.stage import ChunkMerger, add_analyze, add_divide, add_find, write
 from pipeline.analyze.stage import lose as lose_sources
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
-from pipeline.cut.stage import CutUnit, add_cut
+from pipeline.cut.stage import add_cut
 from pipeline.cut.stage import lose as lose_clips
-from pipeline.dedup.decisions import MATCHES, decide
-from pipeline.dedup.job import dedup, to_dedup
+from pipeline.cut.unit import CutUnit
+from pipeline.dedup.decisions import MATCHES, resolve
+from pipeline.dedup.job import dedup, pending_round
 from pipeline.planning import pending
 from pipeline.planning.dry_run import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
 from pipeline.runtime.attempt_log import attempts_folder
@@ -142,12 +143,12 @@ def retry(
         held = pending.unscored(current, analysis, quarantined=True)
         left = {*pending.quarantined(current, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
-    again: pending.Again = "all" if quarantined else "failed"
-    only = {source.source_key for source in sources}
+    mode: pending.RetryMode = "all" if quarantined else "failed"
+    source_keys = {source.source_key for source in sources}
     if dry_run:
-        return _planned(current, failed, sources, config, again, only)
+        return _planned(current, failed, sources, config, mode, source_keys)
     with RaySession(config.ray) as session:
-        return _run(current, len(failed), sources, config, session, {}, progress, again, only)
+        return _run(current, len(failed), sources, config, session, {}, progress, mode, source_keys)
 
 
 def _check(config: CurateConfig) -> None:
@@ -165,8 +166,8 @@ def _run(
     session: RaySession,
     seconds: dict[str, float],
     progress: Progress,
-    again: pending.Again = "none",
-    only: Collection[str] | None = None,
+    mode: pending.RetryMode = "none",
+    source_keys: Collection[str] | None = None,
 ) -> CurateReport:
     dataset = current.dataset
     if sources:
@@ -177,9 +178,9 @@ def _run(
     current = current.after(dataset)
     dataset, copies = dedup(current, config, session, progress)
     current = current.after(dataset)
-    dataset, reasons, select_s = _select(current, config, only)
+    dataset, reasons, select_s = _select(current, config, source_keys)
     current = current.after(dataset)
-    to_cut = pending.cut_table(current, config.cut, again, only)
+    to_cut = pending.cut_table(current, config.cut, mode, source_keys)
     del current  # nothing looks at it while clips are cut
     dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
@@ -193,7 +194,7 @@ def _run(
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
         unscored=analyzed.counts.get("unscored", 0),
-        compared=copies.fresh,
+        compared=copies.num_new,
         decided=decided,
         kept=kept,
         dropped=dict(sorted(reasons.items())),
@@ -266,11 +267,11 @@ def _add_scored(
 
 
 def _select(
-    current: Current, settings: CurateConfig, only: Collection[str] | None
+    current: Current, settings: CurateConfig, source_keys: Collection[str] | None
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
     begin, config, dataset = time.monotonic(), settings.select, current.dataset
-    rows = pending.to_select(current, config, settings.dedup, only)
+    rows = pending.to_select(current, config, settings.dedup, source_keys)
     parts, reasons = [], Counter[str]()
     for start in range(0, rows.num_rows, _SELECT_CLIPS):
         decided = select(rows.slice(start, _SELECT_CLIPS), config)
@@ -362,21 +363,21 @@ def _planned(
     listed: Sequence[Source],
     sources: Sequence[Source],
     config: CurateConfig,
-    again: pending.Again = "none",
-    only: Collection[str] | None = None,
+    mode: pending.RetryMode = "none",
+    source_keys: Collection[str] | None = None,
 ) -> CurateReport:
     """Each stage is planned as if those before it had run, and no clip were found to be a copy of another."""
     plans = [plan_analyze(current, listed, sources, config.analyze)]
-    found = to_dedup(current, config)
-    plans.append(plan_dedup(current, found, config.dedup))
-    compared = found.clips.filter(found.clips["fresh"])["clip_id"]
-    then = current.adding("duplicates", decide(found, MATCHES.empty_table()))
-    del found
-    to_select = pending.to_select(then, config.select, config.dedup, only)
+    dedup_round = pending_round(current, config)
+    plans.append(plan_dedup(current, dedup_round, config.dedup))
+    compared = dedup_round.clips.filter(dedup_round.clips["is_new"])["clip_id"]
+    then = current.adding("duplicates", resolve(dedup_round, MATCHES.empty_table()))
+    del dedup_round
+    to_select = pending.to_select(then, config.select, config.dedup, source_keys)
     plans.append(plan_select(current, to_select, config.select))
     then = then.adding("selections", select(to_select, config.select))
     del to_select
-    plans.append(plan_cut(then, pending.cut_table(then, config.cut, again, only), config.cut, compared))
+    plans.append(plan_cut(then, pending.cut_table(then, config.cut, mode, source_keys), config.cut, compared))
     units = {plan.stage: plan.units for plan in plans}
     return CurateReport(
         listed=len(listed),

@@ -21,10 +21,10 @@ from pipeline.config import (
     SelectConfig,
     config_digest,
 )
-from pipeline.dedup.decisions import KINDS, Epoch, dedup_name
+from pipeline.dedup.decisions import INELIGIBLE, KINDS, DedupRound, dedup_digest
 from pipeline.planning import pending
 from pipeline.planning.history import OTHER_CODE, UNKNOWN, History, Rate, difference
-from pipeline.select.select import rules_name
+from pipeline.select.select import rules_digest
 
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
 UNSCORED = "a scorer failed before"
@@ -82,22 +82,22 @@ def plan_new(listed: Sequence[Source]) -> StagePlan:
     return _plan("analyze", "files", why, len(listed), None, 0)
 
 
-def plan_dedup(current: Current, found: Epoch, config: DedupConfig) -> StagePlan:
-    """Return what looking for copies among the new clips of `found` takes."""
+def plan_dedup(current: Current, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:
+    """Return what looking for copies among the new clips of `dedup_round` takes."""
     history = History(current.dataset.commits, "dedup")
     mine = config_digest(config)
-    by = {dedup_name(each, name): each for each in history.configs for name in _analyses(current)}
+    by = {dedup_digest(each, name): each for each in history.configs for name in _analyses(current)}
 
     def label(digest: str) -> str:
         name = by.get(digest, "")
         return "measured anew" if name == mine else history.change(name, config)
 
-    fresh = found.clips.filter(found.clips["fresh"])
+    new = dedup_round.clips.filter(dedup_round.clips["is_new"])
     decided = current.read("duplicates", ["clip_id", "kind", "config"])
-    before = decided.take(pc.index_in(fresh["clip_id"], value_set=one(decided["clip_id"])))
+    before = decided.take(pc.index_in(new["clip_id"], value_set=one(decided["clip_id"])))
     undone = "others are new, and the best is kept" if config.prefer == "best" else "its keeper breaks a rule"
-    again = pc.if_else(pc.equal(before["kind"], "out"), "breaks no rule any more", undone)
-    same = pc.equal(before["config"], fresh["digest"])
+    again = pc.if_else(pc.equal(before["kind"], INELIGIBLE), "breaks no rule any more", undone)
+    same = pc.equal(before["config"], new["digest"])
     why = pc.if_else(same, again, _labels(before["config"], label)).fill_null("not compared yet")
     num_clips = current.read("clips", ["clip_id"]).num_rows
     return _plan("dedup", "clips", why, num_clips, history.rate(mine), 0)
@@ -112,9 +112,9 @@ def plan_select(current: Current, rows: pa.Table, config: SelectConfig) -> Stage
     copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
     copies = rows.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
     names = _analyses(current)
-    by = {rules_name(each, name): each for each in history.configs for name in names}
+    by = {rules_digest(each, name): each for each in history.configs for name in names}
     by |= {
-        rules_name(each, row["analysis"], row["kind"], row["keeper"]): each
+        rules_digest(each, row["analysis"], row["kind"], row["keeper"]): each
         for row in copies
         for each in history.configs
     }

@@ -13,27 +13,26 @@ import pyarrow as pa
 
 from manifests.arrow import one, pc
 from manifests.dataset import Dataset
-from manifests.live_view import COMMIT, LARGE, Current
+from manifests.live_view import COMMIT, Current
 from manifests.records import Source
 from pipeline.caption.batch import CaptionUnit
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of
-from pipeline.cut.stage import CutUnit
+from pipeline.cut.unit import CutUnit
 from pipeline.dedup.decisions import with_duplicates
 from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.rules import SIDES
-from pipeline.select.select import rules_digests
+from pipeline.select.select import rule_columns, rules_digests
 from video.seek import SEEKABLE_CODECS
 
-Again = Literal["none", "failed", "all"]
-"""Whether what failed before, and that alone, is tried again; `failed` leaves out what is in quarantine."""
+RetryMode = Literal["none", "failed", "all"]
+"""`none` is no retry: failed units are left out. `failed` takes only failed units that are not quarantined,
+`all` also those in quarantine."""
 
 _LEAST_SHARE_S = 10.0
 """A share of a long file to be cut is no shorter, whatever the number of tasks: each begins at a key frame
 before its first clip."""
 _LISTED = tuple(field.name for field in fields(Source))
-_UNSELECTED = {"uri", "source_digest", *LARGE}
-"""Long columns of the clips table that no rule looks at."""
 
 
 def current_of(at: Dataset | Current) -> Current:
@@ -78,16 +77,19 @@ def _sources(rows: pa.Table) -> list[Source]:
 
 
 def to_select(
-    at: Dataset | Current, config: SelectConfig, dedup: DedupConfig, only: Collection[str] | None = None
+    at: Dataset | Current,
+    config: SelectConfig,
+    dedup: DedupConfig,
+    source_keys: Collection[str] | None = None,
 ) -> pa.Table:
     """Return the clips, with their scores and what they are copies of, that the rules have not decided since
     they were measured.
 
     Args:
-        only: keys of the sources whose clips may be decided; all when left out.
+        source_keys: sources whose clips may be decided; all by default.
     """
     current = current_of(at)
-    measured = current.read("clips", [*selected(current), COMMIT])
+    measured = current.read("clips", [*rule_columns(current), COMMIT])
     clips = with_duplicates(measured.drop_columns([COMMIT]), current.duplicates, dedup)
     decided = current.read("selection", ["clip_id", "rules", COMMIT])
     decided = decided.select(["rules", COMMIT]).take(
@@ -95,26 +97,26 @@ def to_select(
     )
     other = pc.not_equal(decided["rules"], rules_digests(clips, config))
     pending = pc.or_(other, pc.greater(measured[COMMIT], decided[COMMIT])).fill_null(True)
-    if only is not None:
-        pending = pc.and_(pending, pc.is_in(clips["source_key"], value_set=pa.array([*only], pa.string())))
+    if source_keys is not None:
+        pending = pc.and_(
+            pending, pc.is_in(clips["source_key"], value_set=pa.array([*source_keys], pa.string()))
+        )
     return clips.filter(pending)
 
 
-def selected(current: Current) -> list[str]:
-    """Return the columns of the clips table that decisions are made of."""
-    return [name for name in current.columns("clips") if name not in _UNSELECTED]
-
-
 def to_cut(
-    at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
+    at: Dataset | Current,
+    config: CutConfig,
+    mode: RetryMode = "none",
+    source_keys: Collection[str] | None = None,
 ) -> LazyUnits[CutUnit]:
     """Return the kept clips that have no media of this crop and encoding, by source.
 
     Args:
-        again: `none` leaves out those that failed under this very configuration; else those alone are taken.
-        only: with `again`, keys of sources of which every clip is taken.
+        mode: `none` leaves out what failed under this configuration; the other modes take only that.
+        source_keys: in a retry, sources of which every clip is taken as well.
     """
-    return cut_units(cut_table(at, config, again, only), config)
+    return cut_units(cut_table(at, config, mode, source_keys), config)
 
 
 def cut_units(table: pa.Table, config: CutConfig, tasks: int = 0) -> LazyUnits[CutUnit]:
@@ -135,7 +137,10 @@ def cut_units(table: pa.Table, config: CutConfig, tasks: int = 0) -> LazyUnits[C
 
 
 def cut_table(
-    at: Dataset | Current, config: CutConfig, again: Again = "none", only: Collection[str] | None = None
+    at: Dataset | Current,
+    config: CutConfig,
+    mode: RetryMode = "none",
+    source_keys: Collection[str] | None = None,
 ) -> pa.Table:
     """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted, and
     `enterable`, whether its source may be shared out among tasks."""
@@ -148,12 +153,12 @@ def cut_table(
     crops = _crops(clips, config)
     media = current.read("media", ["clip_id", "encoding"])
     name = config_digest(config)
-    if again == "none":
+    if mode == "none":
         failed = failed_units(current, "cut", config=name)
         wanted_sql = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
     else:
         failed = failed_units(current, "cut")
-        if again == "failed":
+        if mode == "failed":
             left = failed_units(current, "cut", config=name, quarantined=True)
             failed = failed.filter(pc.invert(_in(failed["unit"], left["unit"])))
         wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
@@ -173,7 +178,7 @@ def cut_table(
         e=_enterable(current),
         m=media,
         f=failed,
-        o=pa.table({"key": pa.array([*(only or ())], pa.string())}),
+        o=pa.table({"key": pa.array([*(source_keys or ())], pa.string())}),
     )
 
 

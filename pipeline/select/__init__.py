@@ -1,1 +1,1 @@
-"""Decide which clips are kept: rules, presets and the one `select`."""
+"""Decide which clips are kept: rules, presets of limits, and `select`."""

@@ -1,12 +1,11 @@
-"""Named sets of limits. A field of `SelectConfig` that is given wins over its preset."""
+"""Presets: named sets of limits for the selection rules. A field of `SelectConfig` overrides its preset."""
 
 from collections.abc import Mapping
-from typing import Literal
 
-Preset = Literal["permissive", "standard", "strict"]
+from pipeline.config import Preset
 
 NO_LIMIT = 1e9
-"""A number (infinity is none in JSON) that no score reaches."""
+"""Larger than any score. JSON has no infinity."""
 
 _PERMISSIVE: Mapping[str, float] = {
     "min_side_px": 32,
@@ -69,4 +68,4 @@ PRESETS: Mapping[Preset, Mapping[str, float]] = {
         "nsfw_review": 0.3,
     },
 }
-"""`permissive`, the default, keeps still shots: they are legal."""
+"""`permissive`, the default, keeps static shots."""

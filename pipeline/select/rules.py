@@ -1,5 +1,4 @@
-"""The rules that a clip must not break, as one table: a new rule is one line here and its limit in the
-configuration."""
+"""The selection rules, as one table. A new rule is one line here, and its limit a field of `SelectConfig`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +13,18 @@ from pipeline.select.presets import PRESETS
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Drops a clip with `reason` where the value of `column` lies beyond the limit in field `limit`."""
+    """Drops a clip with `reason` if its `column` lies beyond the limit in the config field `limit`."""
 
     reason: str
     column: str
-    """A column of the clips table, or one that `value_N` computes."""
+    """A column of the clips table, or a value that `value_N` derives."""
     sign: Literal["<", ">"]
-    """The side of the limit that breaks the rule."""
+    """`<` drops values below the limit, `>` values above it."""
     limit: str
     """The field of `SelectConfig` that holds the limit."""
     unit: str
     review: str | None = None
-    """A field with a milder limit: a clip between the two is kept, and its `detail` begins with `review: `
-    and the reason, so that a person can be asked for a look at it."""
+    """The field with the limit from which on a kept clip is marked for review in its `detail`."""
 
 
 RULES = (
@@ -52,17 +50,20 @@ RULES = (
     Rule("unaesthetic", "aesthetic", "<", "min_aesthetic", "aesthetic"),
     Rule("plain", "aesthetic_heuristic", "<", "min_aesthetic_heuristic", "heuristic"),
 )
-"""In order: the first that a clip breaks is the reason that it is dropped."""
+"""In order: a clip is dropped for the first rule that it breaks."""
+
+SIDES = ("top", "bottom", "left", "right")
+"""Of a frame, as in the columns `border_…`."""
 
 
 def limit(config: SelectConfig, field: str) -> float:
-    """Return the limit in force: the field's own value where it was given, else the preset's."""
-    own = getattr(config, field)
-    return PRESETS[config.preset][field] if own is None else own
+    """Return the value of a limit field: the configured one, or else the preset's."""
+    configured = getattr(config, field)
+    return PRESETS[config.preset][field] if configured is None else configured
 
 
 def value_N(table: pa.Table, column: str, config: SelectConfig) -> np.ndarray:
-    """Return a rule's value for each of N clips as float64; NaN where there was nothing to measure."""
+    """Return a rule's value for each of N clips as float64; NaN for a missing score."""
     if column == "duration_s":
         span_N = (_floats(table, "end_pts") - _floats(table, "start_pts")) * _floats(table, "time_base_num")
         video_N = table["kind"].to_numpy(zero_copy_only=False) == "video"
@@ -78,51 +79,48 @@ def value_N(table: pa.Table, column: str, config: SelectConfig) -> np.ndarray:
     return _floats(table, column)
 
 
-def _other_language(table: pa.Table, wanted: Sequence[str]) -> np.ndarray:
-    """Return 1 for text in none of the wanted languages, else 0; NaN where no language is known or wanted."""
-    if not wanted or "text_language" not in table.column_names:
+def _other_language(table: pa.Table, languages: Sequence[str]) -> np.ndarray:
+    """Return 1 for text in none of `languages`, else 0; NaN if the language is unknown or any is allowed."""
+    if not languages or "text_language" not in table.column_names:
         return np.full(len(table), np.nan)
-    known = table["text_language"].to_pylist()
-    return np.array([np.nan if language is None else language not in wanted for language in known], float)
+    found = table["text_language"].to_pylist()
+    return np.array([np.nan if language is None else language not in languages for language in found], float)
 
 
-SIDES = ("top", "bottom", "left", "right")
-
-
-def breaks(rule: Rule, value_N: np.ndarray, limit: float) -> np.ndarray:
-    """Return for each value whether it lies beyond the limit. NaN never does."""
+def violates(rule: Rule, value_N: np.ndarray, limit: float) -> np.ndarray:
+    """Return a mask of the values beyond the limit. NaN never is."""
     return value_N < limit if rule.sign == "<" else value_N > limit
 
 
-def said(rule: Rule, value: float, limit: float) -> str:
-    """Return a broken rule for a person to read."""
+def format_violation(rule: Rule, value: float, limit: float) -> str:
+    """Format a violation, such as `0.002 < 0.004 sharpness`."""
     return f"{value:.4g} {rule.sign} {limit:g} {rule.unit}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """One rule, looked at for one clip."""
+class RuleCheck:
+    """The result of one rule for one clip."""
 
     rule: Rule
     value: float | None
-    """None where there was nothing to measure."""
+    """None for a missing score."""
     limit: float
     broken: bool
 
 
-def verdicts(clip: Mapping[str, Any], config: SelectConfig) -> list[Verdict]:
-    """Hold one clip against every rule."""
+def check_rules(clip: Mapping[str, Any], config: SelectConfig) -> list[RuleCheck]:
+    """Check one clip against every rule."""
     table = pa.Table.from_pylist([dict(clip)])
-    found = []
+    checks = []
     for rule in RULES:
-        value, most = value_N(table, rule.column, config), limit(config, rule.limit)
-        known = None if np.isnan(value[0]) else float(value[0])
-        broken = bool(breaks(rule, value, most)[0])
-        found.append(Verdict(rule=rule, value=known, limit=most, broken=broken))
-    return found
+        value_1, rule_limit = value_N(table, rule.column, config), limit(config, rule.limit)
+        value = None if np.isnan(value_1[0]) else float(value_1[0])
+        broken = bool(violates(rule, value_1, rule_limit)[0])
+        checks.append(RuleCheck(rule=rule, value=value, limit=rule_limit, broken=broken))
+    return checks
 
 
 def _floats(table: pa.Table, column: str) -> np.ndarray:
     if column not in table.column_names or pa.types.is_null(table.schema.field(column).type):
-        return np.full(len(table), np.nan)  # an analysis from before there was this score
+        return np.full(len(table), np.nan)  # an analysis older than this score
     return table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)

@@ -1,7 +1,7 @@
-"""Decide which clips are kept: rows in, one decision a clip out. Nothing is read, decoded or thrown away.
+"""Decide which clips are kept: rows of the clips table in, one decision per clip out. No I/O.
 
-A clip is dropped by the first of `pipeline.select.rules.RULES` that it breaks. A score that is missing (null:
-there was nothing to measure) breaks no rule.
+A clip is dropped by the first rule in `pipeline.select.rules.RULES` that it breaks, then as a copy of another
+clip. A null score breaks no rule: there was nothing to measure.
 """
 
 from collections.abc import Mapping
@@ -12,65 +12,66 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.arrow import one, pc
+from manifests.live_view import LARGE, Current
 from manifests.records import Selection, digest
 from pipeline.config import SelectConfig, config_digest
-from pipeline.select.rules import RULES, Rule, breaks, limit, said, value_N
+from pipeline.select.rules import RULES, Rule, format_violation, limit, value_N, violates
 
 KEPT = "kept"
 REVIEW = "review: "
-"""How the detail begins of a clip that is kept, but that a person should look at."""
+"""Prefix of the `detail` of a clip that is kept but marked for review."""
+_UNUSED = {"uri", "source_digest", *LARGE}
+"""Long columns of the clips table that no rule reads."""
 
 
-def rules_digest(config: SelectConfig, analysis: str, *copy: str) -> str:
-    """Name the rules together with what they look at: new scores need a new decision.
+def rule_columns(view: Current) -> list[str]:
+    """Return the columns of the clips table that decisions depend on."""
+    return [name for name in view.columns("clips") if name not in _UNUSED]
+
+
+def rules_digest(config: str, analysis: str, *copy: str) -> str:
+    """Return the digest of a configuration (its digest) and of what it decides on.
 
     Args:
-        copy: kind and keeper of a clip that is a copy of another.
+        copy: kind and keeper of a clip that is a copy.
     """
-    return rules_name(config_digest(config), analysis, *copy)
-
-
-def rules_name(config: str, analysis: str, *copy: str) -> str:
-    """Return `rules_digest` by the digest of the configuration."""
     return digest("rules", config, analysis, *copy)
 
 
 def rules_digests(clips: pa.Table, config: SelectConfig) -> pa.Array:
-    """Return `rules_digest` for each row of the clips table."""
+    """Return `rules_digest` of each row of the clips table."""
     analyses = one(clips["analysis"]).dictionary_encode()
-    name = config_digest(config)
-    digests = pa.array([rules_name(name, each) for each in analyses.dictionary.to_pylist()], pa.string())
-    found = digests.take(analyses.indices)
+    settings = config_digest(config)
+    by_analysis = [rules_digest(settings, each) for each in analyses.dictionary.to_pylist()]
+    digests = pa.array(by_analysis, pa.string()).take(analyses.indices)
     if "duplicate_kind" not in clips.column_names:
-        return found
-    copies = one(clips["duplicate_kind"]).is_valid()
+        return digests
+    is_copy = one(clips["duplicate_kind"]).is_valid()
     names = ("analysis", "duplicate_kind", "duplicate_of")
-    rows = zip(*(clips.filter(copies)[name].to_pylist() for name in names), strict=True)
-    named = pa.array([rules_name(name, *row) for row in rows], pa.string())
-    return pc.replace_with_mask(found, copies, named)
+    rows = zip(*(clips.filter(is_copy)[name].to_pylist() for name in names), strict=True)
+    copy_digests = pa.array([rules_digest(settings, *row) for row in rows], pa.string())
+    return pc.replace_with_mask(digests, is_copy, copy_digests)
 
 
 def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
-    """Decide on each row of the clips table (a record's fields and its score columns).
-
-    Returns rows of `Selection`, in the order of `clips`.
-    """
+    """Return a row of `Selection` for each row of the clips table, in its order."""
     reason_N = np.full(len(clips), KEPT, dtype=object)
     detail_N = np.full(len(clips), "", dtype=object)
-    undecided_N = np.ones(len(clips), bool)
+    kept_N = np.ones(len(clips), bool)
     for rule in RULES:
-        value, most = value_N(clips, rule.column, config), limit(config, rule.limit)
-        broken = np.flatnonzero(undecided_N & breaks(rule, value, most))
+        rule_value_N, rule_limit = value_N(clips, rule.column, config), limit(config, rule.limit)
+        broken = np.flatnonzero(kept_N & violates(rule, rule_value_N, rule_limit))
         reason_N[broken] = rule.reason
-        detail_N[broken] = [said(rule, each, most) for each in value[broken].tolist()]
-        undecided_N[broken] = False
-    _drop_copies(clips, undecided_N, reason_N, detail_N)
+        values = rule_value_N[broken].tolist()
+        detail_N[broken] = [format_violation(rule, value, rule_limit) for value in values]
+        kept_N[broken] = False
+    _drop_copies(clips, kept_N, reason_N, detail_N)
     for rule in RULES:
         if rule.review is not None:
-            _review(rule, clips, config, undecided_N, detail_N)
+            _mark_for_review(rule, rule.review, clips, config, kept_N, detail_N)
     columns = {
         "clip_id": clips["clip_id"],
-        "kept": pa.array(undecided_N),
+        "kept": pa.array(kept_N),
         "reason": pa.array(reason_N, pa.string()),
         "detail": pa.array(detail_N, pa.string()),
         "rules": rules_digests(clips, config),
@@ -79,39 +80,43 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def passing(clips: pa.Table, config: SelectConfig) -> pa.Array:
-    """Return which rows of the clips table break no rule, copies or not."""
+def passes_rules(clips: pa.Table, config: SelectConfig) -> pa.Array:
+    """Return a mask of the rows of the clips table that break no rule. Ignores duplicates."""
     passing_N = np.ones(len(clips), bool)
     for rule in RULES:
-        passing_N &= ~breaks(rule, value_N(clips, rule.column, config), limit(config, rule.limit))
+        passing_N &= ~violates(rule, value_N(clips, rule.column, config), limit(config, rule.limit))
     return pa.array(passing_N)
 
 
-def decide(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
+def select_clip(clip: Mapping[str, Any], config: SelectConfig) -> Selection:
     """Return the decision on one clip."""
     (row,) = select(pa.Table.from_pylist([dict(clip)]), config).to_pylist()
     return Selection(**row)
 
 
-def _drop_copies(
-    clips: pa.Table, undecided_N: np.ndarray, reason_N: np.ndarray, detail_N: np.ndarray
-) -> None:
-    """Drop copies of kept clips, where deduplication has added its columns (pipeline/dedup/decisions.py)."""
+def _drop_copies(clips: pa.Table, kept_N: np.ndarray, reason_N: np.ndarray, detail_N: np.ndarray) -> None:
+    """Drop copies, in place, if `clips` has the columns of `pipeline.dedup.decisions.with_duplicates`."""
     if "duplicate_kind" not in clips.column_names:
         return
-    kind_N, said_N = (
+    kind_N, copy_detail_N = (
         clips[f"duplicate_{name}"].to_numpy(zero_copy_only=False) for name in ("kind", "detail")
     )
-    copies = np.flatnonzero(undecided_N & clips["duplicate_kind"].is_valid().to_numpy())
+    copies = np.flatnonzero(kept_N & clips["duplicate_kind"].is_valid().to_numpy())
     reason_N[copies] = [f"duplicate_{kind}" for kind in kind_N[copies]]
-    detail_N[copies] = said_N[copies]
-    undecided_N[copies] = False
+    detail_N[copies] = copy_detail_N[copies]
+    kept_N[copies] = False
 
 
-def _review(
-    rule: Rule, clips: pa.Table, config: SelectConfig, kept_N: np.ndarray, detail_N: np.ndarray
+def _mark_for_review(
+    rule: Rule,
+    review_field: str,
+    clips: pa.Table,
+    config: SelectConfig,
+    kept_N: np.ndarray,
+    detail_N: np.ndarray,
 ) -> None:
-    assert rule.review is not None
-    value, mild = value_N(clips, rule.column, config), limit(config, rule.review)
-    for row in np.flatnonzero(kept_N & (detail_N == "") & breaks(rule, value, mild)):
-        detail_N[row] = f"{REVIEW}{rule.reason} {said(rule, float(value[row]), mild)}"
+    """Write the detail of kept clips that are beyond the rule's review limit, in place."""
+    rule_value_N, review_limit = value_N(clips, rule.column, config), limit(config, review_field)
+    for row in np.flatnonzero(kept_N & (detail_N == "") & violates(rule, rule_value_N, review_limit)):
+        violation = format_violation(rule, float(rule_value_N[row]), review_limit)
+        detail_N[row] = f"{REVIEW}{rule.reason} {violation}"

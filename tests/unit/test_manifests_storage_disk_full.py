@@ -12,6 +12,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.storage import local, storage_at
 from pipeline.config import CutConfig
 from pipeline.cut import stage as cut_stage
+from pipeline.cut.unit import CutUnit
 from pipeline.pack.shard_sets import FolderPlace
 from pipeline.pack.stage import pack_some
 from pipeline.runtime.attempt_log import Attempts
@@ -43,7 +44,7 @@ def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, mon
     dataset = Dataset.create(tmp_path / "d")
     encode_mp4(np.full((12, 48, 64, 3), 90, np.uint8), 12, tmp_path / "a.mp4")
     source = stat_source(str(tmp_path / "a.mp4"))
-    unit = cut_stage.CutUnit(
+    unit = CutUnit(
         source_key=source.source_key,
         uri=source.uri,
         time_base_num=1,

@@ -14,11 +14,11 @@ from manifests.records import Clip, Duplicate
 from pipeline.analyze.signals.fingerprint import Fingerprint
 from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.config import DedupConfig, SelectConfig
-from pipeline.dedup.align import seen
-from pipeline.dedup.candidates import candidates, frames_of
-from pipeline.dedup.decisions import MATCHES, decide, epoch, with_duplicates
-from pipeline.dedup.exact import exact
-from pipeline.dedup.near import compare
+from pipeline.dedup.align import clip_frames
+from pipeline.dedup.candidates import candidate_pairs, frame_table
+from pipeline.dedup.decisions import MATCHES, plan_round, resolve, with_duplicates
+from pipeline.dedup.exact import exact_matches
+from pipeline.dedup.near import compare_pairs
 from pipeline.select.select import select
 
 Frames = Sequence[np.ndarray]
@@ -80,17 +80,17 @@ def run(
     """Do one epoch without Ray; return its rows by clip id."""
     table = pa.Table.from_pylist(list(clips))
     known = pa.Table.from_pylist(list(decided), schema=schemas.schema(Duplicate))
-    found = epoch(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
+    found = plan_round(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
     rows = found.clips.to_pylist()
     prints = {
-        row["rank"]: seen(row["frame_hashes"], row["frame_looks"], row["duration_s"])
+        row["rank"]: clip_frames(row["frame_hashes"], row["frame_looks"], row["duration_s"])
         for row in rows
         if row["frame_hashes"]
     }
-    pairs = candidates(frames_of(found.clips, mirrored=config.mirrored)).to_pylist()
-    near = compare(pairs, prints, config)
-    same = exact(found.clips, config.min_covered).select(MATCHES.names).cast(MATCHES)
-    return {row["clip_id"]: row for row in decide(found, pa.concat_tables([same, near])).to_pylist()}
+    pairs = candidate_pairs(frame_table(found.clips, mirrored=config.mirrored)).to_pylist()
+    near = compare_pairs(pairs, prints, config)
+    same = exact_matches(found.clips, config.min_covered).select(MATCHES.names).cast(MATCHES)
+    return {row["clip_id"]: row for row in resolve(found, pa.concat_tables([same, near])).to_pylist()}
 
 
 def jpeg(rgb_HWC: np.ndarray, quality: int = 25) -> np.ndarray:
@@ -175,10 +175,10 @@ def test_a_still_is_a_copy_of_a_still_alone():
 
 def test_a_part_is_dropped_for_the_whole_but_not_the_whole_for_a_better_part():
     whole, part = film(4.0), film(1.5, begin_s=1.0)
-    row = run([clip("whole", whole), clip("part", part)])["part"]
-    assert (row["kind"], row["keeper"]) == ("near", "whole")
+    row = run([clip("keeper", whole), clip("candidate", part)])["candidate"]
+    assert (row["kind"], row["keeper"]) == ("near", "keeper")
     assert row["offset_s"] == pytest.approx(1.0, abs=0.04)
-    rows = run([clip("whole", whole, width=32), clip("part", part)])
+    rows = run([clip("keeper", whole, width=32), clip("candidate", part)])
     assert {row["kind"] for row in rows.values()} == {"none"}
 
 

@@ -12,7 +12,7 @@ from benchmarks.made_dataset import make, touch
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import Current
 from pipeline.config import CurateConfig
-from pipeline.dedup.candidates import ODD_COLUMNS, Met, candidates, frames_of
+from pipeline.dedup.candidates import ODD_COLUMNS, HashPrefilter, candidate_pairs, frame_table
 from pipeline.dedup.job import dedup
 from pipeline.runtime.progress import silent
 from pipeline.runtime.session import RaySession
@@ -39,7 +39,7 @@ def run(dataset: Dataset, config: CurateConfig = CONFIG) -> tuple[Dataset, int]:
     with RaySession(config.ray) as session:
         after, report = dedup(Current(dataset), config, session, silent)
     assert ray.is_initialized() == begun  # for so few pairs it does not start
-    return after, report.fresh
+    return after, report.num_new
 
 
 def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
@@ -57,11 +57,11 @@ def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
     keeper = {name: min(group & stand or group) for group in same.values() for name in group}
     new = {name for name in decided if name in anew | {alone} or decided[name]["keeper"] in anew}
 
-    after, fresh = run(dataset)
+    after, num_new = run(dataset)
     found = {row["clip_id"]: row for row in after.read_part(after.commits[-1].added[0]).to_pylist()}
     assert {name: row["keeper"] for name, row in found.items()} == {name: keeper[name] for name in new}
     assert {row["kind"] for row in found.values() if row["keeper"] != row["clip_id"]} == {"near"}
-    assert (fresh, after.commits[-1].counts["units"]) == (len(new), len(new))
+    assert (num_new, after.commits[-1].counts["units"]) == (len(new), len(new))
     assert len(new) > len(anew) + 1
     assert run(after) == (after, 0)
 
@@ -73,9 +73,9 @@ def test_clips_without_hashes_are_copies_of_none(dataset):
     dataset = dataset.commit(Commit(stage="analyze", added=(older,), removed=(part.path,)))
     names = {*rows["clip_id"].to_pylist()}
     copies = {row["clip_id"] for row in Current(dataset).duplicates.to_pylist() if row["kind"] == "near"}
-    after, fresh = run(forget(dataset, copies))
+    after, num_new = run(forget(dataset, copies))
     kinds = {row["clip_id"]: row["kind"] for row in after.read_part(after.commits[-1].added[0]).to_pylist()}
-    assert fresh == len(copies)
+    assert num_new == len(copies)
     assert {name for name, kind in kinds.items() if kind == "none"} == names & copies
 
 
@@ -91,15 +91,15 @@ def test_frames_that_meet_no_new_one_are_in_no_pair(mirrored):
     clips = pa.table(
         {
             "rank": np.arange(num),
-            "fresh": np.arange(num) % 40 == 39,
+            "is_new": np.arange(num) % 40 == 39,
             "frame_hashes": pa.array([row.tobytes() for row in frames], pa.binary()),
         }
     )
-    every = frames_of(clips, mirrored=mirrored)
-    new, others = (every.filter(pa.array(every["fresh"].to_numpy() == value)) for value in (True, False))
-    some = Met(new).some(others)
-    pairs = candidates(every)
+    every = frame_table(clips, mirrored=mirrored)
+    new, others = (every.filter(pa.array(every["is_new"].to_numpy() == value)) for value in (True, False))
+    some = HashPrefilter(new).filter(others)
+    pairs = candidate_pairs(every)
     assert pairs.num_rows
     assert pairs["flipped"].to_pylist().count(True) > 0 or not mirrored
     assert 0 < some.num_rows < others.num_rows
-    assert candidates(pa.concat_tables([new, some])).equals(pairs)
+    assert candidate_pairs(pa.concat_tables([new, some])).equals(pairs)

@@ -5,7 +5,13 @@ import pyarrow as pa
 import pytest
 
 from pipeline.config import AnalyzeConfig, CurateConfig, DedupConfig, ScorersConfig
-from pipeline.dedup.semantic import assign, centers, num_clusters, units, within
+from pipeline.dedup.semantic import (
+    cluster_matches,
+    fit_centers,
+    nearest_clusters,
+    normalized_embeddings,
+    num_clusters,
+)
 from pipeline.score import needs
 
 
@@ -23,19 +29,19 @@ def test_what_lies_near_is_matched_to_what_comes_before_and_nothing_else():
     first_ND = directions(20)
     both_ND = np.concatenate([first_ND, near(first_ND)])
     all_N = np.ones(40, bool)
-    found = within(np.arange(40), all_N, all_N, both_ND, 0.01).to_pylist()
-    assert [(row["part"], row["whole"]) for row in found] == [(20 + i, i) for i in range(20)]
+    found = cluster_matches(np.arange(40), all_N, all_N, both_ND, 0.01).to_pylist()
+    assert [(row["candidate"], row["keeper"]) for row in found] == [(20 + i, i) for i in range(20)]
     assert all(row["kind"] == "semantic" and 0 < row["distance"] <= 0.01 for row in found)
     old_N = np.arange(40) >= 30
-    assert len(within(np.arange(40), old_N, all_N, both_ND, 0.01)) == 10
+    assert len(cluster_matches(np.arange(40), old_N, all_N, both_ND, 0.01)) == 10
 
 
 def test_clusters_are_the_same_every_time_and_hold_what_lies_together():
     heads_ND = directions(8, seed=3)
     rows_ND = np.concatenate([near(heads_ND, seed) for seed in range(20)])
-    centers_KD = centers(rows_ND, 8)
-    assert np.array_equal(centers_KD, centers(rows_ND, 8))
-    nearest_N = assign(rows_ND, centers_KD)[:, 0].reshape(20, 8)
+    centers_KD = fit_centers(rows_ND, 8)
+    assert np.array_equal(centers_KD, fit_centers(rows_ND, 8))
+    nearest_N = nearest_clusters(rows_ND, centers_KD)[:, 0].reshape(20, 8)
     assert (nearest_N == nearest_N[0]).all()
     assert num_clusters(999, 1000) == 1
     assert num_clusters(10_000, 1000) == 10
@@ -43,7 +49,7 @@ def test_clusters_are_the_same_every_time_and_hold_what_lies_together():
 
 def test_embeddings_are_read_as_directions():
     kept = pa.array([(2 * row).astype("<f2").tobytes() for row in directions(3)], pa.binary())
-    assert np.linalg.norm(units(kept), axis=1) == pytest.approx(1)
+    assert np.linalg.norm(normalized_embeddings(kept), axis=1) == pytest.approx(1)
 
 
 def test_comparing_embeddings_that_nothing_makes_is_refused_with_the_remedy():

@@ -119,7 +119,7 @@ def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
         made, run = dedup(Current(made), strict, session, silent)
     decided = select(pending.to_select(made, strict.select, strict.dedup), strict.select)
     then = Current(made).adding("selections", decided)
-    copies = run.fresh - run.counts["none"]
+    copies = run.num_new - run.counts["none"]
     assert then.read("selection", ["kept"])["kept"].to_pylist().count(True) == plans["cut"].of - copies
     assert pending.cut_table(then, strict.cut).num_rows == again - copies
 

@@ -18,7 +18,7 @@ from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.select import rules_digest
 
 ENCODING = config_digest(CutConfig())
-RULES = rules_digest(SelectConfig(), "a")
+RULES = rules_digest(config_digest(SelectConfig()), "a")
 
 
 def source(name: str, key: str, **changes: Any) -> Any:
@@ -135,11 +135,11 @@ class Rows:
         rows = [c for c in self._all("captions") if version in (None, c["version"])]
         return [c for c in {c["media_id"]: c for c in rows}.values() if c["media_id"] in ids]
 
-    def to_cut(self, config: CutConfig, again: str, only: set[str]) -> list[tuple[str, list[str]]]:
+    def to_cut(self, config: CutConfig, mode: str, source_keys: set[str]) -> list[tuple[str, list[str]]]:
         name = config_digest(config)
         failures = [f for f in self.failures if f["stage"] == "cut"]
         have = {(m["clip_id"], m["encoding"]) for m in self.media}
-        left = {f["unit"] for f in failures if f["quarantined"] and f["config"] == name and again == "failed"}
+        left = {f["unit"] for f in failures if f["quarantined"] and f["config"] == name and mode == "failed"}
         wanted = {f["unit"] for f in failures} - left
         settled = {f["unit"] for f in failures if f["config"] == name}
         clips = [
@@ -149,8 +149,8 @@ class Rows:
             and (clip["clip_id"], encoding_of(crop_of(clip, config), config)) not in have
             and (
                 clip["clip_id"] not in settled
-                if again == "none"
-                else clip["clip_id"] in wanted or clip["source_key"] in only
+                if mode == "none"
+                else clip["clip_id"] in wanted or clip["source_key"] in source_keys
             )
         ]
         clips.sort(key=lambda clip: (clip["uri"], clip["source_key"], clip["start_pts"]))
@@ -159,7 +159,11 @@ class Rows:
 
     def to_select(self, config: SelectConfig) -> set[str]:
         rules = {s["clip_id"]: s["rules"] for s in self.selection}
-        undecided = (c for c in self.clips if rules.get(c["clip_id"]) != rules_digest(config, c["analysis"]))
+        undecided = (
+            c
+            for c in self.clips
+            if rules.get(c["clip_id"]) != rules_digest(config_digest(config), c["analysis"])
+        )
         return {clip["clip_id"] for clip in undecided}
 
     def _all(self, table: Any) -> list[dict[str, Any]]:
@@ -236,11 +240,11 @@ def test_a_row_that_counts_is_found_by_its_place(dataset):
 
 
 @pytest.mark.parametrize("config", [CutConfig(), CutConfig(crf=20)])
-@pytest.mark.parametrize("again", ["none", "failed", "all"])
-def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, again):
-    units = pending.to_cut(dataset, config, again, {"k7"} if again != "none" else None)
+@pytest.mark.parametrize("mode", ["none", "failed", "all"])
+def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, mode):
+    units = pending.to_cut(dataset, config, mode, {"k7"} if mode != "none" else None)
     found = [(unit.source_key, list(unit.clip_ids)) for unit in units]
-    assert found == Rows(dataset).to_cut(config, again, {"k7"})
+    assert found == Rows(dataset).to_cut(config, mode, {"k7"})
     assert found
     assert [units[at] for at in range(-len(units), 0)] == list(units)
 
@@ -269,7 +273,7 @@ def test_shares_are_shorter_where_there_is_little_to_do_for_many_tasks(dataset):
 def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
     found = pending.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
     assert sorted(found) == sorted(Rows(dataset).to_select(config))
-    assert pending.to_select(dataset, config, DedupConfig(), only={"k6"})["clip_id"].to_pylist() in (
+    assert pending.to_select(dataset, config, DedupConfig(), source_keys={"k6"})["clip_id"].to_pylist() in (
         [],
         ["c6"],
     )

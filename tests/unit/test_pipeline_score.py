@@ -22,7 +22,7 @@ from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts
 from pipeline.score import corners, needs
 from pipeline.score.heuristic import colorfulness, heuristic
 from pipeline.score.task import score_clip
-from pipeline.select.select import KEPT, REVIEW, decide
+from pipeline.select.select import KEPT, REVIEW, select_clip
 from video.encode import encode_mp4
 from video.frames import read_frames
 
@@ -243,15 +243,15 @@ STRICT = SelectConfig(
     ],
 )
 def test_each_score_has_a_rule_and_a_null_breaks_none(scores, reason):
-    assert decide(clip(**scores), STRICT).reason == reason
+    assert select_clip(clip(**scores), STRICT).reason == reason
 
 
 def test_between_the_thresholds_of_nsfw_a_clip_is_kept_and_marked_for_review():
-    decided = decide(clip(nsfw=0.83), SelectConfig())
+    decided = select_clip(clip(nsfw=0.83), SelectConfig())
     assert decided.kept
     assert decided.detail == f"{REVIEW}nsfw 0.83 > 0.5 nsfw"
-    assert decide(clip(nsfw=0.2), SelectConfig()).detail == ""
-    assert decide(clip(corner_mark=True, nsfw=0.2), SelectConfig()).kept
+    assert select_clip(clip(nsfw=0.2), SelectConfig()).detail == ""
+    assert select_clip(clip(corner_mark=True, nsfw=0.2), SelectConfig()).kept
 
 
 def test_the_decoding_process_loads_no_model():

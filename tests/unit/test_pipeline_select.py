@@ -17,7 +17,7 @@ from pipeline.config import config_digest as name_of
 from pipeline.errors import NothingToDo
 from pipeline.pack.plan import COLUMNS, content_of, length_of, plan
 from pipeline.runtime.units import chunks
-from pipeline.select.select import decide
+from pipeline.select.select import select_clip
 from pipeline.sources.listing import list_sources
 
 
@@ -45,15 +45,15 @@ def clip(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_the_first_broken_rule_drops_a_clip_and_says_by_how_much(changes, config, reason, detail):
-    selection = decide(clip(**changes), SelectConfig(**config))
+    selection = select_clip(clip(**changes), SelectConfig(**config))
     assert (selection.kept, selection.reason, selection.detail) == (reason == "kept", reason, detail)
 
 
 def test_new_scores_or_thresholds_ask_for_a_new_decision():
     rules = {
-        decide(clip(), SelectConfig()).rules,
-        decide(clip(analysis="b"), SelectConfig()).rules,
-        decide(clip(), SelectConfig(min_motion=0.1)).rules,
+        select_clip(clip(), SelectConfig()).rules,
+        select_clip(clip(analysis="b"), SelectConfig()).rules,
+        select_clip(clip(), SelectConfig(min_motion=0.1)).rules,
     }
     assert len(rules) == 3
 

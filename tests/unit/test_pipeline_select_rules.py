@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.config import SelectConfig
+from pipeline.config import Preset, SelectConfig
 from pipeline.select import select as selecting
-from pipeline.select.presets import PRESETS, Preset
-from pipeline.select.rules import RULES, limit, verdicts
-from pipeline.select.select import REVIEW, decide, select
+from pipeline.select.presets import PRESETS
+from pipeline.select.rules import RULES, check_rules, limit
+from pipeline.select.select import REVIEW, select, select_clip
 
 COLUMNS = {rule.column for rule in RULES} - {"side_px", "inside_px", "duration_s"}
 
@@ -43,8 +43,8 @@ def test_by_column_and_by_clip_are_the_same(preset):
     config, rows = SelectConfig(preset=preset), clips(60)
     together = select(pa.Table.from_pylist(rows), config).to_pylist()
     for row, found in zip(rows, together, strict=True):
-        alone = decide(row, config)
-        broken = [verdict.rule.reason for verdict in verdicts(row, config) if verdict.broken]
+        alone = select_clip(row, config)
+        broken = [check.rule.reason for check in check_rules(row, config) if check.broken]
         assert found["reason"] == alone.reason == (broken[0] if broken else "kept")
         assert (found["kept"], found["detail"], found["rules"]) == (alone.kept, alone.detail, alone.rules)
         assert found["kept"] == (not found["detail"] or found["detail"].startswith(REVIEW))
@@ -70,8 +70,8 @@ def test_presets_name_the_limit_of_every_rule_and_grow_stricter():
 def test_the_default_keeps_still_shots():
     row = clips(1)[0] | dict.fromkeys(COLUMNS, 0.0) | {"static": 1.0, "frozen_s": 40.0, "sharpness": None}
     row |= {"kind": "video", "height": 300, "width": 600, "end_pts": 4000}
-    assert decide(row, SelectConfig()).kept
-    assert decide(row, SelectConfig(preset="standard")).reason == "static"
+    assert select_clip(row, SelectConfig()).kept
+    assert select_clip(row, SelectConfig(preset="standard")).reason == "static"
 
 
 def test_a_review_band_keeps_and_marks(monkeypatch):
@@ -79,8 +79,8 @@ def test_a_review_band_keeps_and_marks(monkeypatch):
     monkeypatch.setattr(selecting, "RULES", (rule,))
     config = SelectConfig(max_black=0.5, max_blank=0.2)
     row = clips(1)[0]
-    marked = decide(row | {"black": 0.3}, config)
+    marked = select_clip(row | {"black": 0.3}, config)
     assert (marked.kept, marked.reason) == (True, "kept")
     assert marked.detail == "review: black 0.3 > 0.2 of frames"
-    assert decide(row | {"black": 0.1}, config).detail == ""
-    assert not decide(row | {"black": 0.6}, config).kept
+    assert select_clip(row | {"black": 0.1}, config).detail == ""
+    assert not select_clip(row | {"black": 0.6}, config).kept
