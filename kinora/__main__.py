@@ -1,4 +1,4 @@
-"""`python -m kinora`."""
+"""Entry point of `python -m kinora`."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The command line: argv to one command's module, and what a command gives back."""
+"""The command line: parses argv, runs one command, prints its result."""

@@ -1,4 +1,4 @@
-"""What a command gives back: figures for programs, text for people, and an exit code."""
+"""The result of a command: data, text and an exit code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from typing import Any
 
 
 class Exit(IntEnum):
-    """The exit codes of every command."""
+    """Exit codes of every command."""
 
     DONE = 0
-    """Done; also when there was nothing left to do, or failures stayed within `--max-failed`."""
+    """Success, including nothing left to do and failures within `--max-failed`."""
     USAGE = 2
-    """Bad usage or configuration."""
+    """Invalid usage or configuration."""
     NOTHING = 3
-    """Nothing to do was possible."""
+    """No input to work on."""
     INTEGRITY = 4
-    """Something does not add up."""
+    """The dataset is inconsistent or damaged."""
     FAILED = 10
-    """Done, but more failed than `--max-failed`."""
+    """Completed, but more failed than `--max-failed` allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Outcome of one command."""
+    """Result of one command."""
 
     data: Mapping[str, Any]
     """Printed as one line of JSON with `--json`."""
     text: Any
-    """A string or a rich renderable, printed otherwise."""
+    """A string or rich renderable, printed without `--json`."""
     exit: Exit = Exit.DONE

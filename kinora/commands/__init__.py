@@ -1,1 +1,1 @@
-"""One module a command; `kinora.cli.main` imports only the one that was asked for."""
+"""One module per command; `kinora.cli.main` imports only the selected one."""

@@ -1,4 +1,4 @@
-"""Write a new version of the captions of all kept clips; nothing is cut or analysed again."""
+"""Caption all kept clips as a new caption version, without cutting or analyzing them again."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -18,16 +18,16 @@ from pipeline.runtime.progress import shown
 @dataclass(frozen=True, kw_only=True)
 class Config(CaptionConfig):
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     dry_run: bool = False
-    """Say what would run, and caption nothing."""
+    """Print what would run, without captioning."""
     max_failed: float = 0.01
-    """Share of clips without a good caption, 0 to 1, above which the exit code is 10."""
+    """Fraction of clips that may end without a caption; the exit code is 10 above it."""
     ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
-    """Caption; exit code 3 when no clip is cut."""
+    """Caption; exit with code 3 if no clip is cut."""
     settings = subconfig(config, CaptionConfig)
     try:
         with shown() as progress:
@@ -48,14 +48,14 @@ def run(config: Config) -> Result:
 
 
 def describe(report: CaptionReport, dataset: str) -> str | Group:
-    """Return the report as lines for a person."""
-    left = report.media - report.already_done
+    """Render the report as text."""
     if report.dry_run:
-        return render_plan(report.plan, f"as caption version {report.version}")
+        return render_plan(report.plan, f"caption version {report.version}")
     if report.nothing_left:
-        return f"nothing to do: all {report.media} clips have a caption of version {report.version}"
-    lines = [f"{report.ok} of {left} clips captioned in {report.seconds:.1f} s as version {report.version}"]
+        return f"nothing to do: all {report.media} clips have captions of version {report.version}"
+    pending = report.media - report.already_done
+    lines = [f"captioned {report.ok} of {pending} clips in {report.seconds:.1f} s, version {report.version}"]
     if report.failed:
         codes = ", ".join(f"{count} {code}" for code, count in report.failed.items())
-        lines.append(f"without a good caption: {codes}. `kinora failures --dataset {dataset}` tells why")
+        lines.append(f"failed: {codes}; see `kinora failures --dataset {dataset}`")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Print captions of a dataset so that a person can read them."""
+"""Print a random sample of a dataset's captions."""
 
 from dataclasses import dataclass
 from random import Random
@@ -17,36 +17,37 @@ from manifests.schemas import from_table
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     at: int | None = None
-    """Number of a commit: show the dataset as it was then; as it is now when left out."""
+    """Commit number to read the dataset at. Default: the latest."""
     n: int = 5
-    """How many captions to print."""
+    """Number of captions to print."""
     seed: int = 0
-    """Picks which ones: the same seed and dataset print the same captions."""
+    """Random seed of the sample."""
     version: str | None = None
-    """Caption version; the newest of each clip when left out."""
+    """Caption version. Default: the newest of each clip."""
     captioner: str | None = None
-    """Only captions by this captioner: `embedded`, `facts` or `vlm`."""
+    """Only captions from this captioner: `embedded`, `facts` or `vlm`."""
 
 
 def run(config: Config) -> Result:
-    """Draw `n` captions, whatever their outcome, in a seeded order."""
+    """Print `n` captions of any outcome."""
     captions = from_table(
         Caption, live_view.captions(Dataset.open(config.dataset, at=config.at), config.version)
     )
-    found = [c for c in captions if config.captioner in (None, c.captioner)]
-    if not found:
-        return Result({"captions": []}, "no captions here yet; `kinora caption` writes them", Exit.NOTHING)
-    order = sorted(found, key=lambda caption: caption.media_id)
-    drawn = Random(config.seed).sample(order, min(config.n, len(order)))
+    matching = [c for c in captions if config.captioner in (None, c.captioner)]
+    if not matching:
+        return Result({"captions": []}, "no captions found; run `kinora caption` first", Exit.NOTHING)
+    ordered = sorted(matching, key=lambda caption: caption.media_id)
+    sample = Random(config.seed).sample(ordered, min(config.n, len(ordered)))
     rows = [
         {"clip_id": c.clip_id, "outcome": c.outcome, "captioner": c.captioner, "model": c.model}
         | {"short": c.short, "text": c.text, "version": c.version, "detail": c.detail}
-        for c in drawn
+        for c in sample
     ]
     return Result(
-        {"captions": rows, "of": len(found)}, Group(*map(_card, drawn), Text(f"{len(drawn)} of {len(found)}"))
+        {"captions": rows, "of": len(matching)},
+        Group(*map(_card, sample), Text(f"{len(sample)} of {len(matching)} captions")),
     )
 
 

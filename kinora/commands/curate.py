@@ -1,6 +1,6 @@
-"""Take raw videos and stills into a dataset: find shots, measure them, select, and cut what is kept.
+"""Curate raw videos and images into a dataset: detect shots, measure them, filter, deduplicate, and cut.
 
-A second run does only what is missing; a changed threshold selects again without decoding.
+Rerunning continues with what is missing. A changed threshold selects again without decoding.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -28,14 +28,14 @@ from video.config import SandboxConfig
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     source: str
-    """A folder (with all below it), a glob in quotes, one file, s3://bucket/prefix or object, a list file
-    (.csv, .jsonl, .parquet) with a column `uri`, or WebDataset tars."""
+    """A folder (searched recursively), a quoted glob, a file, an s3:// prefix or object, a list
+    (.csv, .jsonl, .parquet) with a `uri` column, or WebDataset tars."""
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix; made where there is none."""
+    """Dataset: a folder or s3://bucket/prefix; created if it does not exist."""
     dry_run: bool = False
-    """Say what would run, and read no file."""
+    """Print what would run, without reading any file."""
     max_failed: float = 0.01
-    """Share of failed files and clips, 0 to 1, above which the exit code is 10."""
+    """Fraction of files and clips that may fail; the exit code is 10 above it."""
     listing: ListConfig = field(default_factory=ListConfig)
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
@@ -46,7 +46,7 @@ class Config:
 
 
 def run(config: Config) -> Result:
-    """Curate; exit code 3 when there is no file at all."""
+    """Curate; exit with code 3 if the source has no files."""
     settings = CurateConfig(
         listing=config.listing,
         analyze=config.analyze,
@@ -73,30 +73,28 @@ def run(config: Config) -> Result:
 
 
 def describe(report: CurateReport, dataset: str) -> str | Group:
-    """Return the report as lines for a person."""
+    """Render the report as text."""
     if report.dry_run:
-        return _plan(report)
+        return _describe_plan(report)
     if report.nothing_left:
-        return f"nothing to do: all {report.listed} files are in {dataset} under this configuration"
+        return f"nothing to do: all {report.listed} files are in {dataset} with this configuration"
     lines = [
-        f"files   {report.listed} listed, {report.already_done} done before, "
-        f"{report.analyzed} analysed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
+        f"files   {report.listed} listed, {report.already_done} already done, "
+        f"{report.analyzed} analyzed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
         f"clips   {report.clips} found, {report.gaps} gaps"
-        f"{f', {report.unscored} not scored in full' if report.unscored else ''}",
+        f"{f', {report.unscored} partly scored' if report.unscored else ''}",
         f"select  {report.kept} of {report.decided} kept{_counted('; dropped:', report.dropped)}",
         f"cut     {report.cut} of {report.to_cut} in {report.seconds.get('cut', 0):.1f} s"
         f"{_failed(report.cut_failed)}",
     ]
     if report.failed or report.cut_failed:
-        lines.append(f"`kinora failures --dataset {dataset}` tells why and what to do")
+        lines.append(f"see `kinora failures --dataset {dataset}` for causes and remedies")
     return "\n".join(lines)
 
 
-def _plan(report: CurateReport) -> Group:
+def _describe_plan(report: CurateReport) -> Group:
     new = report.listed - report.already_done
-    return render_plan(
-        report.plan, f"then the clips that {new} files give are decided and cut" if new else ""
-    )
+    return render_plan(report.plan, f"then the clips of {new} files are selected and cut" if new else "")
 
 
 def _failed(codes: object) -> str:

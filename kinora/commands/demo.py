@@ -1,4 +1,4 @@
-"""The whole journey on embedded defaults: raw clips to a generated video, and one report page."""
+"""Run every step on small built-in defaults, from raw clips to generated videos and a report page."""
 
 from kinora.demo.run import Config, run
 

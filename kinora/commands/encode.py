@@ -1,4 +1,4 @@
-"""Pre-compute latents and text states beside the shards."""
+"""Precompute the latents and text embeddings of packed shards."""
 
 import sys
 
@@ -8,6 +8,11 @@ from trainer.data.encode import encode
 
 
 def run(config: Config) -> Result:
+    """Encode what has not been encoded yet."""
     figures = encode(config, say=lambda line: print(line, file=sys.stderr, flush=True))
-    done = "nothing left to encode" if not figures["encoded"] else f"encoded {figures['encoded']} clips"
-    return Result(figures, f"{done}: {figures['folder']}, {figures['bytes'] / 1e6:.0f} MB")
+    summary = (
+        "nothing to do: everything is encoded"
+        if not figures["encoded"]
+        else f"encoded {figures['encoded']} clips"
+    )
+    return Result(figures, f"{summary}: {figures['folder']}, {figures['bytes'] / 1e6:.0f} MB")

@@ -1,4 +1,4 @@
-"""Why a clip was kept or dropped: its span, every measurement beside its limit, and what became of it."""
+"""Show why a clip was kept or dropped: every measurement beside its limit, and what became of the clip."""
 
 import json
 from collections import Counter
@@ -26,60 +26,62 @@ from pipeline.select.rules import RULES, RuleCheck, check_rules
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     at: int | None = None
-    """Number of a commit: show the dataset as it was then; as it is now when left out."""
+    """Commit number to read the dataset at. Default: the latest."""
     clip: str | None = None
-    """A clip id, or the beginning of one; without it, what each rule dropped."""
+    """Clip id or a unique prefix of one. Default: summarize what each rule dropped."""
     examples: int = 3
-    """Clips named for each rule."""
+    """Example clips listed per rule."""
 
 
 def run(config: Config) -> Result:
-    """Explain one clip, or all rules."""
+    """Explain one clip, or summarize all decisions."""
     current = Current(Dataset.open(config.dataset, at=config.at))
     if config.clip is None:
-        return _rules(current, config.examples)
+        return _explain_rules(current, config.examples)
     found = [row for row in current.clips.to_pylist() if row["clip_id"].startswith(config.clip)]
     if len(found) != 1:
-        problem = f"{len(found)} clips" if found else "no clip"
         raise ValueError(
-            f"--clip {config.clip}: {problem} of {config.dataset} has an id that begins so; "
-            "`kinora explain` without --clip names some"
+            f"--clip {config.clip}: matches {len(found)} clips of {config.dataset}, not one; "
+            "run `kinora explain` without --clip for examples"
         )
-    return _clip(current, found[0])
+    return _explain_clip(current, found[0])
 
 
-def _rules(current: Current, examples: int) -> Result:
+def _explain_rules(current: Current, examples: int) -> Result:
     rows = current.selection.to_pylist()
     counts = Counter(row["reason"] for row in rows)
     if not rows:
-        return Result({"rules": {}}, "no clip was decided yet; run `kinora curate`", Exit.NOTHING)
-    table = Table("decision", "clips", "such as", box=None, padding=(0, 2, 0, 0))
+        return Result({"rules": {}}, "no clips were selected yet; run `kinora curate` first", Exit.NOTHING)
+    table = Table("decision", "clips", "examples", box=None, padding=(0, 2, 0, 0))
     table.columns[1].justify = "right"
     data: dict[str, Any] = {}
     for reason, count in counts.most_common():
-        some = [row for row in rows if row["reason"] == reason][:examples]
-        data[reason] = {"clips": count, "examples": [{k: r[k] for k in ("clip_id", "detail")} for r in some]}
-        table.add_row(reason, str(count), "\n".join(f"{r['clip_id']}  {r['detail']}" for r in some))
+        sample = [row for row in rows if row["reason"] == reason][:examples]
+        data[reason] = {
+            "clips": count,
+            "examples": [{k: r[k] for k in ("clip_id", "detail")} for r in sample],
+        }
+        table.add_row(reason, str(count), "\n".join(f"{r['clip_id']}  {r['detail']}" for r in sample))
     return Result({"rules": data}, table)
 
 
-def _clip(current: Current, clip: dict[str, Any]) -> Result:
+def _explain_clip(current: Current, clip: dict[str, Any]) -> Result:
     clip_id = clip["clip_id"]
     unit_s = clip["time_base_num"] / clip["time_base_den"]
     decision = _row(current.selection.to_pylist(), clip_id)
     media = _row(current.media.to_pylist(), clip_id)
     caption = _row(current.captions().to_pylist(), clip_id)
-    copy = _copy(current, clip_id)
+    duplicate = _duplicates(current, clip_id)
     failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
-    carried = _carried(current, clip["source_key"])
-    held = check_rules(clip, last(current.dataset, "select", SelectConfig))
+    carried = _source_columns(current, clip["source_key"])
+    results = check_rules(clip, last(current.dataset, "select", SelectConfig))
     data = {
         "clip": clip,
         "carried": carried,
         "decision": decision,
-        "duplicate": copy,
+        "duplicate": duplicate,
         "media": media,
         "caption": caption,
         "failures": failures,
@@ -87,7 +89,7 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     data["rules"] = [
         {"reason": v.rule.reason, "column": v.rule.column, "value": v.value, "sign": v.rule.sign}
         | {"limit": v.limit, "unit": v.rule.unit, "broken": v.broken}
-        for v in held
+        for v in results
     ]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -99,23 +101,23 @@ def _clip(current: Current, clip: dict[str, Any]) -> Result:
     span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
     if crop := crop_of(clip, last(current.dataset, "cut", CutConfig)):
-        table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), inside its borders")
+        table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), without borders")
     table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
-    for file in copy["also_in"]:
+    for file in duplicate["also_in"]:
         table.add_row("same bytes in", Text(file))
-    if copy["copies"]:
-        said = (f"{row['clip_id']}  {row['kind']}  {row['detail']}" for row in copy["copies"])
-        table.add_row("copies of it", "\n".join(said))
+    if duplicate["copies"]:
+        lines = (f"{row['clip_id']}  {row['kind']}  {row['detail']}" for row in duplicate["copies"])
+        table.add_row("copies", "\n".join(lines))
     if media:
         table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
     if caption:
         table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
-    return Result(data, Group(table, *failed, _held(held), _measured(clip)))
+    return Result(data, Group(table, *failed, _rule_table(results), _other_scores(clip)))
 
 
-def _copy(current: Current, clip_id: str) -> dict[str, Any]:
-    """Return whether a clip is a copy, what the copies of it are, and which other files it is in."""
+def _duplicates(current: Current, clip_id: str) -> dict[str, Any]:
+    """Return the clip's dedup decision, its copies, and other files with the same bytes."""
     decided = current.duplicates
     row = next(iter(decided.filter(pc.equal(decided["clip_id"], clip_id)).to_pylist()), None)
     copies = decided.filter(
@@ -128,38 +130,38 @@ def _copy(current: Current, clip_id: str) -> dict[str, Any]:
     return {"decision": row, "copies": copies.to_pylist(), "also_in": sorted({*files} - {used})}
 
 
-def _held(held: list[RuleCheck]) -> Table:
-    """Show every rule with what was measured, the limit and the verdict."""
+def _rule_table(results: list[RuleCheck]) -> Table:
+    """Render every rule with its measurement, limit and verdict."""
     table = Table("rule", "value", "limit", "unit", "verdict", box=None, padding=(0, 2, 0, 0))
     for number in (1, 2):
         table.columns[number].justify = "right"
-    decided = False
-    for verdict in held:
-        rule = verdict.rule
-        value = "-" if verdict.value is None else f"{verdict.value:.4g}"
-        word = "not measured" if verdict.value is None else "passed"
-        if verdict.broken:
-            word, decided = ("broken too" if decided else "DROPS IT"), True
-        limit = f"{'at least' if rule.sign == '<' else 'at most'} {verdict.limit:g}"
-        limit = "no limit" if verdict.limit >= NO_LIMIT else limit
+    dropped = False
+    for check in results:
+        rule = check.rule
+        value = "-" if check.value is None else f"{check.value:.4g}"
+        word = "not measured" if check.value is None else "passed"
+        if check.broken:
+            word, dropped = ("also fails" if dropped else "DROPPED"), True
+        limit = f"{'at least' if rule.sign == '<' else 'at most'} {check.limit:g}"
+        limit = "no limit" if check.limit >= NO_LIMIT else limit
         table.add_row(rule.reason, value, limit, rule.unit, word)
     return table
 
 
-def _measured(clip: dict[str, Any]) -> Table:
-    """Show the scores that no rule looks at."""
-    judged = {rule.column for rule in RULES}
+def _other_scores(clip: dict[str, Any]) -> Table:
+    """Render the scores that no rule uses."""
+    used = {rule.column for rule in RULES}
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for column in SCORE_COLUMNS:
-        if column.name in clip and column.name not in judged and column.type != "binary":
+        if column.name in clip and column.name not in used and column.type != "binary":
             value = clip[column.name]
-            shown = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value
-            table.add_row(column.name, str(shown), column.about)
+            text = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+            table.add_row(column.name, str(text), column.about)
     return table
 
 
-def _carried(current: Current, source_key: str) -> dict[str, Any]:
-    """Return the columns that came with the clip's source from a list or a tar."""
+def _source_columns(current: Current, source_key: str) -> dict[str, Any]:
+    """Return the extra columns of the clip's source, from its source list or tar."""
     rows = current.sources.select(["source_key", "carried"]).to_pylist()
     return next((json.loads(row["carried"]) for row in rows if row["source_key"] == source_key), {})
 

@@ -1,4 +1,4 @@
-"""What failed in a dataset and still counts: a code, the file, and what to do about it."""
+"""List the current failures of a dataset, each with its code, file and remedy."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from manifests.dataset import Dataset
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     at: int | None = None
-    """Number of a commit: show the dataset as it was then; as it is now when left out."""
+    """Commit number to read the dataset at. Default: the latest."""
     stage: str | None = None
     """Only failures of this stage: analyze, `score NAME`, cut or caption."""
     code: str | None = None
     """Only failures with this code, such as TRUNCATED."""
     limit: int = 20
-    """How many to print; `--json` has them all."""
+    """Maximum number to print; `--json` lists all."""
 
 
 def run(config: Config) -> Result:
@@ -37,23 +37,23 @@ def run(config: Config) -> Result:
     codes = Counter(row["code"] for row in rows)
     data = {"failures": rows, "codes": dict(codes.most_common())}
     if not rows:
-        return Result(data, "nothing failed")
+        return Result(data, "no failures")
     cards = [part for row in rows[: config.limit] for part in (_card(row), Text(""))]
     counted = ", ".join(f"{count} {code}" for code, count in codes.most_common())
-    rest = f", {config.limit} of them shown (--limit)" if len(rows) > config.limit else ""
-    tail = f"{counted}{rest}. `kinora retry --dataset {config.dataset}` tries these again"
-    if held := sum(bool(row.get("quarantined")) for row in rows):
-        tail += f", but for {held} in quarantine: `--quarantined` tries those too"
+    rest = f", {config.limit} shown (--limit)" if len(rows) > config.limit else ""
+    tail = f"{counted}{rest}. Retry with `kinora retry --dataset {config.dataset}`"
+    if quarantined := sum(bool(row.get("quarantined")) for row in rows):
+        tail += f"; add `--quarantined` for the {quarantined} in quarantine"
     return Result(data, Group(*cards, Text(tail)))
 
 
 def _card(row: dict[str, Any]) -> Table:
     card = Table(box=None, show_header=False, padding=(0, 1, 0, 0), title_justify="left")
-    held = " (quarantined)" if row.get("quarantined") else ""
-    card.title = Text(f"{row['code']}{held}  {row['uri']}", "bold", overflow="fold")
+    quarantined = " (quarantined)" if row.get("quarantined") else ""
+    card.title = Text(f"{row['code']}{quarantined}  {row['uri']}", "bold", overflow="fold")
     card.add_column(style="dim", no_wrap=True)
     card.add_column(overflow="fold")
     card.add_row("stage", Text(row["stage"]))
-    card.add_row("why", Text(row["message"]))
-    card.add_row("do", Text(row["remedy"]))
+    card.add_row("cause", Text(row["message"]))
+    card.add_row("remedy", Text(row["remedy"]))
     return card

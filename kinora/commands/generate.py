@@ -1,4 +1,4 @@
-"""Generate videos from a prompt."""
+"""Generate a video from a prompt."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,30 +17,30 @@ POSITIONAL = "prompt"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     prompt: str
-    """What the video should show."""
+    """Text prompt."""
     model: str = "demo/runs/dit"
-    """Folder that `kinora train dit` wrote; by default the demo's."""
+    """Model folder written by `kinora train dit`."""
     out: str = "out.mp4"
-    """The file to write, also `-o`; an image (`.png`) for one frame."""
+    """Output file (also `-o`): an MP4 video, or a .png image."""
     size: str = "64x64"
-    """Width x height in pixels: any trained shape, in multiples of 16."""
+    """Width x height in pixels, multiples of 16; best at sizes that the model was trained on."""
     seconds: float = 2.0
-    """Duration."""
+    """Duration in seconds."""
     frames: int | None = None
-    """Number of frames, in place of seconds: 1 makes an image."""
+    """Number of frames; overrides --seconds. 1 generates an image."""
     seed: int = 0
-    """Names the noise: the same seed gives the same video."""
+    """Random seed of the initial noise."""
     guidance: float = 3.0
-    """How far to go beyond what the text adds; 1 is no guidance."""
+    """Classifier-free guidance scale; 1 disables guidance."""
     steps: int = 24
-    """Steps from noise to video."""
+    """Sampling steps."""
 
 
 def run(config: Config) -> Result:
-    """Generate one video. Raises ValueError for a shape that cannot be made, or an output that exists."""
+    """Generate one video. Raises ValueError for an unsupported shape or an existing output file."""
     out = Path(config.out)
     if out.exists():
-        raise ValueError(f"{out}: exists already; name another --out")
+        raise ValueError(f"{out}: already exists; choose another --out")
     width, height = _size(config.size)
     model = load_model(config.model)
     frames = config.frames if config.frames is not None else frames_for(config.seconds, model.fps)
@@ -65,7 +65,7 @@ def run(config: Config) -> Result:
 
 
 def frames_for(seconds: float, fps: float) -> int:
-    """Return the number of frames (1 + 4k) nearest to a duration, the first frame at its start."""
+    """Return the number of frames, of the form 1 + 4k, closest to a duration."""
     return 1 + 4 * max(0, round(seconds * fps / 4))
 
 
@@ -73,5 +73,5 @@ def _size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
-        raise ValueError(f"--size {text}: write width x height, such as 64x64") from None
+        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT, such as 64x64") from None
     return width, height

@@ -1,4 +1,4 @@
-"""Pack captioned clips into WebDataset shards, by aspect ratio, duration and resolution."""
+"""Pack captioned clips into WebDataset shards, bucketed by aspect ratio, duration and resolution."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -17,16 +17,16 @@ from pipeline.runtime.progress import shown
 @dataclass(frozen=True, kw_only=True)
 class Config(PackConfig):
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     out: str
-    """Folder or s3://bucket/prefix for the shards: new, empty, or a shard set that this replaces."""
+    """Output folder or s3://bucket/prefix: new, empty, or an earlier shard set to replace."""
     dry_run: bool = False
-    """Say what would be packed, and write nothing."""
+    """Print what would be packed, without writing."""
     ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
-    """Pack; exit code 3 when no clip has a caption or fits a bucket."""
+    """Pack; exit with code 3 if no clip has a caption and fits a bucket."""
     try:
         with shown() as progress:
             settings = subconfig(config, PackConfig)
@@ -43,7 +43,7 @@ def run(config: Config) -> Result:
     if report.dry_run:
         return Result(asdict(report), Group(_table(report), render_plan(report.plan)))
     if report.nothing_left:
-        text = f"nothing to do: {config.out} holds these {report.samples} samples already"
+        text = f"nothing to do: {config.out} already holds these {report.samples} samples"
         return Result(asdict(report), text)
     return Result(asdict(report), Group(_table(report), _summary(report, config.out)))
 
@@ -58,8 +58,8 @@ def _table(report: PackReport) -> Table:
 
 def _summary(report: PackReport, out: str) -> str:
     left_out = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
-    lines = [f"{report.samples} samples in {report.shards} shards, {report.bytes / 1e6:.1f} MB, below {out}"]
+    lines = [f"{report.samples} samples in {report.shards} shards, {report.bytes / 1e6:.1f} MB, in {out}"]
     lines += [f"fit no bucket: {left_out}"] if left_out else []
-    lines += [f"without a good caption: {report.without_caption}"] if report.without_caption else []
-    lines += [f"the dataset's log could not note this: {report.unnoted}"] if report.unnoted else []
+    lines += [f"without a caption: {report.without_caption}"] if report.without_caption else []
+    lines += [f"could not record this in the dataset's log: {report.unnoted}"] if report.unnoted else []
     return "\n".join(lines)

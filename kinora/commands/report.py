@@ -1,4 +1,4 @@
-"""Write a report page: of a dataset, or of a finished demo run."""
+"""Write an HTML report on a dataset, or on a finished demo run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,17 @@ from kinora.report import write_dataset_report, write_report
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str | None = None
-    """Folder of a dataset, or s3://bucket/prefix: its funnel, distributions, drops, failures and files."""
+    """Dataset to report on: a folder or s3://bucket/prefix."""
     at: int | None = None
-    """Number of a commit: show the dataset as it was then; as it is now when left out."""
+    """Commit number to read the dataset at. Default: the latest."""
     out: str = "report.html"
-    """The page on a dataset; an older report there is replaced."""
+    """Output file of a dataset report; an existing report is replaced."""
     demo: str = "demo"
-    """Without --dataset: folder of a finished demo run, which gets its report.html."""
+    """Folder of a finished demo run, used without --dataset; report.html is written into it."""
 
 
 def run(config: Config) -> Result:
-    """Write the page."""
+    """Write the report."""
     if config.dataset is None:
         path = write_report(Path(config.demo))
     else:

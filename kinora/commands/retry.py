@@ -1,6 +1,6 @@
-"""Run only what failed again: sources, scorers, cuts and captions, under the configuration of their last run.
+"""Retry failed sources, scorers, cuts and captions with the configuration of their last run.
 
-A source of whose clips a scorer failed at one is analysed again, all of it; its clips keep what they have.
+A scorer failure reruns the analysis of the whole source; its clips keep their other results.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -25,13 +25,13 @@ from video.config import SandboxConfig
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     max_failed: float = 0.01
-    """Share of what is retried that may fail again, 0 to 1; above it the exit code is 10."""
+    """Fraction of retried items that may fail again; the exit code is 10 above it."""
     quarantined: bool = False
-    """Also try files in quarantine again: those that ended the process which decoded them, twice."""
+    """Also retry quarantined files, which crashed their decoding process twice."""
     dry_run: bool = False
-    """Only say what would run, about how long, and why."""
+    """Print what would run, how long it may take, and why, without running it."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
@@ -41,10 +41,10 @@ def run(config: Config) -> Result:
     dataset = Dataset.open(config.dataset)
     stages = {row["stage"] for row in live_view.failures(dataset).select(["stage"]).to_pylist()}
     if not stages:
-        return Result({"retried": 0}, "nothing failed, so there is nothing to retry")
+        return Result({"retried": 0}, "nothing to do: there are no failures")
     data: dict[str, Any] = {}
     texts: list[str | Group] = []
-    shares: list[float] = []
+    failed_fractions: list[float] = []
     with shown() as progress:
         if stages - {"caption"}:
             settings = last_curation(dataset, config.ray, config.sandbox)
@@ -57,17 +57,17 @@ def run(config: Config) -> Result:
             )
             data["curate"] = asdict(curated)
             texts.append(curate_command.describe(curated, config.dataset))
-            shares.append(curated.failed_share)
+            failed_fractions.append(curated.failed_share)
         if "caption" in stages:
             captioned = _caption(dataset, config, progress)
             data["caption"] = asdict(captioned)
             texts.append(caption_command.describe(captioned, config.dataset))
-            shares.append(captioned.failed_share)
+            failed_fractions.append(captioned.failed_share)
     if config.dry_run:
         return Result(data, Group(*texts))
     left = live_view.failures(Dataset.open(config.dataset)).num_rows
-    texts.append(f"{left} failures are left" if left else "nothing is left that failed")
-    exit_code = Exit.FAILED if max(shares) > config.max_failed else Exit.DONE
+    texts.append(f"{left} failures remain" if left else "no failures remain")
+    exit_code = Exit.FAILED if max(failed_fractions) > config.max_failed else Exit.DONE
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)
 
 

@@ -1,6 +1,6 @@
-"""The funnel of a dataset: what came in, and what was kept, dropped and failed at each stage.
+"""Show how many items were kept, dropped and failed at each stage of a dataset.
 
-Exit code 4 when something does not add up.
+Exits with code 4 if the counts are inconsistent.
 """
 
 from collections.abc import Mapping
@@ -19,25 +19,25 @@ from manifests.dataset import Dataset
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     dataset: str
-    """Folder of the dataset, or s3://bucket/prefix."""
+    """Dataset: a folder or s3://bucket/prefix."""
     at: int | None = None
-    """Number of a commit: show the dataset as it was then; as it is now when left out."""
+    """Commit number to read the dataset at. Default: the latest."""
 
 
 def run(config: Config) -> Result:
-    """Count, and check that everything adds up."""
+    """Count every stage and check that in = out + dropped + failed + pending."""
     dataset = Dataset.open(config.dataset, at=config.at)
     funnel, violations = conservation.look(dataset)
     data = {"commit": dataset.number, **funnel, "violations": violations}
-    verdict = Text("everything adds up", "green")
+    verdict = Text("counts are consistent", "green")
     if violations:
-        verdict = Text("\n".join(["does NOT add up:", *violations]), "red")
+        verdict = Text("\n".join(["INCONSISTENT:", *violations]), "red")
     text = Group(_table(funnel), Text(f"commit {dataset.number} of {config.dataset}; ", end=""), verdict)
     return Result(data, text, Exit.INTEGRITY if violations else Exit.DONE)
 
 
 def _table(funnel: Mapping[str, Any]) -> Table:
-    table = Table("stage", "in", "out", "not", box=None, padding=(0, 2, 0, 0))
+    table = Table("stage", "in", "out", "other", box=None, padding=(0, 2, 0, 0))
     table.columns[1].justify = table.columns[2].justify = "right"
     table.columns[3].overflow = "fold"
     sources, clips, selection = funnel["sources"], funnel["clips"], funnel["selection"]
@@ -48,13 +48,13 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     undecided = _reasons("undecided", {"": selection["undecided"]})
     dropped = _reasons("dropped", selection["dropped"]) + undecided
     table.add_row("select", str(clips["found"]), str(selection["kept"]), dropped)
-    uncut = _reasons("failed", cut["failed"]) + _reasons("to do", {"": cut["to_do"]})
+    uncut = _reasons("failed", cut["failed"]) + _reasons("pending", {"": cut["to_do"]})
     table.add_row("cut", str(selection["kept"]), str(cut["done"]), uncut)
-    mute = _reasons("not ok", captions["other"]) + _reasons("to do", {"": captions["to_do"]})
-    table.add_row("caption", str(cut["done"]), str(captions["ok"]), mute)
+    uncaptioned = _reasons("not ok", captions["other"]) + _reasons("pending", {"": captions["to_do"]})
+    table.add_row("caption", str(cut["done"]), str(captions["ok"]), uncaptioned)
     return table
 
 
 def _reasons(label: str, counts: Mapping[str, int]) -> str:
-    shown = ", ".join(f"{count} {reason}".strip() for reason, count in counts.items() if count)
-    return f"{label}: {shown}  " if shown else ""
+    counted = ", ".join(f"{count} {reason}".strip() for reason, count in counts.items() if count)
+    return f"{label}: {counted}  " if counted else ""

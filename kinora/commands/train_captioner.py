@@ -1,7 +1,7 @@
-"""Train the captioner that ships here on simulated worlds, or measure how true its captions are.
+"""Train the embedded captioner on simulated worlds, or score its captions.
 
-fit: train, and export an ordinary transformers model folder. validate: caption worlds that were never
-trained on, from real MP4 files, and judge every claim.
+fit: train, and export a standard transformers model folder. validate: caption held-out worlds from MP4
+files, and score every claim against ground truth.
 """
 
 import json
@@ -27,50 +27,49 @@ def main(args: Sequence[str]) -> int:
     try:
         parser = build_parser()
         named = rename_args(args, CONFIGS.get(args[0], {}) if args else {})
-        chosen = parser.instantiate(parser.parse_args(named))
+        parsed = parser.instantiate(parser.parse_args(named))
     except ArgumentError as error:
-        print(f"error: {error}\n`kinora train captioner --help` tells the fields", file=sys.stderr)
+        print(f"error: {error}\nSee `kinora train captioner --help` for the options.", file=sys.stderr)
         return Exit.USAGE
-    if chosen.subcommand == "validate":
-        found = score_captioner(
-            load_embedded(weights=chosen.validate.weights), _build(ScoreConfig, chosen.validate)
+    if parsed.subcommand == "validate":
+        scores = score_captioner(
+            load_embedded(weights=parsed.validate.weights), _from_namespace(ScoreConfig, parsed.validate)
         )
-        print(json.dumps(found, indent=None if chosen.validate.json else 2))
+        print(json.dumps(scores, indent=None if parsed.validate.json else 2))
         return Exit.DONE
-    config = _build(TrainConfig, chosen.fit)
+    config = _from_namespace(TrainConfig, parsed.fit)
     if config.look_classes != LOOK_CLASSES or config.model.frames != FRAMES:
         raise ValueError(
-            f"set look_classes to {list(LOOK_CLASSES)} and model.frames to {FRAMES}, as worlds and the "
-            f"captioner have them; the file has {list(config.look_classes)} and {config.model.frames}"
+            f"look_classes must be {list(LOOK_CLASSES)} and model.frames {FRAMES}; "
+            f"got {list(config.look_classes)} and {config.model.frames}"
         )
     draw = partial(draw_worlds, config.seed, RATE_HZ, FRAMES)
-    folder = fit(config, draw, every_sentence(), resume=chosen.fit.resume)
-    print(f"exported to {folder}; measure it by `kinora train captioner validate --weights {folder}`")
+    folder = fit(config, draw, every_sentence(), resume=parsed.fit.resume)
+    print(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
     return Exit.DONE
 
 
 def build_parser() -> ArgumentParser:
     """Return the parser of `kinora train captioner`."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    fitting = ArgumentParser(exit_on_error=False)
-    fitting.add_argument("--config", action="config", help="YAML file with any of the fields below")
-    fitting.add_argument(
-        "--resume", type=str | None, default=None, help="checkpoint of a run that was stopped"
+    fit_parser = ArgumentParser(exit_on_error=False)
+    fit_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    fit_parser.add_argument("--resume", type=str | None, default=None, help="checkpoint to resume from")
+    fit_parser.add_class_arguments(TrainConfig, as_group=False)
+    validate_parser = ArgumentParser(exit_on_error=False)
+    validate_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    validate_parser.add_argument(
+        "--weights", type=str, default="", help="model folder; default: the shipped weights"
     )
-    fitting.add_class_arguments(TrainConfig, as_group=False)
-    judging = ArgumentParser(exit_on_error=False)
-    judging.add_argument("--config", action="config", help="YAML file with any of the fields below")
-    judging.add_argument(
-        "--weights", type=str, default="", help="model folder; the shipped weights when left out"
-    )
-    judging.add_argument("--json", action="store_true", help="print one line of JSON")
-    judging.add_class_arguments(ScoreConfig, as_group=False)
+    validate_parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    validate_parser.add_class_arguments(ScoreConfig, as_group=False)
     parser = ArgumentParser(prog="kinora train captioner", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands()
-    commands.add_subcommand("fit", fitting)
-    commands.add_subcommand("validate", judging)
+    commands.add_subcommand("fit", fit_parser)
+    commands.add_subcommand("validate", validate_parser)
     return parser
 
 
-def _build(kind, values):
-    return kind(**{name: getattr(values, name) for name in kind.__dataclass_fields__})
+def _from_namespace(config_class, values):
+    names = config_class.__dataclass_fields__
+    return config_class(**{name: getattr(values, name) for name in names})

@@ -1,4 +1,4 @@
-"""Train the video compression network."""
+"""Train the video VAE."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Make raw videos of simulated worlds, and apart from them a file that tells what they show."""
+"""Render raw videos of simulated worlds, and their ground truth in a separate folder."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -15,16 +15,17 @@ from worlds.raw.render import render_raw, truth_path
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config(RawConfig):
     out: str
-    """Empty or new folder for the videos."""
+    """Output folder for the videos: new or empty."""
     preset: Literal["plain", "wild"] = "plain"
-    """`wild` turns on everything that can happen to a raw video: transitions, codecs, variable frame rates,
-    defects, copies, damage. Fields that differ from their default stay as given."""
+    """`wild` enables transitions, more codecs, variable frame rates, defects, copies and damaged files.
+    Options that differ from their defaults take precedence."""
 
 
 def run(config: Config) -> Result:
-    """Render every file; the same seed gives the same files."""
-    given = subconfig(config, RawConfig)
-    raw = wild(given) if config.preset == "wild" else given
+    """Render every file."""
+    raw = subconfig(config, RawConfig)
+    if config.preset == "wild":
+        raw = wild(raw)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("render", total=raw.num_videos)
         summary = render_raw(config.out, raw, on_file=lambda done: bar.update(task, completed=done))
@@ -32,6 +33,6 @@ def run(config: Config) -> Result:
     text = (
         f"{summary.num_videos} videos ({summary.num_shots} shots, {summary.num_slates} slates, "
         f"{summary.seconds:.0f} s), {summary.num_stills} stills, {summary.num_copies} copies and "
-        f"{summary.num_damaged} damaged copies in {config.out}\ntheir truth in {truth}"
+        f"{summary.num_damaged} damaged copies in {config.out}\nground truth in {truth}"
     )
     return Result({**asdict(summary), "out": config.out, "truth": str(truth)}, text)

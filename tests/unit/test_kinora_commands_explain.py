@@ -45,8 +45,8 @@ def test_every_rule_is_told_with_value_limit_and_verdict(uri, capsys, monkeypatc
     found = {line.split()[0]: line for line in lines if line.strip()}
     for rule in RULES:
         assert rule.reason in found
-    assert "DROPS IT" in found["too_small"]
-    assert "broken too" in found["black"]
+    assert "DROPPED" in found["too_small"]
+    assert "also fails" in found["black"]
     assert "0.9" in found["black"]
     assert "at most 0.5" in found["black"]
     assert "not measured" in found["flashes"]
