@@ -22,7 +22,7 @@ from kinora.bench.figures import Figures
 from pipeline.analysis import Analysis
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
@@ -56,8 +56,8 @@ def run(paths: list[str], repeats: int) -> dict[str, float]:
     """Return the figures, over `repeats` turns of without and with."""
     inside: list[Cost] = []
     outside: list[Cost] = []
-    with TemporaryDirectory() as notes, Sandbox(SandboxConfig()) as sandbox:
-        boxed = partial(with_sandbox, sandbox, Attempts(Path(notes)))
+    with TemporaryDirectory() as attempts_uri, Sandbox(SandboxConfig()) as sandbox:
+        boxed = partial(with_sandbox, sandbox, AttemptLog(Path(attempts_uri)))
         if boxed(paths[0]) != without_sandbox(paths[0]):
             raise ValueError(
                 f"{paths[0]}: the sandbox gives other clips than no sandbox; its cost means nothing"
@@ -95,13 +95,13 @@ def without_sandbox(path: str) -> list[bytes]:
     return [clip.media for clip in cut(path, spans(analysis))]
 
 
-def with_sandbox(sandbox: Sandbox, attempts: Attempts, path: str) -> list[bytes]:
+def with_sandbox(sandbox: Sandbox, attempts: AttemptLog, path: str) -> list[bytes]:
     """Analyse and cut in the sandbox, as a Ray worker does."""
     source = stat_source(path)
     task = partial(analyze_file, source, AnalyzeConfig(), sandbox.config)
-    analysis = attempts.work(source.source_key, path, lambda: sandbox.call(task, path))
+    analysis = attempts.run(source.source_key, path, lambda: sandbox.call(task, path))
     cutting = partial(cut, path, spans(analysis))
-    return attempts.work(
+    return attempts.run(
         source.source_key, path, lambda: [clip.media for clip in sandbox.stream(cutting, path)]
     )
 

@@ -8,11 +8,11 @@ from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
 from kinora.cli.spelling import to_command_line
 from kinora.cli.subconfig import subconfig
-from pipeline.caption.load import asking, load
+from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.caption import CaptionReport, caption
-from pipeline.runtime.progress import shown
+from pipeline.runtime.progress import show_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ def run(config: Config) -> Result:
     """Caption; exit with code 3 if no clip is cut."""
     settings = subconfig(config, CaptionConfig)
     try:
-        with shown() as progress:
+        with show_progress() as progress:
             report = caption(
                 config.dataset,
                 settings,
                 config.ray,
-                asking(settings),
-                load,
+                caption_spec(settings),
+                load_captioner,
                 dry_run=config.dry_run,
                 progress=progress,
                 command=to_command_line("caption", config),

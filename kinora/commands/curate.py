@@ -21,7 +21,7 @@ from pipeline.config import (
 )
 from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import CurateReport, curate
-from pipeline.runtime.progress import shown
+from pipeline.runtime.progress import show_progress
 from video.config import SandboxConfig
 
 
@@ -57,7 +57,7 @@ def run(config: Config) -> Result:
         ray=config.ray,
     )
     try:
-        with shown() as progress:
+        with show_progress() as progress:
             report = curate(
                 config.source,
                 config.dataset,

@@ -11,7 +11,7 @@ from kinora.cli.subconfig import subconfig
 from pipeline.config import PackConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.pack import PackReport, pack
-from pipeline.runtime.progress import shown
+from pipeline.runtime.progress import show_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Config(PackConfig):
 def run(config: Config) -> Result:
     """Pack; exit with code 3 if no clip has a caption and fits a bucket."""
     try:
-        with shown() as progress:
+        with show_progress() as progress:
             settings = subconfig(config, PackConfig)
             report = pack(
                 config.dataset,

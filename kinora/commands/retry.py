@@ -13,12 +13,12 @@ from kinora.commands import caption as caption_command
 from kinora.commands import curate as curate_command
 from manifests import live_view
 from manifests.dataset import Dataset
-from pipeline.caption.load import asking, load
+from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
 from pipeline.jobs.curate import retry
 from pipeline.planning.last_config import last, last_curation
-from pipeline.runtime.progress import Progress, shown
+from pipeline.runtime.progress import Progress, show_progress
 from video.config import SandboxConfig
 
 
@@ -45,7 +45,7 @@ def run(config: Config) -> Result:
     data: dict[str, Any] = {}
     texts: list[str | Group] = []
     failed_fractions: list[float] = []
-    with shown() as progress:
+    with show_progress() as progress:
         if stages - {"caption"}:
             settings = last_curation(dataset, config.ray, config.sandbox)
             curated = retry(
@@ -77,8 +77,8 @@ def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionRep
         config.dataset,
         settings,
         config.ray,
-        asking(settings),
-        load,
+        caption_spec(settings),
+        load_captioner,
         retry=True,
         dry_run=config.dry_run,
         progress=progress,

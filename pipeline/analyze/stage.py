@@ -21,8 +21,8 @@ from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox,
 from pipeline.config import AnalyzeConfig, PoolConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.failures import count
-from pipeline.runtime.tasks import attempts_at, guarded, task_pool
-from pipeline.runtime.units import Done, from_row
+from pipeline.runtime.tasks import guarded, open_attempt_log, task_pool_args
+from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import is_local
 from video.config import SandboxConfig
 from video.errors import VideoError
@@ -34,42 +34,42 @@ def add_divide(
     share: int,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
     """In: rows of `Source` units. Out: the same, but a row for each stretch of a file that is longer than
     `share` bytes and can be divided."""
-    some = partial(divide_some, config=config, limits=limits, notes=notes, share=share)
-    rows = sources.flat_map(some, max_retries=max_retries, **task_pool(pool))
+    some = partial(split_batch, config=config, limits=limits, attempts_uri=attempts_uri, share=share)
+    rows = sources.flat_map(some, max_retries=max_retries, **task_pool_args(pool))
     return rows.repartition(target_num_rows_per_block=1)  # each stretch a task of its own
 
 
-def divide_some(
-    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str, share: int
+def split_batch(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str, share: int
 ) -> list[dict[str, Any]]:
     """Divide the long sources of one row. One that cannot be read is left whole: its analysis says why."""
-    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
     whole: list[int] = []
     rows: list[dict[str, Any]] = []
     units = from_row(row)
-    for at, unit in zip(row["at"], units, strict=True):
+    for at, unit in zip(row["unit_index"], units, strict=True):
         source = Source(**unit)
         found: tuple[FileChunk, ...] = ()
         if source.size_bytes > share and is_local(source.uri):
             task = partial(split_source, source, config, limits, share)
             with suppress(VideoError, Quarantined, OSError):
                 name = f"{source.source_key}-stretches"
-                found = attempts.work(name, source.uri, partial(sandbox.call, task, source.uri))
+                found = attempts.run(name, source.uri, partial(sandbox.call, task, source.uri))
         if not found:
             whole.append(at)
         rows += [
-            row | {"at": [at], "units": json.dumps([unit]), "stretch": json.dumps(asdict(stretch))}
+            row | {"unit_index": [at], "units": json.dumps([unit]), "stretch": json.dumps(asdict(stretch))}
             for stretch in found
         ]
     if whole:
-        kept = [unit for at, unit in zip(row["at"], units, strict=True) if at in whole]
-        rows.append(row | {"at": whole, "units": json.dumps(kept), "stretch": ""})
+        kept = [unit for at, unit in zip(row["unit_index"], units, strict=True) if at in whole]
+        rows.append(row | {"unit_index": whole, "units": json.dumps(kept), "stretch": ""})
     return rows
 
 
@@ -78,42 +78,44 @@ def add_analyze(
     uri: str,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
     measure: AnalyzeFile = analyze_file,
 ) -> Dataset:
-    """In: rows of `Source` units, or of stretches. Out: one `Done` row a task, its parts in the dataset at
-    `uri`.
+    """In: rows of `Source` units, or of stretches. Out: one `TaskResult` row a task, its
+    parts in the dataset at `uri`.
 
     Args:
-        notes: place for the notes on attempts.
+        attempts_uri: place for the notes on attempts.
         max_retries: how often a task whose worker died is run again.
         pool: where the tasks run.
         measure: analyses one source; runs in the sandbox.
     """
-    some = partial(analyze_some, uri=uri, config=config, limits=limits, notes=notes, measure=measure)
-    return sources.map(guarded("analyze", some), max_retries=max_retries, **task_pool(pool))
+    some = partial(
+        analyze_batch, uri=uri, config=config, limits=limits, attempts_uri=attempts_uri, measure=measure
+    )
+    return sources.map(guarded("analyze", some), max_retries=max_retries, **task_pool_args(pool))
 
 
-def analyze_some(
+def analyze_batch(
     row: dict[str, Any],
     *,
     uri: str,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     measure: AnalyzeFile,
 ) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
-    analyses = _analyses(row, config, limits, notes, measure)
+    analyses = _analyses(row, config, limits, attempts_uri, measure)
     return write(Parts(uri), [*analyses]).to_row()
 
 
 def _analyses(
-    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, notes: str, measure: AnalyzeFile
+    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str, measure: AnalyzeFile
 ) -> Iterator[Analysis]:
-    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
     chunk = FileChunk(**json.loads(row["stretch"])) if row.get("stretch") else None
     for unit in from_row(row):
         yield analyze_in_sandbox(Source(**unit), config, sandbox, attempts, measure, chunk)
@@ -123,28 +125,30 @@ def add_find(
     sources: Dataset,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
     """In: rows of `Source` units. Out: rows of analyses with frames, for `add_score`, which writes them."""
-    some = partial(find_some, config=config, limits=limits, notes=notes)
-    return sources.flat_map(some, max_retries=max_retries, **task_pool(pool))
+    some = partial(measure_batch, config=config, limits=limits, attempts_uri=attempts_uri)
+    return sources.flat_map(some, max_retries=max_retries, **task_pool_args(pool))
 
 
-def find_some(
-    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, notes: str
+def measure_batch(
+    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str
 ) -> Iterator[dict[str, Any]]:
     """Analyse the sources of one row; write nothing."""
-    return analyses_to_rows(row["task"], row["at"], _analyses(row, config, limits, notes, analyze_file))
+    return analyses_to_rows(
+        row["task"], row["unit_index"], _analyses(row, config, limits, attempts_uri, analyze_file)
+    )
 
 
-def lose(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> Done:
+def record_lost(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> TaskResult:
     """Write a failure for each source of a task that gave nothing back."""
     return write(Parts(uri), [failed_analysis(source, config, error) for source in sources])
 
 
-def write(place: Parts, analyses: list[Analysis]) -> Done:
+def write(place: Parts, analyses: list[Analysis]) -> TaskResult:
     """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
     source is handed back as a piece, and so is what failed."""
     if (chunk := analyses[0].chunk) is not None:
@@ -159,7 +163,7 @@ def write(place: Parts, analyses: list[Analysis]) -> Done:
     parts += told
     counts |= count({row for row in failures if row.stage == "analyze"})
     size = sum(analysis.source.size_bytes for analysis in analyses)
-    return Done(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
+    return TaskResult(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
 
 
 def _write_told(
@@ -184,7 +188,7 @@ def _write_told(
     return parts, counts | ({"unscored": len(unscored)} if unscored else {})
 
 
-def _piece(place: Parts, analysis: Analysis, chunk: FileChunk) -> Done:
+def _piece(place: Parts, analysis: Analysis, chunk: FileChunk) -> TaskResult:
     broken = [row for row in analysis.failures if row.stage == "analyze"]
     unscored = [row for row in analysis.failures if row.stage != "analyze"]
     piece = {
@@ -195,7 +199,7 @@ def _piece(place: Parts, analysis: Analysis, chunk: FileChunk) -> Done:
         "seconds": analysis.seconds,
     }
     parts, counts = _write_told(place, [*analysis.clips], [*analysis.gaps], unscored)
-    return Done(parts=tuple(parts), units=0, counts=counts, piece=piece)
+    return TaskResult(parts=tuple(parts), units=0, counts=counts, piece=piece)
 
 
 class ChunkMerger:
@@ -203,9 +207,9 @@ class ChunkMerger:
 
     def __init__(self, uri: str) -> None:
         self._place = Parts(uri)
-        self._waiting: dict[str, dict[int, Done]] = {}
+        self._waiting: dict[str, dict[int, TaskResult]] = {}
 
-    def __call__(self, done: Done) -> Done | None:
+    def __call__(self, done: TaskResult) -> TaskResult | None:
         """Take what a task did; return what is whole now: the same, but for a stretch."""
         if done.piece is None:
             return done
@@ -216,7 +220,7 @@ class ChunkMerger:
             return None
         return self._joined([found[number] for number in sorted(self._waiting.pop(key))])
 
-    def _joined(self, pieces: list[Done]) -> Done:
+    def _joined(self, pieces: list[TaskResult]) -> TaskResult:
         told = [piece.piece for piece in pieces if piece.piece is not None]
         rows = [SourceRow(**each["row"]) for each in told]
         seconds = sum(each["seconds"] for each in told)

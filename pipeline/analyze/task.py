@@ -15,7 +15,7 @@ from pipeline.analysis import Analysis, FileChunk
 from pipeline.analyze.chunks import num_chunks, split
 from pipeline.analyze.decode_pass import PassResult, Segment, decode_pass
 from pipeline.config import AnalyzeConfig, config_digest
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import failure
 from pipeline.sources.fetch import fetched
 from video.config import SandboxConfig
@@ -32,7 +32,7 @@ def analyze_in_sandbox(
     source: Source,
     config: AnalyzeConfig,
     sandbox: Sandbox,
-    attempts: Attempts,
+    attempts: AttemptLog,
     analyze_file: AnalyzeFile,
     chunk: FileChunk | None = None,
 ) -> Analysis:
@@ -43,7 +43,7 @@ def analyze_in_sandbox(
     try:
         with fetched(source.uri, source.size_bytes, source.etag, sandbox.config) as path:
             task = partial(analyze_file, replace(source, uri=path), config, sandbox.config, *parts)
-            done = attempts.work(unit, source.uri, lambda: sandbox.call(task, path))
+            done = attempts.run(unit, source.uri, lambda: sandbox.call(task, path))
             done = done if path == source.uri else _of(source, done)
     except Exception as error:
         done = replace(failed_analysis(source, config, error), chunk=chunk)

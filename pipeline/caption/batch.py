@@ -47,7 +47,7 @@ class CaptionUnit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asking:
+class CaptionSpec:
     """What is asked, and what the answers are called."""
 
     dense: Prompt
@@ -55,8 +55,12 @@ class Asking:
     version: str
 
 
-def caption(
-    units: Sequence[CaptionUnit], captioner: Captioner, asking: Asking, config: CaptionConfig, media: Storage
+def caption_units(
+    units: Sequence[CaptionUnit],
+    captioner: Captioner,
+    spec: CaptionSpec,
+    config: CaptionConfig,
+    media: Storage,
 ) -> tuple[list[Caption], list[Failure]]:
     """Return one caption row for each unit, and a failure row for each that is not OK."""
     shown: list[ClipFrames] = []
@@ -66,23 +70,23 @@ def caption(
             shown.append(_frames(unit, config, media))
         except Exception as error:
             broken[unit.media_id] = error
-    answered = {row.media_id: row for row in _ask(captioner, shown, asking, broken)}
-    rows = [answered.get(unit.media_id) or _error(unit, broken[unit.media_id], asking) for unit in units]
+    answered = {row.media_id: row for row in _ask(captioner, shown, spec, broken)}
+    rows = [answered.get(unit.media_id) or _error(unit, broken[unit.media_id], spec) for unit in units]
     pairs = zip(units, rows, strict=True)
     failures = [_failure(*pair, broken) for pair in pairs if pair[1].outcome is not Outcome.OK]
     return rows, failures
 
 
 def failed_captions(
-    units: Sequence[CaptionUnit], asking: Asking, error: Exception
+    units: Sequence[CaptionUnit], spec: CaptionSpec, error: Exception
 ) -> tuple[list[Caption], list[Failure]]:
     """Return the rows of units that `error` kept from being captioned at all."""
     broken = {unit.media_id: error for unit in units}
-    rows = [_error(unit, error, asking) for unit in units]
+    rows = [_error(unit, error, spec) for unit in units]
     return rows, [_failure(unit, row, broken) for unit, row in zip(units, rows, strict=True)]
 
 
-def batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
+def split_batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
     """Cut units into batches that are bounded in clips and in bytes of decoded frames."""
     batch: list[CaptionUnit] = []
     held = 0
@@ -123,24 +127,24 @@ def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
 
 
 def _ask(
-    captioner: Captioner, shown: Sequence[ClipFrames], asking: Asking, broken: dict[str, Exception]
+    captioner: Captioner, shown: Sequence[ClipFrames], spec: CaptionSpec, broken: dict[str, Exception]
 ) -> list[Caption]:
     """Caption a batch; where that raises, each clip alone, so that one takes no other with it."""
     if not shown:
         return []
     try:
-        rows = caption_clips(captioner, shown, dense=asking.dense, short=asking.short)
+        rows = caption_clips(captioner, shown, dense=spec.dense, short=spec.short)
     except Exception as error:
         if len(shown) > 1:
-            return [row for clip in shown for row in _ask(captioner, [clip], asking, broken)]
+            return [row for clip in shown for row in _ask(captioner, [clip], spec, broken)]
         broken[shown[0].media_id] = error
         return []
-    return [replace(row, version=asking.version) for row in rows]
+    return [replace(row, version=spec.version) for row in rows]
 
 
-def _error(unit: CaptionUnit, error: Exception, asking: Asking) -> Caption:
-    prompts, detail = f"{asking.dense.digest}+{asking.short.digest}", f"{type(error).__name__}: {error}"
-    return replace(error_caption(unit.clip_id, unit.media_id, prompts, detail), version=asking.version)
+def _error(unit: CaptionUnit, error: Exception, spec: CaptionSpec) -> Caption:
+    prompts, detail = f"{spec.dense.digest}+{spec.short.digest}", f"{type(error).__name__}: {error}"
+    return replace(error_caption(unit.clip_id, unit.media_id, prompts, detail), version=spec.version)
 
 
 def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:

@@ -11,11 +11,11 @@ from captioner.prompts import load_prompt
 from captioner.protocol import Captioner
 from captioner.vlm import TransformersCaptioner
 from manifests.records import digest
-from pipeline.caption.batch import Asking
+from pipeline.caption.batch import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
 
 
-def asking(config: CaptionConfig) -> Asking:
+def caption_spec(config: CaptionConfig) -> CaptionSpec:
     """Return the prompts of `config` and the name of the caption version that they give.
 
     Raises FileNotFoundError or ValueError, with the remedy, for what is not there.
@@ -28,11 +28,11 @@ def asking(config: CaptionConfig) -> Asking:
     dense, short = (load_prompt(name, folder) for name in names)
     content = digest(config_digest(config), dense.digest, short.digest, _weights(config), REVISION)
     model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
-    return Asking(dense=dense, short=short, version=f"{chosen.kind}{model}-{content[:8]}")
+    return CaptionSpec(dense=dense, short=short, version=f"{chosen.kind}{model}-{content[:8]}")
 
 
-def load(config: CaptionConfig) -> Captioner:
-    """Load the captioner, weights and all. Raises as `asking` does."""
+def load_captioner(config: CaptionConfig) -> Captioner:
+    """Load the captioner, weights and all. Raises as `caption_spec` does."""
     chosen = config.captioner
     if chosen.kind == "embedded":
         return load_embedded(chosen.batch_size)
@@ -40,7 +40,7 @@ def load(config: CaptionConfig) -> Captioner:
         return FactsCaptioner(chosen.facts)
     if chosen.kind == "vlm":
         return TransformersCaptioner(_vlm(config))
-    asked = asking(config)
+    asked = caption_spec(config)
     own = {asked.dense.digest: load_prompt(DENSE_PROMPT), asked.short.digest: load_prompt(SHORT_PROMPT)}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
 

@@ -16,10 +16,10 @@ from pipeline.cut.crop import encoding_of
 from pipeline.cut.unit import CutUnit
 from pipeline.errors import SourceChanged
 from pipeline.media.tar import TarWriter
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import count, failure
-from pipeline.runtime.tasks import attempts_at, guarded, task_pool
-from pipeline.runtime.units import Done, from_row
+from pipeline.runtime.tasks import guarded, open_attempt_log, task_pool_args
+from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import fetched
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
@@ -32,27 +32,27 @@ def add_cut(
     uri: str,
     config: CutConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
-    """In: rows of `CutUnit`. Out: one `Done` row a task, its tar and parts in the dataset at `uri`.
+    """In: rows of `CutUnit`. Out: one `TaskResult` row a task, its tar and parts in the dataset at `uri`.
 
     Args:
-        notes: place for the notes on attempts.
+        attempts_uri: place for the notes on attempts.
         max_retries: how often a task whose worker died is run again.
         pool: where the tasks run.
     """
-    some = partial(cut_some, uri=uri, config=config, limits=limits, notes=notes)
-    return sources.map(guarded("cut", some), max_retries=max_retries, **task_pool(pool))
+    some = partial(cut_batch, uri=uri, config=config, limits=limits, attempts_uri=attempts_uri)
+    return sources.map(guarded("cut", some), max_retries=max_retries, **task_pool_args(pool))
 
 
-def cut_some(
-    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, notes: str
+def cut_batch(
+    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, attempts_uri: str
 ) -> dict[str, str]:
     """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
-    sandbox, attempts = process_sandbox(limits), attempts_at(notes)
+    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
     media: list[Media] = []
     failures: list[Failure] = []
     place, path = Parts(uri), f"media/{uuid4().hex}.tar"
@@ -68,21 +68,21 @@ def cut_some(
     parts += [place.put_records("failures", failures)] if failures else []
     given = sum(len(unit.clip_ids) for unit in units)
     counts = {"cut": len(media)} | count(failures)
-    return Done(parts=tuple(parts), units=given, counts=counts).to_row()
+    return TaskResult(parts=tuple(parts), units=given, counts=counts).to_row()
 
 
-def lose(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> Done:
+def record_lost(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> TaskResult:
     """Write a failure for each clip of a task that gave nothing back."""
     failures = [row for unit in units for row in _failures(unit, unit.clip_ids, config, error)]
     part = Parts(uri).put_records("failures", failures)
-    return Done(parts=(part,), units=len(failures), counts=count(failures))
+    return TaskResult(parts=(part,), units=len(failures), counts=count(failures))
 
 
 def cut_source(
     unit: CutUnit,
     config: CutConfig,
     sandbox: Sandbox,
-    attempts: Attempts,
+    attempts: AttemptLog,
     store_clip: Callable[[int, CutClip, CutUnit], Media],
 ) -> tuple[list[Media], list[Failure]]:
     """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures.
@@ -107,7 +107,7 @@ def cut_source(
         with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
             if now.source_key != unit.source_key:
                 raise SourceChanged("the file changed, or went away, after it was analysed")
-            attempts.work(unit.name, unit.uri, partial(cut_rest, path))
+            attempts.run(unit.name, unit.uri, partial(cut_rest, path))
     except Exception as error:
         if is_full(error):
             raise

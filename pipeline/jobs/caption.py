@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from captioner.protocol import Captioner
 from manifests.dataset import Dataset
 from manifests.live_view import Current
-from pipeline.caption.batch import Asking, CaptionUnit
-from pipeline.caption.stage import add_caption, lose
+from pipeline.caption.batch import CaptionSpec, CaptionUnit
+from pipeline.caption.stage import add_caption, record_lost
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.planning import pending
 from pipeline.planning.dry_run import StagePlan, plan_caption
-from pipeline.runtime.attempt_log import attempts_folder
-from pipeline.runtime.progress import Progress, silent
-from pipeline.runtime.run_stage import StageRun, run_stage
+from pipeline.runtime.attempt_log import temporary_attempts_uri
+from pipeline.runtime.progress import Progress, no_progress
+from pipeline.runtime.run_stage import StageResult, run_stage
 from pipeline.runtime.session import RaySession
-from pipeline.runtime.units import chunks, max_restarts, max_retries
-from pipeline.runtime.waves import in_waves
+from pipeline.runtime.units import batch_units, max_restarts, max_retries
+from pipeline.runtime.waves import run_in_waves
 
 _TASK_CLIPS = 512
 """A task captions at most so many clips."""
@@ -34,7 +34,7 @@ class CaptionReport:
     """Media that this version had been tried on before."""
     ok: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
-    """Attempts that gave no good caption, by code."""
+    """AttemptLog that gave no good caption, by code."""
     seconds: float = 0.0
     dry_run: bool = False
     plan: tuple[StagePlan, ...] = ()
@@ -55,12 +55,12 @@ def caption(
     dataset_uri: str,
     config: CaptionConfig,
     ray_config: RayConfig,
-    asking: Asking,
+    spec: CaptionSpec,
     load: Callable[[CaptionConfig], Captioner],
     *,
     retry: bool = False,
     dry_run: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     command: str = "",
 ) -> CaptionReport:
     """Caption all media that this version was not tried on; with `retry`, those alone where it failed.
@@ -73,14 +73,14 @@ def caption(
     begin = time.monotonic()
     dataset = Dataset.open(dataset_uri).by(command)
     current = Current(dataset)
-    units, num_media = pending.to_caption(current, asking.version, retry=retry)
+    units, num_media = pending.to_caption(current, spec.version, retry=retry)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
     known = CaptionReport(
-        version=asking.version, media=num_media, already_done=num_media - len(units), dry_run=dry_run
+        version=spec.version, media=num_media, already_done=num_media - len(units), dry_run=dry_run
     )
     if dry_run:
-        return replace(known, plan=(plan_caption(current, units.table, num_media, config, asking),))
+        return replace(known, plan=(plan_caption(current, units.table, num_media, config, spec),))
     if not units:
         return known
     with RaySession(ray_config) as session:
@@ -89,24 +89,24 @@ def caption(
         pool, uri = ray_config.caption, dataset.uri
         progress("caption", 0, len(units))
 
-        def run(dataset: Dataset, runs: list[list[CaptionUnit]]) -> tuple[Dataset, StageRun]:
+        def run(dataset: Dataset, runs: list[list[CaptionUnit]]) -> tuple[Dataset, StageResult]:
             ends = max_restarts(runs), max_retries(runs)
             return run_stage(
                 dataset,
                 "caption",
                 runs,
-                lambda rows: add_caption(rows, uri, config, asking, load, actors, notes, *ends, pool),
-                lambda units, error: lose(units, uri, asking, error),
+                lambda rows: add_caption(rows, uri, config, spec, load, actors, attempts_uri, *ends, pool),
+                lambda units, error: record_lost(units, uri, spec, error),
                 config=config,
-                config_digest=asking.version,
+                config_digest=spec.version,
                 commit_every_s=ray_config.commit_every_s,
                 progress=progress,
             )
 
-        with attempts_folder(uri) as notes:
-            _, done = in_waves(dataset, chunks(units, cpus=actors, most=_TASK_CLIPS), run)
+        with temporary_attempts_uri(uri) as attempts_uri:
+            _, done = run_in_waves(dataset, batch_units(units, cpus=actors, max_weight=_TASK_CLIPS), run)
     return CaptionReport(
-        version=asking.version,
+        version=spec.version,
         media=num_media,
         already_done=known.already_done,
         ok=done.counts.get("ok", 0),

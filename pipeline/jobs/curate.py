@@ -16,21 +16,21 @@ from manifests.live_view import Current
 from manifests.records import Source
 from pipeline.analyze.shots.needs import check_detector
 from pipeline.analyze.stage import ChunkMerger, add_analyze, add_divide, add_find, write
-from pipeline.analyze.stage import lose as lose_sources
+from pipeline.analyze.stage import record_lost as lose_sources
 from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
 from pipeline.cut.stage import add_cut
-from pipeline.cut.stage import lose as lose_clips
+from pipeline.cut.stage import record_lost as lose_clips
 from pipeline.cut.unit import CutUnit
 from pipeline.dedup.decisions import MATCHES, resolve
 from pipeline.dedup.job import dedup, pending_round
 from pipeline.planning import pending
 from pipeline.planning.dry_run import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
-from pipeline.runtime.attempt_log import attempts_folder
-from pipeline.runtime.progress import Progress, silent
-from pipeline.runtime.run_stage import StageRun, run_stage
+from pipeline.runtime.attempt_log import temporary_attempts_uri
+from pipeline.runtime.progress import Progress, no_progress
+from pipeline.runtime.run_stage import StageResult, run_stage
 from pipeline.runtime.session import RaySession
-from pipeline.runtime.units import TASKS_PER_CPU, Done, chunks, max_retries, share
-from pipeline.runtime.waves import in_waves
+from pipeline.runtime.units import TASKS_PER_CPU, TaskResult, batch_units, batch_weight, max_retries
+from pipeline.runtime.waves import run_in_waves
 from pipeline.score import needs
 from pipeline.score.stage import add_score
 from pipeline.select.select import KEPT, select
@@ -95,7 +95,7 @@ def curate(
     config: CurateConfig,
     *,
     dry_run: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     command: str = "",
 ) -> CurateReport:
     """Take the files at `source` into the dataset, as far as that is not done already.
@@ -124,7 +124,7 @@ def retry(
     *,
     quarantined: bool = False,
     dry_run: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> CurateReport:
     """Run only what failed again, and what follows from it: failed sources as they are now, sources of whose
     clips a scorer failed at one, and clips not cut.
@@ -221,15 +221,15 @@ def _some(units: Sequence[T]) -> list[T]:
 
 def _analyze(
     dataset: Dataset, sources: list[Source], config: CurateConfig, session: RaySession, progress: Progress
-) -> tuple[Dataset, StageRun]:
+) -> tuple[Dataset, StageResult]:
     if not sources:
-        return dataset, StageRun()
-    runs = chunks(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight)
+        return dataset, StageResult()
+    runs = batch_units(sources, cpus=session.cpus, max_weight=_TASK_BYTES, weight=_weight)
     add = add_analyze
     if config.analyze.scorers.any:
         most = config.ray.score.most or max(1, session.cpus // 2)
-        add = partial(_add_scored, replace(config.ray.score, most=most))
-    fair = max(_LEAST_SHARE, share(sources, cpus=session.cpus, most=_TASK_BYTES, weight=_weight))
+        add = partial(_add_scored, replace(config.ray.score, max_weight=most))
+    fair = max(_LEAST_SHARE, batch_weight(sources, cpus=session.cpus, max_weight=_TASK_BYTES, weight=_weight))
     if session.cpus > 1 and any(source.size_bytes > fair for source in sources):
         add = partial(_add_divided, add, fair)
     return _stage(dataset, "analyze", add, lose_sources, runs, config, progress, len(sources))
@@ -242,13 +242,13 @@ def _add_divided(
     uri: str,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
 ) -> ray.data.Dataset:
     """As `add`, with files longer than a fair share of the work divided first."""
-    rows = add_divide(sources, fair, config, limits, notes, max_retries, pool)
-    return add(rows, uri, config, limits, notes, max_retries, pool)
+    rows = add_divide(sources, fair, config, limits, attempts_uri, max_retries, pool)
+    return add(rows, uri, config, limits, attempts_uri, max_retries, pool)
 
 
 def _add_scored(
@@ -257,13 +257,13 @@ def _add_scored(
     uri: str,
     config: AnalyzeConfig,
     limits: SandboxConfig,
-    notes: str,
+    attempts_uri: str,
     max_retries: int,
     pool: PoolConfig,
 ) -> ray.data.Dataset:
     """As `add_analyze`, with the scorers: two stages, of which the second writes."""
-    found = add_find(sources, config, limits, notes, max_retries, pool)
-    return add_score(found, uri, config.scorers, notes, write, max_retries, scorers)
+    found = add_find(sources, config, limits, attempts_uri, max_retries, pool)
+    return add_score(found, uri, config.scorers, attempts_uri, write, max_retries, scorers)
 
 
 def _select(
@@ -297,12 +297,12 @@ def _cut(
     config: CurateConfig,
     session: RaySession,
     progress: Progress,
-) -> tuple[Dataset, StageRun]:
+) -> tuple[Dataset, StageResult]:
     if not clips.num_rows:
-        return dataset, StageRun()
+        return dataset, StageResult()
     units = pending.cut_units(clips, config.cut, session.cpus * TASKS_PER_CPU)
     session.check(("cut",), [dataset.uri], [unit.uri for unit in _some(units)])
-    runs = chunks(units, cpus=session.cpus, most=config.cut.clips_per_tar, weight=_num_clips)
+    runs = batch_units(units, cpus=session.cpus, max_weight=config.cut.clips_per_tar, weight=_num_clips)
     return _stage(dataset, "cut", add_cut, lose_clips, runs, config, progress, clips.num_rows)
 
 
@@ -310,22 +310,24 @@ def _stage(
     dataset: Dataset,
     name: Literal["analyze", "cut"],
     add: Callable[..., Any],
-    lose: Callable[..., Done],
+    lose: Callable[..., TaskResult],
     runs: Iterable[list[Any]],
     config: CurateConfig,
     progress: Progress,
     total: int,
-) -> tuple[Dataset, StageRun]:
+) -> tuple[Dataset, StageResult]:
     """Run one stage on its tasks; `total` counts what progress counts."""
     progress(name, 0, total)
     settings, pool = getattr(config, name), getattr(config.ray, name)
 
-    def run(dataset: Dataset, runs: list[list[Any]]) -> tuple[Dataset, StageRun]:
+    def run(dataset: Dataset, runs: list[list[Any]]) -> tuple[Dataset, StageResult]:
         return run_stage(
             dataset,
             name,
             runs,
-            lambda rows: add(rows, dataset.uri, settings, config.sandbox, notes, max_retries(runs), pool),
+            lambda rows: add(
+                rows, dataset.uri, settings, config.sandbox, attempts_uri, max_retries(runs), pool
+            ),
             lambda units, error: lose(units, dataset.uri, settings, error),
             config=settings,
             config_digest=config_digest(settings),
@@ -335,8 +337,8 @@ def _stage(
         )
 
     join = ChunkMerger(dataset.uri)
-    with attempts_folder(dataset.uri) as notes:
-        return in_waves(dataset, runs, run)
+    with temporary_attempts_uri(dataset.uri) as attempts_uri:
+        return run_in_waves(dataset, runs, run)
 
 
 def _num_clips(unit: CutUnit) -> int:

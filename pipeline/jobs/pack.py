@@ -19,13 +19,13 @@ from manifests.redact import redact
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
 from pipeline.errors import NothingToDo
 from pipeline.pack.plan import COLUMNS, Plan, content_of, fill, length_of, plan
-from pipeline.pack.shard_sets import OutputRefused, Place, place_at
+from pipeline.pack.shard_sets import OutputRefused, ShardSet, open_shard_set
 from pipeline.pack.stage import add_pack
 from pipeline.planning.dry_run import StagePlan, plan_pack
-from pipeline.runtime.progress import Progress, silent
+from pipeline.runtime.progress import Progress, no_progress
 from pipeline.runtime.run_stage import StageFailed
 from pipeline.runtime.session import RaySession
-from pipeline.runtime.units import chunks, to_row
+from pipeline.runtime.units import batch_units, to_row
 
 __all__ = ["OutputRefused", "PackReport", "pack"]
 
@@ -65,7 +65,7 @@ def pack(
     ray_config: RayConfig,
     *,
     dry_run: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> PackReport:
     """Pack every clip with a good caption. The same dataset gives the same bytes, whatever the machine.
 
@@ -74,7 +74,7 @@ def pack(
     clip has a caption or none fits a bucket.
     """
     begin = time.monotonic()
-    out = place_at(out_uri)
+    out = open_shard_set(out_uri)
     before = out.look()
     dataset = Dataset.open(dataset_uri)
     current = Current(dataset)
@@ -144,7 +144,7 @@ def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -
 def _write(
     planned: Plan,
     current: Current,
-    out: Place,
+    out: ShardSet,
     config: PackConfig,
     pool: PoolConfig,
     session: RaySession,
@@ -153,10 +153,12 @@ def _write(
     """Write the whole set, then let it take the place of what is there."""
     fresh = out.begin(planned.fingerprint)
     progress("pack", 0, planned.num_samples)
-    runs = chunks(planned.shards, cpus=session.cpus, most=_TASK_SAMPLES, weight=lambda s: s.num_samples)
+    batches = batch_units(
+        planned.shards, cpus=session.cpus, max_weight=_TASK_SAMPLES, weight=lambda s: s.num_samples
+    )
     captions = current.read("captions", ("media_id", *COLUMNS["captions"]))
     texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
-    tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in run]) for run in runs)
+    tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
     places: list[dict[str, Any]] = []
     while rows := list(islice(tasks, _WAVE_TASKS)):
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -170,7 +172,7 @@ def _write(
     out.publish([_ref(place) for place in places], _about(planned, config), config.fps)
 
 
-def _note(dataset: Dataset, planned: Plan, out: Place, config: PackConfig, seconds: float) -> str:
+def _note(dataset: Dataset, planned: Plan, out: ShardSet, config: PackConfig, seconds: float) -> str:
     """Note in the dataset's log what was packed; return why that was not possible, or nothing."""
     commit = Commit(
         stage="pack",

@@ -29,7 +29,7 @@ class OutputRefused(ValueError):
     """The output folder holds something that is not a shard set."""
 
 
-class Place(Protocol):
+class ShardSet(Protocol):
     """A place for one shard set: `look`, `begin`, write shards below what that gives, `publish`, `end`."""
 
     uri: str
@@ -60,16 +60,16 @@ class Place(Protocol):
         ...
 
 
-def place_at(uri: str) -> Place:
+def open_shard_set(uri: str) -> ShardSet:
     """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`."""
     if uri.startswith("s3://"):
-        return S3Place(storage_at(uri))
+        return S3ShardSet(storage_at(uri))
     if "://" in uri and not uri.startswith("file://"):
         raise OutputRefused(f"{redact(uri)}: shards lie in a folder or at s3://bucket/prefix; name one")
-    return FolderPlace(Path(uri.removeprefix("file://")))
+    return LocalShardSet(Path(uri.removeprefix("file://")))
 
 
-class FolderPlace:
+class LocalShardSet:
     """A folder. A new set is made beside it under a hidden name."""
 
     def __init__(self, out: Path) -> None:
@@ -114,7 +114,7 @@ class FolderPlace:
         return sum((self._out / shard).stat().st_size for shard in shards)
 
 
-class S3Place:
+class S3ShardSet:
     """A prefix of a bucket. A new set is written below its own name; of equal ones every byte is equal."""
 
     def __init__(self, storage: Storage) -> None:

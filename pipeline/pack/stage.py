@@ -10,18 +10,18 @@ from manifests.storage import Storage, is_full, storage_at
 from pipeline.config import PoolConfig
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
-from pipeline.runtime.tasks import task_pool
+from pipeline.runtime.tasks import task_pool_args
 from pipeline.runtime.units import MAX_RETRIES, from_row
 
 
 def add_pack(shards: Dataset, uri: str, out: str, pool: PoolConfig) -> Dataset:
     """In: rows of `Shard` units. Out: one row a task: `places`, where in which shard each sample lies, or why
     there is no room for them (`full`)."""
-    some = partial(pack_some, uri=uri, out=out)
-    return shards.map(some, max_retries=MAX_RETRIES, **task_pool(pool))
+    some = partial(pack_batch, uri=uri, out=out)
+    return shards.map(some, max_retries=MAX_RETRIES, **task_pool_args(pool))
 
 
-def pack_some(row: dict[str, Any], *, uri: str, out: str) -> dict[str, str]:
+def pack_batch(row: dict[str, Any], *, uri: str, out: str) -> dict[str, str]:
     """Write the shards of one row; want of room is no exception, of which Ray would make many lines."""
     try:
         return {"places": json.dumps(write_shards(row, uri=uri, out=out)), "full": ""}

@@ -11,7 +11,7 @@ from manifests.arrow import one, pc
 from manifests.dataset import Commit
 from manifests.live_view import Current
 from manifests.records import Source, digest
-from pipeline.caption.batch import Asking
+from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,
@@ -157,13 +157,13 @@ def plan_cut(current: Current, rows: pa.Table, config: CutConfig, unsure: pa.Chu
 
 
 def plan_caption(
-    current: Current, rows: pa.Table, num_media: int, config: CaptionConfig, asking: Asking
+    current: Current, rows: pa.Table, num_media: int, config: CaptionConfig, spec: CaptionSpec
 ) -> StagePlan:
     """Return what captioning `rows`, media that this version is to be tried on, takes."""
     history = History(current.dataset.commits, "caption")
     before = current.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
     before = before.take(pc.index_in(rows["media_id"], value_set=one(before["media_id"])))
-    prompts = f"{asking.dense.digest}+{asking.short.digest}"
+    prompts = f"{spec.dense.digest}+{spec.short.digest}"
 
     def label(version: str) -> str:
         change = history.change(version, config)
@@ -174,9 +174,9 @@ def plan_caption(
     other = pc.if_else(
         reworded, _labels(before["prompt_digest"], lambda old: f"prompt {old} -> {prompts}"), other
     )
-    again = pc.and_(pc.equal(before["version"], asking.version), pc.not_equal(before["outcome"], "ok"))
+    again = pc.and_(pc.equal(before["version"], spec.version), pc.not_equal(before["outcome"], "ok"))
     why = pc.if_else(again, FAILED, other).fill_null("not captioned yet")
-    return _plan("caption", "clips", why, num_media, history.rate(asking.version), 0)
+    return _plan("caption", "clips", why, num_media, history.rate(spec.version), 0)
 
 
 def plan_pack(

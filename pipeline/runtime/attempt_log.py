@@ -1,8 +1,7 @@
-"""Attempts at units of work, noted before they begin: what kills its process again and again is left alone.
+"""Log each attempt at a unit before it begins, so that a unit that keeps killing its process is quarantined.
 
-A note outlives the process that wrote it, so that also a unit which takes the Ray worker along is found out.
-Notes belong to one run of one stage: a job that is stopped and started again owes its units nothing. They lie
-below the dataset, where every machine of a cluster sees them: docs/adr/0020-clusters.md tells what they cost.
+The log outlives the process that writes it and lies below the dataset, where every node of a cluster reads it
+(docs/adr/0020-clusters.md). It belongs to one run of one stage: a restarted job begins with no deaths.
 """
 
 import time
@@ -19,19 +18,19 @@ from video.errors import FATAL_CODES, VideoError, VideoErrorCode
 T = TypeVar("T")
 
 MAX_DEATHS = 2
-"""After so many deaths of the sandbox the unit is quarantined. One may be bad luck: a full machine."""
+"""Deaths of the sandbox after which a unit is quarantined."""
 MAX_WORKER_DEATHS = 3
-"""The same for deaths of the Ray worker around it, which may have had another cause."""
+"""Deaths of the Ray worker after which a unit is quarantined."""
 MAX_NODE_DEATHS = 6
-"""The same where the whole machine went away, which is seldom a unit's doing."""
+"""Deaths of the whole node after which a unit is quarantined."""
 FOLDER = "_attempts"
 _BEGUN = "begun"
 _STALE_S = 7 * 86400.0
-"""Notes of a run that was killed are removed by another run, so long after they were written."""
+"""Age at which the log of a killed run is removed by a later one."""
 
 
 class Quarantined(Exception):
-    """A unit whose every attempt ended the process that worked on it. `error` is how the last one ended."""
+    """Every attempt at a unit ended the process that ran it. `error` describes the last death."""
 
     def __init__(self, error: VideoError) -> None:
         super().__init__(str(error))
@@ -39,19 +38,19 @@ class Quarantined(Exception):
 
 
 @contextmanager
-def attempts_folder(uri: str) -> Iterator[str]:
-    """Give a new place, below the dataset at `uri`, for the notes of one run of one stage; then remove it."""
+def temporary_attempts_uri(dataset_uri: str) -> Iterator[str]:
+    """Yield a new URI below the dataset for the attempt log of one run of one stage; remove it at the end."""
     run = uuid4().hex
-    notes = notes_at(f"{uri.rstrip('/')}/{FOLDER}/{run}")
-    _remove_stale(uri)
+    store = open_attempt_store(f"{dataset_uri.rstrip('/')}/{FOLDER}/{run}")
+    _remove_stale(dataset_uri)
     try:
-        yield notes.uri
+        yield store.uri
     finally:
-        notes.clear()
+        store.clear()
 
 
-class Notes(Protocol):
-    """Where notes lie: by name, some lines each. One process at a time writes one note."""
+class AttemptStore(Protocol):
+    """Named lists of lines. Each list has one writer at a time."""
 
     uri: str
 
@@ -64,83 +63,86 @@ class Notes(Protocol):
     def clear(self) -> None: ...
 
 
-class Attempts:
-    """The notes at `notes`: one for each unit that is begun and not ended, with a line for each event.
+class AttemptLog:
+    """AttemptLog at units that have begun and not ended: one entry a unit, one line an event.
 
     Args:
-        here: names the machine that this process is on.
-        is_gone: whether the machine of that name is no more.
+        log_uri: a folder, or a prefix on S3.
+        node_id: the node that this process runs on.
+        is_node_dead: whether the node of an id is dead.
     """
 
     def __init__(
-        self, notes: str | Path, here: str = "", is_gone: Callable[[str], bool] = lambda machine: False
+        self, log_uri: str | Path, node_id: str = "", is_node_dead: Callable[[str], bool] = lambda node: False
     ) -> None:
-        self._notes, self._here, self._is_gone = notes_at(str(notes)), here, is_gone
+        self._store = open_attempt_store(str(log_uri))
+        self._node_id, self._is_node_dead = node_id, is_node_dead
 
-    def work(self, unit: str, path: str, task: Callable[[], T]) -> T:
-        """Return what `task` returns, or raise what it raises; call it again while it dies.
+    def run(self, unit: str, path: str, task: Callable[[], T]) -> T:
+        """Return the result of `task`, or raise what it raises. Call it again if its process dies.
 
         Args:
-            unit: name of the unit, fit for a file's name.
-            path: the file that it works on, for errors.
+            unit: name of the unit, valid as a file name.
+            path: the file that the unit reads, for errors.
 
         Raises:
-            Quarantined: after the last death allowed, be it here or of a process that is no more.
+            Quarantined: the unit has used up its deaths, in this process or in earlier ones.
         """
-        while not self._doomed(lines := self._notes.read(unit)):
-            self._notes.append(unit, f"{_BEGUN} {self._here}")
+        while not self._exhausted(lines := self._store.read(unit)):
+            self._store.append(unit, f"{_BEGUN} {self._node_id}")
             try:
                 result = task()
             except VideoError as error:
                 if error.code in FATAL_CODES:
-                    self._notes.append(unit, f"{error.code} {error.problem}")
+                    self._store.append(unit, f"{error.code} {error.problem}")
                     continue
-                self._notes.remove(unit)
+                self._store.remove(unit)
                 raise
             except Exception:
-                self._notes.remove(unit)
+                self._store.remove(unit)
                 raise
-            self._notes.remove(unit)
+            self._store.remove(unit)
             return result
         raise Quarantined(_last_death(lines, path))
 
-    def together(self, name: str, task: Callable[[], T]) -> T | None:
-        """Return what `task` returns, or None, without calling it, when it ended its process before.
+    def run_batch(self, name: str, task: Callable[[], T]) -> T | None:
+        """Return the result of `task`, which works on several units.
 
-        For work on several units at once, called `name`: after a death each has to be tried alone.
+        Returns None without calling `task` if an earlier attempt at the batch `name` ended its process: then
+        the units have to be tried one by one.
         """
-        if self._notes.read(name):
+        if self._store.read(name):
             return None
-        self._notes.append(name, _BEGUN)
+        self._store.append(name, _BEGUN)
         try:
             return task()
         finally:  # not reached by a process that dies
-            self._notes.remove(name)
+            self._store.remove(name)
 
-    def _doomed(self, lines: Sequence[str]) -> bool:
-        machines = [line.partition(" ")[2] for line in _unended(lines)]
-        of_nodes = sum(1 for machine in machines if machine and self._is_gone(machine))
-        of_sandbox = sum(1 for line in lines if not line.startswith(_BEGUN))
+    def _exhausted(self, lines: Sequence[str]) -> bool:
+        nodes = [line.partition(" ")[2] for line in _unended(lines)]
+        node_deaths = sum(1 for node in nodes if node and self._is_node_dead(node))
+        sandbox_deaths = sum(1 for line in lines if not line.startswith(_BEGUN))
         return (
-            of_sandbox >= MAX_DEATHS
-            or len(machines) - of_nodes >= MAX_WORKER_DEATHS
-            or of_nodes >= MAX_NODE_DEATHS
+            sandbox_deaths >= MAX_DEATHS
+            or len(nodes) - node_deaths >= MAX_WORKER_DEATHS
+            or node_deaths >= MAX_NODE_DEATHS
         )
 
 
-def notes_at(uri: str) -> Notes:
-    """Return the place for notes that `uri` names: a folder, or a prefix on S3."""
-    return _Objects(uri) if uri.startswith("s3://") else _Files(Path(uri.removeprefix("file://")))
+def open_attempt_store(uri: str) -> AttemptStore:
+    """Return the store at `uri`: a folder, or a prefix on S3."""
+    return _S3Store(uri) if uri.startswith("s3://") else _LocalStore(Path(uri.removeprefix("file://")))
 
 
-class _Files:
+class _LocalStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self.uri = str(self._folder)
 
     def read(self, name: str) -> list[str]:
-        note = self._folder / name
-        return note.read_text().splitlines() if note.exists() else []
+        entry = self._folder / name
+        return entry.read_text().splitlines() if entry.exists() else []
 
     def append(self, name: str, line: str) -> None:
         try:
@@ -148,7 +150,7 @@ class _Files:
             with (self._folder / name).open("a") as out:
                 out.write(f"{line}\n")
         except OSError as error:
-            if not is_full(error):  # the unit's rows will not fit either, and then the job ends and says so
+            if not is_full(error):  # writing the unit's rows reports the full disk
                 raise
 
     def remove(self, name: str) -> None:
@@ -156,12 +158,12 @@ class _Files:
 
     def clear(self) -> None:
         rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # another run's are there
+        with suppress(OSError):  # holds the log of another run
             self._folder.parent.rmdir()
 
 
-class _Objects:
-    """A unit costs one request to read, one to write and one to delete, and two more for each death."""
+class _S3Store:
+    """A unit costs one GET, one PUT and one DELETE, and two requests more for each death."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -184,16 +186,16 @@ class _Objects:
             self._storage.delete(stored.key)
 
 
-def _remove_stale(uri: str) -> None:
-    """Remove notes of runs that were killed long ago."""
-    storage = storage_at(uri)
+def _remove_stale(dataset_uri: str) -> None:
+    """Remove the logs of runs that were killed more than `_STALE_S` ago."""
+    storage = storage_at(dataset_uri)
     for stored in list(storage.walk(FOLDER)):
         if time.time() - stored.modified_s > _STALE_S:
             storage.delete(stored.key)
 
 
 def _unended(lines: Sequence[str]) -> list[str]:
-    """Return the lines of attempts that no line tells the end of."""
+    """Return the lines of attempts without a line that records their end."""
     following = [*lines[1:], _BEGUN]
     return [
         line

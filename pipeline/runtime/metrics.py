@@ -10,7 +10,7 @@ Ray puts `ray_` before each name.
 
 from ray.util.metrics import Counter, Histogram
 
-from pipeline.runtime.units import Done
+from pipeline.runtime.units import TaskResult
 
 _SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 
@@ -24,7 +24,7 @@ class Metrics:
         self._seconds = Histogram("kinora_unit_seconds", "Seconds a unit took", _SECONDS, ("stage",))
         self._bytes = Counter("kinora_read_bytes_total", "Bytes given to be read", ("stage",))
 
-    def count(self, stage: str, done: Done, seconds: float) -> None:
+    def count(self, stage: str, done: TaskResult, seconds: float) -> None:
         """Count one task that ended well after `seconds`; units of it may have failed."""
         tags = {"stage": stage}
         if done.units:

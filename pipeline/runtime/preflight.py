@@ -22,7 +22,7 @@ from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.config import PoolConfig, RayConfig
-from pipeline.runtime.tasks import fits, is_gone, resources
+from pipeline.runtime.tasks import fits, is_node_dead, resources
 from pipeline.sources.uri import TarMember
 from video.container import local_path
 
@@ -61,7 +61,7 @@ class ClusterUnfit(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class NodeReport:
     """What one node says."""
 
     missing: Mapping[str, str]
@@ -91,7 +91,7 @@ def check(
         sizes = {path: _size(path) for path in [*map(_local, files), *tokens] if path and _size(path) >= 0}
         s3 = ["manifests.storage.s3"] if any("s3://" in uri for uri in [*places, *files]) else []
         nodes: dict[str, dict[str, Any]] = {}
-        answers: dict[str, Answer] = {}
+        answers: dict[str, NodeReport] = {}
         while not answers:  # nodes that go away while they are asked have nothing to say
             nodes = {node["NodeID"]: node for node in _nodes(stages, config)}
             asked = {}
@@ -107,7 +107,7 @@ def check(
         raise ClusterUnfit("this cluster cannot run the job yet:\n" + "\n".join(filter(None, problems)))
 
 
-def problem(name: str, answer: Answer) -> str:
+def problem(name: str, answer: NodeReport) -> str:
     """Return what is wrong with the node called `name`, and the remedy; empty where nothing is."""
     lines = []
     for module, error in sorted(answer.missing.items()):
@@ -136,8 +136,8 @@ def may_grow(status: bytes | None) -> bool:
     return not kinds or not all(kind.startswith("node_") for kind in kinds)
 
 
-def look_around(modules: Sequence[str], places: Mapping[str, int]) -> Answer:
-    """Answer for the node that this runs on."""
+def probe_node(modules: Sequence[str], places: Mapping[str, int]) -> NodeReport:
+    """NodeReport for the node that this runs on."""
     missing: dict[str, str] = {}
     for module in modules:
         try:
@@ -146,7 +146,9 @@ def look_around(modules: Sequence[str], places: Mapping[str, int]) -> Answer:
             missing[(error.name or module).partition(".")[0]] = str(error)
         except Exception as error:  # a library that is there but broken
             missing[module] = f"{type(error).__name__}: {error}"
-    return Answer(missing=missing, unseen=tuple(path for path, size in places.items() if _size(path) != size))
+    return NodeReport(
+        missing=missing, unseen=tuple(path for path, size in places.items() if _size(path) != size)
+    )
 
 
 def _nodes(stages: Sequence[str], config: RayConfig) -> list[dict[str, Any]]:
@@ -194,22 +196,22 @@ def _some_fits(pool: PoolConfig, nodes: Sequence[dict[str, Any]]) -> bool:
 
 def _ask(node_id: str, modules: Sequence[str], places: Mapping[str, int]) -> Any:
     there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    asking = ray.remote(look_around).options(num_cpus=0, max_retries=1, scheduling_strategy=there)
+    asking = ray.remote(probe_node).options(num_cpus=0, max_retries=1, scheduling_strategy=there)
     return asking.remote(modules, places)
 
 
-def _answer(node_id: str, ref: Any) -> Answer | None:
+def _answer(node_id: str, ref: Any) -> NodeReport | None:
     """Return what a node says; None for one that is no more."""
     try:
         return ray.get(ref, timeout=_ASK_S)
     except (RayError, ImportError, TimeoutError) as error:
-        if is_gone(node_id):
+        if is_node_dead(node_id):
             return None
         cause = getattr(error, "cause", None) or error
         last = str(cause).strip().splitlines()[-1] if str(cause).strip() else type(cause).__name__
         if isinstance(cause, ImportError):  # our own packages, or those that they import at once
-            return Answer(missing={(cause.name or "pipeline").partition(".")[0]: last}, unseen=())
-        return Answer(missing={}, unseen=(), silent=f"{type(cause).__name__}: {last}")
+            return NodeReport(missing={(cause.name or "pipeline").partition(".")[0]: last}, unseen=())
+        return NodeReport(missing={}, unseen=(), silent=f"{type(cause).__name__}: {last}")
 
 
 def _name(node: Mapping[str, Any]) -> str:

@@ -30,12 +30,12 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
 
 
-def silent(stage: str, done: int, total: int | None = None) -> None:
+def no_progress(stage: str, done: int, total: int | None = None) -> None:
     """Show nothing."""
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Give the progress that suits stderr."""
     if not sys.stderr.isatty():
         yield _Lines()
@@ -86,10 +86,10 @@ class _Lines:
         if last or time.monotonic() - self._said >= _LINE_EVERY_S:
             self._said = time.monotonic()
             total, seconds = self._total.get(stage), time.monotonic() - begun
-            print(line(stage, self._done[stage], total, seconds), file=sys.stderr)
+            print(format_line(stage, self._done[stage], total, seconds), file=sys.stderr)
 
 
-def line(stage: str, done: int, total: int | None, seconds: float) -> str:
+def format_line(stage: str, done: int, total: int | None, seconds: float) -> str:
     """Return how far a stage is after `seconds`, with its rate and the time left at that rate."""
     said = f"{stage}: {done} of {'?' if total is None else total}"
     if not done or seconds <= 0:

@@ -17,7 +17,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.redact import redact
 from pipeline.runtime.failures import TaskLost
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.units import Done, to_row
+from pipeline.runtime.units import TaskResult, to_row
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class StageFailed(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StageRun:
+class StageResult:
     """What running a stage came to."""
 
     units: int = 0
@@ -45,14 +45,14 @@ def run_stage(
     stage: str,
     runs: Iterable[list[T]],
     add: Callable[[ray.data.Dataset], ray.data.Dataset],
-    lose: Callable[[list[T], Exception], Done],
+    lose: Callable[[list[T], Exception], TaskResult],
     *,
     config: Any,
     config_digest: str,
     commit_every_s: float,
     progress: Progress,
-    join: Callable[[Done], Done | None] = lambda done: done,
-) -> tuple[Dataset, StageRun]:
+    join: Callable[[TaskResult], TaskResult | None] = lambda done: done,
+) -> tuple[Dataset, StageResult]:
     """Stream `runs`, the units of one task each, through the stage that `add` appends.
 
     Tasks write parts and hand back their names; these are committed at least every `commit_every_s`
@@ -68,12 +68,12 @@ def run_stage(
     begin = committed = time.monotonic()
     tasks = list(runs)
     if not tasks:
-        return dataset, StageRun(counts={})
+        return dataset, StageResult(counts={})
     left = {task: dict(enumerate(run)) for task, run in enumerate(tasks)}
-    rows = [to_row(run) | {"task": task, "at": [*left[task]]} for task, run in enumerate(tasks)]
+    rows = [to_row(run) | {"task": task, "unit_index": [*left[task]]} for task, run in enumerate(tasks)]
     errors: dict[int, str] = {}
     units, counts = 0, Counter[str]()
-    waiting: list[Done] = []
+    waiting: list[TaskResult] = []
     answered = False
 
     def publish() -> None:
@@ -83,7 +83,7 @@ def run_stage(
         waiting.clear()
         committed = time.monotonic()
 
-    def take(done: Done) -> None:
+    def take(done: TaskResult) -> None:
         nonlocal units
         waiting.append(done)
         units += done.units
@@ -100,9 +100,9 @@ def run_stage(
                 errors[row["task"]] = redact(row["error"])
                 continue
             answered = True
-            if (done := join(Done.from_row(row))) is None:
+            if (done := join(TaskResult.from_row(row))) is None:
                 continue
-            for at in row["at"]:
+            for at in row["unit_index"]:
                 del left[row["task"]][at]
             take(done)
         if not answered:
@@ -112,7 +112,7 @@ def run_stage(
                 take(lose([*units_left.values()], TaskLost(errors.get(task, _GAVE_UP))))
     finally:
         publish()
-    return dataset, StageRun(units=units, counts=dict(counts), seconds=time.monotonic() - begin)
+    return dataset, StageResult(units=units, counts=dict(counts), seconds=time.monotonic() - begin)
 
 
 _GAVE_UP = "Ray gave its task up: the workers or machines that ran it died again and again (see Ray's logs)"
@@ -130,7 +130,7 @@ def _why(stage: str, errors: Mapping[int, str], tasks: int) -> str:
 
 
 def _commit(
-    dataset: Dataset, stage: str, done: list[Done], config: Any, config_digest: str, seconds: float
+    dataset: Dataset, stage: str, done: list[TaskResult], config: Any, config_digest: str, seconds: float
 ) -> Dataset:
     counts = Counter[str]()
     for each in done:

@@ -14,46 +14,46 @@ from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from manifests.storage import is_full
 from pipeline.config import PoolConfig
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.metrics import Metrics
-from pipeline.runtime.units import Done
+from pipeline.runtime.units import TaskResult
 
 Task = Callable[[dict[str, Any]], dict[str, str]]
-"""Takes the units of a row, returns `Done.to_row()`."""
+"""Takes the units of a row, returns `TaskResult.to_row()`."""
 _LABEL_SHARE = 0.001
 """How much of a node's label (a custom resource) one task takes: nearly nothing."""
 
 
 def guarded(stage: str, task: Task) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return `task` for Ray Data's `map`: what it raises comes back in the row; what it does is counted."""
-    return partial(run_guarded, stage=stage, task=task)
+    return partial(run_task, stage=stage, task=task)
 
 
-def run_guarded(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
+def run_task(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
     """Run the task of one row. Out: `task`, its number, `at`, which of its units, and `done` or `error`;
     `full` where that is want of room."""
     begin = time.perf_counter()
     try:
         done, error, full = task(row)["done"], "", False
-        _metrics().count(stage, Done.from_row({"done": done}), time.perf_counter() - begin)
+        _metrics().count(stage, TaskResult.from_row({"done": done}), time.perf_counter() - begin)
     except Exception as raised:
         done, error, full = "", f"{type(raised).__name__}: {raised}", is_full(raised)
-    return {"task": row["task"], "at": row["at"], "done": done, "error": error, "full": full}
+    return {"task": row["task"], "unit_index": row["unit_index"], "done": done, "error": error, "full": full}
 
 
-def attempts_at(notes: str) -> Attempts:
-    """Return the notes at `notes`, for a Ray worker: it knows which node it is on, and which are gone."""
+def open_attempt_log(attempts_uri: str) -> AttemptLog:
+    """Open the attempt log for the node that this Ray worker runs on."""
     if not ray.is_initialized():  # called without Ray, which would else be started here and now
-        return Attempts(notes)
-    return Attempts(notes, ray.get_runtime_context().get_node_id(), is_gone)
+        return AttemptLog(attempts_uri)
+    return AttemptLog(attempts_uri, ray.get_runtime_context().get_node_id(), is_node_dead)
 
 
-def task_pool(pool: PoolConfig) -> dict[str, Any]:
+def task_pool_args(pool: PoolConfig) -> dict[str, Any]:
     """Return the arguments of Ray Data's `map` that run its tasks in `pool`."""
     return _resources(pool) | ({"compute": TaskPoolStrategy(pool.most)} if pool.most else {})
 
 
-def actor_pool(pool: PoolConfig, most: int, restarts: int, retries: int) -> dict[str, Any]:
+def actor_pool_args(pool: PoolConfig, most: int, restarts: int, retries: int) -> dict[str, Any]:
     """Return the arguments of Ray Data's `map` that run its actors in `pool`.
 
     Args:
@@ -86,7 +86,7 @@ def fits(pool: PoolConfig, node: Mapping[str, float]) -> bool:
     return all(node.get(name, 0.0) >= amount for name, amount in resources(pool).items())
 
 
-def is_gone(node: str) -> bool:
+def is_node_dead(node: str) -> bool:
     """Return whether the node of that id is no more."""
     return all(found["NodeID"] != node or not found["Alive"] for found in ray.nodes())
 

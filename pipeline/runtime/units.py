@@ -23,7 +23,7 @@ TASKS_PER_CPU = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class TaskResult:
     """What one task wrote. Its parts count once a commit names them."""
 
     parts: tuple[Part, ...]
@@ -33,7 +33,7 @@ class Done:
     read_bytes: int = 0
     """Size of the files and clips that it was given."""
     piece: Mapping[str, Any] | None = None
-    """Of a task on a part of a unit: what to join with the other parts (`Pieces`). Its units are 0."""
+    """Of a task on a part of a unit: what to join with the other parts (`ChunkMerger`). Its units are 0."""
 
     @property
     def failed(self) -> dict[str, int]:
@@ -45,21 +45,21 @@ class Done:
         return {"done": json.dumps(asdict(self))}
 
     @classmethod
-    def from_row(cls, row: Mapping[str, str]) -> "Done":
+    def from_row(cls, row: Mapping[str, str]) -> "TaskResult":
         """Undo `to_row`."""
         content = json.loads(row["done"])
         parts = tuple(Part(**part) for part in content["parts"])
         return cls(**{**content, "parts": parts, "counts": Counter(content["counts"])})
 
 
-def chunks(
-    units: Sequence[T], *, cpus: int, most: int, weight: Callable[[T], int] = lambda unit: 1
+def batch_units(
+    units: Sequence[T], *, cpus: int, max_weight: int, weight: Callable[[T], int] = lambda unit: 1
 ) -> Iterator[list[T]]:
     """Cut `units` into runs for one task each, of at most `most` weight (or one unit that is heavier).
 
     Runs are shorter where there is little work, so that every processor gets several.
     """
-    limit = share(units, cpus=cpus, most=most, weight=weight)
+    limit = batch_weight(units, cpus=cpus, max_weight=max_weight, weight=weight)
     run: list[T] = []
     total = 0
     for unit in units:
@@ -72,9 +72,11 @@ def chunks(
         yield run
 
 
-def share(units: Iterable[T], *, cpus: int, most: int, weight: Callable[[T], int] = lambda unit: 1) -> int:
+def batch_weight(
+    units: Iterable[T], *, cpus: int, max_weight: int, weight: Callable[[T], int] = lambda unit: 1
+) -> int:
     """Return the weight that one task takes of `units`."""
-    return min(most, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
+    return min(max_weight, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
 
 
 def max_retries(runs: Iterable[Sequence[Any]]) -> int:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TypeVar
 
 from manifests.dataset import Dataset
-from pipeline.runtime.run_stage import StageRun
+from pipeline.runtime.run_stage import StageResult
 
 T = TypeVar("T")
 
@@ -14,12 +14,12 @@ TASKS = 1024
 """Tasks of one wave. At its end processors wait for the last ones: with so many, for little of the time."""
 
 
-def in_waves(
+def run_in_waves(
     dataset: Dataset,
     runs: Iterable[list[T]],
-    run: Callable[[Dataset, list[list[T]]], tuple[Dataset, StageRun]],
+    run: Callable[[Dataset, list[list[T]]], tuple[Dataset, StageResult]],
     tasks: int = TASKS,
-) -> tuple[Dataset, StageRun]:
+) -> tuple[Dataset, StageResult]:
     """Give `runs`, the units of one task each, to `run` some at a time; return what all waves came to."""
     units, counts, seconds = 0, Counter[str](), 0.0
     waiting = iter(runs)
@@ -27,4 +27,4 @@ def in_waves(
         dataset, done = run(dataset, wave)
         units, seconds = units + done.units, seconds + done.seconds
         counts.update(done.counts)
-    return dataset, StageRun(units=units, counts=dict(counts), seconds=seconds)
+    return dataset, StageResult(units=units, counts=dict(counts), seconds=seconds)

@@ -9,8 +9,8 @@ from ray.data import Dataset
 from manifests.parts import Parts
 from pipeline.analysis import Analysis, analyses_from_row
 from pipeline.config import PoolConfig, ScorersConfig
-from pipeline.runtime.tasks import actor_pool, attempts_at, run_guarded
-from pipeline.runtime.units import Done
+from pipeline.runtime.tasks import actor_pool_args, open_attempt_log, run_task
+from pipeline.runtime.units import TaskResult
 from pipeline.score.load import load_scorers
 from pipeline.score.task import score_analysis
 
@@ -20,21 +20,25 @@ Ray Data 2.60 waits for ever where the last actor of a pool is at its end."""
 
 
 class ScoreActor:
-    """Holds the models. In: rows of analyses with frames. Out: one `Done` row each."""
+    """Holds the models. In: rows of analyses with frames. Out: one `TaskResult` row each."""
 
     def __init__(
-        self, uri: str, config: ScorersConfig, notes: str, write: Callable[[Parts, list[Analysis]], Done]
+        self,
+        uri: str,
+        config: ScorersConfig,
+        attempts_uri: str,
+        write: Callable[[Parts, list[Analysis]], TaskResult],
     ) -> None:
         cv2.setNumThreads(1)
         if config.encodes:
             import torch
 
             torch.set_num_threads(1)
-        self._place, self._attempts, self._write = Parts(uri), attempts_at(notes), write
+        self._place, self._attempts, self._write = Parts(uri), open_attempt_log(attempts_uri), write
         self._scorers = load_scorers(config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return run_guarded(row, stage="analyze", task=self._score)
+        return run_task(row, stage="analyze", task=self._score)
 
     def _score(self, row: dict[str, Any]) -> dict[str, str]:
         scored = [
@@ -47,21 +51,21 @@ def add_score(
     analyses: Dataset,
     uri: str,
     config: ScorersConfig,
-    notes: str,
-    write: Callable[[Parts, list[Analysis]], Done],
+    attempts_uri: str,
+    write: Callable[[Parts, list[Analysis]], TaskResult],
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:
-    """In: rows of analyses. Out: one `Done` row each, its parts in the dataset at `uri`.
+    """In: rows of analyses. Out: one `TaskResult` row each, its parts in the dataset at `uri`.
 
     Args:
-        notes: place for the notes on attempts: a clip that ends its actor again and again is left alone.
+        attempts_uri: where attempts are logged.
         write: writes the rows of analyses as parts.
         max_retries: how often a row is scored again whose actor died.
         pool: where the actors live.
     """
     return analyses.map(
         ScoreActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
-        fn_constructor_args=(uri, config, notes, write),
-        **actor_pool(pool, pool.most, _RESTARTS, max_retries),
+        fn_constructor_args=(uri, config, attempts_uri, write),
+        **actor_pool_args(pool, pool.most, _RESTARTS, max_retries),
     )

@@ -8,12 +8,12 @@ from typing import Any
 from manifests.records import Failure
 from pipeline.analysis import Analysis, decode_jpeg
 from pipeline.errors import NoFrame
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import failure
 from pipeline.score.load import Scorer
 
 
-def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: Attempts) -> Analysis:
+def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: AttemptLog) -> Analysis:
     """Return the analysis with score columns, and without its frames."""
     clips, failures = [], []
     for clip, jpegs in zip(analysis.clips, analysis.frames, strict=True):
@@ -24,7 +24,7 @@ def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: 
 
 
 def score_clip(
-    clip: Mapping[str, Any], jpegs: tuple[bytes, ...], scorers: Mapping[str, Scorer], attempts: Attempts
+    clip: Mapping[str, Any], jpegs: tuple[bytes, ...], scorers: Mapping[str, Scorer], attempts: AttemptLog
 ) -> tuple[dict[str, Any], list[Failure]]:
     """Have each scorer look at one clip. One that raises, or ended its worker twice, gives a failure."""
     columns: dict[str, Any] = {}
@@ -35,7 +35,7 @@ def score_clip(
             if not jpegs:
                 raise NoFrame("no larger frame of it was kept")
             work = partial(_score_frames, scorer, jpegs)
-            columns |= attempts.work(f"score-{name}-{clip['clip_id']}", clip["uri"], work)
+            columns |= attempts.run(f"score-{name}-{clip['clip_id']}", clip["uri"], work)
         except Exception as error:
             failures.append(failure(error, config=clip["analysis"], **about))
     return columns, failures

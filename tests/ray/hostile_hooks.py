@@ -10,10 +10,10 @@ from typing import Any
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, Provenance
 from manifests.records import Outcome, Source
 from pipeline.analysis import Analysis
-from pipeline.analyze.stage import analyze_some
+from pipeline.analyze.stage import analyze_batch
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CaptionConfig
-from pipeline.cut.stage import cut_some
+from pipeline.cut.stage import cut_batch
 from video.config import SandboxConfig
 
 
@@ -36,14 +36,14 @@ def analyze_or_raise(row: dict[str, Any], **settings: Any) -> dict[str, str]:
     """Analyse the sources of a row, but raise for the whole of it when `raise…` is among them."""
     if "/raise" in row["units"]:
         raise OSError(5, "Input/output error")
-    return analyze_some(row, **settings)
+    return analyze_batch(row, **settings)
 
 
 def cut_until_full(row: dict[str, Any], **settings: Any) -> dict[str, str]:
     """Cut the sources of a row, but find no room where `good0` is among them."""
     if "/good0" in row["units"]:
         raise OSError(errno.ENOSPC, "there is no room")
-    return cut_some(row, **settings)
+    return cut_batch(row, **settings)
 
 
 class DeadlyCaptioner:

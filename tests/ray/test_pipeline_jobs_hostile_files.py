@@ -15,7 +15,7 @@ from manifests import conservation, live_view
 from manifests.dataset import Dataset
 from pipeline.analyze import stage as analyze_stage
 from pipeline.analyze.stage import add_analyze
-from pipeline.caption.batch import Asking
+from pipeline.caption.batch import CaptionSpec
 from pipeline.config import CaptionConfig, CurateConfig, RayConfig
 from pipeline.cut import stage as cut_stage
 from pipeline.jobs import curate as job
@@ -137,7 +137,7 @@ def test_a_clip_that_kills_its_captioner_is_a_failure_and_the_rest_is_captioned(
     monkeypatch.syspath_prepend(Path(__file__).parent)
     import hostile_hooks
 
-    asking = Asking(dense=load_prompt("dense"), short=load_prompt("short"), version="deadly")
+    asking = CaptionSpec(dense=load_prompt("dense"), short=load_prompt("short"), version="deadly")
     settings = CaptionConfig(max_frames=4, actors=1)
     report = caption(uri, settings, RayConfig(), asking, hostile_hooks.load_deadly)
     assert (report.media, report.ok, report.failed) == (6, 5, {"CRASHED": 1})
@@ -155,7 +155,7 @@ def test_a_task_that_raises_is_failures_of_its_units_and_the_rest_goes_on(raw, t
 
     uri = str(tmp_path / "d")
     with monkeypatch.context() as patch:
-        patch.setattr(analyze_stage, "analyze_some", hostile_hooks.analyze_or_raise)
+        patch.setattr(analyze_stage, "analyze_batch", hostile_hooks.analyze_or_raise)
         report = curate(str(raw), uri, CONFIG)
     assert (report.analyzed, report.cut, report.failed) == (4, 4, {"LOST": 1})
     assert "Input/output error" in failed(uri)["raise.mp4"]["message"]
@@ -163,7 +163,7 @@ def test_a_task_that_raises_is_failures_of_its_units_and_the_rest_goes_on(raw, t
     assert retry(uri, CONFIG).analyzed == 1
     for file in raw.glob("good*"):
         file.unlink()
-    monkeypatch.setattr(analyze_stage, "analyze_some", hostile_hooks.analyze_or_raise)
+    monkeypatch.setattr(analyze_stage, "analyze_batch", hostile_hooks.analyze_or_raise)
     with pytest.raises(StageFailed, match="Input/output error"):
         curate(str(raw), str(tmp_path / "other"), CONFIG)
     assert Dataset.open(tmp_path / "other").records("sources") == []
@@ -175,7 +175,7 @@ def test_a_full_disk_ends_the_job_and_is_no_failure_of_any_clip(raw, tmp_path, m
 
     uri = str(tmp_path / "d")
     with monkeypatch.context() as patch:
-        patch.setattr(cut_stage, "cut_some", hostile_hooks.cut_until_full)
+        patch.setattr(cut_stage, "cut_batch", hostile_hooks.cut_until_full)
         with pytest.raises(StageFailed, match=r"cut: .*there is no room"):
             curate(str(raw), uri, CONFIG)
     dataset = Dataset.open(uri)

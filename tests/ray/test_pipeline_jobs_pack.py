@@ -16,7 +16,7 @@ from manifests import conservation, live_view
 from manifests.dataset import Dataset
 from manifests.records import Outcome
 from manifests.shards import ShardIndex
-from pipeline.caption.batch import Asking
+from pipeline.caption.batch import CaptionSpec
 from pipeline.config import CaptionConfig, CurateConfig, PackConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.caption import caption
@@ -58,8 +58,8 @@ def redness(request: CaptionRequest) -> str:
     return f"{request.prompt.name}: {len(request.frames_THWC)} frames, red {red:.0f}"
 
 
-def asking(version: str) -> Asking:
-    return Asking(dense=load_prompt("dense"), short=load_prompt("short"), version=version)
+def asking(version: str) -> CaptionSpec:
+    return CaptionSpec(dense=load_prompt("dense"), short=load_prompt("short"), version=version)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from kinora.report import write_dataset_report
 from kinora.report.histograms import BINS, build_histogram
 from manifests import live_view
 from manifests.dataset import Commit, Dataset
-from pipeline.runtime.progress import line
+from pipeline.runtime.progress import format_line
 
 DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
 
@@ -116,9 +116,9 @@ def test_a_command_without_secrets_is_kept_in_the_log(dataset: Dataset) -> None:
 
 
 def test_progress_tells_rate_and_time_left() -> None:
-    assert line("cut", 50, 100, 25.0) == "cut: 50 of 100, 2 a second, about 0:00:25 left"
-    assert line("cut", 100, 100, 25.0) == "cut: 100 of 100, 4 a second"
-    assert line("cut", 0, None, 0.0) == "cut: 0 of ?"
+    assert format_line("cut", 50, 100, 25.0) == "cut: 50 of 100, 2 a second, about 0:00:25 left"
+    assert format_line("cut", 100, 100, 25.0) == "cut: 100 of 100, 4 a second"
+    assert format_line("cut", 0, None, 0.0) == "cut: 0 of ?"
 
 
 def test_columns_of_words_are_counted(

@@ -14,10 +14,10 @@ from shot_scenes import FPS, joined, shot
 from manifests.parts import Parts
 from pipeline.analysis import Analysis
 from pipeline.analyze.chunks import num_chunks, split
-from pipeline.analyze.stage import ChunkMerger, analyze_some, divide_some
+from pipeline.analyze.stage import ChunkMerger, analyze_batch, split_batch
 from pipeline.analyze.task import analyze_file, content_digest, probe_within_limits, split_source
 from pipeline.config import AnalyzeConfig
-from pipeline.runtime.units import Done, to_row
+from pipeline.runtime.units import TaskResult, to_row
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
@@ -149,16 +149,18 @@ def test_what_must_be_seen_from_its_first_frame_on_stays_whole(tmp_path):
 
 
 def row(paths: list[str]) -> dict[str, Any]:
-    return to_row([stat_source(path) for path in paths]) | {"task": 3, "at": [*range(len(paths))]}
+    return to_row([stat_source(path) for path in paths]) | {"task": 3, "unit_index": [*range(len(paths))]}
 
 
-def done_of(tmp_path: Path, paths: list[str]) -> list[Done]:
+def done_of(tmp_path: Path, paths: list[str]) -> list[TaskResult]:
     """Divide and analyse files as the tasks of a job do; return what each task hands back."""
-    notes, uri = str(tmp_path / "notes"), str(tmp_path / "d")
-    rows = divide_some(row(paths), config=CONFIG, limits=LIMITS, notes=notes, share=10_000)
+    attempts_uri, uri = str(tmp_path / "notes"), str(tmp_path / "d")
+    rows = split_batch(row(paths), config=CONFIG, limits=LIMITS, attempts_uri=attempts_uri, share=10_000)
     return [
-        Done.from_row(
-            analyze_some(each, uri=uri, config=CONFIG, limits=LIMITS, notes=notes, measure=analyze_file)
+        TaskResult.from_row(
+            analyze_batch(
+                each, uri=uri, config=CONFIG, limits=LIMITS, attempts_uri=attempts_uri, measure=analyze_file
+            )
         )
         for each in rows
     ]
@@ -170,8 +172,10 @@ def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path
     short = encode(tmp_path / "short.mp4", frames[:30])
     (tmp_path / "broken.mp4").write_bytes(b"nothing like a film" * 1000)
     paths = [short, long, str(tmp_path / "broken.mp4")]
-    rows = divide_some(row(paths), config=CONFIG, limits=LIMITS, notes=str(tmp_path / "notes"), share=10_000)
-    assert [each["at"] for each in rows] == [[1]] * 4 + [[0, 2]]
+    rows = split_batch(
+        row(paths), config=CONFIG, limits=LIMITS, attempts_uri=str(tmp_path / "notes"), share=10_000
+    )
+    assert [each["unit_index"] for each in rows] == [[1]] * 4 + [[0, 2]]
     done = done_of(tmp_path, paths)
     assert [each.units for each in done] == [0, 0, 0, 0, 2]
     pieces = ChunkMerger(str(tmp_path / "d"))

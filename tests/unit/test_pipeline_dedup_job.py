@@ -14,7 +14,7 @@ from manifests.live_view import Current
 from pipeline.config import CurateConfig
 from pipeline.dedup.candidates import ODD_COLUMNS, HashPrefilter, candidate_pairs, frame_table
 from pipeline.dedup.job import dedup
-from pipeline.runtime.progress import silent
+from pipeline.runtime.progress import no_progress
 from pipeline.runtime.session import RaySession
 
 CONFIG = CurateConfig()
@@ -37,7 +37,7 @@ def forget(dataset: Dataset, clip_ids: set[str]) -> Dataset:
 def run(dataset: Dataset, config: CurateConfig = CONFIG) -> tuple[Dataset, int]:
     begun = ray.is_initialized()  # by another test
     with RaySession(config.ray) as session:
-        after, report = dedup(Current(dataset), config, session, silent)
+        after, report = dedup(Current(dataset), config, session, no_progress)
     assert ray.is_initialized() == begun  # for so few pairs it does not start
     return after, report.num_new
 

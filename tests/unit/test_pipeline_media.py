@@ -10,15 +10,15 @@ from manifests import integrity, live_view
 from manifests.dataset import Commit, Dataset
 from manifests.parts import digest_of
 from manifests.records import Selection
-from pipeline.analyze.stage import analyze_some
+from pipeline.analyze.stage import analyze_batch
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
-from pipeline.cut.stage import cut_some
+from pipeline.cut.stage import cut_batch
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
 from pipeline.pack.stage import write_shards
 from pipeline.planning import pending
-from pipeline.runtime.units import Done, to_row
+from pipeline.runtime.units import TaskResult, to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources
 from video.config import SandboxConfig
@@ -27,7 +27,7 @@ from video.frames import read_frames
 
 
 def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
-    done = Done.from_row(row)
+    done = TaskResult.from_row(row)
     return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
 
 
@@ -35,13 +35,13 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     noise_THWC = np.random.default_rng(0).integers(0, 255, (50, 64, 96, 3), np.uint8)
     (tmp_path / "raw").mkdir()
     encode_mp4(noise_THWC, 25, tmp_path / "raw" / "a.mp4")
-    bounds = {"limits": SandboxConfig(), "notes": tmp_path}
+    bounds = {"limits": SandboxConfig(), "attempts_uri": tmp_path}
     dataset = Dataset.create(place)
     sources = list_sources(str(tmp_path / "raw"), ListConfig())
     dataset = commit(
         dataset,
         "analyze",
-        analyze_some(
+        analyze_batch(
             to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
         ),
     )
@@ -50,7 +50,7 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
     units = pending.to_cut(dataset, CutConfig())
-    dataset = commit(dataset, "cut", cut_some(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
+    dataset = commit(dataset, "cut", cut_batch(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
     media = live_view.media(dataset).to_pylist()
     assert [row["clip_id"] for row in media] == clips
     content = read_media(dataset.storage, media[0])

@@ -7,7 +7,7 @@ import pytest
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex
 from manifests.storage import DatasetError, storage_at
-from pipeline.pack.shard_sets import OutputRefused, place_at
+from pipeline.pack.shard_sets import OutputRefused, open_shard_set
 
 REF = SampleRef(
     clip_id="c", bucket=Bucket(num_frames=1, height=8, width=8), shard="ar_1-1/0.tar", offset=2, length=3
@@ -15,11 +15,11 @@ REF = SampleRef(
 
 
 def write(uri: str, fingerprint: str, data: bytes) -> None:
-    storage_at(place_at(uri).begin(fingerprint)).put(REF.shard, data)
+    storage_at(open_shard_set(uri).begin(fingerprint)).put(REF.shard, data)
 
 
 def publish(uri: str, fingerprint: str) -> None:
-    place = place_at(uri)
+    place = open_shard_set(uri)
     place.look()
     place.begin(fingerprint)
     place.publish([REF], {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
@@ -28,11 +28,11 @@ def publish(uri: str, fingerprint: str) -> None:
 
 def test_until_pack_json_is_written_there_is_no_set_and_the_next_run_begins_again(s3_uri):
     write(s3_uri, "one", b"ababab")
-    assert place_at(s3_uri).look() == {}
+    assert open_shard_set(s3_uri).look() == {}
     with pytest.raises(FileNotFoundError, match="kinora pack"):
         ShardIndex.load(s3_uri)
     publish(s3_uri, "one")
-    assert place_at(s3_uri).look()["fingerprint"] == "one"
+    assert open_shard_set(s3_uri).look()["fingerprint"] == "one"
     index = ShardIndex.load(s3_uri)
     assert index.read(index.sample(0)) == b"aba"
 
@@ -52,12 +52,12 @@ def test_a_new_set_takes_the_place_of_the_old_one_and_the_old_one_goes(s3_uri):
 def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
     with pytest.raises(DatasetError, match=r"set-one/ar_1-1/0.tar: was removed meanwhile; pack again"):
         publish(s3_uri, "one")
-    assert place_at(s3_uri).look() == {}
+    assert open_shard_set(s3_uri).look() == {}
 
 
 def test_a_prefix_with_anything_else_is_refused_and_stays_as_it_is(s3_uri):
     storage_at(s3_uri).put("_log/00000000.json", json.dumps({}).encode())
     with pytest.raises(OutputRefused, match="_log"):
-        place_at(s3_uri).look()
+        open_shard_set(s3_uri).look()
     with pytest.raises(OutputRefused, match="name one"):
-        place_at("gs://somewhere/else")
+        open_shard_set("gs://somewhere/else")

@@ -14,7 +14,7 @@ from manifests.live_view import Current
 from manifests.parts import RECORDS
 from manifests.records import Source
 from manifests.schemas import schema
-from pipeline.caption.batch import Asking
+from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,
@@ -32,7 +32,7 @@ from pipeline.jobs.pack import pack
 from pipeline.planning import pending
 from pipeline.planning.dry_run import plan_analyze, plan_pack
 from pipeline.planning.history import OTHER_CODE, History, difference
-from pipeline.runtime.progress import silent
+from pipeline.runtime.progress import no_progress
 from pipeline.runtime.session import RaySession
 from pipeline.select.select import select
 
@@ -116,7 +116,7 @@ def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
     assert plans["cut"].why == {"not cut yet; unless it is a copy": again}
 
     with RaySession(strict.ray) as session:
-        made, run = dedup(Current(made), strict, session, silent)
+        made, run = dedup(Current(made), strict, session, no_progress)
     decided = select(pending.to_select(made, strict.select, strict.dedup), strict.select)
     then = Current(made).adding("selections", decided)
     copies = run.num_new - run.counts["none"]
@@ -150,8 +150,8 @@ def test_a_retry_takes_what_failed_alone(raw, dataset):
     assert [plans[stage].units for stage in ("dedup", "select", "cut")] == [0, 0, 0]
 
 
-def asking(version: str, dense: str = "dense") -> Asking:
-    return Asking(dense=load_prompt(dense), short=load_prompt("short"), version=version)
+def asking(version: str, dense: str = "dense") -> CaptionSpec:
+    return CaptionSpec(dense=load_prompt(dense), short=load_prompt("short"), version=version)
 
 
 def test_captions_say_what_changed_the_prompt_too(tmp_path):

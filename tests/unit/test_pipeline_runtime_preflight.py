@@ -10,12 +10,12 @@ from pipeline.config import PoolConfig
 from pipeline.runtime.attempt_log import (
     MAX_NODE_DEATHS,
     MAX_WORKER_DEATHS,
-    Attempts,
+    AttemptLog,
     Quarantined,
-    attempts_folder,
+    temporary_attempts_uri,
 )
-from pipeline.runtime.preflight import Answer, look_around, may_grow, problem
-from pipeline.runtime.tasks import actor_pool, fits, resources, task_pool
+from pipeline.runtime.preflight import NodeReport, may_grow, probe_node, problem
+from pipeline.runtime.tasks import actor_pool_args, fits, resources, task_pool_args
 from video.errors import VideoErrorCode
 
 
@@ -33,21 +33,23 @@ def test_a_pool_takes_what_its_nodes_have():
     assert fits(pool, {"CPU": 4.0, "GPU": 1.0, "caption": 1.0})
     assert not fits(pool, {"CPU": 4.0, "GPU": 1.0})
     assert not fits(pool, {"CPU": 1.0, "GPU": 1.0, "caption": 1.0})
-    assert task_pool(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
-    actors = actor_pool(PoolConfig(gpus=1, least=3, most=2), most=8, restarts=50, retries=5)
+    assert task_pool_args(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
+    actors = actor_pool_args(PoolConfig(gpus=1, least=3, most=2), most=8, restarts=50, retries=5)
     assert (actors["compute"].min_size, actors["compute"].max_size, actors["num_gpus"]) == (2, 2, 1)
     assert (actors["max_restarts"], actors["max_task_retries"]) == (50, 5)
 
 
 def test_what_a_node_lacks_is_said_with_the_extra_that_brings_it():
-    answer = look_around(["json", "no_such_module.sub"], {"/no/such/file": 3})
+    answer = probe_node(["json", "no_such_module.sub"], {"/no/such/file": 3})
     assert set(answer.missing) == {"no_such_module"}
     assert answer.unseen == ("/no/such/file",)
-    said = problem("worker-1 (ab12)", Answer(missing={"torch": "No module named 'torch'"}, unseen=("/d",)))
+    said = problem(
+        "worker-1 (ab12)", NodeReport(missing={"torch": "No module named 'torch'"}, unseen=("/d",))
+    )
     assert "worker-1 (ab12) lacks `torch`" in said
     assert "pip install 'kinora[caption]'" in said
     assert "does not see /d" in said
-    assert problem("worker-1", Answer(missing={}, unseen=())) == ""
+    assert problem("worker-1", NodeReport(missing={}, unseen=())) == ""
 
 
 def test_only_a_cluster_with_an_autoscaler_may_grow():
@@ -60,34 +62,34 @@ def test_only_a_cluster_with_an_autoscaler_may_grow():
 
 def test_deaths_of_machines_count_apart_from_deaths_of_workers(tmp_path):
     gone = {"spot"}
-    for machine in ["spot"] * MAX_WORKER_DEATHS + ["other"]:
+    for node in ["spot"] * MAX_WORKER_DEATHS + ["other"]:
         with pytest.raises(Gone):
-            Attempts(tmp_path, machine, gone.__contains__).work("a", "/a.mp4", die)
-    assert Attempts(tmp_path, "other", gone.__contains__).work("a", "/a.mp4", lambda: 7) == 7
+            AttemptLog(tmp_path, node, gone.__contains__).run("a", "/a.mp4", die)
+    assert AttemptLog(tmp_path, "other", gone.__contains__).run("a", "/a.mp4", lambda: 7) == 7
     for _ in range(MAX_NODE_DEATHS):
         with pytest.raises(Gone):
-            Attempts(tmp_path, "spot", gone.__contains__).work("a", "/a.mp4", die)
+            AttemptLog(tmp_path, "spot", gone.__contains__).run("a", "/a.mp4", die)
     with pytest.raises(Quarantined):
-        Attempts(tmp_path, "other", gone.__contains__).work("a", "/a.mp4", lambda: 7)
+        AttemptLog(tmp_path, "other", gone.__contains__).run("a", "/a.mp4", lambda: 7)
 
 
 def test_work_that_ended_its_process_is_not_done_together_again(tmp_path):
-    attempts = Attempts(tmp_path)
-    assert attempts.together("ab", lambda: 7) == 7
-    assert attempts.together("ab", lambda: 8) == 8
+    attempts = AttemptLog(tmp_path)
+    assert attempts.run_batch("ab", lambda: 7) == 7
+    assert attempts.run_batch("ab", lambda: 8) == 8
     with pytest.raises(Gone):
-        attempts.together("ab", die)
+        attempts.run_batch("ab", die)
 
 
 def test_notes_lie_in_the_dataset_where_every_machine_sees_them_and_are_removed(place):
     Dataset.create(place)
     before = {*storage_at(place).walk()}
-    with attempts_folder(place) as notes:
-        for machine in ("one", "two", "three"):
+    with temporary_attempts_uri(place) as attempts_uri:
+        for node in ("one", "two", "three"):
             with pytest.raises(Gone):
-                Attempts(notes, machine).work("a", "/a.mp4", die)
+                AttemptLog(attempts_uri, node).run("a", "/a.mp4", die)
         with pytest.raises(Quarantined) as caught:
-            Attempts(notes, "four").work("a", "/a.mp4", lambda: 7)
+            AttemptLog(attempts_uri, "four").run("a", "/a.mp4", lambda: 7)
         assert caught.value.error.code == VideoErrorCode.CRASHED
-        assert Attempts(notes, "four").work("b", "/b.mp4", lambda: 7) == 7
+        assert AttemptLog(attempts_uri, "four").run("b", "/b.mp4", lambda: 7) == 7
     assert {*storage_at(place).walk()} == before

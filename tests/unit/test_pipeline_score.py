@@ -18,7 +18,7 @@ from pipeline.analysis import Analysis, analyses_from_row, analyses_to_rows, dec
 from pipeline.analyze.signals.frame_view import Span
 from pipeline.analyze.signals.scorer_frames import ScorerFrames
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig, config_digest
-from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts
+from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, AttemptLog
 from pipeline.score import corners, needs
 from pipeline.score.heuristic import colorfulness, heuristic
 from pipeline.score.task import score_clip
@@ -123,7 +123,7 @@ def analysis(clips: int, jpeg: bytes) -> Analysis:
 def test_rows_for_the_scorers_are_closed_before_they_are_too_large_and_lose_no_source():
     heavy = [analysis(2, bytes(20 * 2**20)), analysis(1, b""), analysis(1, b"x")]
     rows = list(analyses_to_rows(7, range(len(heavy)), heavy))
-    assert [(row["task"], row["at"]) for row in rows] == [(7, [0]), (7, [1, 2])]
+    assert [(row["task"], row["unit_index"]) for row in rows] == [(7, [0]), (7, [1, 2])]
     assert [len(analyses_from_row(row)) for row in rows] == [1, 2]
     assert [len(each.clips) for row in rows for each in analyses_from_row(row)] == [2, 1, 1]
 
@@ -141,11 +141,11 @@ class Counts:
 def test_a_scorer_that_raises_leaves_a_null_and_a_failure_and_the_others_their_scores(tmp_path):
     clip = {"clip_id": "c", "uri": "u", "analysis": "a"}
     jpegs = (encode_jpeg(noise(1), 90), encode_jpeg(noise(2), 90))
-    columns, failures = score_clip(clip, jpegs, {"bad": Raises(), "good": Counts()}, Attempts(tmp_path))
+    columns, failures = score_clip(clip, jpegs, {"bad": Raises(), "good": Counts()}, AttemptLog(tmp_path))
     assert columns == {"n": 2}
     assert [(f.stage, f.unit, f.code) for f in failures] == [("score bad", "c", "INTERNAL")]
     assert "no such colour" in failures[0].message
-    columns, failures = score_clip(clip, (), {"good": Counts()}, Attempts(tmp_path))
+    columns, failures = score_clip(clip, (), {"good": Counts()}, AttemptLog(tmp_path))
     assert columns == {}
     assert failures[0].code == "NO_FRAME"
     assert "budget_mb" in failures[0].remedy
@@ -161,10 +161,10 @@ def test_a_clip_that_ends_its_actor_again_and_again_is_left_alone(tmp_path):
     jpegs = (encode_jpeg(noise(1), 90),)
     for _ in range(MAX_WORKER_DEATHS):
         if (pid := os.fork()) == 0:
-            score_clip(clip, jpegs, {"text": Kills()}, Attempts(tmp_path))
+            score_clip(clip, jpegs, {"text": Kills()}, AttemptLog(tmp_path))
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
-    columns, failures = score_clip(clip, jpegs, {"text": Kills()}, Attempts(tmp_path))
+    columns, failures = score_clip(clip, jpegs, {"text": Kills()}, AttemptLog(tmp_path))
     assert columns == {}
     assert failures[0].quarantined
 

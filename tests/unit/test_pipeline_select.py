@@ -16,7 +16,7 @@ from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, ListConfig,
 from pipeline.config import config_digest as name_of
 from pipeline.errors import NothingToDo
 from pipeline.pack.plan import COLUMNS, content_of, length_of, plan
-from pipeline.runtime.units import chunks
+from pipeline.runtime.units import batch_units
 from pipeline.select.select import select_clip
 from pipeline.sources.listing import list_sources
 
@@ -170,10 +170,10 @@ def test_a_plan_does_not_depend_on_the_order_of_rows_and_leaves_out_with_a_reaso
 
 
 def test_runs_keep_order_fill_every_cpu_and_stay_within_their_weight():
-    assert [len(run) for run in chunks(range(100), cpus=2, most=1000)] == [13] * 7 + [9]
-    heavy = list(chunks([1, 1, 50, 1, 1], cpus=1, most=10, weight=lambda unit: unit))
+    assert [len(run) for run in batch_units(range(100), cpus=2, max_weight=1000)] == [13] * 7 + [9]
+    heavy = list(batch_units([1, 1, 50, 1, 1], cpus=1, max_weight=10, weight=lambda unit: unit))
     assert heavy == [[1, 1], [50], [1, 1]]
-    assert list(chunks([], cpus=4, most=10)) == []
+    assert list(batch_units([], cpus=4, max_weight=10)) == []
 
 
 def test_a_listing_skips_hidden_files_and_reads_no_bytes(tmp_path):

@@ -19,13 +19,13 @@ from manifests import conservation, live_view
 from manifests.dataset import Commit, Dataset
 from manifests.records import Selection
 from manifests.storage import DatasetError
-from pipeline.analyze.stage import analyze_some
+from pipeline.analyze.stage import analyze_batch
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
-from pipeline.cut.stage import cut_some
+from pipeline.cut.stage import cut_batch
 from pipeline.errors import NothingToDo
 from pipeline.planning import pending
-from pipeline.runtime.units import Done, to_row
+from pipeline.runtime.units import TaskResult, to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources, refresh, stat_source
 from pipeline.sources.lists import BadList
@@ -60,23 +60,23 @@ def tar_of(**members: bytes) -> bytes:
 
 
 def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
-    done = Done.from_row(row)
+    done = TaskResult.from_row(row)
     return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
 
 
 def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None = None) -> Dataset:
     """Take all at `source` into a dataset, without Ray."""
-    bounds = {"limits": limits or SandboxConfig(), "notes": tmp_path}
+    bounds = {"limits": limits or SandboxConfig(), "attempts_uri": tmp_path}
     dataset = Dataset.create(dataset_uri)
     units = to_row(list_sources(source, LIST))
-    done = analyze_some(units, uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds)
+    done = analyze_batch(units, uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds)
     dataset = commit(dataset, "analyze", done)
     clips = live_view.clips(dataset)["clip_id"].to_pylist()
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     if kept:
         dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
         cutting = to_row(pending.to_cut(dataset, CutConfig()))
-        dataset = commit(dataset, "cut", cut_some(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
+        dataset = commit(dataset, "cut", cut_batch(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
     return dataset
 
 
@@ -115,8 +115,8 @@ def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     boto3.Session().client("s3").delete_object(Bucket=bucket, Key=f"{key}/c.mp4")
     dataset = Dataset.create(str(tmp_path / "d"))
-    bounds = {"limits": SandboxConfig(), "notes": tmp_path}
-    done = analyze_some(
+    bounds = {"limits": SandboxConfig(), "attempts_uri": tmp_path}
+    done = analyze_batch(
         to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
     )
     dataset = commit(dataset, "analyze", done)
@@ -153,8 +153,8 @@ def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, t
     dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path)
     (unit,) = pending.to_cut(dataset, CutConfig(crf=40))
     answer(f"{s3_uri}/a.mp4", 403)
-    bounds = {"limits": SandboxConfig(), "notes": str(tmp_path)}
-    commit(dataset, "cut", cut_some(to_row([unit]), uri=dataset.uri, config=CutConfig(crf=40), **bounds))
+    bounds = {"limits": SandboxConfig(), "attempts_uri": str(tmp_path)}
+    commit(dataset, "cut", cut_batch(to_row([unit]), uri=dataset.uri, config=CutConfig(crf=40), **bounds))
     (row,) = Dataset.open(dataset.uri).read("failures").to_pylist()
     assert (row["code"], row["stage"]) == ("UNREADABLE", "cut")
     assert "403" in row["message"]

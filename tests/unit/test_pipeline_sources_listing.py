@@ -12,7 +12,7 @@ from manifests.schemas import schema
 from pipeline.analyze.task import analyze_file, analyze_in_sandbox
 from pipeline.config import AnalyzeConfig, ListConfig
 from pipeline.errors import NothingToDo
-from pipeline.runtime.attempt_log import Attempts
+from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.sources.listing import list_sources, stat_source
 from video.config import SandboxConfig
 from video.container import local_path
@@ -47,7 +47,7 @@ def test_every_odd_name_is_listed_once_and_can_be_stored(corpus):
 def test_each_ends_as_clips_or_as_a_failure_with_a_code(corpus, tmp_path):
     root, _ = corpus
     outcomes = {}
-    config, sandbox, attempts = AnalyzeConfig(min_shot_s=0.0), Sandbox(SandboxConfig()), Attempts(tmp_path)
+    config, sandbox, attempts = AnalyzeConfig(min_shot_s=0.0), Sandbox(SandboxConfig()), AttemptLog(tmp_path)
     for part in ODD:
         for source in list_sources(str(root / part), ListConfig()):
             analysis = analyze_in_sandbox(source, config, sandbox, attempts, analyze_file)

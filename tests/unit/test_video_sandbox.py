@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, Attempts, Quarantined, attempts_folder
+from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, AttemptLog, Quarantined, temporary_attempts_uri
 from pipeline.sources.listing import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
@@ -275,20 +275,20 @@ def dies(code: VideoErrorCode):
 
 
 def test_two_deaths_are_a_quarantine_and_other_errors_are_not(tmp_path):
-    with attempts_folder(str(tmp_path)) as notes:
-        attempts = Attempts(notes)
+    with temporary_attempts_uri(str(tmp_path)) as attempts_uri:
+        attempts = AttemptLog(attempts_uri)
         with pytest.raises(Quarantined) as caught:
-            attempts.work("a", "/a.mp4", dies(VideoErrorCode.TIMED_OUT))
+            attempts.run("a", "/a.mp4", dies(VideoErrorCode.TIMED_OUT))
         assert caught.value.error.code == VideoErrorCode.TIMED_OUT
         assert "in quarantine after 2 attempts" in caught.value.error.problem
         with pytest.raises(Quarantined):  # as after the death of a worker: not tried a third time
-            Attempts(notes).work("a", "/a.mp4", lambda: pytest.fail("tried again"))
+            AttemptLog(attempts_uri).run("a", "/a.mp4", lambda: pytest.fail("tried again"))
         with pytest.raises(VideoError, match="TRUNCATED"):
-            attempts.work("b", "/b.mp4", dies(VideoErrorCode.TRUNCATED))
+            attempts.run("b", "/b.mp4", dies(VideoErrorCode.TRUNCATED))
         with pytest.raises(ZeroDivisionError):
-            attempts.work("c", "/c.mp4", lambda: 1 // 0)
-        assert attempts.work("d", "/d.mp4", lambda: 7) == 7
-        assert [note.name for note in Path(notes).iterdir()] == ["a"]
+            attempts.run("c", "/c.mp4", lambda: 1 // 0)
+        assert attempts.run("d", "/d.mp4", lambda: 7) == 7
+        assert [entry.name for entry in Path(attempts_uri).iterdir()] == ["a"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -300,7 +300,7 @@ def test_one_death_is_forgiven(tmp_path):
             raise VideoError(code, "/a.mp4", "died")
         return 7
 
-    assert Attempts(tmp_path).work("a", "/a.mp4", task) == 7
+    assert AttemptLog(tmp_path).run("a", "/a.mp4", task) == 7
     assert list(tmp_path.iterdir()) == []
 
 
@@ -313,8 +313,8 @@ def test_a_worker_that_never_came_back_is_charged_to_its_unit(tmp_path):
 
     for _ in range(MAX_WORKER_DEATHS):
         with pytest.raises(Gone):
-            Attempts(tmp_path).work("a", "/a.mp4", task)
+            AttemptLog(tmp_path).run("a", "/a.mp4", task)
     with pytest.raises(Quarantined) as caught:
-        Attempts(tmp_path).work("a", "/a.mp4", task)
+        AttemptLog(tmp_path).run("a", "/a.mp4", task)
     assert caught.value.error.code == VideoErrorCode.CRASHED
     assert "ended the Ray worker" in caught.value.error.problem
