@@ -62,7 +62,7 @@ def analyses_to_rows(
 
 
 def _row(task: int, group: Mapping[int, Analysis]) -> dict[str, Any]:
-    return {"task": task, "at": [*group], "analyses": pickle.dumps([*group.values()])}
+    return {"task": task, "unit_index": [*group], "analyses": pickle.dumps([*group.values()])}
 
 
 def analyses_from_row(row: Mapping[str, Any]) -> list[Analysis]:

@@ -228,7 +228,7 @@ def _analyze(
     add = add_analyze
     if config.analyze.scorers.any:
         most = config.ray.score.most or max(1, session.cpus // 2)
-        add = partial(_add_scored, replace(config.ray.score, max_weight=most))
+        add = partial(_add_scored, replace(config.ray.score, most=most))
     fair = max(_LEAST_SHARE, batch_weight(sources, cpus=session.cpus, max_weight=_TASK_BYTES, weight=_weight))
     if session.cpus > 1 and any(source.size_bytes > fair for source in sources):
         add = partial(_add_divided, add, fair)
