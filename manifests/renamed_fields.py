@@ -11,7 +11,22 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
-RENAMED: Mapping[str, str] = {}
+RENAMED: Mapping[str, str] = {
+    "trainer.config.FlowConfig.level_mean": "logit_mean",
+    "trainer.config.FlowConfig.level_spread": "logit_std",
+    "trainer.config.FlowConfig.uniform_share": "uniform_prob",
+    "trainer.config.FlowConfig.given_share": "clean_prob",
+    "trainer.config.OptimConfig.decay_share": "cooldown_fraction",
+    "trainer.config.TextChoice.dropped_share": "drop_prob",
+    "trainer.config.TextChoice.dense_share": "dense_prob",
+    "trainer.config.VaeLossConfig.absolute": "l1",
+    "trainer.config.VaeLossConfig.squared": "l2",
+    "trainer.config.VaeLossConfig.edges": "gradient",
+    "trainer.config.VaeLossConfig.divergence": "kl",
+    "trainer.config.WatchConfig.say_every_s": "log_every_s",
+    "trainer.data.shards.ShardData.start_steps": "warmup_bucket_steps",
+    "trainer.data.shards.ShardData.validation_share": "validation_fraction",
+}
 """New name of a field by its old one, written `module.Class.old_name`.
 
 The class is the one that declares the field: a dataclass, or any class whose `__init__` takes it. Of several

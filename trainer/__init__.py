@@ -1,1 +1,1 @@
-"""All of the Lightning code: shards to a trained text-to-video model, and video out of it."""
+"""All of the Lightning code: shards to a trained text-to-video model, and videos from it."""

@@ -1,4 +1,4 @@
-"""What a person sees of a training: lines on progress, and sample videos."""
+"""Lightning callbacks: progress lines and sample videos."""
 
 from pathlib import Path
 from time import monotonic
@@ -17,31 +17,31 @@ from video.encode import encode_mp4
 
 
 class ProgressLines(Callback):
-    """Say where the training is, every few seconds: for logs, where a progress bar would be noise."""
+    """Print the step, losses and remaining time every few seconds, where there is no progress bar."""
 
     def __init__(self, every_s: float) -> None:
         self.every_s = every_s
-        self.said_s = self.started_s = monotonic()
+        self.printed_s = self.started_s = monotonic()
         self.first_step = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.said_s = self.started_s = monotonic()
+        self.printed_s = self.started_s = monotonic()
         self.first_step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        now_s, last = monotonic(), trainer.global_step == trainer.max_steps
-        if not trainer.is_global_zero or not (last or now_s - self.said_s >= self.every_s):
+        now_s, is_last = monotonic(), trainer.global_step == trainer.max_steps
+        if not trainer.is_global_zero or not (is_last or now_s - self.printed_s >= self.every_s):
             return
-        self.said_s = now_s
-        speed = (trainer.global_step - self.first_step) / (now_s - self.started_s)
-        left_s = (trainer.max_steps - trainer.global_step) / max(speed, 1e-9)
+        self.printed_s = now_s
+        steps_per_s = (trainer.global_step - self.first_step) / (now_s - self.started_s)
+        left_s = (trainer.max_steps - trainer.global_step) / max(steps_per_s, 1e-9)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shown = [f"{n} {metrics[n]:.4f}" for n in ("train/loss", "val/loss", "val/psnr_db") if n in metrics]
+        losses = [f"{n} {metrics[n]:.4f}" for n in ("train/loss", "val/loss", "val/psnr_db") if n in metrics]
         print(
-            f"step {trainer.global_step}/{trainer.max_steps}  {'  '.join(shown)}  "
-            f"{speed:.2f} steps/s  {left_s:.0f} s left",
+            f"step {trainer.global_step}/{trainer.max_steps}  {'  '.join(losses)}  "
+            f"{steps_per_s:.2f} steps/s  {left_s:.0f} s left",
             flush=True,
         )
 
@@ -51,7 +51,7 @@ class ProgressLines(Callback):
 
 
 class SampleVideos(Callback):
-    """Generate the same prompts with every validation: `samples/step-000500/00.mp4` and a contact sheet."""
+    """Sample the same prompts with every validation: `samples/step-000500/00.mp4` and a contact sheet."""
 
     def __init__(self, watch: WatchConfig, sample: SampleConfig) -> None:
         self.watch, self.sample = watch, sample
@@ -77,9 +77,9 @@ class SampleVideos(Callback):
         cv2.imwrite(str(folder / "sheet.png"), cv2.cvtColor(contact_sheet(videos_BTHWC), cv2.COLOR_RGB2BGR))
 
     def _model(self, module: Any, trainer: Any) -> TextToVideo:
-        """The averaged weights with the same parts around them that `kinora generate` loads."""
+        """Return the EMA weights with the VAE and text encoder that `kinora generate` loads."""
         return TextToVideo(
-            dit=module.average,
+            dit=module.ema,
             vae=load_vae(module.vae)[0].to(module.device),
             text=TextEncoder(module.text_encoder, device=str(module.device)),
             flow=module.flow,
@@ -89,7 +89,7 @@ class SampleVideos(Callback):
 
 
 def contact_sheet(videos_BTHWC: np.ndarray, columns: int = 6) -> np.ndarray:
-    """Return one image_HWC: a row for each video, frames evenly spaced in time."""
+    """Return image_HWC with a row of evenly spaced frames for each video."""
     times = np.linspace(0, videos_BTHWC.shape[1] - 1, min(columns, videos_BTHWC.shape[1])).round().astype(int)
     rows = [np.concatenate(list(frames_THWC[times]), axis=1) for frames_THWC in videos_BTHWC]
     return np.concatenate(rows, axis=0)

@@ -1,7 +1,6 @@
-"""Weights on disk: safetensors beside a JSON file that says what they are. Nothing pickled is ever loaded.
+"""Weights on disk: safetensors, and a JSON file with their configuration and digest. Nothing is unpickled.
 
-A folder with a trained diffusion transformer holds the compression network that made its latents too, so
-that the folder alone is enough to generate.
+The folder of a trained transformer also holds the VAE of its latents, so that it suffices to generate.
 """
 
 import json
@@ -16,16 +15,17 @@ from torch import nn
 from trainer.config import DitConfig, VaeConfig
 from trainer.digest import file_digest
 from trainer.dit.model import Dit
+from trainer.migrations import migrate_state
 from trainer.vae.model import VideoVae
 
 Model = TypeVar("Model", bound=nn.Module)
 
 VAE, DIT = "vae", "model"
-"""File names, without the ending."""
+"""File names, without the suffix."""
 
 
 def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict[str, Any]) -> str:
-    """Write `<name>.safetensors` and `<name>.json`; return the digest of the weights."""
+    """Write `<name>.safetensors` and `<name>.json`; return the digest of the weights file."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -39,19 +39,19 @@ def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict
 
 
 def load_vae(folder: Path | str) -> tuple[VideoVae, dict[str, Any]]:
-    """Return a compression network in eval mode, and what its JSON file says of it."""
+    """Return a VAE in eval mode, and its JSON file."""
     about = read_about(folder, VAE)
-    return _loaded(VideoVae(_parsed(VaeConfig, about["config"])), folder, VAE, about), about
+    return _load_weights(VideoVae(_parse_config(VaeConfig, about["config"])), folder, VAE, about), about
 
 
 def load_dit(folder: Path | str) -> tuple[Dit, dict[str, Any]]:
-    """Return a diffusion transformer in eval mode, and what its JSON file says of it."""
+    """Return a diffusion transformer in eval mode, and its JSON file."""
     about = read_about(folder, DIT)
-    return _loaded(Dit(_parsed(DitConfig, about["config"])), folder, DIT, about), about
+    return _load_weights(Dit(_parse_config(DitConfig, about["config"])), folder, DIT, about), about
 
 
 def read_about(folder: Path | str, name: str) -> dict[str, Any]:
-    """Return the JSON file beside some weights. Raises FileNotFoundError with the remedy."""
+    """Return the JSON file of weights. Raises FileNotFoundError with the remedy."""
     path = Path(folder) / f"{name}.json"
     if not path.is_file():
         verb = "vae" if name == VAE else "dit"
@@ -61,14 +61,14 @@ def read_about(folder: Path | str, name: str) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _parsed(kind: type, fields: dict[str, Any]) -> Any:
-    """Build a config from JSON, with types checked and tuples as tuples."""
+def _parse_config(cls: type, fields: dict[str, Any]) -> Any:
+    """Build a configuration from JSON, with its types checked and lists as tuples."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "config")
+    parser.add_class_arguments(cls, "config")
     return parser.instantiate_classes(parser.parse_object({"config": fields}))["config"]
 
 
-def _loaded(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:
+def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; train again, or copy the whole folder")
@@ -76,5 +76,5 @@ def _loaded(model: Model, folder: Path | str, name: str, about: dict[str, Any]) 
         raise ValueError(
             f"{path}: its content is not what {name}.json names; copy both files of one training"
         )
-    model.load_state_dict(load_file(path))
+    model.load_state_dict(migrate_state(load_file(path), name))
     return model.eval().requires_grad_(False)

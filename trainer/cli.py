@@ -1,4 +1,4 @@
-"""`kinora train vae` and `kinora train dit`: LightningCLI with one folder for all that a run writes.
+"""`kinora train vae` and `kinora train dit`: LightningCLI, with one output folder per run.
 
 kinora train dit fit --config dit_tiny.yaml --data.shards DIR --out DIR [--max_steps N] [--resume]
 """
@@ -25,18 +25,24 @@ CHECKPOINTS = "checkpoints"
 
 
 class TrainingCli(LightningCLI):
-    """One kind of training. Only `fit` and `validate`."""
+    """The command line of one training: `fit` and `validate`."""
+
+    def __init__(self, network: Literal["vae", "dit"], *args: Any, **kwargs: Any) -> None:
+        self.network = network
+        super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--out", type=str, required=True, help="folder for weights, logs, samples, checkpoints"
         )
-        parser.add_argument("--max_steps", type=int, default=-1, help="optimizer steps in all")
-        parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
+        parser.add_argument("--max_steps", type=int, default=-1, help="total optimizer steps")
+        parser.add_argument("--resume", action="store_true", help="resume the newest checkpoint in --out")
         parser.add_class_arguments(WatchConfig, "watch")
         parser.add_class_arguments(SampleConfig, "sample")
         parser.link_arguments("out", "trainer.default_root_dir")
         parser.link_arguments("max_steps", "trainer.max_steps")
+        if self.network == "dit":
+            parser.link_arguments("model.dit", "data.dit")
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -51,12 +57,12 @@ class TrainingCli(LightningCLI):
         return {"fit": {*hidden, "ckpt_path"}, "validate": hidden}
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the loggers, checkpoints and watchers, all in the run's folder."""
+        """Add loggers and callbacks that write to the run's folder."""
         out, watch = Path(self._get(self.config_init, "out")), self._get(self.config_init, "watch")
         fitting = self.subcommand == "fit"
         csv = CSVLogger(str(out), name="logs", flush_logs_every_n_steps=20)
         board = TensorBoardLogger(str(out), name="logs", version=csv.version)
-        callbacks: list[Any] = [ProgressLines(watch.say_every_s)] if not sys.stdout.isatty() else []
+        callbacks: list[Any] = [ProgressLines(watch.log_every_s)] if not sys.stdout.isatty() else []
         if fitting:
             callbacks.append(
                 ModelCheckpoint(
@@ -72,14 +78,14 @@ class TrainingCli(LightningCLI):
         return super().instantiate_trainer(**{**kwargs, **extra})
 
     def before_fit(self) -> None:
-        """Find the checkpoint to go on from. Raises ValueError where a run would overwrite another."""
+        """Find the checkpoint to resume from. Raises ValueError where the run would overwrite another."""
         out = Path(self._get(self.config, "out"))
-        found = newest_checkpoint(out / CHECKPOINTS)
+        newest = newest_checkpoint(out / CHECKPOINTS)
         if self._get(self.config, "resume"):
-            if found is None:
+            if newest is None:
                 raise FileNotFoundError(f"{out}: no checkpoint to resume from; leave out --resume to start")
-            self.checkpoint = str(found)
-        elif found is not None or any(out.glob("*.safetensors")):
+            self.checkpoint = str(newest)
+        elif newest is not None or any(out.glob("*.safetensors")):
             raise ValueError(
                 f"{out}: holds another run; add --resume to go on with it, or name another --out"
             )
@@ -94,15 +100,15 @@ class TrainingCli(LightningCLI):
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint of the latest step, None where there is none."""
-    found = list(folder.glob("step=*.ckpt"))
-    return max(found, key=lambda path: int(path.stem.removeprefix("step=")), default=None)
+    """Return the checkpoint of the latest step, or None."""
+    paths = list(folder.glob("step=*.ckpt"))
+    return max(paths, key=lambda path: int(path.stem.removeprefix("step=")), default=None)
 
 
-def main(kind: Literal["vae", "dit"], args: Sequence[str]) -> int:
-    """Run `fit` or `validate` for one kind of network. Exits with 2 on bad usage, as argparse does."""
-    quieten()
-    if kind == "vae":
+def main(network: Literal["vae", "dit"], args: Sequence[str]) -> int:
+    """Run `fit` or `validate` for one network. Exits with 2 on bad usage, as argparse does."""
+    silence_lightning()
+    if network == "vae":
         from trainer.data.pixels import PixelData as Data
         from trainer.vae.module import VaeModule as Module
     else:
@@ -110,6 +116,7 @@ def main(kind: Literal["vae", "dit"], args: Sequence[str]) -> int:
         from trainer.dit.module import DitModule as Module
     groups = {"model": Module, "data": Data, "watch": WatchConfig, "sample": SampleConfig}
     TrainingCli(
+        network,
         Module,
         Data,
         args=rename_args(args, {**groups, "fit": groups, "validate": groups}),
@@ -131,8 +138,8 @@ def main(kind: Literal["vae", "dit"], args: Sequence[str]) -> int:
     return 0
 
 
-def quieten() -> None:
-    """Leave out what Lightning tells every user of every run."""
+def silence_lightning() -> None:
+    """Hide the log lines and warnings that Lightning prints in every run."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")

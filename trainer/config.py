@@ -1,7 +1,7 @@
 """Every setting of the trainer. Imports nothing heavy, so that `kinora --help` stays quick."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Size = Literal["tiny", "small", "base", "xl"]
 """Names of the transformer's sizes: tiny trains on a CPU, xl needs many GPUs."""
@@ -9,53 +9,92 @@ Size = Literal["tiny", "small", "base", "xl"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaeConfig:
-    """Shape of the video compression network."""
+    """Shape of the video VAE."""
 
     latent_channels: int = 8
-    """Values of each latent position."""
+    """Channels of the latents."""
     widths: tuple[int, int] = (128, 256)
-    """Channels at 1/4 and at 1/8 of the size."""
+    """Channels at the finer and the coarser resolution: 1/patch and 1/(2 patch) of the frame."""
     encoder_depths: tuple[int, int] = (0, 0)
-    """Blocks at each size on the way in."""
+    """Residual blocks of the encoder at each resolution, finer first."""
     decoder_depths: tuple[int, int] = (2, 2)
-    """Blocks at each size on the way out: 1/8 first."""
+    """Residual blocks of the decoder at each resolution, coarser first."""
     patch: int = 4
-    """Pixels folded into channels before the first convolution, in height and width."""
+    """Pixels moved into channels before the first convolution, in height and width."""
     time_factor: int = 4
-    """Frames to one latent frame, after the first."""
+    """Temporal compression: frames per latent frame, after the first."""
+
+    @property
+    def space_factor(self) -> int:
+        """Spatial compression: pixels per latent position, in height and width."""
+        return 2 * self.patch
+
+    def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return (C, T, H, W) of a clip's latents."""
+        frames = 1 + (num_frames - 1) // self.time_factor
+        return self.latent_channels, frames, height // self.space_factor, width // self.space_factor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DitConfig:
-    """Shape of the diffusion transformer."""
+    """Shape of the diffusion transformer. Position and timestep embeddings default to those of `tiny`."""
 
     width: int
-    """Values of each token."""
+    """Channels of each token."""
     depth: int
-    """Blocks."""
+    """Transformer blocks."""
     heads: int
     """Attention heads; width / heads must be even."""
     latent_channels: int = 8
-    """Channels of the latents: those of the video compression network."""
+    """Channels of the latents: those of the VAE."""
     patch: int = 2
-    """Latent positions of a token, in height and width."""
+    """Latent positions per token, in height and width."""
     text_width: int = 384
-    """Width of the frozen text encoder's states."""
+    """Channels of the frozen text encoder's states."""
     refiner_depth: int = 2
-    """Trained layers over the text states."""
+    """Trained transformer layers over the text states."""
+    rope_base: float = 100.0
+    """Base of the rotary frequencies (theta): 10000 in Su et al. 2021 (arXiv 2104.09864) and Wan 2.1
+    (arXiv 2503.20314), 256 in HunyuanVideo (arXiv 2412.03603)."""
+    rope_max_angle: float = 2.5
+    """Rotation of the fastest pair from one token to the next, in radians: 1 in Su et al. 2021; with 2.5,
+    `tiny` learns motion sooner (docs/adr/0007)."""
+    pos_embed_octaves: int = 4
+    """Frequencies per axis of the absolute position embedding; 0 leaves it out, as Wan 2.1 and HunyuanVideo
+    do."""
+    timestep_channels: int = 128
+    """Channels of the sinusoidal timestep embedding: 256 in DiT (Peebles and Xie 2022, arXiv 2212.09748)."""
+    timestep_min_frequency: float = 1.0
+    """Lowest frequency of the timestep embedding, in radians per unit of sigma: 0.1 in DiT."""
+    timestep_max_frequency: float = 1000.0
+    """Highest frequency of the timestep embedding, in radians per unit of sigma: 1000 in DiT."""
+
+    def num_tokens(self, latent_shape: tuple[int, ...]) -> int:
+        """Return the number of tokens of a latent of shape (C, T, H, W)."""
+        _, frames, height, width = latent_shape
+        return frames * (height // self.patch) * (width // self.patch)
 
 
-def dit_size(name: Size) -> DitConfig:
-    """Return a size by its name. Raises ValueError for an unknown one."""
+def dit_config(dit: Size | DitConfig) -> DitConfig:
+    """Return the shape of a named size, or `dit` itself. Raises ValueError for an unknown name."""
+    if isinstance(dit, DitConfig):
+        return dit
+    embeddings: dict[str, Any] = {
+        "rope_base": 10000.0,  # Su et al. 2021, Wan 2.1
+        "rope_max_angle": 1.0,
+        "pos_embed_octaves": 0,
+        "timestep_channels": 256,  # DiT
+        "timestep_min_frequency": 0.1,
+    }
     sizes: dict[str, DitConfig] = {
         "tiny": DitConfig(width=128, depth=6, heads=4),
-        "small": DitConfig(width=512, depth=12, heads=8),
-        "base": DitConfig(width=1024, depth=24, heads=16),
-        "xl": DitConfig(width=2048, depth=32, heads=16),
+        "small": DitConfig(width=512, depth=12, heads=8, **embeddings),
+        "base": DitConfig(width=1024, depth=24, heads=16, **embeddings),
+        "xl": DitConfig(width=2048, depth=32, heads=16, **embeddings),
     }
-    if name not in sizes:
-        raise ValueError(f"no model size {name!r}: use one of {', '.join(sizes)}")
-    return sizes[name]
+    if dit not in sizes:
+        raise ValueError(f"no model size {dit!r}: use one of {', '.join(sizes)}")
+    return sizes[dit]
 
 
 EMBEDDED_TEXT_ENCODER = "minilm"
@@ -64,49 +103,49 @@ EMBEDDED_TEXT_ENCODER = "minilm"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlowConfig:
-    """How noise levels are drawn in training and walked in sampling."""
+    """Distribution of sigma (the noise level) in training, and its shift in training and sampling."""
 
-    level_mean: float = 0.0
-    """Mean of the logit of the level, before the shift."""
-    level_spread: float = 1.0
-    """Standard deviation of the logit of the level."""
-    uniform_share: float = 0.1
-    """Share of levels drawn evenly instead, so that the ends are learned too."""
+    logit_mean: float = 0.0
+    """Mean of logit(sigma), before the shift: logit-normal sampling (Esser et al. 2024, arXiv 2403.03206)."""
+    logit_std: float = 1.0
+    """Standard deviation of logit(sigma), before the shift."""
+    uniform_prob: float = 0.1
+    """Probability of drawing sigma uniformly instead, so that both ends are trained."""
     shift_tokens: int = 16
-    """Tokens up to which levels are not shifted; four times as many double the odds of noise."""
-    given_share: float = 0.1
-    """Share of clips in training with some frames given."""
+    """Tokens up to which sigma is not shifted; four times as many double the odds sigma / (1 - sigma)."""
+    clean_prob: float = 0.1
+    """Probability that a training clip has clean frames (sigma 0), which condition the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropConfig:
-    """What the video compression network sees of a clip."""
+    """Random crops that the VAE is trained on."""
 
     side_px: int = 48
-    """Height and width of the random crop."""
+    """Height and width of the crop."""
     lengths: tuple[int, ...] = (1, 9, 9, 17)
-    """Frames, drawn for each step: 1 + 4k. A clip that is shorter gives the longest of these that it has."""
+    """Frames (1 + k * time_factor), one of these per step; a shorter clip takes the longest that fits."""
     cache_mb: int = 600
     """Memory for decoded clips, in each process that reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaeLossConfig:
-    """What the video compression network is trained to."""
+    """Weights of the VAE's loss terms."""
 
-    absolute: float = 1.0
+    l1: float = 1.0
     """Weight of the mean absolute error."""
-    squared: float = 10.0
-    """Weight of the mean squared error: it is what makes small things appear at all."""
-    edges: float = 0.5
-    """Weight of the mean absolute error of differences between neighbours."""
-    divergence: float = 3e-4
-    """Weight of the latents' divergence from a unit Gaussian, in nats for each latent value."""
+    l2: float = 10.0
+    """Weight of the mean squared error; without it small objects do not appear."""
+    gradient: float = 0.5
+    """Weight of the mean absolute error of differences between neighbouring pixels."""
+    kl: float = 3e-4
+    """Weight of the KL divergence of the latents from a unit Gaussian, in nats per latent value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
-    """Optimizer and schedule: linear warm-up, constant, then a linear end."""
+    """Optimizer and learning-rate schedule: linear warm-up, constant, linear cooldown to 0."""
 
     lr: float
     """Learning rate of AdamW."""
@@ -114,29 +153,29 @@ class OptimConfig:
     """Learning rate of Muon, which trains the weight matrices of hidden layers, as a multiple of `lr`."""
     warmup_steps: int = 20
     """Steps of the warm-up."""
-    decay_share: float = 0.6
-    """Last share of the training in which the rate falls to 0."""
+    cooldown_fraction: float = 0.6
+    """Last fraction of the steps, in which the rate falls to 0 (Hägele et al. 2024, arXiv 2405.18392)."""
     weight_decay: float = 0.0
-    """Pull of the weights to 0, times the rate."""
+    """Decoupled weight decay of both optimizers."""
     clip_norm: float = 1.0
-    """Largest norm of a step's gradient."""
+    """Unused: `trainer.gradient_clip_val` clips the gradient."""
     ema_decay: float = 0.995
-    """Decay of the averaged weights, which are what is validated, sampled from and exported."""
+    """Decay of the EMA of the weights, which is what is validated, sampled from and exported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
-    """How videos are generated."""
+    """How videos are sampled."""
 
     steps: int = 24
-    """Steps from noise to video."""
+    """Sampler steps from noise to video."""
     guidance: float = 3.0
-    """How far to go beyond what the text adds (Ho and Salimans 2022, arXiv 2207.12598); 1 is no guidance."""
+    """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1 turns it off."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodeConfig:
-    """What to encode, with what."""
+    """Inputs of `kinora encode`."""
 
     shards: str
     """Folder that `kinora pack` wrote; the result goes to `encoded/` in it."""
@@ -145,27 +184,27 @@ class EncodeConfig:
     text_encoder: str = EMBEDDED_TEXT_ENCODER
     """`minilm`, a folder, or a hub name of a transformers encoder."""
     batch_size: int = 16
-    """Clips that go through the compression network together."""
+    """Clips that go through the VAE together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextChoice:
     """Which text a clip is trained with, drawn anew for every step."""
 
-    dropped_share: float = 0.1
-    """Share trained without text, so that guidance has something to go away from."""
-    dense_share: float = 0.1
-    """Share of steps trained on the dense captions; the rest sees the short ones."""
+    drop_prob: float = 0.1
+    """Probability of training without text, for classifier-free guidance."""
+    dense_prob: float = 0.1
+    """Probability that a step trains on the dense captions; other steps train on the short ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchConfig:
-    """What is shown and kept while training."""
+    """Progress lines, samples and checkpoints of a training run."""
 
     checkpoint_every_steps: int = 500
-    """A checkpoint to resume from, after so many optimizer steps; the newest is kept."""
-    say_every_s: float = 10.0
-    """A line on progress, after so many seconds, where the output is not a terminal."""
+    """Optimizer steps between checkpoints; the newest is kept."""
+    log_every_s: float = 10.0
+    """Seconds between progress lines, where the output is not a terminal."""
     prompts: tuple[str, ...] = ()
     """Prompts of the sample videos that are generated with every validation."""
     sample_size: tuple[int, int, int] = (17, 64, 64)

@@ -1,13 +1,15 @@
-"""One optimizer out of two, and the learning rate's schedule.
+"""Muon and AdamW behind one optimizer, and the learning-rate schedule.
 
-Muon (Jordan et al. 2024; torch.optim.Muon) takes weight matrices of hidden layers, AdamW all else. Measured
-on the video compression network: after 100 steps 4 dB ahead of AdamW alone.
+Muon (Jordan et al. 2024; torch.optim.Muon) trains the weight matrices of hidden layers, AdamW the rest. On
+the video VAE, PSNR after 100 steps was 4 dB above that of AdamW alone.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 from torch.optim import AdamW, Muon
 
@@ -15,7 +17,7 @@ from trainer.config import OptimConfig
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Both, behind the face of one: a single step, a single list of groups, a plain state."""
+    """Step Muon and AdamW together; schedulers see the parameter groups of both."""
 
     def __init__(
         self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], config: OptimConfig
@@ -23,41 +25,55 @@ class MuonWithAdamW(torch.optim.Optimizer):
         matrices, others = list(matrices), list(others)
         super().__init__([{"params": matrices + others}], {"lr": config.lr})
         decay, matrix_lr = config.weight_decay, config.lr * config.matrix_lr_factor
-        self.both = (
-            Muon(matrices, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-            AdamW(others, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True),
-        )
-        self.param_groups = [group for each in self.both for group in each.param_groups]
+        self.muon = Muon(matrices, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        self.adamw = AdamW(others, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True)
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
 
     def step(self, closure: Any = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for each in self.both:
-            each.step()
+        self.muon.step()
+        self.adamw.step()
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        return {"both": [each.state_dict() for each in self.both]}
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for each, state in zip(self.both, state_dict["both"], strict=True):
-            each.load_state_dict(state)
-        self.param_groups = [group for each in self.both for group in each.param_groups]
+        self.muon.load_state_dict(state_dict["muon"])
+        self.adamw.load_state_dict(state_dict["adamw"])
+        self._share_groups()
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> MuonWithAdamW:
-    """Give hidden matrices to Muon. Biases, norms and the layers in `model.edges` go to AdamW."""
-    edges = set(getattr(model, "edges", ()))
+    """Give hidden matrices to Muon; biases, norms and the layers in `model.adamw_layers` to AdamW."""
+    adamw_layers = set(getattr(model, "adamw_layers", ()))
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    hidden = [p for name, p in named if p.ndim == 2 and not edges & set(name.split("."))]
+    hidden = [p for name, p in named if p.ndim == 2 and not adamw_layers & set(name.split("."))]
     ids = {id(p) for p in hidden}
     return MuonWithAdamW(hidden, [p for _, p in named if id(p) not in ids], config)
 
 
-def rate(step: int, total_steps: int, config: OptimConfig) -> float:
-    """Return the share of the learning rate that optimizer step `step` of `total_steps` uses."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    left = (total_steps - step) / max(1.0, config.decay_share * total_steps)
-    return warm * min(1.0, max(0.0, left))
+def with_lr_schedule(
+    optimizer: MuonWithAdamW, trainer: L.Trainer, config: OptimConfig
+) -> OptimizerLRSchedulerConfig:
+    """Return what `configure_optimizers` returns. Raises ValueError where `trainer.max_steps` is not set."""
+    total_steps = int(trainer.max_steps)
+    if total_steps < 1:
+        raise ValueError(
+            "trainer.max_steps: say how many optimizer steps to train; the learning rate ends with them"
+        )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, total_steps, config))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def lr_factor(step: int, total_steps: int, config: OptimConfig) -> float:
+    """Return the factor on the learning rate at optimizer step `step` of `total_steps`."""
+    warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    cooldown = (total_steps - step) / max(1.0, config.cooldown_fraction * total_steps)
+    return warmup * min(1.0, max(0.0, cooldown))

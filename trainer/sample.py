@@ -1,6 +1,6 @@
-"""From prompts to videos.
+"""Sample videos from prompts.
 
-Legend: B videos, C channels, T frames or latent frames, H height, W width, L text positions, D text width.
+Legend: B videos, C channels, T frames or latent frames, H height, W width, L text tokens, D text width.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from manifests.renamed_fields import rename_keys
 from trainer.checkpoints import load_dit, load_vae
 from trainer.config import FlowConfig, SampleConfig
-from trainer.data.batch_plan import generator
-from trainer.data.latents import padded, tokens_in
-from trainer.dit.model import Dit, Group
-from trainer.flow import integrate, schedule
+from trainer.dit.model import Dit, Group, pad_text
+from trainer.flow import sample_adams_bashforth, sampling_sigmas
+from trainer.pixels import to_frames, to_pixels
 from trainer.precision import autocast, best_device
+from trainer.rng import generator
 from trainer.text import TextEncoder
 from trainer.vae.model import VideoVae
-from trainer.vae.module import to_frames, to_pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextToVideo:
-    """A trained model with all that it takes to generate."""
+    """A trained transformer with its VAE and text encoder."""
 
     dit: Dit
     vae: VideoVae
@@ -34,11 +34,11 @@ class TextToVideo:
     fps: float
     """Frame rate that the model was trained at."""
     buckets: tuple[str, ...]
-    """Shapes (frames x height x width) that the model was trained on."""
+    """Shapes (frames x height x width) of the training clips."""
 
 
 def load_model(folder: Path | str, device: torch.device | None = None) -> TextToVideo:
-    """Load what `kinora train dit` wrote. Raises FileNotFoundError or ValueError, with the remedy."""
+    """Load a folder of `kinora train dit`. Raises FileNotFoundError or ValueError, with the remedy."""
     device = device or best_device()
     dit, about = load_dit(folder)
     vae, vae_about = load_vae(folder)
@@ -53,7 +53,7 @@ def load_model(folder: Path | str, device: torch.device | None = None) -> TextTo
         dit=dit.to(device),
         vae=vae.to(device),
         text=text,
-        flow=FlowConfig(**about["flow"]),
+        flow=FlowConfig(**rename_keys(FlowConfig, about["flow"])),
         fps=float(about["fps"]),
         buckets=tuple(about["buckets"]),
     )
@@ -72,63 +72,63 @@ def generate(
 ) -> np.ndarray:
     """Return frames_BTHWC (uint8), a video for each prompt and seed. Raises ValueError for a bad shape.
 
-    A seed names the noise, so the same seed, prompt and shape give the same video.
+    The seed determines the noise: the same seed, prompt and shape give the same video.
     """
     if len(seeds) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}")
     device = next(model.dit.parameters()).device
     shape = latent_shape(model, num_frames, height, width)
     noise = [generator("sample", seed).standard_normal(shape, np.float32) for seed in seeds]
-    start_BCTHW = torch.from_numpy(np.stack(noise)).to(device)
+    noise_BCTHW = torch.from_numpy(np.stack(noise)).to(device)
     states = model.text.states([*prompts, ""])
-    velocity = Guided(model.dit, states[:-1], states[-1], sample.guidance, device)
-    given_BT = torch.zeros(len(prompts), shape[1], dtype=torch.bool, device=device)
-    levels = schedule(sample.steps, tokens_in(shape), model.flow)
-    latent_BCTHW = integrate(velocity, start_BCTHW, given_BT, levels)
+    velocity = ClassifierFreeGuidance(model.dit, states[:-1], states[-1], sample.guidance, device)
+    clean_BT = torch.zeros(len(prompts), shape[1], dtype=torch.bool, device=device)
+    sigmas = sampling_sigmas(sample.steps, model.dit.config.num_tokens(shape), model.flow)
+    latent_BCTHW = sample_adams_bashforth(velocity, noise_BCTHW, clean_BT, sigmas)
     with autocast(device):
         return to_frames(model.vae.decode(latent_BCTHW)).cpu().numpy()
 
 
 @torch.inference_mode()
 def reconstruct(vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
-    """Return true videos (uint8) after a round trip through the compression network: a score's ceiling."""
+    """Return videos (uint8) after a round trip through the VAE: the ceiling of a score."""
     device = next(vae.parameters()).device
-    outs = []
+    reconstructed = []
     for start in range(0, len(frames_BTHWC), batch_size):
         pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
         with autocast(device):
-            outs.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
-    return np.concatenate(outs)
+            reconstructed.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
+    return np.concatenate(reconstructed)
 
 
-class Guided:
-    """The velocity that a text asks for, gone beyond by guidance (Ho and Salimans 2022, arXiv 2207.12598)."""
+class ClassifierFreeGuidance:
+    """Extrapolate from the unconditional to the text-conditional velocity (arXiv 2207.12598)."""
 
     def __init__(
         self,
         dit: Dit,
         states: Sequence[np.ndarray],
         empty_LD: np.ndarray,
-        guidance: float,
+        scale: float,
         device: torch.device,
     ) -> None:
-        self.dit, self.guidance = dit, guidance
-        self.text = [t.to(device) for t in padded(states)]
-        self.empty = [t.to(device) for t in padded([empty_LD] * len(states))]
+        self.dit, self.scale = dit, scale
+        self.text = [tensor.to(device) for tensor in pad_text(states)]
+        self.empty = [tensor.to(device) for tensor in pad_text([empty_LD] * len(states))]
 
-    def __call__(self, x_BCTHW: Tensor, level_BT: Tensor) -> Tensor:
-        told = Group(x_BCTHW, level_BT, *self.text)
-        untold = Group(x_BCTHW, level_BT, *self.empty)
+    def __call__(self, x_BCTHW: Tensor, sigma_BT: Tensor) -> Tensor:
+        cond = Group(x_BCTHW, sigma_BT, *self.text)
+        uncond = Group(x_BCTHW, sigma_BT, *self.empty)
         with autocast(x_BCTHW.device):
-            if self.guidance == 1:
-                return self.dit([told])[0]
-            with_text, without = self.dit([told, untold])
-        return without + self.guidance * (with_text - without)
+            if self.scale == 1:
+                return self.dit([cond])[0]
+            cond_BCTHW, uncond_BCTHW = self.dit([cond, uncond])
+        return uncond_BCTHW + self.scale * (cond_BCTHW - uncond_BCTHW)
 
 
 def latent_shape(model: TextToVideo, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Return (C, T, H, W) of the noise to start from. Raises ValueError with the nearest shape that works."""
-    side = 2 * model.vae.config.patch * model.dit.config.patch
+    """Return (C, T, H, W) of the initial noise. Raises ValueError with the nearest shape that works."""
+    side = model.vae.config.space_factor * model.dit.config.patch
     factor = model.vae.config.time_factor
     if (
         num_frames < 1
@@ -137,10 +137,10 @@ def latent_shape(model: TextToVideo, num_frames: int, height: int, width: int) -
         or width % side
         or min(height, width) < side
     ):
-        near = [max(side, round(size / side) * side) for size in (width, height)]
+        nearest = [max(side, round(size / side) * side) for size in (width, height)]
         frames = 1 + max(0, round((num_frames - 1) / factor)) * factor
         raise ValueError(
             f"{num_frames} frames of {width}x{height} cannot be made: sides must be multiples of {side} and "
-            f"frames 1 more than a multiple of {factor}, such as {frames} frames of {near[0]}x{near[1]}"
+            f"frames 1 more than a multiple of {factor}, such as {frames} frames of {nearest[0]}x{nearest[1]}"
         )
     return model.vae.latent_shape(num_frames, height, width)

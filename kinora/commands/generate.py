@@ -43,7 +43,9 @@ def run(config: Config) -> Result:
         raise ValueError(f"{out}: already exists; choose another --out")
     width, height = _size(config.size)
     model = load_model(config.model)
-    frames = config.frames if config.frames is not None else frames_for(config.seconds, model.fps)
+    frames = config.frames
+    if frames is None:
+        frames = frames_for(config.seconds, model.fps, model.vae.config.time_factor)
     started = monotonic()
     videos_BTHWC = generate(
         model,
@@ -64,9 +66,9 @@ def run(config: Config) -> Result:
     return Result(data, f"{out}: {frames} frames of {width}x{height} in {seconds:.1f} s")
 
 
-def frames_for(seconds: float, fps: float) -> int:
-    """Return the number of frames, of the form 1 + 4k, closest to a duration."""
-    return 1 + 4 * max(0, round(seconds * fps / 4))
+def frames_for(seconds: float, fps: float, time_factor: int) -> int:
+    """Return the number of frames (1 + k * time_factor) nearest to a duration."""
+    return 1 + time_factor * max(0, round(seconds * fps / time_factor))
 
 
 def _size(text: str) -> tuple[int, int]:

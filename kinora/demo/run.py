@@ -176,7 +176,7 @@ def _train(demo: Run, kind: str, steps: int, flags: str = "") -> dict[str, Any]:
     _shell(
         demo,
         f"train {kind} fit --config {recipe} --data.shards {demo.root}/shards --out {out} "
-        f"--trainer.devices {demo.config.processes} --watch.say-every-s 30{flags} "
+        f"--trainer.devices {demo.config.processes} --watch.log-every-s 30{flags} "
         f"--max-steps {steps}{resume}",
         json_wanted=False,
     )

@@ -17,7 +17,7 @@ DIT = [
     *("--model.dit.width=16", "--model.dit.depth=1", "--model.dit.heads=2", "--model.dit.latent_channels=4"),
     *("--watch.sample_size=[5,32,32]", "--sample.steps=2"),
 ]
-QUICK = ["--data.batch_size=4", "--data.validation_share=0.2", "--trainer.accelerator=cpu"]
+QUICK = ["--data.batch_size=4", "--data.validation_fraction=0.2", "--trainer.accelerator=cpu"]
 
 
 def train(kind, verb: str, out: Path, shards: Path, *more: str) -> int:
@@ -53,7 +53,7 @@ def test_an_unknown_key_is_refused(capsys):
 def test_from_shards_to_a_video(packer, tmp_path, capsys):
     shards, vae, dit = packer(tmp_path / "shards"), tmp_path / "vae", tmp_path / "dit"
     assert train("vae", "fit", vae, shards, "--max_steps=3", *VAE) == 0
-    encode(EncodeConfig(shards=str(shards), vae=str(vae)), say=lambda line: None)
+    encode(EncodeConfig(shards=str(shards), vae=str(vae)), progress=lambda line: None)
     settings = ["--model.vae", str(vae), *DIT, "--trainer.val_check_interval=2"]
     short = ["--max_steps=4", "--trainer.limit_train_batches=2", "--trainer.max_epochs=1"]
     train("dit", "fit", dit, shards, *settings, *short, "--watch.checkpoint_every_steps=2")

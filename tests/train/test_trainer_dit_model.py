@@ -8,16 +8,23 @@ import torch
 
 from trainer.config import DitConfig, FlowConfig
 from trainer.dit.model import (
-    OCTAVES,
-    PLACE_WAVES,
     Dit,
     Group,
-    latents_of,
-    place_waves,
-    segments_of,
-    tokens_of,
+    num_position_features,
+    pack_segments,
+    patchify,
+    position_features,
+    unpatchify,
 )
-from trainer.flow import MASKS, draw_levels, given_frames, integrate, schedule, shift, squared_error
+from trainer.flow import (
+    MASKS,
+    clean_frames,
+    draw_sigmas,
+    sample_adams_bashforth,
+    sampling_sigmas,
+    shift,
+    velocity_error,
+)
 
 NANO = DitConfig(width=32, depth=2, heads=2, latent_channels=4, text_width=16)
 
@@ -56,12 +63,12 @@ def test_text_level_and_place_all_matter(dit):
         base = dit([given])[0]
         for change in (
             given._replace(text_BLD=given.text_BLD.flip(1), text_length_B=torch.tensor([5])),
-            given._replace(level_BT=given.level_BT + torch.tensor([[0, 0.3, 0]])),
+            given._replace(sigma_BT=given.sigma_BT + torch.tensor([[0, 0.3, 0]])),
             given._replace(latent_BCTHW=given.latent_BCTHW.flip(2)),
         ):
             assert (dit([change])[0] - base).abs().max() > 1e-3
         moved = dit(
-            [given._replace(latent_BCTHW=given.latent_BCTHW.flip(2), level_BT=given.level_BT.flip(1))]
+            [given._replace(latent_BCTHW=given.latent_BCTHW.flip(2), sigma_BT=given.sigma_BT.flip(1))]
         )
         assert (moved[0].flip(2) - base).abs().max() > 1e-3  # the order of frames is known to it
 
@@ -76,15 +83,15 @@ def test_words_behind_a_text_do_not_count(dit):
 
 def test_patches_come_back(dit):
     given = group(2, 3, 4, 6, 2)
-    segment = segments_of([given], NANO)[0]
-    assert torch.equal(latents_of(tokens_of(given.latent_BCTHW, 2), segment, 2), given.latent_BCTHW)
+    segment = pack_segments([given], NANO)[0]
+    assert torch.equal(unpatchify(patchify(given.latent_BCTHW, 2), segment, 2), given.latent_BCTHW)
 
 
 def test_more_tokens_mean_more_noise_and_the_ends_stay():
     flow = FlowConfig()
     assert shift(0.5, 16, flow) == shift(0.5, 4, flow) == pytest.approx(0.5)
     assert shift(0.5, 256, flow) > shift(0.5, 64, flow) > 0.5
-    levels = schedule(8, 256, flow)
+    levels = sampling_sigmas(8, 256, flow)
     assert (levels[0], levels[-1], len(levels)) == (1, 0, 9)
     assert levels == sorted(levels, reverse=True)
 
@@ -92,36 +99,36 @@ def test_more_tokens_mean_more_noise_and_the_ends_stay():
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("frames", [2, 3, 5])
 def test_a_mask_gives_some_frames_and_never_all(mask, frames):
-    assert 0 < len({*given_frames(mask, frames)}) < frames
+    assert 0 < len({*clean_frames(mask, frames)}) < frames
 
 
 def test_levels_are_drawn_as_asked():
-    flow = FlowConfig(given_share=0.5)
-    drawn = [draw_levels(np.random.default_rng(seed), 5, 80, flow) for seed in range(400)]
-    some_given = [(level_T == 0).any() for level_T in drawn]
+    flow = FlowConfig(clean_prob=0.5)
+    drawn = [draw_sigmas(np.random.default_rng(seed), 5, 80, flow) for seed in range(400)]
+    some_given = [(sigma_T == 0).any() for sigma_T in drawn]
     assert 0.4 < np.mean(some_given) < 0.6
-    assert all(len({*level_T.tolist()} - {0.0}) == 1 for level_T in drawn)
-    assert all((level_T >= 0).all() and (level_T <= 1).all() for level_T in drawn)
+    assert all(len({*sigma_T.tolist()} - {0.0}) == 1 for sigma_T in drawn)
+    assert all((sigma_T >= 0).all() and (sigma_T <= 1).all() for sigma_T in drawn)
 
 
 def test_the_loss_is_on_invented_frames_alone():
     data, noise = torch.randn(2, 4, 3, 4, 4), torch.randn(2, 4, 3, 4, 4)
-    level_BT = torch.tensor([[0.0, 0.5, 0.5], [0.7, 0.7, 0.0]])
-    error_BT = squared_error(torch.zeros_like(data), data, noise, level_BT)
-    assert ((error_BT == 0) == (level_BT == 0)).all()
-    assert (squared_error(noise - data, data, noise, level_BT) == 0).all()
+    sigma_BT = torch.tensor([[0.0, 0.5, 0.5], [0.7, 0.7, 0.0]])
+    error_BT = velocity_error(torch.zeros_like(data), data, noise, sigma_BT)
+    assert ((error_BT == 0) == (sigma_BT == 0)).all()
+    assert (velocity_error(noise - data, data, noise, sigma_BT) == 0).all()
 
 
 def test_integration_reaches_the_data_and_keeps_what_is_given():
     target, start = torch.randn(1, 2, 3, 2, 2), torch.randn(1, 2, 3, 2, 2)
-    given_BT = torch.tensor([[True, False, False]])
+    clean_BT = torch.tensor([[True, False, False]])
     start[:, :, 0] = target[:, :, 0]
 
-    def velocity(x_BCTHW: torch.Tensor, level_BT: torch.Tensor) -> torch.Tensor:
-        assert level_BT[0, 0] == 0
-        return (x_BCTHW - target) / level_BT[:, None, :, None, None].clamp_min(1e-6)
+    def velocity(x_BCTHW: torch.Tensor, sigma_BT: torch.Tensor) -> torch.Tensor:
+        assert sigma_BT[0, 0] == 0
+        return (x_BCTHW - target) / sigma_BT[:, None, :, None, None].clamp_min(1e-6)
 
-    end = integrate(velocity, start, given_BT, schedule(6, 64, FlowConfig()))
+    end = sample_adams_bashforth(velocity, start, clean_BT, sampling_sigmas(6, 64, FlowConfig()))
     torch.testing.assert_close(end, target, atol=1e-4, rtol=1e-4)
     assert math.isclose(float((end - start)[:, :, 0].abs().max()), 0)
 
@@ -130,12 +137,13 @@ def test_places_tell_left_from_right_in_one_linear_step():
     grid = (5, 4, 6)
     t, _, x = (place.flatten().float() for place in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     goes_right = (t - t.mean()) * (x - x.mean())
-    wave_NF = place_waves(grid, torch.device("cpu"))
-    assert wave_NF.shape == (5 * 4 * 6, PLACE_WAVES)
+    octaves = NANO.pos_embed_octaves
+    wave_NF = position_features(grid, octaves)
+    assert wave_NF.shape == (5 * 4 * 6, num_position_features(octaves))
 
     def unexplained(features_NF):
         left = goes_right - features_NF @ torch.linalg.lstsq(features_NF, goes_right, driver="gelsd").solution
         return float(left.square().mean() / goes_right.square().mean())
 
-    single_axes = PLACE_WAVES - 3 * (2 * OCTAVES) ** 2
+    single_axes = 3 * 2 * octaves
     assert unexplained(wave_NF) < 1e-3 < 0.99 < unexplained(wave_NF[:, :single_axes])

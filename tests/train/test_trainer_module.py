@@ -21,15 +21,16 @@ from trainer.config import (
     VaeConfig,
     VaeLossConfig,
 )
-from trainer.data.decode import decode, read_packed
+from trainer.data.decode import decode_sample, read_sample
 from trainer.data.encode import encode
 from trainer.data.latent_cache import EncodedSet
 from trainer.data.latents import LatentData
 from trainer.data.pixels import PixelData
 from trainer.data.shards import RUN_CLIPS, WINDOW_STEPS
 from trainer.dit.module import DitModule
+from trainer.pixels import to_pixels
 from trainer.text import TextEncoder
-from trainer.vae.module import VaeModule, to_pixels
+from trainer.vae.module import VaeModule
 
 OPTIM = OptimConfig(lr=1e-3, warmup_steps=2)
 VAE = VaeConfig(latent_channels=4, widths=(8, 12), encoder_depths=(1, 1), decoder_depths=(1, 1))
@@ -57,16 +58,22 @@ def fit(module, data, out: Path, *, steps: int, every: int = 100, ckpt: Path | N
 def vae_run(shards: Path, out: Path, *, workers: int = 0, **how):
     torch.manual_seed(0)
     crop = CropConfig(side_px=16, lengths=(1, 9))
-    data = PixelData(shards=str(shards), batch_size=4, num_workers=workers, validation_share=0, crop=crop)
+    data = PixelData(shards=str(shards), batch_size=4, num_workers=workers, validation_fraction=0, crop=crop)
     module = VaeModule(VAE, VaeLossConfig(), OPTIM, statistics_clips=4)
     return fit(module, data, out, **how)
 
 
 def dit_run(shards: Path, vae: Path, out: Path, *, workers: int = 0, seed: int = 0, **how):
     torch.manual_seed(seed)
-    flow, text = FlowConfig(given_share=0.5), TextChoice(dense_share=0.5)
+    flow, text = FlowConfig(clean_prob=0.5), TextChoice(dense_prob=0.5)
     data = LatentData(
-        shards=str(shards), batch_size=4, num_workers=workers, validation_share=0, flow=flow, text=text
+        shards=str(shards),
+        batch_size=4,
+        num_workers=workers,
+        validation_fraction=0,
+        flow=flow,
+        text=text,
+        dit=NANO,
     )
     return fit(DitModule(NANO, flow, OPTIM, str(vae)), data, out, **how)
 
@@ -77,7 +84,7 @@ def encoded(tmp_path_factory, packer) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("encoded")
     shards = packer(root / "shards")
     vae_run(shards, root / "vae", steps=2)
-    figures = encode(EncodeConfig(shards=str(shards), vae=str(root / "vae")), say=lambda line: None)
+    figures = encode(EncodeConfig(shards=str(shards), vae=str(root / "vae")), progress=lambda line: None)
     assert figures["encoded"] == figures["clips"] == 18
     return shards, root / "vae"
 
@@ -131,7 +138,7 @@ def test_weights_come_back_and_a_changed_file_is_refused(encoded, tmp_path):
     assert dit.config == NANO
     assert about["fps"] == 8.0
     vae, _ = load_vae(tmp_path)
-    assert not torch.equal(vae.latent_spread_CC, torch.eye(4))
+    assert not torch.equal(vae.latent_scale_CC, torch.eye(4))
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f")
@@ -155,12 +162,12 @@ def assert_equal_to_float32_rounding(stored: np.ndarray, expected: np.ndarray) -
 @pytest.mark.usefixtures("any_machine")
 def test_encoding_a_clip_does_not_depend_on_its_batch(encoded, packer, tmp_path):
     shards, folder = packer(tmp_path / "shards"), encoded[1]
-    encode(EncodeConfig(shards=str(shards), vae=str(folder)), say=lambda line: None)
+    encode(EncodeConfig(shards=str(shards), vae=str(folder)), progress=lambda line: None)
     index, (vae, _), text = ShardIndex.load(shards), load_vae(folder), TextEncoder("minilm")
     stored = EncodedSet.load(index)
     for row in range(index.num_samples):
-        sample = read_packed(index, index.sample(row))
-        frames_THWC = decode(sample, index.sample(row).bucket, index.fps)
+        sample = read_sample(index, index.sample(row))
+        frames_THWC = decode_sample(sample, index.sample(row).bucket, index.fps)
         with torch.inference_mode():
             latent_BCTHW = vae.encode(to_pixels(torch.from_numpy(frames_THWC[None])))
         assert_equal_to_float32_rounding(stored.latent(row), latent_BCTHW[0].half().float().numpy())
@@ -195,7 +202,12 @@ def test_latents_of_another_network_are_refused(encoded, shards, tmp_path):
 def test_a_step_depends_on_its_number_alone(encoded):
     def batch(step: int):
         data = LatentData(
-            shards=str(encoded[0]), batch_size=6, validation_share=0, flow=FlowConfig(), text=TextChoice()
+            shards=str(encoded[0]),
+            batch_size=6,
+            validation_fraction=0,
+            flow=FlowConfig(),
+            text=TextChoice(),
+            dit=NANO,
         )
         data.setup("fit")
         return data.read(step, 0)
@@ -204,12 +216,12 @@ def test_a_step_depends_on_its_number_alone(encoded):
     for first, second in zip(one.groups, same.groups, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not np.array_equal(one.groups[0].noise_BCTHW[0], other.groups[0].noise_BCTHW[0])
-    tokens = sum(int((g.level_BT > 0).sum()) * 2 * g.data_BCTHW.shape[4] // 2 for g in one.groups)
+    tokens = sum(int((g.sigma_BT > 0).sum()) * 2 * g.data_BCTHW.shape[4] // 2 for g in one.groups)
     assert one.num_tokens == tokens
 
 
 def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
-    data = PixelData(shards=str(shards), batch_size=6, validation_share=0, crop=CropConfig(side_px=16))
+    data = PixelData(shards=str(shards), batch_size=6, validation_fraction=0, crop=CropConfig(side_px=16))
     data.setup("fit")
     steps = range(WINDOW_STEPS, 2 * WINDOW_STEPS)
     planned = [int(data.training_rows[number]) for step in steps for number in data.plan.at(step)]
@@ -221,12 +233,12 @@ def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
 
 
 def test_a_training_may_start_with_the_squarest_bucket(shards):
-    def data(start_steps: int) -> PixelData:
+    def data(warmup_bucket_steps: int) -> PixelData:
         made = PixelData(
             shards=str(shards),
             batch_size=6,
-            start_steps=start_steps,
-            validation_share=0,
+            warmup_bucket_steps=warmup_bucket_steps,
+            validation_fraction=0,
             crop=CropConfig(side_px=16),
         )
         made.setup("fit")
@@ -241,5 +253,5 @@ def test_a_training_may_start_with_the_squarest_bucket(shards):
         assert len(buckets) == 1
         assert {(b.height, b.width) for b in buckets} == {squarest}
     assert [staged.rows_of_step(3 + step) for step in range(5)] == [plain.rows_of_step(s) for s in range(5)]
-    with pytest.raises(ValueError, match="start_steps changed since the checkpoint"):
+    with pytest.raises(ValueError, match="warmup_bucket_steps changed since the checkpoint"):
         plain.load_state_dict(staged.state_dict())

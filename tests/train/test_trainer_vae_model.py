@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.config import VaeConfig
-from trainer.vae.model import VideoVae, fold, unfold
+from trainer.vae.model import VideoVae, depth_to_space, space_to_depth
 
 TINY = VaeConfig(latent_channels=4, widths=(8, 12), encoder_depths=(1, 1), decoder_depths=(1, 1))
 
@@ -20,7 +20,7 @@ def vae() -> VideoVae:
 
 def test_unfold_undoes_fold():
     x_BCTHW = torch.randn(2, 3, 8, 16, 24)
-    assert torch.equal(unfold(fold(x_BCTHW, 4, 4), 4, 4), x_BCTHW)
+    assert torch.equal(depth_to_space(space_to_depth(x_BCTHW, 4, 4), 4, 4), x_BCTHW)
 
 
 @pytest.mark.parametrize(("frames", "latents"), [(1, 1), (5, 2), (17, 5)])

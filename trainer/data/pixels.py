@@ -1,4 +1,7 @@
-"""Random crops of decoded clips, for the video compression network."""
+"""Random crops of decoded clips, for the video VAE.
+
+Legend: B clips, T frames, H height, W width, C channels (RGB).
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,19 +12,19 @@ import torch
 from torch import Tensor
 
 from trainer.config import CropConfig
-from trainer.data.batch_plan import generator
-from trainer.data.decode import decode, read_packed
+from trainer.data.decode import decode_sample, read_sample
 from trainer.data.shards import ShardData
+from trainer.rng import generator
 
 
 class PixelBatch(NamedTuple):
-    """One part of a step: clips in groups of equal shape. (Lightning cannot move a frozen dataclass.)"""
+    """One micro-batch: clips in groups of equal shape. Lightning cannot move a frozen dataclass."""
 
     step: int
     frames_BTHWC: list[Tensor]
     """Each group's pixels, uint8."""
     noise_seeds: list[list[int]]
-    """For each clip, the seed of the noise that its latents get."""
+    """For each clip, the seed of its latents' noise."""
     num_values: int
     """Pixel values of the whole global batch."""
 
@@ -36,31 +39,31 @@ class PixelData(ShardData):
         self._decoded_bytes = 0
 
     def frames(self, row: int) -> np.ndarray:
-        """Return a clip in its bucket's shape, from memory where it fits."""
+        """Return frames_THWC of a clip in its bucket's shape; cached up to `crop.cache_mb`."""
         if row in self._decoded:
             return self._decoded[row]
         ref = self.index.sample(row)
-        frames_THWC = decode(read_packed(self.index, ref), ref.bucket, self.index.fps)
+        frames_THWC = decode_sample(read_sample(self.index, ref), ref.bucket, self.index.fps)
         if self._decoded_bytes + frames_THWC.nbytes <= self.crop.cache_mb * 1_000_000:
             self._decoded[row] = frames_THWC
             self._decoded_bytes += frames_THWC.nbytes
         return frames_THWC
 
-    def read(self, step: int, part: int) -> PixelBatch:
+    def read(self, step: int, micro_batch: int) -> PixelBatch:
         rows = self.rows_of_step(step)
         length = int(generator(self.seed, step, "length").choice(self.crop.lengths))
         groups: defaultdict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
         seeds: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for row in self.my_share(rows, part):
+        for row in self.rows_of_rank(rows, micro_batch):
             rng = generator(self.seed, step, self.index.sample(row).clip_id, "crop")
-            cut = self._crop(self.frames(row), length, rng)
-            groups[cut.shape].append(cut)
-            seeds[cut.shape].append(int(rng.integers(2**62)))
+            crop = self._crop(self.frames(row), length, rng)
+            groups[crop.shape].append(crop)
+            seeds[crop.shape].append(int(rng.integers(2**62)))
         return PixelBatch(
             step=step,
-            frames_BTHWC=[torch.from_numpy(np.stack(cuts)) for cuts in groups.values()],
+            frames_BTHWC=[torch.from_numpy(np.stack(crops)) for crops in groups.values()],
             noise_seeds=list(seeds.values()),
-            num_values=sum(self._size_of(row, length) for row in rows),
+            num_values=sum(self._num_values(row, length) for row in rows),
         )
 
     def validation_batches(self, rows: Sequence[int]) -> list[list[int]]:
@@ -70,13 +73,13 @@ class PixelData(ShardData):
         return [same[i : i + 8] for same in by_shape.values() for i in range(0, len(same), 8)]
 
     def read_validation(self, batch: list[int]) -> PixelBatch:
-        """Whole clips, uncropped."""
+        """Read whole clips, not cropped."""
         frames_BTHWC = torch.from_numpy(np.stack([self.frames(row) for row in batch]))
         return PixelBatch(0, [frames_BTHWC], [[0] * len(batch)], frames_BTHWC.numel())
 
     def _crop(self, frames_THWC: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
         frames, height, width = frames_THWC.shape[:3]
-        length = fitting(length, frames, self.crop.lengths)
+        length = longest_fitting(length, frames, self.crop.lengths)
         sizes = length, min(self.crop.side_px, height), min(self.crop.side_px, width)
         starts = [
             rng.integers(whole - size + 1) for whole, size in zip((frames, height, width), sizes, strict=True)
@@ -84,14 +87,14 @@ class PixelData(ShardData):
         t, y, x = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
         return frames_THWC[t, y, x]
 
-    def _size_of(self, row: int, length: int) -> int:
-        """Pixel values that a clip will give, known without reading it."""
+    def _num_values(self, row: int, length: int) -> int:
+        """Count the pixel values of a clip's crop from its bucket, without reading it."""
         bucket = self.index.sample(row).bucket
         side = self.crop.side_px
-        frames = fitting(length, bucket.num_frames, self.crop.lengths)
+        frames = longest_fitting(length, bucket.num_frames, self.crop.lengths)
         return frames * min(side, bucket.height) * min(side, bucket.width) * 3
 
 
-def fitting(length: int, frames: int, lengths: Sequence[int]) -> int:
-    """Return the longest allowed length that is at most `length` and that a clip of `frames` has."""
-    return max([each for each in lengths if each <= min(length, frames)], default=1)
+def longest_fitting(length: int, frames: int, lengths: Sequence[int]) -> int:
+    """Return the longest of `lengths` up to `length` and the clip's `frames`, else 1."""
+    return max([allowed for allowed in lengths if allowed <= min(length, frames)], default=1)

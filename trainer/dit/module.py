@@ -11,17 +11,17 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from trainer.checkpoints import DIT, VAE, read_about, save_model
-from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_size
+from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_config
 from trainer.data.latents import LatentBatch, LatentData, NoisyGroup
 from trainer.dit.model import Dit
-from trainer.ema import follow
-from trainer.flow import squared_error
-from trainer.optim import build_optimizer
-from trainer.vae.module import scheduled
+from trainer.ema import update_ema
+from trainer.flow import velocity_error
+from trainer.migrations import migrate_checkpoint
+from trainer.optim import build_optimizer, with_lr_schedule
 
 
 class DitModule(L.LightningModule):
-    """Learns to turn noise and text into latents; at the end writes `model.safetensors`."""
+    """Train the transformer and its EMA; at the end write `model.safetensors`."""
 
     def __init__(
         self,
@@ -32,54 +32,57 @@ class DitModule(L.LightningModule):
         text_encoder: str = EMBEDDED_TEXT_ENCODER,
     ) -> None:
         """Args:
-        dit: a size by its name, or the shape itself.
-        vae: folder with the compression network that the clips were encoded by.
-        text_encoder: name of the encoder that the texts were encoded by.
+        dit: a size by its name, or its fields.
+        vae: folder with the VAE that the clips were encoded with.
+        text_encoder: name of the encoder that the texts were encoded with.
         """
         super().__init__()
         self.flow, self.optim, self.vae, self.text_encoder = flow, optim, vae, text_encoder
-        self.model = Dit(dit if isinstance(dit, DitConfig) else dit_size(dit))
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.model = Dit(dit_config(dit))
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
 
     @property
     def data(self) -> LatentData:
         return cast(Any, self.trainer).datamodule
 
     def setup(self, stage: str) -> None:
-        """Refuse latents that another compression network made."""
-        made_by = self.data.encoded.origin.vae
-        if read_about(self.vae, VAE)["digest"] != made_by:
+        """Raise ValueError for latents of another VAE."""
+        encoded_by = self.data.encoded.origin.vae
+        if read_about(self.vae, VAE)["digest"] != encoded_by:
             raise ValueError(
-                f"{self.vae}: the clips were encoded by another compression network ({made_by}); "
+                f"{self.vae}: the clips were encoded by another compression network ({encoded_by}); "
                 "run `kinora encode` with this one, or name the one that was used"
             )
 
     def training_step(self, batch: LatentBatch, number: int) -> Tensor:
-        """Return this rank's share of the loss over the global batch: a mean over tokens to be invented."""
+        """Return this rank's part of the loss: a mean over the target tokens of the global batch."""
         total = torch.zeros((), device=self.device)
-        velocities = self.model([group.given() for group in batch.groups])
+        velocities = self.model([group.model_input() for group in batch.groups])
         for group, velocity_BCTHW in zip(batch.groups, velocities, strict=True):
-            total = total + summed(group, velocity_BCTHW, self.model.config.patch)
+            total = total + error_sum(group, velocity_BCTHW, self.model.config)
         loss = total / batch.num_tokens * self.trainer.world_size * self.trainer.accumulate_grad_batches
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then let the average follow: here, so that a checkpoint of this step holds both."""
+        """Step and update the EMA, so that a checkpoint of this step holds both."""
         super().optimizer_step(*args, **kwargs)
-        follow(self.average, self.model, self.trainer.global_step, self.optim.ema_decay)
+        update_ema(self.ema, self.model, self.trainer.global_step, self.optim.ema_decay)
 
     def validation_step(self, batch: LatentBatch, number: int) -> None:
-        """Log the loss at each fixed noise level. Noise is drawn from the clip's id, the same every time."""
+        """Log the loss at each fixed sigma, with noise that depends on the clip alone."""
         group = batch.groups[0]
-        velocity_BCTHW = self.average([group.given()])[0]
-        error_BT = squared_error(velocity_BCTHW, group.data_BCTHW, group.noise_BCTHW, group.level_BT)
+        velocity_BCTHW = self.ema([group.model_input()])[0]
+        error_BT = velocity_error(velocity_BCTHW, group.data_BCTHW, group.noise_BCTHW, group.sigma_BT)
         settings: dict[str, Any] = {"batch_size": len(error_BT), "sync_dist": True}
-        self.log(f"val/loss_at_{float(group.level_BT[0, 0]):.1f}", error_BT.mean(), **settings)
+        self.log(f"val/loss_at_{float(group.sigma_BT[0, 0]):.1f}", error_BT.mean(), **settings)
         self.log("val/loss", error_BT.mean(), prog_bar=True, **settings)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        migrate_checkpoint(checkpoint, DIT)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        return scheduled(build_optimizer(self.model, self.optim), self.trainer, self.optim)
+        return with_lr_schedule(build_optimizer(self.model, self.optim), self.trainer, self.optim)
 
     def on_train_end(self) -> None:
         if self.trainer.is_global_zero:
@@ -87,7 +90,7 @@ class DitModule(L.LightningModule):
         self.trainer.strategy.barrier()
 
     def export(self, folder: Path) -> None:
-        """Write all that `kinora generate` needs to one folder."""
+        """Write the transformer and the VAE to one folder, for `kinora generate`."""
         data = self.data
         about = {
             "steps": self.trainer.global_step,
@@ -99,14 +102,14 @@ class DitModule(L.LightningModule):
             "vae_digest": data.encoded.origin.vae,
             "data": data.index.digest,
         }
-        save_model(folder, DIT, self.average, about)
+        save_model(folder, DIT, self.ema, about)
         for name in (f"{VAE}.safetensors", f"{VAE}.json"):
             if Path(self.vae).resolve() != folder.resolve():
                 shutil.copyfile(Path(self.vae) / name, folder / name)
 
 
-def summed(group: NoisyGroup, velocity_BCTHW: Tensor, patch: int) -> Tensor:
-    """Return a group's error, summed over its tokens."""
-    error_BT = squared_error(velocity_BCTHW, group.data_BCTHW, group.noise_BCTHW, group.level_BT)
-    tokens_of_a_frame = group.data_BCTHW.shape[3] * group.data_BCTHW.shape[4] // patch**2
-    return error_BT.sum() * tokens_of_a_frame
+def error_sum(group: NoisyGroup, velocity_BCTHW: Tensor, config: DitConfig) -> Tensor:
+    """Return a group's velocity error, summed over its target tokens."""
+    error_BT = velocity_error(velocity_BCTHW, group.data_BCTHW, group.noise_BCTHW, group.sigma_BT)
+    _, channels, _, height, width = group.data_BCTHW.shape
+    return error_BT.sum() * config.num_tokens((channels, 1, height, width))
