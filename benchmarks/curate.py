@@ -40,7 +40,7 @@ from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
 from pipeline.jobs.curate import CurateReport, curate
 from pipeline.runtime.session import RaySession
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import PRESET

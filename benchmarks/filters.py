@@ -27,7 +27,7 @@ from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
 from pipeline.select.rules import check_rules
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 from video.frames import read_frames

@@ -23,7 +23,7 @@ from pipeline.analysis import Analysis
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import AttemptLog
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.encode import encode_mp4

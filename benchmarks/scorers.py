@@ -30,7 +30,7 @@ from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig
 from pipeline.score.load import Scorer, load_scorers
 from pipeline.select.rules import limit
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 from video.probe import probe

@@ -23,7 +23,7 @@ from benchmarks.scale import about
 from manifests.dataset import Commit, Dataset
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 

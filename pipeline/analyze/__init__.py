@@ -1,1 +1,1 @@
-"""Find shots and measure every clip in one decoding pass over each source."""
+"""Detect shots and measure every clip in one decoding pass over each source."""

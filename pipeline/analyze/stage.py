@@ -16,8 +16,9 @@ from manifests import schemas
 from manifests.parts import Part, Parts
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
 from pipeline.analysis import Analysis, FileChunk, analyses_to_rows
+from pipeline.analyze.rows import failed_analysis
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
-from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox, failed_analysis, split_source
+from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox, split_source
 from pipeline.config import AnalyzeConfig, PoolConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.failures import count

@@ -20,8 +20,8 @@ from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import count, failure
 from pipeline.runtime.tasks import guarded, open_attempt_log, task_pool_args
 from pipeline.runtime.units import TaskResult, from_row
-from pipeline.sources.fetch import fetched
-from pipeline.sources.listing import stat_source
+from pipeline.sources.fetch import local_copy
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.cut import CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
@@ -104,7 +104,7 @@ def cut_source(
 
     try:
         now = stat_source(unit.uri)
-        with fetched(now.uri, now.size_bytes, now.etag, sandbox.config) as path:  # or says why it cannot be
+        with local_copy(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
             if now.source_key != unit.source_key:
                 raise SourceChanged("the file changed, or went away, after it was analysed")
             attempts.run(unit.name, unit.uri, partial(cut_rest, path))

@@ -34,7 +34,8 @@ from pipeline.runtime.waves import run_in_waves
 from pipeline.score import needs
 from pipeline.score.stage import add_score
 from pipeline.select.select import KEPT, select
-from pipeline.sources.listing import list_sources, refresh
+from pipeline.sources.listing import list_sources
+from pipeline.sources.stat import refresh
 from video.config import SandboxConfig
 
 T = TypeVar("T")
@@ -153,8 +154,8 @@ def retry(
 
 def _check(config: CurateConfig) -> None:
     """Raise ValueError for what is switched on and cannot run here."""
-    needs.check(config.analyze.scorers)
-    needs.check_semantic(config)
+    needs.check_scorers(config.analyze.scorers)
+    needs.check_semantic_dedup(config)
     check_detector(config.analyze)
 
 
@@ -210,7 +211,7 @@ def _modules(config: CurateConfig) -> dict[str, tuple[str, ...]]:
     detectors = {"learned": (), "transnetv2": ("pipeline.analyze.shots.transnet",)}
     return {
         "analyze": detectors.get(config.analyze.detector, ("pipeline.analyze.shots.pyscenedetect",)),
-        "score": needs.packages(config.analyze.scorers),
+        "score": needs.required_packages(config.analyze.scorers),
     }
 
 

@@ -1,4 +1,7 @@
-"""How pleasing frames are: by a learned linear head over an open_clip embedding, or by an open formula."""
+"""Aesthetic score by a linear head over an open_clip image embedding.
+
+Legend: T frames, D embedding dimensions.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +14,8 @@ from pipeline.score.embedding import ImageEncoder
 
 
 class HeadScorer:
-    """Gives `aesthetic`: an image encoder of CLIP and a linear layer over its normalised embedding, as in
-    LAION's predictor (https://github.com/LAION-AI/aesthetic-predictor)."""
+    """Computes `aesthetic`: a linear layer over the normalised CLIP embedding, as LAION's predictor does
+    (https://github.com/LAION-AI/aesthetic-predictor)."""
 
     def __init__(self, encoder: ImageEncoder, head: str) -> None:
         """Args:
@@ -23,17 +26,17 @@ class HeadScorer:
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         """Return the mean over frames, rgb_HWC."""
-        embedded_TD = self._encoder.encode(frames)
-        if embedded_TD.shape[1] != self._weight_D.shape[0]:
+        embedding_TD = self._encoder.encode(frames)
+        if embedding_TD.shape[1] != self._weight_D.shape[0]:
             raise ValueError(
                 f"the aesthetic head takes {self._weight_D.shape[0]} numbers, the model gives "
-                f"{embedded_TD.shape[1]}: take the head that was trained on this model"
+                f"{embedding_TD.shape[1]}: take the head that was trained on this model"
             )
-        return {"aesthetic": float((embedded_TD @ self._weight_D + self._bias).mean())}
+        return {"aesthetic": float((embedding_TD @ self._weight_D + self._bias).mean())}
 
 
 def load_head(path: str) -> tuple[torch.Tensor, float]:
-    """Return weight_D and bias of a head. Raises ValueError for a file that is no single linear layer."""
+    """Load weight_D and bias of a head. Raises ValueError unless it is one linear layer with one output."""
     state = load_file(path) if path.endswith(".safetensors") else torch.load(path, "cpu", weights_only=True)
     if not isinstance(state, dict) or set(state) != {"weight", "bias"} or state["weight"].ndim != 2:
         held = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__

@@ -1,6 +1,6 @@
-"""What stays in a corner while the rest of the picture changes. Pure functions.
+"""Corner marks and logos: what stays in a corner while the rest of the picture changes. Pure functions.
 
-Legend: T frames, H x W pixels; boxes are (left, top, right, bottom) in shares of the frame.
+Legend: T frames, H x W pixels. A box is (left, top, right, bottom) as fractions of the frame.
 """
 
 from collections.abc import Sequence
@@ -10,56 +10,55 @@ import numpy as np
 
 Box = tuple[float, float, float, float]
 
-REACH = 0.4
-"""A corner is this share of the width and of the height."""
-SAME_BOX = 0.9
-"""Intersection over union from which two boxes are one (cosmos-curate takes the same)."""
-SAME_BOX_OF_TEXT = 0.6
-"""... where both hold the same text."""
-LEAST_CHANGE = 6.0
-"""Mean change of luma, of 255, from which a picture counts as changed."""
-EDGE = 40.0
-"""Gradient of luma per pixel that makes an edge."""
-LEAST_EDGES = 0.01
-"""Share of a corner that must be lasting edges for a logo."""
-LASTING = 0.25
-"""... and share of the corner's edges, of those in one frame on average."""
-STANDING = 0.05
-"""The same share between the corners, from which the camera counts as standing."""
-LEAST_FRAMES = 3
+CORNER = 0.4
+"""Size of a corner, as a share of the width and of the height."""
+MIN_IOU = 0.9
+"""Intersection over union from which two boxes are the same (as in cosmos-curate)."""
+MIN_IOU_SAME_TEXT = 0.6
+"""The same for boxes with equal text: detected boxes of small text vary."""
+MIN_CHANGE = 6.0
+"""Mean absolute change of luma, of 255, from which the scene has changed."""
+EDGE_GRADIENT = 40.0
+"""Gradient of luma per pixel of an edge."""
+MIN_LOGO_EDGES = 0.01
+"""Share of a corner's pixels that persistent edges of a logo cover."""
+MIN_PERSISTENCE = 0.25
+"""Share of a corner's edges that persist, relative to their mean number in one frame."""
+MAX_STATIC_PERSISTENCE = 0.05
+"""The same share between the corners, above which the camera is static."""
+MIN_FRAMES = 3
 WIDTH_PX = 320
 
 
-def changed(gray_THW: Sequence[np.ndarray]) -> bool:
-    """Return whether the first and the last picture differ enough to tell what stays from what stands."""
+def scene_changed(gray_THW: Sequence[np.ndarray]) -> bool:
+    """Return whether the first and the last frame differ enough to tell a mark from a static scene."""
     if len(gray_THW) < 2:
         return False
-    first, last = (_small(gray) for gray in (gray_THW[0], gray_THW[-1]))
-    return float(np.abs(first - last).mean()) >= LEAST_CHANGE
+    first, last = (_resize(gray) for gray in (gray_THW[0], gray_THW[-1]))
+    return float(np.abs(first - last).mean()) >= MIN_CHANGE
 
 
-def stays(lines_T: Sequence[Sequence[tuple[Box, str]]]) -> bool:
-    """Return whether some line (its box and text) in a corner of the first frame stays in all."""
+def has_corner_mark(lines_T: Sequence[Sequence[tuple[Box, str]]]) -> bool:
+    """Return whether a line of text (its box and content) stays in a corner in all frames."""
     first, *others = lines_T
     return any(
-        in_corner(line[0]) and all(any(_same(line, other) for other in there) for there in others)
+        in_corner(line[0]) and all(any(_is_same(line, other) for other in frame) for frame in others)
         for line in first
     )
 
 
-def _same(one: tuple[Box, str], other: tuple[Box, str]) -> bool:
-    """Return whether two lines are one: boxes of small text shake, so equal text asks for less."""
-    return overlap(one[0], other[0]) >= (SAME_BOX_OF_TEXT if one[1] == other[1] else SAME_BOX)
+def _is_same(line: tuple[Box, str], other: tuple[Box, str]) -> bool:
+    return iou(line[0], other[0]) >= (MIN_IOU_SAME_TEXT if line[1] == other[1] else MIN_IOU)
 
 
 def in_corner(box: Box) -> bool:
-    """Return whether a box lies wholly within the reach of one corner."""
+    """Return whether a box lies within one corner."""
     left, top, right, bottom = box
-    return (right <= REACH or left >= 1 - REACH) and (bottom <= REACH or top >= 1 - REACH)
+    return (right <= CORNER or left >= 1 - CORNER) and (bottom <= CORNER or top >= 1 - CORNER)
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Return intersection over union."""
+def iou(a: Box, b: Box) -> float:
+    """Return the intersection over union of two boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -68,31 +67,30 @@ def overlap(a: Box, b: Box) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-def logo(gray_THW: Sequence[np.ndarray]) -> bool | None:
-    """Return whether edges last in some corner while those of the rest of the picture do not.
+def has_logo(gray_THW: Sequence[np.ndarray]) -> bool | None:
+    """Return whether edges persist in a corner while the rest of the picture changes.
 
-    An edge lasts when it is there in every frame, at the same pixel. Where those between corners last too,
-    the camera stands, and a wall in a corner looks like a logo: None, as where too little changes at all.
+    Returns None if the scene changes too little, or if edges between corners persist too (a static camera).
     """
-    if len(gray_THW) < LEAST_FRAMES or not changed(gray_THW):
+    if len(gray_THW) < MIN_FRAMES or not scene_changed(gray_THW):
         return None
-    edges_THW = np.stack([_edges(_small(gray)) for gray in gray_THW])
-    lasting_HW: np.ndarray = np.logical_and.reduce(edges_THW)
-    height, width = lasting_HW.shape
-    tall, wide = round(height * REACH), round(width * REACH)
-    between = np.ones((height, width), bool)
+    edges_THW = np.stack([_edges(_resize(gray)) for gray in gray_THW])
+    persistent_HW: np.ndarray = np.logical_and.reduce(edges_THW)
+    height, width = persistent_HW.shape
+    corner_height, corner_width = round(height * CORNER), round(width * CORNER)
+    between_HW = np.ones((height, width), bool)
     found = False
-    for rows in (slice(0, tall), slice(height - tall, height)):
-        for columns in (slice(0, wide), slice(width - wide, width)):
-            between[rows, columns] = False
-            share = float(lasting_HW[rows, columns].mean())
-            usual = float(edges_THW[:, rows, columns].mean())
-            found |= share >= LEAST_EDGES and share >= LASTING * usual
-    standing = lasting_HW[between].mean() > STANDING * edges_THW[:, between].mean()
-    return None if standing else found
+    for rows in (slice(0, corner_height), slice(height - corner_height, height)):
+        for columns in (slice(0, corner_width), slice(width - corner_width, width)):
+            between_HW[rows, columns] = False
+            share = float(persistent_HW[rows, columns].mean())
+            mean_share = float(edges_THW[:, rows, columns].mean())
+            found |= share >= MIN_LOGO_EDGES and share >= MIN_PERSISTENCE * mean_share
+    is_static = persistent_HW[between_HW].mean() > MAX_STATIC_PERSISTENCE * edges_THW[:, between_HW].mean()
+    return None if is_static else found
 
 
-def _small(gray_HW: np.ndarray) -> np.ndarray:
+def _resize(gray_HW: np.ndarray) -> np.ndarray:
     height, width = gray_HW.shape
     size = (WIDTH_PX, max(8, round(height * WIDTH_PX / width)))
     return cv2.resize(gray_HW, size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -100,4 +98,4 @@ def _small(gray_HW: np.ndarray) -> np.ndarray:
 
 def _edges(gray_HW: np.ndarray) -> np.ndarray:
     x_HW, y_HW = (cv2.Scharr(gray_HW, cv2.CV_32F, dx, 1 - dx) / 16 for dx in (1, 0))
-    return np.hypot(x_HW, y_HW) >= EDGE / 2
+    return np.hypot(x_HW, y_HW) >= EDGE_GRADIENT / 2

@@ -1,4 +1,7 @@
-"""What frames show, as a direction in space: open_clip's image encoder, from a model and weights on disk."""
+"""Image embeddings by open_clip, from a model and weights on disk.
+
+Legend: T frames, H height, W width, C channels (RGB), D embedding dimensions.
+"""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -14,7 +17,7 @@ from pipeline.config import ScorersConfig
 
 
 class ImageEncoder:
-    """Holds the model. Frames that two scorers ask for one after the other are encoded once."""
+    """Holds the model, and caches the embedding of the last frames for the next scorer."""
 
     def __init__(self, config: ScorersConfig) -> None:
         name = config.clip_model
@@ -27,27 +30,27 @@ class ImageEncoder:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)
         self._transform: Any = transform
-        self._last: tuple[bytes, torch.Tensor] = (b"", torch.empty(0))
+        self._cached: tuple[bytes, torch.Tensor] = (b"", torch.empty(0))
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> torch.Tensor:
-        """Return one direction (of length 1) for each frame, rgb_HWC, as float32 TD."""
-        name = _name(frames)
-        if name != self._last[0]:
+        """Return the unit embedding of each frame, rgb_HWC, as float32 TD."""
+        key = _digest(frames)
+        if key != self._cached[0]:
             images_TCHW = torch.stack([self._transform(Image.fromarray(frame)) for frame in frames])
-            embedded: Any = self._model.encode_image(images_TCHW.to(self._device), normalize=True)  # type: ignore[operator]
-            self._last = name, embedded.float().cpu()
-        return self._last[1]
+            embedding: Any = self._model.encode_image(images_TCHW.to(self._device), normalize=True)  # type: ignore[operator]
+            self._cached = key, embedding.float().cpu()
+        return self._cached[1]
 
 
 class EmbeddingScorer:
-    """Gives `embedding`."""
+    """Computes `embedding`."""
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Return the direction of the mean over frames, rgb_HWC, as bytes of float16."""
+        """Return the normalised mean embedding over frames, rgb_HWC, as bytes of float16."""
         mean_D = self._encoder.encode(frames).mean(dim=0).numpy()
         unit_D = mean_D / np.linalg.norm(mean_D)
         if not np.isfinite(unit_D).all():
@@ -55,7 +58,7 @@ class EmbeddingScorer:
         return {"embedding": unit_D.astype("<f2").tobytes()}
 
 
-def _name(frames: Sequence[np.ndarray]) -> bytes:
+def _digest(frames: Sequence[np.ndarray]) -> bytes:
     content = blake2b(digest_size=16)
     for frame in frames:
         content.update(repr(frame.shape).encode())

@@ -1,4 +1,4 @@
-"""The language of a few words, by py3langid."""
+"""Language identification by py3langid."""
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -6,14 +6,14 @@ MIN_WORDS = 3
 MIN_PROBABILITY = 0.5
 
 
-class LanguageOf:
-    """Holds the model that comes inside the package."""
+class TextLanguage:
+    """Identifies the language of a text with the model that py3langid ships."""
 
     def __init__(self) -> None:
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def __call__(self, text: str) -> str | None:
-        """Return an ISO 639-1 code; None for fewer than three words, or where the model is unsure."""
+        """Return the ISO 639-1 code; None below `MIN_WORDS` or `MIN_PROBABILITY`."""
         words = [word for word in text.split() if any(letter.isalpha() for letter in word)]
         if len(words) < MIN_WORDS:
             return None

@@ -1,4 +1,4 @@
-"""Load the scorers that a configuration turns on. Each is imported only then."""
+"""Create the scorers that a configuration enables. Each is imported on demand."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,27 +7,27 @@ import cv2
 import numpy as np
 
 from pipeline.config import ScorersConfig
-from pipeline.score.corners import logo
+from pipeline.score.corners import has_logo
 
 
 class Scorer(Protocol):
-    """Scores one clip by its frames."""
+    """Scores a clip."""
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Return score columns from frames rgb_HWC in time order; None: nothing to measure."""
+        """Return score columns from frames rgb_HWC in time order; None where nothing could be measured."""
         ...
 
 
 class LogoScorer:
-    """Gives `corner_logo`; null where too little changes to tell."""
+    """Computes `corner_logo`; None where the scene changes too little."""
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
-        return {"corner_logo": logo(grays)}
+        return {"corner_logo": has_logo(grays)}
 
 
 class ClipNsfwScorer:
-    """Gives `nsfw`."""
+    """Computes `nsfw`, the maximum over frames."""
 
     def __init__(self) -> None:
         from video.scorers.nsfw import NsfwScorer
@@ -39,7 +39,7 @@ class ClipNsfwScorer:
 
 
 def load_scorers(config: ScorersConfig) -> dict[str, Scorer]:
-    """Return the scorers that are on, by name."""
+    """Create the enabled scorers, by name."""
     scorers: dict[str, Scorer] = {}
     if config.text:
         from pipeline.score.text import TextScorer
@@ -54,19 +54,19 @@ def load_scorers(config: ScorersConfig) -> dict[str, Scorer]:
 
         scorers["aesthetic"] = HeuristicScorer()
     if config.encodes:
-        scorers |= _of_encoder(config)
+        scorers |= _encoder_scorers(config)
     return scorers
 
 
-def _of_encoder(config: ScorersConfig) -> dict[str, Scorer]:
-    """Return the scorers that share the image encoder, one after the other."""
+def _encoder_scorers(config: ScorersConfig) -> dict[str, Scorer]:
+    """Create the scorers that share the image encoder, adjacent so that its cache serves them all."""
     from pipeline.score.aesthetics import HeadScorer
     from pipeline.score.embedding import EmbeddingScorer, ImageEncoder
 
     encoder = ImageEncoder(config)
-    found: dict[str, Scorer] = {}
+    scorers: dict[str, Scorer] = {}
     if config.aesthetic == "head":
-        found["aesthetic"] = HeadScorer(encoder, config.aesthetic_head)
+        scorers["aesthetic"] = HeadScorer(encoder, config.aesthetic_head)
     if config.embedding:
-        found["embedding"] = EmbeddingScorer(encoder)
-    return found
+        scorers["embedding"] = EmbeddingScorer(encoder)
+    return scorers

@@ -1,4 +1,4 @@
-"""What the scorers of a configuration need, told before a run starts. Imports no model."""
+"""Check packages and files of the enabled scorers before a run starts. Imports no model."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +13,16 @@ _PACKAGES = {
 }
 
 
-def packages(config: ScorersConfig) -> tuple[str, ...]:
-    """Return what the scorers that are on import."""
-    on = _on(config)
-    return tuple(dict.fromkeys(name for scorer, names in _PACKAGES.items() if on[scorer] for name in names))
+def required_packages(config: ScorersConfig) -> tuple[str, ...]:
+    """Return the packages that the enabled scorers import."""
+    enabled = _enabled(config)
+    return tuple(
+        dict.fromkeys(name for scorer, names in _PACKAGES.items() if enabled[scorer] for name in names)
+    )
 
 
-def check_semantic(config: CurateConfig) -> None:
-    """Raise ValueError where clips are to be compared by embeddings that nothing makes."""
+def check_semantic_dedup(config: CurateConfig) -> None:
+    """Raise ValueError if semantic deduplication is on and the embedding scorer is off."""
     if config.dedup.semantic and not config.analyze.scorers.embedding:
         raise ValueError(
             "dedup.semantic compares embeddings, which nothing makes: add `--analyze.scorers.embedding true "
@@ -28,11 +30,11 @@ def check_semantic(config: CurateConfig) -> None:
         )
 
 
-def check(config: ScorersConfig) -> None:
-    """Raise ValueError, naming the remedy, for a scorer that is on and cannot run."""
-    on = _on(config)
+def check_scorers(config: ScorersConfig) -> None:
+    """Raise ValueError with the remedy if an enabled scorer cannot run."""
+    enabled = _enabled(config)
     for scorer, packages in _PACKAGES.items():
-        missing = [name for name in packages if on[scorer] and find_spec(name) is None]
+        missing = [name for name in packages if enabled[scorer] and find_spec(name) is None]
         if missing:
             raise ValueError(
                 f"analyze.scorers.{scorer} needs {', '.join(missing)}, which is not installed: "
@@ -50,7 +52,7 @@ def check(config: ScorersConfig) -> None:
         )
 
 
-def _on(config: ScorersConfig) -> dict[str, bool]:
+def _enabled(config: ScorersConfig) -> dict[str, bool]:
     head = config.aesthetic == "head"
     return {"text": config.text, "nsfw": config.nsfw, "aesthetic": head, "embedding": config.embedding}
 

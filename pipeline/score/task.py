@@ -1,4 +1,4 @@
-"""Score the clips of some analysed sources. What a scorer cannot do is a failure row and a null."""
+"""Score the clips of analysed sources. A scorer that fails leaves a null and a failure row."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from pipeline.score.load import Scorer
 
 
 def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: AttemptLog) -> Analysis:
-    """Return the analysis with score columns, and without its frames."""
+    """Return the analysis with score columns and without frames."""
     clips, failures = [], []
     for clip, jpegs in zip(analysis.clips, analysis.frames, strict=True):
         columns, failed = score_clip(clip, jpegs, scorers, attempts)
@@ -26,18 +26,18 @@ def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: 
 def score_clip(
     clip: Mapping[str, Any], jpegs: tuple[bytes, ...], scorers: Mapping[str, Scorer], attempts: AttemptLog
 ) -> tuple[dict[str, Any], list[Failure]]:
-    """Have each scorer look at one clip. One that raises, or ended its worker twice, gives a failure."""
+    """Run each scorer on a clip. One that raises, or repeatedly kills its worker, gives a failure row."""
     columns: dict[str, Any] = {}
     failures: list[Failure] = []
     for name, scorer in scorers.items():
-        about = {"stage": f"score {name}", "unit": clip["clip_id"], "uri": clip["uri"]}
+        row = {"stage": f"score {name}", "unit": clip["clip_id"], "uri": clip["uri"]}
         try:
             if not jpegs:
-                raise NoFrame("no larger frame of it was kept")
+                raise NoFrame("no frame of the clip was kept for the scorers")
             work = partial(_score_frames, scorer, jpegs)
             columns |= attempts.run(f"score-{name}-{clip['clip_id']}", clip["uri"], work)
         except Exception as error:
-            failures.append(failure(error, config=clip["analysis"], **about))
+            failures.append(failure(error, config=clip["analysis"], **row))
     return columns, failures
 
 

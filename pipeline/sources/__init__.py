@@ -1,1 +1,1 @@
-"""List sources and have each as a local file."""
+"""List sources, and copy remote ones to the machine that decodes them."""

@@ -1,4 +1,4 @@
-"""Have a source as a file on this machine: itself, or a copy of it that is removed afterwards."""
+"""Provide a source as a local file: itself, or a temporary copy."""
 
 import errno
 import os
@@ -21,15 +21,14 @@ _CHUNK_BYTES = 2**20
 
 
 @contextmanager
-def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iterator[str]:
-    """Give the path of the source `uri`, of so many bytes and with that entity tag, while the block runs.
+def local_copy(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iterator[str]:
+    """Yield a local path of the source, which must have the listed size and etag.
 
-    A file on a disk is given as it is. An object of S3 and a member of a tar are copied to the machine's
-    folder for temporary files (TMPDIR) first.
+    A local file is not copied. S3 objects and members of tars are copied to TMPDIR, and removed afterwards.
 
     Raises:
-        VideoError: the source is not there, cannot be read, or is larger than `limits` or the disk.
-        SourceChanged: it has other bytes now.
+        VideoError: the source is missing or unreadable, or exceeds `limits` or the free disk space.
+        SourceChanged: its size or etag changed.
     """
     member = TarMember.parse(uri)
     if is_local(uri):
@@ -44,58 +43,58 @@ def fetched(uri: str, size_bytes: int, etag: str, limits: SandboxConfig) -> Iter
     with TemporaryDirectory(prefix="kinora-") as folder:
         name = member.name if member else uri
         copy = Path(folder) / f"source{PurePosixPath(name).suffix[:16]}"
-        with _explained(uri, size_bytes):
-            _room(folder, size_bytes)
+        with _translated_errors(uri):
+            _check_free_space(folder, size_bytes)
             with copy.open("wb") as out:
-                place = member or TarMember(tar=uri, offset=0, length=size_bytes, name="")
-                _copy(place, etag, out)
+                span = member or TarMember(tar=uri, offset=0, length=size_bytes, name="")
+                _copy(span, etag, out)
             if copy.stat().st_size != size_bytes:
                 raise SourceChanged(f"has {copy.stat().st_size} bytes now, {size_bytes} when it was listed")
         yield str(copy)
 
 
 def is_local(uri: str) -> bool:
-    """Return whether a source is a file of its own on a disk, read where it lies."""
+    """Return whether a source is a local file, which needs no copy."""
     return TarMember.parse(uri) is None and "://" not in uri.removeprefix("file://")
 
 
-def _copy(place: TarMember, etag: str, out: BinaryIO) -> None:
-    """Copy a span of a file or object, if it still is the one of `etag`."""
+def _copy(span: TarMember, etag: str, out: BinaryIO) -> None:
+    """Copy a byte range of a file or object. Raises SourceChanged unless its etag is `etag`."""
     changed = SourceChanged("the object or tar changed after it was listed")
-    if place.tar.startswith("s3://"):
-        storage, key = storage_and_key(place.tar)
+    if span.tar.startswith("s3://"):
+        storage, key = storage_and_key(span.tar)
         if not etag:
-            storage.look(key)  # says why the listing could not see it
+            storage.look(key)  # raises the error that the listing met
             raise changed
-        if not storage.download(key, out, offset=place.offset, length=place.length, etag=etag):
+        if not storage.download(key, out, offset=span.offset, length=span.length, etag=etag):
             raise changed
-        if not place.length and storage.look(key).etag != etag:
+        if not span.length and storage.look(key).etag != etag:
             raise changed
         return
-    with local_path(place.tar).open("rb") as tar:
+    with local_path(span.tar).open("rb") as tar:
         if str(os.fstat(tar.fileno()).st_mtime_ns) != etag:
             raise changed
-        tar.seek(place.offset)
-        left = place.length
-        while left and (chunk := tar.read(min(left, _CHUNK_BYTES))):
-            left -= out.write(chunk)
+        tar.seek(span.offset)
+        remaining = span.length
+        while remaining and (chunk := tar.read(min(remaining, _CHUNK_BYTES))):
+            remaining -= out.write(chunk)
 
 
-def _room(folder: str, size_bytes: int) -> None:
+def _check_free_space(folder: str, size_bytes: int) -> None:
     if size_bytes > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, f"no room for its {size_bytes} bytes in {Path(folder).parent}")
 
 
 @contextmanager
-def _explained(uri: str, size_bytes: int) -> Iterator[None]:
-    """Turn what goes wrong while copying into an error with a code, about the source and not its copy."""
+def _translated_errors(uri: str) -> Iterator[None]:
+    """Raise errors of copying as VideoError with the source's URI and a code."""
     try:
         yield
     except FileNotFoundError as error:
         raise VideoError(VideoErrorCode.VANISHED, uri, "the object or tar is not there") from error
     except DatasetError as error:
-        words, _, remedy = redact(str(error)).rpartition("; ")
-        raise VideoError(VideoErrorCode.UNREADABLE, uri, words, f"{remedy}; then `kinora retry`") from error
+        problem, _, remedy = redact(str(error)).rpartition("; ")
+        raise VideoError(VideoErrorCode.UNREADABLE, uri, problem, f"{remedy}; then `kinora retry`") from error
     except OSError as error:
         remedy = None
         if error.errno == errno.ENOSPC:

@@ -1,6 +1,6 @@
-"""Videos and stills inside existing WebDataset tars: each is a source of its own, with its bytes' place.
+"""Videos and stills inside WebDataset tars: each is a source, addressed by its byte range.
 
-Only headers are read, by seeking, and the small text members beside the media.
+Reads headers, by seeking, and small text members only.
 """
 
 import json
@@ -12,36 +12,36 @@ from typing import Any, BinaryIO
 from manifests.records import Source
 from pipeline.sources.uri import TarMember
 
-_MOST_TEXT_BYTES = 2**20
-"""A larger `.txt` or `.json` is no caption; it is not read."""
+_MAX_TEXT_BYTES = 2**20
+"""Larger `.txt` and `.json` members are not read."""
 
 
-def list_tar(file: BinaryIO, tar: Source, wanted: Collection[str]) -> list[Source]:
-    """Return the members of the tar in `file` that end in one of `wanted` (lower case, with the dot).
+def list_tar_members(file: BinaryIO, tar: Source, extensions: Collection[str]) -> list[Source]:
+    """Return the members of a tar with one of `extensions` (lower case, with the dot) as sources.
 
-    Members of the same name up to the first dot belong together, as WebDataset has it: the text of `.txt` is
-    carried along as `caption`, the fields of `.json` as themselves. A tar that cannot be read to its end is a
-    source too, after its members: analysing it fails with a row of its own.
+    As in WebDataset, members with equal names up to the first dot form one sample: `.txt` is carried along
+    as `caption`, the fields of `.json` under their own names. A tar that cannot be read to its end is
+    listed after its members: its analysis fails with a row of its own.
     """
-    found: list[tuple[str, TarMember]] = []
+    media: list[tuple[str, TarMember]] = []
     carried: dict[str, dict[str, Any]] = {}
-    broken = False
+    is_broken = False
     try:
         with tarfile.open(fileobj=file, mode="r:") as members:
             for each in members:
                 if not each.isreg():
                     continue
                 suffix = PurePosixPath(each.name).suffix.lower()
-                if suffix in wanted:
+                if suffix in extensions:
                     span = {"offset": each.offset_data, "length": each.size}
-                    found.append((_key(each.name), TarMember.named(each.name, tar=tar.uri, **span)))
-                elif suffix in (".txt", ".json") and each.size <= _MOST_TEXT_BYTES:
+                    media.append((_key(each.name), TarMember.from_name(each.name, tar=tar.uri, **span)))
+                elif suffix in (".txt", ".json") and each.size <= _MAX_TEXT_BYTES:
                     content = members.extractfile(each)
                     assert content is not None  # a regular member
                     carried.setdefault(_key(each.name), {}).update(_fields(suffix, content.read()))
-                members.members.clear()  # type: ignore[attr-defined]  # else a large tar's headers pile up
+                members.members.clear()  # type: ignore[attr-defined]  # bounds memory for a large tar
     except (tarfile.TarError, EOFError, ValueError):
-        broken = True
+        is_broken = True
     sources = [
         Source(
             uri=member.uri,
@@ -49,13 +49,13 @@ def list_tar(file: BinaryIO, tar: Source, wanted: Collection[str]) -> list[Sourc
             etag=tar.etag,
             carried=json.dumps(carried.get(key, {}), ensure_ascii=False, sort_keys=True),
         )
-        for key, member in found
+        for key, member in media
     ]
-    return [*sources, tar] if broken else sources
+    return [*sources, tar] if is_broken else sources
 
 
 def _key(name: str) -> str:
-    """Return a member's name up to the first dot of its last part."""
+    """Return the WebDataset key: the name up to the first dot after the last slash."""
     folder, _, last = name.rpartition("/")
     return f"{folder}/{last.partition('.')[0]}"
 

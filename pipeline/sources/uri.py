@@ -1,4 +1,4 @@
-"""What names a source: a path, an object of S3, or one member of a tar that lies in either place."""
+"""URIs of sources: a path, an S3 object, or a member of a tar in either place."""
 
 import os
 import re
@@ -14,27 +14,27 @@ _MEMBER = re.compile(r"tar\+(?P<tar>.+)#(?P<offset>\d+)\+(?P<length>\d+)/(?P<nam
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TarMember:
-    """A span of bytes of a tar. Written `tar+TAR#OFFSET+LENGTH/NAME`."""
+    """A byte range of a tar. As a URI: `tar+TAR#OFFSET+LENGTH/NAME`."""
 
     tar: str
     """Path or URI of the tar."""
     offset: int
     length: int
     name: str
-    """As the tar calls it, percent-encoded."""
+    """Percent-encoded."""
 
     @property
     def uri(self) -> str:
         return f"tar+{self.tar}#{self.offset}+{self.length}/{self.name}"
 
     @classmethod
-    def named(cls, name: str, *, tar: str, offset: int, length: int) -> Self:
-        """Return the member of `tar` that is called `name`, in whatever bytes."""
+    def from_name(cls, name: str, *, tar: str, offset: int, length: int) -> Self:
+        """Create a member from its name, which need not be UTF-8."""
         return cls(tar=tar, offset=offset, length=length, name=quote(name.encode("utf-8", "surrogateescape")))
 
     @classmethod
     def parse(cls, uri: str) -> Self | None:
-        """Undo `uri`; None for what names no member."""
+        """Parse a URI; return None if it is not one of a member."""
         found = _MEMBER.fullmatch(uri)
         if found is None:
             return None
@@ -43,9 +43,9 @@ class TarMember:
 
 
 def storage_and_key(uri: str) -> tuple[Any, str]:
-    """Return the storage of the bucket that an `s3://` URI names, and the key in it, as it is written.
+    """Return the storage of the bucket of an `s3://` URI, and the key, verbatim.
 
-    Raises DatasetError without a bucket, without boto3, and for a URI with credentials in it.
+    Raises DatasetError without a bucket, without boto3, and for a URI with credentials.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     settings = hash(frozenset(item for item in os.environ.items() if item[0].startswith("AWS_")))
@@ -54,5 +54,5 @@ def storage_and_key(uri: str) -> tuple[Any, str]:
 
 @lru_cache(maxsize=64)
 def _bucket(bucket: str, settings: int) -> Any:
-    """Return the storage of a bucket. It keeps its connections, and a new one costs tens of milliseconds."""
+    """Return the storage of a bucket, cached with its connections; `settings` hashes the environment."""
     return storage_at(f"s3://{bucket}")

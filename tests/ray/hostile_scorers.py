@@ -5,7 +5,7 @@ import signal
 
 import cv2
 
-from pipeline.score.corners import logo
+from pipeline.score.corners import has_logo
 from pipeline.score.stage import ScoreActor
 
 
@@ -13,7 +13,7 @@ class DeadlyLogo:
     """Ends the process where it sees a logo."""
 
     def score(self, frames):
-        if logo([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]):
+        if has_logo([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]):
             self.end()
         return {"corner_logo": False}
 

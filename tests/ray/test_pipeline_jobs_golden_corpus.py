@@ -11,7 +11,7 @@ from manifests import conservation, live_view
 from manifests.dataset import Dataset
 from pipeline.config import CurateConfig
 from pipeline.jobs.curate import curate
-from pipeline.sources.listing import path_to_uri
+from pipeline.sources.stat import path_to_uri
 
 
 def outcomes(paths: dict[str, Path], folder: Path, uri: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pipeline.analyze.shots.detector import create_detector
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 from worlds.raw.editing import Transition, mix

@@ -17,7 +17,7 @@ from pipeline.pack.shard_sets import LocalShardSet
 from pipeline.pack.stage import pack_batch
 from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.units import to_row
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 

@@ -18,7 +18,7 @@ from pipeline.analyze.stage import ChunkMerger, analyze_batch, split_batch
 from pipeline.analyze.task import analyze_file, content_digest, probe_within_limits, split_source
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.units import TaskResult, to_row
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.frames import read_frames
 

@@ -9,13 +9,13 @@ import pytest
 from shot_scenes import FPS, found, joined, made, picture, rows, shot
 
 from pipeline.analyze.shots import needs
-from pipeline.analyze.shots.boundaries import Boundary, decide, settled
+from pipeline.analyze.shots.boundaries import Boundary, find_boundaries, stable_prefix
 from pipeline.analyze.shots.detector import create_detector
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CurateConfig
 from pipeline.jobs.curate import curate
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.sandbox import Sandbox
 from worlds.raw.config import RawConfig
@@ -71,7 +71,7 @@ def test_what_is_kept_of_a_long_video_is_bounded():
     most = 0
     for index in range(3000):
         assert find.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / FPS, sampled=False)) == []
-        most = max(most, len(vars(find)["_small"]), len(vars(find)["_time_T"]))
+        most = max(most, len(vars(find)["_small_frames"]), len(vars(find)["_time_T"]))
     assert most < 300
     assert find.finish() == []
 
@@ -146,12 +146,12 @@ def test_a_decision_needs_no_video():
     cut_T[[20, 21, 60]] = 0.7, 0.9, 0.8
     gradual_T[30:40] = gradual_T[42:50] = gradual_T[80:82] = 0.9
     gradual_T[95:] = 0.9
-    got = decide(cut_T, gradual_T, time_T, 0.5, 0.5)
+    got = find_boundaries(cut_T, gradual_T, time_T, 0.5, 0.5)
     assert got == [Boundary(start=21, end=21), Boundary(start=30, end=50), Boundary(start=60, end=60)]
-    assert settled(cut_T, gradual_T, 0.5, 0.5) == 92  # 3 before the transition that is not over
-    assert settled(cut_T[:60], gradual_T[:60], 0.5, 0.5) == 57
-    assert decide(cut_T, gradual_T, time_T, 0.95, 0.95) == []
-    assert decide(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, 0.5) == []
+    assert stable_prefix(cut_T, gradual_T, 0.5, 0.5) == 92  # 3 before the transition that is not over
+    assert stable_prefix(cut_T[:60], gradual_T[:60], 0.5, 0.5) == 57
+    assert find_boundaries(cut_T, gradual_T, time_T, 0.95, 0.95) == []
+    assert find_boundaries(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, 0.5) == []
 
 
 def test_a_single_frame_and_a_still_have_no_boundary():

@@ -15,7 +15,7 @@ from pipeline.analyze.shots.needs import PACKAGE
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.sandbox import Sandbox
 
@@ -36,19 +36,19 @@ def test_it_finds_cuts_and_the_whole_of_a_dissolve():
 def test_window_by_window_it_says_what_the_package_says_of_all_frames(num_frames):
     import torch
 
-    from pipeline.analyze.shots.transnet import TransNet, load
+    from pipeline.analyze.shots.transnet import TransNetDetector, load_network
 
     frames = np.random.default_rng(0).integers(0, 255, (num_frames, 27, 48, 3), np.uint8)
-    ours = TransNet(0.5)
+    ours = TransNetDetector(0.5)
     for frame_HWC in frames:
         ours.update(seen(frame_HWC))
     ours.finish()
-    middle_T, inside_T = (np.concatenate(vars(ours)[name])[:num_frames] for name in ("_middle", "_inside"))
-    network = load()
+    single_T, all_T = (np.concatenate(vars(ours)[name])[:num_frames] for name in ("_single", "_all"))
+    network = load_network()
     expected = network.predict_frames(torch.from_numpy(frames), quiet=True)
     atol = 64 * np.finfo(np.float32).eps  # probabilities, summed in another order in other windows
-    np.testing.assert_allclose(middle_T, expected[0].numpy().ravel(), atol=atol)
-    np.testing.assert_allclose(inside_T, expected[1].numpy().ravel(), atol=atol)
+    np.testing.assert_allclose(single_T, expected[0].numpy().ravel(), atol=atol)
+    np.testing.assert_allclose(all_T, expected[1].numpy().ravel(), atol=atol)
     assert len(vars(ours)["_window"]) < 100
 
 
@@ -57,13 +57,13 @@ def seen(frame_HWC: np.ndarray) -> FrameView:
 
 
 def test_loading_it_leaves_every_seed_alone():
-    from pipeline.analyze.shots.transnet import load
+    from pipeline.analyze.shots.transnet import load_network
 
-    load.cache_clear()
+    load_network.cache_clear()
     random.seed(7)
     np.random.seed(7)
     before = random.getstate(), np.random.get_state()[1].tolist()
-    load()
+    load_network()
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 
@@ -80,29 +80,32 @@ def test_it_runs_in_the_decoding_process_within_its_memory(tmp_path):
 
 
 def test_a_decision_spreads_what_is_found_and_drops_what_touches_an_end():
-    from pipeline.analyze.shots.transnet import decide
+    from pipeline.analyze.shots.transnet import boundaries_from_heads
 
-    middle_T, inside_T = np.zeros(100), np.zeros(100)
-    middle_T[[19, 45, 99]] = 0.9
-    inside_T[40:52] = 0.3
-    inside_T[70:80] = 0.9
-    assert decide(middle_T, inside_T, 0.5) == [Boundary(start=20, end=20), Boundary(start=40, end=52)]
+    single_T, all_T = np.zeros(100), np.zeros(100)
+    single_T[[19, 45, 99]] = 0.9
+    all_T[40:52] = 0.3
+    all_T[70:80] = 0.9
+    assert boundaries_from_heads(single_T, all_T, 0.5) == [
+        Boundary(start=20, end=20),
+        Boundary(start=40, end=52),
+    ]
 
 
 def test_weights_that_are_not_the_published_ones_are_refused(monkeypatch):
     from pipeline.analyze.shots import transnet
 
-    transnet.load.cache_clear()
+    transnet.load_network.cache_clear()
     monkeypatch.setattr(transnet, "WEIGHTS_SHA256", "0")
     with pytest.raises(ValueError, match="install it anew"):
-        transnet.load()
-    transnet.load.cache_clear()
+        transnet.load_network()
+    transnet.load_network.cache_clear()
 
 
 def test_its_package_hides_none_of_our_tests():
     """Its wheel holds a folder `tests`, which must not be what `import tests` or a test of ours finds."""
     code = (
-        "import sys, pipeline.analyze.shots.transnet as t; t.load(); "
+        "import sys, pipeline.analyze.shots.transnet as t; t.load_network(); "
         "print([name for name in sys.modules if name.split('.')[0] == 'tests'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

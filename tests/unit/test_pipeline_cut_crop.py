@@ -9,7 +9,7 @@ import pytest
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from tests.unit.test_pipeline_analyze_signals import canvas
 from video.config import SandboxConfig
 from video.cut import cut

@@ -55,8 +55,8 @@ def test_embeddings_are_read_as_directions():
 def test_comparing_embeddings_that_nothing_makes_is_refused_with_the_remedy():
     config = CurateConfig(dedup=DedupConfig(semantic=True))
     with pytest.raises(ValueError, match=r"dedup\.semantic.*--analyze\.scorers\.embedding true"):
-        needs.check_semantic(config)
-    needs.check_semantic(
+        needs.check_semantic_dedup(config)
+    needs.check_semantic_dedup(
         CurateConfig(
             dedup=DedupConfig(semantic=True), analyze=AnalyzeConfig(scorers=ScorersConfig(embedding=True))
         )

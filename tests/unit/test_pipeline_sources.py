@@ -27,8 +27,9 @@ from pipeline.errors import NothingToDo
 from pipeline.planning import pending
 from pipeline.runtime.units import TaskResult, to_row
 from pipeline.select.select import KEPT
-from pipeline.sources.listing import list_sources, refresh, stat_source
-from pipeline.sources.lists import BadList
+from pipeline.sources.listing import list_sources
+from pipeline.sources.lists import SourceListError
+from pipeline.sources.stat import refresh, stat_source
 from video.config import SandboxConfig
 from video.encode import encode_mp4
 
@@ -236,7 +237,7 @@ def test_a_list_carries_its_columns_along(kind, film, s3_uri, tmp_path):
 def test_a_bad_list_names_itself_the_row_and_the_remedy(text, said, tmp_path):
     path = tmp_path / "list.csv"
     path.write_text(text)
-    with pytest.raises(BadList, match=said) as error:
+    with pytest.raises(SourceListError, match=said) as error:
         list_sources(str(path), LIST)
     assert str(path) in str(error.value)
 

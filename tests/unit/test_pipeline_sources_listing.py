@@ -13,7 +13,8 @@ from pipeline.analyze.task import analyze_file, analyze_in_sandbox
 from pipeline.config import AnalyzeConfig, ListConfig
 from pipeline.errors import NothingToDo
 from pipeline.runtime.attempt_log import AttemptLog
-from pipeline.sources.listing import list_sources, stat_source
+from pipeline.sources.listing import list_sources
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.container import local_path
 from video.sandbox import Sandbox

@@ -15,7 +15,7 @@ import pytest
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, AttemptLog, Quarantined, temporary_attempts_uri
-from pipeline.sources.listing import stat_source
+from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
 from video.cut import cut
 from video.errors import REMEDIES, VideoError, VideoErrorCode

@@ -1,74 +1,77 @@
-"""Where one shot gives way to the next: the decision, apart from what it is made on. Pure functions."""
+"""Boundaries between shots from per-frame probabilities. Pure functions.
+
+Legend: T frames.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-APART = 2
-"""Two hard cuts are farther apart than so many frames; of closer ones the likelier counts."""
-CLOSES = 2
-"""A hole of so many frames in a transition is none."""
-LEAST_GRADUAL_S = 0.17
-"""A shorter transition is none."""
+MIN_CUT_DISTANCE = 2
+"""Of hard cuts within this many frames, only the most probable counts."""
+MAX_HOLE = 2
+"""Holes of up to this many frames in a transition are filled."""
+MIN_GRADUAL_S = 0.17
+"""Shorter transitions are discarded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Boundary:
-    """Frames `start` to `end - 1` show neither shot alone. A hard cut has none: the new shot begins."""
+    """A transition over frames `start` to `end - 1`. For a hard cut, both are the new shot's first frame."""
 
     start: int
     end: int
 
 
-def decide(
+def find_boundaries(
     cut_T: np.ndarray, gradual_T: np.ndarray, time_T: np.ndarray, cut: float, transition: float
 ) -> list[Boundary]:
     """Return the boundaries in a video, in order.
 
     Args:
-        cut_T: how likely each frame is the first after a hard cut, 0 to 1.
-        gradual_T: how likely each frame lies in a gradual transition.
+        cut_T: probability that a frame is the first after a hard cut.
+        gradual_T: probability that a frame lies in a gradual transition.
         time_T: seconds.
-        cut, transition: from which on either is likely enough.
+        cut, transition: thresholds on the two probabilities.
     """
     num_frames = len(cut_T)
-    spans = [
+    gradual = [
         Boundary(start=start, end=end)
-        for start, end in runs(gradual_T > transition)
-        if time_T[min(end, num_frames - 1)] - time_T[start] >= LEAST_GRADUAL_S and end < num_frames
+        for start, end in true_runs(gradual_T > transition)
+        if start > 0 and end < num_frames and time_T[end] - time_T[start] >= MIN_GRADUAL_S
     ]
-    spans = [span for span in spans if span.start > 0]
     inside_T = np.zeros(num_frames + 1, bool)
-    for span in spans:
+    for span in gradual:
         inside_T[max(0, span.start - 1) : span.end + 1] = True
     cuts = [
         Boundary(start=index, end=index)
         for index in np.flatnonzero(cut_T > cut).tolist()
         if index
         and not inside_T[index]
-        and cut_T[index] == cut_T[max(0, index - APART) : index + APART + 1].max()
+        and cut_T[index] == cut_T[max(0, index - MIN_CUT_DISTANCE) : index + MIN_CUT_DISTANCE + 1].max()
     ]
-    return sorted([*spans, *cuts])
+    return sorted([*gradual, *cuts])
 
 
-def settled(cut_T: np.ndarray, gradual_T: np.ndarray, cut: float, transition: float) -> int:
-    """Return the last frame such that what `decide` finds before it and from it on depends on nothing beyond
-    it; 0 if there is none. Arguments are those of `decide`, of a video as far as it is known."""
-    reach = max(APART, CLOSES + 1)
+def stable_prefix(cut_T: np.ndarray, gradual_T: np.ndarray, cut: float, transition: float) -> int:
+    """Return the length of the longest prefix whose boundaries no later frame can change.
+
+    `find_boundaries` of the prefix and of the rest together equal those of the whole. Arguments are the same.
+    """
+    margin = max(MIN_CUT_DISTANCE, MAX_HOLE + 1)
     events_T = np.flatnonzero((cut_T > cut) | (gradual_T > transition))
-    edges = np.concatenate([[-reach - 1], events_T, [len(cut_T)]])
-    wide = np.flatnonzero(np.diff(edges) > 2 * reach)
-    return max(0, int(edges[wide[-1] + 1]) - reach) if len(wide) else 0
+    edges = np.concatenate([[-margin - 1], events_T, [len(cut_T)]])
+    wide = np.flatnonzero(np.diff(edges) > 2 * margin)
+    return max(0, int(edges[wide[-1] + 1]) - margin) if len(wide) else 0
 
 
-def runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
-    """Return [start, end) of the runs of True, small holes closed."""
+def true_runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
+    """Return the runs of True as [start, end), with holes of up to `MAX_HOLE` filled."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(np.int8)))
-    found = list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
-    joined: list[tuple[int, int]] = []
-    for start, end in found:
-        if joined and start - joined[-1][1] <= CLOSES:
-            joined[-1] = (joined[-1][0], end)
+    runs: list[tuple[int, int]] = []
+    for start, end in zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True):
+        if runs and start - runs[-1][1] <= MAX_HOLE:
+            runs[-1] = (runs[-1][0], end)
         else:
-            joined.append((start, end))
-    return joined
+            runs.append((start, end))
+    return runs

@@ -1,109 +1,112 @@
-"""Find where shots begin and end: one interface, several detectors."""
+"""Shot detectors behind one interface.
+
+Legend: T frames.
+"""
 
 import itertools
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.analyze.shots.boundaries import Boundary, decide, settled
-from pipeline.analyze.shots.features import REACH_FRAMES, REACH_S, downscale, features
-from pipeline.analyze.shots.model import ShotModel, load
+from pipeline.analyze.shots.boundaries import Boundary, find_boundaries, stable_prefix
+from pipeline.analyze.shots.features import CONTEXT_FRAMES, CONTEXT_S, downscale, features
+from pipeline.analyze.shots.model import ShotModel, load_shot_model
 from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.config import AnalyzeConfig
 
 _CHUNK = 128
-"""Frames that are decided on at once: what is kept of a long video does not grow with it."""
+"""Frames that the network processes at once. Bounds memory for a video of any length."""
 
 
 class Detector(Protocol):
-    """Fed once with every frame, in order; asked for the boundaries between shots."""
+    """Receives every frame once, in order, and returns the boundaries between shots."""
 
-    settled: int
-    """Boundaries that start before this frame were returned."""
+    num_stable: int
+    """All boundaries that start before this frame have been returned."""
 
-    def update(self, look: FrameView) -> list[Boundary]:
-        """Take a frame; return the boundaries that are certain now, in order."""
+    def update(self, view: FrameView) -> list[Boundary]:
+        """Add a frame; return the boundaries that became certain, in order."""
         ...
 
     def finish(self) -> list[Boundary]:
-        """Return those that no `update` returned; none is at the first frame nor after the last."""
+        """Return the remaining boundaries; none is at the first frame or after the last."""
         ...
 
 
 def create_detector(config: AnalyzeConfig) -> Detector:
-    """Return a fresh detector of the kind that the configuration names."""
+    """Create the detector named by `config.detector`."""
     if config.detector == "learned":
-        return Learned(load(), config.shot_threshold, config.transition_threshold)
+        return LearnedDetector(load_shot_model(), config.shot_threshold, config.transition_threshold)
     if config.detector == "transnetv2":
-        from pipeline.analyze.shots.transnet import (
-            TransNet,  # torch, which the decoding process else never loads
-        )
+        from pipeline.analyze.shots.transnet import TransNetDetector  # imports torch
 
-        return TransNet(config.shot_threshold)
-    from pipeline.analyze.shots.pyscenedetect import (
-        PySceneDetector,  # PySceneDetect takes a third of a second to import
-    )
+        return TransNetDetector(config.shot_threshold)
+    from pipeline.analyze.shots.pyscenedetect import PySceneDetector  # takes 0.3 s to import
 
     return PySceneDetector(config)
 
 
-class Learned:
-    """Hard cuts, dissolves, fades and whip pans, by a small network on differences in time.
+class LearnedDetector:
+    """Detects hard cuts, dissolves, fades and whip pans with a small network on temporal differences.
 
-    Flashes, moving things and a moving camera are none of these.
+    It is trained to ignore flashes, moving objects and camera motion.
     """
 
     def __init__(self, model: ShotModel, cut: float, transition: float) -> None:
         self._model, self._thresholds = model, (cut, transition)
-        self._small: list[np.ndarray] = []
-        self._time: list[float] = []
-        self._known = 0
-        """So many of the frames at hand were judged, and are there only to look back at."""
-        self.settled = 0
-        self._likely_T2 = np.zeros((0, 2), np.float32)
-        """Of the judged frames from `settled` on: how likely a cut, and to lie in a transition."""
+        self._small_frames: list[np.ndarray] = []
+        self._times_s: list[float] = []
+        self._num_context = 0
+        """Number of buffered frames already processed, kept as context for later ones."""
+        self.num_stable = 0
+        self._probs_T2 = np.zeros((0, 2), np.float32)
+        """Of processed frames from `num_stable` on: probability of a cut, and of a gradual transition."""
         self._time_T = np.zeros(0)
 
-    def update(self, look: FrameView) -> list[Boundary]:
-        self._small.append(downscale(look.half_res_HWC))
-        self._time.append(look.time_s)
-        ready = self._known + _CHUNK
-        far = len(self._time) >= ready + REACH_FRAMES
-        if not far or self._time[-1] - self._time[ready - 1] <= REACH_S:
+    def update(self, view: FrameView) -> list[Boundary]:
+        self._small_frames.append(downscale(view.half_res_HWC))
+        self._times_s.append(view.time_s)
+        end = self._num_context + _CHUNK
+        if (
+            len(self._times_s) < end + CONTEXT_FRAMES
+            or self._times_s[-1] - self._times_s[end - 1] <= CONTEXT_S
+        ):
             return []
-        self._judge(ready)
-        return self._decided(settled(self._likely_T2[:, 0], self._likely_T2[:, 1], *self._thresholds))
+        self._predict(end)
+        return self._pop_boundaries(
+            stable_prefix(self._probs_T2[:, 0], self._probs_T2[:, 1], *self._thresholds)
+        )
 
     def finish(self) -> list[Boundary]:
-        self._judge(len(self._time))
-        return self._decided(len(self._time_T))
+        self._predict(len(self._times_s))
+        return self._pop_boundaries(len(self._time_T))
 
-    def _decided(self, end: int) -> list[Boundary]:
-        """Return the boundaries among the first `end` judged frames at hand, and let go of these."""
+    def _pop_boundaries(self, end: int) -> list[Boundary]:
+        """Return the boundaries among the first `end` predicted frames, and drop these frames."""
         if not end:
             return []
-        likely_T2, time_T = self._likely_T2[:end], self._time_T[:end]
-        found = decide(likely_T2[:, 0], likely_T2[:, 1], time_T, *self._thresholds)
-        self._likely_T2, self._time_T = self._likely_T2[end:], self._time_T[end:]
-        first, self.settled = self.settled, self.settled + end
-        return [Boundary(start=first + each.start, end=first + each.end) for each in found]
+        probs_T2, time_T = self._probs_T2[:end], self._time_T[:end]
+        boundaries = find_boundaries(probs_T2[:, 0], probs_T2[:, 1], time_T, *self._thresholds)
+        self._probs_T2, self._time_T = self._probs_T2[end:], self._time_T[end:]
+        first, self.num_stable = self.num_stable, self.num_stable + end
+        return [Boundary(start=first + each.start, end=first + each.end) for each in boundaries]
 
-    def _judge(self, ready: int) -> None:
-        """Judge the frames at hand up to `ready`, and let go of those that none will look back at."""
-        if ready <= self._known:
+    def _predict(self, end: int) -> None:
+        """Run the network on the buffered frames before `end`, and drop frames that no later one needs."""
+        if end <= self._num_context:
             return
-        time_T = np.array(self._time)
-        seen_TF = features(np.stack(self._small), time_T, self._known, ready)
-        likely_T2 = np.stack(self._model(seen_TF), axis=1)
-        self._likely_T2 = np.concatenate([self._likely_T2, likely_T2])
-        self._time_T = np.concatenate([self._time_T, time_T[self._known : ready]])
-        first = int(np.searchsorted(time_T, time_T[ready - 1] - REACH_S))
-        first = max(0, min(first, ready - REACH_FRAMES))
-        del self._small[:first], self._time[:first]
-        self._known = ready - first
+        time_T = np.array(self._times_s)
+        features_TF = features(np.stack(self._small_frames), time_T, self._num_context, end)
+        probs_T2 = np.stack(self._model(features_TF), axis=1)
+        self._probs_T2 = np.concatenate([self._probs_T2, probs_T2])
+        self._time_T = np.concatenate([self._time_T, time_T[self._num_context : end]])
+        first = int(np.searchsorted(time_T, time_T[end - 1] - CONTEXT_S))
+        first = max(0, min(first, end - CONTEXT_FRAMES))
+        del self._small_frames[:first], self._times_s[:first]
+        self._num_context = end - first
 
 
-def split_span(span: Span, parts: int) -> list[Span]:
-    """Split a span into `parts` spans whose lengths differ by one frame at most."""
-    edges = [span.start + round(i * (span.end - span.start) / parts) for i in range(parts + 1)]
+def split_span(span: Span, count: int) -> list[Span]:
+    """Split a span into `count` spans whose lengths differ by at most one frame."""
+    edges = [span.start + round(i * (span.end - span.start) / count) for i in range(count + 1)]
     return [Span(start=a, end=b) for a, b in itertools.pairwise(edges) if b > a]

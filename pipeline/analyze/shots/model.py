@@ -1,7 +1,9 @@
-"""The small network that tells cuts and gradual transitions from motion: three matrices, run by numpy alone.
+"""The shot detection network: a multilayer perceptron.
 
-It was trained by `python -m kinora.training.shot_training` on spliced videos whose every transition is known.
-Numpy, because the process that decodes foreign files loads no torch.
+`python -m kinora.training.shot_training` trains it on spliced videos with known transitions. numpy runs it,
+because the decoding process imports no torch.
+
+Legend: T frames, F features.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ WEIGHTS = Path(__file__).with_name("shots.safetensors")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ShotModel:
-    """Weights of a perceptron with two hidden layers, and how its input is scaled."""
+    """A perceptron with two hidden layers, and the normalisation of its input."""
 
     mean_F: np.ndarray
     scale_F: np.ndarray
@@ -24,25 +26,25 @@ class ShotModel:
     """(weight, bias) of each layer."""
 
     def __call__(self, features_TF: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for each frame, how likely it begins a shot after a hard cut, and lies in a transition."""
+        """Return cut_T and gradual_T: probabilities of a hard cut before, and a transition at, a frame."""
         values = (features_TF - self.mean_F) * self.scale_F
         for weight, bias in self.layers[:-1]:
             values = np.maximum(values @ weight + bias, 0)
         weight, bias = self.layers[-1]
         logits = values @ weight + bias
         logits -= logits.max(axis=1, keepdims=True)
-        share = np.exp(logits)
-        share /= share.sum(axis=1, keepdims=True)
-        return share[:, 1], share[:, 2]
+        probs = np.exp(logits)
+        probs /= probs.sum(axis=1, keepdims=True)
+        return probs[:, 1], probs[:, 2]
 
 
 @cache
-def load(path: Path = WEIGHTS) -> ShotModel:
-    """Load the weights that ship here. Read once a process."""
-    held = load_file(path)
-    numbers = range(sum(name.startswith("weight") for name in held))
+def load_shot_model(path: Path = WEIGHTS) -> ShotModel:
+    """Load the network once per process; by default the weights in this package."""
+    tensors = load_file(path)
+    num_layers = sum(name.startswith("weight") for name in tensors)
     return ShotModel(
-        mean_F=held["mean"],
-        scale_F=held["scale"],
-        layers=tuple((held[f"weight{n}"], held[f"bias{n}"]) for n in numbers),
+        mean_F=tensors["mean"],
+        scale_F=tensors["scale"],
+        layers=tuple((tensors[f"weight{n}"], tensors[f"bias{n}"]) for n in range(num_layers)),
     )

@@ -1,4 +1,4 @@
-"""Hard cuts by PySceneDetect's detectors (https://www.scenedetect.com), fed with our own frames."""
+"""Hard cuts by the detectors of PySceneDetect (https://www.scenedetect.com)."""
 
 import cv2
 import numpy as np
@@ -10,48 +10,48 @@ from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 
 _PAD = 2
-"""The first and the last frame are shown so many times more, so that a cut next to either is found."""
+"""Copies of the first and the last frame added at either end, so that cuts next to them are found."""
 _NOMINAL_FPS = 25.0
-"""Timecodes only count frames here; their rate has no effect."""
+"""Timecodes only count frames; this rate has no effect."""
 
 
 class PySceneDetector:
-    """Collects the frames at which a new shot begins."""
+    """Collects the first frames of new shots."""
 
-    settled = 0
+    num_stable = 0
 
     def __init__(self, config: AnalyzeConfig) -> None:
-        self._detector = _detector(config)
+        self._detector = _create(config)
         self._cuts: list[int] = []
-        self._fed = 0
+        self._num_processed = 0
         self._last_HWC: np.ndarray | None = None
 
-    def update(self, look: FrameView) -> list[Boundary]:
-        bgr_HWC = cv2.cvtColor(look.rgb_HWC, cv2.COLOR_RGB2BGR)
+    def update(self, view: FrameView) -> list[Boundary]:
+        bgr_HWC = cv2.cvtColor(view.rgb_HWC, cv2.COLOR_RGB2BGR)
         if self._last_HWC is None:
             self._pad(bgr_HWC)
-        self._feed(bgr_HWC)
+        self._process(bgr_HWC)
         self._last_HWC = bgr_HWC
         return []
 
     def finish(self) -> list[Boundary]:
-        """Return the hard cuts, all of them. Call once, after the last frame."""
-        num_frames = self._fed - _PAD
+        """Return all hard cuts. Call once, after the last frame."""
+        num_frames = self._num_processed - _PAD
         if self._last_HWC is not None:
             self._pad(self._last_HWC)
         return [Boundary(start=cut, end=cut) for cut in sorted(set(self._cuts)) if 0 < cut < num_frames]
 
     def _pad(self, bgr_HWC: np.ndarray) -> None:
         for _ in range(_PAD):
-            self._feed(bgr_HWC)
+            self._process(bgr_HWC)
 
-    def _feed(self, bgr_HWC: np.ndarray) -> None:
-        found = self._detector.process_frame(FrameTimecode(self._fed, _NOMINAL_FPS), bgr_HWC)
-        self._cuts += [timecode.frame_num - _PAD for timecode in found]
-        self._fed += 1
+    def _process(self, bgr_HWC: np.ndarray) -> None:
+        cuts = self._detector.process_frame(FrameTimecode(self._num_processed, _NOMINAL_FPS), bgr_HWC)
+        self._cuts += [timecode.frame_num - _PAD for timecode in cuts]
+        self._num_processed += 1
 
 
-def _detector(config: AnalyzeConfig) -> ContentDetector:
+def _create(config: AnalyzeConfig) -> ContentDetector:
     if config.detector == "content":
         return ContentDetector(threshold=config.content_threshold, min_scene_len=0)
     return AdaptiveDetector(

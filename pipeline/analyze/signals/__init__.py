@@ -1,1 +1,1 @@
-"""Analyzers: each sees every frame of the decoding pass, then returns its columns for a span."""
+"""Analyzers: each receives every frame of the decoding pass, then returns its score columns for a clip."""

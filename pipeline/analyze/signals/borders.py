@@ -1,9 +1,8 @@
-"""Borders round the picture (letterbox, pillarbox): flat and of one colour while the inside is not.
+"""Borders around the picture (letterbox, pillarbox): lines of one colour in all sampled frames of a clip.
 
-A row of a border has one luma in all sampled frames of a clip. Where the border ends, the picture must begin
-along most of the row at once: a dark scene ends at things here and there, and is no border.
+A border ends where most of a line differs from it at once. A dark scene ends gradually, and is not a border.
 
-Legend: H height, W width; L lines, counted from a side inwards.
+Legend: H height, W width; L lines counted from one side inwards, N pixels of a line.
 """
 
 from collections.abc import Sequence
@@ -17,31 +16,31 @@ from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
 from pipeline.columns import Column
 
 _TOLERANCE = 8
-"""Luma may differ from the border's by this, of 255: compression is not exact."""
-_SPECKS = 0.01
-"""Share of a line's pixels that may differ all the same."""
-_EDGE = 0.5
-"""Share of the picture's first line that must differ from the border, at one time or another."""
-_LEAST = 0.015
-"""A border thinner than this share of the frame is none."""
-_MOST = 0.42
-"""A border takes at most this share of the frame."""
-_MOST_ALONE = 0.25
-"""The same where there is none on the other side."""
+"""Luma in a border varies by at most this, of 255: compression is lossy."""
+_MAX_OUTLIERS = 0.01
+"""Share of a border line's pixels that may exceed the tolerance."""
+_MIN_EDGE = 0.5
+"""Share of the picture's outermost lines that must differ from the border in at least one frame."""
+_MIN_BORDER = 0.015
+"""Least thickness of a border, as a share of the frame."""
+_MAX_BORDER = 0.42
+"""Greatest thickness of a border, as a share of the frame."""
+_MAX_ONE_SIDED = 0.25
+"""Greatest thickness of a border without one on the opposite side."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What one sampled frame shows from one side."""
+    """Lines of one sampled frame, seen from one side."""
 
     luma: float
-    """Of the outermost line."""
+    """Median of the outermost line."""
     differs_L: np.ndarray
-    """Share of each line's pixels that differ from it, 0 to 1, as uint8 of 255."""
+    """Share of each line's pixels that differ from it, as uint8 of 255."""
 
 
 class Borders:
-    """Gives the borders as fractions of the frame; 0 where there is none."""
+    """Measures the borders as fractions of the frame; 0 without a border."""
 
     COLUMNS: ClassVar = (
         Column("border_top", "float64", "border above the picture, of the height"),
@@ -52,41 +51,40 @@ class Borders:
 
     def __init__(self, analysis_width_px: int) -> None:
         """Args:
-        analysis_width_px: frames of this width may have been scaled down. The border of such a frame may end
-            inside a line, so one line more is counted: nothing of a border is left.
+        analysis_width_px: frames of this width may have been scaled down, so that a border can end inside a
+            line. Their borders are extended by one line.
         """
         self._width, self._scaled = analysis_width_px, False
         self._sides = FrameBuffer[tuple[_Side | None, ...]]()
 
-    def update(self, look: FrameView) -> None:
-        if look.sampled and min(look.gray_HW.shape) >= 8:
-            self._scaled = look.gray_HW.shape[1] == self._width
-            self._sides.add(look.index, sides_of(look.gray_HW))
+    def update(self, view: FrameView) -> None:
+        if view.sampled and min(view.gray_HW.shape) >= 8:
+            self._scaled = view.gray_HW.shape[1] == self._width
+            self._sides.add(view.index, sides_of(view.gray_HW))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        frames = self._sides.of(span)
+        frames = self._sides.in_span(span)
         names = [column.name for column in self.COLUMNS]
         if not frames:
             return dict.fromkeys(names)
-        found = [border_of([frame[side] for frame in frames], self._scaled) for side in range(4)]
-        for one, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
-            if found[one] > _MOST_ALONE and not found[other]:
-                found[one] = 0.0
-        return dict(zip(names, found, strict=True))
+        borders = [border_of([frame[side] for frame in frames], self._scaled) for side in range(4)]
+        for side, opposite in ((0, 1), (1, 0), (2, 3), (3, 2)):
+            if borders[side] > _MAX_ONE_SIDED and not borders[opposite]:
+                borders[side] = 0.0
+        return dict(zip(names, borders, strict=True))
 
     def evict(self, before: int) -> None:
         self._sides.evict(before)
 
 
 def sides_of(gray_HW: np.ndarray) -> tuple[_Side | None, ...]:
-    """Return what a frame of at least 8 x 8 shows from the top, the bottom, the left and the right; None
-    where its outermost line alone tells that there is no border."""
+    """Return top, bottom, left and right of a frame of 8 x 8 px or more; None where no border is possible."""
     views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
-    return tuple(_look_from(view) if _may_have(view) else None for view in views)
+    return tuple(_side_of(view) if _is_uniform(view[0]) else None for view in views)
 
 
-def _look_from(gray_LN: np.ndarray) -> _Side:
-    num_lines = int(gray_LN.shape[0] * _MOST) + 3
+def _side_of(gray_LN: np.ndarray) -> _Side:
+    num_lines = int(gray_LN.shape[0] * _MAX_BORDER) + 3
     lines = gray_LN[:num_lines].astype(np.int16)
     luma = float(np.median(lines[0]))
     difference = np.abs(lines - round(luma))
@@ -96,19 +94,19 @@ def _look_from(gray_LN: np.ndarray) -> _Side:
     return _Side(luma, padded)
 
 
-def _may_have(gray_LN: np.ndarray) -> bool:
-    """Return whether the outermost line is of one luma, but for specks."""
-    low, high, _, _ = cv2.minMaxLoc(gray_LN[0])
+def _is_uniform(line_N: np.ndarray) -> bool:
+    """Return whether a line has one luma, up to outliers."""
+    low, high, _, _ = cv2.minMaxLoc(line_N)
     if high - low <= _TOLERANCE:
         return True
-    line_N = gray_LN[0].astype(np.int16)
-    middle = len(line_N) // 2
-    differing = np.count_nonzero(np.abs(line_N - np.partition(line_N, middle)[middle]) > _TOLERANCE)
-    return bool(np.ceil(differing / len(line_N) * 255) / 255 <= _SPECKS)
+    luma_N = line_N.astype(np.int16)
+    middle = len(luma_N) // 2
+    differing = np.count_nonzero(np.abs(luma_N - np.partition(luma_N, middle)[middle]) > _TOLERANCE)
+    return bool(np.ceil(differing / len(luma_N) * 255) / 255 <= _MAX_OUTLIERS)
 
 
 def border_of(sides: Sequence[_Side | None], scaled: bool) -> float:
-    """Return the border on one side as a fraction, from the clip's sampled frames."""
+    """Return the border on one side of a clip as a fraction, from its sampled frames."""
     frames = [side for side in sides if side is not None]
     if len(frames) < len(sides):
         return 0.0
@@ -117,9 +115,9 @@ def border_of(sides: Sequence[_Side | None], scaled: bool) -> float:
         return 0.0
     differs_L = np.max([frame.differs_L for frame in frames], axis=0) / 255
     num_lines = len(differs_L)
-    edge = int(np.argmax(differs_L > _SPECKS))
-    if edge < max(1, _LEAST * num_lines) or edge > _MOST * num_lines:
+    edge = int(np.argmax(differs_L > _MAX_OUTLIERS))
+    if edge < max(1, _MIN_BORDER * num_lines) or edge > _MAX_BORDER * num_lines:
         return 0.0
-    if differs_L[edge : edge + 3].max() < _EDGE:
+    if differs_L[edge : edge + 3].max() < _MIN_EDGE:
         return 0.0
     return (edge + int(scaled)) / num_lines

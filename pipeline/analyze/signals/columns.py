@@ -1,4 +1,4 @@
-"""All analyzers of the decoding pass, and the columns that they add to the clips table."""
+"""All analyzers of the decoding pass, and all score columns of the clips table."""
 
 from pipeline.analyze.signals.borders import Borders
 from pipeline.analyze.signals.fingerprint import Fingerprint
@@ -22,7 +22,7 @@ SCORE_COLUMNS = (
 
 
 def create_analyzers(config: AnalyzeConfig) -> list[Analyzer]:
-    """Return fresh analyzers for one source."""
+    """Create the analyzers for one source."""
     return [
         Light(),
         Sharpness(),

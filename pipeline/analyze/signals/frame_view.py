@@ -1,4 +1,7 @@
-"""What every analyzer sees of a frame, and the span that it is asked about."""
+"""What analyzers share: the view of a frame, the span of a clip, and buffers of per-frame values.
+
+Legend: H height, W width, C channels (RGB).
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -12,13 +15,13 @@ from pipeline.columns import Column
 
 T = TypeVar("T")
 
-_COARSE_PX = 40
-"""A side of the coarse picture has at least so many pixels."""
+_MIN_HALF_RES_PX = 40
+"""Least side of a frame at half resolution, px."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FrameView:
-    """One decoded frame at the analysis size."""
+    """One decoded frame at the analysis size, uint8."""
 
     index: int
     """0 for the first frame of the source."""
@@ -27,13 +30,13 @@ class FrameView:
     rgb_HWC: np.ndarray
     gray_HW: np.ndarray
     half_res_HWC: np.ndarray
-    """The frame in RGB at half that size, if it is large enough: for who wants but a few pixels of it."""
+    """RGB at half the analysis size, or at full size if the frame is small. Faster to downscale further."""
     sampled: bool
-    """One of the few frames a second that dear analyzers look at."""
+    """Whether costly analyzers process this frame: `samples_per_s` frames a second."""
 
     @classmethod
     def from_rgb(cls, rgb_HWC: np.ndarray, *, index: int, time_s: float, sampled: bool) -> "FrameView":
-        """Return the look at a frame."""
+        """Create the view of an RGB frame."""
         return cls(
             index=index,
             time_s=time_s,
@@ -45,26 +48,25 @@ class FrameView:
 
 
 def half_res(rgb_HWC: np.ndarray) -> np.ndarray:
-    """Return a picture at half its size, if it is large enough: that is quick, and makes it quick to shrink
-    further."""
+    """Scale a frame to half its size, unless a side would be under 40 px."""
     height, width = rgb_HWC.shape[:2]
-    if min(height, width) < 2 * _COARSE_PX:
+    if min(height, width) < 2 * _MIN_HALF_RES_PX:
         return rgb_HWC
     return cv2.resize(rgb_HWC, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
 class FrameSampler:
-    """Tells which frames to look at, by their times alone: of those in one `1 / per_s` seconds, the first."""
+    """Samples the first frame of each interval of `1 / per_s` seconds, by time alone."""
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
-        self._last = -1
+        self._last_slot = -1
 
     def __call__(self, time_s: float) -> bool:
-        """Return whether this frame is one; to be asked about every frame, in order."""
+        """Return whether to sample the frame at `time_s`. Call for every frame, in order."""
         slot = int(time_s * self._per_s + 1e-4)
-        last, self._last = self._last, slot
-        return slot != last
+        last_slot, self._last_slot = self._last_slot, slot
+        return slot != last_slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,57 +78,57 @@ class Span:
 
 
 class FrameBuffer(Generic[T]):
-    """What an analyzer keeps of some frames, in order, until their clip was told."""
+    """Values of frames in order, kept until their clip is emitted."""
 
     def __init__(self) -> None:
-        self._at: list[int] = []
+        self._indices: list[int] = []
         self._values: list[T] = []
 
     def add(self, index: int, value: T) -> None:
-        """Keep `value` of the frame `index`, which comes after all others."""
-        self._at.append(index)
+        """Append the value of frame `index`, which follows all frames in the buffer."""
+        self._indices.append(index)
         self._values.append(value)
 
-    def of(self, span: Span) -> list[T]:
-        """Return what was kept of the frames of a span."""
-        return self._values[bisect_left(self._at, span.start) : bisect_left(self._at, span.end)]
+    def in_span(self, span: Span) -> list[T]:
+        """Return the values of the frames of a span."""
+        return self._values[bisect_left(self._indices, span.start) : bisect_left(self._indices, span.end)]
 
-    def nearest(self, span: Span, frames: Sequence[float]) -> list[T]:
-        """Return what was kept of those frames of a span that are nearest to each of `frames`, in order."""
-        inside = range(bisect_left(self._at, span.start), bisect_left(self._at, span.end))
+    def nearest(self, span: Span, targets: Sequence[float]) -> list[T]:
+        """Return the values in a span that are nearest to the `targets`, in order and without repeats."""
+        inside = range(bisect_left(self._indices, span.start), bisect_left(self._indices, span.end))
         if not inside:
             return []
-        best = {min(inside, key=lambda at, to=to: abs(self._at[at] - to)) for to in frames}
-        return [self._values[at] for at in sorted(best)]
+        nearest = {min(inside, key=lambda i, to=target: abs(self._indices[i] - to)) for target in targets}
+        return [self._values[i] for i in sorted(nearest)]
 
     def total(self, size: Callable[[T], int]) -> int:
-        """Return the sizes of all that is kept, together."""
+        """Return the sum of `size` over all values."""
         return sum(map(size, self._values))
 
     def decimate(self) -> bool:
-        """Let go of every other frame; return whether there was more than one."""
-        many = len(self._at) > 1
-        self._at, self._values = self._at[::2], self._values[::2]
-        return many
+        """Drop every other value; return False if there was at most one."""
+        can_decimate = len(self._indices) > 1
+        self._indices, self._values = self._indices[::2], self._values[::2]
+        return can_decimate
 
     def evict(self, before: int) -> None:
-        """Let go of what was kept of the frames before that one."""
-        gone = bisect_left(self._at, before)
-        del self._at[:gone], self._values[:gone]
+        """Drop the values of the frames before `before`."""
+        end = bisect_left(self._indices, before)
+        del self._indices[:end], self._values[:end]
 
 
 class Analyzer(Protocol):
-    """Fed once with every frame, in order; asked about each clip as soon as its end is known."""
+    """Receives every frame once, in order; returns the columns of each clip when its end is known."""
 
     COLUMNS: ClassVar[tuple[Column, ...]]
-    """What `columns` returns."""
+    """The columns that `columns` returns."""
 
-    def update(self, look: FrameView) -> None: ...
+    def update(self, view: FrameView) -> None: ...
 
     def columns(self, span: Span) -> dict[str, Any]:
-        """Return the score columns of one clip; None where there was nothing to measure."""
+        """Return the score columns of a clip; None where nothing could be measured."""
         ...
 
     def evict(self, before: int) -> None:
-        """Let go of the frames before that one: no clip that is still to be told holds any."""
+        """Drop what is kept of the frames before `before`; no later clip contains them."""
         ...

@@ -1,5 +1,4 @@
-"""How much moves in a clip, and how the camera does: DIS optical flow (Kroeger et al., 2016) on a few
-pairs of frames a second."""
+"""Amount of motion, and camera motion, from DIS optical flow (Kroeger et al., 2016)."""
 
 from typing import Any, ClassVar
 
@@ -12,9 +11,9 @@ from pipeline.columns import Column
 
 
 class Motion:
-    """Gives `motion`: mean length of the flow, in short sides per second, over the sampled pairs.
+    """Measures optical flow between each sampled frame and the next one.
 
-    A pair is a sampled frame and the one after it; a pair that spans a cut belongs to no clip.
+    `motion` is the mean length of the flow, in short sides per second. Pairs across a cut belong to no clip.
     """
 
     COLUMNS: ClassVar = (
@@ -32,31 +31,33 @@ class Motion:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._first: FrameView | None = None
         self._rates = FrameBuffer[tuple[float, tuple[float, ...] | None]]()
-        """Motion; and pan, tilt, zoom, roll and what is left over, None where the picture does not tell them.
-        All per second, by the first frame of each pair."""
+        """Of each pair, by its first frame and per second: motion; and `camera.fit`, or None."""
         self._size: tuple[int, int] = (1, 1)
 
-    def update(self, look: FrameView) -> None:
+    def update(self, view: FrameView) -> None:
         first = self._first
-        if first is not None and look.time_s > first.time_s and min(look.gray_HW.shape) >= 16:
-            flow_HW2 = self._flow.calc(first.gray_HW, look.gray_HW, np.empty((0, 0), np.float32))
+        if first is not None and view.time_s > first.time_s and min(view.gray_HW.shape) >= 16:
+            flow_HW2 = self._flow.calc(first.gray_HW, view.gray_HW, np.empty((0, 0), np.float32))
             right_HW, down_HW = flow_HW2[..., 0], flow_HW2[..., 1]
             length_px = float(np.sqrt(right_HW * right_HW + down_HW * down_HW).mean())
-            seconds = look.time_s - first.time_s
-            moved = camera.fit(first.gray_HW, flow_HW2)
-            self._size = look.gray_HW.shape[0], look.gray_HW.shape[1]
-            motion = length_px / min(look.gray_HW.shape) / seconds
-            self._rates.add(first.index, (motion, moved and tuple(value / seconds for value in moved)))
-        self._first = look if look.sampled else None
+            duration_s = view.time_s - first.time_s
+            movement = camera.fit(first.gray_HW, flow_HW2)
+            self._size = view.gray_HW.shape[0], view.gray_HW.shape[1]
+            motion = length_px / min(view.gray_HW.shape) / duration_s
+            rates = movement and tuple(value / duration_s for value in movement)
+            self._rates.add(first.index, (motion, rates))
+        self._first = view if view.sampled else None
 
     def columns(self, span: Span) -> dict[str, Any]:
-        pairs = self._rates.of(Span(start=span.start, end=span.end - 1))
-        empty = dict.fromkeys(column.name for column in self.COLUMNS)
+        pairs = self._rates.in_span(Span(start=span.start, end=span.end - 1))
+        columns: dict[str, Any] = dict.fromkeys(column.name for column in self.COLUMNS)
         if not pairs:
-            return empty
-        known = [moved for _, moved in pairs if moved is not None]
-        moves = camera.columns_of(np.array(known), *self._size) if 2 * len(known) >= len(pairs) else {}
-        return empty | {"motion": float(np.mean([motion for motion, _ in pairs]))} | moves
+            return columns
+        known = [rates for _, rates in pairs if rates is not None]
+        columns["motion"] = float(np.mean([motion for motion, _ in pairs]))
+        if 2 * len(known) >= len(pairs):
+            columns |= camera.columns_of(np.array(known), *self._size)
+        return columns
 
     def evict(self, before: int) -> None:
         self._rates.evict(before)

@@ -1,4 +1,4 @@
-"""Larger frames for the scorers: JPEGs of a few frames a second, in bounded memory, until shots are known."""
+"""Frames for the scorers: JPEGs of a few frames a second at a larger size, in bounded memory."""
 
 from collections.abc import Callable
 
@@ -9,40 +9,39 @@ from pipeline.analyze.signals.frame_view import FrameBuffer, FrameSampler, Span
 from pipeline.config import ScorersConfig
 
 _QUALITY = 90
-"""JPEG quality: text must stay readable."""
+"""JPEG quality at which text stays readable."""
 
 
 class ScorerFrames:
-    """Fed with every frame before it is let go, and asked like an analyzer; but what it keeps of a clip is no
-    column: it goes to the scorers.
+    """Collects JPEGs until the shots are known.
 
-    A shot over the budget is seen less often the longer it lasts, and so may be the beginning of the next.
+    While a shot exceeds the memory budget, its sampling rate is halved.
     """
 
     def __init__(self, config: ScorersConfig) -> None:
         self._config = config
         self._per_s = config.frames_per_s
-        self._beat = FrameSampler(self._per_s)
+        self._sampler = FrameSampler(self._per_s)
         self._jpegs = FrameBuffer[bytes]()
 
-    def update(self, index: int, time_s: float, within: Callable[[int], np.ndarray]) -> None:
-        """Take a frame; `within` converts it at a larger size: `video.frames.Frame.resized`."""
-        if not self._config.any or not self._beat(time_s):
+    def update(self, index: int, time_s: float, resized: Callable[[int], np.ndarray]) -> None:
+        """Add a frame; `resized` is `video.frames.Frame.resized`."""
+        if not self._config.any or not self._sampler(time_s):
             return
-        self._jpegs.add(index, encode_jpeg(within(self._config.side_px), _QUALITY))
+        self._jpegs.add(index, encode_jpeg(resized(self._config.side_px), _QUALITY))
         while self._jpegs.total(len) > self._config.budget_mb * 2**20 and self._jpegs.decimate():
             self._per_s /= 2
-            self._beat = FrameSampler(self._per_s)
+            self._sampler = FrameSampler(self._per_s)
 
-    def of(self, span: Span) -> tuple[bytes, ...]:
-        """Return the JPEGs of one clip: at most `frames`, those nearest to the middles of equal parts."""
-        parts = self._config.frames
-        middles = [span.start + (2 * k + 1) * (span.end - span.start) / (2 * parts) for k in range(parts)]
+    def in_span(self, span: Span) -> tuple[bytes, ...]:
+        """Return at most `frames` JPEGs of a clip, nearest to the middles of equal parts."""
+        count = self._config.frames
+        middles = [span.start + (2 * k + 1) * (span.end - span.start) / (2 * count) for k in range(count)]
         return tuple(self._jpegs.nearest(span, middles))
 
     def evict(self, before: int) -> None:
-        """Let go of the frames before that one; see the next ones as often as at first."""
+        """Drop the frames before `before`, and restore the sampling rate."""
         self._jpegs.evict(before)
         if self._per_s != self._config.frames_per_s:
             self._per_s = self._config.frames_per_s
-            self._beat = FrameSampler(self._per_s)
+            self._sampler = FrameSampler(self._per_s)

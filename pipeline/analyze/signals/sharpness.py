@@ -1,4 +1,4 @@
-"""How sharp a clip is: variance of the Laplacian (Pech-Pacheco et al., 2000) over variance of luma."""
+"""Sharpness: variance of the Laplacian (Pech-Pacheco et al., 2000) over variance of luma."""
 
 from typing import Any, ClassVar
 
@@ -8,27 +8,27 @@ import numpy as np
 from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
 from pipeline.columns import Column
 
-_LEAST_CONTRAST = 4.0
-"""Variance of luma, of 255 squared, below which a frame has nothing that could be sharp."""
+_MIN_CONTRAST = 4.0
+"""Variance of luma, of 255 squared, below which sharpness is undefined."""
 
 
 class Sharpness:
-    """Gives `sharpness`: the median over the sampled frames. Divided by contrast, dim is not blurred."""
+    """Measures the median sharpness of sampled frames. Division by contrast makes dim frames comparable."""
 
     COLUMNS: ClassVar = (Column("sharpness", "float64", "variance of the Laplacian over that of luma"),)
 
     def __init__(self) -> None:
         self._values = FrameBuffer[float]()
 
-    def update(self, look: FrameView) -> None:
-        if not look.sampled:
+    def update(self, view: FrameView) -> None:
+        if not view.sampled:
             return
-        contrast = _variance(look.gray_HW)
-        if contrast >= _LEAST_CONTRAST:
-            self._values.add(look.index, _variance(cv2.Laplacian(look.gray_HW, cv2.CV_32F)) / contrast)
+        contrast = _variance(view.gray_HW)
+        if contrast >= _MIN_CONTRAST:
+            self._values.add(view.index, _variance(cv2.Laplacian(view.gray_HW, cv2.CV_32F)) / contrast)
 
     def columns(self, span: Span) -> dict[str, Any]:
-        values = self._values.of(span)
+        values = self._values.in_span(span)
         return {"sharpness": float(np.median(values)) if values else None}
 
     def evict(self, before: int) -> None:

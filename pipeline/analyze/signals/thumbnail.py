@@ -1,4 +1,4 @@
-"""The frame that stands for a clip: the sampled one nearest to its middle, as a small JPEG."""
+"""Thumbnail of a clip: the sampled frame nearest to its middle."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from pipeline.columns import Column
 
 
 class Thumbnail:
-    """Gives `thumbnail`: JPEG bytes at the analysis size."""
+    """Encodes `thumbnail`: a JPEG at the analysis size."""
 
     COLUMNS: ClassVar = (Column("thumbnail", "binary", "the frame that stands for the clip, a JPEG"),)
 
@@ -16,14 +16,13 @@ class Thumbnail:
         self._quality = quality
         self._jpegs = FrameBuffer[bytes]()
 
-    def update(self, look: FrameView) -> None:
-        if not look.sampled:
-            return
-        self._jpegs.add(look.index, encode_jpeg(look.rgb_HWC, self._quality))
+    def update(self, view: FrameView) -> None:
+        if view.sampled:
+            self._jpegs.add(view.index, encode_jpeg(view.rgb_HWC, self._quality))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        found = self._jpegs.nearest(span, [(span.start + span.end - 1) / 2])
-        return {"thumbnail": found[0] if found else None}
+        jpegs = self._jpegs.nearest(span, [(span.start + span.end - 1) / 2])
+        return {"thumbnail": jpegs[0] if jpegs else None}
 
     def evict(self, before: int) -> None:
         self._jpegs.evict(before)
