@@ -124,7 +124,7 @@ def test_a_key_frame_that_is_not_where_the_file_says_costs_time_and_nothing_else
     def late(container, stream, pts):
         container.seek(pts + 3 * 3 * FPS, stream=stream, backward=True)
 
-    monkeypatch.setattr("video.frames.enter", late)
+    monkeypatch.setattr("video.frames.seek_before", late)
     check_equal(*whole_and_parts(path, 3))
 
 
