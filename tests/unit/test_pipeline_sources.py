@@ -229,7 +229,7 @@ def test_a_list_carries_its_columns_along(kind, film, s3_uri, tmp_path):
     [
         ("file,licence\na.mp4,CC0\n", "row 1 has no column `uri` or `path` or `url`, only file, licence"),
         ("uri,licence\na.mp4,CC0\na.mp4,CC1\n", "rows 1 and 2 name the same file, a.mp4"),
-        ("uri,licence\na.mp4,CC0,x\n", "line 2 has not 2 cells"),
+        ("uri,licence\na.mp4,CC0,x\n", "line 2 does not have 2 cells"),
         ("uri\n", "no rows"),
         ("uri,licence\n,CC0\n", "row 1 has no column"),
     ],
