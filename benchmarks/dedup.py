@@ -29,7 +29,7 @@ from kinora.bench.figures import Figures
 from kinora.demo.clips import extract, fetch
 from kinora.evaluation.intervals import wilson_low
 from manifests.dataset import Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from pipeline.config import CurateConfig
 from pipeline.fingerprint_format import HASHES
 from pipeline.jobs.curate import curate
@@ -194,16 +194,16 @@ class Counted:
 
 def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
     """Hold what was dropped against what is known. Mirrored copies are copies where those were asked for."""
-    current = Current(dataset)
+    view = LiveView(dataset)
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    spans = current.spans.to_pylist()
+    spans = view.clip_occurrences.to_pylist()
     at_first = {row["clip_id"] for row in spans if _kind(row) is None}
     exact = [0, 0]
     for row in spans:
         if _kind(row) == "exact":
             found["exact"][0] += row["clip_id"] in at_first
             found["exact"][1] += 1
-    by_id = {row["clip_id"]: row for row in current.clips.to_pylist()}
+    by_id = {row["clip_id"]: row for row in view.clips.to_pylist()}
     folded = Counter(row["clip_id"] for row in spans)
     exact[1] = sum(count - 1 for count in folded.values())
     exact[0] = exact[1] - sum(
@@ -211,8 +211,8 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
         for name, count in folded.items()
         if len({_root(s) for s in spans if s["clip_id"] == name}) > 1
     )
-    decided = {row["clip_id"]: row for row in current.duplicates.to_pylist()}
-    kept = {row["clip_id"]: row for row in current.selection.to_pylist()}
+    decided = {row["clip_id"]: row for row in view.duplicates.to_pylist()}
+    kept = {row["clip_id"]: row for row in view.selections.to_pylist()}
     near = [0, 0]
     for name, row in by_id.items():
         decision, kind = decided.get(name), _kind(row)
@@ -256,9 +256,9 @@ def _root(row: dict[str, Any]) -> str:
 
 def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
     """Return [right, all] drops and [found, all] clips of the `NEAR` kinds by one hash a clip."""
-    current = Current(dataset)
+    view = LiveView(dataset)
     names = ["clip_id", "uri", "kind", "start_pts", "end_pts", "time_base_num", "time_base_den"]
-    rows = [row for row in current.read("clips", [*names, "frame_hashes"]).to_pylist() if row["frame_hashes"]]
+    rows = [row for row in view.read("clips", [*names, "frame_hashes"]).to_pylist() if row["frame_hashes"]]
     for row in rows:
         frames = np.frombuffer(row["frame_hashes"], HASHES)
         row["hash"] = frames["hash"][len(frames) // 2]

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.dataset import Commit, Dataset
-from manifests.parts import Part, Parts
+from manifests.parts import Part, PartStore
 from manifests.records import Duplicate, digest
 from pipeline.config import (
     AnalyzeConfig,
@@ -73,14 +73,14 @@ def make(
         for number, start in enumerate(range(0, len(raw), per))
     ]
     of_commit = max(1, -(-len(groups) // commits))
-    stages: tuple[tuple[str, Callable[[Parts, Group], list[Part]], object, str], ...] = (
+    stages: tuple[tuple[str, Callable[[PartStore, Group], list[Part]], object, str], ...] = (
         ("analyze", _analyzed, AnalyzeConfig(), ""),
         ("dedup", _compared, DedupConfig(), ""),
         ("select", _selected, SelectConfig(), ""),
         ("cut", _cut, CutConfig(), ""),
         ("caption", _captioned, CaptionConfig(), VERSION),
     )
-    place = Parts(dataset.storage)
+    place = PartStore(dataset.storage)
     with ThreadPoolExecutor(4) as threads:
         for start in range(0, len(groups), of_commit):
             some = groups[start : start + of_commit]
@@ -113,7 +113,7 @@ _SECONDS = {"analyze": 0.5, "dedup": 1e-4, "select": 1e-5, "cut": 0.05, "caption
 """What a unit is said to have taken: any number, for there was nothing to take it."""
 
 
-def _analyzed(place: Parts, group: Group) -> list[Part]:
+def _analyzed(place: PartStore, group: Group) -> list[Part]:
     rng = np.random.default_rng(group.number)
     analysis = config_digest(AnalyzeConfig())
     good = [place_of(group, index) % _FAILED_EVERY != 0 for index in range(len(group.raw))]
@@ -128,11 +128,11 @@ def _analyzed(place: Parts, group: Group) -> list[Part]:
         _failure("analyze", row["source_key"], row["uri"], analysis) for row in rows if row["status"] != "ok"
     ]
     parts = [
-        place.put("sources", _table([*old, *rows])),
-        place.put("clips", _clips(found, analysis, rng, _copies(group))),
-        place.put("gaps", _gaps(found, analysis)),
+        place.write_part("sources", _table([*old, *rows])),
+        place.write_part("clips", _clips(found, analysis, rng, _copies(group))),
+        place.write_part("gaps", _gaps(found, analysis)),
     ]
-    return parts + ([place.put("failures", _table(failures))] if failures else [])
+    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
 
 
 def place_of(group: Group, index: int) -> int:
@@ -262,7 +262,7 @@ def _copies(group: Group) -> dict[str, str]:
     }
 
 
-def _compared(place: Parts, group: Group) -> list[Part]:
+def _compared(place: PartStore, group: Group) -> list[Part]:
     config = dedup_digest(config_digest(DedupConfig()), config_digest(AnalyzeConfig()))
     copies, rows = _copies(group), []
     for index, clip_id, _ in _found(group):
@@ -271,13 +271,15 @@ def _compared(place: Parts, group: Group) -> list[Part]:
             row = {"clip_id": clip_id, "kind": "near" if keeper else "none", "keeper": keeper or clip_id}
             row |= {"distance": 0.0, "offset_s": 0.0} if keeper else {"distance": None, "offset_s": None}
             rows.append(row | {"detail": f"of {keeper}: {_SAME}" if keeper else "", "config": config})
-    return [place.put("duplicates", pa.Table.from_pylist(rows, schema=schemas.schema(Duplicate)))]
+    return [
+        place.write_part("duplicates", pa.Table.from_pylist(rows, schema=schemas.arrow_schema(Duplicate)))
+    ]
 
 
 _SAME = "0 of 15 different at +0.00 s, 100% of it"
 
 
-def _selected(place: Parts, group: Group) -> list[Part]:
+def _selected(place: PartStore, group: Group) -> list[Part]:
     analysis = config_digest(AnalyzeConfig())
     rules, copies, rows = rules_digest(config_digest(SelectConfig()), analysis), _copies(group), []
     for index, clip_id, _ in _found(group):
@@ -289,7 +291,7 @@ def _selected(place: Parts, group: Group) -> list[Part]:
             reason, detail = "duplicate_near", f"of {keeper}: {_SAME}"
         row = {"clip_id": clip_id, "kept": reason == "kept", "reason": reason, "detail": detail}
         rows.append(row | {"rules": own})
-    return [place.put("selections", _table(rows))]
+    return [place.write_part("selections", _table(rows))]
 
 
 def _kept(group: Group) -> Iterator[tuple[int, str, str]]:
@@ -299,7 +301,7 @@ def _kept(group: Group) -> Iterator[tuple[int, str, str]]:
             yield index, clip_id, uri
 
 
-def _cut(place: Parts, group: Group) -> list[Part]:
+def _cut(place: PartStore, group: Group) -> list[Part]:
     encoding = config_digest(CutConfig())
     path = f"media/{digest('tar', group.number)}.tar"
     rows, failures = [], []
@@ -311,11 +313,11 @@ def _cut(place: Parts, group: Group) -> list[Part]:
         row |= {"path": path, "offset": 512 + index * 900_000, "length": 890_000, "extension": "mp4"}
         row |= {"num_frames": 96, "height": 720, "width": 1280, "fps": 24.0, "duration_s": 4.0}
         rows.append(row | {"digest": digest("member", clip_id)})
-    parts = [place.put("media", _table(rows))]
-    return parts + ([place.put("failures", _table(failures))] if failures else [])
+    parts = [place.write_part("media", _table(rows))]
+    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
 
 
-def _captioned(place: Parts, group: Group) -> list[Part]:
+def _captioned(place: PartStore, group: Group) -> list[Part]:
     encoding = config_digest(CutConfig())
     rng = np.random.default_rng(group.number)
     rows, failures = [], []
@@ -331,8 +333,8 @@ def _captioned(place: Parts, group: Group) -> list[Part]:
         rows.append(row | {"frames_shown": list(range(0, 96, 12)), "detail": "", "version": VERSION})
         if not said:
             failures.append(_failure("caption", media_id, uri, VERSION))
-    parts = [place.put("captions", _table(rows))]
-    return parts + ([place.put("failures", _table(failures))] if failures else [])
+    parts = [place.write_part("captions", _table(rows))]
+    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
 
 
 def _table(rows: Sequence[dict]) -> pa.Table:

@@ -83,7 +83,7 @@ def about(made: Dataset, figures: dict[str, float]) -> None:
         figures[f"bytes_a_row_{table}"] = round(
             sum(part.size_bytes for part in parts) / max(1, sum(part.rows for part in parts)), 1
         )
-    figures["log_bytes"] = sum(stored.size for stored in made.storage.walk("_log"))
+    figures["log_bytes"] = sum(stored.size for stored in made.storage.list("_log"))
 
 
 def growth(num_sources: int) -> Run:

@@ -79,7 +79,7 @@ def commits(place: Path) -> dict[str, float]:
     dataset = Dataset.create(place)
     begin = time.monotonic()
     for _ in range(COMMITS):
-        part = dataset.put_records("failures", [])
+        part = dataset.write_records("failures", [])
         dataset = dataset.commit(Commit(stage="x", added=(part,)), rebase=True)
     seconds = (time.monotonic() - begin) / COMMITS
     return {"commit_ms": round(1000 * seconds, 2), "commits_an_hour": round(3600 / seconds)}
@@ -92,7 +92,7 @@ def requests(uri: str) -> dict[str, float]:
         dataset = Dataset.create(uri)
     figures |= _named("create", calls)
     with counted() as calls:
-        part = dataset.put_records("failures", [])
+        part = dataset.write_records("failures", [])
     figures |= _named("put_part", calls)
     with counted() as calls:
         dataset = dataset.commit(Commit(stage="x", added=(part,)), rebase=True)
@@ -108,7 +108,7 @@ def requests(uri: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         made = make(Path(scratch) / "d", touch(Path(scratch) / "raw", 1000), parts=1, commits=1)
         table = made.read("clips")
-    large = dataset.put("clips", table)
+    large = dataset.write_part("clips", table)
     dataset = dataset.commit(Commit(stage="x", added=(large,)), rebase=True)
     figures["large_part_mb"] = round(large.size_bytes / 1e6, 1)
     for name, columns in (

@@ -52,7 +52,9 @@ def assign(
     return max(fits, key=rank, default=None)
 
 
-def why_not(*, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float) -> str:
+def rejection_reason(
+    *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
+) -> str:
     """Say in one word why `assign` gave None: `too_short`, `too_small` or `crops_too_much`."""
     buckets = list(buckets)
     if not any(bucket.num_frames <= num_frames for bucket in buckets):
@@ -62,7 +64,7 @@ def why_not(*, num_frames: int, height: int, width: int, buckets: Iterable[Bucke
     return "crops_too_much"
 
 
-def folder(bucket: Bucket, fps: float) -> str:
+def shard_folder(bucket: Bucket, fps: float) -> str:
     """Return where a bucket's shards lie: aspect ratio, duration and resolution, in that order."""
     ratio = Fraction(bucket.width, bucket.height)
     aspect = min(_NAMED_RATIOS, key=lambda name: abs(float(_NAMED_RATIOS[name] / ratio) - 1))
@@ -70,7 +72,7 @@ def folder(bucket: Bucket, fps: float) -> str:
     return f"ar_{aspect}/dur_{duration}/res_{bucket.width}x{bucket.height}"
 
 
-def parse(name: str) -> Bucket:
+def parse_bucket(name: str) -> Bucket:
     """Return the bucket that `name` (`17x48x80`: frames, height, width) stands for.
 
     Raises ValueError for anything else.

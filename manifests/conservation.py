@@ -5,14 +5,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import live_view
 from manifests.arrow import pc
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
+from manifests.sql import connect
 
 
-def check(dataset: Dataset) -> list[str]:
+def violations(dataset: Dataset) -> list[str]:
     """Return one sentence for each thing that does not add up; none where all does."""
-    return _check(_tables(dataset))
+    return _violations(_tables(dataset))
 
 
 def funnel(dataset: Dataset) -> dict[str, Any]:
@@ -20,14 +21,14 @@ def funnel(dataset: Dataset) -> dict[str, Any]:
     return _funnel(_tables(dataset))
 
 
-def look(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
+def audit(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
     """Return `funnel` and `check` for the price of one."""
     tables = _tables(dataset)
-    return _funnel(tables), _check(tables)
+    return _funnel(tables), _violations(tables)
 
 
-def _check(tables: Mapping[str, pa.Table]) -> list[str]:
-    with live_view.connect() as connection:
+def _violations(tables: Mapping[str, pa.Table]) -> list[str]:
+    with connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
         found = {rule: connection.sql(_counting(sql)).fetchall()[0] for rule, sql in _RULES.items()}
@@ -112,16 +113,16 @@ _RULES = {
 
 def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     """Read the columns that are counted, each table once from the top: none of them is large."""
-    current = live_view.Current(dataset)
+    view = LiveView(dataset)
     span = ["source_key", "start_pts", "end_pts"]
-    sources = current.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
+    sources = view.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
     clip = ["clip_id", *span, "time_base_num", "time_base_den", "num_frames"]
-    spans, clips = current.read("spans", clip), current.read("clips", clip)
-    gaps = current.read("gaps", [*span, "reason"])
-    selection = current.read("selection", ["clip_id", "kept", "reason"])
-    media = current.read("media", ["clip_id", "media_id", "num_frames", "duration_s"])
-    current.derive("captions", "told", ["text", "short"], _told)
-    captions = current.read("captions", ["media_id", "outcome", "captioner", "told"])
+    spans, clips = view.read("clip_occurrences", clip), view.read("clips", clip)
+    gaps = view.read("gaps", [*span, "reason"])
+    selection = view.read("selections", ["clip_id", "kept", "reason"])
+    media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s"])
+    view.derive("captions", "told", ["text", "short"], _told)
+    captions = view.read("captions", ["media_id", "outcome", "captioner", "told"])
     return {
         "sources": sources,
         "spans": spans,
@@ -130,7 +131,7 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
         "selection": selection,
         "media": media,
         "captions": captions,
-        "failures": current.read("failures", ["stage", "unit", "code"]),
+        "failures": view.read("failures", ["stage", "unit", "code"]),
     }
 
 

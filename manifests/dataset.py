@@ -26,9 +26,9 @@ import pyarrow as pa
 
 from manifests import log_summary, schemas
 from manifests.log_summary import entry_key
-from manifests.parts import RECORDS, Part, Parts, Table
+from manifests.parts import RECORDS, Part, PartStore, TableName
 from manifests.redact import redact, redact_values
-from manifests.storage import DatasetError, LocalStorage, Storage, Stored, storage_at
+from manifests.storage import DatasetError, LocalStorage, ObjectInfo, Storage, open_storage
 
 __all__ = [
     "RECORDS",
@@ -38,8 +38,8 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Part",
-    "Parts",
-    "Table",
+    "PartStore",
+    "TableName",
 ]
 
 S = TypeVar("S")
@@ -89,7 +89,7 @@ class Dataset:
 
     def __init__(self, storage: Storage, commits: Sequence[Commit], command: str = "") -> None:
         self.storage, self.commits = storage, tuple(commits)
-        self._parts = Parts(storage)
+        self._parts = PartStore(storage)
         self._command = command
 
     @classmethod
@@ -98,7 +98,7 @@ class Dataset:
 
         Raises DatasetError when `uri` is a file, or a place that holds anything else.
         """
-        storage = storage_at(uri)
+        storage = open_storage(uri)
         _refuse_foreign(storage)
         if not _numbers(storage):
             _prove(storage)
@@ -106,19 +106,19 @@ class Dataset:
         return cls._open(storage, None)
 
     @classmethod
-    def find(cls, uri: str | Path) -> "Dataset | None":
+    def open_if_exists(cls, uri: str | Path) -> "Dataset | None":
         """Open the dataset at `uri`, or return None where there is nothing yet. Writes nothing.
 
         Raises DatasetError when `uri` holds anything else.
         """
-        storage = storage_at(uri)
+        storage = open_storage(uri)
         _refuse_foreign(storage)
         return cls._open(storage, None) if _numbers(storage) else None
 
     @classmethod
     def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
         """Open an existing dataset. Raises DatasetError when there is none, or no commit `at`."""
-        return cls._open(storage_at(uri), at)
+        return cls._open(open_storage(uri), at)
 
     @classmethod
     def _open(cls, storage: Storage, at: int | None) -> "Dataset":
@@ -133,7 +133,7 @@ class Dataset:
             raise DatasetError(f"{storage.uri}: no commit {at}; the newest is {numbers[-1]}")
         return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at, found))
 
-    def by(self, command: str) -> "Dataset":
+    def with_command(self, command: str) -> "Dataset":
         """Return the same dataset; what is committed from it on says that `command` made it."""
         return Dataset(self.storage, self.commits, command)
 
@@ -160,7 +160,7 @@ class Dataset:
         """Number of the newest commit seen."""
         return self.commits[-1].number
 
-    def parts(self, table: Table) -> list[Part]:
+    def parts(self, table: TableName) -> list[Part]:
         """Return the parts of `table` that count, oldest first."""
         removed = self.removed()
         return [
@@ -176,7 +176,7 @@ class Dataset:
 
     def read(
         self,
-        table: Table,
+        table: TableName,
         columns: Sequence[str] | None = None,
         then: Callable[[pa.Table], pa.Table] = lambda rows: rows,
     ) -> pa.Table:
@@ -189,35 +189,35 @@ class Dataset:
             columns: only these, as far as there are any.
             then: made of each part as it is read, so that what it leaves out is never held whole.
         """
-        tables = self.each(lambda part: then(self._parts.read(part, columns)), self.parts(table))
+        tables = self.map_parallel(lambda part: then(self._parts.read_part(part, columns)), self.parts(table))
         if not tables:
-            empty = schemas.schema(RECORDS[table]).empty_table()
+            empty = schemas.arrow_schema(RECORDS[table]).empty_table()
             some = empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
             return then(some)
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of one part: `Parts.read`."""
-        return self._parts.read(part, columns)
+        """Return the rows of one part: `PartStore.read_part`."""
+        return self._parts.read_part(part, columns)
 
-    def columns(self, table: Table) -> list[str]:
+    def columns(self, table: TableName) -> list[str]:
         """Return the names of all columns that any part of `table` has, those of its record first."""
-        names = dict.fromkeys(schemas.schema(RECORDS[table]).names)
-        for found in self.each(self._parts.names, self.parts(table)):
+        names = dict.fromkeys(schemas.arrow_schema(RECORDS[table]).names)
+        for found in self.map_parallel(self._parts.column_names, self.parts(table)):
             names |= dict.fromkeys(found)
         return list(names)
 
-    def records(self, table: Table) -> list[Any]:
+    def records(self, table: TableName) -> list[Any]:
         """Return all rows of `table` as records, without their score columns."""
         return schemas.from_table(RECORDS[table], self.read(table))
 
-    def put(self, table: Table, rows: pa.Table) -> Part:
-        """Write `rows` as a new part: `Parts.put`."""
-        return self._parts.put(table, rows)
+    def write_part(self, table: TableName, rows: pa.Table) -> Part:
+        """Write `rows` as a new part: `PartStore.write_part`."""
+        return self._parts.write_part(table, rows)
 
-    def put_records(self, table: Table, rows: Iterable[Any]) -> Part:
-        """Write records as a new part: `Parts.put_records`."""
-        return self._parts.put_records(table, rows)
+    def write_records(self, table: TableName, rows: Iterable[Any]) -> Part:
+        """Write records as a new part: `PartStore.write_records`."""
+        return self._parts.write_records(table, rows)
 
     def commit(self, commit: Commit, *, rebase: bool = False) -> "Dataset":
         """Publish `commit` as the next entry of the log and return the dataset that includes it.
@@ -268,24 +268,24 @@ class Dataset:
         paths = {part.path for part in commit.added}
         for part in commit.added if tars else ():
             if part.table == "media":
-                paths |= {*self._parts.read(part, ["path"])["path"].to_pylist()}
+                paths |= {*self._parts.read_part(part, ["path"])["path"].to_pylist()}
         return paths
 
-    def each(self, read: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    def map_parallel(self, read: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """Apply `read` to each item, several at once as far as the place is worth it."""
-        return _each(read, items, self.storage.parallel)
+        return _each(read, items, self.storage.max_concurrency)
 
 
-def _each(read: Any, items: Sequence[Any], parallel: int) -> list[Any]:
+def _each(read: Any, items: Sequence[Any], max_concurrency: int) -> list[Any]:
     """Apply `read` to each item, several at once where waiting for the place takes most of the time."""
-    if parallel == 1 or len(items) < 2:
+    if max_concurrency == 1 or len(items) < 2:
         return [read(item) for item in items]
-    with ThreadPoolExecutor(min(parallel, len(items))) as threads:
+    with ThreadPoolExecutor(min(max_concurrency, len(items))) as threads:
         return list(threads.map(read, items))
 
 
 def _refuse_foreign(storage: Storage) -> None:
-    names = storage.top()
+    names = storage.list_root()
     if names and "_log" not in names:
         raise DatasetError(
             f"{storage.uri}: the folder already holds something that is not a Kinora dataset; "
@@ -297,7 +297,7 @@ def _prove(storage: Storage) -> None:
     """Raise DatasetError for a place that would let two writers create one key: commits cannot rest on it."""
     key = f"_log/probe-{uuid4().hex}"
     try:
-        if not storage.put_new(key, b"first") or storage.put_new(key, b"second"):
+        if not storage.put_if_absent(key, b"first") or storage.put_if_absent(key, b"second"):
             raise DatasetError(
                 f"{storage.uri}: this store does not honour conditional puts (If-None-Match), so two writers "
                 "could overwrite each other's commits; use a store or a version that does"
@@ -311,7 +311,7 @@ def _numbers(storage: Storage) -> list[int]:
 
 
 def _read_entries(
-    storage: Storage, first: int, last: int, found: Mapping[str, Stored] | None = None
+    storage: Storage, first: int, last: int, found: Mapping[str, ObjectInfo] | None = None
 ) -> list[Commit]:
     """Read entries by number, not by listing: a listing taken while writers commit may have holes.
 
@@ -320,13 +320,15 @@ def _read_entries(
     """
     spans = range(-(-first // log_summary.SPAN), (last + 1) // log_summary.SPAN) if found else range(0)
     firsts = [span * log_summary.SPAN for span in spans]
-    texts = _each(lambda at: log_summary.read(storage, found or {}, at), firsts, storage.parallel)
+    texts = _each(lambda at: log_summary.read(storage, found or {}, at), firsts, storage.max_concurrency)
     known = {
         at + offset: text
         for at, some in zip(firsts, texts, strict=True)
         for offset, text in enumerate(some or ())
     }
-    return _each(lambda n: _read_entry(storage, n, known.get(n)), range(first, last + 1), storage.parallel)
+    return _each(
+        lambda n: _read_entry(storage, n, known.get(n)), range(first, last + 1), storage.max_concurrency
+    )
 
 
 def _read_entry(storage: Storage, number: int, text: bytes | None) -> Commit:
@@ -360,7 +362,7 @@ def _publish(storage: Storage, commit: Commit) -> bool:
     """Create the log entry of `commit`; False when another writer's has its number."""
     entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
     entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
-    return storage.put_new(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
+    return storage.put_if_absent(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
 
 
 def _summarise(storage: Storage, newest: int) -> None:

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from manifests import log_summary, schemas
 from manifests.dataset import Commit, Dataset
 from manifests.log_summary import entry_key
-from manifests.parts import RECORDS, Part, Parts, Table, digest_of
-from manifests.storage import Storage, Stored, Unfinished
+from manifests.parts import RECORDS, Part, PartStore, TableName, digest_of
+from manifests.storage import IncompleteUpload, ObjectInfo, Storage
 
 REPAIR = "repair"
-_OURS = {*get_args(Table), "_log"}
+_OURS = {*get_args(TableName), "_log"}
 """Folders of which every file is ours; what lies elsewhere is reported, and never removed."""
 
 
@@ -36,19 +36,19 @@ class Findings:
     """Parts whose log entry, of an older version, holds no digest: only their rows were counted."""
     broken: Sequence[str]
     """One sentence for each thing that is missing or is not what the log says."""
-    orphans: Sequence[Stored]
+    orphans: Sequence[ObjectInfo]
     """Whole files that no commit names."""
-    unfinished: Sequence[Unfinished]
+    incomplete_uploads: Sequence[IncompleteUpload]
     foreign: Sequence[str]
     """Names at the top that are not Kinora's."""
 
 
-def look(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findings:
+def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findings:
     """Look at everything that any commit names. `quick` compares sizes alone; `media` reads all clips too."""
-    before = {stored.key: stored for stored in dataset.storage.walk()}
-    unfinished = list(dataset.storage.unfinished())
+    before = {stored.key: stored for stored in dataset.storage.list()}
+    incomplete_uploads = list(dataset.storage.incomplete_uploads())
     dataset = dataset.refresh()  # after the first list: what a writer commits meanwhile is no orphan
-    after = {stored.key: stored for stored in dataset.storage.walk()}
+    after = {stored.key: stored for stored in dataset.storage.list()}
     parts = [part for commit in dataset.commits for part in commit.added]
     broken = [problem for part in parts for problem in _problems(dataset.storage, part, after, quick=quick)]
     whole = [part for part in parts if part.table == "media" and part.path in after]
@@ -67,22 +67,22 @@ def look(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findi
         unverified=0 if quick else sum(not part.digest for part in parts),
         broken=[*broken, *problems],
         orphans=orphans,
-        unfinished=unfinished,
+        incomplete_uploads=incomplete_uploads,
         foreign=sorted({key.split("/")[0] for key in after} - _OURS),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Repaired:
+class RepairResult:
     """What a repair threw away, and what it left because a writer may be at work on it."""
 
     orphans: int
-    unfinished: int
+    incomplete_uploads: int
     size_bytes: int
     left: int
 
 
-def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float) -> Repaired:
+def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float) -> RepairResult:
     """Throw away rubbish that is older than `older_than_s`.
 
     Orphans are named in a commit of their own before they go: a writer that was slower than that, and would
@@ -92,7 +92,7 @@ def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: 
     snapshot = Dataset(dataset.storage, dataset.refresh().commits[: findings.commits])
     doomed = snapshot.removed()
     old = [o for o in findings.orphans if o.key in doomed or now_s - o.modified_s >= older_than_s]
-    stale = [write for write in findings.unfinished if now_s - write.begun_s >= older_than_s]
+    stale = [write for write in findings.incomplete_uploads if now_s - write.started_s >= older_than_s]
     new = tuple(sorted(o.key for o in old if o.key not in doomed and not o.key.startswith("_log/")))
     if new:
         counts = {"orphans": len(new), "bytes": sum(o.size for o in old)}
@@ -100,13 +100,15 @@ def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: 
     for orphan in old:
         dataset.storage.delete(orphan.key)
     for write in stale:
-        dataset.storage.abandon(write)
-    left = len(findings.orphans) + len(findings.unfinished) - len(old) - len(stale)
+        dataset.storage.abort(write)
+    left = len(findings.orphans) + len(findings.incomplete_uploads) - len(old) - len(stale)
     size_bytes = sum(orphan.size for orphan in old)
-    return Repaired(orphans=len(old), unfinished=len(stale), size_bytes=size_bytes, left=left)
+    return RepairResult(orphans=len(old), incomplete_uploads=len(stale), size_bytes=size_bytes, left=left)
 
 
-def _problems(storage: Storage, part: Part, stored: Mapping[str, Stored], *, quick: bool) -> Iterator[str]:
+def _problems(
+    storage: Storage, part: Part, stored: Mapping[str, ObjectInfo], *, quick: bool
+) -> Iterator[str]:
     """Yield what is wrong with one part, the most telling thing alone."""
     if part.path not in stored:
         yield f"{part.path}: missing ({part.rows} rows of {part.table}); restore it from a copy"
@@ -133,7 +135,7 @@ def _wrong_content(part: Part, data: bytes) -> Iterator[str]:
 
 
 def _tars(
-    storage: Storage, parts: Sequence[Part], stored: Mapping[str, Stored], *, media: bool
+    storage: Storage, parts: Sequence[Part], stored: Mapping[str, ObjectInfo], *, media: bool
 ) -> tuple[dict[str, int], list[str]]:
     """Return how far into each tar the media rows point, in bytes, and what is wrong with the tars."""
     ends: dict[str, int] = {}
@@ -158,7 +160,7 @@ def _tars(
 def _media_rows(storage: Storage, parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
     for part in parts:
         try:
-            table = Parts(storage).read(part, ["path", "offset", "length", "clip_id", "digest"])
+            table = PartStore(storage).read_part(part, ["path", "offset", "length", "clip_id", "digest"])
         except (pa.ArrowException, ValueError, OSError):
             continue  # `_problems` says so
         yield from table.to_pylist()

@@ -8,35 +8,40 @@ filtered by that. So a look at a million clips costs the columns looked at, and 
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
-from tempfile import gettempdir
 from typing import Literal
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
 from manifests.dataset import Dataset
-from manifests.parts import Table
+from manifests.parts import TableName
+from manifests.sql import connect
 
 THUMBNAIL = "thumbnail"
-LARGE = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
+LARGE_COLUMNS = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
 """Score columns that are large: left out of everything that does not ask for them by name."""
-COMMIT = "_commit"
+COMMIT_COLUMN = "_commit"
 """A column that every view has for who asks for it by name: the number of the commit that a row came with."""
-MEMORY_LIMIT = "1GB"
-"""What DuckDB may hold beside the columns that were read; then it goes to the disk."""
 
 View = Literal[
-    "sources", "spans", "clips", "gaps", "selection", "duplicates", "media", "captions", "failures"
+    "sources",
+    "clip_occurrences",
+    "clips",
+    "gaps",
+    "selections",
+    "duplicates",
+    "media",
+    "captions",
+    "failures",
 ]
 
-_TABLES: dict[View, Table] = {
+_TABLES: dict[View, TableName] = {
     "sources": "sources",
-    "spans": "clips",
+    "clip_occurrences": "clips",
     "clips": "clips",
     "gaps": "gaps",
-    "selection": "selections",
+    "selections": "selections",
     "duplicates": "duplicates",
     "media": "media",
     "captions": "captions",
@@ -55,10 +60,10 @@ _KEYS: dict[str, tuple[str, ...]] = {
 """By table, the columns that tell which rows count."""
 _RESTS_ON: dict[View, set[str]] = {
     "sources": {"sources"},
-    "spans": {"sources", "clips"},
+    "clip_occurrences": {"sources", "clips"},
     "clips": {"sources", "clips"},
     "gaps": {"sources", "gaps"},
-    "selection": {"sources", "clips", "selections"},
+    "selections": {"sources", "clips", "selections"},
     "duplicates": {"sources", "clips", "duplicates"},
     "media": {"sources", "clips", "selections", "media"},
     "captions": {"sources", "clips", "selections", "media", "captions"},
@@ -72,7 +77,7 @@ _STILL_FAILED: dict[str, tuple[str, dict[str, tuple[View, list[str]]]]] = {
     ),
     "cut": (
         "SEMI JOIN d ON n.unit = d.clip_id AND d.kept ANTI JOIN m ON n.unit = m.clip_id",
-        {"d": ("selection", ["clip_id", "kept"]), "m": ("media", ["clip_id"])},
+        {"d": ("selections", ["clip_id", "kept"]), "m": ("media", ["clip_id"])},
     ),
     "caption": (
         "SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok'",
@@ -80,24 +85,13 @@ _STILL_FAILED: dict[str, tuple[str, dict[str, tuple[View, list[str]]]]] = {
     ),
     "score ": (
         "SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit",
-        {"k": ("clips", ["clip_id", "analysis", COMMIT])},
+        {"k": ("clips", ["clip_id", "analysis", COMMIT_COLUMN])},
     ),
 }
 """By the beginning of a stage's name, which of its failures count, and what that rests on."""
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return a new DuckDB with bounds."""
-    return duckdb.connect(
-        config={
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": f"{gettempdir()}/kinora-duckdb",
-            "preserve_insertion_order": "false",
-        }
-    )
-
-
-class Current:
+class LiveView:
     """The rows that count in one dataset as of its newest commit; each column is read once.
 
     The properties give whole rows, which suits datasets that fit; `read` gives some columns.
@@ -106,54 +100,62 @@ class Current:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self._connection = connect()
-        self._held: dict[Table, pa.Table] = {}
-        self._added: dict[Table, pa.Table] = {}
-        self._columns: dict[Table, list[str]] = {}
+        self._held: dict[TableName, pa.Table] = {}
+        self._added: dict[TableName, pa.Table] = {}
+        self._columns: dict[TableName, list[str]] = {}
         self._derived = False
         self._counting: dict[tuple[View, str | None], pa.Array | None] = {}
 
-    def read(self, view: View, columns: Sequence[str] | None = None, only: str | None = None) -> pa.Table:
+    def read(
+        self,
+        view: View,
+        columns: Sequence[str] | None = None,
+        *,
+        version: str | None = None,
+        stage: str | None = None,
+    ) -> pa.Table:
         """Return some columns of the rows that count, in the order they were committed.
 
         Args:
             view: which rows: those of the property of that name.
-            columns: which columns; all but the `LARGE` ones when left out. One that no part has is left out.
-            only: of `captions`, those of this version; of `failures`, those of this stage.
+            columns: all but `LARGE_COLUMNS` by default. Those that no part has are left out.
+            version: of `captions`, those of this version.
+            stage: of `failures`, those of this stage.
         """
         table = _TABLES[view]
         names = [*columns] if columns is not None else self._names(table)
         self._hold(table, names)
-        mask = self._mask(view, only)
+        mask = self._mask(view, version or stage)
         held = self._held[table]
         rows = held.select([name for name in names if name in held.column_names])
         return rows if mask is None else rows.filter(mask)
 
-    def columns(self, table: Table) -> list[str]:
+    def columns(self, table: TableName) -> list[str]:
         """Return `Dataset.columns`, looked up once."""
         if table not in self._columns:
             self._columns[table] = self.dataset.columns(table)
         return self._columns[table]
 
-    def places(self, view: View) -> np.ndarray:
+    def row_indices(self, view: View) -> np.ndarray:
         """Return where each row of `read` lies, counted over all rows of the table's parts, oldest first."""
         mask = self._mask(view, None)
         return np.arange(len(self._held[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
 
-    def after(self, dataset: Dataset) -> "Current":
+    def advanced_to(self, dataset: Dataset) -> "LiveView":
         """Return the rows that count in `dataset`, the same one at a later commit. Of the columns held here
         only what is new is read."""
         newer = Dataset(dataset.storage, dataset.commits[len(self.dataset.commits) :])
         if newer.removed() or self._added or self._derived:
-            return Current(dataset)
-        changed: list[Table] = [table for table in self._held if newer.parts(table)]
+            return LiveView(dataset)
+        changed: list[TableName] = [table for table in self._held if newer.parts(table)]
         then = self._but(dataset, {*changed})
         for table in changed:
-            names = [name for name in self._held[table].column_names if name != COMMIT]
-            new = newer.read(table, names).append_column(COMMIT, pa.array(_commits(newer, table)))
+            names = [name for name in self._held[table].column_names if name != COMMIT_COLUMN]
+            new = newer.read(table, names).append_column(COMMIT_COLUMN, pa.array(_commits(newer, table)))
             then._held[table] = pa.concat_tables([self._held[table], new], promote_options="default")
         return then
 
-    def adding(self, table: Table, rows: pa.Table) -> "Current":
+    def with_rows(self, table: TableName, rows: pa.Table) -> "LiveView":
         """Return the rows that would count if `rows` were committed to `table` too. Writes nothing."""
         if not len(rows):
             return self
@@ -162,8 +164,8 @@ class Current:
         then._added = {**self._added, table: pa.concat_tables([*before, rows])}
         return then
 
-    def _but(self, dataset: Dataset, changed: Set[str]) -> "Current":
-        then = Current(dataset)
+    def _but(self, dataset: Dataset, changed: Set[str]) -> "LiveView":
+        then = LiveView(dataset)
         then._held = {table: rows for table, rows in self._held.items() if table not in changed}
         then._columns = {table: names for table, names in self._columns.items() if table not in changed}
         then._counting = {
@@ -172,7 +174,7 @@ class Current:
         return then
 
     def derive(
-        self, table: Table, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]
+        self, table: TableName, name: str, needs: Sequence[str], make: Callable[[pa.Table], pa.Array]
     ) -> None:
         """Make a column that `read` then knows, part by part: what it `needs` is never held whole."""
         self._hold(table, ())
@@ -186,9 +188,9 @@ class Current:
         return self.read("sources")
 
     @cached_property
-    def spans(self) -> pa.Table:
+    def clip_occurrences(self) -> pa.Table:
         """Every clip of every source that counts: two equal files share clip ids, each with its rows."""
-        return self.read("spans")
+        return self.read("clip_occurrences")
 
     @cached_property
     def clips(self) -> pa.Table:
@@ -204,9 +206,9 @@ class Current:
         return self.read("gaps")
 
     @cached_property
-    def selection(self) -> pa.Table:
+    def selections(self) -> pa.Table:
         """The newest decision on each clip."""
-        return self.read("selection")
+        return self.read("selections")
 
     @cached_property
     def duplicates(self) -> pa.Table:
@@ -220,7 +222,7 @@ class Current:
 
     def captions(self, version: str | None = None) -> pa.Table:
         """One caption attempt for each media: the newest, or that of `version`."""
-        return self.read("captions", only=version)
+        return self.read("captions", version=version)
 
     @cached_property
     def failures(self) -> pa.Table:
@@ -237,10 +239,10 @@ class Current:
             for name in tables:
                 self._connection.unregister(name)
 
-    def _names(self, table: Table) -> list[str]:
-        return [name for name in self.columns(table) if name not in LARGE]
+    def _names(self, table: TableName) -> list[str]:
+        return [name for name in self.columns(table) if name not in LARGE_COLUMNS]
 
-    def _hold(self, table: Table, names: Sequence[str]) -> None:
+    def _hold(self, table: TableName, names: Sequence[str]) -> None:
         """Read the columns that are not held yet."""
         held = self._held.get(table)
         wanted = dict.fromkeys((*_KEYS[table], *names))
@@ -248,7 +250,7 @@ class Current:
             rows = self._all_rows(table, [*wanted])
             added = len(self._added.get(table, ()))
             commits_N = np.append(_commits(self.dataset, table), np.full(added, self.dataset.number + 1))
-            self._held[table] = rows.append_column(COMMIT, pa.array(commits_N))
+            self._held[table] = rows.append_column(COMMIT_COLUMN, pa.array(commits_N))
             return
         missing = [name for name in wanted if name not in held.column_names]
         fresh = self._all_rows(table, missing) if missing else held.select([])
@@ -256,7 +258,7 @@ class Current:
             held = held.append_column(name, fresh[name])
         self._held[table] = held
 
-    def _all_rows(self, table: Table, columns: Sequence[str]) -> pa.Table:
+    def _all_rows(self, table: TableName, columns: Sequence[str]) -> pa.Table:
         rows = self.dataset.read(table, columns)
         if table not in self._added:
             return rows
@@ -278,9 +280,9 @@ class Current:
         match view:
             case "sources":
                 return self.query("SELECT max(_row) AS _row FROM t GROUP BY uri", t=self._numbered("sources"))
-            case "spans" | "clips" | "gaps":
+            case "clip_occurrences" | "clips" | "gaps":
                 keys = {
-                    "spans": "clip_id, source_key, analysis",
+                    "clip_occurrences": "clip_id, source_key, analysis",
                     "clips": "clip_id",
                     "gaps": "source_key, start_pts, analysis",
                 }
@@ -289,15 +291,15 @@ class Current:
                     SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
                         AND t._commit >= s._commit
                     GROUP BY {keys[view]}"""
-                good = self.read("sources", ["source_key", "analysis", "status", COMMIT])
+                good = self.read("sources", ["source_key", "analysis", "status", COMMIT_COLUMN])
                 return self.query(sql, t=self._numbered(_TABLES[view]), s=good)
-            case "selection":
+            case "selections":
                 of = self.read("clips", ["clip_id"])
                 return self._newest_of("selections", "clip_id", of)
             case "duplicates":
                 return self._newest_of("duplicates", "clip_id", self.read("clips", ["clip_id"]))
             case "media":
-                of = self.read("selection", ["clip_id", "kept"])
+                of = self.read("selections", ["clip_id", "kept"])
                 return self._newest_of("media", "clip_id", of.filter(of["kept"]))
             case "captions":
                 of = self.read("media", ["media_id"])
@@ -305,12 +307,12 @@ class Current:
             case "failures":
                 return self._failed(only)
 
-    def _numbered(self, table: Table) -> pa.Table:
+    def _numbered(self, table: TableName) -> pa.Table:
         """Return the key columns of all rows, with the number of each."""
-        rows = self._held[table].select((*_KEYS[table], COMMIT))
+        rows = self._held[table].select((*_KEYS[table], COMMIT_COLUMN))
         return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
 
-    def _newest_of(self, table: Table, key: str, of: pa.Table, version: str | None = None) -> pa.Table:
+    def _newest_of(self, table: TableName, key: str, of: pa.Table, version: str | None = None) -> pa.Table:
         sql = f"SELECT max(t._row) AS _row FROM t SEMI JOIN o USING ({key}) GROUP BY {key}"
         rows = self._numbered(table)
         if version is not None:
@@ -331,7 +333,7 @@ class Current:
         return self.query(" UNION ALL ".join(arms), **tables)
 
 
-def _commits(dataset: Dataset, table: Table) -> np.ndarray:
+def _commits(dataset: Dataset, table: TableName) -> np.ndarray:
     """Return the number of the commit of each row."""
     counting = {part.path for part in dataset.parts(table)}
     rows = [
@@ -345,36 +347,6 @@ def _commits(dataset: Dataset, table: Table) -> np.ndarray:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def sources(dataset: Dataset) -> pa.Table:
-    """Return `Current.sources`."""
-    return Current(dataset).sources
-
-
-def clips(dataset: Dataset) -> pa.Table:
-    """Return `Current.clips`."""
-    return Current(dataset).clips
-
-
-def selection(dataset: Dataset) -> pa.Table:
-    """Return `Current.selection`."""
-    return Current(dataset).selection
-
-
-def media(dataset: Dataset) -> pa.Table:
-    """Return `Current.media`."""
-    return Current(dataset).media
-
-
-def captions(dataset: Dataset, version: str | None = None) -> pa.Table:
-    """Return `Current.captions`."""
-    return Current(dataset).captions(version)
-
-
-def failures(dataset: Dataset) -> pa.Table:
-    """Return `Current.failures`."""
-    return Current(dataset).failures
 
 
 def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
-from manifests.storage import Storage, Stored
+from manifests.storage import ObjectInfo, Storage
 
 SPAN = 200
 """Entries of one summary: at most so many are read one by one."""
@@ -32,18 +32,18 @@ def is_summary(key: str) -> bool:
     return re.fullmatch(r"_log/summary-\d{8,}\.json", key) is not None
 
 
-def listed(storage: Storage) -> dict[str, Stored]:
+def listed(storage: Storage) -> dict[str, ObjectInfo]:
     """Return what lies in the log, by key."""
-    return {stored.key: stored for stored in storage.walk("_log")}
+    return {stored.key: stored for stored in storage.list("_log")}
 
 
-def numbers(found: Mapping[str, Stored]) -> list[int]:
+def numbers(found: Mapping[str, ObjectInfo]) -> list[int]:
     """Return the numbers of the entries in a listing, in order."""
     matches = (re.fullmatch(r"_log/(\d{8,})\.json", key) for key in found)
     return sorted(int(match[1]) for match in matches if match)
 
 
-def read(storage: Storage, found: Mapping[str, Stored], first: int) -> list[bytes] | None:
+def read(storage: Storage, found: Mapping[str, ObjectInfo], first: int) -> list[bytes] | None:
     """Return the entries from `first` as a summary repeats them; None where it is not to be believed."""
     summary = found.get(summary_key(first))
     entries = [found.get(entry_key(number)) for number in range(first, first + SPAN)]
@@ -77,7 +77,7 @@ def write_missing(storage: Storage, newest: int) -> None:
         storage.put(summary_key(first), said.encode())
 
 
-def problems(storage: Storage, found: Mapping[str, Stored]) -> list[str]:
+def problems(storage: Storage, found: Mapping[str, ObjectInfo]) -> list[str]:
     """Return a sentence for each summary that does not repeat its entries."""
     wrong = []
     for key in sorted(filter(is_summary, found)):

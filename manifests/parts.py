@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import records, schemas
-from manifests.storage import Storage, storage_at
+from manifests.storage import Storage, open_storage
 
-Table = Literal[
+TableName = Literal[
     "sources", "clips", "gaps", "selections", "duplicates", "media", "captions", "reviews", "failures"
 ]
 
@@ -43,18 +43,18 @@ class Part:
     """Of the file's bytes (BLAKE2b, 128 bits); empty in entries of log version 1."""
 
 
-class Parts:
+class PartStore:
     """Writes and reads parts at one place. Knows no log: a task needs no more than this to write its rows."""
 
     def __init__(self, place: Storage | str | Path) -> None:
-        self.storage = storage_at(place) if isinstance(place, str | Path) else place
+        self.storage = open_storage(place) if isinstance(place, str | Path) else place
 
-    def put(self, table: Table, rows: pa.Table) -> Part:
+    def write_part(self, table: TableName, rows: pa.Table) -> Part:
         """Write `rows` as a new part; it counts only once a commit names it.
 
         Raises ValueError when a column of the table's record is missing.
         """
-        wanted = schemas.schema(RECORDS[table])
+        wanted = schemas.arrow_schema(RECORDS[table])
         if missing := [name for name in wanted.names if name not in rows.column_names]:
             raise ValueError(f"{table}: the part lacks the column(s) {', '.join(missing)}")
         extra = [rows.schema.field(name) for name in rows.column_names if name not in wanted.names]
@@ -68,16 +68,16 @@ class Parts:
             table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_of(data)
         )
 
-    def put_records(self, table: Table, rows: Iterable[Any]) -> Part:
+    def write_records(self, table: TableName, rows: Iterable[Any]) -> Part:
         """Write records as a new part of `table`."""
-        return self.put(table, schemas.to_table(RECORDS[table], rows))
+        return self.write_part(table, schemas.to_table(RECORDS[table], rows))
 
-    def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `part` under the present schema; of `columns`, those that it has.
 
         Raises schemas.SchemaError for a part that a newer Kinora wrote.
         """
-        with self.storage.reader(part.path) as file:
+        with self.storage.open_reader(part.path) as file:
             parquet = pq.ParquetFile(file)
             record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
             version = schemas.version_of(record, parquet.schema_arrow, where)
@@ -86,9 +86,9 @@ class Parts:
             table = schemas.upgrade(record, parquet.read(use_threads=False), version)
         return table if columns is None else table.select([c for c in columns if c in table.column_names])
 
-    def names(self, part: Part) -> list[str]:
+    def column_names(self, part: Part) -> list[str]:
         """Return the names of the columns that `part` has in its file."""
-        with self.storage.reader(part.path) as file:
+        with self.storage.open_reader(part.path) as file:
             return pq.read_schema(file).names
 
 

@@ -40,7 +40,7 @@ VERSIONS: Mapping[str, int] = {
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
-def schema(record: type) -> pa.Schema:
+def arrow_schema(record: type) -> pa.Schema:
     """Return the Arrow schema of a record class.
 
     Raises TypeError for a field whose type has no column type.
@@ -77,7 +77,7 @@ def upgrade(record: type, table: pa.Table, version: int) -> pa.Table:
     """Return `table`, whole rows of an older `version` of `record`, under the present schema."""
     for step in STEPS.get(record.__name__, ())[version - 1 :]:
         table = step(table)
-    wanted = schema(record)
+    wanted = arrow_schema(record)
     extra = [table.schema.field(name) for name in table.column_names if name not in wanted.names]
     full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
     return table.select(full.names).cast(full)
@@ -87,7 +87,7 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
     """Return `rows`, instances of `record`, as a table (also when there are none)."""
     names = [field.name for field in fields(record)]
     plain = [{name: _plain(getattr(row, name)) for name in names} for row in rows]
-    return pa.Table.from_pylist(plain, schema=schema(record))
+    return pa.Table.from_pylist(plain, schema=arrow_schema(record))
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:

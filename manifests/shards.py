@@ -15,13 +15,13 @@ from typing import Self
 import pyarrow as pa
 
 from manifests.records import Bucket, SampleRef
-from manifests.storage import Storage, storage_at
+from manifests.storage import Storage, open_storage
 
-FILE_NAME = "index.arrow"
-ABOUT = "pack.json"
+INDEX_FILE = "index.arrow"
+PACK_FILE = "pack.json"
 """Says that a place holds a shard set, and of what; on S3 it is written last."""
-SET = "set"
-"""In the `ABOUT` at the top of a place on S3: the folder of the set that counts."""
+SET_KEY = "set"
+"""In the `PACK_FILE` at the top of a place on S3: the folder of the set that counts."""
 
 _SCHEMA = pa.schema(
     [
@@ -48,11 +48,13 @@ class ShardIndex:
         """Map the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
         if str(root).startswith("s3://"):
             place, data = _on_s3(str(root))
-            return cls(Path(place.uri), _opened(pa.BufferReader(data), f"{place.uri}/{FILE_NAME}"), place.uri)
-        path = Path(root) / FILE_NAME
+            return cls(
+                Path(place.uri), _opened(pa.BufferReader(data), f"{place.uri}/{INDEX_FILE}"), place.uri
+            )
+        path = Path(root) / INDEX_FILE
         if not path.is_file():
             raise FileNotFoundError(
-                f"{root}: no {FILE_NAME}; make the shards with `kinora pack --out {root}`"
+                f"{root}: no {INDEX_FILE}; make the shards with `kinora pack --out {root}`"
             )
         return cls(Path(root), _opened(pa.memory_map(str(path)), str(path)))
 
@@ -105,21 +107,22 @@ class ShardIndex:
     def _storage(self) -> Storage:
         """Return the place on S3; a process that was forked off gets connections of its own."""
         if self._place is None or self._place[0] != os.getpid():
-            self._place = os.getpid(), storage_at(self._s3)
+            self._place = os.getpid(), open_storage(self._s3)
         return self._place[1]
 
 
 def _on_s3(root: str) -> tuple[Storage, bytes]:
     """Return the place of the set that counts below `root`, and the bytes of its index."""
-    top = storage_at(root)
+    top = open_storage(root)
     try:
-        about = json.loads(top.read(ABOUT))
+        about = json.loads(top.read(PACK_FILE))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{top.uri}: no {ABOUT}, so there is no whole shard set; `kinora pack --out {top.uri}` makes one"
+            f"{top.uri}: no {PACK_FILE}, so there is no whole shard set; "
+            f"`kinora pack --out {top.uri}` makes one"
         ) from None
-    place = storage_at(f"{top.uri}/{about[SET]}") if about.get(SET) else top
-    return place, place.read(FILE_NAME)
+    place = open_storage(f"{top.uri}/{about[SET_KEY]}") if about.get(SET_KEY) else top
+    return place, place.read(INDEX_FILE)
 
 
 def _opened(source: pa.NativeFile, where: str) -> pa.Table:
@@ -132,7 +135,7 @@ def _opened(source: pa.NativeFile, where: str) -> pa.Table:
     return table
 
 
-def index_bytes(samples: Iterable[SampleRef], *, fps: float) -> bytes:
+def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> bytes:
     """Return the file of the index of `samples`."""
     rows = [
         {
@@ -155,6 +158,6 @@ def index_bytes(samples: Iterable[SampleRef], *, fps: float) -> bytes:
 
 def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
     """Write the index of `samples` below `root`, whole or not at all."""
-    partial = root / f".{FILE_NAME}.partial"
-    partial.write_bytes(index_bytes(samples, fps=fps))
-    partial.replace(root / FILE_NAME)
+    partial = root / f".{INDEX_FILE}.partial"
+    partial.write_bytes(serialize_index(samples, fps=fps))
+    partial.replace(root / INDEX_FILE)

@@ -15,7 +15,7 @@ from rich.text import Text
 from kinora.cli.result import Exit, Result
 from manifests import conservation, integrity
 from manifests.dataset import DamagedError, Dataset
-from manifests.integrity import Findings, Repaired
+from manifests.integrity import Findings, RepairResult
 
 _MAX_PROBLEMS = 20
 """Problems printed; `--json` lists all."""
@@ -42,20 +42,28 @@ def run(config: Config) -> Result:
         raise ValueError(f"--older-than-h {config.older_than_h}: must be 0 or more")
     try:
         dataset = Dataset.open(config.dataset)
-        found = integrity.look(dataset, quick=config.quick, media=config.media)
+        found = integrity.verify(dataset, quick=config.quick, media=config.media)
     except DamagedError as error:
         return Result({"broken": [str(error)]}, Text(str(error), "red"), Exit.INTEGRITY)
     broken = list(found.broken)
     if not broken:
-        broken += [f"inconsistent: {rule}" for rule in conservation.check(dataset)]
+        broken += [f"inconsistent: {rule}" for rule in conservation.violations(dataset)]
     repaired = None
     if config.repair:
         age_s = config.older_than_h * 3600
         repaired = integrity.repair(dataset, found, older_than_s=age_s, now_s=time.time())
-    data: dict[str, Any] = {**asdict(found), "broken": broken}
-    data["repaired"] = asdict(repaired) if repaired else None
+    data = {**_json(found), "broken": broken, "repaired": _json(repaired) if repaired else None}
     text = Group(_table(found, quick=config.quick), *_verdict(broken), *_leftovers(found, repaired, config))
     return Result(data, text, Exit.INTEGRITY if broken else Exit.DONE)
+
+
+def _json(result: Findings | RepairResult) -> dict[str, Any]:
+    """Return the fields under the names that `--json` has always printed."""
+    data = asdict(result)
+    uploads = data.pop("incomplete_uploads")
+    if isinstance(uploads, list):
+        uploads = [{"key": u["key"], "begun_s": u["started_s"], "upload": u["upload_id"]} for u in uploads]
+    return data | {"unfinished": uploads}
 
 
 def _table(found: Findings, *, quick: bool) -> Table:
@@ -68,7 +76,7 @@ def _table(found: Findings, *, quick: bool) -> Table:
     table.add_row("tars", str(found.tars), _size(found.tar_bytes), "every clip in bounds")
     orphans = _size(sum(stored.size for stored in found.orphans))
     table.add_row("orphans", str(len(found.orphans)), orphans, "in no commit")
-    table.add_row("unfinished", str(len(found.unfinished)), "", "in progress or abandoned")
+    table.add_row("unfinished", str(len(found.incomplete_uploads)), "", "in progress or abandoned")
     return table
 
 
@@ -79,14 +87,15 @@ def _verdict(broken: Sequence[str]) -> list[Text]:
     return [Text("\n".join(["PROBLEMS:", *broken[:_MAX_PROBLEMS], *rest]), "red")]
 
 
-def _leftovers(found: Findings, repaired: Repaired | None, config: Config) -> list[Text]:
+def _leftovers(found: Findings, repaired: RepairResult | None, config: Config) -> list[Text]:
     lines = [f"not part of the dataset, ignored: {', '.join(found.foreign)}"] if found.foreign else []
     if repaired:
         lines.append(
-            f"deleted {repaired.orphans} orphans ({_size(repaired.size_bytes)}) and {repaired.unfinished} "
-            f"unfinished writes; kept {repaired.left} younger than {config.older_than_h:g} h"
+            f"deleted {repaired.orphans} orphans ({_size(repaired.size_bytes)}) and "
+            f"{repaired.incomplete_uploads} unfinished writes; "
+            f"kept {repaired.left} younger than {config.older_than_h:g} h"
         )
-    elif found.orphans or found.unfinished:
+    elif found.orphans or found.incomplete_uploads:
         lines.append("orphans and unfinished writes are harmless; `--repair` deletes old ones")
     return [Text(line) for line in lines]
 

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Exit, Result
-from manifests import live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from manifests.records import Caption
 from manifests.schemas import from_table
 
@@ -33,7 +33,7 @@ class Config:
 def run(config: Config) -> Result:
     """Print `n` captions of any outcome."""
     captions = from_table(
-        Caption, live_view.captions(Dataset.open(config.dataset, at=config.at), config.version)
+        Caption, LiveView(Dataset.open(config.dataset, at=config.at)).captions(config.version)
     )
     matching = [c for c in captions if config.captioner in (None, c.captioner)]
     if not matching:

@@ -13,7 +13,7 @@ from rich.text import Text
 from kinora.cli.result import Exit, Result
 from manifests.arrow import pc
 from manifests.dataset import Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
@@ -37,20 +37,20 @@ class Config:
 
 def run(config: Config) -> Result:
     """Explain one clip, or summarize all decisions."""
-    current = Current(Dataset.open(config.dataset, at=config.at))
+    view = LiveView(Dataset.open(config.dataset, at=config.at))
     if config.clip is None:
-        return _explain_rules(current, config.examples)
-    found = [row for row in current.clips.to_pylist() if row["clip_id"].startswith(config.clip)]
+        return _explain_rules(view, config.examples)
+    found = [row for row in view.clips.to_pylist() if row["clip_id"].startswith(config.clip)]
     if len(found) != 1:
         raise ValueError(
             f"--clip {config.clip}: matches {len(found)} clips of {config.dataset}, not one; "
             "run `kinora explain` without --clip for examples"
         )
-    return _explain_clip(current, found[0])
+    return _explain_clip(view, found[0])
 
 
-def _explain_rules(current: Current, examples: int) -> Result:
-    rows = current.selection.to_pylist()
+def _explain_rules(view: LiveView, examples: int) -> Result:
+    rows = view.selections.to_pylist()
     counts = Counter(row["reason"] for row in rows)
     if not rows:
         return Result({"rules": {}}, "no clips were selected yet; run `kinora curate` first", Exit.NOTHING)
@@ -67,16 +67,16 @@ def _explain_rules(current: Current, examples: int) -> Result:
     return Result({"rules": data}, table)
 
 
-def _explain_clip(current: Current, clip: dict[str, Any]) -> Result:
+def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
     clip_id = clip["clip_id"]
     unit_s = clip["time_base_num"] / clip["time_base_den"]
-    decision = _row(current.selection.to_pylist(), clip_id)
-    media = _row(current.media.to_pylist(), clip_id)
-    caption = _row(current.captions().to_pylist(), clip_id)
-    duplicate = _duplicates(current, clip_id)
-    failures = [f for f in current.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
-    carried = _source_columns(current, clip["source_key"])
-    results = check_rules(clip, last(current.dataset, "select", SelectConfig))
+    decision = _row(view.selections.to_pylist(), clip_id)
+    media = _row(view.media.to_pylist(), clip_id)
+    caption = _row(view.captions().to_pylist(), clip_id)
+    duplicate = _duplicates(view, clip_id)
+    failures = [f for f in view.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
+    carried = _source_columns(view, clip["source_key"])
+    results = check_rules(clip, last(view.dataset, "select", SelectConfig))
     data = {
         "clip": clip,
         "carried": carried,
@@ -100,7 +100,7 @@ def _explain_clip(current: Current, clip: dict[str, Any]) -> Result:
         table.add_row(Text(name), Text(str(value)))
     span = f"{clip['start_pts'] * unit_s:.3f} to {clip['end_pts'] * unit_s:.3f} s"
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
-    if crop := crop_of(clip, last(current.dataset, "cut", CutConfig)):
+    if crop := crop_of(clip, last(view.dataset, "cut", CutConfig)):
         table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), without borders")
     table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
     for file in duplicate["also_in"]:
@@ -116,16 +116,16 @@ def _explain_clip(current: Current, clip: dict[str, Any]) -> Result:
     return Result(data, Group(table, *failed, _rule_table(results), _other_scores(clip)))
 
 
-def _duplicates(current: Current, clip_id: str) -> dict[str, Any]:
+def _duplicates(view: LiveView, clip_id: str) -> dict[str, Any]:
     """Return the clip's dedup decision, its copies, and other files with the same bytes."""
-    decided = current.duplicates
+    decided = view.duplicates
     row = next(iter(decided.filter(pc.equal(decided["clip_id"], clip_id)).to_pylist()), None)
     copies = decided.filter(
         pc.and_(pc.equal(decided["keeper"], clip_id), pc.is_in(decided["kind"], pa.array(KINDS)))
     )
-    spans = current.read("spans", ["clip_id", "uri"])
+    spans = view.read("clip_occurrences", ["clip_id", "uri"])
     files = spans.filter(pc.equal(spans["clip_id"], clip_id))["uri"].to_pylist()
-    own = current.read("clips", ["clip_id", "uri"])
+    own = view.read("clips", ["clip_id", "uri"])
     [used] = own.filter(pc.equal(own["clip_id"], clip_id))["uri"].to_pylist()
     return {"decision": row, "copies": copies.to_pylist(), "also_in": sorted({*files} - {used})}
 
@@ -160,9 +160,9 @@ def _other_scores(clip: dict[str, Any]) -> Table:
     return table
 
 
-def _source_columns(current: Current, source_key: str) -> dict[str, Any]:
+def _source_columns(view: LiveView, source_key: str) -> dict[str, Any]:
     """Return the extra columns of the clip's source, from its source list or tar."""
-    rows = current.sources.select(["source_key", "carried"]).to_pylist()
+    rows = view.sources.select(["source_key", "carried"]).to_pylist()
     return next((json.loads(row["carried"]) for row in rows if row["source_key"] == source_key), {})
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Result
-from manifests import live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ def run(config: Config) -> Result:
     """List failures, oldest first."""
     rows = [
         row
-        for row in live_view.failures(Dataset.open(config.dataset, at=config.at)).to_pylist()
+        for row in LiveView(Dataset.open(config.dataset, at=config.at)).failures.to_pylist()
         if config.stage in (None, row["stage"]) and config.code in (None, row["code"])
     ]
     codes = Counter(row["code"] for row in rows)

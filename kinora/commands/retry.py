@@ -11,8 +11,8 @@ from rich.console import Group
 from kinora.cli.result import Exit, Result
 from kinora.commands import caption as caption_command
 from kinora.commands import curate as curate_command
-from manifests import live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.jobs.caption import CaptionReport, caption
@@ -39,7 +39,7 @@ class Config:
 def run(config: Config) -> Result:
     """Retry each stage that has failures."""
     dataset = Dataset.open(config.dataset)
-    stages = {row["stage"] for row in live_view.failures(dataset).select(["stage"]).to_pylist()}
+    stages = {row["stage"] for row in LiveView(dataset).failures.select(["stage"]).to_pylist()}
     if not stages:
         return Result({"retried": 0}, "nothing to do: there are no failures")
     data: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def run(config: Config) -> Result:
             failed_fractions.append(captioned.failed_share)
     if config.dry_run:
         return Result(data, Group(*texts))
-    left = live_view.failures(Dataset.open(config.dataset)).num_rows
+    left = LiveView(Dataset.open(config.dataset)).failures.num_rows
     texts.append(f"{left} failures remain" if left else "no failures remain")
     exit_code = Exit.FAILED if max(failed_fractions) > config.max_failed else Exit.DONE
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)

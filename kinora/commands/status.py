@@ -27,7 +27,7 @@ class Config:
 def run(config: Config) -> Result:
     """Count every stage and check that in = out + dropped + failed + pending."""
     dataset = Dataset.open(config.dataset, at=config.at)
-    funnel, violations = conservation.look(dataset)
+    funnel, violations = conservation.audit(dataset)
     data = {"commit": dataset.number, **funnel, "violations": violations}
     verdict = Text("counts are consistent", "green")
     if violations:

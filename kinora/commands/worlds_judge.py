@@ -18,8 +18,8 @@ from rich.table import Table
 
 from kinora.cli.result import Exit, Result
 from kinora.evaluation.intervals import wilson_low
-from manifests import live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from video.frames import read_clip
 from worlds.claims import CaptionScore
 from worlds.raw.match import ClipTruth, clip_truth, load_truth
@@ -105,9 +105,9 @@ def _judge_caption(text: str, truth: str, source: str, at_s: float) -> Result:
 
 def _judge_dataset(uri: str, truth: str) -> Result:
     dataset, shots = Dataset.open(uri), load_truth(truth)
-    clips = {row["clip_id"]: row for row in live_view.clips(dataset).to_pylist()}
-    starts = {row["source_key"]: row["start_pts"] for row in live_view.sources(dataset).to_pylist()}
-    captions = [row for row in live_view.captions(dataset).to_pylist() if row["text"] is not None]
+    clips = {row["clip_id"]: row for row in LiveView(dataset).clips.to_pylist()}
+    starts = {row["source_key"]: row["start_pts"] for row in LiveView(dataset).sources.to_pylist()}
+    captions = [row for row in LiveView(dataset).captions().to_pylist() if row["text"] is not None]
     tally = _Tally(captions=len(captions))
     for row in captions:
         clip = clips[row["clip_id"]]

@@ -10,6 +10,7 @@ from kinora.report.embed import Embedded, data_uri, embed
 from kinora.report.reading import Missing
 from manifests import buckets, conservation, live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from manifests.records import Bucket
 from manifests.shards import ShardIndex
 
@@ -91,15 +92,15 @@ def read_dataset(root: Path) -> Contents | Missing:
     """Return what the page shows of the dataset at `root`."""
     try:
         dataset = Dataset.open(root)
-        current = live_view.Current(dataset)
-        clips = {row["clip_id"]: row for row in current.clips.to_pylist()}
-        media = {row["media_id"]: row for row in current.media.to_pylist()}
-        selection, captions = current.selection.to_pylist(), current.captions().to_pylist()
-        failures, num_sources = current.failures.to_pylist(), current.sources.num_rows
+        view = LiveView(dataset)
+        clips = {row["clip_id"]: row for row in view.clips.to_pylist()}
+        media = {row["media_id"]: row for row in view.media.to_pylist()}
+        selection, captions = view.selections.to_pylist(), view.captions().to_pylist()
+        failures, num_sources = view.failures.to_pylist(), view.sources.num_rows
         rejects = [row for row in selection if not row["kept"]]
         shown = _varied(rejects)[:REJECTS_SHOWN]
         thumbnails = live_view.thumbnails(dataset, [row["clip_id"] for row in shown])
-        faults = conservation.check(dataset)
+        faults = conservation.violations(dataset)
     except (ValueError, OSError) as error:
         return Missing(f"The dataset cannot be read: {error}")
     return Contents(
@@ -126,7 +127,7 @@ def read_shards(root: Path) -> Shards | Missing:
     cells: dict[tuple[str, str], list[tuple[str, int]]] = {}
     by_length = sorted(index.counts().items(), key=lambda item: _order(item[0]))
     for bucket, count in by_length:
-        ratio, _, size = buckets.folder(bucket, index.fps).split("/")
+        ratio, _, size = buckets.shard_folder(bucket, index.fps).split("/")
         name = ratio.removeprefix("ar_").replace("239-100", "2.39-1").replace("100-239", "1-2.39")
         key = name.replace("-", ":"), _duration(bucket, index.fps)
         cells.setdefault(key, []).append((size.removeprefix("res_").replace("x", "×"), count))

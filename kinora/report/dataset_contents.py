@@ -14,6 +14,7 @@ from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
 from manifests import conservation, live_view
 from manifests.dataset import Commit, Dataset
+from manifests.live_view import LiveView
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import SelectConfig
 from pipeline.planning.last_config import last
@@ -91,13 +92,13 @@ class DatasetContents:
 
 def read(dataset: Dataset) -> DatasetContents:
     """Read all that the page shows."""
-    current = live_view.Current(dataset)
-    counted, faults = conservation.look(dataset)
+    view = LiveView(dataset)
+    counted, faults = conservation.audit(dataset)
     with duckdb.connect() as connection:
-        for name, table in (("c", current.clips), ("d", current.selection), ("s", current.sources)):
+        for name, table in (("c", view.clips), ("d", view.selections), ("s", view.sources)):
             connection.register(name, table)
-        connection.register("f", current.failures)
-        columns = _measurements(connection, current.clips.column_names)
+        connection.register("f", view.failures)
+        columns = _measurements(connection, view.clips.column_names)
         kept_N = columns.pop("kept").astype(bool)
         limits = _limits(dataset)
         spreads = [
@@ -107,19 +108,19 @@ def read(dataset: Dataset) -> DatasetContents:
         duration_N = columns["duration_s"]
         return DatasetContents(
             number=dataset.number,
-            sources=current.sources.num_rows,
-            clips=current.clips.num_rows,
+            sources=view.sources.num_rows,
+            clips=view.clips.num_rows,
             kept=int(kept_N.sum()),
             footage_s=float(np.nansum(duration_N)),
             kept_s=float(np.nansum(duration_N[kept_N])),
             funnel=stages(counted),
             faults=faults,
             histograms=[found for found in spreads if found],
-            words=_words(connection, current.clips),
+            words=_words(connection, view.clips),
             reasons=_reasons(connection, dataset),
             codes=_codes(connection),
-            slowest=_files(connection, current.sources, "analyze_s"),
-            largest=_files(connection, current.sources, "size_bytes"),
+            slowest=_files(connection, view.sources, "analyze_s"),
+            largest=_files(connection, view.sources, "size_bytes"),
             runs=[commit for commit in reversed(dataset.commits) if commit.added][:RUNS],
             commands=_commands(dataset.commits),
         )

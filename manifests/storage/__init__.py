@@ -3,22 +3,29 @@
 from pathlib import Path
 
 from manifests.redact import has_userinfo, redact
-from manifests.storage.base import DatasetError, Storage, Stored, Unfinished, explained_if_full, is_full
+from manifests.storage.base import (
+    DatasetError,
+    IncompleteUpload,
+    ObjectInfo,
+    Storage,
+    describe_disk_full,
+    is_disk_full,
+)
 from manifests.storage.local import LocalStorage
 
 __all__ = [
     "DatasetError",
+    "IncompleteUpload",
     "LocalStorage",
+    "ObjectInfo",
     "Storage",
-    "Stored",
-    "Unfinished",
-    "explained_if_full",
-    "is_full",
-    "storage_at",
+    "describe_disk_full",
+    "is_disk_full",
+    "open_storage",
 ]
 
 
-def storage_at(uri: str | Path) -> Storage:
+def open_storage(uri: str | Path) -> Storage:
     """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`.
 
     Raises DatasetError for another scheme, and for a URI that carries credentials.

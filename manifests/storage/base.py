@@ -1,7 +1,7 @@
 """Where the bytes of a dataset lie: a folder or an S3 prefix, behind one small interface.
 
 A key is a path below the place, with slashes: `captions/part-0a.parquet`. Nothing ever has half of its bytes
-under its key, and nothing is changed once it has one. `put_new` is what commits rest on.
+under its key, and nothing is changed once it has one. `put_if_absent` is what commits rest on.
 """
 
 import errno
@@ -18,7 +18,7 @@ class DatasetError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
+class ObjectInfo:
     """One whole file or object."""
 
     key: str
@@ -30,28 +30,28 @@ class Stored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unfinished:
+class IncompleteUpload:
     """A write that has not ended, or never will: no reader can see it."""
 
     key: str
     """A temporary file; on S3 the key that the upload was meant for."""
-    begun_s: float
-    upload: str = ""
+    started_s: float
+    upload_id: str = ""
     """Id of the multipart upload, on S3."""
 
 
-def is_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether there is no room left where something was to be written: no fault of what it was."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def explained_if_full(what: str | Path, place: str | Path) -> Iterator[None]:
+def describe_disk_full(what: str | Path, place: str | Path) -> Iterator[None]:
     """Have an error for want of room tell what cannot be written, where room is missing, and what to do."""
     try:
         yield
     except OSError as error:
-        if not is_full(error):
+        if not is_disk_full(error):
             raise
         raise OSError(
             error.errno,
@@ -65,7 +65,7 @@ class Storage(Protocol):
 
     uri: str
     """Opens the same place from another process; holds no credentials."""
-    parallel: int
+    max_concurrency: int
     """How many requests at once are worth while."""
 
     def read(self, key: str) -> bytes:
@@ -76,19 +76,19 @@ class Storage(Protocol):
         """Return `length` bytes from `offset`; fewer where the end comes first."""
         ...
 
-    def reader(self, key: str) -> BinaryIO:
+    def open_reader(self, key: str) -> BinaryIO:
         """Return `key` as a seekable file, which fetches only what is read of it."""
         ...
 
-    def walk(self, below: str = "") -> Iterator[Stored]:
+    def list(self, below: str = "") -> Iterator[ObjectInfo]:
         """List what is whole below the folder `below`; unfinished writes are not among it."""
         ...
 
-    def top(self) -> set[str]:
+    def list_root(self) -> set[str]:
         """Return the names at the top, of files and folders."""
         ...
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Create `key` with `data`, durably, unless it is there: of several that try, exactly one succeeds.
 
         True also when `key` holds these very bytes: an earlier try of the same call, whose answer was lost,
@@ -100,7 +100,7 @@ class Storage(Protocol):
         """Write an immutable file, durably and whole; the caller chooses a key that nobody else uses."""
         ...
 
-    def writing(self, key: str) -> AbstractContextManager[BinaryIO]:
+    def open_writer(self, key: str) -> AbstractContextManager[BinaryIO]:
         """Give a file to write to. It becomes `key` when the block ends well, and nothing on an exception."""
         ...
 
@@ -108,10 +108,10 @@ class Storage(Protocol):
         """Remove `key`, if it is there."""
         ...
 
-    def unfinished(self) -> Iterator[Unfinished]:
+    def incomplete_uploads(self) -> Iterator[IncompleteUpload]:
         """List writes that have not ended."""
         ...
 
-    def abandon(self, write: Unfinished) -> None:
+    def abort(self, upload: IncompleteUpload) -> None:
         """Throw an unfinished write away; should its writer still live, it fails with an error."""
         ...

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from manifests.storage.base import DatasetError, Stored, Unfinished, explained_if_full
+from manifests.storage.base import DatasetError, IncompleteUpload, ObjectInfo, describe_disk_full
 
 _PARTIAL = ".partial"
 
@@ -17,7 +17,7 @@ class LocalStorage:
     """A folder on a disk that has hard links (every usual one for Linux and macOS)."""
 
     def __init__(self, root: Path) -> None:
-        self.parallel = os.cpu_count() or 1
+        self.max_concurrency = os.cpu_count() or 1
         self.root = root.absolute()
         self.uri = str(self.root)
 
@@ -25,25 +25,25 @@ class LocalStorage:
         return (self.root / key).read_bytes()
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
-        with self.reader(key) as file:
+        with self.open_reader(key) as file:
             file.seek(offset)
             return file.read(length)
 
-    def reader(self, key: str) -> BinaryIO:
+    def open_reader(self, key: str) -> BinaryIO:
         return (self.root / key).open("rb")
 
-    def walk(self, below: str = "") -> Iterator[Stored]:
+    def list(self, below: str = "") -> Iterator[ObjectInfo]:
         for path, stat in self._files(below):
             if not _is_partial(path):
                 key = path.relative_to(self.root).as_posix()
-                yield Stored(key=key, size=stat.st_size, modified_s=stat.st_mtime)
+                yield ObjectInfo(key=key, size=stat.st_size, modified_s=stat.st_mtime)
 
-    def top(self) -> set[str]:
+    def list_root(self) -> set[str]:
         if self.root.exists() and not self.root.is_dir():
             raise DatasetError(f"{self.root}: is a file; name a folder for the dataset")
         return {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         path = self.root / key
         with self._partial(path) as (out, partial):
             out.write(data)
@@ -63,11 +63,11 @@ class LocalStorage:
         return True
 
     def put(self, key: str, data: bytes | memoryview) -> None:
-        with self.writing(key) as out:
+        with self.open_writer(key) as out:
             out.write(data)
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[BinaryIO]:
+    def open_writer(self, key: str) -> Iterator[BinaryIO]:
         path = self.root / key
         with self._partial(path) as (out, partial):
             yield out
@@ -78,19 +78,19 @@ class LocalStorage:
     def delete(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)
 
-    def unfinished(self) -> Iterator[Unfinished]:
+    def incomplete_uploads(self) -> Iterator[IncompleteUpload]:
         for path, stat in self._files(""):
             if _is_partial(path):
-                yield Unfinished(key=path.relative_to(self.root).as_posix(), begun_s=stat.st_mtime)
+                yield IncompleteUpload(key=path.relative_to(self.root).as_posix(), started_s=stat.st_mtime)
 
-    def abandon(self, write: Unfinished) -> None:
-        self.delete(write.key)
+    def abort(self, upload: IncompleteUpload) -> None:
+        self.delete(upload.key)
 
     @contextmanager
     def _partial(self, path: Path) -> Iterator[tuple[BinaryIO, Path]]:
         """Give a new file beside `path` under a hidden name, which is gone afterwards."""
         partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}{_PARTIAL}")
-        with explained_if_full(path, self.root):
+        with describe_disk_full(path, self.root):
             _make_folder(path.parent)
             try:
                 with partial.open("xb") as out:

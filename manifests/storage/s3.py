@@ -6,7 +6,7 @@ Credentials, region and endpoint come from the environment and profiles that eve
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from manifests.redact import redact
-from manifests.storage.base import DatasetError, Stored, Unfinished, explained_if_full
+from manifests.storage.base import DatasetError, IncompleteUpload, ObjectInfo, describe_disk_full
 
 _MULTIPART_BYTES = 16 * 2**20
 """An object of more bytes goes up in parts of so many, four at a time."""
@@ -56,7 +56,7 @@ _REMEDIES = {
 class S3Storage:
     """A prefix of a bucket, in any store that honours `If-None-Match: *` on a put."""
 
-    parallel = 16
+    max_concurrency = 16
 
     def __init__(self, uri: str) -> None:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
@@ -71,14 +71,14 @@ class S3Storage:
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         return self._get(key, Range=f"bytes={offset}-{offset + length - 1}") if length > 0 else b""
 
-    def reader(self, key: str) -> BinaryIO:
+    def open_reader(self, key: str) -> BinaryIO:
         with self._explained(key):
             size = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"]
         if size <= _WHOLE_BYTES:
             return io.BytesIO(self.read(key))
         return cast(BinaryIO, _RangeReader(self, key, size))
 
-    def walk(self, below: str = "") -> Iterator[Stored]:
+    def list(self, below: str = "") -> Iterator[ObjectInfo]:
         folder = f"{below.rstrip('/')}/" if below else ""
         for page in self._pages("list_objects_v2", Prefix=self._prefix + folder):
             for found in page.get("Contents", ()):
@@ -86,14 +86,14 @@ class S3Storage:
                 if key:
                     modified_s = found["LastModified"].timestamp()
                     etag = found["ETag"].strip('"')
-                    yield Stored(key=key, size=found["Size"], modified_s=modified_s, etag=etag)
+                    yield ObjectInfo(key=key, size=found["Size"], modified_s=modified_s, etag=etag)
 
-    def look(self, key: str) -> Stored:
+    def head(self, key: str) -> ObjectInfo:
         """Return what the store says of one object, without its bytes. FileNotFoundError where it is not."""
         with self._explained(key):
             found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         modified_s, etag = found["LastModified"].timestamp(), found["ETag"].strip('"')
-        return Stored(key=key, size=found["ContentLength"], modified_s=modified_s, etag=etag)
+        return ObjectInfo(key=key, size=found["ContentLength"], modified_s=modified_s, etag=etag)
 
     def download(self, key: str, out: BinaryIO, *, offset: int, length: int, etag: str) -> bool:
         """Append `length` bytes of an object from `offset` to `out`, going on where a connection breaks.
@@ -116,7 +116,7 @@ class S3Storage:
                         raise
         return True
 
-    def top(self) -> set[str]:
+    def list_root(self) -> set[str]:
         names: set[str] = set()
         for page in self._pages("list_objects_v2", Prefix=self._prefix, Delimiter="/"):
             names |= {found["Key"].removeprefix(self._prefix) for found in page.get("Contents", ())}
@@ -126,7 +126,7 @@ class S3Storage:
             }
         return names - {""}
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         for turn in range(_CONFLICTS):
             with self._explained(key):
                 try:
@@ -146,9 +146,9 @@ class S3Storage:
         self._upload(key, io.BytesIO(data))
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[BinaryIO]:
+    def open_writer(self, key: str) -> Iterator[BinaryIO]:
         with SpooledTemporaryFile(_SPOOL_BYTES) as out:
-            with explained_if_full(f"{self.uri}/{key}", gettempdir()):
+            with describe_disk_full(f"{self.uri}/{key}", gettempdir()):
                 yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
             out.seek(0)
             self._upload(key, cast(BinaryIO, out))
@@ -157,17 +157,19 @@ class S3Storage:
         with self._explained(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
-    def unfinished(self) -> Iterator[Unfinished]:
+    def incomplete_uploads(self) -> Iterator[IncompleteUpload]:
         for page in self._pages("list_multipart_uploads", Prefix=self._prefix):
             for found in page.get("Uploads", ()):
                 key = found["Key"].removeprefix(self._prefix)
-                yield Unfinished(key=key, begun_s=found["Initiated"].timestamp(), upload=found["UploadId"])
+                yield IncompleteUpload(
+                    key=key, started_s=found["Initiated"].timestamp(), upload_id=found["UploadId"]
+                )
 
-    def abandon(self, write: Unfinished) -> None:
-        with self._explained(write.key):
+    def abort(self, upload: IncompleteUpload) -> None:
+        with self._explained(upload.key):
             try:
                 self._client.abort_multipart_upload(
-                    Bucket=self._bucket, Key=self._prefix + write.key, UploadId=write.upload
+                    Bucket=self._bucket, Key=self._prefix + upload.key, UploadId=upload.upload_id
                 )
             except ClientError as error:
                 if _code(error) != "NoSuchUpload":
@@ -238,7 +240,7 @@ class S3Storage:
                 f"{where}: {said}; see the network, AWS_ENDPOINT_URL and AWS_PROFILE"
             ) from None
 
-    def _secrets(self) -> list[str | None]:
+    def _secrets(self) -> Sequence[str | None]:
         """Return the credentials in use, so that no message can repeat one."""
         client = self.__dict__.get("_client")
         found = client._request_signer._credentials if client is not None else None

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ray.data import Dataset
 
 from manifests import schemas
-from manifests.parts import Part, Parts
+from manifests.parts import Part, PartStore
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
 from pipeline.analysis import Analysis, FileChunk, analyses_to_rows
 from pipeline.analyze.rows import failed_analysis
@@ -110,7 +110,7 @@ def analyze_batch(
 ) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
     analyses = _analyses(row, config, limits, attempts_uri, measure)
-    return write(Parts(uri), [*analyses]).to_row()
+    return write(PartStore(uri), [*analyses]).to_row()
 
 
 def _analyses(
@@ -146,10 +146,10 @@ def measure_batch(
 
 def record_lost(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> TaskResult:
     """Write a failure for each source of a task that gave nothing back."""
-    return write(Parts(uri), [failed_analysis(source, config, error) for source in sources])
+    return write(PartStore(uri), [failed_analysis(source, config, error) for source in sources])
 
 
-def write(place: Parts, analyses: list[Analysis]) -> TaskResult:
+def write(place: PartStore, analyses: list[Analysis]) -> TaskResult:
     """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
     source is handed back as a piece, and so is what failed."""
     if (chunk := analyses[0].chunk) is not None:
@@ -159,7 +159,7 @@ def write(place: Parts, analyses: list[Analysis]) -> TaskResult:
     failures = [failure for analysis in analyses for failure in analysis.failures]
     sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
     seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
-    parts = [place.put("sources", sources.append_column("analyze_s", seconds))]
+    parts = [place.write_part("sources", sources.append_column("analyze_s", seconds))]
     told, counts = _write_told(place, clips, gaps, failures)
     parts += told
     counts |= count({row for row in failures if row.stage == "analyze"})
@@ -168,28 +168,28 @@ def write(place: Parts, analyses: list[Analysis]) -> TaskResult:
 
 
 def _write_told(
-    place: Parts, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
+    place: PartStore, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
 ) -> tuple[list[Part], dict[str, int]]:
     """Write what is no row of a source; return the parts, and how much is in them."""
     parts: list[Part] = []
     if clips:
         columns = pa.schema(
             [
-                *schemas.schema(Clip),
+                *schemas.arrow_schema(Clip),
                 *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORE_COLUMNS),
             ]
         )
-        parts.append(place.put("clips", pa.Table.from_pylist(clips, schema=columns)))
+        parts.append(place.write_part("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
-        parts.append(place.put_records("gaps", gaps))
+        parts.append(place.write_records("gaps", gaps))
     if failures:
-        parts.append(place.put_records("failures", failures))
+        parts.append(place.write_records("failures", failures))
     counts = {"clips": len(clips), "gaps": len(gaps)}
     unscored = {row.unit for row in failures if row.stage != "analyze"}  # clips, which units are not
     return parts, counts | ({"unscored": len(unscored)} if unscored else {})
 
 
-def _piece(place: Parts, analysis: Analysis, chunk: FileChunk) -> TaskResult:
+def _piece(place: PartStore, analysis: Analysis, chunk: FileChunk) -> TaskResult:
     broken = [row for row in analysis.failures if row.stage == "analyze"]
     unscored = [row for row in analysis.failures if row.stage != "analyze"]
     piece = {
@@ -207,7 +207,7 @@ class ChunkMerger:
     """Joins what was found in the stretches of a source, when all are there, as if it had been seen whole."""
 
     def __init__(self, uri: str) -> None:
-        self._place = Parts(uri)
+        self._place = PartStore(uri)
         self._waiting: dict[str, dict[int, TaskResult]] = {}
 
     def __call__(self, done: TaskResult) -> TaskResult | None:

@@ -7,7 +7,7 @@ import torch
 from ray.data import Dataset
 
 from captioner.protocol import Captioner
-from manifests.parts import Parts
+from manifests.parts import PartStore
 from manifests.records import Caption, Failure, digest
 from pipeline.caption.batch import CaptionSpec, CaptionUnit, caption_units, failed_captions, split_batches
 from pipeline.config import CaptionConfig, PoolConfig
@@ -30,7 +30,7 @@ class CaptionActor:
     ) -> None:
         torch.set_num_threads(1)
         self._attempts = open_attempt_log(attempts_uri)
-        self._place, self._config, self._asking = Parts(uri), config, spec
+        self._place, self._config, self._asking = PartStore(uri), config, spec
         self._captioner = load(config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +43,8 @@ class CaptionActor:
             rows, failed = self._batch(batch)
             captions += rows
             failures += failed
-        parts = [self._place.put_records("captions", captions)]
-        parts += [self._place.put_records("failures", failures)] if failures else []
+        parts = [self._place.write_records("captions", captions)]
+        parts += [self._place.write_records("failures", failures)] if failures else []
         counts = {"ok": len(captions) - len(failures)} | count(failures)
         size = sum(unit.length for unit in units)
         return TaskResult(parts=tuple(parts), units=len(units), counts=counts, read_bytes=size).to_row()
@@ -71,7 +71,10 @@ class CaptionActor:
 def record_lost(units: list[CaptionUnit], uri: str, spec: CaptionSpec, error: Exception) -> TaskResult:
     """Write a caption without text, and a failure, for each clip of a task that gave nothing back."""
     captions, failures = failed_captions(units, spec, error)
-    parts = (Parts(uri).put_records("captions", captions), Parts(uri).put_records("failures", failures))
+    parts = (
+        PartStore(uri).write_records("captions", captions),
+        PartStore(uri).write_records("failures", failures),
+    )
     return TaskResult(parts=parts, units=len(units), counts={"ok": 0} | count(failures))
 
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from ray.data import Dataset
 
-from manifests.parts import Parts, digest_of
+from manifests.parts import PartStore, digest_of
 from manifests.records import Failure, Media, digest
-from manifests.storage import is_full
+from manifests.storage import is_disk_full
 from pipeline.config import CutConfig, PoolConfig, config_digest
 from pipeline.cut.crop import encoding_of
 from pipeline.cut.unit import CutUnit
@@ -55,7 +55,7 @@ def cut_batch(
     sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
     media: list[Media] = []
     failures: list[Failure] = []
-    place, path = Parts(uri), f"media/{uuid4().hex}.tar"
+    place, path = PartStore(uri), f"media/{uuid4().hex}.tar"
     with TarWriter(place.storage, path) as tar:
         store_clip = partial(_store, config=config, tar=tar, path=path)
         for unit in units:
@@ -64,8 +64,8 @@ def cut_batch(
             failures += failed
     if not media:
         place.storage.delete(path)
-    parts = [place.put_records("media", media)] if media else []
-    parts += [place.put_records("failures", failures)] if failures else []
+    parts = [place.write_records("media", media)] if media else []
+    parts += [place.write_records("failures", failures)] if failures else []
     given = sum(len(unit.clip_ids) for unit in units)
     counts = {"cut": len(media)} | count(failures)
     return TaskResult(parts=tuple(parts), units=given, counts=counts).to_row()
@@ -74,7 +74,7 @@ def cut_batch(
 def record_lost(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> TaskResult:
     """Write a failure for each clip of a task that gave nothing back."""
     failures = [row for unit in units for row in _failures(unit, unit.clip_ids, config, error)]
-    part = Parts(uri).put_records("failures", failures)
+    part = PartStore(uri).write_records("failures", failures)
     return TaskResult(parts=(part,), units=len(failures), counts=count(failures))
 
 
@@ -109,7 +109,7 @@ def cut_source(
                 raise SourceChanged("the file changed, or went away, after it was analysed")
             attempts.run(unit.name, unit.uri, partial(cut_rest, path))
     except Exception as error:
-        if is_full(error):
+        if is_disk_full(error):
             raise
         return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
     return media, []

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from manifests.arrow import one, pc
-from manifests.live_view import connect
+from manifests.arrow import combine, pc
+from manifests.sql import connect
 from pipeline.fingerprint_format import HASHES, PER_S
 
 WORDS = tuple(combinations(range(4), 2))
@@ -59,7 +59,7 @@ def frame_table(clips: pa.Table, *, mirrored: bool = False) -> pa.Table:
 
 def _explode(clips: pa.Table) -> pa.Table:
     hashed = clips.filter(clips["frame_hashes"].is_valid())
-    blobs = one(hashed["frame_hashes"]).cast(pa.binary())
+    blobs = combine(hashed["frame_hashes"]).cast(pa.binary())
     offsets = np.frombuffer(blobs.buffers()[1], np.int32)[blobs.offset : blobs.offset + len(blobs) + 1]
     values = blobs.buffers()[2]
     data = np.frombuffer(values, np.uint8)[offsets[0] : offsets[-1]] if values and len(blobs) else b""

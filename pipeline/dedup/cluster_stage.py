@@ -8,7 +8,7 @@ import pyarrow as pa
 from ray.data import Dataset
 
 from manifests.arrow import pc
-from manifests.parts import Part, Parts
+from manifests.parts import Part, PartStore
 from pipeline.config import DedupConfig
 from pipeline.dedup.decisions import MATCHES
 from pipeline.dedup.semantic import cluster_matches, fit_centers, nearest_clusters, normalized_embeddings
@@ -72,12 +72,12 @@ def match_block(clusters: pa.Table, *, uri: str, parts: Sequence[Part], config: 
 
 def _read_embeddings(clips: pa.Table, uri: str, parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of `clips` that have an embedding, and their embeddings, ND. Reads each file once."""
-    reader = Parts(uri)
+    reader = PartStore(uri)
     file_N, row_N = clips["file"].to_numpy(), clips["row"].to_numpy()
     indices, embeddings = [np.zeros(0, np.int64)], []
     for file in np.unique(file_N).tolist():
         in_file = np.flatnonzero(file_N == file)
-        table = reader.read(parts[file], ["embedding"])
+        table = reader.read_part(parts[file], ["embedding"])
         if "embedding" not in table.column_names:
             continue  # an analysis without embeddings
         column = table["embedding"].take(pa.array(row_N[in_file]))

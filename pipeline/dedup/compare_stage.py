@@ -7,7 +7,7 @@ from functools import partial
 import pyarrow as pa
 from ray.data import Dataset
 
-from manifests.parts import Part, Parts
+from manifests.parts import Part, PartStore
 from pipeline.config import DedupConfig
 from pipeline.dedup.align import ClipFrames, clip_frames
 from pipeline.dedup.near import compare_pairs
@@ -38,9 +38,9 @@ def _read_frames(pairs: pa.Table, uri: str, parts: Sequence[Part]) -> dict[int, 
         names = (f"{side}_file", f"{side}_row", side, f"{side}_s")
         for file, row, rank, duration_s in zip(*(pairs[name].to_pylist() for name in names), strict=True):
             wanted[file][row] = rank, duration_s
-    reader, frames = Parts(uri), dict[int, ClipFrames]()
+    reader, frames = PartStore(uri), dict[int, ClipFrames]()
     for file, rows in wanted.items():
-        table = reader.read(parts[file], ["frame_hashes", "frame_looks"]).take(pa.array([*rows]))
+        table = reader.read_part(parts[file], ["frame_hashes", "frame_looks"]).take(pa.array([*rows]))
         for row, (rank, duration_s) in zip(table.to_pylist(), rows.values(), strict=True):
             frames[rank] = clip_frames(row["frame_hashes"], row["frame_looks"], duration_s)
     return frames

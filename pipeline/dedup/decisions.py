@@ -105,7 +105,7 @@ def resolve(round_: DedupRound, matches: pa.Table) -> pa.Table:
             copies[candidate] = match | {"keeper": keeper, "detail": f"of {keeper}: {match['detail']}"}
     new = round_.clips.filter(round_.clips["is_new"])
     index = pc.index_in(new["rank"], pa.array([*copies], pa.int64()))
-    schema = schemas.schema(Duplicate)
+    schema = schemas.arrow_schema(Duplicate)
     rows = pa.Table.from_pylist([*copies.values()], schema=schema).take(index)
     for name, value in (("kind", UNIQUE), ("keeper", new["clip_id"]), ("detail", "")):
         rows = _set_column(rows, name, pc.coalesce(rows[name], value))

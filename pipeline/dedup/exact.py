@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from manifests.live_view import connect
+from manifests.sql import connect
 
 
 def exact_matches(clips: pa.Table, min_covered: float) -> pa.Table:

@@ -12,7 +12,7 @@ import ray.data
 
 from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.parts import Part
 from pipeline.config import CurateConfig, DedupConfig, config_digest
 from pipeline.dedup.candidates import HashPrefilter, candidate_pairs, frame_table
@@ -45,14 +45,14 @@ class DedupRun:
 
 
 def dedup(
-    current: Current, config: CurateConfig, session: RaySession, progress: Progress
+    view: LiveView, config: CurateConfig, session: RaySession, progress: Progress
 ) -> tuple[Dataset, DedupRun]:
     """Find the copies among new clips that pass the rules, and commit the decisions.
 
     Returns the unchanged dataset if there is nothing to decide.
     """
-    begin, dataset = time.monotonic(), current.dataset
-    dedup_round = pending_round(current, config)
+    begin, dataset = time.monotonic(), view.dataset
+    dedup_round = pending_round(view, config)
     if not dedup_round.num_new + len(dedup_round.ineligible):
         return dataset, DedupRun()
     progress("dedup", 0, dedup_round.num_new)
@@ -74,7 +74,7 @@ def dedup(
     seconds = time.monotonic() - begin
     commit = Commit(
         stage="dedup",
-        added=(dataset.put("duplicates", decided),),
+        added=(dataset.write_part("duplicates", decided),),
         config=asdict(settings),
         config_digest=config_digest(settings),
         counts={"units": dedup_round.num_new, **counts},
@@ -84,24 +84,24 @@ def dedup(
     return dataset.commit(commit, rebase=True), run
 
 
-def pending_round(current: Current, config: CurateConfig) -> DedupRound:
+def pending_round(view: LiveView, config: CurateConfig) -> DedupRound:
     """Return the clips to compare; none if every kind of comparison is off.
 
-    Their column `place` is the row number among all parts of the clips table (`Current.places`).
+    Their column `place` is the row number among all parts of the clips table (`LiveView.row_indices`).
     """
     settings = config.dedup
-    clips = current.read("clips", [*rule_columns(current), "source_digest"])
-    clips = clips.append_column("place", pa.array(current.places("clips")))
+    clips = view.read("clips", [*rule_columns(view), "source_digest"])
+    clips = clips.append_column("place", pa.array(view.row_indices("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
     passing = passes_rules(clips, config.select)
-    clips = _with_rate(clips, current).select([*_COLUMNS, "bytes_per_s", "place"])
-    decided = current.read("duplicates", ["clip_id", "kind", "keeper", "config"])
+    clips = _with_rate(clips, view).select([*_COLUMNS, "bytes_per_s", "place"])
+    decided = view.read("duplicates", ["clip_id", "kind", "keeper", "config"])
     return plan_round(clips, passing, decided, settings)
 
 
-def _with_rate(clips: pa.Table, current: Current) -> pa.Table:
+def _with_rate(clips: pa.Table, view: LiveView) -> pa.Table:
     """Add `bytes_per_s`: size of the source over its duration, or its size for a still."""
-    sources = current.read("sources", ["source_key", "size_bytes", "kind", *_SPAN])
+    sources = view.read("sources", ["source_key", "size_bytes", "kind", *_SPAN])
     sources = sources.filter(sources["time_base_den"].is_valid())
     seconds = pc.max_element_wise(durations(sources, still_s=1.0), 1e-6)
     rate = pc.divide(pc.cast(sources["size_bytes"], pa.float64()), seconds)
@@ -146,10 +146,12 @@ def _load_frames(dataset: Dataset, parts: Sequence[Part], clips: pa.Table, *, mi
         return frame_table(rows.append_column("frame_hashes", column), mirrored=mirrored)
 
     new_parts = [*_by_part(parts, clips.filter(is_new))]
-    new = pa.concat_tables(dataset.each(lambda each: read(*each), new_parts))
+    new = pa.concat_tables(dataset.map_parallel(lambda each: read(*each), new_parts))
     prefilter = HashPrefilter(new)
     keeper_parts = [*_by_part(parts, clips.filter(pc.invert(is_new)))]
-    return pa.concat_tables([new, *dataset.each(lambda each: prefilter.filter(read(*each)), keeper_parts)])
+    return pa.concat_tables(
+        [new, *dataset.map_parallel(lambda each: prefilter.filter(read(*each)), keeper_parts)]
+    )
 
 
 def _by_part(parts: Sequence[Part], clips: pa.Table) -> Iterator[tuple[Part, pa.Table]]:

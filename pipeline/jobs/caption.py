@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from captioner.protocol import Captioner
 from manifests.dataset import Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from pipeline.caption.batch import CaptionSpec, CaptionUnit
 from pipeline.caption.stage import add_caption, record_lost
 from pipeline.config import CaptionConfig, RayConfig
@@ -71,16 +71,16 @@ def caption(
     Raises NothingToDo when no clip is cut.
     """
     begin = time.monotonic()
-    dataset = Dataset.open(dataset_uri).by(command)
-    current = Current(dataset)
-    units, num_media = pending.to_caption(current, spec.version, retry=retry)
+    dataset = Dataset.open(dataset_uri).with_command(command)
+    view = LiveView(dataset)
+    units, num_media = pending.to_caption(view, spec.version, retry=retry)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
     known = CaptionReport(
         version=spec.version, media=num_media, already_done=num_media - len(units), dry_run=dry_run
     )
     if dry_run:
-        return replace(known, plan=(plan_caption(current, units.table, num_media, config, spec),))
+        return replace(known, plan=(plan_caption(view, units.table, num_media, config, spec),))
     if not units:
         return known
     with RaySession(ray_config) as session:

@@ -12,7 +12,7 @@ import ray.data
 
 from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.records import Source
 from pipeline.analyze.shots.needs import check_detector
 from pipeline.analyze.stage import ChunkMerger, add_analyze, add_divide, add_find, write
@@ -113,10 +113,10 @@ def curate(
     seconds = {"list": time.monotonic() - begin}
     if dry_run:
         return _dry(dataset_uri, listed, config)
-    current = Current(Dataset.create(dataset_uri).by(command))
-    sources = pending.to_analyze(current, listed, config_digest(config.analyze))
+    view = LiveView(Dataset.create(dataset_uri).with_command(command))
+    sources = pending.to_analyze(view, listed, config_digest(config.analyze))
     with RaySession(config.ray) as session:
-        return _run(current, len(listed), sources, config, session, seconds, progress)
+        return _run(view, len(listed), sources, config, session, seconds, progress)
 
 
 def retry(
@@ -134,22 +134,22 @@ def retry(
         quarantined: also what is in quarantine; else only if the file was replaced since.
     """
     _check(config)
-    current = Current(Dataset.open(dataset_uri))
-    failed = [refresh(source) or source for source in pending.failed_sources(current)]
+    view = LiveView(Dataset.open(dataset_uri))
+    failed = [refresh(source) or source for source in pending.failed_sources(view)]
     analysis = config_digest(config.analyze)
-    seen = map(refresh, pending.unscored(current, analysis))  # an unreadable source keeps its clips
+    seen = map(refresh, pending.unscored(view, analysis))  # an unreadable source keeps its clips
     failed += [source for source in seen if source]
     left: set[str] = set()
     if not quarantined:
-        held = pending.unscored(current, analysis, quarantined=True)
-        left = {*pending.quarantined(current, "analyze"), *(source.source_key for source in held)}
+        held = pending.unscored(view, analysis, quarantined=True)
+        left = {*pending.quarantined(view, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
     mode: pending.RetryMode = "all" if quarantined else "failed"
     source_keys = {source.source_key for source in sources}
     if dry_run:
-        return _planned(current, failed, sources, config, mode, source_keys)
+        return _planned(view, failed, sources, config, mode, source_keys)
     with RaySession(config.ray) as session:
-        return _run(current, len(failed), sources, config, session, {}, progress, mode, source_keys)
+        return _run(view, len(failed), sources, config, session, {}, progress, mode, source_keys)
 
 
 def _check(config: CurateConfig) -> None:
@@ -160,7 +160,7 @@ def _check(config: CurateConfig) -> None:
 
 
 def _run(
-    current: Current,
+    view: LiveView,
     listed: int,
     sources: list[Source],
     config: CurateConfig,
@@ -170,19 +170,19 @@ def _run(
     mode: pending.RetryMode = "none",
     source_keys: Collection[str] | None = None,
 ) -> CurateReport:
-    dataset = current.dataset
+    dataset = view.dataset
     if sources:
         files = [source.uri for source in _some(sources)]
         score = ("score",) if config.analyze.scorers.any else ()
         session.check(("analyze", *score, "cut"), [dataset.uri], files, _modules(config))
     dataset, analyzed = _analyze(dataset, sources, config, session, progress)
-    current = current.after(dataset)
-    dataset, copies = dedup(current, config, session, progress)
-    current = current.after(dataset)
-    dataset, reasons, select_s = _select(current, config, source_keys)
-    current = current.after(dataset)
-    to_cut = pending.cut_table(current, config.cut, mode, source_keys)
-    del current  # nothing looks at it while clips are cut
+    view = view.advanced_to(dataset)
+    dataset, copies = dedup(view, config, session, progress)
+    view = view.advanced_to(dataset)
+    dataset, reasons, select_s = _select(view, config, source_keys)
+    view = view.advanced_to(dataset)
+    to_cut = pending.cut_table(view, config.cut, mode, source_keys)
+    del view  # nothing looks at it while clips are cut
     dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
     seconds |= {"ray": session.start_s, "analyze": analyzed.seconds, "dedup": copies.seconds}
@@ -268,15 +268,15 @@ def _add_scored(
 
 
 def _select(
-    current: Current, settings: CurateConfig, source_keys: Collection[str] | None
+    view: LiveView, settings: CurateConfig, source_keys: Collection[str] | None
 ) -> tuple[Dataset, Counter[str], float]:
     """Decide, and return how many clips by reason."""
-    begin, config, dataset = time.monotonic(), settings.select, current.dataset
-    rows = pending.to_select(current, config, settings.dedup, source_keys)
+    begin, config, dataset = time.monotonic(), settings.select, view.dataset
+    rows = pending.to_select(view, config, settings.dedup, source_keys)
     parts, reasons = [], Counter[str]()
     for start in range(0, rows.num_rows, _SELECT_CLIPS):
         decided = select(rows.slice(start, _SELECT_CLIPS), config)
-        parts.append(dataset.put("selections", decided))
+        parts.append(dataset.write_part("selections", decided))
         for count in pc.value_counts(decided["reason"]).to_pylist():
             reasons[count["values"]] += count["counts"]
     if parts:
@@ -353,16 +353,16 @@ def _weight(source: Source) -> int:
 
 def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> CurateReport:
     """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
-    dataset = Dataset.find(dataset_uri)
+    dataset = Dataset.open_if_exists(dataset_uri)
     if dataset is None:
         return CurateReport(listed=len(listed), already_done=0, dry_run=True, plan=(plan_new(listed),))
-    current = Current(dataset)
-    sources = pending.to_analyze(current, listed, config_digest(config.analyze))
-    return _planned(current, listed, sources, config)
+    view = LiveView(dataset)
+    sources = pending.to_analyze(view, listed, config_digest(config.analyze))
+    return _planned(view, listed, sources, config)
 
 
 def _planned(
-    current: Current,
+    view: LiveView,
     listed: Sequence[Source],
     sources: Sequence[Source],
     config: CurateConfig,
@@ -370,15 +370,15 @@ def _planned(
     source_keys: Collection[str] | None = None,
 ) -> CurateReport:
     """Each stage is planned as if those before it had run, and no clip were found to be a copy of another."""
-    plans = [plan_analyze(current, listed, sources, config.analyze)]
-    dedup_round = pending_round(current, config)
-    plans.append(plan_dedup(current, dedup_round, config.dedup))
+    plans = [plan_analyze(view, listed, sources, config.analyze)]
+    dedup_round = pending_round(view, config)
+    plans.append(plan_dedup(view, dedup_round, config.dedup))
     compared = dedup_round.clips.filter(dedup_round.clips["is_new"])["clip_id"]
-    then = current.adding("duplicates", resolve(dedup_round, MATCHES.empty_table()))
+    then = view.with_rows("duplicates", resolve(dedup_round, MATCHES.empty_table()))
     del dedup_round
     to_select = pending.to_select(then, config.select, config.dedup, source_keys)
-    plans.append(plan_select(current, to_select, config.select))
-    then = then.adding("selections", select(to_select, config.select))
+    plans.append(plan_select(view, to_select, config.select))
+    then = then.with_rows("selections", select(to_select, config.select))
     del to_select
     plans.append(plan_cut(then, pending.cut_table(then, config.cut, mode, source_keys), config.cut, compared))
     units = {plan.stage: plan.units for plan in plans}

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 
-from manifests.arrow import one, pc
-from manifests.buckets import parse
+from manifests.arrow import combine, pc
+from manifests.buckets import parse_bucket
 from manifests.dataset import Commit, Dataset, DatasetError
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.records import SampleRef
 from manifests.redact import redact
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
@@ -77,8 +77,8 @@ def pack(
     out = open_shard_set(out_uri)
     before = out.look()
     dataset = Dataset.open(dataset_uri)
-    current = Current(dataset)
-    rows, num_media = _rows(current)
+    view = LiveView(dataset)
+    rows, num_media = _rows(view)
     planned = plan(rows, config)
     if not planned.shards:
         raise NothingToDo(_why_nothing(dataset, planned, num_media))
@@ -92,7 +92,7 @@ def pack(
         try:
             with RaySession(ray_config) as session:
                 session.check(("pack",), [dataset.uri, out.seen_from()])
-                _write(planned, current, out, config, ray_config.pack, session, progress)
+                _write(planned, view, out, config, ray_config.pack, session, progress)
         finally:
             out.end()  # once no task is left that could still write
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
@@ -115,27 +115,27 @@ def pack(
     )
 
 
-def _rows(current: Current) -> tuple[pa.Table, int]:
+def _rows(view: LiveView) -> tuple[pa.Table, int]:
     """Return media joined with clip and good caption, one row each, and how many media there are.
 
     Of the caption there is a digest and a length alone: texts are long, and no decision is about them.
     """
-    media = current.read("media", COLUMNS["media"])
-    current.derive("captions", "content", COLUMNS["captions"], content_of)
-    current.derive("captions", "chars", ("text",), length_of)
-    captions = current.read("captions", ("media_id", "outcome", "content", "chars"))
+    media = view.read("media", COLUMNS["media"])
+    view.derive("captions", "content", COLUMNS["captions"], content_of)
+    view.derive("captions", "chars", ("text",), length_of)
+    captions = view.read("captions", ("media_id", "outcome", "content", "chars"))
     captions = captions.filter(pc.equal(captions["outcome"], "ok"))
     rows = _beside(media, captions, "media_id", ("content", "chars"))
     rows = rows.filter(pc.is_valid(rows["content"]))
-    clips = current.read("clips", ("clip_id", *COLUMNS["clips"]))
+    clips = view.read("clips", ("clip_id", *COLUMNS["clips"]))
     rows = _beside(rows, clips, "clip_id", COLUMNS["clips"])
-    sources = current.read("sources", ("source_key", *COLUMNS["sources"]))
+    sources = view.read("sources", ("source_key", *COLUMNS["sources"]))
     return _beside(rows, sources, "source_key", COLUMNS["sources"]), media.num_rows
 
 
 def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -> pa.Table:
     """Append columns of the row of `other` that has the same key; null where there is none."""
-    at = pc.index_in(rows[key], value_set=one(other[key]))
+    at = pc.index_in(rows[key], value_set=combine(other[key]))
     for name in columns:
         rows = rows.append_column(name, other[name].take(at))
     return rows
@@ -143,7 +143,7 @@ def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -
 
 def _write(
     planned: Plan,
-    current: Current,
+    view: LiveView,
     out: ShardSet,
     config: PackConfig,
     pool: PoolConfig,
@@ -156,13 +156,13 @@ def _write(
     batches = batch_units(
         planned.shards, cpus=session.cpus, max_weight=_TASK_SAMPLES, weight=lambda s: s.num_samples
     )
-    captions = current.read("captions", ("media_id", *COLUMNS["captions"]))
+    captions = view.read("captions", ("media_id", *COLUMNS["captions"]))
     texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
     tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
     places: list[dict[str, Any]] = []
     while rows := list(islice(tasks, _WAVE_TASKS)):
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
-        for done in add_pack(units, current.dataset.uri, fresh, pool).iter_rows():
+        for done in add_pack(units, view.dataset.uri, fresh, pool).iter_rows():
             if done["full"]:
                 raise StageFailed(f"pack: {redact(done['full'].replace(fresh, out.uri))}")
             new = json.loads(done["places"])
@@ -190,7 +190,7 @@ def _note(dataset: Dataset, planned: Plan, out: ShardSet, config: PackConfig, se
 
 def _ref(place: Mapping[str, Any]) -> SampleRef:
     names = ("clip_id", "shard", "offset", "length")
-    return SampleRef(bucket=parse(place["bucket"]), **{name: place[name] for name in names})
+    return SampleRef(bucket=parse_bucket(place["bucket"]), **{name: place[name] for name in names})
 
 
 def _about(planned: Plan, config: PackConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ class TarWriter:
     """A new tar, which gets its key only when the `with` block ends well."""
 
     def __init__(self, storage: Storage, key: str) -> None:
-        self._writing = storage.writing(key)
+        self._writing = storage.open_writer(key)
 
     def __enter__(self) -> Self:
         self._out = self._writing.__enter__()

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
-from manifests.buckets import assign, folder, parse, why_not
-from manifests.live_view import connect
+from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
 from manifests.records import Bucket, digest
+from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
 _MEMBER_BYTES = 2048
@@ -129,7 +129,7 @@ def plan(rows: pa.Table, config: PackConfig) -> Plan:
 
     Raises ValueError for a bucket that cannot be read.
     """
-    buckets = [parse(name) for name in config.buckets]
+    buckets = [parse_bucket(name) for name in config.buckets]
     rows = rows.combine_chunks()
     duration_N = rows["duration_s"].to_numpy()
     frames_N = np.maximum(1, np.ceil(duration_N * config.fps - 1e-6)).astype(np.int64)  # `frames_at`
@@ -144,7 +144,10 @@ def plan(rows: pa.Table, config: PackConfig) -> Plan:
     ).combine_chunks()
     shards = tuple(
         Planned(
-            path=f"{folder(parse(name), config.fps)}/{number:06d}.tar", bucket=name, first=first, last=last
+            path=f"{shard_folder(parse_bucket(name), config.fps)}/{number:06d}.tar",
+            bucket=name,
+            first=first,
+            last=last,
         )
         for name, begin, end in _runs(rows["bucket"])
         for number, (first, last) in enumerate(_split(rows, begin, end, config.shard_bytes))
@@ -164,7 +167,7 @@ def _assigned(
         shape = {"num_frames": num_frames, "height": height, "width": width}
         bucket = assign(**shape, buckets=buckets, max_crop=max_crop)
         names.append(bucket.name if bucket else "")
-        reasons.append("" if bucket else why_not(**shape, buckets=buckets, max_crop=max_crop))
+        reasons.append("" if bucket else rejection_reason(**shape, buckets=buckets, max_crop=max_crop))
     return shape_N.reshape(-1), names, reasons
 
 
@@ -210,7 +213,7 @@ def fill(shard: Planned, planned: Plan, captions: pa.Table, fps: float) -> Shard
         captions.slice(shard.first, num).to_pylist(),
         strict=True,
     )
-    bucket = parse(shard.bucket)
+    bucket = parse_bucket(shard.bucket)
     samples = tuple(sample(row | caption, bucket, fps) for row, caption in both)
     return Shard(path=shard.path, bucket=shard.bucket, samples=samples)
 

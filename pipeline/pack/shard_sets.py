@@ -15,10 +15,10 @@ from uuid import uuid4
 
 from manifests.records import SampleRef
 from manifests.redact import redact
-from manifests.shards import ABOUT, FILE_NAME, SET, index_bytes
-from manifests.storage import DatasetError, Storage, explained_if_full, storage_at
+from manifests.shards import INDEX_FILE, PACK_FILE, SET_KEY, serialize_index
+from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
-_OURS = {ABOUT, FILE_NAME, "encoded"}
+_OURS = {PACK_FILE, INDEX_FILE, "encoded"}
 """What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
 _SETS = "set-"
 _LEFT_OVER_S = 24 * 3600.0
@@ -63,7 +63,7 @@ class ShardSet(Protocol):
 def open_shard_set(uri: str) -> ShardSet:
     """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`."""
     if uri.startswith("s3://"):
-        return S3ShardSet(storage_at(uri))
+        return S3ShardSet(open_storage(uri))
     if "://" in uri and not uri.startswith("file://"):
         raise OutputRefused(f"{redact(uri)}: shards lie in a folder or at s3://bucket/prefix; name one")
     return LocalShardSet(Path(uri.removeprefix("file://")))
@@ -84,23 +84,23 @@ class LocalShardSet:
             raise OutputRefused(f"{out}: is a file; name a folder for the shards")
         names = {path.name for path in out.iterdir()}
         foreign = [name for name in names if name not in _OURS and not name.startswith("ar_")]
-        if foreign or not (out / ABOUT).is_file():
+        if foreign or not (out / PACK_FILE).is_file():
             raise _refused(str(out), foreign)
-        return json.loads((out / ABOUT).read_text())
+        return json.loads((out / PACK_FILE).read_text())
 
     def seen_from(self) -> str:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         return str(self._out.absolute().parent)
 
     def begin(self, fingerprint: str) -> str:
-        with explained_if_full(self.uri, self._fresh.parent):
+        with describe_disk_full(self.uri, self._fresh.parent):
             self._fresh.mkdir(parents=True)
         return str(self._fresh)
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        with explained_if_full(self.uri, self._fresh.parent):
-            (self._fresh / FILE_NAME).write_bytes(index_bytes(refs, fps=fps))
-            (self._fresh / ABOUT).write_bytes(_text(about))
+        with describe_disk_full(self.uri, self._fresh.parent):
+            (self._fresh / INDEX_FILE).write_bytes(serialize_index(refs, fps=fps))
+            (self._fresh / PACK_FILE).write_bytes(_text(about))
         old = self._fresh.with_suffix(".old")
         if self._out.exists():
             self._out.rename(old)
@@ -123,12 +123,12 @@ class S3ShardSet:
         self._set = ""
 
     def look(self) -> dict[str, Any]:
-        names = self._storage.top()
+        names = self._storage.list_root()
         foreign = [name for name in names if name not in _OURS and not name.startswith(_SETS)]
         if foreign:
             raise _refused(self.uri, foreign)
-        self._before = json.loads(self._storage.read(ABOUT)) if ABOUT in names else {}
-        self._set = self._before.get(SET, "")
+        self._before = json.loads(self._storage.read(PACK_FILE)) if PACK_FILE in names else {}
+        self._set = self._before.get(SET_KEY, "")
         return self._before
 
     def seen_from(self) -> str:
@@ -139,10 +139,10 @@ class S3ShardSet:
         return f"{self.uri}/{self._set}"
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        self._storage.put(f"{self._set}/{FILE_NAME}", index_bytes(refs, fps=fps))
-        self._storage.put(f"{self._set}/{ABOUT}", _text(about))
+        self._storage.put(f"{self._set}/{INDEX_FILE}", serialize_index(refs, fps=fps))
+        self._storage.put(f"{self._set}/{PACK_FILE}", _text(about))
         self._check(about["shards"])
-        self._storage.put(ABOUT, _text({**about, SET: self._set}))
+        self._storage.put(PACK_FILE, _text({**about, SET_KEY: self._set}))
         with suppress(DatasetError, OSError):  # the new set counts; what is left of others is tried again
             self._clear()
 
@@ -154,7 +154,7 @@ class S3ShardSet:
 
     def _sizes(self) -> dict[str, int]:
         below = f"{self._set}/"
-        return {found.key.removeprefix(below): found.size for found in self._storage.walk(self._set)}
+        return {found.key.removeprefix(below): found.size for found in self._storage.list(self._set)}
 
     def _check(self, shards: Sequence[str]) -> None:
         missing = [shard for shard in shards if not self._sizes().get(shard)]
@@ -165,13 +165,13 @@ class S3ShardSet:
         """Remove the set that counted before, and what runs left that ended a day ago or earlier."""
         newest: dict[str, float] = {}
         keys: dict[str, list[str]] = {}
-        for found in self._storage.walk():
+        for found in self._storage.list():
             name = found.key.partition("/")[0]
             if name.startswith(_SETS) and name != self._set:
                 newest[name] = max(newest.get(name, 0.0), found.modified_s)
                 keys.setdefault(name, []).append(found.key)
         for name, own in keys.items():
-            if name == self._before.get(SET) or newest[name] < time.time() - _LEFT_OVER_S:
+            if name == self._before.get(SET_KEY) or newest[name] < time.time() - _LEFT_OVER_S:
                 for key in own:
                     self._storage.delete(key)
 
@@ -181,7 +181,7 @@ def _text(about: Mapping[str, Any]) -> bytes:
 
 
 def _refused(where: str, foreign: Sequence[str]) -> OutputRefused:
-    held = ", ".join(sorted(foreign)[:3]) or f"no {ABOUT}"
+    held = ", ".join(sorted(foreign)[:3]) or f"no {PACK_FILE}"
     return OutputRefused(
         f"{where}: the folder already holds something that is not a shard set of Kinora ({held}); "
         "nothing was written. Name an empty or new folder"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.data import Dataset
 
-from manifests.storage import Storage, is_full, storage_at
+from manifests.storage import Storage, is_disk_full, open_storage
 from pipeline.config import PoolConfig
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
@@ -26,14 +26,14 @@ def pack_batch(row: dict[str, Any], *, uri: str, out: str) -> dict[str, str]:
     try:
         return {"places": json.dumps(write_shards(row, uri=uri, out=out)), "full": ""}
     except OSError as error:
-        if not is_full(error):
+        if not is_disk_full(error):
             raise
         return {"places": "[]", "full": str(error)}
 
 
 def write_shards(row: dict[str, Any], *, uri: str, out: str) -> list[dict[str, Any]]:
     """Write the shards of one row, with media from the dataset at `uri`, below `out`."""
-    media, target = storage_at(uri), storage_at(out)
+    media, target = open_storage(uri), open_storage(out)
     return [place for shard in from_row(row) for place in _write_shard(shard, media, target)]
 
 

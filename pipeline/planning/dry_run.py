@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.arrow import one, pc
+from manifests.arrow import combine, pc
 from manifests.dataset import Commit
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.records import Source, digest
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
@@ -52,14 +52,14 @@ class StagePlan:
 
 
 def plan_analyze(
-    current: Current, listed: Sequence[Source], sources: Sequence[Source], config: AnalyzeConfig
+    view: LiveView, listed: Sequence[Source], sources: Sequence[Source], config: AnalyzeConfig
 ) -> StagePlan:
     """Return what analysing `sources`, those of `listed` that are left to do, takes."""
-    history = History(current.dataset.commits, "analyze")
-    known = current.read("sources", ["uri", "source_key", "analysis", "status", "size_bytes"])
+    history = History(view.dataset.commits, "analyze")
+    known = view.read("sources", ["uri", "source_key", "analysis", "status", "size_bytes"])
     uris = pa.array([source.uri for source in sources], pa.string())
     keys = pa.array([source.source_key for source in sources], pa.string())
-    found = pc.index_in(uris, value_set=one(known["uri"]))
+    found = pc.index_in(uris, value_set=combine(known["uri"]))
     before = known.take(found)
     changed = pc.not_equal(before["source_key"], keys)
     other = _labels(before["analysis"], lambda name: history.change(name, config))
@@ -82,36 +82,36 @@ def plan_new(listed: Sequence[Source]) -> StagePlan:
     return _plan("analyze", "files", why, len(listed), None, 0)
 
 
-def plan_dedup(current: Current, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:
+def plan_dedup(view: LiveView, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:
     """Return what looking for copies among the new clips of `dedup_round` takes."""
-    history = History(current.dataset.commits, "dedup")
+    history = History(view.dataset.commits, "dedup")
     mine = config_digest(config)
-    by = {dedup_digest(each, name): each for each in history.configs for name in _analyses(current)}
+    by = {dedup_digest(each, name): each for each in history.configs for name in _analyses(view)}
 
     def label(digest: str) -> str:
         name = by.get(digest, "")
         return "measured anew" if name == mine else history.change(name, config)
 
     new = dedup_round.clips.filter(dedup_round.clips["is_new"])
-    decided = current.read("duplicates", ["clip_id", "kind", "config"])
-    before = decided.take(pc.index_in(new["clip_id"], value_set=one(decided["clip_id"])))
+    decided = view.read("duplicates", ["clip_id", "kind", "config"])
+    before = decided.take(pc.index_in(new["clip_id"], value_set=combine(decided["clip_id"])))
     undone = "others are new, and the best is kept" if config.prefer == "best" else "its keeper breaks a rule"
     again = pc.if_else(pc.equal(before["kind"], INELIGIBLE), "breaks no rule any more", undone)
     same = pc.equal(before["config"], new["digest"])
     why = pc.if_else(same, again, _labels(before["config"], label)).fill_null("not compared yet")
-    num_clips = current.read("clips", ["clip_id"]).num_rows
+    num_clips = view.read("clips", ["clip_id"]).num_rows
     return _plan("dedup", "clips", why, num_clips, history.rate(mine), 0)
 
 
-def plan_select(current: Current, rows: pa.Table, config: SelectConfig) -> StagePlan:
+def plan_select(view: LiveView, rows: pa.Table, config: SelectConfig) -> StagePlan:
     """Return what deciding `rows`, clips that the rules did not decide, takes."""
-    history = History(current.dataset.commits, "select")
-    decided = current.read("selection", ["clip_id", "rules"])
-    clips = current.read("clips", ["clip_id"])
-    copies = current.read("duplicates", ["clip_id", "kind", "keeper"])
+    history = History(view.dataset.commits, "select")
+    decided = view.read("selections", ["clip_id", "rules"])
+    clips = view.read("clips", ["clip_id"])
+    copies = view.read("duplicates", ["clip_id", "kind", "keeper"])
     copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
     copies = rows.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
-    names = _analyses(current)
+    names = _analyses(view)
     by = {rules_digest(each, name): each for each in history.configs for name in names}
     by |= {
         rules_digest(each, row["analysis"], row["kind"], row["keeper"]): each
@@ -124,21 +124,21 @@ def plan_select(current: Current, rows: pa.Table, config: SelectConfig) -> Stage
     def change(name: str) -> str:
         return "measured or compared anew" if name == mine else history.change(name, config)
 
-    before = pc.take(decided["rules"], pc.index_in(rows["clip_id"], value_set=one(decided["clip_id"])))
+    before = pc.take(decided["rules"], pc.index_in(rows["clip_id"], value_set=combine(decided["clip_id"])))
     why = _labels(before, lambda rules: change(by.get(rules, ""))).fill_null("not decided yet")
     return _plan("select", "clips", why, clips.num_rows, history.rate(mine), 0)
 
 
-def plan_cut(current: Current, rows: pa.Table, config: CutConfig, unsure: pa.ChunkedArray) -> StagePlan:
+def plan_cut(view: LiveView, rows: pa.Table, config: CutConfig, unsure: pa.ChunkedArray) -> StagePlan:
     """Return what cutting `rows`, the rows of `pending.cut_table`, takes.
 
     Args:
         unsure: ids of clips that are compared first, and not cut where they are copies.
     """
-    history = History(current.dataset.commits, "cut")
-    media = current.read("media", ["clip_id", "encoding"])
-    kept = current.read("selection", ["kept"])
-    crops = current.query("SELECT DISTINCT crop FROM p", p=rows)["crop"].to_pylist()
+    history = History(view.dataset.commits, "cut")
+    media = view.read("media", ["clip_id", "encoding"])
+    kept = view.read("selections", ["kept"])
+    crops = view.query("SELECT DISTINCT crop FROM p", p=rows)["crop"].to_pylist()
     by = {digest("crop", name, *crop): name for name in history.configs for crop in crops if crop}
     by |= {name: name for name in history.configs}
     mine = config_digest(config)
@@ -147,22 +147,22 @@ def plan_cut(current: Current, rows: pa.Table, config: CutConfig, unsure: pa.Chu
         name = by.get(encoding, "")
         return "other crop" if name == mine else history.change(name, config)
 
-    before = pc.take(media["encoding"], pc.index_in(rows["clip_id"], value_set=one(media["clip_id"])))
-    failed = pc.is_in(rows["clip_id"], value_set=one(pending.failed_units(current, "cut")["unit"]))
+    before = pc.take(media["encoding"], pc.index_in(rows["clip_id"], value_set=combine(media["clip_id"])))
+    failed = pc.is_in(rows["clip_id"], value_set=combine(pending.failed_units(view, "cut")["unit"]))
     why = pc.if_else(failed, FAILED, _labels(before, label).fill_null("not cut yet"))
-    compared = pc.is_in(rows["clip_id"], value_set=one(unsure))
+    compared = pc.is_in(rows["clip_id"], value_set=combine(unsure))
     why = pc.if_else(compared, pc.binary_join_element_wise(why, UNLESS_COPY, "; "), why)
     of = int(pc.sum(kept["kept"]).as_py() or 0)
     return _plan("cut", "clips", why, of, history.rate(mine), 0)
 
 
 def plan_caption(
-    current: Current, rows: pa.Table, num_media: int, config: CaptionConfig, spec: CaptionSpec
+    view: LiveView, rows: pa.Table, num_media: int, config: CaptionConfig, spec: CaptionSpec
 ) -> StagePlan:
     """Return what captioning `rows`, media that this version is to be tried on, takes."""
-    history = History(current.dataset.commits, "caption")
-    before = current.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
-    before = before.take(pc.index_in(rows["media_id"], value_set=one(before["media_id"])))
+    history = History(view.dataset.commits, "caption")
+    before = view.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
+    before = before.take(pc.index_in(rows["media_id"], value_set=combine(before["media_id"])))
     prompts = f"{spec.dense.digest}+{spec.short.digest}"
 
     def label(version: str) -> str:
@@ -224,14 +224,14 @@ def _plan(
     return StagePlan(stage=stage, unit=unit, units=units, of=of, seconds=seconds, rate=said, why=why_by)
 
 
-def _analyses(current: Current) -> set[str]:
+def _analyses(view: LiveView) -> set[str]:
     """Return the digests of all analyses that a clip or the log knows."""
-    found = current.read("clips", ["analysis"]).group_by("analysis").aggregate([])
-    return {*found["analysis"].to_pylist(), *History(current.dataset.commits, "analyze").configs}
+    found = view.read("clips", ["analysis"]).group_by("analysis").aggregate([])
+    return {*found["analysis"].to_pylist(), *History(view.dataset.commits, "analyze").configs}
 
 
 def _labels(names: pa.ChunkedArray | pa.Array, label: Callable[[str], str]) -> pa.ChunkedArray:
     """Return a sentence for each name, null where there is none; `label` is asked once for each name."""
-    whole = one(names).dictionary_encode()
+    whole = combine(names).dictionary_encode()
     said = pa.array([label(name) for name in whole.dictionary.to_pylist()], pa.string())
     return pa.chunked_array([said.take(whole.indices)])

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from manifests.arrow import one, pc
+from manifests.arrow import combine, pc
 from manifests.dataset import Dataset
-from manifests.live_view import COMMIT, Current
+from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.records import Source
 from pipeline.caption.batch import CaptionUnit
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
@@ -35,40 +35,40 @@ before its first clip."""
 _LISTED = tuple(field.name for field in fields(Source))
 
 
-def current_of(at: Dataset | Current) -> Current:
+def as_view(at: Dataset | LiveView) -> LiveView:
     """Return the rows that count; who asks several questions makes them once."""
-    return at if isinstance(at, Current) else Current(at)
+    return at if isinstance(at, LiveView) else LiveView(at)
 
 
-def to_analyze(at: Dataset | Current, listed: Sequence[Source], analysis: str) -> list[Source]:
+def to_analyze(at: Dataset | LiveView, listed: Sequence[Source], analysis: str) -> list[Source]:
     """Return the listed sources without an attempt, good or failed, under `analysis`."""
-    sources = current_of(at).read("sources", ["source_key", "analysis"])
+    sources = as_view(at).read("sources", ["source_key", "analysis"])
     attempted = sources.filter(pc.equal(sources["analysis"], analysis))["source_key"]
     keys = pa.array([source.source_key for source in listed], pa.string())
     done = pc.is_in(keys, value_set=attempted.combine_chunks()).to_numpy(zero_copy_only=False)
     return [source for source, known in zip(listed, done, strict=True) if not known]
 
 
-def failed_sources(at: Dataset | Current) -> list[Source]:
+def failed_sources(at: Dataset | LiveView) -> list[Source]:
     """Return the sources that could not be analysed."""
-    rows = current_of(at).read("sources", [*_LISTED, "status"])
+    rows = as_view(at).read("sources", [*_LISTED, "status"])
     return _sources(rows.filter(pc.equal(rows["status"], "failed")))
 
 
-def unscored(at: Dataset | Current, analysis: str, *, quarantined: bool = False) -> list[Source]:
+def unscored(at: Dataset | LiveView, analysis: str, *, quarantined: bool = False) -> list[Source]:
     """Return the sources of whose clips a scorer failed at one under `analysis`.
 
     Args:
         quarantined: only where such a clip is in quarantine.
     """
-    current = current_of(at)
-    failures = current.read("failures", ["stage", "unit", "config", "quarantined"])
+    view = as_view(at)
+    failures = view.read("failures", ["stage", "unit", "config", "quarantined"])
     failures = failures.filter(pc.starts_with(failures["stage"], "score "))
     failures = failures.filter(pc.equal(failures["config"], analysis))
     failures = failures.filter(failures["quarantined"]) if quarantined else failures
-    clips = current.read("clips", ["clip_id", "source_key"])
+    clips = view.read("clips", ["clip_id", "source_key"])
     keys = clips.filter(_in(clips["clip_id"], failures["unit"]))["source_key"]
-    rows = current.read("sources", [*_LISTED, "source_key"])
+    rows = view.read("sources", [*_LISTED, "source_key"])
     return _sources(rows.filter(_in(rows["source_key"], keys)))
 
 
@@ -77,7 +77,7 @@ def _sources(rows: pa.Table) -> list[Source]:
 
 
 def to_select(
-    at: Dataset | Current,
+    at: Dataset | LiveView,
     config: SelectConfig,
     dedup: DedupConfig,
     source_keys: Collection[str] | None = None,
@@ -88,15 +88,15 @@ def to_select(
     Args:
         source_keys: sources whose clips may be decided; all by default.
     """
-    current = current_of(at)
-    measured = current.read("clips", [*rule_columns(current), COMMIT])
-    clips = with_duplicates(measured.drop_columns([COMMIT]), current.duplicates, dedup)
-    decided = current.read("selection", ["clip_id", "rules", COMMIT])
-    decided = decided.select(["rules", COMMIT]).take(
-        pc.index_in(clips["clip_id"], value_set=one(decided["clip_id"]))
+    view = as_view(at)
+    measured = view.read("clips", [*rule_columns(view), COMMIT_COLUMN])
+    clips = with_duplicates(measured.drop_columns([COMMIT_COLUMN]), view.duplicates, dedup)
+    decided = view.read("selections", ["clip_id", "rules", COMMIT_COLUMN])
+    decided = decided.select(["rules", COMMIT_COLUMN]).take(
+        pc.index_in(clips["clip_id"], value_set=combine(decided["clip_id"]))
     )
     other = pc.not_equal(decided["rules"], rules_digests(clips, config))
-    pending = pc.or_(other, pc.greater(measured[COMMIT], decided[COMMIT])).fill_null(True)
+    pending = pc.or_(other, pc.greater(measured[COMMIT_COLUMN], decided[COMMIT_COLUMN])).fill_null(True)
     if source_keys is not None:
         pending = pc.and_(
             pending, pc.is_in(clips["source_key"], value_set=pa.array([*source_keys], pa.string()))
@@ -105,7 +105,7 @@ def to_select(
 
 
 def to_cut(
-    at: Dataset | Current,
+    at: Dataset | LiveView,
     config: CutConfig,
     mode: RetryMode = "none",
     source_keys: Collection[str] | None = None,
@@ -137,34 +137,34 @@ def cut_units(table: pa.Table, config: CutConfig, tasks: int = 0) -> LazyUnits[C
 
 
 def cut_table(
-    at: Dataset | Current,
+    at: Dataset | LiveView,
     config: CutConfig,
     mode: RetryMode = "none",
     source_keys: Collection[str] | None = None,
 ) -> pa.Table:
     """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted, and
     `enterable`, whether its source may be shared out among tasks."""
-    current = current_of(at)
+    view = as_view(at)
     wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
-    clips = current.read("clips", wanted)
-    selection = current.read("selection", ["clip_id", "kept"])
+    clips = view.read("clips", wanted)
+    selection = view.read("selections", ["clip_id", "kept"])
     clips = clips.filter(_in(clips["clip_id"], selection.filter(selection["kept"])["clip_id"]))
     crops = _crops(clips, config)
-    media = current.read("media", ["clip_id", "encoding"])
+    media = view.read("media", ["clip_id", "encoding"])
     name = config_digest(config)
     if mode == "none":
-        failed = failed_units(current, "cut", config=name)
+        failed = failed_units(view, "cut", config=name)
         wanted_sql = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
     else:
-        failed = failed_units(current, "cut")
+        failed = failed_units(view, "cut")
         if mode == "failed":
-            left = failed_units(current, "cut", config=name, quarantined=True)
+            left = failed_units(view, "cut", config=name, quarantined=True)
             failed = failed.filter(pc.invert(_in(failed["unit"], left["unit"])))
         wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     shape = [name for name in clips.column_names if name in crops.column_names]
     same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
-    return current.query(
+    return view.query(
         f"""
         SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
                k.crop, k.encoding, e.source_key IS NOT NULL AS enterable
@@ -175,16 +175,16 @@ def cut_table(
         """,
         c=clips,
         k=crops,
-        e=_enterable(current),
+        e=_enterable(view),
         m=media,
         f=failed,
         o=pa.table({"key": pa.array([*(source_keys or ())], pa.string())}),
     )
 
 
-def _enterable(current: Current) -> pa.Table:
+def _enterable(view: LiveView) -> pa.Table:
     """Return the keys of sources on a disk that can be decoded from the middle, by what their names say."""
-    sources = current.read("sources", ["source_key", "codec", "uri"])
+    sources = view.read("sources", ["source_key", "codec", "uri"])
     fit = pc.is_in(sources["codec"], value_set=pa.array(SEEKABLE_CODECS))
     local = pc.match_substring_regex(sources["uri"], r"(?i)^(file:///|/).*\.(mp4|mov|m4v|mkv|webm)$")
     return sources.filter(pc.and_(fit, local)).group_by("source_key").aggregate([])
@@ -214,38 +214,38 @@ def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
     )
 
 
-def to_caption(at: Dataset | Current, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
+def to_caption(at: Dataset | LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
     """Return the media that `version` was not tried on, and how many media there are in all.
 
     With `retry`, those instead where it failed.
     """
-    current = current_of(at)
+    view = as_view(at)
     names = ["media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width"]
-    media = current.read("media", names)
-    captions = current.read("captions", ["media_id", "outcome"], version)
+    media = view.read("media", names)
+    captions = view.read("captions", ["media_id", "outcome"], version=version)
     wanted = pc.invert(_in(media["media_id"], captions["media_id"]))
     if retry:
         wanted = _in(media["media_id"], captions.filter(pc.not_equal(captions["outcome"], "ok"))["media_id"])
     some = media.filter(wanted)
-    clips = current.read("clips", ["clip_id", "uri"])
-    uris = pc.take(clips["uri"], pc.index_in(some["clip_id"], value_set=one(clips["clip_id"])))
+    clips = view.read("clips", ["clip_id", "uri"])
+    uris = pc.take(clips["uri"], pc.index_in(some["clip_id"], value_set=combine(clips["clip_id"])))
     some = some.append_column("uri", uris)
     return LazyUnits(some, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
 
 
-def failed_units(at: Dataset | Current, stage: str, **equal: Any) -> pa.Table:
+def failed_units(at: Dataset | LiveView, stage: str, **equal: Any) -> pa.Table:
     """Return the failures (column `unit`) of `stage` that count, and whose columns equal `equal`."""
     names = ["stage", "unit", "config", "quarantined"]
-    failures = current_of(at).read("failures", names, stage)
+    failures = as_view(at).read("failures", names, stage=stage)
     for name, value in equal.items():
         failures = failures.filter(pc.equal(failures[name], pa.scalar(value)))
     return failures.select(["unit"])
 
 
-def quarantined(at: Dataset | Current, stage: str, **equal: Any) -> Set[str]:
+def quarantined(at: Dataset | LiveView, stage: str, **equal: Any) -> Set[str]:
     """Return the units of `stage` that are in quarantine."""
     return set(failed_units(at, stage, quarantined=True, **equal)["unit"].to_pylist())
 
 
 def _in(column: pa.ChunkedArray, those: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.is_in(column, value_set=one(those))
+    return pc.is_in(column, value_set=combine(those))

@@ -12,7 +12,7 @@ from shutil import rmtree
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from manifests.storage import Storage, is_full, storage_at
+from manifests.storage import Storage, is_disk_full, open_storage
 from video.errors import FATAL_CODES, VideoError, VideoErrorCode
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ class _LocalStore:
             with (self._folder / name).open("a") as out:
                 out.write(f"{line}\n")
         except OSError as error:
-            if not is_full(error):  # writing the unit's rows reports the full disk
+            if not is_disk_full(error):  # writing the unit's rows reports the full disk
                 raise
 
     def remove(self, name: str) -> None:
@@ -167,7 +167,7 @@ class _S3Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._storage: Storage = storage_at(uri)
+        self._storage: Storage = open_storage(uri)
 
     def read(self, name: str) -> list[str]:
         try:
@@ -182,14 +182,14 @@ class _S3Store:
         self._storage.delete(name)
 
     def clear(self) -> None:
-        for stored in list(self._storage.walk()):
+        for stored in list(self._storage.list()):
             self._storage.delete(stored.key)
 
 
 def _remove_stale(dataset_uri: str) -> None:
     """Remove the logs of runs that were killed more than `_STALE_S` ago."""
-    storage = storage_at(dataset_uri)
-    for stored in list(storage.walk(FOLDER)):
+    storage = open_storage(dataset_uri)
+    for stored in list(storage.list(FOLDER)):
         if time.time() - stored.modified_s > _STALE_S:
             storage.delete(stored.key)
 

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
-from manifests.storage import is_full
+from manifests.storage import is_disk_full
 from pipeline.config import PoolConfig
 from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.metrics import Metrics
@@ -37,7 +37,7 @@ def run_task(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
         done, error, full = task(row)["done"], "", False
         _metrics().count(stage, TaskResult.from_row({"done": done}), time.perf_counter() - begin)
     except Exception as raised:
-        done, error, full = "", f"{type(raised).__name__}: {raised}", is_full(raised)
+        done, error, full = "", f"{type(raised).__name__}: {raised}", is_disk_full(raised)
     return {"task": row["task"], "unit_index": row["unit_index"], "done": done, "error": error, "full": full}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 from ray.data import Dataset
 
-from manifests.parts import Parts
+from manifests.parts import PartStore
 from pipeline.analysis import Analysis, analyses_from_row
 from pipeline.config import PoolConfig, ScorersConfig
 from pipeline.runtime.tasks import actor_pool_args, open_attempt_log, run_task
@@ -27,14 +27,14 @@ class ScoreActor:
         uri: str,
         config: ScorersConfig,
         attempts_uri: str,
-        write: Callable[[Parts, list[Analysis]], TaskResult],
+        write: Callable[[PartStore, list[Analysis]], TaskResult],
     ) -> None:
         cv2.setNumThreads(1)
         if config.encodes:
             import torch
 
             torch.set_num_threads(1)
-        self._place, self._attempts, self._write = Parts(uri), open_attempt_log(attempts_uri), write
+        self._place, self._attempts, self._write = PartStore(uri), open_attempt_log(attempts_uri), write
         self._scorers = load_scorers(config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def add_score(
     uri: str,
     config: ScorersConfig,
     attempts_uri: str,
-    write: Callable[[Parts, list[Analysis]], TaskResult],
+    write: Callable[[PartStore, list[Analysis]], TaskResult],
     max_retries: int,
     pool: PoolConfig,
 ) -> Dataset:

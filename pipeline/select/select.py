@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import schemas
-from manifests.arrow import one, pc
-from manifests.live_view import LARGE, Current
+from manifests.arrow import combine, pc
+from manifests.live_view import LARGE_COLUMNS, LiveView
 from manifests.records import Selection, digest
 from pipeline.config import SelectConfig, config_digest
 from pipeline.select.rules import RULES, Rule, format_violation, limit, value_N, violates
@@ -20,11 +20,11 @@ from pipeline.select.rules import RULES, Rule, format_violation, limit, value_N,
 KEPT = "kept"
 REVIEW = "review: "
 """Prefix of the `detail` of a clip that is kept but marked for review."""
-_UNUSED = {"uri", "source_digest", *LARGE}
+_UNUSED = {"uri", "source_digest", *LARGE_COLUMNS}
 """Long columns of the clips table that no rule reads."""
 
 
-def rule_columns(view: Current) -> list[str]:
+def rule_columns(view: LiveView) -> list[str]:
     """Return the columns of the clips table that decisions depend on."""
     return [name for name in view.columns("clips") if name not in _UNUSED]
 
@@ -40,13 +40,13 @@ def rules_digest(config: str, analysis: str, *copy: str) -> str:
 
 def rules_digests(clips: pa.Table, config: SelectConfig) -> pa.Array:
     """Return `rules_digest` of each row of the clips table."""
-    analyses = one(clips["analysis"]).dictionary_encode()
+    analyses = combine(clips["analysis"]).dictionary_encode()
     settings = config_digest(config)
     by_analysis = [rules_digest(settings, each) for each in analyses.dictionary.to_pylist()]
     digests = pa.array(by_analysis, pa.string()).take(analyses.indices)
     if "duplicate_kind" not in clips.column_names:
         return digests
-    is_copy = one(clips["duplicate_kind"]).is_valid()
+    is_copy = combine(clips["duplicate_kind"]).is_valid()
     names = ("analysis", "duplicate_kind", "duplicate_of")
     rows = zip(*(clips.filter(is_copy)[name].to_pylist() for name in names), strict=True)
     copy_digests = pa.array([rules_digest(settings, *row) for row in rows], pa.string())
@@ -76,7 +76,7 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
         "detail": pa.array(detail_N, pa.string()),
         "rules": rules_digests(clips, config),
     }
-    schema = schemas.schema(Selection)
+    schema = schemas.arrow_schema(Selection)
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 

@@ -64,11 +64,11 @@ def _copy(span: TarMember, etag: str, out: BinaryIO) -> None:
     if span.tar.startswith("s3://"):
         storage, key = storage_and_key(span.tar)
         if not etag:
-            storage.look(key)  # raises the error that the listing met
+            storage.head(key)  # raises the error that the listing met
             raise changed
         if not storage.download(key, out, offset=span.offset, length=span.length, etag=etag):
             raise changed
-        if not span.length and storage.look(key).etag != etag:
+        if not span.length and storage.head(key).etag != etag:
             raise changed
         return
     with local_path(span.tar).open("rb") as tar:

@@ -112,12 +112,12 @@ def _in_bucket(uri: str, config: ListConfig) -> tuple[bool, list[Source]]:
     storage, key = storage_and_key(uri)
     if key and not key.endswith("/"):
         try:
-            storage.look(key)
+            storage.head(key)
         except FileNotFoundError:
             pass
         else:
             return True, [stat_source(uri)]
-    objects = sorted(storage.walk(key.rstrip("/")), key=lambda each: each.key)
+    objects = sorted(storage.list(key.rstrip("/")), key=lambda each: each.key)
     datasets = {each.key.rpartition("_log/")[0] for each in objects if f"/{each.key}".count("/_log/")}
     sources: list[Source] = []
     for each in objects:
@@ -156,4 +156,4 @@ def _open(uri: str) -> BinaryIO:
     if not uri.startswith("s3://"):
         return local_path(uri).open("rb")
     storage, key = storage_and_key(uri)
-    return io.BufferedReader(storage.reader(key), 2**16)  # type: ignore[return-value]
+    return io.BufferedReader(storage.open_reader(key), 2**16)  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote
 
-from manifests.storage import storage_at
+from manifests.storage import open_storage
 
 _MEMBER = re.compile(r"tar\+(?P<tar>.+)#(?P<offset>\d+)\+(?P<length>\d+)/(?P<name>[^#]*)", re.DOTALL)
 
@@ -55,4 +55,4 @@ def storage_and_key(uri: str) -> tuple[Any, str]:
 @lru_cache(maxsize=64)
 def _bucket(bucket: str, settings: int) -> Any:
     """Return the storage of a bucket, cached with its connections; `settings` hashes the environment."""
-    return storage_at(f"s3://{bucket}")
+    return open_storage(f"s3://{bucket}")

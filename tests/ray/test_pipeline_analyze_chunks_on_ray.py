@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from shot_scenes import FPS, joined
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
 from pipeline.jobs import curate as job
 from pipeline.jobs.curate import curate
@@ -36,12 +37,12 @@ def rows(raw: str, uri: str, config: AnalyzeConfig) -> dict[str, list[dict]]:
     report = curate(raw, uri, CurateConfig(analyze=config))
     assert (report.listed, report.analyzed, report.failed) == (3, 2, {"NOT_MEDIA": 1})
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert curate(raw, uri, CurateConfig(analyze=config)).nothing_left
     tables = {
-        "sources": live_view.sources(dataset),
-        "clips": live_view.clips(dataset),
-        "gaps": live_view.Current(dataset).read("gaps"),
+        "sources": LiveView(dataset).sources,
+        "clips": LiveView(dataset).clips,
+        "gaps": LiveView(dataset).read("gaps"),
     }
     return {
         name: sorted(

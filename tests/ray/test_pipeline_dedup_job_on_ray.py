@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from kinora.commands import explain
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from pipeline.config import AnalyzeConfig, CurateConfig, DedupConfig, ScorersConfig
 from pipeline.jobs.curate import curate
 from video.encode import VideoWriter
@@ -41,16 +41,16 @@ def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, m
     write(raw / "other.mp4", 1)
     first = curate(str(raw), where, CurateConfig())
     assert (first.compared, first.kept, dict(first.dropped)) == (2, 2, {})
-    before = live_view.selection(Dataset.open(where)).to_pylist()
+    before = LiveView(Dataset.open(where)).selections.to_pylist()
     write(raw / "large.mp4", 0, height=144)
     second = curate(str(raw), where, CurateConfig())
     assert (second.compared, second.decided, dict(second.dropped)) == (1, 1, {"duplicate_near": 1})
     dataset = Dataset.open(where)
-    assert [row for row in live_view.selection(dataset).to_pylist() if row["kept"]] == before
-    funnel, violations = conservation.look(dataset)
+    assert [row for row in LiveView(dataset).selections.to_pylist() if row["kept"]] == before
+    funnel, violations = conservation.audit(dataset)
     assert violations == []
     assert funnel["selection"]["dropped"] == {"duplicate_near": 1}
-    clips = {Path(row["uri"]).stem: row["clip_id"] for row in live_view.clips(dataset).to_pylist()}
+    clips = {Path(row["uri"]).stem: row["clip_id"] for row in LiveView(dataset).clips.to_pylist()}
     told = explain.run(explain.Config(dataset=where, clip=clips["large"])).data
     assert told["duplicate"]["decision"]["keeper"] == clips["small"]
     assert clips["small"] in told["decision"]["detail"]
@@ -82,12 +82,12 @@ def test_clips_that_show_nearly_the_same_are_dropped_when_asked(tmp_path):
     report = curate(str(raw), where, config)
     assert (report.unscored, report.compared, dict(report.dropped)) == (0, 2, {"duplicate_semantic": 1})
     dataset = Dataset.open(where)
-    assert conservation.check(dataset) == []
-    kept = {row["clip_id"] for row in live_view.selection(dataset).to_pylist() if row["kept"]}
-    rows = {row["kind"]: row for row in Current(dataset).duplicates.to_pylist()}
+    assert conservation.violations(dataset) == []
+    kept = {row["clip_id"] for row in LiveView(dataset).selections.to_pylist() if row["kept"]}
+    rows = {row["kind"]: row for row in LiveView(dataset).duplicates.to_pylist()}
     assert {rows["semantic"]["keeper"]} == kept
     assert rows["semantic"]["offset_s"] is None
     write(raw / "c.mp4", 0, height=192)
     later = curate(str(raw), where, config)
     assert dict(later.dropped) == {"duplicate_semantic": 1}
-    assert {r["clip_id"] for r in live_view.selection(Dataset.open(where)).to_pylist() if r["kept"]} == kept
+    assert {r["clip_id"] for r in LiveView(Dataset.open(where)).selections.to_pylist() if r["kept"]} == kept

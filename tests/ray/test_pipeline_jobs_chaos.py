@@ -59,7 +59,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_rows(tmp_path):
         found = rows(dataset)
         for name in wanted:
             assert found[name] == wanted[name], f"seed {seed}: {name}"
-        assert conservation.check(dataset) == []
+        assert conservation.violations(dataset) == []
         killed.update(re.findall(r"kill \d+: (\w+)", log))
     print(f"{sum(killed.values())} kills: {dict(killed)}")
     assert sum(killed.values()) >= 20

@@ -11,6 +11,7 @@ import pytest
 
 from manifests import conservation, live_view
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, SelectConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import curate, retry
@@ -55,9 +56,9 @@ def test_shots_become_clips_with_exactly_their_frames(raw, tmp_path):
     report = curate(str(raw), str(tmp_path / "d"), CONFIG)
     assert (report.listed, report.analyzed, report.clips, report.kept, report.cut) == (2, 2, 4, 4, 4)
     dataset = Dataset.open(tmp_path / "d")
-    assert conservation.check(dataset) == []
-    media = {row["clip_id"]: row for row in live_view.media(dataset).to_pylist()}
-    clips = sorted(live_view.clips(dataset).to_pylist(), key=lambda clip: (clip["kind"], clip["start_pts"]))
+    assert conservation.violations(dataset) == []
+    media = {row["clip_id"]: row for row in LiveView(dataset).media.to_pylist()}
+    clips = sorted(LiveView(dataset).clips.to_pylist(), key=lambda clip: (clip["kind"], clip["start_pts"]))
     assert [clip["num_frames"] for clip in clips] == [1, 12, 12, 12]
     means = []
     for clip in clips:
@@ -85,7 +86,7 @@ def test_a_second_run_does_nothing_and_a_threshold_decodes_nothing(raw, tmp_path
     assert Dataset.open(uri).number == commits
     dropped = curate(str(raw), uri, strict)
     assert (dropped.analyzed, dropped.kept, dropped.dropped) == (0, 0, {"too_short": 2})
-    row = live_view.selection(Dataset.open(uri)).to_pylist()[0]
+    row = LiveView(Dataset.open(uri)).selections.to_pylist()[0]
     assert row["detail"] == "1 < 5 s"
     back = curate(str(raw), uri, CONFIG)
     assert (back.analyzed, back.kept, back.to_cut) == (0, 2, 0)
@@ -112,7 +113,7 @@ def test_every_bad_file_is_a_row_and_the_rest_goes_on(raw, tmp_path):
     (raw / "forbidden.mp4").chmod(0)
     uri = str(tmp_path / "d")
     report = curate(str(raw), uri, CONFIG)
-    failures = {Path(row["uri"]).name: row for row in live_view.failures(Dataset.open(uri)).to_pylist()}
+    failures = {Path(row["uri"]).name: row for row in LiveView(Dataset.open(uri)).failures.to_pylist()}
     codes = {name: row["code"] for name, row in failures.items()}
     wanted = {
         "text.mp4": "NOT_MEDIA",
@@ -129,15 +130,15 @@ def test_every_bad_file_is_a_row_and_the_rest_goes_on(raw, tmp_path):
     assert sum(report.failed.values()) == len(wanted)
     assert report.analyzed == 8 - len(wanted)
     assert report.failed_share > 0.5
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert curate(str(raw), uri, CONFIG).nothing_left
     (raw / "zero.mp4").unlink()
     write_video(raw / "zero.mp4", seed=2)
     again = retry(uri, CONFIG)
     assert (again.listed, again.analyzed, again.cut) == (len(wanted), 1, 2)
     dataset = Dataset.open(uri)
-    assert live_view.failures(dataset).num_rows == len(wanted) - 1
-    assert conservation.check(dataset) == []
+    assert LiveView(dataset).failures.num_rows == len(wanted) - 1
+    assert conservation.violations(dataset) == []
 
 
 def test_a_source_that_goes_away_before_it_is_cut_is_a_failure_of_its_clips(raw, tmp_path):
@@ -149,7 +150,7 @@ def test_a_source_that_goes_away_before_it_is_cut_is_a_failure_of_its_clips(raw,
     (raw / "a.mp4").rename(tmp_path / "elsewhere.mp4")
     report = curate(str(raw), uri, CONFIG)
     assert (report.cut, report.cut_failed) == (2, {"CHANGED": 2})
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert curate(str(raw), uri, CONFIG).to_cut == 0
     (tmp_path / "elsewhere.mp4").rename(raw / "a.mp4")
     assert retry(uri, CONFIG).cut == 2
@@ -169,7 +170,7 @@ def test_equal_files_share_their_clips(raw, tmp_path):
     dataset = Dataset.open(uri)
     assert (report.clips, report.cut) == (4, 2)
     assert conservation.funnel(dataset)["clips"]["repeated"] == 2
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
 
 
 def test_a_replaced_file_is_analysed_anew_and_counts_alone(raw, tmp_path):
@@ -179,12 +180,12 @@ def test_a_replaced_file_is_analysed_anew_and_counts_alone(raw, tmp_path):
     write_video(raw / "a.mp4", shots=3, seed=1)
     report = curate(str(raw), uri, CONFIG)
     dataset = Dataset.open(uri)
-    assert (report.analyzed, live_view.clips(dataset).num_rows, live_view.media(dataset).num_rows) == (
+    assert (report.analyzed, LiveView(dataset).clips.num_rows, LiveView(dataset).media.num_rows) == (
         1,
         3,
         3,
     )
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
 
 
 def test_shots_too_short_are_gaps_and_long_ones_are_split(raw, tmp_path):
@@ -194,8 +195,8 @@ def test_shots_too_short_are_gaps_and_long_ones_are_split(raw, tmp_path):
     report = curate(str(raw), str(tmp_path / "d"), config)
     dataset = Dataset.open(tmp_path / "d")
     assert (report.gaps, report.clips) == (3, 3)
-    assert sorted(live_view.clips(dataset)["num_frames"].to_pylist()) == [13, 13, 14]
-    assert conservation.check(dataset) == []
+    assert sorted(LiveView(dataset).clips["num_frames"].to_pylist()) == [13, 13, 14]
+    assert conservation.violations(dataset) == []
 
 
 def test_an_empty_folder_and_a_foreign_dataset_folder_are_refused(raw, tmp_path):
@@ -215,9 +216,9 @@ def test_a_long_file_is_shared_out_and_its_clips_are_the_same(raw, tmp_path):
         config = replace(CONFIG, cut=CutConfig(share_s=share_s))
         assert curate(str(raw), uri, config).cut == 8
         dataset = Dataset.open(uri)
-        assert conservation.check(dataset) == []
+        assert conservation.violations(dataset) == []
         found[share_s] = sorted(
-            (row["media_id"], row["digest"]) for row in live_view.media(dataset).to_pylist()
+            (row["media_id"], row["digest"]) for row in LiveView(dataset).media.to_pylist()
         )
         assert curate(str(raw), uri, config).nothing_left
     assert found[0.0] == found[3.0]

@@ -75,7 +75,7 @@ def test_a_disk_that_fills_up_while_clips_are_cut_and_packed(disk, tmp_path):
     report = json.loads(run(*curate))
     assert report["cut"] == CLIPS - len(before.records("media")) > 0
     run("status", "--dataset", dataset)
-    assert integrity.look(Dataset.open(dataset), media=True).broken == []
+    assert integrity.verify(Dataset.open(dataset), media=True).broken == []
 
     run("caption", "--dataset", dataset, "--captioner.kind", "facts")
     pack = ["pack", "--dataset", dataset, "--out", shards, "--buckets", '["9x48x64"]', "--fps", "8"]

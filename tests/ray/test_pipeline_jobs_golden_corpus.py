@@ -7,8 +7,9 @@ import pytest
 from golden_cases import make_cases, make_truncated
 from test_video_golden_corpus import EXPECTED
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.config import CurateConfig
 from pipeline.jobs.curate import curate
 from pipeline.sources.stat import path_to_uri
@@ -18,13 +19,13 @@ def outcomes(paths: dict[str, Path], folder: Path, uri: str) -> dict[str, str]:
     """Curate `folder`; return OK or the failure's code of each listed file, by its name in the corpus."""
     report = curate(str(folder), uri, CurateConfig())
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert report.listed == report.analyzed + sum(report.failed.values())
     assert curate(str(folder), uri, CurateConfig()).nothing_left
     names = {path_to_uri(str(path.absolute())): name for name, path in paths.items()}
-    failures = live_view.failures(dataset).to_pylist()
+    failures = LiveView(dataset).failures.to_pylist()
     codes = {row["unit"]: row["code"] for row in failures if row["stage"] == "analyze"}
-    rows = live_view.sources(dataset).to_pylist()
+    rows = LiveView(dataset).sources.to_pylist()
     assert len(rows) == report.listed
     ends = {r["uri"]: "OK" if r["status"] == "ok" else codes[r["source_key"]] for r in rows}
     assert all(end != "OK" for each, end in ends.items() if Path(each).is_dir())

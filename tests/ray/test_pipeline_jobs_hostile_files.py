@@ -11,8 +11,9 @@ import pytest
 
 from captioner.prompts import load_prompt
 from kinora.commands import failures as failures_command
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.analyze import stage as analyze_stage
 from pipeline.analyze.stage import add_analyze
 from pipeline.caption.batch import CaptionSpec
@@ -38,7 +39,7 @@ def write_video(path: Path, seed: int = 0) -> None:
 
 
 def failed(uri: str) -> dict[str, dict]:
-    return {Path(row["uri"]).name: row for row in live_view.failures(Dataset.open(uri)).to_pylist()}
+    return {Path(row["uri"]).name: row for row in LiveView(Dataset.open(uri)).failures.to_pylist()}
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_hostile_files_are_rows_quarantine_holds_and_can_be_lifted(raw, tmp_path
         "pipe.mp4": ("UNREADABLE", False),
     }
     assert "--sandbox.memory-mb" in rows["eater.mp4"]["remedy"]
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert not (tmp_path / "d" / FOLDER).exists()
     assert curate(str(raw), uri, CONFIG).nothing_left
     again = retry(uri, CONFIG)
@@ -77,7 +78,7 @@ def test_hostile_files_are_rows_quarantine_holds_and_can_be_lifted(raw, tmp_path
     assert sum(lifted.failed.values()) == 6
     assert failed(uri)["eater.mp4"]["code"] == "TOO_LARGE"  # read this time: 128 million pixels
     assert not failed(uri)["eater.mp4"]["quarantined"]
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
 
 
 def test_what_kills_its_process_twice_is_in_quarantine_until_it_is_asked_for(raw, tmp_path, monkeypatch):
@@ -102,7 +103,7 @@ def test_what_kills_its_process_twice_is_in_quarantine_until_it_is_asked_for(raw
     assert "SIGSEGV" in rows["crash.mp4"]["message"]
     assert "ended the Ray worker" in rows["worker_a.mp4"]["message"]
     assert (report.analyzed, report.cut, report.failed) == (5, 5, {"CRASHED": 3})
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     shown = failures_command.run(failures_command.Config(dataset=uri))
     assert shown.data["codes"] == {"CRASHED": 3}
     untouched = retry(uri, CONFIG)
@@ -110,7 +111,7 @@ def test_what_kills_its_process_twice_is_in_quarantine_until_it_is_asked_for(raw
     lifted = retry(uri, CONFIG, quarantined=True)  # without the hook these are sound
     assert (lifted.analyzed, lifted.cut) == (3, 3)
     assert failed(uri) == {}
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
 
 
 def test_a_source_that_cannot_be_cut_in_time_is_a_failure_of_its_clips(raw, tmp_path):
@@ -121,7 +122,7 @@ def test_a_source_that_cannot_be_cut_in_time_is_a_failure_of_its_clips(raw, tmp_
     report = curate(str(raw), uri, replace(CONFIG, sandbox=none))
     assert (report.to_cut, report.cut, report.cut_failed) == (4, 0, {"TIMED_OUT": 4})
     assert all(row["quarantined"] for row in failed(uri).values())
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert retry(uri, CONFIG).to_cut == 0
     assert retry(uri, CONFIG, quarantined=True).cut == 4
 
@@ -144,7 +145,7 @@ def test_a_clip_that_kills_its_captioner_is_a_failure_and_the_rest_is_captioned(
     row = failed(uri)["red.mp4"]
     assert (row["code"], row["quarantined"]) == ("CRASHED", True)
     assert "ended the Ray worker" in row["message"]
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert caption(uri, settings, RayConfig(), asking, hostile_hooks.load_deadly).nothing_left
 
 
@@ -159,7 +160,7 @@ def test_a_task_that_raises_is_failures_of_its_units_and_the_rest_goes_on(raw, t
         report = curate(str(raw), uri, CONFIG)
     assert (report.analyzed, report.cut, report.failed) == (4, 4, {"LOST": 1})
     assert "Input/output error" in failed(uri)["raise.mp4"]["message"]
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []
     assert retry(uri, CONFIG).analyzed == 1
     for file in raw.glob("good*"):
         file.unlink()
@@ -179,9 +180,9 @@ def test_a_full_disk_ends_the_job_and_is_no_failure_of_any_clip(raw, tmp_path, m
         with pytest.raises(StageFailed, match=r"cut: .*there is no room"):
             curate(str(raw), uri, CONFIG)
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert dataset.records("failures") == []
     done = len(dataset.records("media"))
     assert done < 4
     assert curate(str(raw), uri, CONFIG).cut == 4 - done
-    assert conservation.check(Dataset.open(uri)) == []
+    assert conservation.violations(Dataset.open(uri)) == []

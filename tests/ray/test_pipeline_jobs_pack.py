@@ -12,8 +12,9 @@ import webdataset as wds
 
 from captioner.prompts import load_prompt
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, Provenance
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from manifests.records import Outcome
 from manifests.shards import ShardIndex
 from pipeline.caption.batch import CaptionSpec
@@ -96,9 +97,9 @@ def test_a_caption_is_of_its_own_clip_and_a_second_run_does_nothing(curated, tmp
     report = caption(uri, replace(CAPTION, batch_clips=3), RAY, asking("v1"), load_teller(redness))
     assert (report.ok, report.failed) == (8, {})
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
-    clips = {row["clip_id"]: row for row in live_view.clips(dataset).to_pylist()}
-    for row in live_view.captions(dataset).to_pylist():
+    assert conservation.violations(dataset) == []
+    clips = {row["clip_id"]: row for row in LiveView(dataset).clips.to_pylist()}
+    for row in LiveView(dataset).captions().to_pylist():
         clip = clips[row["clip_id"]]
         red = 80 * (clip["start_pts"] > 0) + 20 * int(Path(clip["uri"]).stem)
         said = int(row["text"].rsplit(" ", 1)[1])
@@ -107,18 +108,18 @@ def test_a_caption_is_of_its_own_clip_and_a_second_run_does_nothing(curated, tmp
         assert row["short"].startswith("short: 9 frames")
         assert row["version"] == "v1"
     assert caption(uri, CAPTION, RAY, asking("v1"), load_teller(redness)).nothing_left
-    media = live_view.media(dataset).num_rows
+    media = LiveView(dataset).media.num_rows
     caption(uri, CAPTION, RAY, asking("v2"), load_teller(redness))
     dataset = Dataset.open(uri)
-    assert live_view.media(dataset).num_rows == media
-    assert {row["version"] for row in live_view.captions(dataset).to_pylist()} == {"v2"}
-    assert live_view.captions(dataset, "v1").num_rows == 8
+    assert LiveView(dataset).media.num_rows == media
+    assert {row["version"] for row in LiveView(dataset).captions().to_pylist()} == {"v2"}
+    assert LiveView(dataset).captions("v1").num_rows == 8
 
 
 def test_refusals_crashes_and_lost_media_are_rows_and_retry_takes_only_them(curated, tmp_path):
     uri = copied(curated, tmp_path / "d")
     dataset = Dataset.open(uri)
-    ids = sorted(live_view.media(dataset)["clip_id"].to_pylist())
+    ids = sorted(LiveView(dataset).media["clip_id"].to_pylist())
 
     def moody(request: CaptionRequest) -> str | None:
         if request.clip_id == ids[0]:
@@ -128,14 +129,14 @@ def test_refusals_crashes_and_lost_media_are_rows_and_retry_takes_only_them(cura
     report = caption(uri, CAPTION, RAY, asking("v1"), load_teller(moody))
     assert (report.ok, report.failed) == (6, {"INTERNAL": 1, "REFUSED": 1})
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert conservation.funnel(dataset)["captions"]["other"] == {"error": 1, "refused": 1}
-    failed = {row["code"]: row for row in live_view.failures(dataset).to_pylist()}
+    failed = {row["code"]: row for row in LiveView(dataset).failures.to_pylist()}
     assert "out of memory" in failed["INTERNAL"]["message"]
     assert caption(uri, CAPTION, RAY, asking("v1"), load_teller(redness)).nothing_left
     again = caption(uri, CAPTION, RAY, asking("v1"), load_teller(redness), retry=True)
     assert (again.ok, again.already_done) == (2, 6)
-    assert live_view.failures(Dataset.open(uri)).num_rows == 0
+    assert LiveView(Dataset.open(uri)).failures.num_rows == 0
 
 
 def test_shards_are_read_by_the_stock_library_and_the_index_agrees(curated, tmp_path):
@@ -151,7 +152,7 @@ def test_shards_are_read_by_the_stock_library_and_the_index_agrees(curated, tmp_
         "ar_4-3/dur_9f_1.1s/res_48x32",
     ]
     stock: dict[str, dict[str, Any]] = {s["__key__"]: s for s in wds.WebDataset(urls, shardshuffle=False)}
-    captions = {row["clip_id"]: row for row in live_view.captions(Dataset.open(uri)).to_pylist()}
+    captions = {row["clip_id"]: row for row in LiveView(Dataset.open(uri)).captions().to_pylist()}
     index = ShardIndex.load(out)
     assert index.fps == 8
     refs = [index.sample(row) for row in range(index.num_samples)]

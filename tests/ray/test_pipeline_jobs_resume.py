@@ -22,7 +22,7 @@ class BrokenOff(BaseException):
 
 def rows(uri: str) -> dict[str, list[str]]:
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     tables = {name: dataset.read(name) for name in ("sources", "clips", "selections", "media", "failures")}
     return {
         name: sorted(

@@ -14,7 +14,7 @@ import pytest
 from s3_faults import answer
 
 from manifests.shards import ShardIndex
-from manifests.storage import storage_at
+from manifests.storage import open_storage
 from video.encode import VideoWriter
 
 _SERVER = Path(__file__).parent.parent / "unit" / "s3_server.py"
@@ -64,7 +64,7 @@ def film(path: Path, blue: int) -> bytes:
 
 @pytest.mark.slow
 def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bucket, tmp_path):
-    storage_at(f"{bucket}/raw").put("0.mp4", film(tmp_path / "0.mp4", 120))
+    open_storage(f"{bucket}/raw").put("0.mp4", film(tmp_path / "0.mp4", 120))
     dataset, shards = f"{bucket}/d", f"{bucket}/shards"
     args = ["--source", f"{bucket}/raw", "--dataset", dataset, "--select.min-side-px", "16"]
     assert kinora("curate", *args)["cut"] == 2
@@ -74,9 +74,9 @@ def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bu
     here = tmp_path / "shards"
     assert kinora("pack", "--dataset", dataset, "--out", str(here), *BUCKETS)["bytes"] == packed["bytes"]
 
-    place = storage_at(shards)
+    place = open_storage(shards)
     about = json.loads(place.read("pack.json"))
-    there = {found.key: place.read(found.key) for found in place.walk(about["set"])}
+    there = {found.key: place.read(found.key) for found in place.list(about["set"])}
     local = {p.relative_to(here).as_posix(): p.read_bytes() for p in here.rglob("*") if p.is_file()}
     assert {key.removeprefix(f"{about['set']}/"): data for key, data in there.items()} == local
     index, same = ShardIndex.load(shards), ShardIndex.load(here)
@@ -87,7 +87,7 @@ def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bu
 
     changed = ["--buckets", '["5x32x32"]', "--fps", "8"]
     kinora("pack", "--dataset", dataset, "--out", shards, *changed)
-    assert {found.key.split("/")[0] for found in place.walk()} == {
+    assert {found.key.split("/")[0] for found in place.list()} == {
         "pack.json",
         json.loads(place.read("pack.json"))["set"],
     }
@@ -98,7 +98,7 @@ def test_source_dataset_and_shards_on_s3_and_the_shards_equal_those_on_a_disk(bu
 @pytest.mark.slow
 def test_an_object_that_may_not_be_read_fails_alone_until_it_may(bucket, tmp_path):
     for number in range(3):
-        storage_at(f"{bucket}/raw").put(f"{number}.mp4", film(tmp_path / "film.mp4", 60 * number))
+        open_storage(f"{bucket}/raw").put(f"{number}.mp4", film(tmp_path / "film.mp4", 60 * number))
     dataset, denied = str(tmp_path / "d"), f"{bucket}/raw/1.mp4"
     args = ["--source", f"{bucket}/raw", "--dataset", dataset]
     args += ["--select.min-side-px", "16", "--dedup.near", "false"]

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from video.encode import mp4_bytes
 
 CLUSTERS = runpy.run_path(str(Path(__file__).parent / "clusters.py"))
@@ -44,7 +45,7 @@ def test_a_submitted_job_brings_its_code_and_its_metrics_are_on_the_prometheus_e
         print(done.stdout)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "6 analysed" in done.stdout
-        assert conservation.check(Dataset.open(uri)) == []
+        assert conservation.violations(Dataset.open(uri)) == []
         host = cluster.address.partition(":")[0]
         wanted = ("units_total", "failed_total", "unit_seconds_count", "read_bytes_total")
         text, deadline = "", time.monotonic() + 30
@@ -118,8 +119,8 @@ def test_pending_work_makes_the_autoscaler_start_the_node_types_of_the_cluster_f
         listed = cluster.run(sys.executable, "-c", _NODES)
         labels = json.loads(listed.stdout.splitlines()[-1])
     assert {"decode", "caption"} <= {*labels}
-    assert conservation.check(Dataset.open(uri)) == []
-    assert live_view.media(Dataset.open(uri)).num_rows == 6
+    assert conservation.violations(Dataset.open(uri)) == []
+    assert LiveView(Dataset.open(uri)).media.num_rows == 6
 
 
 _NODES = """

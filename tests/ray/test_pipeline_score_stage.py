@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from kinora.commands import retry as retry_command
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
 from pipeline.jobs.curate import curate, retry
 from video.encode import VideoWriter
@@ -39,8 +40,8 @@ def test_scores_of_actors_become_columns_and_everything_adds_up(tmp_path):
     report = curate(str(raw), str(tmp_path / "d"), config)
     assert (report.analyzed, sum(report.failed.values()), report.clips, report.unscored) == (3, 1, 3, 0)
     dataset = Dataset.open(tmp_path / "d")
-    assert conservation.check(dataset) == []
-    rows = sorted(live_view.clips(dataset).to_pylist(), key=lambda row: (row["uri"], row["start_pts"]))
+    assert conservation.violations(dataset) == []
+    rows = sorted(LiveView(dataset).clips.to_pylist(), key=lambda row: (row["uri"], row["start_pts"]))
     assert [row["corner_logo"] for row in rows] == [True, False, False]
     assert all(0 < row["aesthetic_heuristic"] <= 1 for row in rows)
     assert all(row["nsfw"] is None for row in rows)
@@ -59,19 +60,19 @@ def test_a_clip_that_ends_its_actor_is_a_failure_and_the_job_goes_on(tmp_path, m
     report = curate(str(raw), str(tmp_path / "d"), config)
     assert (report.analyzed, report.clips, report.kept, report.unscored) == (2, 2, 2, 1)
     dataset = Dataset.open(tmp_path / "d")
-    assert conservation.check(dataset) == []
-    failures = live_view.failures(dataset).to_pylist()
+    assert conservation.violations(dataset) == []
+    failures = LiveView(dataset).failures.to_pylist()
     assert {(f["stage"], f["code"], f["quarantined"]) for f in failures} == {("score logo", "CRASHED", True)}
     assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": None}
     monkeypatch.undo()
     assert retry(dataset.uri, config).analyzed == 0
     assert retry(dataset.uri, config, quarantined=True).analyzed == 1
     assert logos(dataset.uri) == {"0.mp4": False, "1.mp4": True}
-    assert live_view.failures(Dataset.open(dataset.uri)).num_rows == 0
+    assert LiveView(Dataset.open(dataset.uri)).failures.num_rows == 0
 
 
 def logos(uri: str) -> dict[str, bool | None]:
-    rows = live_view.clips(Dataset.open(uri)).to_pylist()
+    rows = LiveView(Dataset.open(uri)).clips.to_pylist()
     return {Path(row["uri"]).name: row["corner_logo"] for row in rows}
 
 
@@ -86,10 +87,10 @@ def test_a_retry_scores_again_what_a_scorer_failed_at(tmp_path, monkeypatch):
         patch.setattr("pipeline.score.stage.ScoreActor", import_module("hostile_scorers").BrokenActor)
         assert curate(str(raw), uri, config).unscored == 1
         assert retry(uri, config).unscored == 1
-    (failure,) = live_view.failures(Dataset.open(uri)).to_pylist()
+    (failure,) = LiveView(Dataset.open(uri)).failures.to_pylist()
     assert (failure["stage"], failure["uri"]) == ("score logo", str(raw / "1.mp4"))
     assert curate(str(raw), uri, config).nothing_left
-    media = live_view.media(Dataset.open(uri))
+    media = LiveView(Dataset.open(uri)).media
 
     other = replace(config, analyze=AnalyzeConfig(scorers=replace(SCORERS, frames=2)))
     assert retry(uri, other, dry_run=True).listed == 0  # under which nothing failed
@@ -104,7 +105,7 @@ def test_a_retry_scores_again_what_a_scorer_failed_at(tmp_path, monkeypatch):
     assert (report["analyzed"], report["unscored"], report["decided"], report["to_cut"]) == (1, 0, 1, 0)
     assert (done.exit, done.data["failures_left"]) == (0, 0)
     dataset = Dataset.open(uri)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert logos(uri) == {"0.mp4": False, "1.mp4": True}
-    assert live_view.media(dataset).equals(media)
+    assert LiveView(dataset).media.equals(media)
     assert curate(str(raw), uri, config).nothing_left

@@ -35,7 +35,7 @@ def batch(dataset: Dataset, number: int) -> Commit:
         )
         for i in range(CAPTIONS)
     ]
-    added = (dataset.put_records("failures", failures), dataset.put_records("captions", captions))
+    added = (dataset.write_records("failures", failures), dataset.write_records("captions", captions))
     added += (cut(dataset, number),) if number % 3 == 0 else ()
     return Commit(stage="batch", added=added, counts={"batch": number})
 
@@ -43,12 +43,12 @@ def batch(dataset: Dataset, number: int) -> Commit:
 def cut(dataset: Dataset, number: int) -> Part:
     """Write a tar, which goes up in parts on S3, and the row of a clip that is all of it."""
     path, length = f"media/{os.getpid()}-{number}.tar", 6 * 2**20 if dataset.uri.startswith("s3") else 2**16
-    with dataset.storage.writing(path) as tar:
+    with dataset.storage.open_writer(path) as tar:
         tar.write(bytes(length))
     sizes = {"num_frames": 1, "height": 1, "width": 1, "fps": 1.0, "duration_s": 1.0}
     place = {"path": path, "offset": 0, "length": length, "extension": "mp4"}
     media = Media(media_id=f"{number}", clip_id=f"{number}", encoding="e", **place, **sizes)
-    return dataset.put_records("media", [media])
+    return dataset.write_records("media", [media])
 
 
 def die_at(step: int, folder: str) -> None:

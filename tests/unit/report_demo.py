@@ -109,12 +109,12 @@ def make_dataset(root: Path) -> Dataset:
         config="c",
     )
     parts = (
-        dataset.put_records("sources", [*(_source(c.uri) for c in clips), _source("notes.mp4", ok=False)]),
-        dataset.put("clips", table),
-        dataset.put_records("selections", [*kept, dropped]),
-        dataset.put_records("media", media),
-        dataset.put_records("captions", captions),
-        dataset.put_records("failures", [failure]),
+        dataset.write_records("sources", [*(_source(c.uri) for c in clips), _source("notes.mp4", ok=False)]),
+        dataset.write_part("clips", table),
+        dataset.write_records("selections", [*kept, dropped]),
+        dataset.write_records("media", media),
+        dataset.write_records("captions", captions),
+        dataset.write_records("failures", [failure]),
     )
     return dataset.commit(Commit(stage="test", added=parts))
 

@@ -81,7 +81,7 @@ def captioned(tmp_path) -> Path:
     )  # fmt: skip
     kept = Selection(clip_id="c", kept=True, reason="kept", detail="", rules="r")
     rows = {"sources": source, "clips": clip, "media": media, "captions": caption, "selections": kept}
-    parts = tuple(dataset.put_records(table, [row]) for table, row in rows.items())
+    parts = tuple(dataset.write_records(table, [row]) for table, row in rows.items())
     dataset.commit(Commit(stage="test", added=parts))
     return tmp_path / "d"
 

@@ -29,9 +29,9 @@ def uri(tmp_path):
         table = table.append_column(name, pa.array([value]))
     config = SelectConfig(preset="standard", max_black=0.5)
     parts = (
-        dataset.put_records("sources", [row]),
-        dataset.put("clips", table),
-        dataset.put("selections", select(table, config)),
+        dataset.write_records("sources", [row]),
+        dataset.write_part("clips", table),
+        dataset.write_part("selections", select(table, config)),
     )
     dataset.commit(Commit(stage="select", added=parts, config=asdict(config)))
     return dataset.uri

@@ -12,6 +12,7 @@ from kinora.report import write_dataset_report
 from kinora.report.histograms import BINS, build_histogram
 from manifests import live_view
 from manifests.dataset import Commit, Dataset
+from manifests.live_view import LiveView
 from pipeline.runtime.progress import format_line
 
 DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
@@ -21,7 +22,7 @@ DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
 def dataset(tmp_path: Path) -> Dataset:
     """Three clips, one of them dropped, and a source that failed; made by a command with a space in it."""
     made = DEMO["make_dataset"](tmp_path / "dataset")
-    return made.by("kinora curate --source 'my videos' --dataset d").commit(Commit(stage="note"))
+    return made.with_command("kinora curate --source 'my videos' --dataset d").commit(Commit(stage="note"))
 
 
 def test_the_page_tells_funnel_drops_failures_and_the_command(dataset: Dataset, tmp_path: Path) -> None:
@@ -60,11 +61,11 @@ def test_no_dataset_is_an_error_that_says_what_to_do(tmp_path: Path, capsys: pyt
 
 
 def test_thumbnails_come_from_the_parts_that_hold_them(dataset: Dataset) -> None:
-    ids = live_view.clips(dataset)["clip_id"].to_pylist()
+    ids = LiveView(dataset).clips["clip_id"].to_pylist()
     assert set(live_view.thumbnails(dataset, ids[:2])) == set(ids[:2])
     assert live_view.thumbnails(dataset, ["nobody"]) == {}
     bare = dataset.read("clips").drop_columns(["thumbnail"])
-    later = dataset.commit(Commit(stage="x", added=(dataset.put("clips", bare),)))
+    later = dataset.commit(Commit(stage="x", added=(dataset.write_part("clips", bare),)))
     assert set(live_view.thumbnails(later, ids)) == set(ids)
 
 
@@ -109,7 +110,9 @@ def test_a_command_is_spelled_as_it_would_be_typed() -> None:
 
 
 def test_a_command_without_secrets_is_kept_in_the_log(dataset: Dataset) -> None:
-    made = dataset.by("kinora curate --source https://me:secret@host/x").commit(Commit(stage="note"))
+    made = dataset.with_command("kinora curate --source https://me:secret@host/x").commit(
+        Commit(stage="note")
+    )
     said = Dataset.open(made.uri).commits[-1].command
     assert said.startswith("kinora curate --source ")
     assert "secret" not in said
@@ -130,7 +133,7 @@ def test_columns_of_words_are_counted(
     column = Column("camera", "string", "how the camera moves")
     monkeypatch.setattr(dataset_contents, "SCORE_COLUMNS", (column,))
     table = dataset.read("clips").append_column("camera", pa.array(["pan", "pan", None]))
-    dataset.commit(Commit(stage="x", added=(dataset.put("clips", table),)))
+    dataset.commit(Commit(stage="x", added=(dataset.write_part("clips", table),)))
     html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
     assert "how the camera moves" in html
     assert "<dt>pan</dt>" in html

@@ -4,12 +4,12 @@ from itertools import permutations
 
 import pytest
 
-from manifests.buckets import assign, folder, frames_at, parse, why_not
+from manifests.buckets import assign, frames_at, parse_bucket, rejection_reason, shard_folder
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex, write_index
 
-SQUARE, WIDE, TALL = parse("17x64x64"), parse("17x48x80"), parse("17x80x48")
-SHORT, STILL = parse("9x64x64"), parse("1x64x64")
+SQUARE, WIDE, TALL = parse_bucket("17x64x64"), parse_bucket("17x48x80"), parse_bucket("17x80x48")
+SHORT, STILL = parse_bucket("9x64x64"), parse_bucket("1x64x64")
 BUCKETS = [SQUARE, WIDE, TALL, SHORT, STILL]
 
 
@@ -38,7 +38,7 @@ def test_assign(num_frames, height, width, expected):
 def test_a_clip_without_a_bucket_says_why(num_frames, height, width, reason):
     shape = {"num_frames": num_frames, "height": height, "width": width}
     assert assign(**shape, buckets=BUCKETS, max_crop=0.1) is None
-    assert why_not(**shape, buckets=BUCKETS, max_crop=0.1) == reason
+    assert rejection_reason(**shape, buckets=BUCKETS, max_crop=0.1) == reason
 
 
 def test_frames_at_counts_the_instants_within_a_clip():
@@ -46,10 +46,10 @@ def test_frames_at_counts_the_instants_within_a_clip():
 
 
 def test_the_folder_tells_aspect_duration_and_resolution():
-    assert folder(WIDE, 8) == "ar_16-9/dur_17f_2.1s/res_80x48"
-    assert folder(STILL, 8) == "ar_1-1/dur_image/res_64x64"
+    assert shard_folder(WIDE, 8) == "ar_16-9/dur_17f_2.1s/res_80x48"
+    assert shard_folder(STILL, 8) == "ar_1-1/dur_image/res_64x64"
     with pytest.raises(ValueError, match="frames x height x width"):
-        parse("64x64")
+        parse_bucket("64x64")
 
 
 def test_the_index_is_read_without_lists_and_names_its_content(tmp_path):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Commit, Dataset
+from manifests.live_view import LiveView
 from manifests.records import (
     Caption,
     Clip,
@@ -101,7 +102,7 @@ WHOLE = {
 
 def store(root: Path, rows: dict) -> Dataset:
     dataset = Dataset.create(root)
-    parts = tuple(dataset.put_records(table, records) for table, records in rows.items() if records)
+    parts = tuple(dataset.write_records(table, records) for table, records in rows.items() if records)
     return dataset.commit(Commit(stage="test", added=parts))
 
 
@@ -111,7 +112,7 @@ def failed(stage: str, unit: str) -> Failure:
 
 def test_a_whole_dataset_adds_up(tmp_path):
     dataset = store(tmp_path, WHOLE)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     funnel = conservation.funnel(dataset)
     assert funnel["sources"] == {"listed": 1, "ok": 1, "failed": {}}
     assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
@@ -127,23 +128,23 @@ def test_a_failed_source_is_neither_clip_nor_score(tmp_path):
     )
     rows = {**WHOLE, "sources": [SOURCE, bad], "failures": [failed("analyze", "b")]}
     dataset = store(tmp_path, rows)
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     assert conservation.funnel(dataset)["sources"] == {"listed": 2, "ok": 1, "failed": {"X": 1}}
 
 
 def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_failures_before(tmp_path):
     unscored = replace(failed("score logo", "c5"), config="a")
     dataset = store(tmp_path, {**WHOLE, "failures": [unscored]})
-    assert live_view.failures(dataset)["stage"].to_pylist() == ["score logo"]
+    assert LiveView(dataset).failures["stage"].to_pylist() == ["score logo"]
     whole = replace(CLIPS[0], clip_id="c", end_pts=105)
     again = {"sources": [SOURCE], "clips": [whole], "failures": [replace(unscored, unit="c")]}
     dataset = store(tmp_path, again)
-    assert live_view.clips(dataset)["clip_id"].to_pylist() == ["c"]
-    assert live_view.failures(dataset)["unit"].to_pylist() == ["c"]
-    assert conservation.check(dataset) == []
+    assert LiveView(dataset).clips["clip_id"].to_pylist() == ["c"]
+    assert LiveView(dataset).failures["unit"].to_pylist() == ["c"]
+    assert conservation.violations(dataset) == []
     dataset = store(tmp_path, {"sources": [SOURCE], "clips": CLIPS, "gaps": [GAP]})
-    assert live_view.failures(dataset).num_rows == 0
-    assert conservation.check(dataset) == []
+    assert LiveView(dataset).failures.num_rows == 0
+    assert conservation.violations(dataset) == []
 
 
 @pytest.mark.parametrize(
@@ -163,5 +164,5 @@ def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_fai
     ],
 )
 def test_each_loss_is_named(tmp_path, changes, said):
-    violations = conservation.check(store(tmp_path, WHOLE | changes))
+    violations = conservation.violations(store(tmp_path, WHOLE | changes))
     assert any(said in violation for violation in violations)

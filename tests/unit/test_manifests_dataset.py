@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from manifests import live_view, schemas
+from manifests import schemas
 from manifests.dataset import Commit, Dataset, DatasetError
+from manifests.live_view import LiveView
 from manifests.records import Caption, Failure, Outcome, SourceRow, SourceStatus, clip_id
 
 
@@ -39,13 +40,13 @@ def test_rows_come_back_as_they_went_in(tmp_path):
         frames_shown=(0, 4),
     )
     dataset = Dataset.create(tmp_path / "d")
-    dataset = dataset.commit(Commit(stage="caption", added=(dataset.put_records("captions", [caption]),)))
+    dataset = dataset.commit(Commit(stage="caption", added=(dataset.write_records("captions", [caption]),)))
     assert Dataset.open(tmp_path / "d").records("captions") == [caption]
 
 
 def test_a_part_counts_only_once_committed_and_the_past_stays(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
-    part = dataset.put_records("failures", [failure("a")])
+    part = dataset.write_records("failures", [failure("a")])
     assert Dataset.open(tmp_path / "d").read("failures").num_rows == 0
     dataset = dataset.commit(Commit(stage="analyze", added=(part,)))
     dataset = dataset.commit(Commit(stage="analyze", removed=(part.path,)))
@@ -57,7 +58,7 @@ def test_scores_are_columns_and_parts_may_differ(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
     plain = schemas.to_table(Failure, [failure("a")])
     scored = schemas.to_table(Failure, [failure("b")]).append_column("motion", pa.array([0.5]))
-    added = (dataset.put("failures", plain), dataset.put("failures", scored))
+    added = (dataset.write_part("failures", plain), dataset.write_part("failures", scored))
     rows = dataset.commit(Commit(stage="analyze", added=added)).read("failures").to_pylist()
     assert [(row["unit"], row["motion"]) for row in rows] == [("a", None), ("b", 0.5)]
 
@@ -65,7 +66,7 @@ def test_scores_are_columns_and_parts_may_differ(tmp_path):
 def test_a_part_without_a_required_column_is_refused(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
     with pytest.raises(ValueError, match=r"captions: the part lacks the column.*clip_id"):
-        dataset.put("captions", pa.table({"text": ["x"]}))
+        dataset.write_part("captions", pa.table({"text": ["x"]}))
 
 
 def test_a_folder_with_something_else_is_never_touched(tmp_path):
@@ -83,7 +84,7 @@ def race(root: Path, writer: int) -> int:
     wins = 0
     for _ in range(20):
         dataset = Dataset.open(root)
-        part = dataset.put_records("failures", [failure(f"{writer}")])
+        part = dataset.write_records("failures", [failure(f"{writer}")])
         try:
             dataset.commit(Commit(stage="race", added=(part,)))
             wins += 1
@@ -108,14 +109,14 @@ def test_two_writers_cannot_both_win(tmp_path):
 
 def test_the_newest_attempt_at_a_source_counts(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
-    bad = dataset.put_records("sources", [source("a", "v1", SourceStatus.FAILED)])
-    fail = dataset.put_records("failures", [failure("a")])
+    bad = dataset.write_records("sources", [source("a", "v1", SourceStatus.FAILED)])
+    fail = dataset.write_records("failures", [failure("a")])
     dataset = dataset.commit(Commit(stage="analyze", added=(bad, fail)))
-    assert live_view.failures(dataset)["unit"].to_pylist() == ["a"]
-    good = dataset.put_records("sources", [source("a", "v2", SourceStatus.OK)])
+    assert LiveView(dataset).failures["unit"].to_pylist() == ["a"]
+    good = dataset.write_records("sources", [source("a", "v2", SourceStatus.OK)])
     dataset = dataset.commit(Commit(stage="analyze", added=(good,)))
-    assert live_view.sources(dataset)["status"].to_pylist() == ["ok"]
-    assert live_view.failures(dataset).num_rows == 0
+    assert LiveView(dataset).sources["status"].to_pylist() == ["ok"]
+    assert LiveView(dataset).failures.num_rows == 0
 
 
 def test_a_clip_id_depends_on_the_span_alone():

@@ -109,18 +109,18 @@ def kill_writers(writers: Writers, uri: str, folder: Path, kills: int, seed: int
         assert batches == list(range(len(batches)))  # the next writer went on where the last one was killed
         assert len(told) <= len(batches) <= len(told) + kills
         assert {*told} <= {*batches}
-    found = integrity.look(dataset)
+    found = integrity.verify(dataset)
     assert not found.broken
     integrity.repair(dataset, found, older_than_s=0, now_s=time.time() + 60)
-    rest = integrity.look(dataset)
-    assert (rest.broken, rest.orphans, rest.unfinished) == ([], [], [])
+    rest = integrity.verify(dataset)
+    assert (rest.broken, rest.orphans, rest.incomplete_uploads) == ([], [], [])
     writers.start(uri, acknowledged, first=len(batches), many=2)
     assert writers.ended() == 0
     whole = Dataset(dataset.storage, [c for c in Dataset.open(uri).commits if c.stage != integrity.REPAIR])
     assert assert_whole(whole) == list(range(len(batches) + 2))
     told = read_acknowledged(acknowledged)
     counted = Counter(kills=kills, committed=len(batches), orphans=len(found.orphans))
-    counted.update(unfinished=len(found.unfinished), unacknowledged=len(batches) + 2 - len(told))
+    counted.update(unfinished=len(found.incomplete_uploads), unacknowledged=len(batches) + 2 - len(told))
     return counted
 
 
@@ -154,9 +154,9 @@ def test_killed_before_every_step_of_making_and_writing_a_dataset(writers, tmp_p
         survived += 1
         dataset = Dataset.create(root)
         assert {*read_acknowledged(acknowledged)} <= {*assert_whole(dataset)}
-        integrity.repair(dataset, integrity.look(dataset), older_than_s=0, now_s=time.time() + 60)
-        found = integrity.look(dataset)
-        assert (found.broken, found.orphans, found.unfinished) == ([], [], [])
+        integrity.repair(dataset, integrity.verify(dataset), older_than_s=0, now_s=time.time() + 60)
+        found = integrity.verify(dataset)
+        assert (found.broken, found.orphans, found.incomplete_uploads) == ([], [], [])
         assert Dataset.open(root).commit(MODULE["batch"](dataset, 4)).number >= 1
     assert code == 0
     assert survived * stride >= 30  # making the dataset, three parts, a tar and a commit

@@ -1,4 +1,4 @@
-"""`kinora captions check`: damage is said, rubbish goes, a writer at work keeps its parts."""
+"""`kinora captions check`: damage is reported, old orphans are removed, a writer at work keeps its parts."""
 
 import json
 import os
@@ -19,12 +19,12 @@ def failure(unit: str) -> Failure:
 
 
 def add(dataset: Dataset, unit: str) -> Dataset:
-    return dataset.commit(Commit(stage="x", added=(dataset.put_records("failures", [failure(unit)]),)))
+    return dataset.commit(Commit(stage="x", added=(dataset.write_records("failures", [failure(unit)]),)))
 
 
 def cut(dataset: Dataset, data: bytes = b"pixels", length: int = 6) -> Commit:
     """Write a tar and the row of its clip, uncommitted."""
-    with dataset.storage.writing("media/t.tar") as tar:
+    with dataset.storage.open_writer("media/t.tar") as tar:
         tar.write(data)
     sizes = {"num_frames": 1, "height": 1, "width": 1, "fps": 1.0, "duration_s": 1.0}
     place = {
@@ -35,7 +35,7 @@ def cut(dataset: Dataset, data: bytes = b"pixels", length: int = 6) -> Commit:
         "digest": digest_of(b"pixels"),
     }
     row = Media(media_id="m", clip_id="c1", encoding="e", **place, **sizes)
-    return Commit(stage="cut", added=(dataset.put_records("media", [row]),))
+    return Commit(stage="cut", added=(dataset.write_records("media", [row]),))
 
 
 def check(uri: str, capsys, *flags: str) -> tuple[int, dict]:
@@ -95,11 +95,11 @@ def test_a_hole_in_the_log_is_damage(place, capsys):
     assert "not a log entry" in check(place, capsys)[1]["broken"][0]
 
 
-def test_rubbish_goes_when_it_is_old_and_readers_keep_the_past(place, capsys):
+def test_repair_removes_old_orphans_and_keeps_past_commits_readable(place, capsys):
     dataset = add(add(Dataset.create(place), "a"), "b")
     removed = dataset.parts("failures")[0].path
     dataset = dataset.commit(Commit(stage="compact", removed=(removed,)))
-    orphan = dataset.put_records("failures", [failure("never")]).path
+    orphan = dataset.write_records("failures", [failure("never")]).path
     dataset.storage.put("media/orphan.tar", b"pixels")
     dataset.storage.put("_log/probe-1", b"x")
     dataset.storage.put("notes/mine.txt", b"mine")
@@ -136,18 +136,18 @@ def test_a_slow_writer_is_refused_rather_than_robbed(place):
     """Its parts were thrown away before it committed them: the commit fails, nothing dangles."""
     dataset = add(Dataset.create(place), "a")
     slow, late = cut(dataset), Dataset.open(place)
-    findings = integrity.look(dataset)
+    findings = integrity.verify(dataset)
     integrity.repair(dataset, findings, older_than_s=0, now_s=time.time() + 60)
     for writer in (dataset, late, Dataset.open(place)):
         with pytest.raises(ConflictError, match="a repair threw away"):
             writer.commit(slow, rebase=True)
-    assert integrity.look(dataset).broken == []
+    assert integrity.verify(dataset).broken == []
 
 
 def test_a_clip_whose_tar_was_thrown_away_is_refused(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
     dataset.storage.put("media/t.tar", b"pixels")
-    integrity.repair(dataset, integrity.look(dataset), older_than_s=0, now_s=time.time() + 60)
+    integrity.repair(dataset, integrity.verify(dataset), older_than_s=0, now_s=time.time() + 60)
     with pytest.raises(ConflictError, match=r"a repair threw away media/t\.tar"):
         dataset.refresh().commit(cut(dataset))
 
@@ -155,28 +155,28 @@ def test_a_clip_whose_tar_was_thrown_away_is_refused(tmp_path):
 def test_a_repair_does_not_take_what_was_committed_meanwhile(place):
     dataset = add(Dataset.create(place), "a")
     commit = cut(dataset)
-    findings = integrity.look(dataset)
+    findings = integrity.verify(dataset)
     assert len(findings.orphans) == 2
     dataset.commit(commit)
     with pytest.raises(ConflictError, match="commit 2 needs"):
         integrity.repair(dataset, findings, older_than_s=0, now_s=time.time() + 60)
-    assert integrity.look(dataset, media=True).broken == []
+    assert integrity.verify(dataset, media=True).broken == []
 
 
 def test_a_repair_that_was_killed_is_ended_by_the_next(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
-    orphan = dataset.put_records("failures", [failure("never")])
+    orphan = dataset.write_records("failures", [failure("never")])
     dataset = dataset.commit(
         Commit(stage=integrity.REPAIR, removed=(orphan.path,))
     )  # killed before it deleted
-    done = integrity.repair(dataset, integrity.look(dataset), older_than_s=1e9, now_s=time.time())
+    done = integrity.repair(dataset, integrity.verify(dataset), older_than_s=1e9, now_s=time.time())
     assert (done.orphans, dataset.refresh().number) == (1, 1)
     assert not os.path.exists(dataset.root / orphan.path)
 
 
 def test_a_person_can_read_it(tmp_path, capsys):
     dataset = add(Dataset.create(tmp_path / "d"), "a")
-    dataset.put_records("failures", [failure("never")])
+    dataset.write_records("failures", [failure("never")])
     assert cli.main(["captions", "check", "--dataset", str(tmp_path / "d")]) == 0
     said = capsys.readouterr().out
     assert "no problems found" in said

@@ -80,7 +80,7 @@ def test_a_dataset_of_version_1_reads_as_today(tmp_path, capsys):
     [media] = dataset.records("media")
     assert asdict(media) == {**ROW_1, "digest": ""}
     assert dataset.read("media", ["clip_id", "digest"]).to_pylist() == [{"clip_id": "c1", "digest": ""}]
-    new = dataset.put_records("media", [records.Media(**{**ROW_1, "media_id": "m2", "digest": "d"})])
+    new = dataset.write_records("media", [records.Media(**{**ROW_1, "media_id": "m2", "digest": "d"})])
     dataset = dataset.commit(Commit(stage="cut", added=(new,)))
     assert dataset.read("media")["digest"].to_pylist() == ["", "d"]  # old and new parts side by side
     assert cli.main(["captions", "check", "--dataset", str(tmp_path / "d"), "--json"]) == 0
@@ -94,12 +94,12 @@ def test_scores_beside_a_record_survive_its_migration():
     )
     new = schemas.upgrade(records.Media, table, 1)
     assert new.to_pylist() == [{**ROW_1, "digest": "", "motion": 0.5}]
-    assert new.schema.metadata == schemas.schema(records.Media).metadata
+    assert new.schema.metadata == schemas.arrow_schema(records.Media).metadata
 
 
 def relabelled(dataset: Dataset, **labels: str) -> Dataset:
     """Commit a failures part whose metadata says something else."""
-    schema = schemas.schema(records.Failure)
+    schema = schemas.arrow_schema(records.Failure)
     metadata = {key.decode(): value.decode() for key, value in schema.metadata.items()}
     metadata |= {f"kinora.{name}": value for name, value in labels.items()}
     path = dataset.root / "failures" / "part-x.parquet"
@@ -136,7 +136,7 @@ def test_a_newer_log_is_refused(tmp_path):
 
 def shape(record: type) -> str:
     """Return a name of a record's columns: another one means that files look different now."""
-    columns = [(field.name, str(field.type), field.nullable) for field in schemas.schema(record)]
+    columns = [(field.name, str(field.type), field.nullable) for field in schemas.arrow_schema(record)]
     return blake2b(repr(columns).encode(), digest_size=6).hexdigest()
 
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 
 from kinora.cli import main as cli
-from manifests import live_view, schemas
+from manifests import schemas
 from manifests.dataset import Commit, ConflictError, Dataset, DatasetError
+from manifests.live_view import LiveView
 from manifests.records import Caption, Failure, Media, Outcome
-from manifests.storage import storage_at
+from manifests.storage import open_storage
 
 
 def failure(unit: str) -> Failure:
@@ -22,17 +23,17 @@ def failure(unit: str) -> Failure:
 
 
 def test_what_a_place_promises(place):
-    storage = storage_at(place)
-    assert storage.top() == set()
+    storage = open_storage(place)
+    assert storage.list_root() == set()
     storage.put("a/one", b"0123456789")
     storage.put("a/b/two", memoryview(b"x"))
     assert storage.read("a/one") == b"0123456789"
     assert storage.read_range("a/one", 3, 4) == b"3456"
     assert storage.read_range("a/one", 8, 4) == b"89"
     assert storage.read_range("a/one", 20, 4) == b""
-    assert {(s.key, s.size) for s in storage.walk()} == {("a/one", 10), ("a/b/two", 1)}
-    assert [s.key for s in storage.walk("a/b")] == ["a/b/two"]
-    assert storage.top() == {"a"}
+    assert {(s.key, s.size) for s in storage.list()} == {("a/one", 10), ("a/b/two", 1)}
+    assert [s.key for s in storage.list("a/b")] == ["a/b/two"]
+    assert storage.list_root() == {"a"}
     storage.delete("a/one")
     storage.delete("a/one")  # what is gone may be deleted
     for ask in (storage.read, storage.reader):
@@ -41,31 +42,31 @@ def test_what_a_place_promises(place):
 
 
 def test_put_new_happens_once(place):
-    storage = storage_at(place)
-    assert storage.put_new("log/1", b"mine")
-    assert not storage.put_new("log/1", b"theirs")
-    assert storage.put_new("log/1", b"mine")  # a try whose answer was lost is known by its bytes
+    storage = open_storage(place)
+    assert storage.put_if_absent("log/1", b"mine")
+    assert not storage.put_if_absent("log/1", b"theirs")
+    assert storage.put_if_absent("log/1", b"mine")  # a try whose answer was lost is known by its bytes
     assert storage.read("log/1") == b"mine"
-    assert list(storage.unfinished()) == []
+    assert list(storage.incomplete_uploads()) == []
 
 
 def test_an_exception_while_writing_publishes_nothing(place):
-    storage = storage_at(place)
-    with suppress(RuntimeError), storage.writing("media/x.tar") as out:
+    storage = open_storage(place)
+    with suppress(RuntimeError), storage.open_writer("media/x.tar") as out:
         out.write(b"half of it")
         raise RuntimeError("half")
-    assert list(storage.walk()) == []
-    assert list(storage.unfinished()) == []
+    assert list(storage.list()) == []
+    assert list(storage.incomplete_uploads()) == []
 
 
 def test_a_large_object_is_read_by_what_is_asked_of_it(s3_uri, monkeypatch):
-    storage = storage_at(s3_uri)
-    with storage.writing("big") as out:
+    storage = open_storage(s3_uri)
+    with storage.open_writer("big") as out:
         out.write(bytes(range(256)) * 8192)
     fetched: list[int] = []
     ranges = storage.read_range
     monkeypatch.setattr(storage, "read_range", lambda k, at, n: fetched.append(n) or ranges(k, at, n))
-    with storage.reader("big") as file:
+    with storage.open_reader("big") as file:
         assert file.seek(-3, 2) == 2**21 - 3
         assert file.read() == b"\xfd\xfe\xff"
         file.seek(256)
@@ -77,10 +78,10 @@ def test_a_dataset_reads_back_whole_and_as_it_was(place):
     dataset = Dataset.create(place)
     for unit in "abc":
         dataset = dataset.commit(
-            Commit(stage="x", added=(dataset.put_records("failures", [failure(unit)]),), counts={"n": 1})
+            Commit(stage="x", added=(dataset.write_records("failures", [failure(unit)]),), counts={"n": 1})
         )
     scored = schemas.to_table(Failure, [failure("d")]).append_column("motion", pa.array([0.5]))
-    dataset = dataset.commit(Commit(stage="x", added=(dataset.put("failures", scored),)))
+    dataset = dataset.commit(Commit(stage="x", added=(dataset.write_part("failures", scored),)))
     again = Dataset.open(place)
     assert again.read("failures", ["unit", "motion"]).to_pylist() == [
         {"unit": "a", "motion": None},
@@ -97,16 +98,16 @@ def test_a_dataset_reads_back_whole_and_as_it_was(place):
 
 
 def test_a_place_with_something_else_is_never_touched(place):
-    storage = storage_at(place)
+    storage = open_storage(place)
     storage.put("thesis.txt", b"mine")
     with pytest.raises(DatasetError, match="already holds something that is not"):
         Dataset.create(place)
-    assert [stored.key for stored in storage.walk()] == ["thesis.txt"]
+    assert [stored.key for stored in storage.list()] == ["thesis.txt"]
 
 
 def test_one_prefix_does_not_see_its_neighbour(s3_uri):
     Dataset.create(s3_uri + "-2")
-    assert Dataset.find(s3_uri) is None
+    assert Dataset.open_if_exists(s3_uri) is None
     with pytest.raises(DatasetError, match="no dataset here"):
         Dataset.open(s3_uri)
 
@@ -121,7 +122,7 @@ def test_writers_in_a_race(place, rounds):
         lost, dataset = 0, Dataset.open(place)
         for number in range(rounds):
             dataset = dataset.refresh()
-            part = dataset.put_records("failures", [failure(f"{writer}{number}")])
+            part = dataset.write_records("failures", [failure(f"{writer}{number}")])
             commit = Commit(stage=writer, added=(part,))
             start.wait()  # both go for one number
             try:
@@ -143,12 +144,12 @@ def test_writers_in_a_race(place, rounds):
 
 def test_a_removal_does_not_go_on_top_of_another(place):
     dataset = Dataset.create(place)
-    part = dataset.put_records("failures", [failure("a")])
+    part = dataset.write_records("failures", [failure("a")])
     dataset = dataset.commit(Commit(stage="x", added=(part,)))
     first = Dataset.open(place).commit(Commit(stage="compact", removed=(part.path,)))
     with pytest.raises(ConflictError, match="another writer removed"):
         dataset.commit(Commit(stage="compact", removed=(part.path,)), rebase=True)
-    other = dataset.put_records("failures", [failure("b")])
+    other = dataset.write_records("failures", [failure("b")])
     assert dataset.commit(Commit(stage="x", added=(other,)), rebase=True).number == first.number + 1
     assert Dataset.open(place).read("failures")["unit"].to_pylist() == ["b"]
 
@@ -173,11 +174,11 @@ def dataset_with_a_caption(uri: str) -> Dataset:
         **text,
     )
     sizes = {"num_frames": 1, "height": 1, "width": 1, "fps": 1.0, "duration_s": 1.0}
-    with dataset.storage.writing("media/t.tar") as tar:
+    with dataset.storage.open_writer("media/t.tar") as tar:
         tar.write(b"pixels")
     place = {"path": "media/t.tar", "offset": 0, "length": 6, "extension": "mp4"}
     media = Media(media_id="m1", clip_id="c1", encoding="e", **place, **sizes)
-    added = (dataset.put_records("captions", [caption]), dataset.put_records("media", [media]))
+    added = (dataset.write_records("captions", [caption]), dataset.write_records("media", [media]))
     return dataset.commit(Commit(stage="caption", added=added))
 
 
@@ -204,7 +205,7 @@ def test_the_past_is_read_from_the_command_line(place, capsys):
 def test_views_read_s3(s3_uri):
     dataset = dataset_with_a_caption(s3_uri)
     assert (
-        live_view.captions(dataset).num_rows == live_view.media(dataset).num_rows == 0
+        LiveView(dataset).captions().num_rows == LiveView(dataset).media.num_rows == 0
     )  # the clip was never selected
 
 
@@ -213,4 +214,4 @@ def test_an_unknown_scheme_is_refused():
         Dataset.open("gs://bucket/x")
     with pytest.raises(DatasetError, match="and nothing else"):
         Dataset.open("s3://")
-    assert Dataset.find(Path("/nowhere/at/all")) is None
+    assert Dataset.open_if_exists(Path("/nowhere/at/all")) is None

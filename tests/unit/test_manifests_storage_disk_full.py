@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from manifests.dataset import Commit, Dataset
-from manifests.storage import local, storage_at
+from manifests.storage import local, open_storage
 from pipeline.config import CutConfig
 from pipeline.cut import stage as cut_stage
 from pipeline.cut.unit import CutUnit
@@ -32,11 +32,11 @@ def test_a_full_disk_is_named_with_path_and_remedy_and_a_later_run_goes_on(tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(local, "_sync", no_room)
         with pytest.raises(OSError, match=r"d/failures/part-.*is full.*make room there and run the same"):
-            dataset.put_records("failures", [])
+            dataset.write_records("failures", [])
         with pytest.raises(OSError, match=r"_log/00000001.json: cannot be written"):
             dataset.commit(Commit(stage="x"))
-    assert [*storage_at(tmp_path / "d").unfinished()] == []
-    assert [found.key for found in storage_at(tmp_path / "d").walk()] == ["_log/00000000.json"]
+    assert [*open_storage(tmp_path / "d").incomplete_uploads()] == []
+    assert [found.key for found in open_storage(tmp_path / "d").list()] == ["_log/00000000.json"]
     assert len(dataset.commit(Commit(stage="x")).commits) == 2
 
 
@@ -56,8 +56,8 @@ def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, mon
     monkeypatch.setattr(cut_stage, "_store", no_room)
     with pytest.raises(OSError, match=r"media/.*\.tar: cannot be written, .*/d is full"):
         cut_stage.cut_batch(to_row([unit]), uri=dataset.uri, config=CutConfig(), **bounds)
-    assert [found.key for found in dataset.storage.walk()] == ["_log/00000000.json"]
-    assert [*dataset.storage.unfinished()] == []
+    assert [found.key for found in dataset.storage.list()] == ["_log/00000000.json"]
+    assert [*dataset.storage.incomplete_uploads()] == []
 
 
 def test_a_note_that_finds_no_room_keeps_no_unit_from_its_work(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 def add(dataset: Dataset, unit: str) -> Dataset:
     row = Failure(stage="x", unit=unit, uri="/u", code="X", message="m", remedy="r", config="c")
-    return dataset.commit(Commit(stage="x", added=(dataset.put_records("failures", [row]),)))
+    return dataset.commit(Commit(stage="x", added=(dataset.write_records("failures", [row]),)))
 
 
 def units(uri: str) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_disk_that_fills_up_at_any_flush(tmp_path, monkeypatch, allowed):
     monkeypatch.undo()
     assert units(root)[: len(acknowledged)] == acknowledged
     assert len(units(root)) <= len(acknowledged) + 1  # a commit may be there that nobody was told of
-    assert list(LocalStorage(Path(root)).unfinished()) == []
+    assert list(LocalStorage(Path(root)).incomplete_uploads()) == []
     assert [*units(root), "after"] == add(Dataset.open(root), "after").read("failures")["unit"].to_pylist()
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_grow_is_no_part(tmp_path):
         "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from manifests.dataset import Dataset\n"
         "dataset = Dataset.open(sys.argv[1])\n"
-        "with dataset.storage.writing('media/x.tar') as out:\n"
+        "with dataset.storage.open_writer('media/x.tar') as out:\n"
         "    out.write(bytes(2**20))\n"
     )
     done = subprocess.run(
@@ -108,10 +108,10 @@ def test_an_upload_that_breaks_leaves_nothing(s3_uri, monkeypatch):
             raise OSError("the cable was cut")
 
     events(place).register("provide-client-params.s3.UploadPart", break_off)
-    with pytest.raises(OSError, match="the cable was cut"), place.writing("media/x.tar") as out:
+    with pytest.raises(OSError, match="the cable was cut"), place.open_writer("media/x.tar") as out:
         out.write(bytes(11 * 2**20))
-    assert list(place.walk()) == []
-    assert list(place.unfinished()) == []
+    assert list(place.list()) == []
+    assert list(place.incomplete_uploads()) == []
 
 
 def test_a_commit_whose_answer_was_lost_counts_once(s3_uri):
@@ -203,7 +203,7 @@ def test_a_store_that_ignores_the_condition_is_refused(s3_uri, monkeypatch):
     monkeypatch.setattr(s3.boto3.Session, "client", client_without_conditions)
     with pytest.raises(DatasetError, match="does not honour conditional puts"):
         Dataset.create(s3_uri)
-    assert list(S3Storage(s3_uri).walk()) == []
+    assert list(S3Storage(s3_uri).list()) == []
 
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
@@ -254,7 +254,7 @@ def test_credentials_may_come_from_a_profile(s3_uri, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "lab")
     add(Dataset.create(s3_uri), "a")
     assert units(s3_uri) == ["a"]
-    assert all(SECRET.encode() not in S3Storage(s3_uri).read(s.key) for s in S3Storage(s3_uri).walk())
+    assert all(SECRET.encode() not in S3Storage(s3_uri).read(s.key) for s in S3Storage(s3_uri).list())
 
 
 def test_no_secret_is_written_into_a_commit(tmp_path):

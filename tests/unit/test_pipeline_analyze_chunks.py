@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from shot_scenes import FPS, joined, shot
 
-from manifests.parts import Parts
+from manifests.parts import PartStore
 from pipeline.analysis import Analysis
 from pipeline.analyze.chunks import num_chunks, split
 from pipeline.analyze.stage import ChunkMerger, analyze_batch, split_batch
@@ -185,7 +185,7 @@ def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path
     assert whole is not None
     assert whole.counts == {"clips": 8, "gaps": 0}
     (part,) = (part for part in whole.parts if part.table == "sources")
-    table = Parts(str(tmp_path / "d")).read(part).to_pydict()
+    table = PartStore(str(tmp_path / "d")).read_part(part).to_pydict()
     assert table["num_frames"] == [len(frames)]
     assert table["start_pts"] == [0]
 

@@ -79,7 +79,7 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     """Do one epoch without Ray; return its rows by clip id."""
     table = pa.Table.from_pylist(list(clips))
-    known = pa.Table.from_pylist(list(decided), schema=schemas.schema(Duplicate))
+    known = pa.Table.from_pylist(list(decided), schema=schemas.arrow_schema(Duplicate))
     found = plan_round(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
     rows = found.clips.to_pylist()
     prints = {
@@ -233,7 +233,7 @@ def test_a_copy_is_free_when_its_keeper_breaks_a_rule_and_again_a_copy_later():
 def test_select_drops_copies_and_decides_anew_when_that_changes():
     clips = [clip("a", film()), clip("b", film(), width=40)]
     table = pa.Table.from_pylist(clips)
-    decided = pa.Table.from_pylist([*run(clips).values()], schema=schemas.schema(Duplicate))
+    decided = pa.Table.from_pylist([*run(clips).values()], schema=schemas.arrow_schema(Duplicate))
     none = decided.slice(0, 0)
     before = select(with_duplicates(table, none, CONFIG), SelectConfig()).to_pylist()
     after = select(with_duplicates(table, decided, CONFIG), SelectConfig()).to_pylist()

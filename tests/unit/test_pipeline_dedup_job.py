@@ -10,7 +10,7 @@ import ray
 
 from benchmarks.made_dataset import make, touch
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from pipeline.config import CurateConfig
 from pipeline.dedup.candidates import ODD_COLUMNS, HashPrefilter, candidate_pairs, frame_table
 from pipeline.dedup.job import dedup
@@ -28,29 +28,29 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def forget(dataset: Dataset, clip_ids: set[str]) -> Dataset:
     """Take back what was decided on some clips: they are new again."""
-    rows = [row for row in Current(dataset).duplicates.to_pylist() if row["clip_id"] in clip_ids]
+    rows = [row for row in LiveView(dataset).duplicates.to_pylist() if row["clip_id"] in clip_ids]
     out = [row | {"kind": "out", "keeper": row["clip_id"], "detail": ""} for row in rows]
-    part = dataset.put("duplicates", pa.Table.from_pylist(out))
+    part = dataset.write_part("duplicates", pa.Table.from_pylist(out))
     return dataset.commit(Commit(stage="dedup", added=(part,)))
 
 
 def run(dataset: Dataset, config: CurateConfig = CONFIG) -> tuple[Dataset, int]:
     begun = ray.is_initialized()  # by another test
     with RaySession(config.ray) as session:
-        after, report = dedup(Current(dataset), config, session, no_progress)
+        after, report = dedup(LiveView(dataset), config, session, no_progress)
     assert ray.is_initialized() == begun  # for so few pairs it does not start
     return after, report.num_new
 
 
 def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
-    decided = {row["clip_id"]: row for row in Current(dataset).duplicates.to_pylist()}
+    decided = {row["clip_id"]: row for row in LiveView(dataset).duplicates.to_pylist()}
     copies = [row for row in decided.values() if row["kind"] == "near"]
     anew = {row["keeper"] for row in copies[:6]} | {row["clip_id"] for row in copies[9:12]}
     alone = next(name for name, row in decided.items() if row["kind"] == "none" and name not in anew)
     dataset = forget(dataset, anew | {alone})
 
     same = defaultdict[bytes, set[str]](set)
-    for row in Current(dataset).read("clips", ["clip_id", "frame_looks"]).to_pylist():
+    for row in LiveView(dataset).read("clips", ["clip_id", "frame_looks"]).to_pylist():
         if row["clip_id"] in decided:
             same[row["frame_looks"]].add(row["clip_id"])
     stand = {name for name, row in decided.items() if row["kind"] == "none"} - anew - {alone}
@@ -69,10 +69,10 @@ def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
 def test_clips_without_hashes_are_copies_of_none(dataset):
     part = dataset.parts("clips")[-1]
     rows = dataset.read_part(part).drop_columns(["frame_hashes", "frame_looks"])
-    older = dataset.put("clips", rows)
+    older = dataset.write_part("clips", rows)
     dataset = dataset.commit(Commit(stage="analyze", added=(older,), removed=(part.path,)))
     names = {*rows["clip_id"].to_pylist()}
-    copies = {row["clip_id"] for row in Current(dataset).duplicates.to_pylist() if row["kind"] == "near"}
+    copies = {row["clip_id"] for row in LiveView(dataset).duplicates.to_pylist() if row["kind"] == "near"}
     after, num_new = run(forget(dataset, copies))
     kinds = {row["clip_id"]: row["kind"] for row in after.read_part(after.commits[-1].added[0]).to_pylist()}
     assert num_new == len(copies)

@@ -6,8 +6,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from manifests import integrity, live_view
+from manifests import integrity
 from manifests.dataset import Commit, Dataset
+from manifests.live_view import LiveView
 from manifests.parts import digest_of
 from manifests.records import Selection
 from pipeline.analyze.stage import analyze_batch
@@ -45,18 +46,18 @@ def test_a_video_goes_all_the_way(place, tmp_path):
             to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
         ),
     )
-    clips = live_view.clips(dataset)["clip_id"].to_pylist()
+    clips = LiveView(dataset).clips["clip_id"].to_pylist()
     assert clips
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
-    dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
+    dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
     units = pending.to_cut(dataset, CutConfig())
     dataset = commit(dataset, "cut", cut_batch(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
-    media = live_view.media(dataset).to_pylist()
+    media = LiveView(dataset).media.to_pylist()
     assert [row["clip_id"] for row in media] == clips
     content = read_media(dataset.storage, media[0])
     assert digest_of(content) == media[0]["digest"]
     assert len(list(read_frames(content))) == media[0]["num_frames"]
-    found = integrity.look(dataset, media=True)
+    found = integrity.verify(dataset, media=True)
     assert (found.broken, found.orphans, found.unfinished, found.tars) == ([], [], [], 1)
     samples = [media[0] | {"short": "noise", "record": {"text": "all noise"}}]
     shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
@@ -71,8 +72,8 @@ def test_a_tar_that_breaks_off_is_not_there(place):
     dataset = Dataset.create(place)
     with pytest.raises(RuntimeError, match="stop"), TarWriter(dataset.storage, "media/x.tar") as tar:
         add_and_stop(tar)
-    assert list(dataset.storage.walk("media")) == []
-    assert list(dataset.storage.unfinished()) == []
+    assert list(dataset.storage.list("media")) == []
+    assert list(dataset.storage.incomplete_uploads()) == []
 
 
 def add_and_stop(tar: TarWriter) -> None:

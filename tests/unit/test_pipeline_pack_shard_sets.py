@@ -6,7 +6,7 @@ import pytest
 
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex
-from manifests.storage import DatasetError, storage_at
+from manifests.storage import DatasetError, open_storage
 from pipeline.pack.shard_sets import OutputRefused, open_shard_set
 
 REF = SampleRef(
@@ -15,7 +15,7 @@ REF = SampleRef(
 
 
 def write(uri: str, fingerprint: str, data: bytes) -> None:
-    storage_at(open_shard_set(uri).begin(fingerprint)).put(REF.shard, data)
+    open_storage(open_shard_set(uri).begin(fingerprint)).put(REF.shard, data)
 
 
 def publish(uri: str, fingerprint: str) -> None:
@@ -46,7 +46,7 @@ def test_a_new_set_takes_the_place_of_the_old_one_and_the_old_one_goes(s3_uri):
     publish(s3_uri, "two")
     index = ShardIndex.load(s3_uri)
     assert index.read(index.sample(0)) == b"cdc"
-    assert {found.key.partition("/")[0] for found in storage_at(s3_uri).walk()} == {"pack.json", "set-two"}
+    assert {found.key.partition("/")[0] for found in open_storage(s3_uri).list()} == {"pack.json", "set-two"}
 
 
 def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
@@ -56,7 +56,7 @@ def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
 
 
 def test_a_prefix_with_anything_else_is_refused_and_stays_as_it_is(s3_uri):
-    storage_at(s3_uri).put("_log/00000000.json", json.dumps({}).encode())
+    open_storage(s3_uri).put("_log/00000000.json", json.dumps({}).encode())
     with pytest.raises(OutputRefused, match="_log"):
         open_shard_set(s3_uri).look()
     with pytest.raises(OutputRefused, match="name one"):

@@ -8,12 +8,11 @@ import pytest
 
 from benchmarks.made_dataset import make, touch
 from captioner.prompts import load_prompt
-from manifests import live_view
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.parts import RECORDS
 from manifests.records import Source
-from manifests.schemas import schema
+from manifests.schemas import arrow_schema
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
@@ -72,12 +71,12 @@ def test_new_changed_and_failed_files_and_other_settings_are_told_apart(dataset)
     changed = replace(known[3], size_bytes=9)
     files = [new, changed, *known]
     config = AnalyzeConfig(max_shot_s=5)
-    current = Current(dataset)
-    left = pending.to_analyze(current, files, config_digest(AnalyzeConfig()))
-    assert plan_analyze(current, files, left, AnalyzeConfig()).why == {"changed file": 1, "new file": 1}
+    view = LiveView(dataset)
+    left = pending.to_analyze(view, files, config_digest(AnalyzeConfig()))
+    assert plan_analyze(view, files, left, AnalyzeConfig()).why == {"changed file": 1, "new file": 1}
     assert left == [new, changed]
-    left = pending.to_analyze(current, files, config_digest(config))
-    plan = plan_analyze(current, files, left, config)
+    left = pending.to_analyze(view, files, config_digest(config))
+    plan = plan_analyze(view, files, left, config)
     other = "other configuration: max_shot_s 20 -> 5"
     num_failed = sum(part.rows for part in dataset.parts("failures"))
     assert num_failed
@@ -104,8 +103,8 @@ def test_a_threshold_and_an_encoding_say_what_changed(raw, dataset):
 def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
     """A rule that a keeper breaks and its copy does not: the copy is compared anew, and likely cut."""
     made = make(tmp_path / "d", touch(tmp_path / "raw", 24), parts=4, commits=1)
-    motion = {row["clip_id"]: row["motion"] for row in live_view.clips(made).to_pylist()}
-    rows = Current(made).duplicates.to_pylist()
+    motion = {row["clip_id"]: row["motion"] for row in LiveView(made).clips.to_pylist()}
+    rows = LiveView(made).duplicates.to_pylist()
     pairs = [(motion[row["keeper"]], motion[row["clip_id"]]) for row in rows if row["kind"] == "near"]
     between = next((one + other) / 2 for one, other in pairs if one < other)
     strict = replace(CONFIG, select=SelectConfig(min_motion=between))
@@ -116,11 +115,11 @@ def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
     assert plans["cut"].why == {"not cut yet; unless it is a copy": again}
 
     with RaySession(strict.ray) as session:
-        made, run = dedup(Current(made), strict, session, no_progress)
+        made, run = dedup(LiveView(made), strict, session, no_progress)
     decided = select(pending.to_select(made, strict.select, strict.dedup), strict.select)
-    then = Current(made).adding("selections", decided)
+    then = LiveView(made).with_rows("selections", decided)
     copies = run.num_new - run.counts["none"]
-    assert then.read("selection", ["kept"])["kept"].to_pylist().count(True) == plans["cut"].of - copies
+    assert then.read("selections", ["kept"])["kept"].to_pylist().count(True) == plans["cut"].of - copies
     assert pending.cut_table(then, strict.cut).num_rows == again - copies
 
     assert dry(tmp_path, CONFIG)["dedup"].why == {"breaks no rule any more": run.counts["out"]}
@@ -161,7 +160,7 @@ def test_captions_say_what_changed_the_prompt_too(tmp_path):
     prompts = f"{old.dense.digest}+{old.short.digest}"
     rows = [r | {"version": "v1", "prompt_digest": prompts} for r in row]
     rows[0] |= {"outcome": "empty", "text": None, "short": None}
-    part = made.put("captions", pa.Table.from_pylist(rows, schema=schema(RECORDS["captions"])))
+    part = made.write_part("captions", pa.Table.from_pylist(rows, schema=arrow_schema(RECORDS["captions"])))
     made.commit(
         Commit(
             stage="caption",

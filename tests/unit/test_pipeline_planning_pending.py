@@ -9,7 +9,7 @@ import pytest
 from test_manifests_conservation import CAPTION, CLIPS, KEPT, MEDIA, SOURCE
 
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import Current
+from manifests.live_view import LiveView
 from manifests.records import Failure, Outcome, SourceStatus
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of
@@ -103,7 +103,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def build(root: Path, commits: list[dict[str, list[Any]]]) -> Dataset:
     dataset = Dataset.create(root)
     for tables in commits:
-        added = tuple(dataset.put_records(table, rows) for table, rows in tables.items())  # type: ignore[arg-type]
+        added = tuple(dataset.write_records(table, rows) for table, rows in tables.items())  # type: ignore[arg-type]
         dataset = dataset.commit(Commit(stage="test", added=added))
     return dataset
 
@@ -116,11 +116,11 @@ class Rows:
         self.sources = self._newest("sources", "uri")
         good = {(s["source_key"], s["analysis"]) for s in self.sources if s["status"] == "ok"}
         every = self._newest("clips", "clip_id", "source_key", "analysis")
-        self.spans = [c for c in every if (c["source_key"], c["analysis"]) in good]
-        self.clips = [*{c["clip_id"]: c for c in self.spans}.values()]
+        self.clip_occurrences = [c for c in every if (c["source_key"], c["analysis"]) in good]
+        self.clips = [*{c["clip_id"]: c for c in self.clip_occurrences}.values()]
         ids = {c["clip_id"] for c in self.clips}
-        self.selection = [s for s in self._newest("selections", "clip_id") if s["clip_id"] in ids]
-        self.kept = {s["clip_id"] for s in self.selection if s["kept"]}
+        self.selections = [s for s in self._newest("selections", "clip_id") if s["clip_id"] in ids]
+        self.kept = {s["clip_id"] for s in self.selections if s["kept"]}
         self.media = [m for m in self._newest("media", "clip_id") if m["clip_id"] in self.kept]
         done = {m["clip_id"] for m in self.media}
         mute = {c["media_id"] for c in self.captions() if c["outcome"] != "ok"}
@@ -158,7 +158,7 @@ class Rows:
         return [(key, [clip["clip_id"] for clip in group]) for key, group in groups]
 
     def to_select(self, config: SelectConfig) -> set[str]:
-        rules = {s["clip_id"]: s["rules"] for s in self.selection}
+        rules = {s["clip_id"]: s["rules"] for s in self.selections}
         undecided = (
             c
             for c in self.clips
@@ -177,15 +177,17 @@ def in_any_order(rows: list[dict[str, Any]]) -> list[str]:
     return sorted(map(repr, rows))
 
 
-@pytest.mark.parametrize("view", ["sources", "spans", "clips", "gaps", "selection", "media", "failures"])
+@pytest.mark.parametrize(
+    "view", ["sources", "clip_occurrences", "clips", "gaps", "selections", "media", "failures"]
+)
 def test_the_rows_that_count_are_those_picked_one_by_one(dataset, view):
-    found = Current(dataset).read(view).to_pylist()
+    found = LiveView(dataset).read(view).to_pylist()
     assert in_any_order(found) == in_any_order(getattr(Rows(dataset), view, []))
 
 
 @pytest.mark.parametrize("stage", ["analyze", "cut", "caption", "score text"])
 def test_failures_of_a_stage_are_those_picked_one_by_one(dataset, stage):
-    found = Current(dataset).read("failures", only=stage).to_pylist()
+    found = LiveView(dataset).read("failures", stage=stage).to_pylist()
     wanted = [row for row in Rows(dataset).failures if row["stage"] == stage]
     assert in_any_order([row for row in found if row["stage"] == stage]) == in_any_order(wanted)
     assert {row["stage"] for row in found} <= {stage}
@@ -193,23 +195,23 @@ def test_failures_of_a_stage_are_those_picked_one_by_one(dataset, stage):
 
 @pytest.mark.parametrize("version", [None, "v1", "v2", "it's"])
 def test_captions_of_a_version_are_those_picked_one_by_one(dataset, version):
-    found = Current(dataset).captions(version).to_pylist()
+    found = LiveView(dataset).captions(version).to_pylist()
     assert in_any_order(found) == in_any_order(Rows(dataset).captions(version))
 
 
 def test_some_columns_are_those_of_whole_rows_in_the_same_order(dataset):
-    current = Current(dataset)
-    some = current.read("clips", ["clip_id", "analysis", "no_such_column"])
+    view = LiveView(dataset)
+    some = view.read("clips", ["clip_id", "analysis", "no_such_column"])
     assert some.column_names == ["clip_id", "analysis"]
-    assert some.equals(Current(dataset).clips.select(["clip_id", "analysis"]))
+    assert some.equals(LiveView(dataset).clips.select(["clip_id", "analysis"]))
 
 
 VIEWS: list[Any] = [
     "sources",
-    "spans",
+    "clip_occurrences",
     "clips",
     "gaps",
-    "selection",
+    "selections",
     "duplicates",
     "media",
     "captions",
@@ -220,22 +222,22 @@ VIEWS: list[Any] = [
 @pytest.mark.parametrize("number", range(len(COMMITS)))
 def test_what_is_held_from_before_a_commit_changes_nothing_after_it(dataset, number):
     before, after = (Dataset.open(dataset.uri, at=at) for at in (number, number + 1))
-    held, new = Current(before), Current(after)
+    held, new = LiveView(before), LiveView(after)
     for view in VIEWS:
         held.read(view)
-    then, supposed = held.after(after), held
+    then, supposed = held.advanced_to(after), held
     for part in after.commits[-1].added:
-        supposed = supposed.adding(part.table, after.read_part(part))  # type: ignore[arg-type]
+        supposed = supposed.with_rows(part.table, after.read_part(part))  # type: ignore[arg-type]
     for view in VIEWS:
         assert then.read(view).to_pylist() == new.read(view).to_pylist()
         assert supposed.read(view).to_pylist() == new.read(view).to_pylist()
-        assert supposed.after(before).read(view).to_pylist() == Current(before).read(view).to_pylist()
+        assert supposed.advanced_to(before).read(view).to_pylist() == LiveView(before).read(view).to_pylist()
 
 
 def test_a_row_that_counts_is_found_by_its_place(dataset):
-    current = Current(dataset)
-    rows = dataset.read("clips").take(current.places("clips"))
-    assert rows.to_pylist() == current.read("clips").to_pylist()
+    view = LiveView(dataset)
+    rows = dataset.read("clips").take(view.row_indices("clips"))
+    assert rows.to_pylist() == view.read("clips").to_pylist()
     assert len(rows) < dataset.read("clips").num_rows
 
 

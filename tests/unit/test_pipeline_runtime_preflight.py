@@ -5,7 +5,7 @@ import json
 import pytest
 
 from manifests.dataset import Dataset
-from manifests.storage import storage_at
+from manifests.storage import open_storage
 from pipeline.config import PoolConfig
 from pipeline.runtime.attempt_log import (
     MAX_NODE_DEATHS,
@@ -83,7 +83,7 @@ def test_work_that_ended_its_process_is_not_done_together_again(tmp_path):
 
 def test_notes_lie_in_the_dataset_where_every_machine_sees_them_and_are_removed(place):
     Dataset.create(place)
-    before = {*storage_at(place).walk()}
+    before = {*open_storage(place).list()}
     with temporary_attempts_uri(place) as attempts_uri:
         for node in ("one", "two", "three"):
             with pytest.raises(Gone):
@@ -92,4 +92,4 @@ def test_notes_lie_in_the_dataset_where_every_machine_sees_them_and_are_removed(
             AttemptLog(attempts_uri, "four").run("a", "/a.mp4", lambda: 7)
         assert caught.value.error.code == VideoErrorCode.CRASHED
         assert AttemptLog(attempts_uri, "four").run("b", "/b.mp4", lambda: 7) == 7
-    assert {*storage_at(place).walk()} == before
+    assert {*open_storage(place).list()} == before

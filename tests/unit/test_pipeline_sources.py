@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from s3_faults import DEAD, answer
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Commit, Dataset
+from manifests.live_view import LiveView
 from manifests.records import Selection
 from manifests.storage import DatasetError
 from pipeline.analyze.stage import analyze_batch
@@ -72,10 +73,10 @@ def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None
     units = to_row(list_sources(source, LIST))
     done = analyze_batch(units, uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds)
     dataset = commit(dataset, "analyze", done)
-    clips = live_view.clips(dataset)["clip_id"].to_pylist()
+    clips = LiveView(dataset).clips["clip_id"].to_pylist()
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     if kept:
-        dataset = dataset.commit(Commit(stage="select", added=(dataset.put_records("selections", kept),)))
+        dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
         cutting = to_row(pending.to_cut(dataset, CutConfig()))
         dataset = commit(dataset, "cut", cut_batch(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
     return dataset
@@ -87,16 +88,16 @@ def test_a_prefix_is_taken_in_wherever_the_dataset_lies(film, s3_uri, place, tmp
     put(f"{s3_uri}/raw/deep/c.txt", b"no source")
     put(f"{s3_uri}-neighbour/raw/d.mp4", film)
     dataset = curate(f"{s3_uri}/raw", f"{place}/dataset", tmp_path)
-    assert {row["uri"] for row in live_view.sources(dataset).to_pylist()} == {
+    assert {row["uri"] for row in LiveView(dataset).sources.to_pylist()} == {
         f"{s3_uri}/raw/a.mp4",
         f"{s3_uri}/raw/deep/b.mp4",
     }
-    assert live_view.media(dataset).num_rows == live_view.clips(dataset).num_rows == 1
-    (failure,) = live_view.failures(dataset).to_pylist()
+    assert LiveView(dataset).media.num_rows == LiveView(dataset).clips.num_rows == 1
+    (failure,) = LiveView(dataset).failures.to_pylist()
     assert (failure["uri"], failure["code"]) == (f"{s3_uri}/raw/deep/b.mp4", "NOT_MEDIA")
-    assert conservation.check(dataset) == []
+    assert conservation.violations(dataset) == []
     again = list_sources(f"{s3_uri}/raw", LIST)
-    done = {row["source_key"] for row in live_view.sources(dataset).to_pylist()}
+    done = {row["source_key"] for row in LiveView(dataset).sources.to_pylist()}
     assert {source.source_key for source in again} == done
 
 
@@ -121,7 +122,7 @@ def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp
         to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
     )
     dataset = commit(dataset, "analyze", done)
-    codes = {row["uri"][-5:]: row["code"] for row in live_view.failures(dataset).to_pylist()}
+    codes = {row["uri"][-5:]: row["code"] for row in LiveView(dataset).failures.to_pylist()}
     assert codes == {"b.mp4": "CHANGED", "c.mp4": "VANISHED"}
 
 
@@ -131,13 +132,13 @@ def test_one_object_that_cannot_be_had_fails_alone(status, code, film, s3_uri, t
         put(f"{s3_uri}/{name}.mp4", film + name.encode())
     answer(f"{s3_uri}/b.mp4", status)
     dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path)
-    (failure,) = live_view.failures(dataset).to_pylist()
+    (failure,) = LiveView(dataset).failures.to_pylist()
     assert (failure["uri"], failure["code"]) == (f"{s3_uri}/b.mp4", code)
     if status == 403:
         assert "AccessDenied" in failure["message"]
         assert failure["remedy"].startswith("these credentials may not do that")
-    assert (live_view.sources(dataset).num_rows, live_view.media(dataset).num_rows) == (3, 2)
-    assert conservation.check(dataset) == []
+    assert (LiveView(dataset).sources.num_rows, LiveView(dataset).media.num_rows) == (3, 2)
+    assert conservation.violations(dataset) == []
 
 
 def test_of_an_object_that_may_be_listed_alone_nothing_can_be_seen(film, s3_uri):
@@ -180,8 +181,8 @@ def test_an_endpoint_that_goes_away_fails_what_is_left_and_soon(film, tmp_path, 
         dataset = curate("s3://all/", str(tmp_path / "d"), tmp_path)
         assert time.monotonic() - begin < 30
         server.wait()
-    assert conservation.check(dataset) == []
-    failures = live_view.failures(dataset).to_pylist()
+    assert conservation.violations(dataset) == []
+    failures = LiveView(dataset).failures.to_pylist()
     assert {(row["stage"], row["uri"][-5:], row["code"]) for row in failures} == {
         ("analyze", "b.mp4", "UNREADABLE"),
         ("analyze", "c.mp4", "UNREADABLE"),
@@ -193,7 +194,7 @@ def test_an_endpoint_that_goes_away_fails_what_is_left_and_soon(film, tmp_path, 
 def test_an_object_over_the_limit_is_not_fetched(film, s3_uri, tmp_path):
     put(f"{s3_uri}/a.mp4", film)
     dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path, SandboxConfig(max_fetch_mb=0))
-    (failure,) = live_view.failures(dataset).to_pylist()
+    (failure,) = LiveView(dataset).failures.to_pylist()
     assert failure["code"] == "TOO_LARGE"
     assert "--sandbox.max-fetch-mb" in failure["message"]
 
@@ -215,13 +216,13 @@ def test_a_list_carries_its_columns_along(kind, film, s3_uri, tmp_path):
     else:
         pq.write_table(pa.Table.from_pylist(rows), path)
     dataset = curate(str(path), str(tmp_path / "d"), tmp_path)
-    found = {row["uri"].rpartition("/")[2]: row for row in live_view.sources(dataset).to_pylist()}
+    found = {row["uri"].rpartition("/")[2]: row for row in LiveView(dataset).sources.to_pylist()}
     licences = {name: json.loads(row["carried"])["licence"] for name, row in found.items()}
     assert licences == {"a.mp4": "CC0", "b.mp4": "CC BY, 4.0", "gone.mp4": "none"}
-    (failure,) = live_view.failures(dataset).to_pylist()
+    (failure,) = LiveView(dataset).failures.to_pylist()
     assert (failure["uri"], failure["code"]) == (str(tmp_path / "gone.mp4"), "VANISHED")
-    assert live_view.media(dataset).num_rows == 2
-    assert conservation.check(dataset) == []
+    assert LiveView(dataset).media.num_rows == 2
+    assert conservation.violations(dataset) == []
 
 
 @pytest.mark.parametrize(
@@ -263,10 +264,10 @@ def test_members_of_tars_are_sources_with_what_lies_beside_them(where, film, s3_
     assert (first.size_bytes, second.size_bytes, second.carried) == (len(film), 0, "{}")
     assert stat_source(first.uri).source_key == first.source_key
     dataset = curate(root, str(tmp_path / "d"), tmp_path)
-    assert live_view.media(dataset).num_rows == 1
-    assert live_view.clips(dataset)["uri"].to_pylist() == [f"tar+{root}/0.tar#512+{len(film)}/x/1.mp4"]
-    assert [row["code"] for row in live_view.failures(dataset).to_pylist()] == ["EMPTY_FILE"]
-    assert conservation.check(dataset) == []
+    assert LiveView(dataset).media.num_rows == 1
+    assert LiveView(dataset).clips["uri"].to_pylist() == [f"tar+{root}/0.tar#512+{len(film)}/x/1.mp4"]
+    assert [row["code"] for row in LiveView(dataset).failures.to_pylist()] == ["EMPTY_FILE"]
+    assert conservation.violations(dataset) == []
 
 
 def test_a_tar_cut_short_is_counted(film, tmp_path):
@@ -274,8 +275,8 @@ def test_a_tar_cut_short_is_counted(film, tmp_path):
     content = tar_of(**{"1.mp4": film, "2.mp4": film})
     (tmp_path / "raw" / "0.tar").write_bytes(content[: 512 + len(film) + 2000])
     dataset = curate(str(tmp_path / "raw"), str(tmp_path / "d"), tmp_path)
-    codes = [row["code"] for row in live_view.failures(dataset).to_pylist()]
-    assert live_view.clips(dataset).num_rows == 1
+    codes = [row["code"] for row in LiveView(dataset).failures.to_pylist()]
+    assert LiveView(dataset).clips.num_rows == 1
     assert codes
 
 

@@ -8,7 +8,7 @@ import pytest
 from golden_cases import make_cases
 
 from manifests.records import Source
-from manifests.schemas import schema
+from manifests.schemas import arrow_schema
 from pipeline.analyze.task import analyze_file, analyze_in_sandbox
 from pipeline.config import AnalyzeConfig, ListConfig
 from pipeline.errors import NothingToDo
@@ -38,8 +38,8 @@ def test_every_odd_name_is_listed_once_and_can_be_stored(corpus):
     wanted = {os.fsencode(path) for name, path in paths.items() if name not in absent}
     assert wanted <= {os.fsencode(local_path(uri)) for uri in listed}
     table = pa.Table.from_pylist(
-        [{name: getattr(source, name) for name in schema(Source).names} for source in sources],
-        schema=schema(Source),
+        [{name: getattr(source, name) for name in arrow_schema(Source).names} for source in sources],
+        schema=arrow_schema(Source),
     )
     assert table["uri"].to_pylist() == listed
     assert [stat_source(uri).source_key for uri in listed] == [source.source_key for source in sources]
