@@ -36,7 +36,7 @@ def test_what_a_place_promises(place):
     assert storage.list_root() == {"a"}
     storage.delete("a/one")
     storage.delete("a/one")  # what is gone may be deleted
-    for ask in (storage.read, storage.reader):
+    for ask in (storage.read, storage.open_reader):
         with pytest.raises(FileNotFoundError, match="a/one"):
             ask("a/one")
 
