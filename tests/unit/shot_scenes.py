@@ -1,4 +1,4 @@
-"""Scenes whose transitions are known, as frames and as files, and what a detector says of them."""
+"""Scenes with known transitions, as frames and as files, and the boundaries that a detector finds."""
 
 from collections.abc import Sequence
 from fractions import Fraction

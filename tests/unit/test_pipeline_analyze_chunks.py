@@ -1,4 +1,4 @@
-"""Seen in stretches, a long file gives the very rows that it gives as a whole."""
+"""A long file analysed in chunks gives the same rows as one pass over it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -69,7 +69,7 @@ def check_equal(whole: Analysis, parts: list[Analysis]) -> None:
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "mov"])
 @pytest.mark.parametrize("many", [2, 5])
-def test_stretches_give_what_the_whole_gives(tmp_path, kind, many):
+def test_chunks_give_the_rows_of_the_whole(tmp_path, kind, many):
     frames, truth = joined(KINDS, 12)
     whole, parts = whole_and_parts(encode(tmp_path / f"a.{kind}", frames), many)
     check_equal(whole, parts)
@@ -77,14 +77,14 @@ def test_stretches_give_what_the_whole_gives(tmp_path, kind, many):
     assert sum(map(bool, (part.clips for part in parts))) == many
 
 
-def test_stretches_of_an_uneven_frame_rate_give_what_the_whole_gives(tmp_path):
+def test_chunks_at_a_variable_frame_rate_give_the_rows_of_the_whole(tmp_path):
     frames, _ = joined(KINDS, 12)
     steps = Random(0).choices([1, 2, 3, 5], k=len(frames))
     check_equal(*whole_and_parts(encode(tmp_path / "a.mkv", frames, steps), 3))
 
 
 @pytest.mark.parametrize("away", [-1, 0, 1])
-def test_a_cut_where_a_stretch_begins_is_told_once(tmp_path, away):
+def test_a_cut_where_a_chunk_begins_is_emitted_once(tmp_path, away):
     frames, _ = joined(["cut"] * 5, 0)  # cuts at each 50th of 300 frames
     frames = frames[abs(away) : len(frames) - abs(away)] if away else frames
     whole, parts = whole_and_parts(encode(tmp_path / "a.mp4", frames), 2)
@@ -92,14 +92,14 @@ def test_a_cut_where_a_stretch_begins_is_told_once(tmp_path, away):
     assert len(whole.clips) == 6
 
 
-def test_a_shot_without_end_is_told_by_the_stretch_that_it_begins_in(tmp_path):
+def test_a_long_shot_is_emitted_by_the_chunk_that_it_begins_in(tmp_path):
     frames = shot(1, 500, 0.2)
     whole, parts = whole_and_parts(encode(tmp_path / "a.mp4", frames), 4)
     check_equal(whole, parts)
     assert [len(part.clips) for part in parts] == [1, 0, 0, 0]
 
 
-def test_a_worker_decodes_little_more_than_its_stretch(tmp_path, monkeypatch):
+def test_a_worker_decodes_little_more_than_its_chunk(tmp_path, monkeypatch):
     frames, _ = joined(["cut"] * 15, 0)
     path = encode(tmp_path / "a.mp4", frames)
     seen: list[float] = []
@@ -117,7 +117,7 @@ def test_a_worker_decodes_little_more_than_its_stretch(tmp_path, monkeypatch):
     assert sum(part.source.num_frames or 0 for part in parts) == len(frames)
 
 
-def test_a_key_frame_that_is_not_where_the_file_says_costs_time_and_nothing_else(tmp_path, monkeypatch):
+def test_after_a_late_seek_the_file_is_decoded_from_its_first_frame(tmp_path, monkeypatch):
     frames, _ = joined(["cut"] * 7, 0)
     path = encode(tmp_path / "a.mp4", frames)
 
@@ -128,7 +128,7 @@ def test_a_key_frame_that_is_not_where_the_file_says_costs_time_and_nothing_else
     check_equal(*whole_and_parts(path, 3))
 
 
-def test_what_must_be_seen_from_its_first_frame_on_stays_whole(tmp_path):
+def test_files_that_must_be_decoded_from_the_first_frame_are_not_split(tmp_path):
     frames, _ = joined(["cut"] * 7, 0)  # 16 s
     path = encode(tmp_path / "a.mp4", frames)
     found = probe_within_limits(path, LIMITS)
@@ -166,7 +166,7 @@ def done_of(tmp_path: Path, paths: list[str]) -> list[TaskResult]:
     ]
 
 
-def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path):
+def test_long_files_of_a_row_are_split_and_merged(tmp_path):
     frames, _ = joined(["cut"] * 7, 0)
     long = encode(tmp_path / "long.mp4", frames)
     short = encode(tmp_path / "short.mp4", frames[:30])
@@ -190,7 +190,7 @@ def test_a_row_of_files_is_divided_where_they_are_long_and_joined_again(tmp_path
     assert table["start_pts"] == [0]
 
 
-def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_count(tmp_path):
+def test_a_source_with_a_broken_chunk_fails_once_without_clips(tmp_path):
     frames, _ = joined(["cut"] * 7, 0)
     path = Path(encode(tmp_path / "long.mkv", frames))
     with path.open("r+b") as file:
@@ -206,7 +206,7 @@ def test_a_source_with_a_broken_stretch_is_failed_once_and_none_of_its_clips_cou
     assert whole.units == 1
 
 
-def test_what_is_measured_does_not_depend_on_where_memory_lies(tmp_path):
+def test_columns_do_not_depend_on_memory_alignment(tmp_path):
     path = encode(tmp_path / "a.mp4", shot(2, 60, 1.5))
     random = Random(0)
     first = analyze_file(stat_source(path), CONFIG, LIMITS).clips

@@ -1,4 +1,4 @@
-"""Shots: every kind of transition is found, what is none is not, and clips and gaps tile a source exactly."""
+"""Shots: every kind of transition is found, nothing else is, and clips and gaps tile a source exactly."""
 
 import itertools
 import json
@@ -57,7 +57,7 @@ def test_a_large_thing_that_crosses_the_picture_is_no_cut():
 
 
 @pytest.mark.parametrize("chunk", [512, 40])
-def test_a_long_video_is_decided_in_pieces_as_it_would_be_as_a_whole(chunk, monkeypatch):
+def test_boundaries_do_not_depend_on_the_chunk_size(chunk, monkeypatch):
     frames, _ = joined(["cut", "dissolve", "fade_black", "cut", "whip_pan"], 15)
     whole = found(frames)
     monkeypatch.setattr("pipeline.analyze.shots.detector._CHUNK", chunk)
@@ -65,7 +65,7 @@ def test_a_long_video_is_decided_in_pieces_as_it_would_be_as_a_whole(chunk, monk
     assert len(whole) == 5
 
 
-def test_what_is_kept_of_a_long_video_is_bounded():
+def test_memory_of_a_long_video_is_bounded():
     find = create_detector(AnalyzeConfig())
     rgb_HWC = picture(0)
     most = 0

@@ -64,7 +64,7 @@ def still(value: int, num_frames: int) -> list[np.ndarray]:
         (lambda t: (0, 0, 1, 12 * t), "roll", "roll", -12.0),
     ],
 )
-def test_the_camera_is_named_and_its_rate_told(move, camera, column, rate):
+def test_camera_motion_is_classified_and_its_rate_measured(move, camera, column, rate):
     found = measured(Motion(), seen(move))
     assert found["camera"] == camera
     assert found[column] == pytest.approx(rate, rel=0.25, abs=0.01)
@@ -78,7 +78,7 @@ def test_a_camera_held_by_hand_shakes():
     assert found["shake"] > 0.1
 
 
-def test_one_thing_on_a_plain_ground_tells_nothing_of_the_camera():
+def test_one_object_on_a_plain_background_gives_no_camera_motion():
     frames = still(90, 48)
     frames = [cv2.circle(f.copy(), (20 + 2 * i, 45), 8, 220, -1) for i, f in enumerate(frames)]
     found = measured(Motion(), frames)
@@ -98,7 +98,7 @@ def test_a_thing_that_passes_is_no_pan():
     assert found["object_motion"] > 0.03
 
 
-def test_the_longest_frozen_run_is_told_in_seconds():
+def test_the_longest_frozen_run_is_measured_in_seconds():
     moving = seen(lambda t: (40 * t, 0, 1, 0), 24)
     found = measured(Light(), [*moving, *[moving[-1]] * 36, *moving[:12], *[moving[11]] * 6])
     assert found["frozen_s"] == pytest.approx(1.5)

@@ -271,7 +271,7 @@ def subtitled(seed: int, text: str, mark: str = "") -> np.ndarray:
     return rgb_HWC
 
 
-def test_text_is_measured_its_language_told_and_a_corner_mark_found():
+def test_text_its_language_and_a_corner_mark_are_found():
     from pipeline.score.text import TextScorer
 
     scorer = TextScorer(TEXT)

@@ -108,7 +108,7 @@ def test_one_object_is_a_source(film, s3_uri):
     assert source == stat_source(uri)
 
 
-def test_an_object_that_changes_is_told_from_one_that_vanishes(film, s3_uri, tmp_path):
+def test_a_changed_object_and_a_vanished_one_have_their_own_codes(film, s3_uri, tmp_path):
     put(f"{s3_uri}/a.mp4", film)
     put(f"{s3_uri}/b.mp4", film + b"b")
     put(f"{s3_uri}/c.mp4", film + b"c")
@@ -287,7 +287,7 @@ def test_the_tars_of_a_dataset_are_no_sources(film, tmp_path):
     assert len(list_sources(str(tmp_path / "raw"), LIST)) == 1
 
 
-def test_a_bucket_that_is_not_there_and_missing_credentials_are_told(s3_uri, monkeypatch):
+def test_a_missing_bucket_and_missing_credentials_are_reported(s3_uri, monkeypatch):
     with pytest.raises(DatasetError, match="make the bucket, or name another"):
         list_sources("s3://no-such-bucket-of-ours/raw", LIST)
     with pytest.raises(NothingToDo, match="no such object"):
