@@ -65,7 +65,7 @@ def _parse_config(cls: type, fields: dict[str, Any]) -> Any:
     """Build a configuration from JSON, with its types checked and lists as tuples."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "config")
-    return parser.instantiate_classes(parser.parse_object({"config": fields}))["config"]
+    return parser.instantiate(parser.parse_object({"config": fields}))["config"]
 
 
 def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:

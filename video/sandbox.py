@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -53,6 +54,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
         self._child: _Child | None = None
+        self._end_child: Callable[[], object] = lambda: None
 
     def call(self, task: Callable[[], T], path: str, *, footage_s: float = 0.0) -> T:
         """Return what `task`, working on the file at `path`, returns. Raises as `stream` does."""
@@ -92,8 +94,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Kill the child, if there is one. The next task starts another."""
-        if self._child is not None:
-            self._child.kill()
+        self._end_child()
         self._child = None
 
     @property
@@ -112,6 +113,7 @@ class Sandbox:
             self.close()  # died between two tasks: nobody's fault
         if self._child is None:
             self._child = _Child(self.config)
+            self._end_child = weakref.finalize(self, self._child.kill)  # also when the sandbox is forgotten
         return self._child
 
     def _seconds(self, path: str, footage_s: float) -> float:
@@ -125,10 +127,7 @@ class Sandbox:
 
 @lru_cache(maxsize=1)
 def process_sandbox(config: SandboxConfig) -> Sandbox:
-    """Return the one sandbox of this process: a Ray worker runs many tasks, and its child stays warm.
-
-    One that is no longer held loses its socket, so its child ends.
-    """
+    """Return the one sandbox of this process: a Ray worker runs many tasks, and its child stays warm."""
     return Sandbox(config)
 
 

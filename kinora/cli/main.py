@@ -149,7 +149,7 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
         known = parser.parse_args(_normalize_args(args, module.Config))
     except (ArgumentError, TypeError, KeyError) as error:
         raise SystemExit(_usage_error(_with_suggestion(str(error), flags, name))) from None
-    values = dict(vars(parser.instantiate_classes(known)))
+    values = dict(vars(parser.instantiate(known)))
     as_json = values.pop("json")
     values.pop("config", None)
     return module.Config(**values), as_json

@@ -169,9 +169,10 @@ def test_a_store_that_falls_silent_is_given_up(s3_uri, monkeypatch, said, most):
     asked = []
 
     def talk(connection: socket.socket) -> None:
-        while connection.recv(2**16):
-            asked.append(1)
-            connection.sendall(said)
+        with connection:
+            while connection.recv(2**16):
+                asked.append(1)
+                connection.sendall(said)
 
     def listen() -> None:
         with suppress(OSError):
