@@ -40,6 +40,7 @@ def test_the_import_graph_holds():
         ("pipeline/analyze", "import pipeline.select.select"),
         ("pipeline/sources", "import pipeline.runtime.failures"),
         ("pipeline/analyze/signals", "import ray"),
+        ("trainer/dit", "import trainer.vae.module"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path, package, line):
@@ -53,6 +54,17 @@ def test_a_planted_violation_is_found(tmp_path, package, line):
     result = lint(tmp_path / "pyproject.toml")
     assert result.returncode == 1
     assert f"{package.replace('/', '.')}.planted" in result.stdout
+
+
+def test_sampling_that_imports_training_data_is_found(tmp_path):
+    for path in (path for top in PACKAGES for path in (ROOT / top).rglob("*.py")):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text("import trainer.data.shards" if copy.match("trainer/sample.py") else "")
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    result = lint(tmp_path / "pyproject.toml")
+    assert result.returncode == 1
+    assert "sampling imports no training data BROKEN" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tiny packed shards, made in the test: moving squares as MP4, and stills."""
+"""Tiny packed shards of moving squares, as MP4 and as stills."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from manifests.shards import write_index
 from video.encode import mp4_bytes
 
 NATIVE = {"17x32x32": (48, 48), "9x32x48": (40, 60), "1x32x32": (48, 48)}
-"""Buckets of the tiny set, with the native (height, width) of their clips."""
+"""Buckets of the set, with the native (height, width) of their clips."""
 
 
 def moving_square(number: int, num_frames: int, height: int, width: int) -> np.ndarray:
@@ -68,5 +68,5 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packer():
-    """`pack` itself, for a test that needs a set of its own."""
+    """Return `pack`, for a test that needs its own shards."""
     return pack

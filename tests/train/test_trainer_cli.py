@@ -1,4 +1,4 @@
-"""The command line of training: shipped configurations parse, a small run works, wrong use is refused."""
+"""The command line of training: shipped configurations parse, a small run works, bad usage is refused."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_shipped_configurations_parse(kind, capsys):
     assert "lr: 0.00" in capsys.readouterr().out
 
 
-def test_no_configuration_is_left_untested():
+def test_every_shipped_configuration_is_tested():
     assert {path.name for path in CONFIGS.iterdir()} == {"vae_tiny.yaml", "dit_tiny.yaml"}
 
 

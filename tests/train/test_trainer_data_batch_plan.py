@@ -1,4 +1,4 @@
-"""The schedule: every clip once an epoch, nothing dropped, a function of its arguments alone."""
+"""The batch plan: every clip once per epoch, none dropped, a function of its arguments alone."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from trainer.rng import generator
 
 @pytest.mark.parametrize("size", [1, 2, 3, 64, 65, 1000])
 def test_a_permutation_hits_everything_once(size):
-    assert sorted(permute(place, size, "key") for place in range(size)) == list(range(size))
+    assert sorted(permute(index, size, "key") for index in range(size)) == list(range(size))
 
 
 def test_epochs_drop_nothing_and_differ():
@@ -21,7 +21,7 @@ def test_epochs_drop_nothing_and_differ():
     assert drawn[:10] != drawn[10:]
 
 
-def test_data_and_seed_name_the_order():
+def test_data_and_seed_determine_the_order():
     def order(digest: str, seed: int) -> tuple[int, ...]:
         return BatchPlan(num_samples=100, batch_size=100, digest=digest, seed=seed).at(0)
 
@@ -29,7 +29,7 @@ def test_data_and_seed_name_the_order():
     assert len({order("a", 0), order("b", 0), order("a", 1)}) == 3
 
 
-def test_a_far_step_of_a_huge_set_is_found_at_once():
+def test_a_late_step_of_a_huge_set_is_computed_directly():
     numbers = BatchPlan(num_samples=10**12, batch_size=3, digest="d", seed=0).at(10**9)
     assert len({*numbers}) == 3
     assert all(0 <= number < 10**12 for number in numbers)

@@ -1,5 +1,6 @@
-"""Training through Lightning: an interrupted run equals an uninterrupted one, whatever reads the data."""
+"""Training through Lightning: an interrupted run equals an uninterrupted one, for any number of workers."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from manifests.shards import ShardIndex
-from trainer.checkpoints import load_dit, load_vae
+from trainer.checkpoints import load_dit, load_vae, save_model
 from trainer.config import (
     CropConfig,
     DitConfig,
@@ -30,6 +31,7 @@ from trainer.data.shards import RUN_CLIPS, WINDOW_STEPS
 from trainer.dit.module import DitModule
 from trainer.pixels import to_pixels
 from trainer.text import TextEncoder
+from trainer.vae.model import VideoVae
 from trainer.vae.module import VaeModule
 
 OPTIM = OptimConfig(lr=1e-3, warmup_steps=2)
@@ -38,17 +40,26 @@ NANO = DitConfig(width=16, depth=1, heads=2, latent_channels=4, refiner_depth=1)
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 
 
-def fit(module, data, out: Path, *, steps: int, every: int = 100, ckpt: Path | None = None, parts: int = 1):
-    """Train to optimizer step `steps` of a run of 6, keeping every checkpoint."""
+def fit(
+    module,
+    data,
+    out: Path,
+    *,
+    steps: int,
+    every: int = 100,
+    ckpt: Path | None = None,
+    micro_batches: int = 1,
+):
+    """Train to optimizer step `steps` of 6, keep every checkpoint, and return the weights."""
     keep = ModelCheckpoint(dirpath=out, filename="{step}", every_n_train_steps=every, save_top_k=-1)
     trainer = L.Trainer(
         max_steps=6,
-        limit_train_batches=steps * parts,
+        limit_train_batches=steps * micro_batches,
         max_epochs=1,
         limit_val_batches=0,
         callbacks=[keep],
         default_root_dir=out,
-        accumulate_grad_batches=parts,
+        accumulate_grad_batches=micro_batches,
         **QUIET,
     )
     trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
@@ -80,7 +91,7 @@ def dit_run(shards: Path, vae: Path, out: Path, *, workers: int = 0, seed: int =
 
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory, packer) -> tuple[Path, Path]:
-    """Shards with latents and text states, and the folder of the compression network that made them."""
+    """Return shards with latents and text states, and the folder of the VAE that encoded them."""
     root = tmp_path_factory.mktemp("encoded")
     shards = packer(root / "shards")
     vae_run(shards, root / "vae", steps=2)
@@ -105,22 +116,23 @@ def test_a_resumed_vae_equals_an_uninterrupted_one(shards, tmp_path, before, aft
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("workers", "parts"), [(0, 1), (2, 2)])
-def test_a_resumed_dit_equals_an_uninterrupted_one(encoded, tmp_path, workers, parts):
-    whole = dit_run(*encoded, tmp_path / "whole", steps=6, parts=parts)
-    dit_run(*encoded, tmp_path / "cut", steps=4, every=2, workers=workers, parts=parts)
+@pytest.mark.parametrize(("workers", "micro_batches"), [(0, 1), (2, 2)])
+def test_a_resumed_dit_equals_an_uninterrupted_one(encoded, tmp_path, workers, micro_batches):
+    how = {"workers": workers, "micro_batches": micro_batches}
+    whole = dit_run(*encoded, tmp_path / "whole", steps=6, micro_batches=micro_batches)
+    dit_run(*encoded, tmp_path / "cut", steps=4, every=2, **how)
     step_2 = next((tmp_path / "cut").glob("step=2.ckpt"))
-    rest = dit_run(*encoded, tmp_path / "rest", steps=6, ckpt=step_2, workers=workers, parts=parts, seed=9)
+    rest = dit_run(*encoded, tmp_path / "rest", steps=6, ckpt=step_2, seed=9, **how)
     assert_equal(rest, whole)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_accumulated_parts_make_the_same_step(encoded, tmp_path):
+def test_accumulated_micro_batches_make_the_same_step(encoded, tmp_path):
     whole = dit_run(*encoded, tmp_path / "whole", steps=2)
-    parts = dit_run(*encoded, tmp_path / "parts", steps=2, parts=2)
+    split = dit_run(*encoded, tmp_path / "split", steps=2, micro_batches=2)
     rounding = torch.finfo(torch.bfloat16).eps  # Muon orthogonalizes in bfloat16
     for name, value in whole.items():
-        torch.testing.assert_close(parts[name], value, atol=16 * OPTIM.lr * rounding, rtol=rounding / 8)
+        torch.testing.assert_close(split[name], value, atol=16 * OPTIM.lr * rounding, rtol=rounding / 8)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -148,7 +160,7 @@ def test_weights_come_back_and_a_changed_file_is_refused(encoded, tmp_path):
 
 @pytest.fixture(params=["this machine", "fast bfloat16"])
 def any_machine(request, monkeypatch) -> None:
-    """Run on this machine as it is, then as one that multiplies bfloat16 natively (AMX)."""
+    """Run on this machine as it is, then as one with native bfloat16 (AMX)."""
     if request.param == "fast bfloat16":
         monkeypatch.setattr("trainer.precision.has_fast_bfloat16", lambda device: True)
 
@@ -193,13 +205,13 @@ def test_a_second_encode_does_nothing(encoded):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_latents_of_another_network_are_refused(encoded, shards, tmp_path):
+def test_latents_of_another_vae_are_refused(encoded, shards, tmp_path):
     vae_run(shards, tmp_path / "other", steps=1)
     with pytest.raises(ValueError, match="another compression network"):
         dit_run(encoded[0], tmp_path / "other", tmp_path / "out", steps=1)
 
 
-def test_a_step_depends_on_its_number_alone(encoded):
+def test_a_batch_depends_on_its_step_alone(encoded):
     def batch(step: int):
         data = LatentData(
             shards=str(encoded[0]),
@@ -220,7 +232,27 @@ def test_a_step_depends_on_its_number_alone(encoded):
     assert one.num_tokens == tokens
 
 
-def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
+def test_token_counts_follow_the_factors_of_both_networks(packer, tmp_path):
+    shards = packer(tmp_path / "shards", clips_a_bucket=2)
+    save_model(tmp_path / "vae", "vae", VideoVae(replace(VAE, patch=2, time_factor=2)), {})
+    encode(EncodeConfig(shards=str(shards), vae=str(tmp_path / "vae")), progress=lambda line: None)
+    for patch in (1, 2, 4):
+        data = LatentData(
+            shards=str(shards),
+            batch_size=6,
+            validation_fraction=0,
+            flow=FlowConfig(clean_prob=0.5),
+            text=TextChoice(),
+            dit=replace(NANO, patch=patch),
+        )
+        data.setup("fit")
+        batch = data.read(0, 0)
+        assert {group.data_BCTHW.shape[2:] for group in batch.groups} <= {(9, 8, 8), (5, 8, 12), (1, 8, 8)}
+        values = sum(int((g.sigma_BT > 0).sum()) * g.data_BCTHW[0, 0, 0].numel() for g in batch.groups)
+        assert batch.num_tokens == values // patch**2
+
+
+def test_a_window_reads_its_planned_clips_in_runs_of_one_bucket(shards):
     data = PixelData(shards=str(shards), batch_size=6, validation_fraction=0, crop=CropConfig(side_px=16))
     data.setup("fit")
     steps = range(WINDOW_STEPS, 2 * WINDOW_STEPS)
@@ -232,7 +264,7 @@ def test_a_window_reads_what_its_plan_says_in_runs_of_one_bucket(shards):
     assert sum(one != other for one, other in pairwise(names)) <= 2 * len(read) // RUN_CLIPS
 
 
-def test_a_training_may_start_with_the_squarest_bucket(shards):
+def test_training_may_start_with_the_squarest_bucket(shards):
     def data(warmup_bucket_steps: int) -> PixelData:
         made = PixelData(
             shards=str(shards),

@@ -1,4 +1,4 @@
-"""The compression network is causal, streams without a seam, and takes an image for a one-frame video."""
+"""The VAE is causal, streams without a seam, and encodes an image as a one-frame video."""
 
 import pytest
 import torch
@@ -13,12 +13,12 @@ TINY = VaeConfig(latent_channels=4, widths=(8, 12), encoder_depths=(1, 1), decod
 def vae() -> VideoVae:
     torch.manual_seed(0)
     network = VideoVae(TINY).eval()
-    for parameter in network.parameters():  # nothing may be zero by initialisation
+    for parameter in network.parameters():  # no layer may stay zero-initialized
         torch.nn.init.normal_(parameter, std=0.2)
     return network
 
 
-def test_unfold_undoes_fold():
+def test_depth_to_space_inverts_space_to_depth():
     x_BCTHW = torch.randn(2, 3, 8, 16, 24)
     assert torch.equal(depth_to_space(space_to_depth(x_BCTHW, 4, 4), 4, 4), x_BCTHW)
 
@@ -33,19 +33,25 @@ def test_shapes_of_videos_and_images(vae, frames, latents):
         assert vae.decode(latent_BCTHW).shape == pixels_BCTHW.shape
 
 
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    """Allow float32 rounding, which depends on the order of sums."""
+    atol = 64 * torch.finfo(torch.float32).eps * float(expected.abs().max())
+    torch.testing.assert_close(actual, expected, atol=atol, rtol=0)
+
+
 def test_streaming_equals_one_pass(vae):
     pixels_BCTHW = torch.rand(1, 3, 21, 16, 16)
     with torch.no_grad():
         whole_latent = vae.encode(pixels_BCTHW)
         cache = {}
-        pieces = [
+        chunks = [
             vae.encode(pixels_BCTHW[:, :, cut], cache) for cut in (slice(5), slice(5, 13), slice(13, 21))
         ]
-        torch.testing.assert_close(torch.cat(pieces, 2), whole_latent, atol=1e-5, rtol=1e-4)
+        assert_close(torch.cat(chunks, 2), whole_latent)
         whole = vae.decode(whole_latent)
         cache = {}
         parts = [vae.decode(whole_latent[:, :, cut], cache) for cut in (slice(1), slice(1, 4), slice(4, 6))]
-        torch.testing.assert_close(torch.cat(parts, 2), whole, atol=1e-5, rtol=1e-4)
+        assert_close(torch.cat(parts, 2), whole)
 
 
 def test_the_future_does_not_reach_the_past(vae):
@@ -54,7 +60,7 @@ def test_the_future_does_not_reach_the_past(vae):
     changed[:, :, 5:] = 0
     with torch.no_grad():
         before, after = vae.encode(pixels_BCTHW), vae.encode(changed)
-    torch.testing.assert_close(before[:, :, :2], after[:, :, :2])
+    assert_close(before[:, :, :2], after[:, :, :2])
     assert not torch.allclose(before[:, :, 2], after[:, :, 2])
 
 

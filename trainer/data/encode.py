@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from manifests.shards import ShardIndex
 from trainer.checkpoints import load_vae
@@ -72,9 +73,15 @@ def _part(
             batch = same[start : start + config.batch_size]
             frames = [decode_sample(samples[row], index.sample(row).bucket, index.fps) for row in batch]
             pixels_BCTHW = to_pixels(torch.from_numpy(np.stack(frames)).to(best_device()))
-            with torch.inference_mode():  # float32: under bfloat16 a latent depends on its batch
-                latent_BCTHW = vae.encode(pixels_BCTHW).half().cpu().numpy()
+            latent_BCTHW = _encode_float32(vae, pixels_BCTHW).half().cpu().numpy()
             yield from ((f"{row}.latent", latent) for row, latent in zip(batch, latent_BCTHW, strict=True))
+
+
+@torch.inference_mode()
+def _encode_float32(vae: VideoVae, pixels_BCTHW: Tensor) -> Tensor:
+    """Encode without bfloat16 or TF32, in which a latent depends on the other clips of its batch."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        return vae.encode(pixels_BCTHW)
 
 
 def _text_states(samples: dict[int, RawSample], text: TextEncoder) -> Iterator[tuple[str, np.ndarray]]:
