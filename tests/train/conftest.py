@@ -2,6 +2,7 @@
 
 import io
 import json
+import runpy
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from manifests.records import Bucket, SampleRef
 from manifests.shards import write_index
+from trainer.config import EncodeConfig
+from trainer.data.encode import encode
 from video.encode import mp4_bytes
 
 NATIVE = {"17x32x32": (48, 48), "9x32x48": (40, 60), "1x32x32": (48, 48)}
@@ -70,3 +73,22 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packer():
     """Return `pack`, for a test that needs its own shards."""
     return pack
+
+
+@pytest.fixture(scope="session")
+def encoded(tmp_path_factory, packer) -> tuple[Path, Path]:
+    """Return shards with latents and text states, and the folder of the VAE that encoded them."""
+    root = tmp_path_factory.mktemp("encoded")
+    shards = packer(root / "shards")
+    vae_run = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))["vae_run"]
+    vae_run(shards, root / "vae", steps=2)
+    figures = encode(EncodeConfig(shards=str(shards), vae=str(root / "vae")), progress=lambda line: None)
+    assert figures["encoded"] == figures["clips"] == 18
+    return shards, root / "vae"
+
+
+@pytest.fixture(params=["this machine", "fast bfloat16"])
+def any_machine(request, monkeypatch) -> None:
+    """Run on this machine as it is, then as one with native bfloat16 (AMX)."""
+    if request.param == "fast bfloat16":
+        monkeypatch.setattr("trainer.precision.has_fast_bfloat16", lambda device: True)
