@@ -1,8 +1,8 @@
-"""Data-Juicer at the same work as `kinora curate`: scene split with encoding, duration, aspect, motion.
+"""Run Data-Juicer on the work of `kinora curate`: scene split with encoding, duration, aspect, motion.
 
-It lives in an environment of its own below .bench, made when it is first needed. What counts is the time
-that it logs for its operators: neither its start nor the export. Its default executor is run, not that on
-Ray: the scene split, nearly all of its time, is the same function in both.
+It is installed into `.bench/data_juicer` on first use. Only the time that it logs for its operators counts,
+not its start or export. It runs its default executor, not the one on Ray: the scene split, nearly all of its
+time, is the same function in both.
 """
 
 import json
@@ -26,7 +26,7 @@ PACKAGES = (
     "s3fs",
     "scenedetect",
 )
-"""Itself, and what it imports for these operators; imageio-ffmpeg brings the `ffmpeg` that it calls."""
+"""Data-Juicer, what it imports for these operators, and imageio-ffmpeg for the `ffmpeg` that it calls."""
 _DONE = re.compile(r"\] OP \[(\w+)\] Done in ([\d.]+)s\. Left (\d+) samples")
 _OPERATORS = (
     "video_split_by_scene_mapper",
@@ -37,22 +37,22 @@ _OPERATORS = (
 
 
 def installed(home: Path = HOME) -> Path:
-    """Return the folder of its programs; make the environment if there is none."""
-    programs = (home / "bin").absolute()
-    if not (programs / "ffmpeg").exists():
+    """Return the environment's `bin` folder; create the environment if missing."""
+    bin_dir = (home / "bin").absolute()
+    if not (bin_dir / "ffmpeg").exists():
         _run([sys.executable, "-m", "venv", str(home)])
-        _run([str(programs / "python"), "-m", "pip", "install", "-q", *PACKAGES])
-        where = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"
-        (programs / "ffmpeg").symlink_to(_run([str(programs / "python"), "-c", where]).strip())
-    return programs
+        _run([str(bin_dir / "python"), "-m", "pip", "install", "-q", *PACKAGES])
+        code = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"
+        (bin_dir / "ffmpeg").symlink_to(_run([str(bin_dir / "python"), "-c", code]).strip())
+    return bin_dir
 
 
 def seconds(paths: Sequence[str], folder: Path, workers: int) -> dict[str, float]:
-    """Return seconds by operator. RuntimeError where it did not do the whole work."""
-    programs = installed()
-    listed, config = folder / "in.jsonl", folder / "config.json"  # JSON is YAML
+    """Run it on `paths`; return seconds by operator. Raises RuntimeError if an operator skipped files."""
+    bin_dir = installed()
+    dataset, config = folder / "in.jsonl", folder / "config.json"  # JSON is YAML
     rows = [{"text": "<__dj__video>", "videos": [str(Path(path).absolute())]} for path in paths]
-    listed.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    dataset.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (folder / "clips").mkdir(exist_ok=True)
     process = [
         {"video_split_by_scene_mapper": {"save_dir": str(folder / "clips")}},
@@ -62,25 +62,25 @@ def seconds(paths: Sequence[str], folder: Path, workers: int) -> dict[str, float
     ]
     content = {
         "project_name": "peer",
-        "dataset_path": str(listed),
+        "dataset_path": str(dataset),
         "export_path": str(folder / "out" / "out.jsonl"),
         "np": workers,
         "open_monitor": False,
         "process": process,
     }
     config.write_text(json.dumps(content))
-    homes = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "DATA_JUICER_CACHE_HOME": str(folder)}
-    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
-    log = _run([str(programs / "dj-process"), "--config", str(config)], os.environ | homes | {"PATH": path})
+    caches = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder), "DATA_JUICER_CACHE_HOME": str(folder)}
+    path = f"{bin_dir}{os.pathsep}{os.environ.get('PATH', '')}"
+    log = _run([str(bin_dir / "dj-process"), "--config", str(config)], os.environ | caches | {"PATH": path})
     return operators(log, len(paths))
 
 
 def operators(log: str, files: int) -> dict[str, float]:
-    """Return the seconds that a log tells of each operator. RuntimeError where one lost files."""
+    """Parse the seconds of each operator from a log. Raises RuntimeError if an operator skipped files."""
     done = {name: (float(taken), int(left)) for name, taken, left in _DONE.findall(log)}
-    short = [name for name in _OPERATORS if done.get(name, (0, 0))[1] != files]
-    if short:
-        raise RuntimeError(f"Data-Juicer did not do {', '.join(short)} on {files} files:\n{log[-2000:]}")
+    skipped = [name for name in _OPERATORS if done.get(name, (0, 0))[1] != files]
+    if skipped:
+        raise RuntimeError(f"Data-Juicer did not do {', '.join(skipped)} on {files} files:\n{log[-2000:]}")
     return {name: done[name][0] for name in _OPERATORS}
 
 

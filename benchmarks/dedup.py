@@ -1,13 +1,13 @@
-"""How well copies of clips are found, on copies that were made: precision and recall, each kind apart.
+"""Measure precision and recall of duplicate removal on synthetic copies, by kind: `kinora bench dedup`.
 
-Originals are curated first, then their copies: what `kinora curate` then drops is held against what is known.
-A drop is right when its keeper shows the same moments of the same original. Precision counts the drops of
-both runs, so that originals that look alike (worlds of few colours: other shapes and ways before the same
-background; other spans of one film) count as what they are: no copies. A clip of a copy is found when it is
-dropped rightly; the shots of a copy are cut anew, so its clips need not be those of the original.
+Originals are curated first, then their copies; the drops of `kinora curate` are compared with the truth. A
+drop is correct if its keeper shows the same moments of the same original. Precision counts the drops of both
+runs, so similar originals (worlds of few colours with other shapes and directions before one background;
+other spans of one film) count as false positives when dropped. A clip of a copy counts as found when it is
+dropped correctly. Shots of a copy are detected anew, so its clips may differ from the original's.
 
-Beside it: equality of whole files (`file_digest_`), and one 64-bit hash of a clip's middle frame, within 10
-bits, as tools for pictures do (`one_frame_`).
+Baselines: equality of whole files (`file_digest_`), and one 64-bit hash of a clip's middle frame within 10
+bits, as image tools do (`one_frame_`).
 """
 
 import hashlib
@@ -41,22 +41,22 @@ from worlds.raw.render import render_raw
 
 CACHE, BENCH = Path(".cache"), Path(".bench")
 NEAR = ("reencoded", "rescaled", "letterboxed", "shifted")
-"""What `recall_near` counts; the other kinds are told apart."""
+"""Kinds that `recall_near` counts; the others have a figure each."""
 SHIFT_S, SPEED, CROP = 0.7, 1.25, 0.04
 ONE_FRAME_BITS = 10
 _ORIGINAL = (None, "exact")
-"""A clip of an original stands under the name of its exact copy, which came later: both are one clip."""
+"""An original's clip carries the uri of its exact copy, which came later: both have one clip id."""
 Change = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """How a copy is made."""
+    """Changes that make a copy."""
 
     change: Change = lambda rgb_HWC: rgb_HWC
     crf: int = 20
     skip_s: float = 0.0
-    """Seconds that are left out at the beginning."""
+    """Seconds omitted at the beginning."""
     speed: float = 1.0
 
 
@@ -87,7 +87,7 @@ KINDS = {
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Make originals and copies, curate both, and count."""
+    """Make originals and copies, curate both, and count drops."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
         originals = place / "originals"
@@ -123,7 +123,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 
 def _worlds(place: Path, originals: Path, seed: int, varied: int, alike: int) -> list[Path]:
-    """Render worlds of every family, and many that look alike; return the former, which are copied."""
+    """Render worlds of every family, and many similar ones; return the former, which are copied."""
     everything = wild(RawConfig(num_videos=varied, seed=70_000 + seed, still_rate=0.08))
     formats = tuple(form for form in everything.formats if form.startswith("mp4/h264"))
     config = replace(everything, copy_rate=0.0, damage_rate=0.0, uneven_rate=0.0, formats=formats)
@@ -138,7 +138,7 @@ def _worlds(place: Path, originals: Path, seed: int, varied: int, alike: int) ->
 
 
 def _real(place: Path, originals: Path) -> list[Path]:
-    """Add spans of a film and other real clips, made smaller: what counts is the pictures, not their size."""
+    """Add spans of a film and other real clips, scaled down to 240 lines."""
     fetch(CACHE)
     (place / "parts").mkdir()
     spans = parts(film(BENCH), place / "parts", count=12, seconds=8)
@@ -184,16 +184,16 @@ def _after(path: Path, skip_s: float) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """[right, all] of each sort."""
+    """[correct, all] of each kind of duplicate."""
 
     found: dict[str, list[int]]
-    """By kind of copy: its clips that were dropped rightly."""
+    """By kind of copy: clips dropped correctly."""
     near: list[int]
     exact: list[int]
 
 
 def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
-    """Hold what was dropped against what is known. Mirrored copies are copies where those were asked for."""
+    """Compare drops with the truth. `mirrors_count`: mirrored copies are duplicates too."""
     view = LiveView(dataset)
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     spans = view.clip_occurrences.to_pylist()
@@ -217,7 +217,7 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
     for name, row in by_id.items():
         decision, kind = decided.get(name), _kind(row)
         if decision is None or kind == "exact":
-            continue  # breaks a rule: nothing to keep, and so no copies
+            continue  # it breaks a rule, so dedup does not compare it
         dropped = kept[name]["reason"] == "duplicate_near"
         right = dropped and _same(row, by_id[decision["keeper"]]) and (kind != "mirrored" or mirrors_count)
         near[0] += right
@@ -229,7 +229,7 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
 
 
 def _same(row: dict[str, Any], keeper: dict[str, Any]) -> bool:
-    """Whether at least half of a clip's moments are shown by its keeper."""
+    """Return whether a clip's keeper shows at least half of its moments."""
     if _root(row) != _root(keeper):
         return False
     (start, end), (first, last) = _moments(row), _moments(keeper)
@@ -237,14 +237,14 @@ def _same(row: dict[str, Any], keeper: dict[str, Any]) -> bool:
 
 
 def _moments(row: dict[str, Any]) -> tuple[float, float]:
-    """Return when a clip begins and ends, in seconds of the original."""
+    """Return a clip's start and end, in seconds of the original."""
     kind = KINDS.get(_kind(row) or "", Kind())
     unit_s = row["time_base_num"] / row["time_base_den"] * kind.speed
     return row["start_pts"] * unit_s + kind.skip_s, row["end_pts"] * unit_s + kind.skip_s
 
 
 def _kind(row: dict[str, Any]) -> str | None:
-    """Return what kind of copy a clip's file is; None for an original."""
+    """Return a clip's kind of copy; None for an original."""
     path = Path(row["uri"])
     return path.name.split("-")[0] if path.parent.name == "copies" else None
 
@@ -255,7 +255,7 @@ def _root(row: dict[str, Any]) -> str:
 
 
 def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
-    """Return [right, all] drops and [found, all] clips of the `NEAR` kinds by one hash a clip."""
+    """Return [correct, all] drops and [found, all] clips of the `NEAR` kinds, by one hash per clip."""
     view = LiveView(dataset)
     names = ["clip_id", "uri", "kind", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     rows = [row for row in view.read("clips", [*names, "frame_hashes"]).to_pylist() if row["frame_hashes"]]
@@ -282,7 +282,7 @@ def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
 
 
 def _digests(originals: Path, copies: Path) -> dict[str, list[int]]:
-    """Return [found, all] files by the digest of their bytes."""
+    """Return [found, all] files by digest of their bytes."""
     known = {hashlib.md5(path.read_bytes()).hexdigest() for path in originals.iterdir()}
     counts = {"exact": [0, 0], "near": [0, 0]}
     for path in copies.iterdir():

@@ -1,6 +1,6 @@
-"""Parts of a real film to measure with: Big Buck Bunny (CC-BY 3.0, Blender Foundation), 1280x720, H.264.
+"""Fetch a real film for benchmarks: Big Buck Bunny (CC-BY 3.0, Blender Foundation), 1280x720, H.264.
 
-It lies in the source package of moviepy, which pip fetches once; nothing of it is committed.
+It is part of moviepy's source package, which pip downloads once; nothing of it is committed.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ _FILM = "bbb.mp4"
 
 
 def film(cache: Path) -> Path:
-    """Return the film's path below `cache`; fetch it if it is not there. RuntimeError with pip's words."""
+    """Return the film's path in `cache`, downloading it if missing. Raises RuntimeError if pip fails."""
     path = cache / _FILM
     if path.exists():
         return path
@@ -44,7 +44,7 @@ def film(cache: Path) -> Path:
 
 
 def parts(film: Path, out: Path, *, count: int, seconds: float) -> list[str]:
-    """Copy `count` stretches of about `seconds` each, from key frame to key frame, without encoding."""
+    """Copy `count` parts of about `seconds` each, from key frame to key frame, without encoding."""
     paths: list[str] = []
     with av.open(str(film)) as source:
         stream = source.streams.video[0]

@@ -1,9 +1,9 @@
-"""Precision and recall of the filters on videos whose defects are known: `kinora bench filters`.
+"""Measure precision and recall of the filters on videos with known defects: `kinora bench filters`.
 
-Three kinds of files: raw videos of worlds with everything that can happen to one (their truth names bars,
-slates and flashes), clips of worlds with a defect put on them here, and known camera moves: over painted
-grounds, and in the worlds of `rooms`. Everything is encoded and measured as a source is; a score counts as
-found where it breaks the rule of the preset `standard`.
+Three kinds of files: raw videos of worlds, whose truth lists bars, slates and flashes; clips with one
+synthetic defect; and known camera moves, over painted grounds and in the worlds of `rooms`. All are encoded
+and analysed as sources are. A defect counts as detected where the clip breaks the rule of the preset
+`standard`.
 """
 
 import json
@@ -37,35 +37,35 @@ from worlds.raw.render import render_raw, truth_path
 
 FPS, SIZE = 24, (144, 256)
 STANDARD = SelectConfig(preset="standard", max_black=0.5)
-"""Half of a clip must be black, since that is what the truth tells: a slate is most of it."""
+"""The truth calls a clip black when most of it is a slate, so the limit is half."""
 ANALYZE = AnalyzeConfig()
 Clip = dict[str, Any]
 
 
 @dataclass(kw_only=True)
 class Counts:
-    """How often a filter said yes, and how often it should have."""
+    """Confusion counts of one filter."""
 
-    right: int = 0
-    said: int = 0
+    correct: int = 0
+    predicted: int = 0
     true: int = 0
     n: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def add(self, said: bool, true: bool, name: str = "") -> None:
-        self.right += said and true
-        self.said += said
+    def add(self, predicted: bool, true: bool, name: str = "") -> None:
+        self.correct += predicted and true
+        self.predicted += predicted
         self.true += true
         self.n += 1
-        if said != true:
-            self.wrong.append(f"{name} {'false alarm' if said else 'missed'}")
+        if predicted != true:
+            self.wrong.append(f"{name} {'false alarm' if predicted else 'missed'}")
 
 
 Table = defaultdict[str, Counts]
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Measure all filters on what `seed` draws."""
+    """Measure all filters on files drawn from `seed`."""
     cv2.setNumThreads(1)
     counts: Table = defaultdict(Counts)
     with tempfile.TemporaryDirectory() as folder:
@@ -77,11 +77,11 @@ def bench(*, quick: bool, seed: int) -> Figures:
     figures: dict[str, float] = {}
     lines = ["filter            precision    low  recall    low   true      n"]
     for name, count in sorted(counts.items()):
-        shares = {"precision": (count.right, count.said), "recall": (count.right, count.true)}
-        for kind, (right, n) in shares.items():
-            figures[f"{name}_{kind}"] = round(right / n, 4) if n else 0.0
-            figures[f"{name}_{kind}_low"] = round(wilson_low(right, n), 4)
-        figures |= {f"{name}_true": count.true, f"{name}_said": count.said, f"{name}_n": count.n}
+        shares = {"precision": (count.correct, count.predicted), "recall": (count.correct, count.true)}
+        for kind, (correct, n) in shares.items():
+            figures[f"{name}_{kind}"] = round(correct / n, 4) if n else 0.0
+            figures[f"{name}_{kind}_low"] = round(wilson_low(correct, n), 4)
+        figures |= {f"{name}_true": count.true, f"{name}_said": count.predicted, f"{name}_n": count.n}
         row = [figures[f"{name}_{kind}"] for kind in ("precision", "precision_low", "recall", "recall_low")]
         numbers = f"{row[0]:9.3f} {row[1]:6.3f} {row[2]:7.3f} {row[3]:6.3f}"
         lines.append(f"{name:17s} {numbers} {count.true:6d} {count.n:6d}")
@@ -92,17 +92,17 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 
 def clips_of(path: Path) -> list[Clip]:
-    """Analyse one file as curation does."""
+    """Analyse one file as curation does; return its clips."""
     return list(analyze_file(stat_source(str(path)), ANALYZE, SandboxConfig()).clips)
 
 
-def said(clip: Clip, reason: str) -> bool:
-    """Tell whether a clip breaks a rule."""
+def breaks(clip: Clip, reason: str) -> bool:
+    """Return whether a clip breaks the rule with this reason."""
     return any(check.broken for check in check_rules(clip, STANDARD) if check.rule.reason == reason)
 
 
 def wild_files(folder: Path, num_videos: int, seed: int, counts: Table) -> None:
-    """Bars, slates and flashes of wild raw videos, clip by clip. Damaged files are left out."""
+    """Count bars, slates and flashes of raw videos by clip. No file is damaged."""
     config = RawConfig(
         num_videos=num_videos,
         seed=seed,
@@ -127,30 +127,35 @@ def _wild_clip(clip: Clip, line: dict[str, Any], counts: Table) -> None:
     x, y, width, height = line["picture_px"]
     crop = crop_of(clip, CutConfig())
     slate = _within(clip, [shot for shot in line["shots"] if shot["slate"]])
-    if not slate:  # nothing but black has no borders
+    if not slate:  # a black picture has no borders
         letterboxed, pillarboxed = height < line["height"], width < line["width"]
-        written = any(defect["kind"] == "subtitle" for defect in line["defects"])
-        bars = "letterbox_subtitled" if written else "letterbox"
+        subtitled = any(defect["kind"] == "subtitle" for defect in line["defects"])
+        bars = "letterbox_subtitled" if subtitled else "letterbox"
         counts[bars].add(bool(clip["border_top"] and clip["border_bottom"]), letterboxed, name)
         counts["pillarbox"].add(bool(clip["border_left"] and clip["border_right"]), pillarboxed, name)
         if crop and (letterboxed or pillarboxed):
             step = 2 * max(1.0, line["width"] / ANALYZE.analysis_width_px) + 1
-            lost = (crop[0] - x, crop[1] - y, x + width - crop[0] - crop[2], y + height - crop[1] - crop[3])
-            counts["crop_is_exact"].add(all(0 <= each <= step for each in lost), True, f"{name} {lost}")
+            cropped = (
+                crop[0] - x,
+                crop[1] - y,
+                x + width - crop[0] - crop[2],
+                y + height - crop[1] - crop[3],
+            )
+            counts["crop_is_exact"].add(all(0 <= each <= step for each in cropped), True, f"{name} {cropped}")
     if clip["kind"] == "video":
-        counts["black"].add(said(clip, "black"), slate, name)
+        counts["black"].add(breaks(clip, "black"), slate, name)
         flashes = [flash for shot in line["shots"] for flash in shot["flashes"]]
-        counts["flash"].add(bool(clip["flashes"]), any(_holds(clip, flash) for flash in flashes), name)
+        counts["flash"].add(bool(clip["flashes"]), any(_contains(clip, flash) for flash in flashes), name)
 
 
 def _within(clip: Clip, spans: Iterable[dict[str, Any]]) -> bool:
-    """Tell whether most of a clip lies in one of the spans."""
+    """Return whether more than half of a clip lies in one of the spans."""
     length = clip["end_pts"] - clip["start_pts"]
     overlaps = [min(clip["end_pts"], s["end_pts"]) - max(clip["start_pts"], s["start_pts"]) for s in spans]
     return max(overlaps, default=0) > 0.5 * length
 
 
-def _holds(clip: Clip, span: dict[str, Any]) -> bool:
+def _contains(clip: Clip, span: dict[str, Any]) -> bool:
     return clip["start_pts"] < span["start_pts"] and span["end_pts"] < clip["end_pts"]
 
 
@@ -162,16 +167,16 @@ DEFECTS: dict[str, Callable[[list[np.ndarray], Random], list[np.ndarray]]] = {
     "overexposed": lambda frames, rng: _bleach(frames, rng.uniform(4, 10)),
 }
 
-ENTAILS = {
+IMPLIED = {
     "blank": {"frozen", "underexposed", "overexposed"},
     "underexposed": {"blank", "frozen"},
     "overexposed": {"blank", "frozen"},
 }
-"""What may rightly be said of a clip with a defect besides."""
+"""Other rules that a clip with a defect may break."""
 
 
 def made_defects(folder: Path, per_kind: int, seed: int, counts: Table) -> None:
-    """Put one defect at a time on painted, moving pictures; `none` has none."""
+    """Encode moving paintings with one defect each, and some without; count all rules."""
     for kind in (*DEFECTS, "none"):
         for number in range(per_kind):
             rng = Random(f"benchmarks/filters/{seed}/{kind}/{number}")
@@ -179,8 +184,8 @@ def made_defects(folder: Path, per_kind: int, seed: int, counts: Table) -> None:
             path = folder / "defect.mp4"
             encode_mp4(DEFECTS[kind](frames, rng) if kind in DEFECTS else frames, FPS, path)
             for clip in clips_of(path):
-                for reason in DEFECTS.keys() - ENTAILS.get(kind, set()):
-                    counts[reason].add(said(clip, reason), reason == kind, f"{kind} {number}")
+                for reason in DEFECTS.keys() - IMPLIED.get(kind, set()):
+                    counts[reason].add(breaks(clip, reason), reason == kind, f"{kind} {number}")
 
 
 def _blur(frame_HWC: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -188,12 +193,12 @@ def _blur(frame_HWC: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def _dim(frames: list[np.ndarray], share: float) -> list[np.ndarray]:
-    """Leave a share of the light."""
+    """Scale the brightness."""
     return [np.rint(frame * share).astype(np.uint8) for frame in frames]
 
 
 def _bleach(frames: list[np.ndarray], gain: float) -> list[np.ndarray]:
-    """Expose so many times longer."""
+    """Overexpose by `gain`."""
     return [np.clip(frame * gain, 0, 255).astype(np.uint8) for frame in frames]
 
 
@@ -213,13 +218,13 @@ MOVES: dict[str, dict[str, float]] = {
     "roll": {"turn": 1},
     "handheld": {"shake": 1},
 }
-"""What each class of camera motion does to the picture."""
+"""Picture motion of each class of camera motion."""
 UNITS = {"right": (10, 90), "down": (8, 60), "zoom": (0.08, 0.4), "turn": (4, 20), "shake": (0.5, 1.5)}
-"""Slowest and fastest: pixels, growth (of its logarithm), degrees per second; `shake` in pixels a frame."""
+"""Slowest and fastest: pixels, log scale, degrees per second; `shake` in pixels per frame."""
 
 
 def camera_moves(folder: Path, per_class: int, seed: int, counts: Table) -> None:
-    """Move a camera over painted grounds, a thing of its own motion in half of the clips."""
+    """Move a camera over painted grounds; half of the clips have an object that moves by itself."""
     for name, move in MOVES.items():
         for number in range(per_class):
             rng = Random(f"benchmarks/filters/{seed}/camera/{name}/{number}")
@@ -228,7 +233,7 @@ def camera_moves(folder: Path, per_class: int, seed: int, counts: Table) -> None
                 rates["turn"] *= rng.choice((-1, 1))
             frames = move_over(painting(rng), rates, 2.0, rng)
             if number % 2:
-                frames = _with_thing(frames, rng)
+                frames = _with_object(frames, rng)
             path = folder / "camera.mp4"
             encode_mp4(frames, FPS, path)
             for clip in clips_of(path):
@@ -239,7 +244,7 @@ def camera_moves(folder: Path, per_class: int, seed: int, counts: Table) -> None
 
 
 def room_moves(folder: Path, count: int, seed: int, counts: Table) -> None:
-    """Name the camera's motion in the worlds of `rooms`: pans, dollies and stills (an orbit has no class)."""
+    """Classify the camera's motion in the worlds of `rooms`: pans, dollies, stills. Orbits have no class."""
     classes = {"pan left": "pan_left", "pan right": "pan_right", "dolly in": "zoom_in"}
     classes |= {"dolly out": "zoom_out", "still": "static"}
     for number in range(count):
@@ -260,10 +265,10 @@ def room_moves(folder: Path, count: int, seed: int, counts: Table) -> None:
 
 
 def painting(rng: Random) -> np.ndarray:
-    """Paint a large ground: soft noise at a scale of its own, and things of many sizes."""
+    """Paint a large ground: smooth noise at a random scale, and ellipses of many sizes."""
     noise = np.random.default_rng(rng.getrandbits(63))
-    coarse_HWC = noise.integers(40, 215, (rng.randint(16, 48), rng.randint(24, 72), 3)).astype(np.uint8)
-    picture_HWC = cv2.resize(coarse_HWC, (1024, 768), interpolation=cv2.INTER_CUBIC)
+    noise_HWC = noise.integers(40, 215, (rng.randint(16, 48), rng.randint(24, 72), 3)).astype(np.uint8)
+    picture_HWC = cv2.resize(noise_HWC, (1024, 768), interpolation=cv2.INTER_CUBIC)
     for _ in range(rng.randint(60, 160)):
         center = rng.randrange(1024), rng.randrange(768)
         axes = rng.randint(4, 50), rng.randint(4, 50)
@@ -275,7 +280,7 @@ def painting(rng: Random) -> np.ndarray:
 def move_over(
     picture_HWC: np.ndarray, rates: dict[str, float], seconds: float, rng: Random
 ) -> Iterator[np.ndarray]:
-    """Look at a picture through a window that moves at steady rates, and that may shake."""
+    """Yield frames of a window that moves over a picture at constant rates, with optional shake."""
     height, width = SIZE
     x = y = 0.0
     for index in range(round(seconds * FPS)):
@@ -288,7 +293,7 @@ def move_over(
         yield cv2.warpAffine(picture_HWC, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
-def _with_thing(frames: Iterable[np.ndarray], rng: Random) -> Iterator[np.ndarray]:
+def _with_object(frames: Iterable[np.ndarray], rng: Random) -> Iterator[np.ndarray]:
     color, radius = [rng.randint(0, 255) for _ in range(3)], rng.randint(10, 28)
     x, y, speed = rng.randint(20, 100), rng.randint(40, 110), rng.uniform(20, 80)
     for index, frame_HWC in enumerate(frames):
@@ -297,8 +302,7 @@ def _with_thing(frames: Iterable[np.ndarray], rng: Random) -> Iterator[np.ndarra
 
 
 def analyzers_ms(folder: Path, seed: int) -> float:
-    """Return the processor time of all analyzers but the shot detector, in milliseconds a frame."""
-
+    """Return the processor time of all analyzers except the shot detector, in milliseconds per frame."""
     rng = Random(f"benchmarks/filters/{seed}/cost")
     encode_mp4(move_over(painting(rng), {"right": 30}, 5.0, rng), FPS, folder / "cost.mp4")
     measuring, looks = create_analyzers(ANALYZE), []

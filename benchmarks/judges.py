@@ -1,8 +1,8 @@
-"""Measure how far the judges of the families can be trusted: `python -m benchmarks.judges --vae DIR`.
+"""Measure how reliable the judges of the families are: `python -m benchmarks.judges --vae DIR`.
 
-For each family, style and attribute: the share of worlds of which the judge says yes, shown their own video
-as drawn, after H.264 at crf 23, and after a round trip through a video compression network (what `kinora
-train vae` wrote to DIR); and shown the video of another world, where yes is right only by chance.
+For each family, style and attribute: the share of worlds that the judge accepts given their own video as
+rendered, after H.264 at crf 23, and after a round trip through a video VAE (the output of `kinora train vae`
+in DIR); and given the video of another world, which may match only by chance.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from worlds.family import AnyWorld
 from worlds.palette import FAMILY_NAMES, STYLES
 
 SIDE_PX, FPS, NUM_FRAMES = 64, 12, 25
-"""Frames are 1 more than a multiple of the compression network's time factor."""
+"""The number of frames is 1 more than a multiple of the VAE's time factor."""
 CRF = 23
 COUNT = 50
 COLUMNS = ("own", "h264", "vae", "wrong")
@@ -32,7 +32,7 @@ COLUMNS = ("own", "h264", "vae", "wrong")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """How often a judge says yes about one attribute, from 0 to 1."""
+    """Acceptance rates of one attribute, from 0 to 1."""
 
     family: str
     style: str
@@ -42,7 +42,7 @@ class Row:
     vae: float
     wrong: float
     count: int
-    """Worlds that have the attribute; as many with another's video, at most."""
+    """Worlds that have the attribute."""
 
     def line(self) -> str:
         shares = "  ".join(f"{getattr(self, name):5.3f}" for name in COLUMNS)
@@ -50,40 +50,40 @@ class Row:
 
 
 def measure(vae: VideoVae, family: str, style: str, count: int) -> list[Row]:
-    """Judge `count` worlds of one family and style; return a row for each attribute, in the judge's order."""
+    """Judge `count` worlds of one family and style; return a row per attribute, in the judge's order."""
     worlds = [
         families.sample(
             family, seed, width=SIDE_PX, height=SIDE_PX, fps=FPS, num_frames=NUM_FRAMES, style=style
         )
         for seed in range(count)
     ]
-    drawn = [families.render(world) for world in worlds]
-    shown: dict[str, Sequence[np.ndarray]] = {
-        "own": drawn,
-        "h264": [read_clip(mp4_bytes(frames_THWC, FPS, crf=CRF))[0] for frames_THWC in drawn],
-        "vae": list(reconstruct(vae, np.stack(drawn))),
-        "wrong": [*drawn[1:], drawn[0]],
+    rendered = [families.render(world) for world in worlds]
+    videos: dict[str, Sequence[np.ndarray]] = {
+        "own": rendered,
+        "h264": [read_clip(mp4_bytes(frames_THWC, FPS, crf=CRF))[0] for frames_THWC in rendered],
+        "vae": list(reconstruct(vae, np.stack(rendered))),
+        "wrong": [*rendered[1:], rendered[0]],
     }
-    yes = {name: _yes(videos, worlds) for name, videos in shown.items()}
+    accepted = {name: _accepted(frames, worlds) for name, frames in videos.items()}
     return [
         Row(
             family=family,
             style=style,
             attribute=attribute,
-            **{name: round(float(np.mean(yes[name][attribute])), 4) for name in COLUMNS},
-            count=len(said),
+            **{name: round(float(np.mean(accepted[name][attribute])), 4) for name in COLUMNS},
+            count=len(verdicts),
         )
-        for attribute, said in yes["own"].items()
+        for attribute, verdicts in accepted["own"].items()
     ]
 
 
-def _yes(videos: Sequence[np.ndarray], worlds: Sequence[AnyWorld]) -> dict[str, list[bool]]:
-    """Return, for each attribute, what is said of each world that has it."""
-    said: dict[str, list[bool]] = defaultdict(list)
+def _accepted(videos: Sequence[np.ndarray], worlds: Sequence[AnyWorld]) -> dict[str, list[bool]]:
+    """Return, for each attribute, the verdict on each world that has it."""
+    verdicts: dict[str, list[bool]] = defaultdict(list)
     for frames_THWC, world in zip(videos, worlds, strict=True):
-        for attribute, right in families.judge(frames_THWC, world.fps, world).items():
-            said[attribute].append(right)
-    return said
+        for attribute, verdict in families.judge(frames_THWC, world.fps, world).items():
+            verdicts[attribute].append(verdict)
+    return verdicts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,21 +94,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--families", nargs="+", choices=FAMILY_NAMES, default=FAMILY_NAMES)
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=STYLES)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args(arguments)
-    if given.count < 2:
-        parser.error(f"--count is {given.count}: give 2 or more, so that there is another world's video")
+    args = parser.parse_args(arguments)
+    if args.count < 2:
+        parser.error(f"--count is {args.count}: give 2 or more, since worlds are also judged in pairs")
     torch.set_num_threads(1)
-    vae, about = load_vae(given.vae)
+    vae, about = load_vae(args.vae)
     rows = []
-    if not given.json:
+    if not args.json:
         print(f"{'family':10s} {'style':9s} {'attribute':13s} {'  '.join(f'{c:>5s}' for c in COLUMNS)}     n")
-    for family in given.families:
-        for style in given.styles:
-            measured = measure(vae, family, style, given.count)
+    for family in args.families:
+        for style in args.styles:
+            measured = measure(vae, family, style, args.count)
             rows += measured
-            if not given.json:
+            if not args.json:
                 print(*(row.line() for row in measured), sep="\n", flush=True)
-    if given.json:
+    if args.json:
         figures = [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows]
         print(json.dumps({"bench": "judges", "vae": about["digest"], "crf": CRF, "rows": figures}))
 

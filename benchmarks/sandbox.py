@@ -1,12 +1,10 @@
-"""What the decode sandbox costs: the same files analysed and cut with it and without it, in turns.
+"""Measure the cost of the decode sandbox: `kinora bench sandbox`.
 
-`kinora bench sandbox`
-
-`sandbox_cost_share` is the extra processor time that the files take with the sandbox (this process and its
-child together), over that without it. Files take turns, and of each the least over the repeats counts: what
-other processes do to the caches only ever adds. Both ways run the same functions; with the sandbox, attempts
-are noted too. The child is warm, as in a Ray worker. `parent_share` is what this process alone spends on
-the sandbox; `sandbox_cost_share_wall` is the first in wall-clock time, which needs an idle machine.
+The same files are analysed and cut with and without it, in turns. `sandbox_cost_share` is the extra processor
+time with the sandbox (this process and its child), over the time without it; the minimum over the repeats of
+each file counts, as other load only adds. Both run the same functions; with the sandbox, attempts are logged
+too. The child is warm, as in a Ray worker. `parent_share` is the share of this process alone;
+`sandbox_cost_share_wall` is the same in elapsed time, which needs an idle machine.
 """
 
 import time
@@ -32,17 +30,17 @@ from video.sandbox import Sandbox
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What one file took."""
+    """Time that one file took."""
 
     wall_s: float
     cpu_s: float
-    """Of this process and of the sandbox's child."""
+    """Processor time of this process and the sandbox's child."""
     parent_s: float
-    """Of this process alone."""
+    """Processor time of this process alone."""
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Analyse and cut some files with the sandbox and without it, in turns."""
+    """Analyse and cut files with and without the sandbox, in turns."""
     files, repeats, seconds = (2, 1, 1.0) if quick else (3, 6, 3.0)
     with TemporaryDirectory() as folder:
         paths = write_files(Path(folder), files, seconds, seed)
@@ -53,7 +51,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 
 def run(paths: list[str], repeats: int) -> dict[str, float]:
-    """Return the figures, over `repeats` turns of without and with."""
+    """Measure each file `repeats` times without and with the sandbox; return the figures."""
     inside: list[Cost] = []
     outside: list[Cost] = []
     with TemporaryDirectory() as attempts_uri, Sandbox(SandboxConfig()) as sandbox:
@@ -65,10 +63,10 @@ def run(paths: list[str], repeats: int) -> dict[str, float]:
         for path in paths:
             turns: tuple[list[Cost], list[Cost]] = ([], [])
             for _ in range(repeats):
-                turns[0].append(spend(partial(without_sandbox, path), sandbox))
-                turns[1].append(spend(partial(boxed, path), sandbox))
-            outside.append(least(turns[0]))
-            inside.append(least(turns[1]))
+                turns[0].append(timed(partial(without_sandbox, path), sandbox))
+                turns[1].append(timed(partial(boxed, path), sandbox))
+            outside.append(minimum(turns[0]))
+            inside.append(minimum(turns[1]))
     cpu_s = sum(cost.cpu_s for cost in outside)
     return {
         "sandbox_cost_share": sum(cost.cpu_s for cost in inside) / cpu_s - 1,
@@ -80,8 +78,8 @@ def run(paths: list[str], repeats: int) -> dict[str, float]:
     }
 
 
-def least(costs: list[Cost]) -> Cost:
-    """Return the least of each figure."""
+def minimum(costs: list[Cost]) -> Cost:
+    """Return the minimum of each field."""
     return Cost(
         wall_s=min(cost.wall_s for cost in costs),
         cpu_s=min(cost.cpu_s for cost in costs),
@@ -90,7 +88,7 @@ def least(costs: list[Cost]) -> Cost:
 
 
 def without_sandbox(path: str) -> list[bytes]:
-    """Analyse and cut here."""
+    """Analyse and cut in this process."""
     analysis = analyze_file(stat_source(path), AnalyzeConfig(), SandboxConfig())
     return [clip.media for clip in cut(path, spans(analysis))]
 
@@ -107,12 +105,12 @@ def with_sandbox(sandbox: Sandbox, attempts: AttemptLog, path: str) -> list[byte
 
 
 def spans(analysis: Analysis) -> tuple[tuple[int, int], ...]:
-    """Return the spans of all clips, in time order."""
+    """Return the (start, end) pts of all clips, in time order."""
     return tuple(sorted((clip["start_pts"], clip["end_pts"]) for clip in analysis.clips))
 
 
-def spend(work: Callable[[], object], sandbox: Sandbox) -> Cost:
-    """Run `work`; count the processor time of this process and of the sandbox's child."""
+def timed(work: Callable[[], object], sandbox: Sandbox) -> Cost:
+    """Run `work` and measure its time, in this process and in the sandbox's child."""
     child, wall, parent = child_cpu_s(sandbox), time.perf_counter(), time.process_time()
     work()
     wall_s, parent_s = time.perf_counter() - wall, time.process_time() - parent
@@ -120,24 +118,26 @@ def spend(work: Callable[[], object], sandbox: Sandbox) -> Cost:
 
 
 def child_cpu_s(sandbox: Sandbox) -> float:
-    """Return the processor time of the child so far, user and system, of all its threads."""
+    """Return the child's processor time so far."""
     return sandbox.call(time.process_time, "")
 
 
 def write_files(folder: Path, count: int, seconds: float, seed: int) -> list[str]:
-    """Write videos of 640x360, 25 frames a second, with a cut every two seconds and something that moves."""
+    """Write moving videos of 640x360 at 25 frames per second, with a cut every two seconds."""
     random = np.random.default_rng(seed)
     paths = []
-    for index in range(count):
-        path = folder / f"{index}.mp4"
+    for number in range(count):
+        path = folder / f"{number}.mp4"
         shots = [random.integers(0, 255, (12, 20, 3), np.uint8) for _ in range(max(1, round(seconds / 2)))]
-        frames = (frame(shots[min(at // 50, len(shots) - 1)], at) for at in range(round(seconds * 25)))
+        frames = (
+            frame(shots[min(index // 50, len(shots) - 1)], index) for index in range(round(seconds * 25))
+        )
         encode_mp4(frames, 25, path)
         paths.append(str(path))
     return paths
 
 
-def frame(tiles_HWC: np.ndarray, at: int) -> np.ndarray:
-    """Return tiles that drift to the right, 640x360."""
+def frame(tiles_HWC: np.ndarray, index: int) -> np.ndarray:
+    """Return a 640x360 picture of tiles, shifted right by 2 pixels per frame."""
     rgb_HWC = np.kron(tiles_HWC, np.ones((30, 32, 1), np.uint8))
-    return np.ascontiguousarray(np.roll(rgb_HWC, 2 * at, axis=1))
+    return np.ascontiguousarray(np.roll(rgb_HWC, 2 * index, axis=1))

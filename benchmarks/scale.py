@@ -1,8 +1,8 @@
-"""What the driver takes at a million clips, and whether it grows with the work: `kinora bench scale`.
+"""Measure time and memory at a million clips, and memory growth of the driver: `kinora bench scale`.
 
-A dataset is written directly as parts (benchmarks/made_dataset.py), and each command runs on it in a process
-of its own. Where a stricter rule drops a keeper, its copies are compared anew and cut, which fails here: the
-files are empty. Growth is measured on real work: many tiny stills, from listing to cutting.
+A dataset is written directly as parts (benchmarks/synthetic_dataset.py), and each command runs on it in its
+own process. Where a stricter rule drops a keeper, its copies are compared again and cut, which fails here
+because the files are empty. Growth is measured on real work: many tiny stills, from listing to cutting.
 """
 
 import tempfile
@@ -11,19 +11,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.made_dataset import CLIPS_PER_SOURCE, COMMITS, PARTS, make, touch
-from benchmarks.measured import Run, kinora
+from benchmarks.run_command import Run, kinora
+from benchmarks.synthetic_dataset import CLIPS_PER_SOURCE, COMMITS, PARTS, make, touch
 from kinora.bench.figures import Figures
 from manifests.dataset import Dataset
 
 CLIPS, QUICK_CLIPS = 1_000_000, 20_000
 FEW, MANY = 100, 2_000
-"""Sources, for the growth of the driver."""
+"""Numbers of sources between which the driver's memory may grow."""
 LIMIT_S, LIMIT_MB, LIMIT_GROWTH = 30.0, 3000.0, 1.1
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Measure. `seed` changes nothing: what is made is always the same."""
+    """Measure. `seed` is not used: the inputs are always the same."""
     figures: dict[str, float] = {"limit_s": LIMIT_S, "limit_mb": LIMIT_MB, "limit_growth": LIMIT_GROWTH}
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="kinora-scale-") as scratch:
@@ -41,7 +41,9 @@ def bench(*, quick: bool, seed: int) -> Figures:
             f"driver_{name}_mb": round(run.peak_rss_mb, 1),
             f"store_{name}_mb": round(run.store_mb, 1),
         }
-    figures["driver_growth"] = round(max(many.peak_rss_mb / few.peak_rss_mb, _all(many) / _all(few)), 3)
+    figures["driver_growth"] = round(
+        max(many.peak_rss_mb / few.peak_rss_mb, _total_mb(many) / _total_mb(few)), 3
+    )
     lines.append(
         f"driver, and Ray's object store: {few.peak_rss_mb:.0f} + {few.store_mb:.0f} MB with few sources, "
         f"{many.peak_rss_mb:.0f} + {many.store_mb:.0f} MB with many"
@@ -51,11 +53,11 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 
 def on_many_clips(scratch: Path, clips: int, *, quick: bool, figures: dict[str, float]) -> dict[str, Run]:
-    """Make a dataset of about `clips` clips, run commands on it, and return what each took."""
+    """Write a dataset of about `clips` clips, run commands on it, and return the measurements of each."""
     raw = touch(scratch / "raw", clips // CLIPS_PER_SOURCE)
     uri = str(scratch / "d")
-    made = make(Path(uri), raw, parts=PARTS // 10 if quick else PARTS, commits=COMMITS)
-    about(made, figures)
+    dataset = make(Path(uri), raw, parts=PARTS // 10 if quick else PARTS, commits=COMMITS)
+    table_sizes(dataset, figures)
     source = ["--source", str(scratch / "raw"), "--dataset", uri]
     stricter = ["--select.min-motion", "0.1"]
     runs = {
@@ -67,27 +69,27 @@ def on_many_clips(scratch: Path, clips: int, *, quick: bool, figures: dict[str, 
         "reselect": kinora(["curate", *source, *stricter, "--max-failed", "1"], scratch),
     }
     figures["clips"] = runs["status"].data["clips"]["found"]
-    did = runs["reselect"].data
-    if did["decided"] != figures["clips"] or not did["compared"]:
-        raise RuntimeError(f"the re-select decided {did['decided']}, not {figures['clips']:.0f} clips")
-    figures |= {"reselect_compared": did["compared"], "reselect_dedup_s": did["seconds"]["dedup"]}
+    report = runs["reselect"].data
+    if report["decided"] != figures["clips"] or not report["compared"]:
+        raise RuntimeError(f"the re-select decided {report['decided']}, not {figures['clips']:.0f} clips")
+    figures |= {"reselect_compared": report["compared"], "reselect_dedup_s": report["seconds"]["dedup"]}
     return runs
 
 
-def about(made: Dataset, figures: dict[str, float]) -> None:
-    """Add the bytes that a row of each table takes, and how much there is of everything."""
-    figures |= {"commits": len(made.commits), "parts": 0, "log_bytes": 0}
+def table_sizes(dataset: Dataset, figures: dict[str, float]) -> None:
+    """Add bytes per row of each table, and the numbers of commits, parts and bytes of the log."""
+    figures |= {"commits": len(dataset.commits), "parts": 0, "log_bytes": 0}
     for table in ("sources", "clips", "gaps", "duplicates", "selections", "media", "captions", "failures"):
-        parts = made.parts(table)
+        parts = dataset.parts(table)
         figures["parts"] += len(parts)
         figures[f"bytes_a_row_{table}"] = round(
             sum(part.size_bytes for part in parts) / max(1, sum(part.rows for part in parts)), 1
         )
-    figures["log_bytes"] = sum(stored.size for stored in made.storage.list("_log"))
+    figures["log_bytes"] = sum(stored.size for stored in dataset.storage.list("_log"))
 
 
 def growth(num_sources: int) -> Run:
-    """Curate so many tiny stills, and return what the process that drives it took."""
+    """Curate `num_sources` tiny stills and return the measurements of the driver."""
     with tempfile.TemporaryDirectory(prefix="kinora-scale-") as scratch:
         raw = Path(scratch) / "raw"
         raw.mkdir()
@@ -102,5 +104,5 @@ def growth(num_sources: int) -> Run:
         return run
 
 
-def _all(run: Run) -> float:
+def _total_mb(run: Run) -> float:
     return run.peak_rss_mb + run.store_mb

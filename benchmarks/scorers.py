@@ -1,14 +1,14 @@
-"""What the scorers of clips cost and how often they are right: `kinora bench scorers`.
+"""Measure the cost and accuracy of the clip scorers: `kinora bench scorers`.
 
-Cost, in milliseconds of the processor a clip: the plain decode of its file (at the analysis size, nothing
-measured), what making the larger frames adds to it, and each scorer by itself; `NAME_over_decode` is
-the last over the first.
+Cost, in milliseconds of processor time per clip: plain decoding of its file at the analysis size, the extra
+cost of the larger frames, and each scorer by itself; `NAME_over_decode` is a scorer's cost over that of
+decoding.
 
-Right or wrong: raw videos of simulated worlds, half with burned-in lines and half with a mark in a corner, as
-their truth tells. A clip counts as subtitled when a line is on for half of it. What cannot be told (a mark
-over a picture that does not change) counts as not found; `NAME_told` is the share that could be. Every share
-carries n and its Wilson lower bound. NSFW has no positive examples here, and will not get any: only false
-alarms are counted, on these videos, and on the real clips of `kinora demo` where `make setup` fetched them.
+Accuracy: raw videos of simulated worlds, half with burned-in lines and half with a mark in a corner, by their
+truth. A clip counts as subtitled when a line is on for half of it. Undecidable clips (a mark over a static
+picture) count as not detected; `NAME_told` is the share that was decidable. Every share has n and its Wilson
+lower bound. NSFW has no positive examples: only false alarms are counted, on these videos, and on the real
+clips of `kinora demo` where `make setup` fetched them.
 """
 
 import json
@@ -43,15 +43,15 @@ T = TypeVar("T")
 
 ON = ScorersConfig(text=True, logo=True, nsfw=True, aesthetic="heuristic")
 TEXT_AREA = 0.01
-"""Share of the frame from which a clip counts as found with text."""
+"""Share of the frame above which a clip counts as having text."""
 REPEATS = 3
 CACHE = Path(".cache")
-"""Where `make setup` puts the packages with real clips."""
+"""Folder into which `make setup` downloads the packages with real clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
-    """One clip: what is true of it, and what was said."""
+    """Truth and scores of one clip."""
 
     subtitled: bool
     marked: bool
@@ -60,7 +60,7 @@ class Scored:
 
 @dataclass(kw_only=True, slots=True)
 class Costs:
-    """Seconds in all, and over how many clips."""
+    """Total seconds, and the number of clips."""
 
     clips: int = 0
     decode_s: float = 0.0
@@ -69,14 +69,14 @@ class Costs:
 
     def figures(self) -> dict[str, float]:
         ms = 1000 / max(1, self.clips)
-        given = {"decode_ms": ms * self.decode_s, "larger_frames_ms": ms * self.larger_s}
-        given |= {f"{name}_ms": ms * seconds for name, seconds in self.scorers_s.items()}
-        given |= {f"{name}_over_decode": s / self.decode_s for name, s in self.scorers_s.items()}
-        return {"clips_timed": self.clips, **given}
+        figures = {"decode_ms": ms * self.decode_s, "larger_frames_ms": ms * self.larger_s}
+        figures |= {f"{name}_ms": ms * seconds for name, seconds in self.scorers_s.items()}
+        figures |= {f"{name}_over_decode": s / self.decode_s for name, s in self.scorers_s.items()}
+        return {"clips_timed": self.clips, **figures}
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Score worlds, and real clips where there are some."""
+    """Score worlds, and real clips where they were downloaded."""
     scorers = load_scorers(ON)
     costs = Costs(scorers_s=dict.fromkeys(scorers, 0.0))
     with TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
 
 
 def real_clips(folder: Path) -> list[Path]:
-    """Return the demo's real clips; none where `make setup` did not fetch them."""
+    """Return the demo's real clips; an empty list where `make setup` did not download them."""
     try:
         return extract(CACHE, folder)
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def real_clips(folder: Path) -> list[Path]:
 def score_file(
     path: Path, line: dict[str, Any] | None, scorers: dict[str, Scorer], costs: Costs
 ) -> list[Scored]:
-    """Decode, analyse and score one file, timed; `line` is its truth."""
+    """Decode, analyse and score one file, adding to `costs`; `line` is its truth."""
     config = AnalyzeConfig(scorers=ON)
     off = replace(config, scorers=ScorersConfig())
     plain_s, _ = _timed(lambda: analyse(path, off))
@@ -142,12 +142,12 @@ def score_file(
 
 
 def analyse(path: Path, config: AnalyzeConfig) -> Analysis:
-    """Analyse here, without a sandbox."""
+    """Analyse without a sandbox."""
     return analyze_file(stat_source(str(path)), config, SandboxConfig())
 
 
 def decode_all(path: Path, config: AnalyzeConfig) -> int:
-    """Decode at the analysis size and do nothing with it."""
+    """Decode at the analysis size; return the number of frames."""
     found = probe(str(path))
     scale = min(1.0, config.analysis_width_px / found.width)
     size_px = (max(1, round(found.height * scale)), max(1, round(found.width * scale)))
@@ -155,7 +155,7 @@ def decode_all(path: Path, config: AnalyzeConfig) -> int:
 
 
 def subtitled(line: dict[str, Any] | None, clip: dict[str, Any]) -> bool:
-    """Return whether a line of text is on for at least half of a clip, by the truth of its file."""
+    """Return whether a subtitle is on for at least half of a clip, by the truth of its file."""
     if line is None:
         return False
     timeline, time_base = timeline_of(line), Fraction(line["time_base"])
@@ -182,14 +182,14 @@ def accuracy(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def precision_recall(name: str, pairs: Sequence[tuple[bool, bool]]) -> dict[str, float]:
-    """Return both shares from (true, found) pairs."""
-    hits = sum(true and found for true, found in pairs)
-    given = share(f"{name}_precision", hits, sum(found for _, found in pairs))
-    return given | share(f"{name}_recall", hits, sum(true for true, _ in pairs))
+    """Return both shares from (true, predicted) pairs."""
+    hits = sum(true and predicted for true, predicted in pairs)
+    precision = share(f"{name}_precision", hits, sum(predicted for _, predicted in pairs))
+    return precision | share(f"{name}_recall", hits, sum(true for true, _ in pairs))
 
 
 def false_alarms(name: str, scored: Sequence[Scored]) -> dict[str, float]:
-    """Return how many harmless clips the default thresholds of NSFW would drop, and send to review."""
+    """Return shares of harmless clips that the default NSFW thresholds keep, drop and send to review."""
     drop, review = (limit(SelectConfig(), field) for field in ("max_nsfw", "nsfw_review"))
     scores = [s.columns["nsfw"] for s in scored]
     dropped = sum(score > drop for score in scores)
@@ -202,9 +202,9 @@ def false_alarms(name: str, scored: Sequence[Scored]) -> dict[str, float]:
     }
 
 
-def share(name: str, right: int, n: int) -> dict[str, float]:
+def share(name: str, hits: int, n: int) -> dict[str, float]:
     """Return a share with its n and Wilson lower bound."""
-    return {name: right / max(1, n), f"{name}_n": n, f"{name}_low": wilson_low(right, n)}
+    return {name: hits / max(1, n), f"{name}_n": n, f"{name}_low": wilson_low(hits, n)}
 
 
 def _has(line: dict[str, Any] | None, kind: str) -> bool:
@@ -212,9 +212,9 @@ def _has(line: dict[str, Any] | None, kind: str) -> bool:
 
 
 def _timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return the least processor seconds of some tries, and what `work` returned."""
-    tries = [_once(work) for _ in range(REPEATS)]
-    return min(seconds for seconds, _ in tries), tries[0][1]
+    """Return the minimum processor seconds over `REPEATS` calls, and the result of `work`."""
+    runs = [_once(work) for _ in range(REPEATS)]
+    return min(seconds for seconds, _ in runs), runs[0][1]
 
 
 def _once(work: Callable[[], T]) -> tuple[float, T]:

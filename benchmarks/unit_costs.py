@@ -1,7 +1,7 @@
-"""The unit costs that docs/scale.md multiplies: `python -m benchmarks.unit_costs VIDEO [DATASET]`.
+"""Measure the unit costs of docs/scale.md: `python -m benchmarks.unit_costs VIDEO [DATASET]`.
 
-VIDEO is footage to analyse and cut; DATASET a dataset of real clips, whose bytes a row are told. Requests are
-counted against an S3 that runs here (moto, of the `dev` extra).
+VIDEO is footage to analyse and cut; DATASET, a dataset of real clips, whose bytes per row are printed.
+Requests are counted against a local S3 (moto, of the `dev` extra).
 """
 
 import json
@@ -18,8 +18,8 @@ from pathlib import Path
 import boto3
 from botocore.client import BaseClient
 
-from benchmarks.made_dataset import make, touch
-from benchmarks.scale import about
+from benchmarks.scale import table_sizes
+from benchmarks.synthetic_dataset import make, touch
 from manifests.dataset import Commit, Dataset
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig
@@ -40,7 +40,7 @@ def costs(video: str, dataset: str | None) -> dict[str, float]:
         figures |= requests(f"s3://{bucket}/d")
     if dataset is not None:
         real: dict[str, float] = {}
-        about(Dataset.open(dataset), real)
+        table_sizes(Dataset.open(dataset), real)
         rows = Dataset.open(dataset).read("media", ["length", "duration_s"])
         seconds = sum(rows["duration_s"].to_pylist())
         figures |= {f"real_{name}": value for name, value in real.items()}
@@ -49,17 +49,17 @@ def costs(video: str, dataset: str | None) -> dict[str, float]:
 
 
 def processor(video: str) -> dict[str, float]:
-    """Return the processor seconds that a minute of footage takes to analyse, and to cut whole."""
+    """Return processor seconds per minute of footage, for analysis and for cutting all of it."""
     begin = time.process_time()
-    found = analyze_file(stat_source(str(Path(video).absolute())), AnalyzeConfig(), SandboxConfig())
-    analyzed = time.process_time() - begin
-    source = found.source
+    analysis = analyze_file(stat_source(str(Path(video).absolute())), AnalyzeConfig(), SandboxConfig())
+    analyze_s = time.process_time() - begin
+    source = analysis.source
     assert source.end_pts is not None
     assert source.start_pts is not None
     assert source.time_base_num is not None
     assert source.time_base_den is not None
     minutes = (source.end_pts - source.start_pts) * source.time_base_num / source.time_base_den / 60
-    spans = [(clip["start_pts"], clip["end_pts"]) for clip in found.clips]
+    spans = [(clip["start_pts"], clip["end_pts"]) for clip in analysis.clips]
     config = CutConfig()
     begin = time.process_time()
     clips = [clip.media for clip in cut(video, spans, max_side=config.max_side_px, crf=config.crf)]
@@ -69,14 +69,14 @@ def processor(video: str) -> dict[str, float]:
         "source_bytes_a_minute": round(source.size_bytes / minutes),
         "clips_a_minute": round(len(clips) / minutes, 2),
         "media_bytes_a_minute": round(sum(map(len, clips)) / minutes),
-        "analyze_cpu_s_a_minute": round(analyzed / minutes, 2),
+        "analyze_cpu_s_a_minute": round(analyze_s / minutes, 2),
         "cut_cpu_s_a_minute": round((time.process_time() - begin) / minutes, 2),
     }
 
 
-def commits(place: Path) -> dict[str, float]:
-    """Return what a commit with one part takes on this disk, one after another."""
-    dataset = Dataset.create(place)
+def commits(root: Path) -> dict[str, float]:
+    """Return the time of a commit with one part on this disk, one after another."""
+    dataset = Dataset.create(root)
     begin = time.monotonic()
     for _ in range(COMMITS):
         part = dataset.write_records("failures", [])
@@ -86,23 +86,23 @@ def commits(place: Path) -> dict[str, float]:
 
 
 def requests(uri: str) -> dict[str, float]:
-    """Count the requests of each thing that a task, a job and a reader do on S3."""
+    """Count the S3 requests of each operation of a task, a job and a reader."""
     figures: dict[str, float] = {}
-    with counted() as calls:
+    with counted_requests() as calls:
         dataset = Dataset.create(uri)
     figures |= _named("create", calls)
-    with counted() as calls:
+    with counted_requests() as calls:
         part = dataset.write_records("failures", [])
     figures |= _named("put_part", calls)
-    with counted() as calls:
+    with counted_requests() as calls:
         dataset = dataset.commit(Commit(stage="x", added=(part,)), rebase=True)
     figures |= _named("commit", calls)
     for _ in range(9):
         dataset = dataset.commit(Commit(stage="x"), rebase=True)
-    with counted() as calls:
+    with counted_requests() as calls:
         Dataset.open(uri)
     figures |= _named("open_11_commits", calls)
-    with counted() as calls:
+    with counted_requests() as calls:
         dataset.read("failures")
     figures |= _named("read_small_part", calls)
     with tempfile.TemporaryDirectory() as scratch:
@@ -115,7 +115,7 @@ def requests(uri: str) -> dict[str, float]:
         ("read_2_columns_of_large_part", ["clip_id", "analysis"]),
         ("read_large_part", None),
     ):
-        with counted() as calls:
+        with counted_requests() as calls:
             dataset.read("clips", columns)
         figures |= _named(name, calls)
     return figures
@@ -126,24 +126,24 @@ def _named(name: str, calls: Counter[str]) -> dict[str, float]:
 
 
 @contextmanager
-def counted() -> Iterator[Counter[str]]:
-    """Count the requests that boto3 makes, by operation."""
-    calls, real = Counter[str](), BaseClient._make_api_call
+def counted_requests() -> Iterator[Counter[str]]:
+    """Count boto3's requests by operation, within the context."""
+    calls, original = Counter[str](), BaseClient._make_api_call
 
     def call(self: BaseClient, operation_name: str, api_params: dict) -> object:
         calls[operation_name] += 1
-        return real(self, operation_name, api_params)
+        return original(self, operation_name, api_params)
 
     BaseClient._make_api_call = call
     try:
         yield calls
     finally:
-        BaseClient._make_api_call = real
+        BaseClient._make_api_call = original
 
 
 @contextmanager
 def s3() -> Iterator[str]:
-    """Give a bucket of an S3 that runs here."""
+    """Run a local S3 and yield the name of a bucket."""
     with subprocess.Popen(
         [sys.executable, str(_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:

@@ -1,6 +1,5 @@
-"""Measure how many frames a second each family of worlds renders of one core: `kinora bench worlds`.
-
-Seconds are those of the processor, so that other work on the machine does not count.
+"""Measure the rendering speed of each family of worlds, in frames per second of processor time: `kinora bench
+worlds`.
 """
 
 import time
@@ -14,22 +13,22 @@ from worlds.styles import STYLES
 SIDE_PX, FPS, NUM_FRAMES = 64, 12, 24
 WORLDS = 12
 LIMIT = 500.0
-"""Frames a second that every family should reach."""
+"""Frames per second that every family should reach."""
 
 
 def frames_per_s(family: str, style: str, num_worlds: int = WORLDS) -> float:
-    """Render worlds of one family and style, and return frames a second (sampling not counted)."""
+    """Render worlds of one family and style; return frames per second, sampling excluded."""
     worlds = [
         sample(family, seed, width=SIDE_PX, height=SIDE_PX, fps=FPS, num_frames=NUM_FRAMES, style=style)
         for seed in range(num_worlds)
     ]
-    begun = time.process_time()
+    begin = time.process_time()
     num_frames = sum(len(render(world)) for world in worlds)
-    return num_frames / (time.process_time() - begun)
+    return num_frames / (time.process_time() - begin)
 
 
 def bench(*, quick: bool, seed: int) -> Figures:
-    """Measure every family in every style. `seed` changes nothing: the worlds are always the same."""
+    """Measure every family in every style. `seed` is not used: the worlds are always the same."""
     cv2.setNumThreads(1)
     figures, lines = {}, []
     for family in FAMILIES:

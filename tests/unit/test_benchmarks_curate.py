@@ -1,4 +1,4 @@
-"""The benchmark of curation measures everything that it promises, on files cut from one without encoding."""
+"""`benchmarks.curate` returns every pinned figure; `benchmarks.film` cuts without encoding."""
 
 import json
 import subprocess
@@ -14,11 +14,11 @@ from video.encode import encode_mp4
 
 
 @pytest.mark.slow
-def test_a_smoke_run_gives_every_pinned_figure_that_it_measured_and_no_other():
+def test_a_quick_run_returns_the_measured_figures_only():
     command = [sys.executable, "-m", "kinora", "bench", "curate", "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    figures = json.loads(completed.stdout.splitlines()[-1])["figures"]
     assert {
         "analysis_over_decode",
         "curate_over_decode_plus_encode",
@@ -31,7 +31,7 @@ def test_a_smoke_run_gives_every_pinned_figure_that_it_measured_and_no_other():
     assert "speedup_over_data_juicer" not in figures
 
 
-def test_parts_of_a_film_are_its_frames_from_key_frame_to_key_frame(tmp_path):
+def test_parts_span_key_frames_and_start_at_zero(tmp_path):
     one_HWC = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)  # key frames by `gop` alone
     encode_mp4(np.stack([one_HWC] * 48), 24, tmp_path / "film.mp4", gop=12)
     paths = parts(tmp_path / "film.mp4", tmp_path, count=2, seconds=0.9)
@@ -40,7 +40,7 @@ def test_parts_of_a_film_are_its_frames_from_key_frame_to_key_frame(tmp_path):
         assert container.streams.video[0].start_time == 0
 
 
-def test_the_plain_encoder_writes_a_file_for_each_span(tmp_path):
+def test_decode_encode_writes_one_file_per_span(tmp_path):
     random = np.random.default_rng(0)
     path = tmp_path / "raw.mp4"
     encode_mp4(random.integers(0, 255, (24, 32, 48, 3), np.uint8), 24, path)

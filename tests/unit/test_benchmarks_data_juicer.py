@@ -1,4 +1,4 @@
-"""What the log of Data-Juicer tells."""
+"""Parsing the log of Data-Juicer."""
 
 import pytest
 
@@ -18,11 +18,11 @@ LINES = "".join(
 )
 
 
-def test_seconds_are_told_by_operator() -> None:
+def test_seconds_are_parsed_by_operator() -> None:
     assert operators(LINES, 2)["video_split_by_scene_mapper"] == 1.5
     assert sum(operators(LINES, 2).values()) == 12
 
 
-def test_a_peer_that_lost_files_gives_no_time() -> None:
+def test_an_operator_that_skipped_files_raises() -> None:
     with pytest.raises(RuntimeError, match="did not do video_motion_score_filter on 2 files"):
         operators(LINES.replace("4.5s. Left 2", "4.5s. Left 0"), 2)

@@ -1,12 +1,12 @@
-"""The benchmark of the filters runs, counts every filter, and its intervals lie below its shares."""
+"""`benchmarks.filters` counts every filter, and Wilson bounds lie below the shares."""
 
 import benchmarks.filters as filters
 from benchmarks.filters import Counts
 
 
 def test_a_quick_run_counts_every_filter(monkeypatch):
-    made = filters.RawConfig
-    monkeypatch.setattr(filters, "RawConfig", lambda **given: made(**given | {"num_workers": 1}))
+    config_class = filters.RawConfig
+    monkeypatch.setattr(filters, "RawConfig", lambda **fields: config_class(**fields | {"num_workers": 1}))
     figures = filters.bench(quick=True, seed=3)
     lines = figures.text.splitlines()
     assert all(len(line) <= 80 for line in lines)
@@ -15,9 +15,9 @@ def test_a_quick_run_counts_every_filter(monkeypatch):
         assert figures.figures[f"{name}_recall_low"] <= figures.figures[f"{name}_recall"] <= 1
 
 
-def test_misses_and_false_alarms_are_counted_and_named():
+def test_misses_and_false_alarms_are_counted_and_listed():
     counts = Counts()
-    for said, true in ((True, True), (True, False), (False, True), (False, False)):
-        counts.add(said, true, "x")
-    assert (counts.right, counts.said, counts.true, counts.n) == (1, 2, 2, 4)
+    for predicted, true in ((True, True), (True, False), (False, True), (False, False)):
+        counts.add(predicted, true, "x")
+    assert (counts.correct, counts.predicted, counts.true, counts.n) == (1, 2, 2, 4)
     assert counts.wrong == ["x false alarm", "x missed"]

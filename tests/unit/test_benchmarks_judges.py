@@ -1,4 +1,4 @@
-"""The benchmark of the judges runs on a tiny compression network, and its rows hold what they should."""
+"""`benchmarks.judges` runs on a tiny VAE and prints valid rows."""
 
 import json
 
@@ -10,7 +10,7 @@ from trainer.checkpoints import save_model
 from trainer.config import VaeConfig
 from trainer.vae.model import VideoVae
 
-GIVEN = ["--families", "physics", "grid", "--styles", "flat", "--count", "3"]
+ARGUMENTS = ["--families", "physics", "grid", "--styles", "flat", "--count", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +23,15 @@ def vae(tmp_path_factory):
 
 
 def test_rows_of_the_table_fit_80_columns(vae, capsys):
-    main(["--vae", vae, *GIVEN])
+    main(["--vae", vae, *ARGUMENTS])
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["family", "style", "attribute", *COLUMNS, "n"]
     assert {line.split()[0] for line in lines} == {"physics", "grid"}
     assert all(len(line) <= 80 and len(line.split()) == len(head.split()) for line in [head, *lines])
 
 
-def test_figures_are_shares_and_a_judge_knows_its_own_video(vae, capsys):
-    main(["--vae", vae, *GIVEN, "--json"])
+def test_figures_are_shares_and_a_judge_accepts_its_own_video(vae, capsys):
+    main(["--vae", vae, *ARGUMENTS, "--json"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["attribute"] for row in rows if row["family"] == "physics"} == {
         "event", "color", "shape", "lawful",
@@ -45,7 +45,7 @@ def test_figures_are_shares_and_a_judge_knows_its_own_video(vae, capsys):
     assert [row["wrong"] for row in rows if row["attribute"] == "color"] == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("given", [["--count", "1"], ["--styles", "noisy"]])
-def test_bad_flags_are_refused(vae, given):
+@pytest.mark.parametrize("flags", [["--count", "1"], ["--styles", "noisy"]])
+def test_bad_flags_are_refused(vae, flags):
     with pytest.raises(SystemExit):
-        main(["--vae", vae, *given])
+        main(["--vae", vae, *flags])

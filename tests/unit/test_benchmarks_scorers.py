@@ -1,18 +1,18 @@
-"""The benchmark of the scorers counts right and wrong as it says."""
+"""`benchmarks.scorers` counts precision, recall and false alarms."""
 
 import pytest
 
 from benchmarks.scorers import Scored, accuracy, false_alarms, subtitled
 
 
-def scored(subtitle: bool, mark: bool, area: float, found: bool | None, nsfw: float = 0.1) -> Scored:
-    columns = {"text_area": area, "corner_mark": found, "corner_logo": None, "nsfw": nsfw}
+def scored(subtitle: bool, mark: bool, area: float, mark_score: bool | None, nsfw: float = 0.1) -> Scored:
+    columns = {"text_area": area, "corner_mark": mark_score, "corner_logo": None, "nsfw": nsfw}
     return Scored(
         subtitled=subtitle, marked=mark, columns=columns | {"text_language": "en" if area else None}
     )
 
 
-def test_precision_and_recall_count_what_could_not_be_told_as_not_found():
+def test_undecidable_clips_count_as_not_detected():
     figures = accuracy(
         [
             scored(True, False, 0.1, False),
@@ -42,7 +42,7 @@ def test_a_clip_is_subtitled_when_a_line_is_on_for_half_of_it():
 
 
 @pytest.mark.slow
-def test_the_quick_benchmark_of_the_scorers_runs():
+def test_a_quick_run_times_clips_and_scorers():
     from benchmarks.scorers import bench
 
     figures = bench(quick=True, seed=0).figures

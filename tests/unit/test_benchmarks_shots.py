@@ -1,4 +1,4 @@
-"""The shots benchmark: what counts as found, and that it runs."""
+"""`benchmarks.shots` matches boundaries with transitions, and a quick run returns the pinned figures."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CUT, DISSOLVE = ("cut", 50, 50), ("dissolve", 100, 120)
 
 
 @pytest.mark.parametrize(
-    ("found", "hard", "gradual"),
+    ("boundaries", "hard", "gradual"),
     [
         ([(50, 50), (100, 120)], [1, 0, 0], [1, 0, 0]),
         ([(51, 51), (110, 110)], [1, 0, 0], [1, 0, 0]),
@@ -22,8 +22,8 @@ CUT, DISSOLVE = ("cut", 50, 50), ("dissolve", 100, 120)
         ([(50, 50), (60, 90), (128, 140)], [1, 0, 0], [0, 1, 2]),
     ],
 )
-def test_a_find_counts_once_and_what_fits_nothing_is_wrong(found, hard, gradual):
-    counts = bench.score([CUT, DISSOLVE], [Boundary(start=a, end=b) for a, b in found])
+def test_a_boundary_matches_once_and_unmatched_ones_are_false_positives(boundaries, hard, gradual):
+    counts = bench.score([CUT, DISSOLVE], [Boundary(start=a, end=b) for a, b in boundaries])
     assert counts["hard"] == hard
     assert counts["gradual"] == gradual
 
@@ -33,14 +33,14 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall():
     assert bench.f1([0, 3, 0]) == 0
 
 
-def test_it_is_a_benchmark_that_the_command_knows():
+def test_shots_is_a_known_benchmark():
     assert "shots" in NAMES
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not any(Path(".cache").glob("*.whl")), reason="`make setup` fetches the real clips")
-def test_a_quick_run_gives_every_figure_that_is_promised():
+def test_a_quick_run_returns_every_pinned_figure():
     figures = bench.bench(quick=True, seed=0).figures
-    promised = {"f1_hard", "f1_gradual", "best_peer_f1_hard", "best_peer_f1_gradual"}
-    assert promised | {"speedup_over_pyscenedetect"} <= set(figures)
-    assert all(0 <= figures[name] <= 1 for name in promised)
+    pinned = {"f1_hard", "f1_gradual", "best_peer_f1_hard", "best_peer_f1_gradual"}
+    assert pinned | {"speedup_over_pyscenedetect"} <= set(figures)
+    assert all(0 <= figures[name] <= 1 for name in pinned)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import ray
 
-from benchmarks.made_dataset import make, touch
+from benchmarks.synthetic_dataset import make, touch
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from pipeline.config import CurateConfig

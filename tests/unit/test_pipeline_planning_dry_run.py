@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from benchmarks.made_dataset import make, touch
+from benchmarks.synthetic_dataset import make, touch
 from captioner.prompts import load_prompt
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView

@@ -1,8 +1,8 @@
-"""Make a dataset of any size without a video: the tables that a real run leaves, written directly as parts.
+"""Write a dataset of any size without videos: the tables of a real run, directly as parts.
 
-Ids, thumbnails and texts are of the length that real ones have, and do not compress better than those. Some
-files failed, some were replaced since, some clips were dropped, are copies of others, failed to be cut or got
-no caption. Copies look as their keepers do, all others like nothing else.
+Ids, thumbnails and texts have the length of real ones and compress no better. The dataset has failed and
+replaced files; dropped, duplicate and uncut clips; and clips without a caption. Duplicates have the hashes of
+their keepers; all others are random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,30 +32,30 @@ from pipeline.select.select import rules_digest
 
 CLIPS_PER_SOURCE = 10
 PARTS = 1000
-"""Parts of each table."""
+"""PartStore of each table."""
 COMMITS = 10
 """Commits of each stage."""
 VERSION = "made-captions"
-_FAILED_EVERY, _REPLACED_EVERY, _UNCUT_EVERY, _MUTE_EVERY = 997, 499, 1999, 499
+_FAILED_EVERY, _REPLACED_EVERY, _UNCUT_EVERY, _UNCAPTIONED_EVERY = 997, 499, 1999, 499
 _BLACK = 0
-"""This clip of each source is black, and dropped."""
+"""Index of the clip of each source that is black, and dropped."""
 _COPIES_OF = {19: 1, 29: 1}
-"""Of each 50 clips of a part these are copies of another of the same 50, in another file."""
+"""Copy -> keeper, in each 50 clips of a part; the keeper is from another file."""
 _COPIES_SPAN = 50
 _COPY_MOTION = 0.01
-"""The motion of a copy differs by up to so much from that of its keeper: some pairs lie across a limit."""
-_SEEN_FRAMES = 25
-"""Kept frames of each clip: 300 bytes of hashes and 9,600 of small pictures that do not compress. The clips
-of Big Buck Bunny take 311 and 9,452 each, compressed; those of the demo's raw videos 142 and 1,495."""
+"""Largest difference in motion between a copy and its keeper, so that a limit can separate the two."""
+_FINGERPRINT_FRAMES = 25
+"""Fingerprinted frames per clip: 300 bytes of hashes and 9,600 of incompressible small pictures. Clips of Big
+Buck Bunny take 311 and 9,452 compressed bytes; those of the demo's raw videos 142 and 1,495."""
 _THUMBNAIL_BYTES = 1160
-"""The mean of the clips of `kinora demo`."""
+"""Mean over the clips of `kinora demo`."""
 _TEXT_CHARS, _SHORT_CHARS = 469, 54
-"""Likewise."""
+"""Means over the captions of `kinora demo`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """What becomes one part of each table."""
+    """Sources that become one part of each table."""
 
     number: int
     raw: Sequence[tuple[str, int, str]]
@@ -65,14 +65,14 @@ class Group:
 def make(
     root: Path, raw: Sequence[tuple[str, int, str]], *, parts: int = PARTS, commits: int = COMMITS
 ) -> Dataset:
-    """Make a dataset at `root` of `CLIPS_PER_SOURCE` clips for each of `raw`, curated and captioned."""
+    """Write a curated and captioned dataset at `root`, with `CLIPS_PER_SOURCE` clips for each of `raw`."""
     dataset = Dataset.create(root)
-    per = max(1, -(-len(raw) // parts))
+    sources_per_part = max(1, -(-len(raw) // parts))
     groups = [
-        Group(number=number, raw=raw[start : start + per])
-        for number, start in enumerate(range(0, len(raw), per))
+        Group(number=number, raw=raw[start : start + sources_per_part])
+        for number, start in enumerate(range(0, len(raw), sources_per_part))
     ]
-    of_commit = max(1, -(-len(groups) // commits))
+    groups_per_commit = max(1, -(-len(groups) // commits))
     stages: tuple[tuple[str, Callable[[PartStore, Group], list[Part]], object, str], ...] = (
         ("analyze", _analyzed, AnalyzeConfig(), ""),
         ("dedup", _compared, DedupConfig(), ""),
@@ -80,12 +80,12 @@ def make(
         ("cut", _cut, CutConfig(), ""),
         ("caption", _captioned, CaptionConfig(), VERSION),
     )
-    place = PartStore(dataset.storage)
+    store = PartStore(dataset.storage)
     with ThreadPoolExecutor(4) as threads:
-        for start in range(0, len(groups), of_commit):
-            some = groups[start : start + of_commit]
-            for stage, write, config, named in stages:
-                written = list(threads.map(lambda group, write=write: write(place, group), some))
+        for start in range(0, len(groups), groups_per_commit):
+            batch = groups[start : start + groups_per_commit]
+            for stage, write, config, version in stages:
+                written = list(threads.map(lambda group, write=write: write(store, group), batch))
                 added = tuple(part for parts in written for part in parts)
                 counts = {"units": sum(part.rows for part in added if part.table == _UNITS[stage])}
                 settings = asdict(config)  # type: ignore[call-overload]
@@ -94,7 +94,7 @@ def make(
                         stage=stage,
                         added=added,
                         config=settings,
-                        config_digest=named or config_digest(config),
+                        config_digest=version or config_digest(config),
                         counts=counts,
                         seconds=counts["units"] * _SECONDS[stage],
                     )
@@ -110,33 +110,33 @@ _UNITS = {
     "caption": "captions",
 }
 _SECONDS = {"analyze": 0.5, "dedup": 1e-4, "select": 1e-5, "cut": 0.05, "caption": 0.1}
-"""What a unit is said to have taken: any number, for there was nothing to take it."""
+"""Arbitrary seconds per unit for the log."""
 
 
-def _analyzed(place: PartStore, group: Group) -> list[Part]:
+def _analyzed(store: PartStore, group: Group) -> list[Part]:
     rng = np.random.default_rng(group.number)
     analysis = config_digest(AnalyzeConfig())
-    good = [place_of(group, index) % _FAILED_EVERY != 0 for index in range(len(group.raw))]
-    rows = [_source(raw, analysis, ok=ok) for raw, ok in zip(group.raw, good, strict=True)]
+    readable = [source_number(group, index) % _FAILED_EVERY != 0 for index in range(len(group.raw))]
+    rows = [_source(raw, analysis, ok=ok) for raw, ok in zip(group.raw, readable, strict=True)]
     old = [
         _source((uri, size + 1, "1"), analysis, ok=True)
         for index, (uri, size, _) in enumerate(group.raw)
-        if place_of(group, index) % _REPLACED_EVERY == 0
+        if source_number(group, index) % _REPLACED_EVERY == 0
     ]
-    found = [row for row in [*old, *rows] if row["status"] == "ok"]
+    analyzed = [row for row in [*old, *rows] if row["status"] == "ok"]
     failures = [
         _failure("analyze", row["source_key"], row["uri"], analysis) for row in rows if row["status"] != "ok"
     ]
     parts = [
-        place.write_part("sources", _table([*old, *rows])),
-        place.write_part("clips", _clips(found, analysis, rng, _copies(group))),
-        place.write_part("gaps", _gaps(found, analysis)),
+        store.write_part("sources", _table([*old, *rows])),
+        store.write_part("clips", _clips(analyzed, analysis, rng, _copies(group))),
+        store.write_part("gaps", _gaps(analyzed, analysis)),
     ]
-    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
+    return parts + ([store.write_part("failures", _table(failures))] if failures else [])
 
 
-def place_of(group: Group, index: int) -> int:
-    """Return the number of a source over all groups."""
+def source_number(group: Group, index: int) -> int:
+    """Return a number of a source that is unique over all groups."""
     return group.number * 1_000_003 + index
 
 
@@ -166,7 +166,7 @@ def _clips(
 
     keys = [source["source_key"] for source in sources]
     names = [_clip_id(key, index) for key in keys for index in range(CLIPS_PER_SOURCE)]
-    hashes, looks = _seen(names, copies, rng)
+    hashes, looks = _fingerprints(names, copies, rng)
     row_of = {name: row for row, name in enumerate(names)}
     motion_N = rng.random(num)
     for copy, keeper in copies.items():
@@ -203,17 +203,17 @@ def _clip_id(source_key: str, index: int) -> str:
     return "-".join((name[:8], name[8:12], name[12:16], name[16:20], name[20:]))
 
 
-def _seen(
+def _fingerprints(
     names: Sequence[str], copies: dict[str, str], rng: np.random.Generator
 ) -> tuple[pa.Array, pa.Array]:
-    """Return what clips look like over time: hashes that drift within a clip, and small pictures."""
+    """Return fingerprints of clips: hashes that drift within a clip, and small pictures."""
     num = len(names)
-    hashes = np.zeros((num, _SEEN_FRAMES), HASHES)
-    hashes["ms"] = np.arange(_SEEN_FRAMES) * 160
+    hashes = np.zeros((num, _FINGERPRINT_FRAMES), HASHES)
+    hashes["ms"] = np.arange(_FINGERPRINT_FRAMES) * 160
     first_N1 = rng.integers(0, 2**63, (num, 1), np.uint64)
-    turned_NT = np.uint64(1) << rng.integers(0, 63, (num, _SEEN_FRAMES), np.uint64)
-    hashes["hash"] = first_N1 ^ np.bitwise_xor.accumulate(turned_NT, axis=1)
-    looks_ND = rng.integers(0, 256, (num, _SEEN_FRAMES * LOOK_BYTES), np.uint8)
+    flipped_NT = np.uint64(1) << rng.integers(0, 63, (num, _FINGERPRINT_FRAMES), np.uint64)
+    hashes["hash"] = first_N1 ^ np.bitwise_xor.accumulate(flipped_NT, axis=1)
+    looks_ND = rng.integers(0, 256, (num, _FINGERPRINT_FRAMES * LOOK_BYTES), np.uint8)
     row_of = {name: row for row, name in enumerate(names)}
     for copy, keeper in copies.items():
         hashes[row_of[copy]], looks_ND[row_of[copy]] = hashes[row_of[keeper]], looks_ND[row_of[keeper]]
@@ -221,7 +221,7 @@ def _seen(
 
 
 def _binary(data: bytes, num: int) -> pa.Array:
-    """Return `num` values of one length each."""
+    """Split `data` into `num` values of equal length."""
     offsets = pa.array(np.arange(num + 1, dtype=np.int32) * (len(data) // max(1, num)))
     return pa.BinaryArray.from_buffers(pa.binary(), num, [None, offsets.buffers()[1], pa.py_buffer(data)])
 
@@ -241,11 +241,11 @@ def _failure(stage: str, unit: str, uri: str, config: str) -> dict[str, Any]:
     }
 
 
-def _found(group: Group) -> Iterator[tuple[int, str, str]]:
-    """Yield (index in its part, clip id, uri) of every clip that counts."""
+def _current_clips(group: Group) -> Iterator[tuple[int, str, str]]:
+    """Yield (index in its part, clip id, uri) of every clip of a readable, current source."""
     index = 0
     for number, (uri, size, etag) in enumerate(group.raw):
-        if place_of(group, number) % _FAILED_EVERY:
+        if source_number(group, number) % _FAILED_EVERY:
             key = digest("source", uri, size, etag)
             for clip in range(CLIPS_PER_SOURCE):
                 yield index, _clip_id(key, clip), uri
@@ -253,8 +253,8 @@ def _found(group: Group) -> Iterator[tuple[int, str, str]]:
 
 
 def _copies(group: Group) -> dict[str, str]:
-    """Return the keeper of each clip that is a copy."""
-    names = [clip_id for _, clip_id, _ in _found(group)]
+    """Return copy -> keeper of a group's clip ids."""
+    names = [clip_id for _, clip_id, _ in _current_clips(group)]
     return {
         names[start + copy]: names[start + keeper]
         for start in range(0, len(names) - _COPIES_SPAN + 1, _COPIES_SPAN)
@@ -262,27 +262,27 @@ def _copies(group: Group) -> dict[str, str]:
     }
 
 
-def _compared(place: PartStore, group: Group) -> list[Part]:
+def _compared(store: PartStore, group: Group) -> list[Part]:
     config = dedup_digest(config_digest(DedupConfig()), config_digest(AnalyzeConfig()))
     copies, rows = _copies(group), []
-    for index, clip_id, _ in _found(group):
+    for index, clip_id, _ in _current_clips(group):
         if index % CLIPS_PER_SOURCE != _BLACK:
             keeper = copies.get(clip_id)
             row = {"clip_id": clip_id, "kind": "near" if keeper else "none", "keeper": keeper or clip_id}
             row |= {"distance": 0.0, "offset_s": 0.0} if keeper else {"distance": None, "offset_s": None}
             rows.append(row | {"detail": f"of {keeper}: {_SAME}" if keeper else "", "config": config})
     return [
-        place.write_part("duplicates", pa.Table.from_pylist(rows, schema=schemas.arrow_schema(Duplicate)))
+        store.write_part("duplicates", pa.Table.from_pylist(rows, schema=schemas.arrow_schema(Duplicate)))
     ]
 
 
 _SAME = "0 of 15 different at +0.00 s, 100% of it"
 
 
-def _selected(place: PartStore, group: Group) -> list[Part]:
+def _selected(store: PartStore, group: Group) -> list[Part]:
     analysis = config_digest(AnalyzeConfig())
     rules, copies, rows = rules_digest(config_digest(SelectConfig()), analysis), _copies(group), []
-    for index, clip_id, _ in _found(group):
+    for index, clip_id, _ in _current_clips(group):
         reason, detail, own = "kept", "", rules
         if index % CLIPS_PER_SOURCE == _BLACK:
             reason, detail = "black", "0.9 > 0.5 of frames"
@@ -291,17 +291,17 @@ def _selected(place: PartStore, group: Group) -> list[Part]:
             reason, detail = "duplicate_near", f"of {keeper}: {_SAME}"
         row = {"clip_id": clip_id, "kept": reason == "kept", "reason": reason, "detail": detail}
         rows.append(row | {"rules": own})
-    return [place.write_part("selections", _table(rows))]
+    return [store.write_part("selections", _table(rows))]
 
 
 def _kept(group: Group) -> Iterator[tuple[int, str, str]]:
     copies = _copies(group)
-    for index, clip_id, uri in _found(group):
+    for index, clip_id, uri in _current_clips(group):
         if index % CLIPS_PER_SOURCE != _BLACK and clip_id not in copies:
             yield index, clip_id, uri
 
 
-def _cut(place: PartStore, group: Group) -> list[Part]:
+def _cut(store: PartStore, group: Group) -> list[Part]:
     encoding = config_digest(CutConfig())
     path = f"media/{digest('tar', group.number)}.tar"
     rows, failures = [], []
@@ -313,11 +313,11 @@ def _cut(place: PartStore, group: Group) -> list[Part]:
         row |= {"path": path, "offset": 512 + index * 900_000, "length": 890_000, "extension": "mp4"}
         row |= {"num_frames": 96, "height": 720, "width": 1280, "fps": 24.0, "duration_s": 4.0}
         rows.append(row | {"digest": digest("member", clip_id)})
-    parts = [place.write_part("media", _table(rows))]
-    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
+    parts = [store.write_part("media", _table(rows))]
+    return parts + ([store.write_part("failures", _table(failures))] if failures else [])
 
 
-def _captioned(place: PartStore, group: Group) -> list[Part]:
+def _captioned(store: PartStore, group: Group) -> list[Part]:
     encoding = config_digest(CutConfig())
     rng = np.random.default_rng(group.number)
     rows, failures = [], []
@@ -325,16 +325,21 @@ def _captioned(place: PartStore, group: Group) -> list[Part]:
         if (index + group.number) % _UNCUT_EVERY == 0:
             continue
         media_id = digest("media", clip_id, encoding)
-        said = (index + group.number) % _MUTE_EVERY != 0
-        text = rng.bytes(_TEXT_CHARS // 2 + 1).hex()[:_TEXT_CHARS] if said else None
-        row = {"clip_id": clip_id, "media_id": media_id, "outcome": "ok" if said else "empty", "text": text}
+        has_text = (index + group.number) % _UNCAPTIONED_EVERY != 0
+        text = rng.bytes(_TEXT_CHARS // 2 + 1).hex()[:_TEXT_CHARS] if has_text else None
+        row = {
+            "clip_id": clip_id,
+            "media_id": media_id,
+            "outcome": "ok" if has_text else "empty",
+            "text": text,
+        }
         row |= {"short": text[:_SHORT_CHARS] if text else None, "captioner": "embedded", "model": "made"}
         row |= {"revision": "1", "prompt_digest": "p" * 33, "decoding": '{"max_new_tokens": 192}'}
         rows.append(row | {"frames_shown": list(range(0, 96, 12)), "detail": "", "version": VERSION})
-        if not said:
+        if not has_text:
             failures.append(_failure("caption", media_id, uri, VERSION))
-    parts = [place.write_part("captions", _table(rows))]
-    return parts + ([place.write_part("failures", _table(failures))] if failures else [])
+    parts = [store.write_part("captions", _table(rows))]
+    return parts + ([store.write_part("failures", _table(failures))] if failures else [])
 
 
 def _table(rows: Sequence[dict]) -> pa.Table:
@@ -342,13 +347,13 @@ def _table(rows: Sequence[dict]) -> pa.Table:
 
 
 def touch(folder: Path, num: int) -> list[tuple[str, int, str]]:
-    """Make `num` empty files to be listed, a thousand in each folder below; return what `make` takes."""
+    """Create `num` empty files, a thousand per folder; return (uri, bytes, modification time) for `make`."""
     raw = []
     for number in range(num):
         path = folder / f"{number // 1000:04d}" / f"{number % 1000:03d}.mp4"
         if number % 1000 == 0:
             path.parent.mkdir(parents=True)
         path.touch()
-        found = path.stat()
-        raw.append((str(path), found.st_size, str(found.st_mtime_ns)))
+        stat = path.stat()
+        raw.append((str(path), stat.st_size, str(stat.st_mtime_ns)))
     return raw

@@ -1,4 +1,4 @@
-"""Spliced videos whose every transition is known: of worlds, and of real clips."""
+"""Make spliced videos with known transitions, from worlds and from real clips."""
 
 import json
 from collections.abc import Iterator
@@ -20,38 +20,38 @@ REAL_SHOTS = {
     "cityCC0.mpg": ((0, 116), (116, 190)),
     "carphone_pristine.mp4": ((0, 120),),
 }
-"""Frames [first, end) of each real shot that splices are made of, seen by eye; none was trained on."""
+"""Frames [first, end) of each shot of the real clips, annotated by hand; not used for training."""
 SIZE_PX = (180, 320)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class SplicedVideo:
     """One file and its transitions."""
 
     path: Path
     transitions: tuple[tuple[str, int, int], ...]
-    """(kind, first frame, frame after the last); a hard cut begins and ends at the new shot's first frame."""
+    """(kind, first frame, frame after the last); a hard cut starts and ends at the new shot's first frame."""
     kind: str
     """`worlds` or `real`."""
 
 
-def of_worlds(folder: Path, count: int, seed: int) -> Iterator[Known]:
+def of_worlds(folder: Path, count: int, seed: int) -> Iterator[SplicedVideo]:
     """Render raw videos of all families, styles and frame rates, with every kind of transition.
 
-    Of the codecs AV1 is left out: PySceneDetect, on OpenCV, cannot decode it.
+    AV1 is excluded: OpenCV, which PySceneDetect decodes with, cannot read it.
     """
-    known = wild(RawConfig(num_videos=count, seed=seed, still_rate=0.0, flash_rate=0.2))
-    formats = tuple(name for name in known.formats if not name.endswith("/av1"))
-    config = replace(known, formats=formats, copy_rate=0.0, damage_rate=0.0)
+    everything = wild(RawConfig(num_videos=count, seed=seed, still_rate=0.0, flash_rate=0.2))
+    formats = tuple(name for name in everything.formats if not name.endswith("/av1"))
+    config = replace(everything, formats=formats, copy_rate=0.0, damage_rate=0.0)
     render_raw(folder / "worlds", config)
     for text in truth_path(folder / "worlds", config).read_text().splitlines():
         line = json.loads(text)
-        found = tuple((t["kind"], t["start_frame"], t["end_frame"]) for t in line["transitions"])
-        yield Known(path=folder / "worlds" / line["file"], transitions=found, kind="worlds")
+        transitions = tuple((t["kind"], t["start_frame"], t["end_frame"]) for t in line["transitions"])
+        yield SplicedVideo(path=folder / "worlds" / line["file"], transitions=transitions, kind="worlds")
 
 
-def of_real_clips(folder: Path, count: int, seed: int, cache: Path) -> Iterator[Known]:
-    """Join spans of real shots by cuts, dissolves and fades, and encode them as H.264."""
+def of_real_clips(folder: Path, count: int, seed: int, cache: Path) -> Iterator[SplicedVideo]:
+    """Join real shots by cuts, dissolves and fades, and encode them as H.264."""
     folder.mkdir(parents=True, exist_ok=True)
     fetch(cache)
     shots = []
@@ -59,34 +59,34 @@ def of_real_clips(folder: Path, count: int, seed: int, cache: Path) -> Iterator[
         if path.name in REAL_SHOTS:
             frames = np.stack([frame.rgb_HWC for frame in read_frames(str(path), size_px=SIZE_PX)])
             shots += [(path.name, frames[a:b]) for a, b in REAL_SHOTS[path.name]]
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for number in range(count):
-        frames, transitions = _splice(draw, shots)
+        frames, transitions = _splice(rng, shots)
         path = folder / f"{number}.mp4"
         encode_mp4(iter(frames), Fraction(25), path, crf=23)
-        yield Known(path=path, transitions=tuple(transitions), kind="real")
+        yield SplicedVideo(path=path, transitions=tuple(transitions), kind="real")
 
 
 def _splice(
-    draw: np.random.Generator, shots: list[tuple[str, np.ndarray]]
+    rng: np.random.Generator, shots: list[tuple[str, np.ndarray]]
 ) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
-    """Return frames and transitions of some shots, no two neighbours of one shot."""
-    order = draw.permutation(len(shots))[: int(draw.integers(3, 6))]
-    pieces, transitions, at = [], [], 0
+    """Join a random sequence of distinct shots; return its frames and transitions."""
+    order = rng.permutation(len(shots))[: int(rng.integers(3, 6))]
+    pieces, transitions, end = [], [], 0
     for number, index in enumerate(order):
         shot = shots[index][1]
-        kind = str(draw.choice(["cut", "dissolve", "fade_black", "fade_white"])) if number else "first"
-        length = int(draw.integers(10, 24)) | 1
-        room = kind not in ("first", "cut") and min(len(pieces[-1]), len(shot)) > length + 12
-        if number and room:
+        kind = str(rng.choice(["cut", "dissolve", "fade_black", "fade_white"])) if number else "first"
+        length = int(rng.integers(10, 24)) | 1
+        overlaps = kind not in ("first", "cut") and min(len(pieces[-1]), len(shot)) > length + 12
+        if number and overlaps:
             old, new = pieces[-1][-length:], shot[:length]
             pieces[-1] = pieces[-1][:-length]
-            at -= length
-            transitions.append((kind, at, at + length))
+            end -= length
+            transitions.append((kind, end, end + length))
             mixed = np.stack(list(mix(Transition(kind=kind, num_frames=length), old, new)))
             pieces += [mixed, shot[length:]]
         else:
-            transitions += [("cut", at, at)] if number else []
+            transitions += [("cut", end, end)] if number else []
             pieces.append(shot)
-        at = sum(map(len, pieces))
+        end = sum(map(len, pieces))
     return np.concatenate(pieces), transitions

@@ -1,4 +1,4 @@
-"""Run a kinora command in a process of its own and say what it took: time, memory, Ray's object store."""
+"""Run a kinora command in its own process and measure its time, memory and Ray object store."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-_SAY_PEAK = """
+_RUN_AND_REPORT_MEMORY = """
 import sys
 from pathlib import Path
 from kinora.cli.main import main
@@ -23,7 +23,7 @@ finally:
     Path(sys.argv[1]).write_text(Path("/proc/self/status").read_text())
 sys.exit(code)
 """
-_POLL_S = 0.05
+_SAMPLE_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,29 +31,29 @@ class Run:
     """One finished command."""
 
     seconds: float
-    """By the clock, from before Python starts."""
+    """Elapsed time, Python's start included."""
     cpu_s: float
-    """Processor time of the process itself."""
+    """Processor time of the process and the children that it waited for."""
     peak_rss_mb: float
-    """Most resident memory of the process itself, in 10^6 bytes: VmHWM, without its parent's."""
+    """Peak resident memory of the process (VmHWM), in 10^6 bytes."""
     store_mb: float
-    """Most of Ray's object store that was in use: shared memory resident in its raylet."""
+    """Peak use of Ray's object store: shared memory resident in its raylet, in 10^6 bytes."""
     data: Any
-    """What it printed with --json."""
+    """Its JSON output."""
 
 
 def kinora(args: Sequence[str], scratch: Path) -> Run:
-    """Run `kinora ARGS --json`. Raises RuntimeError, with what it said, when its exit code is not 0."""
+    """Run `kinora ARGS --json`. Raises RuntimeError with the end of stderr if its exit code is not 0."""
     status = scratch / "status"
     begin = time.monotonic()
     before = os.times()
     with subprocess.Popen(
-        [sys.executable, "-c", _SAY_PEAK, str(status), *args, "--json"],
+        [sys.executable, "-c", _RUN_AND_REPORT_MEMORY, str(status), *args, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        store = _Store(process.pid)
+        store = _StoreMonitor(process.pid)
         out, err = process.communicate()
         store.stop()
     seconds, after = time.monotonic() - begin, os.times()
@@ -69,8 +69,8 @@ def kinora(args: Sequence[str], scratch: Path) -> Run:
     )
 
 
-class _Store:
-    """Watches the shared memory of the raylet that a process starts."""
+class _StoreMonitor:
+    """Samples the shared memory of the raylet that a process starts."""
 
     def __init__(self, pid: int) -> None:
         self.peak_mb = 0.0
@@ -84,12 +84,12 @@ class _Store:
 
     def _watch(self) -> None:
         raylet: psutil.Process | None = None
-        while not self._stop.wait(_POLL_S):
+        while not self._stop.wait(_SAMPLE_S):
             try:
                 if raylet is None:
                     children = psutil.Process(self._pid).children(recursive=True)
                     raylet = next((child for child in children if child.name() == "raylet"), None)
                 else:
                     self.peak_mb = max(self.peak_mb, raylet.memory_info().shared / 1e6)
-            except psutil.Error:  # it ended meanwhile
+            except psutil.Error:  # it ended
                 raylet = None
