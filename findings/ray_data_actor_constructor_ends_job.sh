@@ -8,7 +8,7 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check 'ray[data]==2.60.0' pandas==3.1.1 pyarrow==26.0.1
-venv/bin/python - <<'PY'
+venv/bin/python - 2>/dev/null <<'PY' | grep -E '^(as found|changed)'
 import logging
 
 import ray
