@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# decord2 3.4.0: frames of H.264 with B-frames asked for out of order. In MP4 they are the frames of those numbers; in
-# AVI they are others, without an error; in an MPEG transport stream they raise DECORDError. PyAV reads all three.
-# Seen: MP4 0 of 47 frames wrong, AVI more than 0 wrong, MPEG-TS DECORDError.
+# decord2 3.4.0: frames of H.264 with B-frames and a key frame every 12, asked for from the last to the first. In MP4
+# each is the frame of that number. In AVI and in an MPEG transport stream others come, without an error. PyAV reads
+# the same 48 frames of all three in sequence.
+# Seen: of 47 frames wrong: MP4 0, AVI 36, MPEG-TS 47.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -30,21 +31,18 @@ def wrong(path):
     """Ask for 47 frames, the last first; return how many are not the frame of that number."""
     with av.open(path) as container:
         true = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
-    try:
-        reader, count = decord.VideoReader(path), 0
-        for index in range(46, -1, -1):
-            frame = reader[index].asnumpy().astype(int)
-            nearest = min(range(len(true)), key=lambda other: np.abs(true[other] - frame).sum())
-            count += nearest != index
-        return count
-    except decord.DECORDError:
-        return "DECORDError"
+    reader, count = decord.VideoReader(path), 0
+    for index in range(46, -1, -1):
+        frame = reader[index].asnumpy().astype(int)
+        nearest = min(range(len(true)), key=lambda other: np.abs(true[other] - frame).sum())
+        count += nearest != index
+    return count
 
 
 for name in ("a.mp4", "a.avi", "a.ts"):
     write(name, "libx264", 128, 96, b_frames=2)
 mp4, avi, ts = wrong("a.mp4"), wrong("a.avi"), wrong("a.ts")
-same = mp4 == 0 and isinstance(avi, int) and avi > 0 and ts == "DECORDError"
+same = mp4 == 0 and avi > 0 and ts > 0
 print(f"{'as found' if same else 'changed'}: of 47 frames wrong: MP4 {mp4}, AVI {avi}, MPEG-TS {ts}")
 raise SystemExit(not same)
 PY
