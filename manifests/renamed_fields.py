@@ -26,6 +26,13 @@ RENAMED: Mapping[str, str] = {
     "trainer.config.WatchConfig.say_every_s": "log_every_s",
     "trainer.data.shards.ShardData.start_steps": "warmup_bucket_steps",
     "trainer.data.shards.ShardData.validation_share": "validation_fraction",
+    "pipeline.config.AnalyzeConfig.share_s": "min_chunk_s",
+    "pipeline.config.CutConfig.share_s": "max_chunk_s",
+    "pipeline.config.DedupConfig.cluster_clips": "cluster_size",
+    "pipeline.config.DedupConfig.max_relative": "max_relative_distance",
+    "pipeline.config.DedupConfig.min_covered": "min_coverage",
+    "pipeline.config.PoolConfig.least": "min_size",
+    "pipeline.config.PoolConfig.most": "max_size",
 }
 """New name of a field by its old one, written `module.Class.old_name`.
 

@@ -18,6 +18,8 @@ class Column:
     """Short description with the unit."""
 
 
+BORDER_NAMES = ("border_top", "border_bottom", "border_left", "border_right")
+"""Columns with the width of a border, as a fraction of the frame's height or width."""
 TEXT_COLUMNS = (
     Column("text_area", "float64", "share of the frame under lines of text, 0 to 1, median over frames"),
     Column("text_lines", "float64", "lines of text in a frame, median over frames"),

@@ -1,4 +1,4 @@
-"""Every setting of the data jobs, each beside its unit. Imports nothing heavy.
+"""Configuration of the data jobs. Imports nothing heavy.
 
 No slots: jsonargparse reads the defaults of nested configurations from `__dict__`.
 """
@@ -18,7 +18,7 @@ Preset = Literal["permissive", "standard", "strict"]
 
 @dataclass(frozen=True, kw_only=True)
 class ListConfig:
-    """Which files count as sources."""
+    """Which files are sources."""
 
     video_extensions: tuple[str, ...] = (
         "3gp",
@@ -36,178 +36,176 @@ class ListConfig:
         "webm",
         "wmv",
     )
-    """Endings of video files, lower case, without the dot."""
+    """Extensions of video files, lower case, without the dot."""
     image_extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp")
-    """Endings of stills: a still becomes a clip of one frame."""
+    """Extensions of still images. A still becomes a clip of one frame."""
     uri_column: str = ""
-    """Column of a source list that names the files; empty for the first of `uri`, `path` and `url`."""
+    """Column of a source list that holds the URIs; empty for the first of `uri`, `path` and `url`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScorersConfig:
-    """Scorers with models, which look at a few larger frames of each clip; all off, no such frame is made."""
+    """Scorers with models, which see a few larger frames of each clip. While all are off, none are kept."""
 
     text: bool = False
-    """Read burned-in text: `text_area`, `text_lines`, `text_language`, `corner_mark`."""
+    """Detect burned-in text: `text_area`, `text_lines`, `text_language`, `corner_mark`."""
     logo: bool = False
-    """Look for a picture that stands still in a corner: `corner_logo`. No model; a few ms a clip."""
+    """Detect a static logo in a corner: `corner_logo`. No model; a few ms per clip."""
     nsfw: bool = False
-    """Score what is not safe for work: `nsfw`."""
+    """Score content that is not safe for work: `nsfw`."""
     aesthetic: Literal["off", "heuristic", "head"] = "off"
-    """`head` gives `aesthetic` by an open_clip model and a linear head; `heuristic`, which is no learned
-    taste, gives `aesthetic_heuristic` from colour, contrast and sharpness."""
+    """`head` computes `aesthetic` with an open_clip model and a linear head; `heuristic` computes
+    `aesthetic_heuristic` from colour, contrast and sharpness, without a model."""
     embedding: bool = False
-    """Keep what each clip shows as a direction in space, by open_clip's image encoder: `embedding`
-    (`dedup.semantic` compares them)."""
+    """Store an embedding of each clip by open_clip's image encoder: `embedding` (for `dedup.semantic`)."""
     clip_model: str = "ViT-L-14"
-    """`head` and `embedding`: architecture, by open_clip's name or the path of its JSON file."""
+    """`head` and `embedding`: open_clip's name of the architecture, or the path of its JSON file."""
     clip_weights: str = ""
-    """`head` and `embedding`: file of the model's weights (.safetensors, or .pt without code in it)."""
+    """`head` and `embedding`: file of the weights (.safetensors, or .pt that holds tensors only)."""
     aesthetic_head: str = ""
-    """`head`: file of a linear layer over the image embedding, `weight` and `bias` (.safetensors or .pth)."""
+    """`head`: file of the linear layer on the image embedding, `weight` and `bias` (.safetensors or .pth)."""
     frames: int = 3
-    """Most frames of each clip that are looked at, evenly spaced."""
+    """Maximum number of frames scored per clip, evenly spaced."""
     side_px: int = 640
-    """Their long side is at most this, in pixels."""
+    """Maximum long side of these frames, in pixels."""
     frames_per_s: float = 2.0
-    """How many a second are kept while a source is decoded, until its shots are known."""
+    """Frames per second that are buffered while a source is decoded, until its shots are known."""
     budget_mb: int = 64
-    """MiB that those of one source may take; over it every other one goes, and fewer are kept
-    from then on."""
+    """MiB of buffered frames per source. Beyond it every other frame is dropped, and the rate is halved."""
     min_text_score: float = 0.85
-    """How sure the reader must be of a line, 0 to 1."""
+    """Minimum confidence of a line of text, 0 to 1."""
     min_text_length: int = 3
-    """A shorter line, in characters, is taken for a speck."""
+    """Minimum length of a line of text, in characters; shorter ones are noise."""
 
     @property
     def any(self) -> bool:
-        """Whether anything is on."""
+        """Whether any scorer is on."""
         return self.text or self.logo or self.nsfw or self.embedding or self.aesthetic != "off"
 
     @property
     def encodes(self) -> bool:
-        """Whether open_clip's image encoder is needed."""
+        """Whether a scorer needs open_clip's image encoder."""
         return self.embedding or self.aesthetic == "head"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeConfig:
-    """The one decoding pass: where shots begin and end, and what is measured of them."""
+    """The decode pass: shot detection and signals."""
 
     detector: Literal["learned", "content", "adaptive", "transnetv2"] = "learned"
-    """What finds shots. `learned`, a small network of our own, also finds dissolves, fades and whip pans,
-    which become gaps (`transition`). So does `transnetv2`, a large one (extra `transnet`), at some 20 ms a
-    frame. The others are PySceneDetect's and find hard cuts: `content` compares each frame with the one
-    before, `adaptive` also with those around it, so that a fast pan is no cut."""
+    """The shot detector. `learned`, a small network that ships with Kinora, also finds dissolves, fades and
+    whip pans, which become gaps (`transition`). So does `transnetv2`, a large network (extra `transnet`), at
+    about 20 ms per frame. `content` and `adaptive` are PySceneDetect's and find hard cuts: `content` compares
+    each frame with the previous one, `adaptive` with its neighbourhood, so that a fast pan is not a cut."""
     shot_threshold: float = 0.5
-    """`learned` and `transnetv2`: how sure it must be of a cut (`transnetv2`: or of a transition), 0 to 1."""
+    """`learned` and `transnetv2`: minimum probability of a cut (`transnetv2`: or of a transition), 0 to 1."""
     transition_threshold: float = 0.75
-    """`learned`: how sure it must be that a frame lies in a dissolve, a fade or a whip pan, 0 to 1. Lower
-    finds more of them, and takes more fast zooms and pans for them."""
+    """`learned`: minimum probability that a frame lies in a dissolve, a fade or a whip pan, 0 to 1. A lower
+    value finds more of them, but also takes more fast zooms and pans for one."""
     content_threshold: float = 27.0
-    """`content`: mean change of hue, saturation and value (0 to 255) that makes a cut."""
+    """`content`: minimum mean change of hue, saturation and value of a cut, 0 to 255."""
     adaptive_threshold: float = 3.0
-    """`adaptive`: how many times the neighbourhood's change a cut must be."""
+    """`adaptive`: minimum ratio of a cut's change to that of its neighbourhood."""
     adaptive_min_content: float = 15.0
-    """`adaptive`: the least change (0 to 255) of a cut."""
+    """`adaptive`: minimum change of a cut, 0 to 255."""
     min_shot_s: float = 0.5
-    """A shorter shot, in seconds, becomes a gap (`shot_too_short`)."""
+    """Minimum length of a shot, in seconds; a shorter one becomes a gap (`shot_too_short`)."""
     max_shot_s: float = 20.0
-    """A longer shot, in seconds, is split into equal clips."""
+    """Maximum length of a clip, in seconds; a longer shot is split into equal clips."""
     analysis_width_px: int = 160
-    """Frames are scaled down to this width before anything is measured; smaller ones are left alone."""
+    """Width that frames are scaled down to before they are measured; smaller frames are not scaled."""
     samples_per_s: float = 4.0
-    """How often the dearer analyzers (motion, sharpness, thumbnail) look at a frame."""
+    """Frames per second that the expensive analyzers (motion, sharpness, thumbnail) see."""
     thumbnail_quality: int = 80
-    """JPEG quality of the representative frame, 1 to 100."""
+    """JPEG quality of the thumbnail, 1 to 100."""
     scorers: ScorersConfig = field(default_factory=ScorersConfig)
-    """What models are asked about each clip."""
-    share_s: float = 120.0
-    """A file that takes longer than a processor's share of the work is shared out among tasks, no fewer than
-    so many seconds of it to each, if it can be decoded from the middle. 0 never does."""
+    """Scorers with models."""
+    min_chunk_s: float = 120.0
+    """A long file is split into chunks of at least this many seconds, analyzed by different tasks, if it can
+    be decoded from the middle. 0 turns splitting off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectConfig:
-    """Which clips are kept. The first of the rules (pipeline/select/rules.py) that a clip breaks drops it.
+    """Which clips are kept. A clip is dropped by the first rule (pipeline/select/rules.py) that it breaks.
 
-    A limit that is not given is that of the preset.
+    Limits that are not set here are those of the preset.
     """
 
     preset: Preset = "permissive"
-    """`permissive`, `standard` or `strict`: the limits that are not given here (docs/filters.md)."""
+    """The limits that are not set here: `permissive`, `standard` or `strict` (docs/filters.md)."""
     min_side_px: int | None = None
-    """Short side of the source, and of what is inside its borders, in pixels."""
+    """Minimum short side of the source, and of the picture inside its borders, in pixels."""
     min_duration_s: float | None = None
-    """Seconds. Stills have no duration and pass."""
+    """Minimum duration in seconds. Stills pass."""
     max_duration_s: float | None = None
-    """Seconds."""
+    """Maximum duration in seconds."""
     max_black: float | None = None
-    """Largest share of frames that are black, 0 to 1."""
+    """Maximum fraction of black frames, 0 to 1."""
     max_blank: float | None = None
-    """Largest share of frames without contrast, of whatever colour, 0 to 1."""
+    """Maximum fraction of frames without contrast, of any colour, 0 to 1."""
     min_sharpness: float | None = None
-    """Least variance of the Laplacian over variance of luma. A clip without contrast passes."""
+    """Minimum variance of the Laplacian over the variance of luma. A clip without contrast passes."""
     max_static: float | None = None
-    """Largest share of frames that repeat the frame before, 0 to 1. 1 keeps still shots: they are legal."""
+    """Maximum fraction of frames that repeat the previous frame, 0 to 1. 1 keeps static shots."""
     max_frozen_s: float | None = None
-    """Longest time for which the picture may stand still, in seconds."""
+    """Maximum time for which the picture may freeze, in seconds."""
     max_flashes: float | None = None
-    """Most flashes of brightness in a clip."""
+    """Maximum number of flashes in a clip."""
     max_underexposed: float | None = None
-    """Largest share of pixels without light, 0 to 1."""
+    """Maximum fraction of underexposed pixels, 0 to 1."""
     max_overexposed: float | None = None
-    """Largest share of burnt-out pixels, 0 to 1."""
+    """Maximum fraction of overexposed pixels, 0 to 1."""
     min_motion: float | None = None
-    """Least mean motion, in short sides per second. 0 keeps still shots."""
+    """Minimum mean motion, in short sides per second. 0 keeps static shots."""
     max_shake: float | None = None
-    """Most unsteadiness of the camera, in short sides per second."""
+    """Maximum camera shake, in short sides per second."""
     max_text_area: float | None = None
-    """Largest share of the frame under text, 0 to 1 (needs `analyze.scorers.text`)."""
+    """Maximum fraction of the frame under text, 0 to 1 (needs `analyze.scorers.text`)."""
     max_corner_marks: float | None = None
-    """Whether text or a logo may stay in a corner: 1 yes, 0 no (needs `scorers.text`, `scorers.logo`)."""
+    """Whether text or a logo in a corner is allowed: 1 yes, 0 no (needs `scorers.text`, `scorers.logo`)."""
     languages: tuple[str, ...] = ()
-    """Languages of burned-in text that are wanted, such as `en`; empty takes all, and so do too few words."""
+    """Allowed languages of burned-in text, such as `en`; empty for all. Text too short to identify passes."""
     max_other_language: float | None = None
-    """Whether text in other than those `languages` may be there: 1 yes, 0 no."""
+    """Whether text in a language other than `languages` is allowed: 1 yes, 0 no."""
     max_nsfw: float | None = None
-    """Highest `nsfw`, 0 to 1 (needs `scorers.nsfw`)."""
+    """Maximum `nsfw`, 0 to 1 (needs `scorers.nsfw`)."""
     nsfw_review: float | None = None
-    """Above this a clip is kept, but marked for review: the model is fooled by some drawings."""
+    """Kept clips with a higher `nsfw` are marked for review: the model misjudges some drawings."""
     min_aesthetic: float | None = None
-    """Least `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
+    """Minimum `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
     min_aesthetic_heuristic: float | None = None
-    """Least `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
+    """Minimum `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DedupConfig:
-    """Which clips count as copies of others (docs/adr/0018). Of a clip and its copies one is kept."""
+    """Which clips are copies of others (docs/adr/0018). Of a clip and its copies one is kept."""
 
     exact: bool = True
-    """Drop a span of a file when the same span of a file of the same bytes is kept (clips of equal files
-    under one analysis are one clip anyway)."""
+    """Drop a clip covered by a kept clip of a file with the same bytes. (Equal spans of such files are one
+    clip.)"""
     near: bool = True
-    """Drop the same content re-encoded, rescaled, letterboxed or shifted in time."""
+    """Drop copies that were re-encoded, rescaled, letterboxed or shifted in time."""
     max_distance: float = 15.0
-    """`near`: how different the least similar moment may be, 0 to 255 (fourth root of the mean fourth power
-    over a small picture)."""
-    max_relative: float = 0.2
-    """`near`: the same as a share of the picture's own contrast: faint things count as much as bold ones."""
-    min_covered: float = 0.8
-    """Share of a dropped clip's time that its keeper must show, 0 to 1."""
+    """`near`: maximum difference of the least similar pair of frames, 0 to 255 (fourth root of the mean
+    fourth power over a small picture)."""
+    max_relative_distance: float = 0.2
+    """`near`: maximum of this difference over the contrast of the clip, so that faint details count."""
+    min_coverage: float = 0.8
+    """Minimum fraction of a dropped clip's duration that its keeper covers, 0 to 1."""
     semantic: bool = False
-    """Also drop what shows nearly the same by a model's judgement (needs `analyze.scorers.embedding`), though
-    it be another take: clips that differ in how things move alone may count as the same."""
+    """Also drop clips with nearly the same embedding (needs `analyze.scorers.embedding`). This includes other
+    takes: clips that differ only in how things move may have the same embedding."""
     max_cosine_distance: float = 0.01
-    """`semantic`: 1 minus the cosine of two embeddings, 0 to 2, up to which clips show the same."""
-    cluster_clips: int = 1000
-    """`semantic`: clips are compared within clusters of about so many."""
+    """`semantic`: maximum cosine distance of two copies, 0 to 2."""
+    cluster_size: int = 1000
+    """`semantic`: average number of clips per cluster. Clips are compared within clusters only."""
     mirrored: bool = False
-    """`near`: also drop copies with left and right exchanged. Off: what moves left there moves right here."""
+    """`near`: also drop horizontally flipped copies. Off by default: a flip reverses directions."""
     prefer: Literal["first", "best"] = "first"
-    """`first`: what was once kept stays when data is added, even if a better copy comes. `best`: everything
-    is decided anew whenever there are new clips, and the best copy is kept."""
+    """`first` keeps earlier keepers when data is added, even if a better copy arrives. `best` compares all
+    clips again whenever there are new ones, and keeps the best copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,38 +213,38 @@ class CutConfig:
     """How kept clips are encoded."""
 
     max_side_px: int = 1280
-    """A longer side is scaled down to this, in pixels; 0 never scales."""
+    """Maximum long side, in pixels; larger clips are scaled down. 0 turns scaling off."""
     crf: int = 18
-    """x264's constant rate factor: 18 is close to transparent, lower is larger."""
+    """x264's constant rate factor. 18 is nearly transparent; lower values give larger files."""
     crop_borders: bool = True
-    """Crop away black or one-coloured borders round the picture (letterbox, pillarbox)."""
+    """Crop black or one-coloured borders (letterbox, pillarbox)."""
     clips_per_tar: int = 1024
-    """A task opens a new tar after about this many clips."""
-    share_s: float = 60.0
-    """A long file on a disk is shared out among tasks, at most about so many seconds of it to each (10 at
-    least where there is little to do), if it can be decoded from the middle (MP4, MOV, Matroska and WebM).
-    0 never does."""
+    """Maximum number of clips per task, and so per tar; only one source with more exceeds it."""
+    max_chunk_s: float = 60.0
+    """A long local file is split into chunks of at most this many seconds (shorter, but at least 10 s, when
+    there is little work), cut by different tasks, if it can be decoded from the middle (MP4, MOV, Matroska
+    and WebM). 0 turns splitting off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
-    """Who captions, and what is shown to it."""
+    """The captioner, and the frames it sees."""
 
     captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
-    """Which captioner, with which prompts."""
+    """The captioner and its prompts."""
     max_frames: int = 96
-    """Most frames of each clip that the captioner may choose from, evenly spaced."""
+    """Maximum number of frames per clip that the captioner can choose from, evenly spaced."""
     max_side_px: int = 640
-    """Frames are scaled down to this long side before the captioner sees them."""
+    """Maximum long side of these frames, in pixels."""
     batch_clips: int = 64
-    """Most clips handed to the captioner at once."""
+    """Maximum number of clips per call of the captioner."""
     actors: int = 0
-    """Captioners that run side by side, one torch thread each; 0 for one a CPU."""
+    """Number of captioners that run in parallel, each with one torch thread; 0 for one per CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
-    """Which shapes clips are packed for."""
+    """The buckets that clips are packed into."""
 
     buckets: tuple[str, ...] = (
         "17x64x64",
@@ -260,67 +258,65 @@ class PackConfig:
         "1x48x80",
         "1x80x48",
     )
-    """Shapes that the trainer meets, frames x height x width, such as 17x48x80."""
+    """Shapes, frames x height x width, such as 17x48x80."""
     fps: float = 8.0
-    """Frame rate at which the buckets' frames are counted."""
+    """Frame rate of the buckets."""
     max_crop: float = 0.2
-    """Largest share of each frame that fitting a bucket may crop away, 0 to 1."""
+    """Maximum fraction of a frame that is cropped to fit a bucket, 0 to 1."""
     shard_bytes: int = 256 * 2**20
-    """A shard is closed before it would grow past this."""
+    """Maximum size of a shard, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig:
-    """Where the tasks, or actors, of one stage run."""
+    """Resources of the tasks or actors of one stage."""
 
     cpus: float = 1.0
-    """CPUs that each is counted for."""
+    """CPUs per task or actor."""
     gpus: float = 0.0
-    """GPUs that each is given; a fraction shares one."""
+    """GPUs per task or actor; a fraction shares one."""
     label: str = ""
-    """Only on nodes that were started with this custom resource (`ray_cluster.yaml` has `decode` and
-    `caption`); empty for any node."""
-    most: int = 0
-    """Most at once; 0 for as many as fit."""
-    least: int = 1
-    """Actors that are kept while the stage runs, however little there is to do. Tasks have no such bound."""
+    """Run only on nodes with this custom resource (`ray_cluster.yaml` has `decode` and `caption`); empty for
+    any node."""
+    max_size: int = 0
+    """Maximum number of concurrent tasks or actors; 0 for as many as fit."""
+    min_size: int = 1
+    """Minimum number of actors while the stage runs. Tasks have no minimum."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayConfig:
-    """What Ray may use when it is started here; a running cluster (RAY_ADDRESS) keeps its own limits."""
+    """Ray on this machine, and the pools of the stages. A cluster (RAY_ADDRESS) keeps its own limits."""
 
     num_cpus: int = 0
-    """CPUs; 0 for all of this machine."""
+    """CPUs that Ray may use; 0 for all of this machine."""
     object_store_bytes: int = 256 * 2**20
-    """Shared memory for blocks. Rows are small and frames never pass through it."""
+    """Shared memory for blocks. Blocks hold rows, never frames."""
     commit_every_s: float = 10.0
-    """Finished work is committed at least this often, in seconds: what a kill can lose."""
+    """Maximum time between commits of finished work, in seconds. A kill loses what is not committed."""
     verbose: bool = False
     """Show Ray's own logs and progress bars."""
     expect_cpus: int = 0
-    """Work is cut into tasks for so many CPUs; 0 for those there are now. For a cluster that an autoscaler
-    grows: as many as it may come to."""
+    """Number of CPUs to split work for; 0 for those available now. With an autoscaler, set its maximum."""
     ship_packages: bool = True
-    """Send these packages as they are to the cluster of RAY_ADDRESS; else its nodes need them installed."""
+    """Upload Kinora's packages to the cluster of RAY_ADDRESS; else its nodes must have them installed."""
     wait_for_nodes_s: float = 600.0
-    """How long a node that can run a stage is waited for before the job is refused, in seconds, where an
-    autoscaler may start one."""
+    """With an autoscaler: time to wait for a node that can run a stage, in seconds, before the job fails."""
     analyze: PoolConfig = field(default_factory=PoolConfig)
-    """Where sources are decoded and measured."""
+    """Tasks that decode and measure sources."""
     score: PoolConfig = field(default_factory=PoolConfig)
-    """Where scorers live, one for every two CPUs unless `most` is set. With `gpus`, open_clip runs there."""
+    """Actors of the scorers; one per two CPUs unless `max_size` is set. With `gpus`, open_clip runs there."""
     cut: PoolConfig = field(default_factory=PoolConfig)
-    """Where kept clips are cut and encoded."""
+    """Tasks that cut and encode kept clips."""
     caption: PoolConfig = field(default_factory=PoolConfig)
-    """Where captioners live."""
+    """Actors of the captioners."""
     pack: PoolConfig = field(default_factory=PoolConfig)
-    """Where shards are written."""
+    """Tasks that write shards."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurateConfig:
-    """All of curation."""
+    """Configuration of curation."""
 
     listing: ListConfig = field(default_factory=ListConfig)
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
@@ -339,19 +335,20 @@ _VERSIONS = {
     "CaptionConfig": 1,
     "PackConfig": 1,
 }
-"""Raised when a stage's code changes what it gives for the same configuration."""
-NO_EFFECT = {"clips_per_tar", "share_s", "batch_clips", "actors"}
-"""Fields that change how the work is done, never what comes out."""
+"""Increment when a change of a stage's code changes its results for the same configuration."""
+NO_EFFECT = {"clips_per_tar", "min_chunk_s", "max_chunk_s", "batch_clips", "actors"}
+"""Fields that never change results."""
 
 
 def config_digest(config: Any) -> str:
-    """Name what a stage's configuration and code version give: equal only if the results are equal."""
+    """Return a digest of a stage's configuration and code version. Equal digests mean equal results."""
     content = old_keys(type(config), _effective(asdict(config)))
     name = type(config).__name__
     return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
 
 
 def _effective(content: dict[str, Any]) -> dict[str, Any]:
+    """Drop the fields of NO_EFFECT."""
     return {
         name: _effective(value) if isinstance(value, dict) else value
         for name, value in content.items()

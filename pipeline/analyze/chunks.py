@@ -25,7 +25,7 @@ def num_chunks(info: Probe, config: AnalyzeConfig, limits: SandboxConfig, max_ch
     """Return the number of chunks to split a file into, 1 to `max_chunks`; 1 if it cannot be split."""
     can_split = (
         info.kind == "video"
-        and config.share_s > 0
+        and config.min_chunk_s > 0
         and config.detector == "learned"  # the other detectors need every frame from the first on
         and is_seekable(info.container, info.codec)
         and not info.interlaced
@@ -34,7 +34,7 @@ def num_chunks(info: Probe, config: AnalyzeConfig, limits: SandboxConfig, max_ch
     duration_s = info.duration_s or 0.0
     if not can_split or duration_s * info.fps > limits.max_frames:
         return 1
-    return max(1, min(max_chunks, int(duration_s / config.share_s)))
+    return max(1, min(max_chunks, int(duration_s / config.min_chunk_s)))
 
 
 def split(info: Probe, count: int, source_digest: str) -> tuple[FileChunk, ...]:

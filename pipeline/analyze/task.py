@@ -75,7 +75,7 @@ def analyze_file(
 def split_source(
     source: Source, config: AnalyzeConfig, limits: SandboxConfig, chunk_bytes: int
 ) -> tuple[FileChunk, ...]:
-    """Split a long source into chunks of about `chunk_bytes`, none shorter than `share_s`.
+    """Split a long source into chunks of about `chunk_bytes`, none shorter than `min_chunk_s`.
 
     Returns an empty tuple for a source that is short or must be decoded from its first frame.
     """

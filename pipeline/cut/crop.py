@@ -5,8 +5,8 @@ from math import ceil
 from typing import Any
 
 from manifests.records import digest
+from pipeline.columns import BORDER_NAMES
 from pipeline.config import CutConfig, config_digest
-from pipeline.select.rules import SIDES
 from video.cut import Crop
 
 _EXACT = 1e-6
@@ -17,7 +17,7 @@ def crop_of(clip: Mapping[str, Any], config: CutConfig) -> Crop | None:
 
     A border that ends inside a pixel takes the whole pixel.
     """
-    shares = [clip.get(f"border_{side}") or 0.0 for side in SIDES]
+    shares = [clip.get(name) or 0.0 for name in BORDER_NAMES]
     if not config.crop_borders or not any(shares):
         return None
     height, width = clip["height"], clip["width"]

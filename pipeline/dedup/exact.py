@@ -5,12 +5,12 @@ import pyarrow as pa
 from manifests.sql import connect
 
 
-def exact_matches(clips: pa.Table, min_covered: float) -> pa.Table:
+def exact_matches(clips: pa.Table, min_coverage: float) -> pa.Table:
     """Return rows of `MATCHES`: new clips covered by an earlier clip of a file with the same bytes.
 
     Args:
         clips: the clips of a `DedupRound`.
-        min_covered: share of the new clip that the earlier one must cover, 0 to 1.
+        min_coverage: share of the new clip that the earlier one must cover, 0 to 1.
     """
     names = ("rank", "is_new", "source_digest", "stream_index", "start_pts", "end_pts")
     table = clips.select([*names, "time_base_num", "time_base_den"])
@@ -27,5 +27,5 @@ def exact_matches(clips: pa.Table, min_covered: float) -> pa.Table:
                   WHERE c.is_new AND least(c.end_pts, k.end_pts) - greatest(c.start_pts, k.start_pts)
                       >= ? * (c.end_pts - c.start_pts))
             ORDER BY candidate, keeper""",
-            params=[min_covered],
+            params=[min_coverage],
         ).to_arrow_table()

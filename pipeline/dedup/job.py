@@ -59,7 +59,7 @@ def dedup(
     settings = config.dedup
     matches = [MATCHES.empty_table()]
     if settings.exact:
-        found = exact_matches(dedup_round.clips, settings.min_covered)
+        found = exact_matches(dedup_round.clips, settings.min_coverage)
         matches.append(found.select(MATCHES.names).cast(MATCHES))
     parts = dataset.parts("clips")
     clips = _located(parts, dedup_round.clips)

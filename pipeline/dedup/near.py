@@ -40,7 +40,7 @@ def compare_pairs(
 
 def distance_limit(candidate: ClipFrames, keeper: ClipFrames, config: DedupConfig) -> float:
     """Return the largest distance at which two clips count as copies."""
-    return min(config.max_distance, config.max_relative * min(candidate.contrast, keeper.contrast))
+    return min(config.max_distance, config.max_relative_distance * min(candidate.contrast, keeper.contrast))
 
 
 def _prefilter(
@@ -69,7 +69,7 @@ def _match(
     candidate, keeper = _candidate_frames(pair, frames), frames[pair["keeper"]]
     limit = distance_limit(candidate, keeper, config)
     best = align(candidate, keeper, pair["slot"] / PER_S)
-    if best is None or best.distance > limit or best.covered < config.min_covered:
+    if best is None or best.distance > limit or best.covered < config.min_coverage:
         return None
     if candidate.duration_s and not _compared_enough(best, candidate):
         return None

@@ -22,9 +22,9 @@ _KMEANS_ITERATIONS = 10
 _BATCH_CLIPS = 1024
 
 
-def num_clusters(num_clips: int, cluster_clips: int) -> int:
-    """Return the number of clusters for `num_clips` clips, about `cluster_clips` in each."""
-    return max(1, min(num_clips // cluster_clips, MAX_SAMPLE // _MIN_SAMPLE_PER_CLUSTER))
+def num_clusters(num_clips: int, cluster_size: int) -> int:
+    """Return the number of clusters for `num_clips` clips, about `cluster_size` in each."""
+    return max(1, min(num_clips // cluster_size, MAX_SAMPLE // _MIN_SAMPLE_PER_CLUSTER))
 
 
 def normalized_embeddings(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -43,7 +43,7 @@ def semantic_matches(
 def _group_matches(
     dataset: Dataset, parts: Sequence[Part], clips: pa.Table, config: DedupConfig, cpus: int
 ) -> list[pa.Table]:
-    num_centers = num_clusters(len(clips), config.cluster_clips)
+    num_centers = num_clusters(len(clips), config.cluster_size)
     sample = clips.sort_by("clip_id").slice(0, min(MAX_SAMPLE, SAMPLE_PER_CLUSTER * num_centers))
     sample = ray.data.from_arrow(sample.select(["file", "row"]).combine_chunks())
     [fitted] = add_fit_centers(sample, dataset.uri, parts, num_centers).take_all()

@@ -24,7 +24,14 @@ from pipeline.cut.unit import CutUnit
 from pipeline.dedup.decisions import MATCHES, resolve
 from pipeline.dedup.job import dedup, pending_round
 from pipeline.planning import pending
-from pipeline.planning.dry_run import StagePlan, plan_analyze, plan_cut, plan_dedup, plan_new, plan_select
+from pipeline.planning.dry_run import (
+    StagePlan,
+    plan_analyze,
+    plan_cut,
+    plan_dedup,
+    plan_first_analyze,
+    plan_select,
+)
 from pipeline.runtime.attempt_log import temporary_attempts_uri
 from pipeline.runtime.progress import Progress, no_progress
 from pipeline.runtime.run_stage import StageResult, run_stage
@@ -137,12 +144,12 @@ def retry(
     view = LiveView(Dataset.open(dataset_uri))
     failed = [refresh(source) or source for source in pending.failed_sources(view)]
     analysis = config_digest(config.analyze)
-    seen = map(refresh, pending.unscored(view, analysis))  # an unreadable source keeps its clips
+    seen = map(refresh, pending.unscored_sources(view, analysis))  # an unreadable source keeps its clips
     failed += [source for source in seen if source]
     left: set[str] = set()
     if not quarantined:
-        held = pending.unscored(view, analysis, quarantined=True)
-        left = {*pending.quarantined(view, "analyze"), *(source.source_key for source in held)}
+        held = pending.unscored_sources(view, analysis, quarantined=True)
+        left = {*pending.quarantined_units(view, "analyze"), *(source.source_key for source in held)}
     sources = [source for source in failed if source.source_key not in left]
     mode: pending.RetryMode = "all" if quarantined else "failed"
     source_keys = {source.source_key for source in sources}
@@ -181,7 +188,7 @@ def _run(
     view = view.advanced_to(dataset)
     dataset, reasons, select_s = _select(view, config, source_keys)
     view = view.advanced_to(dataset)
-    to_cut = pending.cut_table(view, config.cut, mode, source_keys)
+    to_cut = pending.to_cut(view, config.cut, mode, source_keys)
     del view  # nothing looks at it while clips are cut
     dataset, cut = _cut(dataset, to_cut, config, session, progress)
     decided, kept = sum(reasons.values()), reasons.pop(KEPT, 0)
@@ -228,8 +235,8 @@ def _analyze(
     runs = batch_units(sources, cpus=session.cpus, max_weight=_TASK_BYTES, weight=_weight)
     add = add_analyze
     if config.analyze.scorers.any:
-        most = config.ray.score.most or max(1, session.cpus // 2)
-        add = partial(_add_scored, replace(config.ray.score, most=most))
+        most = config.ray.score.max_size or max(1, session.cpus // 2)
+        add = partial(_add_scored, replace(config.ray.score, max_size=most))
     fair = max(_LEAST_SHARE, batch_weight(sources, cpus=session.cpus, max_weight=_TASK_BYTES, weight=_weight))
     if session.cpus > 1 and any(source.size_bytes > fair for source in sources):
         add = partial(_add_divided, add, fair)
@@ -355,7 +362,9 @@ def _dry(dataset_uri: str, listed: list[Source], config: CurateConfig) -> Curate
     """Say what would run on what is known now; clips of sources that are not analysed yet are not known."""
     dataset = Dataset.open_if_exists(dataset_uri)
     if dataset is None:
-        return CurateReport(listed=len(listed), already_done=0, dry_run=True, plan=(plan_new(listed),))
+        return CurateReport(
+            listed=len(listed), already_done=0, dry_run=True, plan=(plan_first_analyze(listed),)
+        )
     view = LiveView(dataset)
     sources = pending.to_analyze(view, listed, config_digest(config.analyze))
     return _planned(view, listed, sources, config)
@@ -380,7 +389,7 @@ def _planned(
     plans.append(plan_select(view, to_select, config.select))
     then = then.with_rows("selections", select(to_select, config.select))
     del to_select
-    plans.append(plan_cut(then, pending.cut_table(then, config.cut, mode, source_keys), config.cut, compared))
+    plans.append(plan_cut(then, pending.to_cut(then, config.cut, mode, source_keys), config.cut, compared))
     units = {plan.stage: plan.units for plan in plans}
     return CurateReport(
         listed=len(listed),

@@ -18,7 +18,7 @@ from manifests.records import SampleRef
 from manifests.redact import redact
 from pipeline.config import PackConfig, PoolConfig, RayConfig, config_digest
 from pipeline.errors import NothingToDo
-from pipeline.pack.plan import COLUMNS, Plan, content_of, fill, length_of, plan
+from pipeline.pack.plan import COLUMNS, PackPlan, caption_digests, caption_lengths, fill_shard, plan_shards
 from pipeline.pack.shard_sets import OutputRefused, ShardSet, open_shard_set
 from pipeline.pack.stage import add_pack
 from pipeline.planning.dry_run import StagePlan, plan_pack
@@ -79,7 +79,7 @@ def pack(
     dataset = Dataset.open(dataset_uri)
     view = LiveView(dataset)
     rows, num_media = _rows(view)
-    planned = plan(rows, config)
+    planned = plan_shards(rows, config)
     if not planned.shards:
         raise NothingToDo(_why_nothing(dataset, planned, num_media))
     seconds = {"plan": round(time.monotonic() - begin, 2)}
@@ -121,8 +121,8 @@ def _rows(view: LiveView) -> tuple[pa.Table, int]:
     Of the caption there is a digest and a length alone: texts are long, and no decision is about them.
     """
     media = view.read("media", COLUMNS["media"])
-    view.derive("captions", "content", COLUMNS["captions"], content_of)
-    view.derive("captions", "chars", ("text",), length_of)
+    view.derive("captions", "content", COLUMNS["captions"], caption_digests)
+    view.derive("captions", "chars", ("text",), caption_lengths)
     captions = view.read("captions", ("media_id", "outcome", "content", "chars"))
     captions = captions.filter(pc.equal(captions["outcome"], "ok"))
     rows = _beside(media, captions, "media_id", ("content", "chars"))
@@ -142,7 +142,7 @@ def _beside(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -
 
 
 def _write(
-    planned: Plan,
+    planned: PackPlan,
     view: LiveView,
     out: ShardSet,
     config: PackConfig,
@@ -158,7 +158,7 @@ def _write(
     )
     captions = view.read("captions", ("media_id", *COLUMNS["captions"]))
     texts = _beside(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
-    tasks = (to_row([fill(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
+    tasks = (to_row([fill_shard(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
     places: list[dict[str, Any]] = []
     while rows := list(islice(tasks, _WAVE_TASKS)):
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -172,7 +172,7 @@ def _write(
     out.publish([_ref(place) for place in places], _about(planned, config), config.fps)
 
 
-def _note(dataset: Dataset, planned: Plan, out: ShardSet, config: PackConfig, seconds: float) -> str:
+def _note(dataset: Dataset, planned: PackPlan, out: ShardSet, config: PackConfig, seconds: float) -> str:
     """Note in the dataset's log what was packed; return why that was not possible, or nothing."""
     commit = Commit(
         stage="pack",
@@ -193,7 +193,7 @@ def _ref(place: Mapping[str, Any]) -> SampleRef:
     return SampleRef(bucket=parse_bucket(place["bucket"]), **{name: place[name] for name in names})
 
 
-def _about(planned: Plan, config: PackConfig) -> dict[str, Any]:
+def _about(planned: PackPlan, config: PackConfig) -> dict[str, Any]:
     return {
         "format": "kinora-shards",
         "fingerprint": planned.fingerprint,
@@ -204,7 +204,7 @@ def _about(planned: Plan, config: PackConfig) -> dict[str, Any]:
     }
 
 
-def _why_nothing(dataset: Dataset, planned: Plan, num_media: int) -> str:
+def _why_nothing(dataset: Dataset, planned: PackPlan, num_media: int) -> str:
     if not num_media:
         return f"{dataset.uri}: no clip was cut; run `kinora curate`, or see `kinora status`"
     if not planned.left_out:

@@ -1,4 +1,4 @@
-"""Read the bytes of cut clips, by their place in the dataset's tars."""
+"""Read the bytes of cut clips from the dataset's tars."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,10 @@ from manifests.storage import Storage
 
 
 def read_media(storage: Storage, row: Mapping[str, Any]) -> bytes:
-    """Read the bytes of one media row (`path`, `offset`, `length`). ValueError if they are cut short."""
+    """Read the bytes of one media row (`path`, `offset`, `length`).
+
+    Raises ValueError if the tar ends before them.
+    """
     content = storage.read_range(row["path"], row["offset"], row["length"])
     if len(content) != row["length"]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Write tars whose bytes depend on their members alone, and say where each member lies."""
+"""Write reproducible tars, and return the offset of each member."""
 
 import tarfile
 from types import TracebackType
@@ -10,7 +10,7 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 class TarWriter:
-    """A new tar, which gets its key only when the `with` block ends well."""
+    """A context manager that writes a tar. It is stored under its key only if the `with` block succeeds."""
 
     def __init__(self, storage: Storage, key: str) -> None:
         self._writing = storage.open_writer(key)
@@ -20,19 +20,19 @@ class TarWriter:
         return self
 
     def add(self, name: str, data: bytes) -> tuple[int, int]:
-        """Append a member; return where its header and where its data start, in bytes."""
+        """Append a member. Returns the offsets of its header and of its data, in bytes."""
         header = tarfile.TarInfo(name)
         header.size = len(data)
-        start = self._out.tell()
+        header_offset = self._out.tell()
         self._out.write(header.tobuf(tarfile.USTAR_FORMAT))
-        at = self._out.tell()
+        data_offset = self._out.tell()
         self._out.write(data)
         self._out.write(bytes(-len(data) % _BLOCK))
-        return start, at
+        return header_offset, data_offset
 
     @property
     def end(self) -> int:
-        """Where the next member would start."""
+        """Offset of the next member, in bytes."""
         return self._out.tell()
 
     def __exit__(

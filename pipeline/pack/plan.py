@@ -1,6 +1,6 @@
-"""Decide what goes where: which bucket a clip is for, and which shard of that bucket. Pure functions.
+"""Plan a shard set: assign clips to buckets, and samples to shards. Pure functions.
 
-All is decided by column; samples become objects a shard at a time, when they are written.
+Works on Arrow columns; samples become objects one shard at a time, when they are written.
 """
 
 import json
@@ -18,39 +18,39 @@ from manifests.records import Bucket, digest
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
-_MEMBER_BYTES = 2048
-"""What the members of a sample take beside its media: three headers, padding and the text."""
+_SAMPLE_OVERHEAD = 2048
+"""Bytes of a sample besides media and caption: three tar headers, padding and JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One captioned clip, ready to be packed; plain fields alone, so that it can travel as JSON."""
+    """One captioned clip, ready to be packed. Plain fields, so that it travels as JSON."""
 
     clip_id: str
     media_id: str
     path: str
-    """The tar of the dataset that holds the media, and where in it."""
+    """Tar of the dataset that holds the media; `offset` and `length` locate it there."""
     offset: int
     length: int
     extension: str
     short: str
     record: Mapping[str, Any]
-    """What the sample's JSON member says."""
+    """Content of the sample's JSON member."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """One tar to be written."""
+    """One tar to write."""
 
     path: str
-    """Relative to the shard set."""
+    """Relative to the folder of the shard set."""
     bucket: str
     samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """A shard whose samples are rows of a plan still: `first` to before `last`."""
+class PlannedShard:
+    """A shard before its samples are made: rows `first` to `last` (exclusive) of the plan."""
 
     path: str
     bucket: str
@@ -59,23 +59,25 @@ class Planned:
 
     @property
     def num_samples(self) -> int:
+        """Number of samples."""
         return self.last - self.first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """All shards of one packed set."""
+class PackPlan:
+    """All shards of one shard set."""
 
-    shards: tuple[Planned, ...]
+    shards: tuple[PlannedShard, ...]
     rows: pa.Table
-    """What was given, as far as it fits a bucket, in the order of the shards."""
+    """The clips that fit a bucket, in shard order."""
     left_out: Mapping[str, int]
-    """Captioned clips that fit no bucket, by reason."""
+    """Number of captioned clips that fit no bucket, by reason."""
     fingerprint: str
-    """Equal only if every byte of the shards is."""
+    """Digest of everything that the bytes of the shards depend on."""
 
     @property
     def num_samples(self) -> int:
+        """Number of samples."""
         return self.rows.num_rows
 
 
@@ -106,62 +108,65 @@ COLUMNS = {
     ),
     "captions": ("text", "short", "captioner", "model", "revision", "prompt_digest", "version"),
 }
-"""By table, what a sample is made of."""
+"""Columns that a sample is made of, by table."""
 
 
-def content_of(captions: pa.Table) -> pa.Array:
-    """Return for each caption a digest of all that a sample takes from it."""
+def caption_digests(captions: pa.Table) -> pa.Array:
+    """Return a digest of each caption's columns in `COLUMNS`."""
     rows = zip(*(captions[name].to_pylist() for name in COLUMNS["captions"]), strict=True)
     return pa.array([digest(*row) for row in rows], pa.string())
 
 
-def length_of(captions: pa.Table) -> pa.ChunkedArray:
-    """Return the number of characters of each dense caption."""
+def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
+    """Return the length of each dense caption in characters."""
     return pc.utf8_length(captions["text"]).cast(pa.int64())
 
 
-def plan(rows: pa.Table, config: PackConfig) -> Plan:
-    """Plan the shards of `rows`, one a captioned clip, in any order.
+def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
+    """Plan the shards of `rows`, one per captioned clip, in any order.
 
     Args:
-        rows: the columns of sources, clips and media in `COLUMNS`, and `content` and `chars` of the caption
-            (`content_of`, `length_of`).
+        rows: the columns of sources, clips and media in `COLUMNS`, and for the caption `content`
+            (`caption_digests`) and `chars` (`caption_lengths`).
 
-    Raises ValueError for a bucket that cannot be read.
+    Raises ValueError for a bucket name that cannot be parsed.
     """
     buckets = [parse_bucket(name) for name in config.buckets]
     rows = rows.combine_chunks()
-    duration_N = rows["duration_s"].to_numpy()
-    frames_N = np.maximum(1, np.ceil(duration_N * config.fps - 1e-6)).astype(np.int64)  # `frames_at`
-    frames_N[pc.equal(rows["kind"], "image").to_numpy(zero_copy_only=False)] = 1
-    shapes = pa.table({"num_frames": frames_N, "height": rows["height"], "width": rows["width"]})
-    shape_N, names, reasons = _assigned(shapes, buckets, config.max_crop)
-    counts = Counter(reasons[shape] for shape in shape_N.tolist() if not names[shape])
+    shape_N, names, reasons = _assign_buckets(_shapes(rows, config.fps), buckets, config.max_crop)
+    left_out = Counter(reasons[shape] for shape in shape_N.tolist() if not names[shape])
     rows = rows.append_column("bucket", pa.array(names, pa.string()).take(pa.array(shape_N)))
     rows = rows.filter(pc.not_equal(rows["bucket"], ""))
     rows = rows.take(
         pc.sort_indices(rows, [("bucket", "ascending"), ("clip_id", "ascending")])
     ).combine_chunks()
     shards = tuple(
-        Planned(
+        PlannedShard(
             path=f"{shard_folder(parse_bucket(name), config.fps)}/{number:06d}.tar",
             bucket=name,
             first=first,
             last=last,
         )
-        for name, begin, end in _runs(rows["bucket"])
+        for name, begin, end in _value_ranges(rows["bucket"])
         for number, (first, last) in enumerate(_split(rows, begin, end, config.shard_bytes))
     )
     fingerprint = digest("pack", config_digest(config), _fingerprint(rows))
-    return Plan(shards=shards, rows=rows, left_out=dict(sorted(counts.items())), fingerprint=fingerprint)
+    left_out = dict(sorted(left_out.items()))
+    return PackPlan(shards=shards, rows=rows, left_out=left_out, fingerprint=fingerprint)
 
 
-def _assigned(
-    shapes: pa.Table, buckets: Sequence[Bucket], max_crop: float
+def _shapes(rows: pa.Table, fps: float) -> np.ndarray:
+    """Return number of frames at `fps`, height and width of each clip, N x 3."""
+    frames_N = np.maximum(1, np.ceil(rows["duration_s"].to_numpy() * fps - 1e-6)).astype(np.int64)
+    frames_N[pc.equal(rows["kind"], "image").to_numpy(zero_copy_only=False)] = 1
+    return np.stack([frames_N, rows["height"].to_numpy(), rows["width"].to_numpy()], axis=1)
+
+
+def _assign_buckets(
+    shape_N3: np.ndarray, buckets: Sequence[Bucket], max_crop: float
 ) -> tuple[np.ndarray, list[str], list[str]]:
-    """Return the number of each row's shape; by shape, its bucket (or nothing) and why there is none."""
-    columns = [shapes[name].to_numpy() for name in ("num_frames", "height", "width")]
-    distinct, shape_N = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    """Return the index of each clip's shape, and per shape its bucket (or "") and why it has none (or "")."""
+    distinct, shape_N = np.unique(shape_N3, axis=0, return_inverse=True)
     names, reasons = [], []
     for num_frames, height, width in distinct.tolist():
         shape = {"num_frames": num_frames, "height": height, "width": width}
@@ -171,32 +176,32 @@ def _assigned(
     return shape_N.reshape(-1), names, reasons
 
 
-def _runs(column: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
-    """Yield each value of a sorted column, and where its rows begin and end."""
+def _value_ranges(column: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
+    """Yield each value of a sorted column with its range of rows."""
     first = 0
     for row in sorted(pc.value_counts(column).to_pylist(), key=lambda row: row["values"]):
         yield row["values"], first, first + row["counts"]
         first += row["counts"]
 
 
-def _split(rows: pa.Table, begin: int, end: int, most_bytes: int) -> Iterator[tuple[int, int]]:
-    """Cut rows `begin` to `end` into shards of at most `most_bytes`, or one sample that is larger."""
-    some = rows.slice(begin, end - begin)
-    size_N = some["length"].to_numpy() + some["chars"].to_numpy() + _MEMBER_BYTES
+def _split(rows: pa.Table, begin: int, end: int, max_bytes: int) -> Iterator[tuple[int, int]]:
+    """Split rows `begin` to `end` into ranges of at most `max_bytes`, or one larger sample."""
+    bucket_rows = rows.slice(begin, end - begin)
+    size_N = bucket_rows["length"].to_numpy() + bucket_rows["chars"].to_numpy() + _SAMPLE_OVERHEAD
     total_N = np.concatenate([[0], np.cumsum(size_N)])
     first = 0
     while first < len(size_N):
-        last = int(np.searchsorted(total_N, total_N[first] + most_bytes, side="right")) - 1
+        last = int(np.searchsorted(total_N, total_N[first] + max_bytes, side="right")) - 1
         last = max(last, first + 1)
         yield begin + first, begin + last
         first = last
 
 
 def _fingerprint(rows: pa.Table) -> str:
-    """Return a digest of all that the shards' bytes depend on, besides the configuration."""
+    """Return a digest of everything that the shards' bytes depend on, except the configuration."""
     names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"], "content", "bucket"]
-    where = {"source_key", "path", "offset"}  # the same bytes may lie elsewhere
-    texts = [f"coalesce({name}::VARCHAR, chr(0))" for name in names if name not in where]
+    location = {"source_key", "path", "offset"}  # does not change the bytes
+    texts = [f"coalesce({name}::VARCHAR, chr(0))" for name in names if name not in location]
     sql = f"""
         SELECT md5(string_agg(row, '' ORDER BY bucket, clip_id)) FROM
         (SELECT bucket, clip_id, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
@@ -205,21 +210,21 @@ def _fingerprint(rows: pa.Table) -> str:
         return str(connection.sql(sql).fetchall()[0][0])
 
 
-def fill(shard: Planned, planned: Plan, captions: pa.Table, fps: float) -> Shard:
-    """Return `shard` with its samples; `captions` has a row of `COLUMNS` for each row of the plan."""
-    num = shard.num_samples
-    both = zip(
-        planned.rows.slice(shard.first, num).to_pylist(),
-        captions.slice(shard.first, num).to_pylist(),
-        strict=True,
-    )
+def fill_shard(shard: PlannedShard, plan: PackPlan, captions: pa.Table, fps: float) -> Shard:
+    """Make the samples of a shard.
+
+    Args:
+        captions: the columns of captions in `COLUMNS`, a row for each row of the plan.
+    """
+    rows = plan.rows.slice(shard.first, shard.num_samples).to_pylist()
+    texts = captions.slice(shard.first, shard.num_samples).to_pylist()
     bucket = parse_bucket(shard.bucket)
-    samples = tuple(sample(row | caption, bucket, fps) for row, caption in both)
+    samples = tuple(make_sample(row | text, bucket, fps) for row, text in zip(rows, texts, strict=True))
     return Shard(path=shard.path, bucket=shard.bucket, samples=samples)
 
 
-def sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
-    """Return the sample of one row."""
+def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
+    """Make the sample of one row of the plan, joined with its caption."""
     unit_s = row["time_base_num"] / row["time_base_den"]
     record: dict[str, Any] = {
         "clip_id": row["clip_id"],

@@ -1,4 +1,4 @@
-"""What a run would do, stage by stage: how much, about how long at the rate of earlier runs, and why."""
+"""Plan a run without running it: per stage, the number of units, the estimated time and the reasons."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,149 +34,138 @@ UNLESS_COPY = "unless it is a copy"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagePlan:
-    """One stage of a run that has not begun."""
+    """What one stage of a run would do."""
 
     stage: str
     unit: str
     """What is counted: files, clips or samples."""
     units: int
-    """How many would run."""
+    """Number of units that would run."""
     of: int
-    """How many there are in all."""
+    """Total number of units."""
     seconds: float | None
-    """How long, at the rate of earlier commits; None where no rate is known yet."""
+    """Estimated time at the rate of earlier commits; None if no rate is known yet."""
     rate: str
-    """Where `seconds` comes from."""
+    """What `seconds` is based on."""
     why: Mapping[str, int] = field(default_factory=dict)
-    """Units by the reason that they would run."""
+    """Number of units by the reason why they would run."""
 
 
 def plan_analyze(
     view: LiveView, listed: Sequence[Source], sources: Sequence[Source], config: AnalyzeConfig
 ) -> StagePlan:
-    """Return what analysing `sources`, those of `listed` that are left to do, takes."""
+    """Plan the analysis of `sources`, the pending ones of `listed`."""
     history = History(view.dataset.commits, "analyze")
     known = view.read("sources", ["uri", "source_key", "analysis", "status", "size_bytes"])
     uris = pa.array([source.uri for source in sources], pa.string())
     keys = pa.array([source.source_key for source in sources], pa.string())
-    found = pc.index_in(uris, value_set=combine(known["uri"]))
-    before = known.take(found)
-    changed = pc.not_equal(before["source_key"], keys)
-    other = _labels(before["analysis"], lambda name: history.change(name, config))
-    failed = pc.equal(before["status"], "failed")
-    same = pc.equal(before["analysis"], config_digest(config))
-    after_failure = pc.if_else(same, FAILED, pc.binary_join_element_wise(pa.scalar(FAILED), other, "; "))
-    why = pc.if_else(
-        changed, CHANGED_FILE, pc.if_else(failed, after_failure, pc.if_else(same, UNSCORED, other))
-    )
+    before = _align(known, "uri", uris)
+    is_changed = pc.not_equal(before["source_key"], keys)
+    has_failed = pc.equal(before["status"], "failed")
+    same_config = pc.equal(before["analysis"], config_digest(config))
+    change = _labels(before["analysis"], lambda analysis: history.change(analysis, config))
+    failed = pc.if_else(same_config, FAILED, pc.binary_join_element_wise(pa.scalar(FAILED), change, "; "))
+    why = pc.if_else(has_failed, failed, pc.if_else(same_config, UNSCORED, change))
+    why = pc.if_else(is_changed, CHANGED_FILE, why).fill_null(NEW_FILE)
     sizes = known.group_by("analysis").aggregate([("size_bytes", "sum")]).to_pylist()
     rate = history.rate(config_digest(config), {row["analysis"]: row["size_bytes_sum"] for row in sizes})
-    return _plan(
-        "analyze", "files", why.fill_null(NEW_FILE), len(listed), rate, sum(s.size_bytes for s in sources)
-    )
+    size_bytes = sum(source.size_bytes for source in sources)
+    return _stage_plan("analyze", "files", why, len(listed), rate, size_bytes)
 
 
-def plan_new(listed: Sequence[Source]) -> StagePlan:
-    """Return what analysing `listed` into a dataset that is not there yet takes."""
-    why = pa.chunked_array([pa.repeat(pa.scalar(NEW_FILE), len(listed))])
-    return _plan("analyze", "files", why, len(listed), None, 0)
+def plan_first_analyze(listed: Sequence[Source]) -> StagePlan:
+    """Plan the analysis of `listed` into a new dataset."""
+    return _stage_plan("analyze", "files", _repeat(NEW_FILE, len(listed)), len(listed), None)
 
 
 def plan_dedup(view: LiveView, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:
-    """Return what looking for copies among the new clips of `dedup_round` takes."""
+    """Plan the comparison of the new clips of `dedup_round`."""
     history = History(view.dataset.commits, "dedup")
-    mine = config_digest(config)
-    by = {dedup_digest(each, name): each for each in history.configs for name in _analyses(view)}
+    settings = config_digest(config)
+    analyses = _analyses(view)
+    config_of = {dedup_digest(each, analysis): each for each in history.configs for analysis in analyses}
 
-    def label(digest: str) -> str:
-        name = by.get(digest, "")
-        return "measured anew" if name == mine else history.change(name, config)
+    def change(digest: str) -> str:
+        earlier = config_of.get(digest, "")
+        return "analyzed again" if earlier == settings else history.change(earlier, config)
 
     new = dedup_round.clips.filter(dedup_round.clips["is_new"])
     decided = view.read("duplicates", ["clip_id", "kind", "config"])
-    before = decided.take(pc.index_in(new["clip_id"], value_set=combine(decided["clip_id"])))
-    undone = "others are new, and the best is kept" if config.prefer == "best" else "its keeper breaks a rule"
-    again = pc.if_else(pc.equal(before["kind"], INELIGIBLE), "breaks no rule any more", undone)
-    same = pc.equal(before["config"], new["digest"])
-    why = pc.if_else(same, again, _labels(before["config"], label)).fill_null("not compared yet")
+    before = _align(decided, "clip_id", new["clip_id"])
+    same_config = pc.equal(before["config"], new["digest"])
+    best = config.prefer == "best"
+    reopened = "others are new, and the best is kept" if best else "its keeper breaks a rule"
+    reopened = pc.if_else(pc.equal(before["kind"], INELIGIBLE), "breaks no rule any more", reopened)
+    why = pc.if_else(same_config, reopened, _labels(before["config"], change)).fill_null("not compared yet")
     num_clips = view.read("clips", ["clip_id"]).num_rows
-    return _plan("dedup", "clips", why, num_clips, history.rate(mine), 0)
+    return _stage_plan("dedup", "clips", why, num_clips, history.rate(settings))
 
 
-def plan_select(view: LiveView, rows: pa.Table, config: SelectConfig) -> StagePlan:
-    """Return what deciding `rows`, clips that the rules did not decide, takes."""
+def plan_select(view: LiveView, clips: pa.Table, config: SelectConfig) -> StagePlan:
+    """Plan the selection of `clips`, the rows of `pending.to_select`."""
     history = History(view.dataset.commits, "select")
-    decided = view.read("selections", ["clip_id", "rules"])
-    clips = view.read("clips", ["clip_id"])
-    copies = view.read("duplicates", ["clip_id", "kind", "keeper"])
-    copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
-    copies = rows.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
-    names = _analyses(view)
-    by = {rules_digest(each, name): each for each in history.configs for name in names}
-    by |= {
-        rules_digest(each, row["analysis"], row["kind"], row["keeper"]): each
-        for row in copies
-        for each in history.configs
-    }
-    mine = config_digest(config)
+    settings = config_digest(config)
+    inputs = [*((analysis,) for analysis in _analyses(view)), *_copies(view, clips)]
+    config_of = {rules_digest(each, *of): each for each in history.configs for of in inputs}
 
     @cache
-    def change(name: str) -> str:
-        return "measured or compared anew" if name == mine else history.change(name, config)
+    def change(earlier: str) -> str:
+        return "analyzed or compared again" if earlier == settings else history.change(earlier, config)
 
-    before = pc.take(decided["rules"], pc.index_in(rows["clip_id"], value_set=combine(decided["clip_id"])))
-    why = _labels(before, lambda rules: change(by.get(rules, ""))).fill_null("not decided yet")
-    return _plan("select", "clips", why, clips.num_rows, history.rate(mine), 0)
+    decided = view.read("selections", ["clip_id", "rules"])
+    before = _align(decided, "clip_id", clips["clip_id"])
+    why = _labels(before["rules"], lambda digest: change(config_of.get(digest, "")))
+    why = why.fill_null("not decided yet")
+    num_clips = view.read("clips", ["clip_id"]).num_rows
+    return _stage_plan("select", "clips", why, num_clips, history.rate(settings))
 
 
-def plan_cut(view: LiveView, rows: pa.Table, config: CutConfig, unsure: pa.ChunkedArray) -> StagePlan:
-    """Return what cutting `rows`, the rows of `pending.cut_table`, takes.
+def plan_cut(view: LiveView, clips: pa.Table, config: CutConfig, compared: pa.ChunkedArray) -> StagePlan:
+    """Plan the cutting of `clips`, the rows of `pending.to_cut`.
 
     Args:
-        unsure: ids of clips that are compared first, and not cut where they are copies.
+        compared: ids of clips that are compared first, and not cut if they are copies.
     """
     history = History(view.dataset.commits, "cut")
+    settings = config_digest(config)
+    crops = view.query("SELECT DISTINCT crop FROM p", p=clips)["crop"].to_pylist()
+    config_of = {digest("crop", each, *crop): each for each in history.configs for crop in crops if crop}
+    config_of |= {each: each for each in history.configs}
+
+    def change(encoding: str) -> str:
+        earlier = config_of.get(encoding, "")
+        return "other crop" if earlier == settings else history.change(earlier, config)
+
     media = view.read("media", ["clip_id", "encoding"])
-    kept = view.read("selections", ["kept"])
-    crops = view.query("SELECT DISTINCT crop FROM p", p=rows)["crop"].to_pylist()
-    by = {digest("crop", name, *crop): name for name in history.configs for crop in crops if crop}
-    by |= {name: name for name in history.configs}
-    mine = config_digest(config)
-
-    def label(encoding: str) -> str:
-        name = by.get(encoding, "")
-        return "other crop" if name == mine else history.change(name, config)
-
-    before = pc.take(media["encoding"], pc.index_in(rows["clip_id"], value_set=combine(media["clip_id"])))
-    failed = pc.is_in(rows["clip_id"], value_set=combine(pending.failed_units(view, "cut")["unit"]))
-    why = pc.if_else(failed, FAILED, _labels(before, label).fill_null("not cut yet"))
-    compared = pc.is_in(rows["clip_id"], value_set=combine(unsure))
-    why = pc.if_else(compared, pc.binary_join_element_wise(why, UNLESS_COPY, "; "), why)
-    of = int(pc.sum(kept["kept"]).as_py() or 0)
-    return _plan("cut", "clips", why, of, history.rate(mine), 0)
+    before = _align(media, "clip_id", clips["clip_id"])
+    has_failed = pc.is_in(clips["clip_id"], value_set=combine(pending.failed_units(view, "cut")["unit"]))
+    why = pc.if_else(has_failed, FAILED, _labels(before["encoding"], change).fill_null("not cut yet"))
+    is_compared = pc.is_in(clips["clip_id"], value_set=combine(compared))
+    why = pc.if_else(is_compared, pc.binary_join_element_wise(why, UNLESS_COPY, "; "), why)
+    num_kept = int(pc.sum(view.read("selections", ["kept"])["kept"]).as_py() or 0)
+    return _stage_plan("cut", "clips", why, num_kept, history.rate(settings))
 
 
 def plan_caption(
-    view: LiveView, rows: pa.Table, num_media: int, config: CaptionConfig, spec: CaptionSpec
+    view: LiveView, media: pa.Table, num_media: int, config: CaptionConfig, spec: CaptionSpec
 ) -> StagePlan:
-    """Return what captioning `rows`, media that this version is to be tried on, takes."""
+    """Plan the captioning of `media`, those without a caption of this version."""
     history = History(view.dataset.commits, "caption")
-    before = view.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
-    before = before.take(pc.index_in(rows["media_id"], value_set=combine(before["media_id"])))
     prompts = f"{spec.dense.digest}+{spec.short.digest}"
 
-    def label(version: str) -> str:
-        change = history.change(version, config)
-        return OTHER_MODEL if change == OTHER_CODE else change
+    def change(version: str) -> str:
+        found = history.change(version, config)
+        return OTHER_MODEL if found == OTHER_CODE else found
 
-    other = _labels(before["version"], label)
-    reworded = pc.and_(pc.not_equal(before["prompt_digest"], prompts), pc.equal(other, OTHER_MODEL))
-    other = pc.if_else(
-        reworded, _labels(before["prompt_digest"], lambda old: f"prompt {old} -> {prompts}"), other
-    )
-    again = pc.and_(pc.equal(before["version"], spec.version), pc.not_equal(before["outcome"], "ok"))
-    why = pc.if_else(again, FAILED, other).fill_null("not captioned yet")
-    return _plan("caption", "clips", why, num_media, history.rate(spec.version), 0)
+    captions = view.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
+    before = _align(captions, "media_id", media["media_id"])
+    changed = _labels(before["version"], change)
+    new_prompt = pc.and_(pc.not_equal(before["prompt_digest"], prompts), pc.equal(changed, OTHER_MODEL))
+    prompt_change = _labels(before["prompt_digest"], lambda earlier: f"prompt {earlier} -> {prompts}")
+    has_failed = pc.and_(pc.equal(before["version"], spec.version), pc.not_equal(before["outcome"], "ok"))
+    why = pc.if_else(has_failed, FAILED, pc.if_else(new_prompt, prompt_change, changed))
+    why = why.fill_null("not captioned yet")
+    return _stage_plan("caption", "clips", why, num_media, history.rate(spec.version))
 
 
 def plan_pack(
@@ -188,50 +177,80 @@ def plan_pack(
     *,
     same: bool,
 ) -> StagePlan:
-    """Return what packing takes.
+    """Plan the packing of a shard set.
 
     Args:
-        before: what the shard set that is there says of itself; empty where there is none.
-        same: whether that is the very set.
+        before: the record of the existing shard set; empty if there is none.
+        same: whether the existing set is up to date.
     """
     history = History(commits, "pack")
-    made = [
-        c.config
-        for c in commits
-        if c.stage == "pack" and c.config.get("fingerprint") == before.get("fingerprint")
-    ]
-    why = "no shard set is there yet"
-    if before:
-        ours = {name: value for name, value in made[-1].items() if name in asdict(config)} if made else {}
-        change = difference(ours, asdict(config)) if made else UNKNOWN
-        why = "other clips or captions" if change == OTHER_CODE else change
-    each = pa.chunked_array([pa.repeat(pa.scalar(why), 0 if same else num_samples)])
-    return _plan("pack", "clips", each, num_media, history.rate(config_digest(config)), 0)
+    why = _pack_change(commits, before, config) if before else "no shard set is there yet"
+    why_each = _repeat(why, 0 if same else num_samples)
+    return _stage_plan("pack", "clips", why_each, num_media, history.rate(config_digest(config)))
 
 
-def _plan(
-    stage: str, unit: str, why: pa.ChunkedArray, of: int, rate: Rate | None, size_bytes: int
+def _pack_change(commits: Sequence[Commit], before: Mapping[str, Any], config: PackConfig) -> str:
+    packs = [commit.config for commit in commits if commit.stage == "pack"]
+    made = [each for each in packs if each.get("fingerprint") == before.get("fingerprint")]
+    if not made:
+        return UNKNOWN
+    now = asdict(config)
+    change = difference({name: value for name, value in made[-1].items() if name in now}, now)
+    return "other clips or captions" if change == OTHER_CODE else change
+
+
+def _stage_plan(
+    stage: str, unit: str, why: pa.ChunkedArray, of: int, rate: Rate | None, size_bytes: int = 0
 ) -> StagePlan:
-    units = len(why)
+    """Count the units of a stage by reason, and estimate its time.
+
+    Args:
+        why: the reason of each unit.
+    """
     counts = pc.value_counts(why)
-    by = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
-    seconds, said = None, "no rate known yet"
+    by_reason = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
+    seconds, basis = None, "no rate known yet"
     if rate is not None:
-        seconds = round(rate.seconds_each * (size_bytes if rate.by == "bytes" else units), 3)
-        under = "this" if rate.same else "another"
-        said = f"that of {rate.units} {unit} before, by {rate.by}, under {under} configuration"
-    why_by = dict(sorted(by, key=lambda pair: (-pair[1], pair[0])))
-    return StagePlan(stage=stage, unit=unit, units=units, of=of, seconds=seconds, rate=said, why=why_by)
+        seconds = round(rate.seconds_each * (size_bytes if rate.by == "bytes" else len(why)), 3)
+        configuration = "this configuration" if rate.same else "another configuration"
+        basis = f"from {rate.units} {unit}, by {rate.by}, under {configuration}"
+    return StagePlan(
+        stage=stage,
+        unit=unit,
+        units=len(why),
+        of=of,
+        seconds=seconds,
+        rate=basis,
+        why=dict(sorted(by_reason, key=lambda pair: (-pair[1], pair[0]))),
+    )
 
 
 def _analyses(view: LiveView) -> set[str]:
-    """Return the digests of all analyses that a clip or the log knows."""
-    found = view.read("clips", ["analysis"]).group_by("analysis").aggregate([])
-    return {*found["analysis"].to_pylist(), *History(view.dataset.commits, "analyze").configs}
+    """Return the digests of all analyses in the clips table and in the log."""
+    used = view.read("clips", ["analysis"]).group_by("analysis").aggregate([])
+    return {*used["analysis"].to_pylist(), *History(view.dataset.commits, "analyze").configs}
 
 
-def _labels(names: pa.ChunkedArray | pa.Array, label: Callable[[str], str]) -> pa.ChunkedArray:
-    """Return a sentence for each name, null where there is none; `label` is asked once for each name."""
-    whole = combine(names).dictionary_encode()
-    said = pa.array([label(name) for name in whole.dictionary.to_pylist()], pa.string())
-    return pa.chunked_array([said.take(whole.indices)])
+def _copies(view: LiveView, clips: pa.Table) -> list[tuple[str, str, str]]:
+    """Return analysis, kind and keeper of each of `clips` that is a copy."""
+    copies = view.read("duplicates", ["clip_id", "kind", "keeper"])
+    copies = copies.filter(pc.is_in(copies["kind"], value_set=pa.array(KINDS)))
+    copies = clips.select(["clip_id", "analysis"]).join(copies, "clip_id", join_type="inner").to_pylist()
+    return [(row["analysis"], row["kind"], row["keeper"]) for row in copies]
+
+
+def _align(rows: pa.Table, key: str, values: pa.ChunkedArray | pa.Array) -> pa.Table:
+    """Return the row for each of `values`, found by `key`; nulls if there is none. Drops the column `key`."""
+    index = pc.index_in(values, value_set=combine(rows[key]))
+    return rows.drop_columns([key]).take(index)
+
+
+def _labels(values: pa.ChunkedArray | pa.Array, label: Callable[[str], str]) -> pa.ChunkedArray:
+    """Map each value to its label; null stays null. Calls `label` once per distinct value."""
+    encoded = combine(values).dictionary_encode()
+    labels = pa.array([label(value) for value in encoded.dictionary.to_pylist()], pa.string())
+    return pa.chunked_array([labels.take(encoded.indices)])
+
+
+def _repeat(text: str, num: int) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.repeat(pa.scalar(text), num)])

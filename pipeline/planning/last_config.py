@@ -1,4 +1,4 @@
-"""The configurations that a dataset was made with: what a retry runs under."""
+"""The configurations that a dataset was made with, read from its log. A retry runs under them."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -13,9 +13,9 @@ C = TypeVar("C")
 
 
 def last_curation(dataset: Dataset, ray: RayConfig, sandbox: SandboxConfig | None = None) -> CurateConfig:
-    """Return the configuration of the newest commit of each stage; the defaults where there is none.
+    """Return the configuration of the newest commit of each stage, or its defaults.
 
-    `ray` and `sandbox` are of the run, not of the dataset: they change nothing in what comes out.
+    `ray` and `sandbox` never change results, so they come from the current run.
     """
     return CurateConfig(
         analyze=last(dataset, "analyze", AnalyzeConfig),
@@ -28,13 +28,13 @@ def last_curation(dataset: Dataset, ray: RayConfig, sandbox: SandboxConfig | Non
 
 
 def last(dataset: Dataset, stage: str, config: type[C]) -> C:
-    """Return the configuration of `stage` in its newest commit, or the defaults where it never ran."""
-    found = [commit.config for commit in dataset.commits if commit.stage == stage]
-    return build(config, found[-1] if found else {})
+    """Return the configuration of the newest commit of `stage`, or the defaults."""
+    configs = [commit.config for commit in dataset.commits if commit.stage == stage]
+    return build(config, configs[-1] if configs else {})
 
 
 def build(config: type[C], values: Mapping[str, Any]) -> C:
-    """Make a configuration from what JSON kept of it. Fields that it no longer has are left out."""
+    """Build a configuration from its stored JSON. Renames old fields and ignores removed ones."""
     hints = get_type_hints(config)
     names = {field.name for field in fields(config)}  # type: ignore[arg-type]
     current = rename_keys(config, values)
@@ -44,5 +44,5 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
 def _value(hint: Any, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    inner = next((kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)), None)
+    inner = next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), None)
     return build(inner, value) if inner and isinstance(value, Mapping) else value  # type: ignore[arg-type]

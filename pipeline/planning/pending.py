@@ -1,7 +1,6 @@
-"""What is left to do. A unit is done when a committed row says so for the same configuration and code.
+"""Find the pending units of each stage: those without a committed row for the same configuration and code.
 
-All is decided by column, and units are made one at a time as they are handed out: at any size the memory is
-that of the columns looked at.
+Works on Arrow columns; units become objects one at a time, as they are handed out (`LazyUnits`).
 """
 
 from collections.abc import Collection, Sequence, Set
@@ -12,16 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
-from manifests.dataset import Dataset
 from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.records import Source
 from pipeline.caption.batch import CaptionUnit
+from pipeline.columns import BORDER_NAMES
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of
 from pipeline.cut.unit import CutUnit
 from pipeline.dedup.decisions import with_duplicates
 from pipeline.runtime.lazy_units import LazyUnits
-from pipeline.select.rules import SIDES
 from pipeline.select.select import rule_columns, rules_digests
 from video.seek import SEEKABLE_CODECS
 
@@ -29,66 +27,59 @@ RetryMode = Literal["none", "failed", "all"]
 """`none` is no retry: failed units are left out. `failed` takes only failed units that are not quarantined,
 `all` also those in quarantine."""
 
-_LEAST_SHARE_S = 10.0
-"""A share of a long file to be cut is no shorter, whatever the number of tasks: each begins at a key frame
-before its first clip."""
-_LISTED = tuple(field.name for field in fields(Source))
+_MIN_CHUNK_S = 10.0
+"""Minimum length of a chunk to cut: each is decoded from the key frame before its first clip."""
+_SOURCE_FIELDS = tuple(field.name for field in fields(Source))
 
 
-def as_view(at: Dataset | LiveView) -> LiveView:
-    """Return the rows that count; who asks several questions makes them once."""
-    return at if isinstance(at, LiveView) else LiveView(at)
-
-
-def to_analyze(at: Dataset | LiveView, listed: Sequence[Source], analysis: str) -> list[Source]:
-    """Return the listed sources without an attempt, good or failed, under `analysis`."""
-    sources = as_view(at).read("sources", ["source_key", "analysis"])
+def to_analyze(view: LiveView, listed: Sequence[Source], analysis: str) -> list[Source]:
+    """Return the listed sources that were not analyzed, with or without success, under `analysis`."""
+    sources = view.read("sources", ["source_key", "analysis"])
     attempted = sources.filter(pc.equal(sources["analysis"], analysis))["source_key"]
     keys = pa.array([source.source_key for source in listed], pa.string())
     done = pc.is_in(keys, value_set=attempted.combine_chunks()).to_numpy(zero_copy_only=False)
     return [source for source, known in zip(listed, done, strict=True) if not known]
 
 
-def failed_sources(at: Dataset | LiveView) -> list[Source]:
-    """Return the sources that could not be analysed."""
-    rows = as_view(at).read("sources", [*_LISTED, "status"])
+def failed_sources(view: LiveView) -> list[Source]:
+    """Return the sources whose analysis failed."""
+    rows = view.read("sources", [*_SOURCE_FIELDS, "status"])
     return _sources(rows.filter(pc.equal(rows["status"], "failed")))
 
 
-def unscored(at: Dataset | LiveView, analysis: str, *, quarantined: bool = False) -> list[Source]:
-    """Return the sources of whose clips a scorer failed at one under `analysis`.
+def unscored_sources(view: LiveView, analysis: str, *, quarantined: bool = False) -> list[Source]:
+    """Return the sources with a clip that a scorer failed on under `analysis`.
 
     Args:
-        quarantined: only where such a clip is in quarantine.
+        quarantined: only those with a quarantined clip.
     """
-    view = as_view(at)
     failures = view.read("failures", ["stage", "unit", "config", "quarantined"])
     failures = failures.filter(pc.starts_with(failures["stage"], "score "))
     failures = failures.filter(pc.equal(failures["config"], analysis))
     failures = failures.filter(failures["quarantined"]) if quarantined else failures
     clips = view.read("clips", ["clip_id", "source_key"])
     keys = clips.filter(_in(clips["clip_id"], failures["unit"]))["source_key"]
-    rows = view.read("sources", [*_LISTED, "source_key"])
+    rows = view.read("sources", [*_SOURCE_FIELDS, "source_key"])
     return _sources(rows.filter(_in(rows["source_key"], keys)))
 
 
 def _sources(rows: pa.Table) -> list[Source]:
-    return [Source(**row) for row in rows.select(_LISTED).to_pylist()]
+    return [Source(**row) for row in rows.select(_SOURCE_FIELDS).to_pylist()]
 
 
 def to_select(
-    at: Dataset | LiveView,
+    view: LiveView,
     config: SelectConfig,
     dedup: DedupConfig,
     source_keys: Collection[str] | None = None,
 ) -> pa.Table:
-    """Return the clips, with their scores and what they are copies of, that the rules have not decided since
-    they were measured.
+    """Return the clips to select: those without a decision since they were last analyzed and compared.
+
+    The rows hold the columns of the rules and of `with_duplicates`.
 
     Args:
-        source_keys: sources whose clips may be decided; all by default.
+        source_keys: sources whose clips are considered; all by default.
     """
-    view = as_view(at)
     measured = view.read("clips", [*rule_columns(view), COMMIT_COLUMN])
     clips = with_duplicates(measured.drop_columns([COMMIT_COLUMN]), view.duplicates, dedup)
     decided = view.read("selections", ["clip_id", "rules", COMMIT_COLUMN])
@@ -105,103 +96,98 @@ def to_select(
 
 
 def to_cut(
-    at: Dataset | LiveView,
-    config: CutConfig,
-    mode: RetryMode = "none",
-    source_keys: Collection[str] | None = None,
-) -> LazyUnits[CutUnit]:
-    """Return the kept clips that have no media of this crop and encoding, by source.
-
-    Args:
-        mode: `none` leaves out what failed under this configuration; the other modes take only that.
-        source_keys: in a retry, sources of which every clip is taken as well.
-    """
-    return cut_units(cut_table(at, config, mode, source_keys), config)
-
-
-def cut_units(table: pa.Table, config: CutConfig, tasks: int = 0) -> LazyUnits[CutUnit]:
-    """Return the rows of `cut_table` as units: a source each, or a share of a long one.
-
-    Args:
-        tasks: shares are shorter than `share_s` where the work would else not do for so many tasks; 0 for no
-            wish.
-    """
-    columns = ("start_pts", "end_pts", "time_base_num", "time_base_den")
-    start_N, end_N, num_N, den_N = (table[name].to_numpy() for name in columns)
-    total_s = float(((end_N - start_N) * num_N / den_N).sum())
-    share_s = min(config.share_s, max(_LEAST_SHARE_S, total_s / tasks)) if tasks else config.share_s
-    share_N = np.zeros(table.num_rows, np.int64)
-    if share_s > 0:
-        share_N[:] = np.floor(start_N * num_N / den_N / share_s) * table["enterable"].to_numpy()
-    return LazyUnits(table.append_column("share", pa.array(share_N)), ("source_key", "share"), _unit)
-
-
-def cut_table(
-    at: Dataset | LiveView,
+    view: LiveView,
     config: CutConfig,
     mode: RetryMode = "none",
     source_keys: Collection[str] | None = None,
 ) -> pa.Table:
-    """Return the rows of `to_cut`: the clips, by source and time, with the crop and encoding wanted, and
-    `enterable`, whether its source may be shared out among tasks."""
-    view = as_view(at)
-    wanted = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
-    wanted += ["height", "width", *(f"border_{side}" for side in SIDES)]
-    clips = view.read("clips", wanted)
+    """Return the kept clips without media of the wanted crop and encoding, by source and time.
+
+    Columns: the clip, `crop`, `encoding`, and `seekable`: whether its source can be cut in chunks.
+
+    Args:
+        mode: whether failed clips are left out or the only ones taken.
+        source_keys: in a retry, sources whose clips are all taken as well.
+    """
+    names = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
+    names += ["height", "width", *BORDER_NAMES]
+    clips = view.read("clips", names)
     selection = view.read("selections", ["clip_id", "kept"])
     clips = clips.filter(_in(clips["clip_id"], selection.filter(selection["kept"])["clip_id"]))
     crops = _crops(clips, config)
-    media = view.read("media", ["clip_id", "encoding"])
-    name = config_digest(config)
-    if mode == "none":
-        failed = failed_units(view, "cut", config=name)
-        wanted_sql = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
-    else:
-        failed = failed_units(view, "cut")
-        if mode == "failed":
-            left = failed_units(view, "cut", config=name, quarantined=True)
-            failed = failed.filter(pc.invert(_in(failed["unit"], left["unit"])))
-        wanted_sql = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     shape = [name for name in clips.column_names if name in crops.column_names]
-    same = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
+    same_shape = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
+    if mode == "none":
+        wanted = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
+    else:
+        wanted = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     return view.query(
         f"""
         SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
-               k.crop, k.encoding, e.source_key IS NOT NULL AS enterable
-        FROM c JOIN k ON {same} LEFT JOIN e USING (source_key)
+               k.crop, k.encoding, s.source_key IS NOT NULL AS seekable
+        FROM c JOIN k ON {same_shape} LEFT JOIN s USING (source_key)
         WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.clip_id = c.clip_id AND m.encoding = k.encoding)
-          AND {wanted_sql}
+          AND {wanted}
         ORDER BY c.uri, c.source_key, c.start_pts, c.clip_id
         """,
         c=clips,
         k=crops,
-        e=_enterable(view),
-        m=media,
-        f=failed,
+        s=_seekable_sources(view),
+        m=view.read("media", ["clip_id", "encoding"]),
+        f=_failed_cuts(view, config_digest(config), mode),
         o=pa.table({"key": pa.array([*(source_keys or ())], pa.string())}),
     )
 
 
-def _enterable(view: LiveView) -> pa.Table:
-    """Return the keys of sources on a disk that can be decoded from the middle, by what their names say."""
+def _failed_cuts(view: LiveView, config: str, mode: RetryMode) -> pa.Table:
+    """Return the failures to leave out (`none`) or to retry, by the digest of the configuration."""
+    if mode == "none":
+        return failed_units(view, "cut", config=config)
+    failed = failed_units(view, "cut")
+    if mode == "all":
+        return failed
+    quarantine = failed_units(view, "cut", config=config, quarantined=True)
+    return failed.filter(pc.invert(_in(failed["unit"], quarantine["unit"])))
+
+
+def cut_units(clips: pa.Table, config: CutConfig, num_tasks: int = 0) -> LazyUnits[CutUnit]:
+    """Group the rows of `to_cut` into units: one per source, or per chunk of a long one.
+
+    Args:
+        num_tasks: shorten chunks until there are about this many units; 0 for chunks of `max_chunk_s`.
+    """
+    columns = ("start_pts", "end_pts", "time_base_num", "time_base_den")
+    start_N, end_N, num_N, den_N = (clips[name].to_numpy() for name in columns)
+    total_s = float(((end_N - start_N) * num_N / den_N).sum())
+    chunk_s = config.max_chunk_s
+    if num_tasks:
+        chunk_s = min(chunk_s, max(_MIN_CHUNK_S, total_s / num_tasks))
+    chunk_N = np.zeros(clips.num_rows, np.int64)
+    if chunk_s > 0:
+        chunk_N[:] = np.floor(start_N * num_N / den_N / chunk_s) * clips["seekable"].to_numpy()
+    return LazyUnits(clips.append_column("chunk", pa.array(chunk_N)), ("source_key", "chunk"), _cut_unit)
+
+
+def _seekable_sources(view: LiveView) -> pa.Table:
+    """Return the keys of local sources that can be decoded from the middle, judged by container and codec."""
     sources = view.read("sources", ["source_key", "codec", "uri"])
-    fit = pc.is_in(sources["codec"], value_set=pa.array(SEEKABLE_CODECS))
+    codec = pc.is_in(sources["codec"], value_set=pa.array(SEEKABLE_CODECS))
     local = pc.match_substring_regex(sources["uri"], r"(?i)^(file:///|/).*\.(mp4|mov|m4v|mkv|webm)$")
-    return sources.filter(pc.and_(fit, local)).group_by("source_key").aggregate([])
+    return sources.filter(pc.and_(codec, local)).group_by("source_key").aggregate([])
 
 
 def _crops(clips: pa.Table, config: CutConfig) -> pa.Table:
-    """Return each shape of picture and border that occurs, with its crop and the name of its encoding."""
+    """Return each distinct frame size and border, with its crop and the name of its encoding."""
     shape = [name for name in clips.column_names if name in ("height", "width") or name.startswith("border_")]
     shapes = clips.select(shape).group_by(shape).aggregate([])
     crops = [crop_of(row, config) for row in shapes.to_pylist()]
-    named = [encoding_of(crop, config) for crop in crops]
+    encodings = [encoding_of(crop, config) for crop in crops]
     return shapes.append_column("crop", pa.array(crops, pa.list_(pa.int64()))).append_column(
-        "encoding", pa.array(named, pa.string())
+        "encoding", pa.array(encodings, pa.string())
     )
 
 
-def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
+def _cut_unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
     first = clips[0]
     return CutUnit(
         source_key=first["source_key"],
@@ -214,38 +200,40 @@ def _unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
     )
 
 
-def to_caption(at: Dataset | LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
-    """Return the media that `version` was not tried on, and how many media there are in all.
+def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
+    """Return the media without an attempt by caption `version`, and the total number of media.
 
-    With `retry`, those instead where it failed.
+    Args:
+        retry: return the media where `version` failed instead.
     """
-    view = as_view(at)
     names = ["media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width"]
     media = view.read("media", names)
     captions = view.read("captions", ["media_id", "outcome"], version=version)
     wanted = pc.invert(_in(media["media_id"], captions["media_id"]))
     if retry:
         wanted = _in(media["media_id"], captions.filter(pc.not_equal(captions["outcome"], "ok"))["media_id"])
-    some = media.filter(wanted)
+    media_to_caption = media.filter(wanted)
     clips = view.read("clips", ["clip_id", "uri"])
-    uris = pc.take(clips["uri"], pc.index_in(some["clip_id"], value_set=combine(clips["clip_id"])))
-    some = some.append_column("uri", uris)
-    return LazyUnits(some, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
+    uris = pc.take(
+        clips["uri"], pc.index_in(media_to_caption["clip_id"], value_set=combine(clips["clip_id"]))
+    )
+    rows = media_to_caption.append_column("uri", uris)
+    return LazyUnits(rows, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
 
 
-def failed_units(at: Dataset | LiveView, stage: str, **equal: Any) -> pa.Table:
-    """Return the failures (column `unit`) of `stage` that count, and whose columns equal `equal`."""
+def failed_units(view: LiveView, stage: str, **equal: Any) -> pa.Table:
+    """Return the view failures of `stage` (column `unit`) whose other columns equal `equal`."""
     names = ["stage", "unit", "config", "quarantined"]
-    failures = as_view(at).read("failures", names, stage=stage)
+    failures = view.read("failures", names, stage)
     for name, value in equal.items():
         failures = failures.filter(pc.equal(failures[name], pa.scalar(value)))
     return failures.select(["unit"])
 
 
-def quarantined(at: Dataset | LiveView, stage: str, **equal: Any) -> Set[str]:
-    """Return the units of `stage` that are in quarantine."""
-    return set(failed_units(at, stage, quarantined=True, **equal)["unit"].to_pylist())
+def quarantined_units(view: LiveView, stage: str, **equal: Any) -> Set[str]:
+    """Return the units of `stage` in quarantine."""
+    return set(failed_units(view, stage, quarantined=True, **equal)["unit"].to_pylist())
 
 
-def _in(column: pa.ChunkedArray, those: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.is_in(column, value_set=combine(those))
+def _in(column: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.is_in(column, value_set=combine(values))

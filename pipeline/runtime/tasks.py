@@ -50,7 +50,7 @@ def open_attempt_log(attempts_uri: str) -> AttemptLog:
 
 def task_pool_args(pool: PoolConfig) -> dict[str, Any]:
     """Return the arguments of Ray Data's `map` that run its tasks in `pool`."""
-    return _resources(pool) | ({"compute": TaskPoolStrategy(pool.most)} if pool.most else {})
+    return _resources(pool) | ({"compute": TaskPoolStrategy(pool.max_size)} if pool.max_size else {})
 
 
 def actor_pool_args(pool: PoolConfig, most: int, restarts: int, retries: int) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def actor_pool_args(pool: PoolConfig, most: int, restarts: int, retries: int) ->
         restarts: how often an actor is started again that died.
         retries: how often a task is run again that its actor did not survive.
     """
-    most = pool.most or most
-    compute = ActorPoolStrategy(min_size=min(pool.least, most), max_size=most)
+    most = pool.max_size or most
+    compute = ActorPoolStrategy(min_size=min(pool.min_size, most), max_size=most)
     return _resources(pool) | {"compute": compute, "max_restarts": restarts, "max_task_retries": retries}
 
 

@@ -67,5 +67,5 @@ def add_score(
     return analyses.map(
         ScoreActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
         fn_constructor_args=(uri, config, attempts_uri, write),
-        **actor_pool_args(pool, pool.most, _RESTARTS, max_retries),
+        **actor_pool_args(pool, pool.max_size, _RESTARTS, max_retries),
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from pipeline.columns import BORDER_NAMES
 from pipeline.config import SelectConfig
 from pipeline.select.presets import PRESETS
 
@@ -52,9 +53,6 @@ RULES = (
 )
 """In order: a clip is dropped for the first rule that it breaks."""
 
-SIDES = ("top", "bottom", "left", "right")
-"""Of a frame, as in the columns `border_…`."""
-
 
 def limit(config: SelectConfig, field: str) -> float:
     """Return the value of a limit field: the configured one, or else the preset's."""
@@ -71,7 +69,7 @@ def value_N(table: pa.Table, column: str, config: SelectConfig) -> np.ndarray:
     if column == "side_px":
         return np.minimum(_floats(table, "height"), _floats(table, "width"))
     if column == "inside_px":
-        top, bottom, left, right = (_floats(table, f"border_{side}") for side in SIDES)
+        top, bottom, left, right = (_floats(table, name) for name in BORDER_NAMES)
         height_N = _floats(table, "height") * (1 - top - bottom)
         return np.minimum(height_N, _floats(table, "width") * (1 - left - right))
     if column == "other_language":

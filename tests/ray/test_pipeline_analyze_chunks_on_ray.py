@@ -23,10 +23,10 @@ def test_a_long_file_is_analysed_by_several_tasks(tmp_path, monkeypatch, scorers
             for index, rgb_HWC in enumerate(some):
                 out.write(np.ascontiguousarray(rgb_HWC), index)
     (raw / "broken.mp4").write_bytes(b"no film" * 100_000)
-    whole = rows(str(raw), str(tmp_path / "whole"), AnalyzeConfig(share_s=0, scorers=scorers))
+    whole = rows(str(raw), str(tmp_path / "whole"), AnalyzeConfig(min_chunk_s=0, scorers=scorers))
     monkeypatch.setattr(job, "_LEAST_SHARE", 1000)
     monkeypatch.setattr(job, "_TASK_SOURCES", 2**20)
-    shared = rows(str(raw), str(tmp_path / "shared"), AnalyzeConfig(share_s=4, scorers=scorers))
+    shared = rows(str(raw), str(tmp_path / "shared"), AnalyzeConfig(min_chunk_s=4, scorers=scorers))
     assert shared == whole
     assert len(shared["clips"]) == len(truth) + 1 + 1
     parts = Dataset.open(tmp_path / "shared").parts("clips")

@@ -1,4 +1,4 @@
-"""Copies through the whole of curation: found, named, and their keepers stable when data is added."""
+"""Deduplication as part of curation on Ray: copies name their keepers, which stay when data is added."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ TINY = {
 
 
 def write(path: Path, seed: int, *, height: int = 96, crf: int = 18) -> None:
-    """A thing that crosses a blurred picture."""
+    """A disc that moves over a blurred background."""
     rng = np.random.default_rng(seed)
     ground_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
     ground_HWC = cv2.normalize(ground_HWC, None, 40, 215, cv2.NORM_MINMAX)
@@ -57,7 +57,7 @@ def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, m
     assert curate(str(raw), where, CurateConfig()).nothing_left
 
 
-def test_clips_that_show_nearly_the_same_are_dropped_when_asked(tmp_path):
+def test_clips_with_nearly_the_same_embedding_are_dropped_if_turned_on(tmp_path):
     import open_clip
     import torch
     from safetensors.torch import save_file

@@ -211,13 +211,13 @@ def test_an_empty_folder_and_a_foreign_dataset_folder_are_refused(raw, tmp_path)
 def test_a_long_file_is_shared_out_and_its_clips_are_the_same(raw, tmp_path):
     write_video(raw / "long.mp4", shots=8, shot_frames=24)
     found = {}
-    for share_s in (0.0, 3.0):
-        uri = str(tmp_path / f"d{share_s:.0f}")
-        config = replace(CONFIG, cut=CutConfig(share_s=share_s))
+    for chunk_s in (0.0, 3.0):
+        uri = str(tmp_path / f"d{chunk_s:.0f}")
+        config = replace(CONFIG, cut=CutConfig(max_chunk_s=chunk_s))
         assert curate(str(raw), uri, config).cut == 8
         dataset = Dataset.open(uri)
         assert conservation.violations(dataset) == []
-        found[share_s] = sorted(
+        found[chunk_s] = sorted(
             (row["media_id"], row["digest"]) for row in LiveView(dataset).media.to_pylist()
         )
         assert curate(str(raw), uri, config).nothing_left

@@ -29,7 +29,7 @@ CODECS = {
     "avi": ("mpeg4", {"g": "30"}),
 }
 LIMITS = SandboxConfig()
-CONFIG = AnalyzeConfig(share_s=4.0)
+CONFIG = AnalyzeConfig(min_chunk_s=4.0)
 KINDS = ["cut", "dissolve", "cut", "fade_black", "cut", "whip_pan", "dissolve", "cut"]
 
 
@@ -135,8 +135,8 @@ def test_files_that_must_be_decoded_from_the_first_frame_are_not_split(tmp_path)
     assert num_chunks(found, CONFIG, LIMITS, 100) == 4
     assert num_chunks(found, CONFIG, LIMITS, 2) == 2
     for other in (
-        replace(CONFIG, share_s=0.0),
-        replace(CONFIG, share_s=9.0),
+        replace(CONFIG, min_chunk_s=0.0),
+        replace(CONFIG, min_chunk_s=9.0),
         replace(CONFIG, detector="content"),
     ):
         assert num_chunks(found, other, LIMITS, 100) == 1

@@ -1,4 +1,4 @@
-"""Copies are found and named, lookalikes are kept, and what was decided stands when data is added."""
+"""Copies are dropped and name their keeper, lookalikes are kept, and decisions stand when data is added."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ CONFIG = DedupConfig()
 def film(
     seconds: float = 2.0, *, fps: int = 12, seed: int = 0, way: float = 1.0, begin_s: float = 0.0
 ) -> list[np.ndarray]:
-    """A thing that moves across a blurred picture, 96 x 160 pixels."""
+    """A disc that moves over a blurred background, 96 x 160 pixels."""
     rng = np.random.default_rng(seed)
     background_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
     background_HWC = cv2.normalize(background_HWC, None, 40, 215, cv2.NORM_MINMAX)
@@ -77,20 +77,20 @@ def run(
     decided: Sequence[dict[str, Any]] = (),
     passing: Callable[[dict[str, Any]], bool] = lambda clip: True,
 ) -> dict[str, dict[str, Any]]:
-    """Do one epoch without Ray; return its rows by clip id."""
+    """Run one round without Ray; return its decisions by clip id."""
     table = pa.Table.from_pylist(list(clips))
     known = pa.Table.from_pylist(list(decided), schema=schemas.arrow_schema(Duplicate))
-    found = plan_round(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
-    rows = found.clips.to_pylist()
+    round_ = plan_round(table, pa.array([passing(row) for row in clips], pa.bool_()), known, config)
+    rows = round_.clips.to_pylist()
     prints = {
         row["rank"]: clip_frames(row["frame_hashes"], row["frame_looks"], row["duration_s"])
         for row in rows
         if row["frame_hashes"]
     }
-    pairs = candidate_pairs(frame_table(found.clips, mirrored=config.mirrored)).to_pylist()
+    pairs = candidate_pairs(frame_table(round_.clips, mirrored=config.mirrored)).to_pylist()
     near = compare_pairs(pairs, prints, config)
-    same = exact_matches(found.clips, config.min_covered).select(MATCHES.names).cast(MATCHES)
-    return {row["clip_id"]: row for row in resolve(found, pa.concat_tables([same, near])).to_pylist()}
+    same = exact_matches(round_.clips, config.min_coverage).select(MATCHES.names).cast(MATCHES)
+    return {row["clip_id"]: row for row in resolve(round_, pa.concat_tables([same, near])).to_pylist()}
 
 
 def jpeg(rgb_HWC: np.ndarray, quality: int = 25) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_another_colour_is_another_clip():
     assert {row["kind"] for row in run([clip("a", one), clip("b", other)]).values()} == {"none"}
 
 
-def test_mirrored_copies_count_when_asked():
+def test_mirrored_copies_are_dropped_if_turned_on():
     clips = [clip("a", film()), clip("b", [frame[:, ::-1] for frame in film()], width=32)]
     assert run(clips)["b"]["kind"] == "none"
     row = run(clips, DedupConfig(mirrored=True))["b"]
@@ -156,7 +156,7 @@ def test_mirrored_copies_count_when_asked():
     assert "mirrored" in row["detail"]
 
 
-def test_frames_that_show_nothing_match_nothing():
+def test_blank_frames_match_nothing():
     black, gray = np.zeros((48, 64, 3), np.uint8), np.full((48, 64, 3), 128, np.uint8)
     assert print_of([black] * 12) == {"frame_hashes": None, "frame_looks": None}
     rows = run([clip("a", [black] * 12), clip("b", [black] * 12), clip("c", [gray] * 12), clip("d", [gray])])
@@ -166,19 +166,19 @@ def test_frames_that_show_nothing_match_nothing():
     assert rows["b"]["kind"] == "none"
 
 
-def test_a_still_is_a_copy_of_a_still_alone():
+def test_a_still_is_a_copy_of_another_still_only():
     picture = film()[0]
     rows = run([clip("a", [picture]), clip("b", [jpeg(picture)], width=32), clip("c", film(seed=3)[:1])])
     assert (rows["b"]["kind"], rows["b"]["keeper"], rows["c"]["kind"]) == ("near", "a", "none")
     assert run([clip("a", [picture]), clip("b", [picture] * 12)])["a"]["kind"] == "none"
 
 
-def test_a_part_is_dropped_for_the_whole_but_not_the_whole_for_a_better_part():
-    whole, part = film(4.0), film(1.5, begin_s=1.0)
-    row = run([clip("keeper", whole), clip("candidate", part)])["candidate"]
-    assert (row["kind"], row["keeper"]) == ("near", "keeper")
+def test_an_excerpt_is_dropped_but_never_the_longer_clip_for_a_better_excerpt():
+    long, excerpt = film(4.0), film(1.5, begin_s=1.0)
+    row = run([clip("long", long), clip("excerpt", excerpt)])["excerpt"]
+    assert (row["kind"], row["keeper"]) == ("near", "long")
     assert row["offset_s"] == pytest.approx(1.0, abs=0.04)
-    rows = run([clip("keeper", whole, width=32), clip("candidate", part)])
+    rows = run([clip("long", long, width=32), clip("excerpt", excerpt)])
     assert {row["kind"] for row in rows.values()} == {"none"}
 
 
@@ -207,7 +207,7 @@ def test_the_outcome_does_not_depend_on_the_order():
         assert run([clips[index] for index in order]) == first
 
 
-def test_keepers_stay_when_a_better_copy_comes():
+def test_keepers_stay_when_a_better_copy_arrives():
     small = [cv2.resize(frame, (80, 48), interpolation=cv2.INTER_AREA) for frame in film()]
     first = [clip("small", small)]
     decided = [*run(first).values()]
@@ -220,7 +220,7 @@ def test_keepers_stay_when_a_better_copy_comes():
     assert (best["large"]["kind"], best["small"]["keeper"]) == ("none", "large")
 
 
-def test_a_copy_is_free_when_its_keeper_breaks_a_rule_and_again_a_copy_later():
+def test_a_copy_becomes_keeper_when_its_keeper_breaks_a_rule():
     clips = [clip("a", film()), clip("b", film(), width=32)]
     decided = run(clips)
     assert decided["b"]["keeper"] == "a"
@@ -230,7 +230,7 @@ def test_a_copy_is_free_when_its_keeper_breaks_a_rule_and_again_a_copy_later():
     assert (again["a"]["kind"], again["a"]["keeper"]) == ("near", "b")  # b was kept first
 
 
-def test_select_drops_copies_and_decides_anew_when_that_changes():
+def test_select_drops_copies_and_repeats_the_decision_when_they_change():
     clips = [clip("a", film()), clip("b", film(), width=40)]
     table = pa.Table.from_pylist(clips)
     decided = pa.Table.from_pylist([*run(clips).values()], schema=schemas.arrow_schema(Duplicate))

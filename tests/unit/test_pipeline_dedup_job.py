@@ -1,4 +1,4 @@
-"""A small epoch over an existing dataset gives what comparing every clip with every other would give."""
+"""A small round over an existing dataset gives the same copies as comparing all pairs of clips."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -26,8 +26,8 @@ def dataset(tmp_path: Path) -> Dataset:
     return make(tmp_path / "d", touch(tmp_path / "raw", 108), parts=18, commits=3)
 
 
-def forget(dataset: Dataset, clip_ids: set[str]) -> Dataset:
-    """Take back what was decided on some clips: they are new again."""
+def reopen(dataset: Dataset, clip_ids: set[str]) -> Dataset:
+    """Mark clips as ineligible in an earlier round, so that they are new again."""
     rows = [row for row in LiveView(dataset).duplicates.to_pylist() if row["clip_id"] in clip_ids]
     out = [row | {"kind": "out", "keeper": row["clip_id"], "detail": ""} for row in rows]
     part = dataset.write_part("duplicates", pa.Table.from_pylist(out))
@@ -42,12 +42,12 @@ def run(dataset: Dataset, config: CurateConfig = CONFIG) -> tuple[Dataset, int]:
     return after, report.num_new
 
 
-def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
+def test_a_small_round_finds_the_same_copies_as_comparing_all_pairs(dataset):
     decided = {row["clip_id"]: row for row in LiveView(dataset).duplicates.to_pylist()}
     copies = [row for row in decided.values() if row["kind"] == "near"]
     anew = {row["keeper"] for row in copies[:6]} | {row["clip_id"] for row in copies[9:12]}
     alone = next(name for name, row in decided.items() if row["kind"] == "none" and name not in anew)
-    dataset = forget(dataset, anew | {alone})
+    dataset = reopen(dataset, anew | {alone})
 
     same = defaultdict[bytes, set[str]](set)
     for row in LiveView(dataset).read("clips", ["clip_id", "frame_looks"]).to_pylist():
@@ -66,21 +66,21 @@ def test_a_small_epoch_finds_what_looking_at_all_pairs_would(dataset):
     assert run(after) == (after, 0)
 
 
-def test_clips_without_hashes_are_copies_of_none(dataset):
+def test_clips_without_hashes_are_never_copies(dataset):
     part = dataset.parts("clips")[-1]
     rows = dataset.read_part(part).drop_columns(["frame_hashes", "frame_looks"])
     older = dataset.write_part("clips", rows)
     dataset = dataset.commit(Commit(stage="analyze", added=(older,), removed=(part.path,)))
     names = {*rows["clip_id"].to_pylist()}
     copies = {row["clip_id"] for row in LiveView(dataset).duplicates.to_pylist() if row["kind"] == "near"}
-    after, num_new = run(forget(dataset, copies))
+    after, num_new = run(reopen(dataset, copies))
     kinds = {row["clip_id"]: row["kind"] for row in after.read_part(after.commits[-1].added[0]).to_pylist()}
     assert num_new == len(copies)
     assert {name for name, kind in kinds.items() if kind == "none"} == names & copies
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_frames_that_meet_no_new_one_are_in_no_pair(mirrored):
+def test_the_prefilter_drops_only_frames_that_are_in_no_pair(mirrored):
     rng = np.random.default_rng(0)
     num = 400
     frames = np.zeros((num, 5), [("ms", "<i4"), ("hash", "<u8")])
@@ -96,10 +96,10 @@ def test_frames_that_meet_no_new_one_are_in_no_pair(mirrored):
         }
     )
     every = frame_table(clips, mirrored=mirrored)
-    new, others = (every.filter(pa.array(every["is_new"].to_numpy() == value)) for value in (True, False))
-    some = HashPrefilter(new).filter(others)
+    new, keepers = (every.filter(pa.array(every["is_new"].to_numpy() == value)) for value in (True, False))
+    filtered = HashPrefilter(new).filter(keepers)
     pairs = candidate_pairs(every)
     assert pairs.num_rows
     assert pairs["flipped"].to_pylist().count(True) > 0 or not mirrored
-    assert 0 < some.num_rows < others.num_rows
-    assert candidate_pairs(pa.concat_tables([new, some])).equals(pairs)
+    assert 0 < filtered.num_rows < keepers.num_rows
+    assert candidate_pairs(pa.concat_tables([new, filtered])).equals(pairs)

@@ -1,4 +1,4 @@
-"""Clips that show nearly the same by their embeddings are found within clusters; the same every time."""
+"""Clips with nearly the same embedding are found within clusters, deterministically."""
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ def near(rows_ND: np.ndarray, seed: int = 1) -> np.ndarray:
     return moved_ND / np.linalg.norm(moved_ND, axis=1, keepdims=True)
 
 
-def test_what_lies_near_is_matched_to_what_comes_before_and_nothing_else():
+def test_near_embeddings_match_earlier_clips_only():
     first_ND = directions(20)
     both_ND = np.concatenate([first_ND, near(first_ND)])
     all_N = np.ones(40, bool)
@@ -36,7 +36,7 @@ def test_what_lies_near_is_matched_to_what_comes_before_and_nothing_else():
     assert len(cluster_matches(np.arange(40), old_N, all_N, both_ND, 0.01)) == 10
 
 
-def test_clusters_are_the_same_every_time_and_hold_what_lies_together():
+def test_clusters_are_deterministic_and_hold_near_embeddings():
     heads_ND = directions(8, seed=3)
     rows_ND = np.concatenate([near(heads_ND, seed) for seed in range(20)])
     centers_KD = fit_centers(rows_ND, 8)
@@ -47,12 +47,12 @@ def test_clusters_are_the_same_every_time_and_hold_what_lies_together():
     assert num_clusters(10_000, 1000) == 10
 
 
-def test_embeddings_are_read_as_directions():
+def test_embeddings_are_normalized():
     kept = pa.array([(2 * row).astype("<f2").tobytes() for row in directions(3)], pa.binary())
     assert np.linalg.norm(normalized_embeddings(kept), axis=1) == pytest.approx(1)
 
 
-def test_comparing_embeddings_that_nothing_makes_is_refused_with_the_remedy():
+def test_semantic_dedup_without_embeddings_is_refused_with_the_remedy():
     config = CurateConfig(dedup=DedupConfig(semantic=True))
     with pytest.raises(ValueError, match=r"dedup\.semantic.*--analyze\.scorers\.embedding true"):
         needs.check_semantic_dedup(config)

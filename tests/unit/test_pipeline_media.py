@@ -50,7 +50,7 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     assert clips
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
-    units = pending.to_cut(dataset, CutConfig())
+    units = pending.cut_units(pending.to_cut(LiveView(dataset), CutConfig()), CutConfig())
     dataset = commit(dataset, "cut", cut_batch(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
     media = LiveView(dataset).media.to_pylist()
     assert [row["clip_id"] for row in media] == clips

@@ -1,4 +1,4 @@
-"""A dry run says how much, how long and why, by what the log tells."""
+"""A dry run reports units, time and reasons per stage, estimated from the log."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -59,13 +59,13 @@ def listed(dataset: Dataset) -> list[Source]:
     return [Source(**row) for row in {row["uri"]: row for row in rows}.values()]
 
 
-def test_nothing_is_left_and_nothing_has_a_reason(raw, dataset):
+def test_a_finished_dataset_has_nothing_pending(raw, dataset):
     assert {stage: (plan.units, plan.why) for stage, plan in dry(raw, CONFIG).items()} == dict.fromkeys(
         ("analyze", "dedup", "select", "cut"), (0, {})
     )
 
 
-def test_new_changed_and_failed_files_and_other_settings_are_told_apart(dataset):
+def test_new_changed_and_failed_files_and_changed_settings_are_separate_reasons(dataset):
     known = listed(dataset)
     new = Source(uri="/new.mp4", size_bytes=1, etag="1")
     changed = replace(known[3], size_bytes=9)
@@ -90,7 +90,7 @@ def test_new_changed_and_failed_files_and_other_settings_are_told_apart(dataset)
     assert "under another configuration" in plan.rate
 
 
-def test_a_threshold_and_an_encoding_say_what_changed(raw, dataset):
+def test_a_changed_threshold_and_encoding_are_named(raw, dataset):
     config = replace(CONFIG, select=SelectConfig(min_motion=0.25), cut=CutConfig(crf=20, clips_per_tar=5))
     plans = dry(raw, config)
     kept = plans["cut"].of
@@ -100,8 +100,8 @@ def test_a_threshold_and_an_encoding_say_what_changed(raw, dataset):
     assert plans["cut"].seconds == pytest.approx(kept * 0.05, abs=0.01)
 
 
-def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
-    """A rule that a keeper breaks and its copy does not: the copy is compared anew, and likely cut."""
+def test_the_plan_for_cut_follows_from_the_pending_selection(tmp_path):
+    """A keeper breaks a new rule, its copy does not: the copy is compared again, and likely cut."""
     made = make(tmp_path / "d", touch(tmp_path / "raw", 24), parts=4, commits=1)
     motion = {row["clip_id"]: row["motion"] for row in LiveView(made).clips.to_pylist()}
     rows = LiveView(made).duplicates.to_pylist()
@@ -116,11 +116,11 @@ def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
 
     with RaySession(strict.ray) as session:
         made, run = dedup(LiveView(made), strict, session, no_progress)
-    decided = select(pending.to_select(made, strict.select, strict.dedup), strict.select)
+    decided = select(pending.to_select(LiveView(made), strict.select, strict.dedup), strict.select)
     then = LiveView(made).with_rows("selections", decided)
     copies = run.num_new - run.counts["none"]
     assert then.read("selections", ["kept"])["kept"].to_pylist().count(True) == plans["cut"].of - copies
-    assert pending.cut_table(then, strict.cut).num_rows == again - copies
+    assert pending.to_cut(then, strict.cut).num_rows == again - copies
 
     assert dry(tmp_path, CONFIG)["dedup"].why == {"breaks no rule any more": run.counts["out"]}
     best = replace(CONFIG, dedup=DedupConfig(prefer="best"))
@@ -129,7 +129,7 @@ def test_what_is_cut_is_told_by_the_selection_to_come(tmp_path):
     }
 
 
-def test_a_dataset_that_is_not_there_has_new_files_and_no_rate(raw, dataset):
+def test_a_new_dataset_has_new_files_and_no_rate(raw, dataset):
     report = curate(str(raw / "raw"), str(raw / "other"), CONFIG, dry_run=True)
     (plan,) = report.plan
     assert (plan.units, plan.why, plan.seconds, plan.rate) == (
@@ -141,7 +141,7 @@ def test_a_dataset_that_is_not_there_has_new_files_and_no_rate(raw, dataset):
     assert not (raw / "other").exists()
 
 
-def test_a_retry_takes_what_failed_alone(raw, dataset):
+def test_a_retry_takes_only_what_failed(raw, dataset):
     plans = {plan.stage: plan for plan in retry(str(raw / "d"), CONFIG, dry_run=True).plan}
     failed = plans["analyze"]
     assert failed.why == {"failed before": failed.units}
@@ -153,7 +153,7 @@ def asking(version: str, dense: str = "dense") -> CaptionSpec:
     return CaptionSpec(dense=load_prompt(dense), short=load_prompt("short"), version=version)
 
 
-def test_captions_say_what_changed_the_prompt_too(tmp_path):
+def test_a_changed_caption_configuration_or_prompt_is_named(tmp_path):
     made = make(tmp_path / "d", touch(tmp_path / "raw", 6), parts=2, commits=1)
     uri, old, config = str(tmp_path / "d"), asking("v1"), CaptionConfig()
     row = made.read("captions").slice(0, 8).to_pylist()
@@ -197,7 +197,7 @@ def test_captions_say_what_changed_the_prompt_too(tmp_path):
     )
 
 
-def test_a_pack_that_is_there_is_told_from_other_settings_and_other_captions(raw, dataset):
+def test_an_outdated_shard_set_names_its_changed_settings_or_captions(raw, dataset):
     report = pack(str(raw / "d"), str(raw / "shards"), PackConfig(), CONFIG.ray, dry_run=True)
     (plan,) = report.plan
     assert (plan.units, plan.why) == (report.samples, {"no shard set is there yet": report.samples})
@@ -215,18 +215,18 @@ def test_a_pack_that_is_there_is_told_from_other_settings_and_other_captions(raw
 
     assert why("f", PackConfig()) == {"other clips or captions": 3}
     assert why("f", PackConfig(fps=12)) == {"other configuration: fps 8 -> 12": 3}
-    assert why("g", PackConfig()) == {"another configuration, of which the log tells nothing": 3}
+    assert why("g", PackConfig()) == {"another configuration, which the log does not hold": 3}
     assert plan_pack([made], 3, 4, {}, PackConfig(), same=False).seconds == pytest.approx(1.5)
 
 
-def test_equal_settings_under_another_name_are_another_code_version():
+def test_equal_settings_with_another_digest_are_another_code_version():
     assert difference({"a": 1.0, "b": [1]}, {"a": 1, "b": (1,)}) == OTHER_CODE
     assert difference({"clips_per_tar": 1}, {"clips_per_tar": 2}) == OTHER_CODE
-    said = difference({"a": {"b": None}, "old": 1}, {"a": {"b": ""}, "n1": 1, "n2": 2})
-    assert said == "other configuration: a.b none -> '', new field n1 and 1 more, former field old"
+    change = difference({"a": {"b": None}, "old": 1}, {"a": {"b": ""}, "n1": 1, "n2": 2})
+    assert change == "other configuration: a.b none -> '', new field n1 and 1 more, former field old"
 
 
-def test_a_rate_is_that_of_the_same_configuration_where_it_ran_and_by_bytes_where_known():
+def test_a_rate_prefers_the_same_configuration_and_is_per_byte_if_sizes_are_known():
     commits = [
         Commit(stage="analyze", config_digest=name, counts={"units": units}, seconds=seconds)
         for name, units, seconds in (("a", 10, 20.0), ("b", 10, 40.0), ("b", 0, 5.0))

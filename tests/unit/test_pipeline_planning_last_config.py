@@ -8,7 +8,7 @@ from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, RayConfig
 from pipeline.planning.last_config import last, last_curation
 
 
-def test_the_newest_configuration_of_each_stage_comes_back_whole(tmp_path):
+def test_the_newest_configuration_of_each_stage_is_restored(tmp_path):
     caption = CaptionConfig(captioner=CaptionerConfig(kind="vlm", vlm=VlmConfig(model="m")), max_frames=7)
     dataset = Dataset.create(tmp_path)
     for config in (AnalyzeConfig(max_shot_s=3), AnalyzeConfig(max_shot_s=4)):

@@ -1,4 +1,4 @@
-"""What is decided by column is what was decided row by row, also where a dataset's history is odd."""
+"""Pending units computed on columns equal those found row by row, for a dataset with an irregular history."""
 
 from dataclasses import replace
 from itertools import groupby
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from test_manifests_conservation import CAPTION, CLIPS, KEPT, MEDIA, SOURCE
 
+from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from manifests.records import Failure, Outcome, SourceStatus
@@ -220,7 +221,7 @@ VIEWS: list[Any] = [
 
 
 @pytest.mark.parametrize("number", range(len(COMMITS)))
-def test_what_is_held_from_before_a_commit_changes_nothing_after_it(dataset, number):
+def test_a_view_advanced_past_a_commit_equals_a_new_view(dataset, number):
     before, after = (Dataset.open(dataset.uri, at=at) for at in (number, number + 1))
     held, new = LiveView(before), LiveView(after)
     for view in VIEWS:
@@ -234,7 +235,7 @@ def test_what_is_held_from_before_a_commit_changes_nothing_after_it(dataset, num
         assert supposed.advanced_to(before).read(view).to_pylist() == LiveView(before).read(view).to_pylist()
 
 
-def test_a_row_that_counts_is_found_by_its_place(dataset):
+def test_places_are_the_positions_of_live_rows(dataset):
     view = LiveView(dataset)
     rows = dataset.read("clips").take(view.row_indices("clips"))
     assert rows.to_pylist() == view.read("clips").to_pylist()
@@ -243,58 +244,59 @@ def test_a_row_that_counts_is_found_by_its_place(dataset):
 
 @pytest.mark.parametrize("config", [CutConfig(), CutConfig(crf=20)])
 @pytest.mark.parametrize("mode", ["none", "failed", "all"])
-def test_what_is_to_cut_is_what_was_picked_one_by_one(dataset, config, mode):
-    units = pending.to_cut(dataset, config, mode, {"k7"} if mode != "none" else None)
+def test_pending_cuts_equal_those_picked_one_by_one(dataset, config, mode):
+    clips = pending.to_cut(LiveView(dataset), config, mode, {"k7"} if mode != "none" else None)
+    units = pending.cut_units(clips, config)
     found = [(unit.source_key, list(unit.clip_ids)) for unit in units]
     assert found == Rows(dataset).to_cut(config, mode, {"k7"})
     assert found
     assert [units[at] for at in range(-len(units), 0)] == list(units)
 
 
-def test_a_long_file_on_a_disk_is_shared_out_by_time(dataset):
-    units = [unit for unit in pending.to_cut(dataset, CutConfig(share_s=10.0)) if unit.source_key == "k7"]
-    [whole] = [unit for unit in pending.to_cut(dataset, CutConfig(share_s=0.0)) if unit.source_key == "k7"]
+def test_a_long_local_file_is_split_into_chunks(dataset):
+    clips = pending.to_cut(LiveView(dataset), CutConfig())
+    clips = clips.filter(pc.equal(clips["source_key"], "k7"))
+    units = list(pending.cut_units(clips, CutConfig(max_chunk_s=10.0)))
+    [whole] = pending.cut_units(clips, CutConfig(max_chunk_s=0.0))
     assert len(units) > 1
     assert tuple(name for unit in units for name in unit.clip_ids) == whole.clip_ids
     assert len({unit.name for unit in units}) == len(units)
-    places = [{int(start / 10 // 10) for start, _ in unit.spans} for unit in units]
-    assert all(len(place) == 1 for place in places)
+    chunks = [{int(start / 10 // 10) for start, _ in unit.spans} for unit in units]
+    assert all(len(indices) == 1 for indices in chunks)
 
 
-def test_shares_are_shorter_where_there_is_little_to_do_for_many_tasks(dataset):
-    table = pending.cut_table(dataset, CutConfig())
-    few, many = (len(pending.cut_units(table, CutConfig(), tasks)) for tasks in (1, 1000))
-    assert len(pending.cut_units(table, CutConfig())) <= few < many
-    assert len(pending.cut_units(table, CutConfig(share_s=0.0), 1000)) == len(
-        set(table["source_key"].to_pylist())
-    )
-    assert many == len(pending.cut_units(table, CutConfig(share_s=10.0)))
+def test_chunks_are_shorter_when_there_is_little_work_for_many_tasks(dataset):
+    clips = pending.to_cut(LiveView(dataset), CutConfig())
+    few, many = (len(pending.cut_units(clips, CutConfig(), num_tasks)) for num_tasks in (1, 1000))
+    assert len(pending.cut_units(clips, CutConfig())) <= few < many
+    unsplit = pending.cut_units(clips, CutConfig(max_chunk_s=0.0), 1000)
+    assert len(unsplit) == len(set(clips["source_key"].to_pylist()))
+    assert many == len(pending.cut_units(clips, CutConfig(max_chunk_s=10.0)))
 
 
 @pytest.mark.parametrize("config", [SelectConfig(), SelectConfig(min_motion=0.1)])
-def test_what_is_to_select_is_what_was_picked_one_by_one(dataset, config):
-    found = pending.to_select(dataset, config, DedupConfig())["clip_id"].to_pylist()
+def test_pending_selections_equal_those_picked_one_by_one(dataset, config):
+    current = LiveView(dataset)
+    found = pending.to_select(current, config, DedupConfig())["clip_id"].to_pylist()
     assert sorted(found) == sorted(Rows(dataset).to_select(config))
-    assert pending.to_select(dataset, config, DedupConfig(), source_keys={"k6"})["clip_id"].to_pylist() in (
-        [],
-        ["c6"],
-    )
+    of_source = pending.to_select(current, config, DedupConfig(), source_keys={"k6"})
+    assert of_source["clip_id"].to_pylist() in ([], ["c6"])
 
 
-def test_media_are_captioned_once_and_a_retry_takes_what_failed_alone(dataset):
-    of = {version: pending.to_caption(dataset, version, retry=False)[0] for version in ("v1", "v2", "v3")}
-    assert {version: sorted(unit.clip_id for unit in units) for version, units in of.items()} == {
+def test_media_are_captioned_once_and_a_retry_takes_only_failed_ones(dataset):
+    current, versions = LiveView(dataset), ("v1", "v2", "v3")
+    by_version = {version: pending.to_caption(current, version, retry=False)[0] for version in versions}
+    assert {version: sorted(unit.clip_id for unit in units) for version, units in by_version.items()} == {
         "v1": ["c70"],
         "v2": ["c0", "c70"],
         "v3": ["c0", "c6", "c70"],
     }
-    again, num_media = pending.to_caption(dataset, "v2", retry=True)
-    assert ([(unit.clip_id, unit.uri) for unit in again], num_media) == ([("c6", "/replaced.mp4")], 3)
+    failed, num_media = pending.to_caption(current, "v2", retry=True)
+    assert ([(unit.clip_id, unit.uri) for unit in failed], num_media) == ([("c6", "/replaced.mp4")], 3)
 
 
-def test_units_of_no_rows_are_none(dataset):
-    nothing = LazyUnits(
-        pending.cut_table(dataset, CutConfig()).slice(0, 0), ("source_key",), lambda rows: rows
-    )
-    assert len(nothing) == 0
-    assert not list(nothing)
+def test_an_empty_table_has_no_units(dataset):
+    clips = pending.to_cut(LiveView(dataset), CutConfig()).slice(0, 0)
+    units = LazyUnits(clips, ("source_key",), lambda rows: rows)
+    assert len(units) == 0
+    assert not list(units)

@@ -34,7 +34,7 @@ def test_a_pool_takes_what_its_nodes_have():
     assert not fits(pool, {"CPU": 4.0, "GPU": 1.0})
     assert not fits(pool, {"CPU": 1.0, "GPU": 1.0, "caption": 1.0})
     assert task_pool_args(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
-    actors = actor_pool_args(PoolConfig(gpus=1, least=3, most=2), most=8, restarts=50, retries=5)
+    actors = actor_pool_args(PoolConfig(gpus=1, min_size=3, max_size=2), most=8, restarts=50, retries=5)
     assert (actors["compute"].min_size, actors["compute"].max_size, actors["num_gpus"]) == (2, 2, 1)
     assert (actors["max_restarts"], actors["max_task_retries"]) == (50, 5)
 

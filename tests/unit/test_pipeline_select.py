@@ -15,7 +15,7 @@ from pipeline.analyze.signals.sharpness import Sharpness
 from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, ListConfig, PackConfig, SelectConfig
 from pipeline.config import config_digest as name_of
 from pipeline.errors import NothingToDo
-from pipeline.pack.plan import COLUMNS, content_of, length_of, plan
+from pipeline.pack.plan import COLUMNS, caption_digests, caption_lengths, plan_shards
 from pipeline.runtime.units import batch_units
 from pipeline.select.select import select_clip
 from pipeline.sources.listing import list_sources
@@ -153,19 +153,23 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     captions = pa.Table.from_pylist([{name: row[name] for name in COLUMNS["captions"]} for row in rows])
     names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"]]
     narrow = pa.Table.from_pylist([{name: row.get(name, "") for name in names} for row in rows])
-    return narrow.append_column("content", content_of(captions)).append_column("chars", length_of(captions))
+    return narrow.append_column("content", caption_digests(captions)).append_column(
+        "chars", caption_lengths(captions)
+    )
 
 
 def test_a_plan_does_not_depend_on_the_order_of_rows_and_leaves_out_with_a_reason():
     config = PackConfig(buckets=("17x64x64", "17x48x80", "1x64x64"), shard_bytes=8000)
     rows = [packable(n) for n in range(9)]
     rows += [packable(20, duration_s=0.5), packable(21, height=30), packable(22, width=900)]
-    planned = plan(table(rows), config)
-    assert planned == plan(table(rows[::-1]), config)
+    planned = plan_shards(table(rows), config)
+    assert planned == plan_shards(table(rows[::-1]), config)
     assert planned.left_out == {"crops_too_much": 2, "too_small": 1}
     assert planned.rows["clip_id"].to_pylist() == [f"c{n}" for n in range(9)]
     assert [(shard.first, shard.last) for shard in planned.shards] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
-    other, same = (plan(table([packable(0, **c)]), config).fingerprint for c in ({"text": "other"}, {}))
+    other, same = (
+        plan_shards(table([packable(0, **c)]), config).fingerprint for c in ({"text": "other"}, {})
+    )
     assert other != same
 
 

@@ -77,7 +77,8 @@ def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     if kept:
         dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
-        cutting = to_row(pending.to_cut(dataset, CutConfig()))
+        clips_to_cut = pending.to_cut(LiveView(dataset), CutConfig())
+        cutting = to_row(pending.cut_units(clips_to_cut, CutConfig()))
         dataset = commit(dataset, "cut", cut_batch(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
     return dataset
 
@@ -153,7 +154,8 @@ def test_of_an_object_that_may_be_listed_alone_nothing_can_be_seen(film, s3_uri)
 def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, tmp_path):
     put(f"{s3_uri}/a.mp4", film)
     dataset = curate(s3_uri, str(tmp_path / "d"), tmp_path)
-    (unit,) = pending.to_cut(dataset, CutConfig(crf=40))
+    clips = pending.to_cut(LiveView(dataset), CutConfig(crf=40))
+    (unit,) = pending.cut_units(clips, CutConfig())
     answer(f"{s3_uri}/a.mp4", 403)
     bounds = {"limits": SandboxConfig(), "attempts_uri": str(tmp_path)}
     commit(dataset, "cut", cut_batch(to_row([unit]), uri=dataset.uri, config=CutConfig(crf=40), **bounds))
