@@ -1,9 +1,8 @@
-"""The decisions of the pipeline, without Ray or a video: what is kept, and what goes where."""
+"""Decisions without Ray or a video: selection, shots and signals, chunks of work, listings."""
 
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from pipeline.analyze.shots.boundaries import Boundary
@@ -12,10 +11,8 @@ from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
 from pipeline.analyze.signals.sharpness import Sharpness
-from pipeline.config import AnalyzeConfig, CaptionConfig, CutConfig, ListConfig, PackConfig, SelectConfig
-from pipeline.config import config_digest as name_of
+from pipeline.config import AnalyzeConfig, ListConfig, SelectConfig
 from pipeline.errors import NothingToDo
-from pipeline.pack.plan import COLUMNS, caption_digests, caption_lengths, plan_shards
 from pipeline.runtime.units import batch_units
 from pipeline.select.select import select_clip
 from pipeline.sources.listing import list_sources
@@ -44,25 +41,18 @@ def clip(**changes: Any) -> dict[str, Any]:
         ({"kind": "image", "end_pts": 1, "motion": None, "static": None}, {"min_motion": 1.0}, "kept", ""),
     ],
 )
-def test_the_first_broken_rule_drops_a_clip_and_says_by_how_much(changes, config, reason, detail):
+def test_a_clip_is_dropped_by_the_first_rule_it_breaks_with_value_and_limit(changes, config, reason, detail):
     selection = select_clip(clip(**changes), SelectConfig(**config))
     assert (selection.kept, selection.reason, selection.detail) == (reason == "kept", reason, detail)
 
 
-def test_new_scores_or_thresholds_ask_for_a_new_decision():
+def test_new_scores_or_thresholds_change_the_rules_digest():
     rules = {
         select_clip(clip(), SelectConfig()).rules,
         select_clip(clip(analysis="b"), SelectConfig()).rules,
         select_clip(clip(), SelectConfig(min_motion=0.1)).rules,
     }
     assert len(rules) == 3
-
-
-def test_a_digest_names_what_comes_out_and_not_how_it_is_made():
-    assert name_of(CutConfig(clips_per_tar=1)) == name_of(CutConfig())
-    assert name_of(CutConfig(crf=30)) != name_of(CutConfig())
-    assert name_of(CaptionConfig(batch_clips=1, actors=1)) == name_of(CaptionConfig())
-    assert name_of(AnalyzeConfig(max_shot_s=5)) != name_of(AnalyzeConfig())
 
 
 def looks(frames: list[np.ndarray], fps: float = 10) -> list[FrameView]:
@@ -132,45 +122,6 @@ def test_sharpness_falls_with_blur_not_with_contrast():
     assert measured(sharp) > 10 * measured(blurred)
     assert measured(dim) == pytest.approx(measured(sharp), rel=0.1)
     assert measured(np.full((36, 64, 3), 90, np.uint8)) is None
-
-
-def packable(number: int, **changes: Any) -> dict[str, Any]:
-    media = {"media_id": f"m{number}", "path": "t", "offset": 0, "length": 1000, "extension": "mp4"}
-    shape = {"num_frames": 30, "fps": 15.0, "duration_s": 2.2, "uri": "/a", "source_digest": "s"}
-    caption = {"short": "s", "text": "d" * 90, "captioner": "vlm", "model": "m", "revision": "r"}
-    return (
-        clip(clip_id=f"c{number}")
-        | media
-        | shape
-        | caption
-        | {"prompt_digest": "p", "version": "v"}
-        | changes
-    )
-
-
-def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """As `pack` gives them to `plan`."""
-    captions = pa.Table.from_pylist([{name: row[name] for name in COLUMNS["captions"]} for row in rows])
-    names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"]]
-    narrow = pa.Table.from_pylist([{name: row.get(name, "") for name in names} for row in rows])
-    return narrow.append_column("content", caption_digests(captions)).append_column(
-        "chars", caption_lengths(captions)
-    )
-
-
-def test_a_plan_does_not_depend_on_the_order_of_rows_and_leaves_out_with_a_reason():
-    config = PackConfig(buckets=("17x64x64", "17x48x80", "1x64x64"), shard_bytes=8000)
-    rows = [packable(n) for n in range(9)]
-    rows += [packable(20, duration_s=0.5), packable(21, height=30), packable(22, width=900)]
-    planned = plan_shards(table(rows), config)
-    assert planned == plan_shards(table(rows[::-1]), config)
-    assert planned.left_out == {"crops_too_much": 2, "too_small": 1}
-    assert planned.rows["clip_id"].to_pylist() == [f"c{n}" for n in range(9)]
-    assert [(shard.first, shard.last) for shard in planned.shards] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
-    other, same = (
-        plan_shards(table([packable(0, **c)]), config).fingerprint for c in ({"text": "other"}, {})
-    )
-    assert other != same
 
 
 def test_runs_keep_order_fill_every_cpu_and_stay_within_their_weight():

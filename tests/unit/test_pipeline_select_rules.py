@@ -1,4 +1,4 @@
-"""The rules by column equal the rules by clip; presets give limits; a review band marks without dropping."""
+"""Selecting a table equals selecting each clip; presets supply limits; a review band marks kept clips."""
 
 from dataclasses import replace
 from typing import Any, get_args
@@ -39,7 +39,7 @@ def clips(number: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("preset", get_args(Preset))
-def test_by_column_and_by_clip_are_the_same(preset):
+def test_selecting_a_table_equals_selecting_each_clip(preset):
     config, rows = SelectConfig(preset=preset), clips(60)
     together = select(pa.Table.from_pylist(rows), config).to_pylist()
     for row, found in zip(rows, together, strict=True):
@@ -50,24 +50,24 @@ def test_by_column_and_by_clip_are_the_same(preset):
         assert found["kept"] == (not found["detail"] or found["detail"].startswith(REVIEW))
 
 
-def test_no_clips_need_no_decision():
+def test_an_empty_table_gives_no_decisions():
     empty = pa.Table.from_pylist(clips(3)).slice(0, 0)
     assert len(select(empty, SelectConfig())) == 0
 
 
-def test_a_given_limit_wins_over_its_preset():
+def test_a_configured_limit_overrides_its_preset():
     strict = SelectConfig(preset="strict", min_motion=0.0)
     assert limit(strict, "min_motion") == 0.0
     assert limit(strict, "max_static") == PRESETS["strict"]["max_static"]
 
 
-def test_presets_name_the_limit_of_every_rule_and_grow_stricter():
+def test_presets_hold_the_limit_of_every_rule_and_grow_stricter():
     for rule in RULES:
         loose, middle, tight = (PRESETS[name][rule.limit] for name in get_args(Preset))
         assert loose <= middle <= tight if rule.sign == "<" else loose >= middle >= tight
 
 
-def test_the_default_keeps_still_shots():
+def test_the_default_keeps_static_shots():
     row = clips(1)[0] | dict.fromkeys(COLUMNS, 0.0) | {"static": 1.0, "frozen_s": 40.0, "sharpness": None}
     row |= {"kind": "video", "height": 300, "width": 600, "end_pts": 4000}
     assert select_clip(row, SelectConfig()).kept
