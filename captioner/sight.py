@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from video.camera_motion import FlowEstimator, median_similarity
+
 COLORS = {
     "black": (15, 15, 15),
     "dark gray": (70, 70, 70),
@@ -95,22 +97,13 @@ def measure_motion(frames_THWC: np.ndarray, times_s: Sequence[float], pairs: int
 
 
 def _pair_motion(first_HWC: np.ndarray, second_HWC: np.ndarray, seconds: float) -> tuple[float, ...]:
-    """Fit shift and zoom to the flow of one pair by medians; the rest of the flow is what moves by itself."""
+    """Return the values of `Motion` for one pair of frames."""
     height, width = first_HWC.shape[:2]
     size = (FLOW_WIDTH_PX, max(16, round(height * FLOW_WIDTH_PX / width)))
     gray = [cv2.cvtColor(cv2.resize(f, size), cv2.COLOR_RGB2GRAY) for f in (first_HWC, second_HWC)]
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow_HW2 = search.calc(gray[0], gray[1], None)  # type: ignore[call-overload]
-    columns, rows = np.meshgrid(np.arange(size[0]) - size[0] / 2, np.arange(size[1]) - size[1] / 2)
-    from_center_HW2 = np.stack([columns, rows], axis=-1)
-    shift_2 = np.median(flow_HW2.reshape(-1, 2), axis=0)
-    far_HW = (from_center_HW2**2).sum(-1) > (size[1] / 4) ** 2
-    outward_HW = ((flow_HW2 - shift_2) * from_center_HW2).sum(-1) / np.maximum(
-        (from_center_HW2**2).sum(-1), 1
-    )
-    zoom = float(np.median(outward_HW[far_HW]))
-    rest_HW = np.linalg.norm(flow_HW2 - shift_2 - zoom * from_center_HW2, axis=-1)
-    moving_HW = rest_HW > MOVING_PX
-    speed = float(rest_HW[moving_HW].mean()) if moving_HW.any() else 0.0
+    (shift, growth), residual_HW = median_similarity(FlowEstimator("fast")(*gray))
+    moving_HW = residual_HW > MOVING_PX
+    speed = float(residual_HW[moving_HW].mean()) if moving_HW.any() else 0.0
     scale = 1 / size[0] / seconds
-    return shift_2[0] * scale, shift_2[1] * scale, zoom / seconds, float(moving_HW.mean()), speed * scale
+    zoom = growth.real / seconds
+    return shift.real * scale, shift.imag * scale, zoom, float(moving_HW.mean()), speed * scale

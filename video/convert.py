@@ -20,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from video import hdr
+from video.resize import fit_long_side
 
 Interpolation = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
 Turn = tuple[int, int, int, int]
@@ -108,12 +109,6 @@ class ResizingConverter:
                 aspect=self.aspect, size_px=size_px, interpolation="AREA", still=self.still
             )
         return self.by_side[side_px](frame)
-
-
-def fit_long_side(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
-    """Return (height, width) scaled down until the long side is at most `side_px`."""
-    scale = min(1.0, side_px / max(size_px))
-    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
 
 
 def matrix(frame: VideoFrame, still: bool) -> int | None:

@@ -24,9 +24,10 @@ from video.container import (
     local_path,
     open_media,
 )
-from video.convert import Interpolation, ResizingConverter, RgbConverter, fit_long_side
+from video.convert import Interpolation, ResizingConverter, RgbConverter
 from video.decode import DEFAULT_RATE, decode
 from video.errors import VideoError, VideoErrorCode
+from video.resize import fit_long_side
 from video.seek import seek_before
 from video.truncation import is_truncated
 

@@ -16,6 +16,7 @@ from pipeline.config import CaptionConfig
 from pipeline.media.read import read_media
 from pipeline.runtime.failures import failure
 from video.frames import read_frames
+from video.resize import fit_long_side
 
 _BATCH_BYTES = 256 * 2**20
 """Most bytes of decoded frames held at once."""
@@ -122,8 +123,7 @@ def _every(unit: CaptionUnit, config: CaptionConfig) -> int:
 
 def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
     """Return (height, width) at which frames are shown."""
-    scale = min(1.0, config.max_side_px / max(unit.height, unit.width))
-    return max(1, round(unit.height * scale)), max(1, round(unit.width * scale))
+    return fit_long_side((unit.height, unit.width), config.max_side_px)
 
 
 def _ask(

@@ -14,6 +14,7 @@ import numpy as np
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex
 from video.frames import read_clip
+from video.resize import resize_and_crop
 
 IMAGES = frozenset({"png", "jpg", "jpeg"})
 
@@ -59,21 +60,6 @@ def decode_sample(sample: RawSample, bucket: Bucket, fps: float) -> np.ndarray:
         _decode_image(sample) if sample.extension in IMAGES else _decode_video(sample, bucket.num_frames, fps)
     )
     return resize_and_crop(native_THWC, bucket.height, bucket.width)
-
-
-def resize_and_crop(frames_THWC: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize frames to cover height x width, keeping the aspect ratio, and crop the centre."""
-    old_height, old_width = frames_THWC.shape[1:3]
-    scale = max(height / old_height, width / old_width)
-    new_height, new_width = max(height, round(old_height * scale)), max(width, round(old_width * scale))
-    top, left = (new_height - height) // 2, (new_width - width) // 2
-    if (new_height, new_width) != (old_height, old_width):
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        resized = [
-            cv2.resize(frame, (new_width, new_height), interpolation=interpolation) for frame in frames_THWC
-        ]
-        frames_THWC = np.stack(resized)
-    return np.ascontiguousarray(frames_THWC[:, top : top + height, left : left + width])
 
 
 def _decode_image(sample: RawSample) -> np.ndarray:

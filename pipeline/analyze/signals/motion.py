@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from pipeline.analyze.signals import camera
 from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
 from pipeline.columns import Column
+from video.camera_motion import FlowEstimator, estimate_camera_motion
 
 
 class Motion:
@@ -28,20 +28,20 @@ class Motion:
     )
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = FlowEstimator("ultrafast")
         self._first: FrameView | None = None
         self._rates = FrameBuffer[tuple[float, tuple[float, ...] | None]]()
-        """Of each pair, by its first frame and per second: motion; and `camera.fit`, or None."""
+        """Of each pair, by its first frame and per second: motion; and `CameraMotion`, or None."""
         self._size: tuple[int, int] = (1, 1)
 
     def update(self, view: FrameView) -> None:
         first = self._first
         if first is not None and view.time_s > first.time_s and min(view.gray_HW.shape) >= 16:
-            flow_HW2 = self._flow.calc(first.gray_HW, view.gray_HW, np.empty((0, 0), np.float32))
+            flow_HW2 = self._flow(first.gray_HW, view.gray_HW)
             right_HW, down_HW = flow_HW2[..., 0], flow_HW2[..., 1]
             length_px = float(np.sqrt(right_HW * right_HW + down_HW * down_HW).mean())
             duration_s = view.time_s - first.time_s
-            movement = camera.fit(first.gray_HW, flow_HW2)
+            movement = estimate_camera_motion(first.gray_HW, flow_HW2)
             self._size = view.gray_HW.shape[0], view.gray_HW.shape[1]
             motion = length_px / min(view.gray_HW.shape) / duration_s
             rates = movement and tuple(value / duration_s for value in movement)
