@@ -1,4 +1,4 @@
-"""Decode animated WebP by OpenCV: FFmpeg knows its stills only. All frames lie in memory at once.
+"""Decode animated WebP with OpenCV, since FFmpeg decodes only still WebP. Holds all frames in memory.
 
 Legend: H height, W width, C channels (RGB).
 """
@@ -19,24 +19,24 @@ ANIMATED_FLAG = 0x02
 
 
 def is_animated_webp(media: Media) -> bool:
-    """Return whether `media` begins as a WebP file whose header calls it animated."""
+    """Return whether `media` is a WebP file with the animation flag set."""
     head = read_head(media)
     return (head[:4], head[8:16]) == (b"RIFF", b"WEBPVP8X") and bool(head[20:21] and head[20] & ANIMATED_FLAG)
 
 
 def webp_frames(media: Media) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield rgb_HWC and pts (in units of `TIME_BASE`) of each frame."""
+    """Yield rgb_HWC and pts (in units of `TIME_BASE`) of each frame. Raises VideoError."""
     path = display_name(media)
     content = np.frombuffer(media if isinstance(media, bytes) else local_path(media).read_bytes(), np.uint8)
-    stated = int.from_bytes(content[4:8].tobytes(), "little") + 8
-    if stated > len(content):
-        problem = f"{stated - len(content)} of its {stated} bytes are missing"
+    stated_bytes = int.from_bytes(content[4:8].tobytes(), "little") + 8
+    if stated_bytes > len(content):
+        problem = f"{stated_bytes - len(content)} of its {stated_bytes} bytes are missing"
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem)
     try:
-        found, animation = cv2.imdecodeanimation(content)
+        success, animation = cv2.imdecodeanimation(content)
     except cv2.error as error:
         raise VideoError(VideoErrorCode.DECODE_ERROR, path, f"cannot be decoded: {error.err}") from error
-    if not found or not animation.frames:
+    if not success or not animation.frames:
         raise VideoError(VideoErrorCode.DECODE_ERROR, path, "not one frame of the animation can be decoded")
     pts = 0
     for bgr_HWC, duration in zip(animation.frames, np.ravel(animation.durations).tolist(), strict=True):

@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """What one foreign file may take before the process that decodes it is killed.
+    """Limits per untrusted file; the process that decodes a file is killed when it exceeds one.
 
     No slots: jsonargparse reads the defaults of nested configurations from `__dict__`.
     """
 
     wall_s: float = 120.0
-    """Seconds of wall-clock time that every file gets."""
+    """Base wall-clock time for every file, in seconds."""
     wall_s_per_mb: float = 10.0
-    """Seconds more for each megabyte of the file."""
+    """Additional seconds per megabyte of the file."""
     wall_s_per_footage_s: float = 2.0
-    """Seconds more for each second of footage to be cut and encoded (measured before, not claimed)."""
+    """Additional seconds per second of footage to cut and encode (measured duration, not the header's)."""
     memory_mb: int = 2048
-    """Most resident memory of the process, in MiB. Its private memory is limited to 1.5 times as much."""
+    """Maximum resident memory of the process, in MiB. Private memory is limited to 1.5 times this."""
     output_mb: int = 1024
-    """Largest single result, in MiB: one encoded clip, or all rows of one source."""
+    """Maximum size of one result, in MiB: one encoded clip, or all rows of one source."""
     max_pixels: int = 2**27
-    """Largest picture, width times height: 16384x8192."""
+    """Maximum frame size, width times height: 16384x8192."""
     max_frames: int = 1_000_000
-    """Most frames of one file: nine hours at 30 frames a second."""
+    """Maximum frames per file: nine hours at 30 frames per second."""
     max_fetch_mb: int = 65_536
-    """Largest object or tar member that is copied to this machine to be read, in MiB."""
+    """Maximum size of an object or tar member that is downloaded for reading, in MiB."""

@@ -1,4 +1,4 @@
-"""Open a media file, and say clearly why when that fails. Used by everything here that reads."""
+"""Open media files, and turn failures into `VideoError`."""
 
 import io
 import os
@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from video.errors import VideoError, VideoErrorCode
 
 Media = str | Path | bytes
-"""Where media comes from: a path (or its `file://` URI, percent-encoded), or the bytes themselves."""
+"""A path, a percent-encoded `file://` URI, or the content of a file."""
 
 MAGIC_BYTES = (
     b"RIFF",
@@ -32,24 +32,24 @@ MAGIC_BYTES = (
     b"\x00\x00\x01\xba",
     b"\x00\x00\x01\xb3",
 )
-"""How files of common containers and still formats begin (MP4 is told by `ftyp` at byte 4)."""
+"""First bytes of common container and image formats (MP4 has `ftyp` at byte 4)."""
 STILL_FORMATS = ("image2", "_pipe")
-"""How FFmpeg calls its readers of single pictures."""
+"""Substrings of the names of FFmpeg's image demuxers."""
 STILL_BRANDS = ("avif", "heic", "mif1")
-"""Brands of pictures that are kept in an MP4 container."""
+"""Major brands of still images in an MP4 container."""
 DECODE_ERRORS = (av.error.FFmpegError, ValueError, IndexError, OverflowError, MemoryError)
-"""What PyAV raises on broken files: FFmpeg's errors, and its own when a header says what cannot be."""
+"""Errors that PyAV raises on broken files: FFmpeg's, and its own for impossible header values."""
 
 
 def local_path(media: str | Path) -> Path:
-    """Return the path that `media` names, itself or as a `file://` URI."""
+    """Return the path of `media`, which may be a `file://` URI."""
     if isinstance(media, str) and media.startswith("file://"):
         return Path(os.fsdecode(unquote_to_bytes(media.removeprefix("file://"))))
     return Path(media)
 
 
 def display_name(media: Media) -> str:
-    """Return what errors call it: always text that can be stored, whatever bytes a file's name is made of."""
+    """Return a name for error messages. It is valid UTF-8 even if the file name is not."""
     if isinstance(media, bytes):
         return f"<{len(media)} bytes>"
     return str(media).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -57,11 +57,12 @@ def display_name(media: Media) -> str:
 
 @contextmanager
 def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `media` at its best video stream. Only that file is read, whatever a playlist in it may name:
-    FFmpeg is allowed no protocol at all, not even `file`.
+    """Open `media` and select its main video stream.
+
+    FFmpeg may use no protocol, not even `file`, so a playlist cannot make it read other files.
 
     Raises:
-        VideoError: also for errors that reading inside the block meets.
+        VideoError: also for errors raised while reading inside the block.
     """
     path = display_name(media)
     head = read_head(media)
@@ -69,7 +70,7 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise VideoError(VideoErrorCode.EMPTY_FILE, path, "the file is empty (0 bytes)")
     try:
         with (
-            _source(media) as source,
+            _open_source(media) as source,
             av.open(
                 source, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace"
             ) as container,
@@ -93,14 +94,14 @@ def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def invalid_picture_size(path: str) -> str | None:
-    """Return the size of picture, such as `100000x100000`, for which FFmpeg refuses the file at `path`.
+    """Return the frame size that FFmpeg rejects in the file at `path`, such as `100000x100000`, or None.
 
-    None where that is not why. Opens the file once more: only FFmpeg's log tells.
+    Opens the file again, because FFmpeg reports this only in its log.
     """
     av.logging.set_level(av.logging.ERROR)
     try:
         with (
-            _source(path) as source,
+            _open_source(path) as source,
             av.logging.Capture() as lines,
             suppress(OSError, *DECODE_ERRORS),
             av.open(source, "r", options={"protocol_whitelist": "none"}) as container,
@@ -108,17 +109,17 @@ def invalid_picture_size(path: str) -> str | None:
             next(container.decode(video=0), None)
     finally:
         av.logging.set_level(None)
-    found = (re.search(r"Picture size (\d+x\d+) is invalid", text) for _, _, text in lines)
-    return next((match[1] for match in found if match), None)
+    matches = (re.search(r"Picture size (\d+x\d+) is invalid", text) for _, _, text in lines)
+    return next((match[1] for match in matches if match), None)
 
 
 def describe_error(error: BaseException) -> str:
-    """Return what an error of `DECODE_ERRORS` says."""
+    """Return the message of one of `DECODE_ERRORS`."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def is_still(container: InputContainer, stream: VideoStream) -> bool:
-    """Return whether the file is a single picture: a still format, a GIF of one frame, or an AVIF picture."""
+    """Return whether the file is a single image: an image format, a one-frame GIF, or AVIF."""
     if any(name in container.format.name for name in STILL_FORMATS):
         return True
     if container.format.name == "gif":
@@ -126,8 +127,8 @@ def is_still(container: InputContainer, stream: VideoStream) -> bool:
     return container.metadata.get("major_brand") in STILL_BRANDS and stream.frames <= 1
 
 
-def _source(media: Media) -> io.BytesIO | io.BufferedReader:
-    """Return what PyAV reads. A file is opened here, so that no name is taken for another protocol."""
+def _open_source(media: Media) -> io.BytesIO | io.BufferedReader:
+    """Open `media` for PyAV. Passing a file object keeps FFmpeg from parsing the name as a URL."""
     return io.BytesIO(media) if isinstance(media, bytes) else local_path(media).open("rb")
 
 
@@ -135,8 +136,8 @@ def read_head(media: Media, num_bytes: int = 64) -> bytes:
     """Return the first bytes.
 
     Raises:
-        VideoError: with what the operating system says; also for what is not a plain file: opening a named
-        pipe would wait for ever.
+        VideoError: for operating system errors, and for anything but a regular file (opening a named pipe
+            would block).
     """
     if isinstance(media, bytes):
         return media[:num_bytes]
@@ -163,10 +164,7 @@ def _looks_like_media(head: bytes) -> bool:
 
 
 def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStream:
-    """Return the first video stream that is not the cover picture of a song.
-
-    Of an animated AVIF that is the animation, not the poster that stands before it.
-    """
+    """Return the first video stream that is not cover art; of an animated AVIF, the animation."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if container.metadata.get("major_brand") == "avis":
         streams.sort(key=lambda stream: -stream.frames)

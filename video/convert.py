@@ -1,10 +1,10 @@
-"""Turn a decoded frame into the picture a person sees: upright, square pixels, ordinary RGB.
+"""Convert decoded frames to upright sRGB images with square pixels.
 
-- Matrix and range are those that the file states. Where it states no matrix, BT.709 is taken for video
-  larger than standard definition (1280 or more wide, or more than 576 high) and BT.601 for all else, as
-  players do; without a range, limited.
-- PQ and HLG are tone-mapped (`video.hdr`). Wide colours of other files are shown as if they were BT.709.
-- What is transparent is laid over white. An alpha channel that is zero everywhere counts as unused.
+- Matrix and range are taken from the file. Without a stated matrix, BT.709 is assumed for video larger than
+  standard definition (at least 1280 wide or more than 576 high) and BT.601 otherwise, as players do; without
+  a stated range, limited range.
+- PQ and HLG are tone-mapped (`video.hdr`). Other wide-gamut colours are treated as BT.709.
+- Transparent pixels are composited over white. An alpha channel that is zero everywhere is ignored.
 
 Legend: H height, W width, C channels (RGB, or RGBA).
 """
@@ -23,17 +23,17 @@ from video import hdr
 from video.resize import fit_long_side
 
 Interpolation = Literal["FAST_BILINEAR", "BILINEAR", "BICUBIC", "AREA"]
-Turn = tuple[int, int, int, int]
-UPRIGHT: Turn = (1, 0, 0, 1)
+DisplayMatrix = tuple[int, int, int, int]
+UPRIGHT: DisplayMatrix = (1, 0, 0, 1)
 KNOWN_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)
-"""FFmpeg's numbers of the matrices that can be converted; 0 is RGB, 2 not stated, 1 BT.709, 9 BT.2020."""
+"""FFmpeg's numbers of the matrices that swscale converts: 0 RGB, 1 BT.709, 2 unspecified, 9 BT.2020."""
 NOT_STATED = 2
 EXIF_SIDE_DATA = 31
-"""FFmpeg's number of the side data that PyAV 18 cannot list."""
+"""FFmpeg's number of a side data type that PyAV 18 cannot list."""
 
 
 class RgbConverter:
-    """Converts the frames of one stream. All get the size of the first, whatever theirs is."""
+    """Convert the frames of one stream to RGB, all at the size of the first."""
 
     def __init__(
         self,
@@ -43,42 +43,45 @@ class RgbConverter:
         interpolation: Interpolation,
         still: bool,
     ) -> None:
-        """Args:
-        aspect: width of a pixel over its height.
-        size_px: (height, width) of the upright pictures; None takes the displayed size of the first frame.
+        """Configure the conversion.
+
+        Args:
+            aspect: width of a pixel over its height.
+            size_px: (height, width) of the upright frames; None uses the display size of the first frame.
+            still: whether the file is a single image, which never defaults to BT.709.
         """
         self.aspect, self.size_px, self.interpolation, self.still = aspect, size_px, interpolation, still
         self.reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """Return rgb_HWC.
+        """Return uint8 rgb_HWC.
 
         Raises:
             av.error.FFmpegError, ValueError: for a pixel format that cannot be converted.
         """
-        turn = orientation(frame)
+        orient = orientation(frame)
         self.size_px = self.size_px or display_size(frame, self.aspect)
-        height, width = self.size_px[::-1] if _turns_sideways(turn) else self.size_px
+        height, width = self.size_px[::-1] if _swaps_axes(orient) else self.size_px
         if frame.color_trc in (hdr.PQ, hdr.HLG):
             rgb_HWC = hdr.tone_map(self._scaled(frame, "rgb48le", height, width), frame.color_trc)
         elif has_alpha(frame):
             rgb_HWC = composite_over_white(self._scaled(frame, "rgba", height, width))
         else:
             rgb_HWC = self._scaled(frame, "rgb24", height, width)
-        return np.ascontiguousarray(_turn_upright(rgb_HWC, turn))
+        return np.ascontiguousarray(_rotate_upright(rgb_HWC, orient))
 
     def is_passthrough(self, frame: VideoFrame) -> bool:
-        """Return whether the frame is what converting it, and back to 4:2:0 in BT.709 and limited range, is
-        to give: upright, of the size asked for, with even sides and square pixels."""
-        asked = self.size_px or (frame.height, frame.width)
-        if frame.format.name != "yuv420p" or self.aspect != 1 or (frame.height, frame.width) != asked:
+        """Return whether the frame already is what a writer needs: BT.709 limited-range 4:2:0, upright, of
+        the requested size, with even sides and square pixels."""
+        size_px = self.size_px or (frame.height, frame.width)
+        if frame.format.name != "yuv420p" or self.aspect != 1 or (frame.height, frame.width) != size_px:
             return False
         if frame.height % 2 or frame.width % 2 or frame.color_range == ColorRange.JPEG:
             return False
         if frame.color_trc in (hdr.PQ, hdr.HLG) or orientation(frame) != UPRIGHT:
             return False
-        told = matrix(frame, self.still)
-        return (frame.colorspace if told is None else told) == Colorspace.ITU709
+        assumed = assumed_matrix(frame, self.still)
+        return (frame.colorspace if assumed is None else assumed) == Colorspace.ITU709
 
     def _scaled(self, frame: VideoFrame, format: str, height: int, width: int) -> np.ndarray:
         scaled = self.reformatter.reformat(
@@ -86,7 +89,7 @@ class RgbConverter:
             width=width,
             height=height,
             format=format,
-            src_colorspace=matrix(frame, self.still),
+            src_colorspace=assumed_matrix(frame, self.still),
             dst_color_range=ColorRange.JPEG,
             interpolation=self.interpolation,
             threads=1,
@@ -95,7 +98,7 @@ class RgbConverter:
 
 
 class ResizingConverter:
-    """Converts some frames of one stream at another size. Holds nothing until it is called."""
+    """Convert single frames of one stream at other sizes. Allocates converters on first use."""
 
     def __init__(self, *, aspect: Fraction, still: bool) -> None:
         self.aspect, self.still = aspect, still
@@ -111,8 +114,8 @@ class ResizingConverter:
         return self.by_side[side_px](frame)
 
 
-def matrix(frame: VideoFrame, still: bool) -> int | None:
-    """Return the matrix to convert by as PyAV numbers it; None for the one that the frame states."""
+def assumed_matrix(frame: VideoFrame, still: bool) -> int | None:
+    """Return PyAV's number of the matrix to assume; None if the frame states one."""
     if frame.colorspace not in KNOWN_MATRICES:
         frame.colorspace = NOT_STATED
     if frame.colorspace != NOT_STATED or frame.format.is_rgb:
@@ -122,12 +125,12 @@ def matrix(frame: VideoFrame, still: bool) -> int | None:
 
 
 def has_alpha(frame: VideoFrame) -> bool:
-    """Return whether parts of the frame may be transparent."""
+    """Return whether the pixel format has an alpha channel."""
     return any(component.is_alpha for component in frame.format.components)
 
 
 def composite_over_white(rgba_HWC: np.ndarray) -> np.ndarray:
-    """Return rgb_HWC of a picture laid over white."""
+    """Return rgb_HWC of the frame composited over white."""
     alpha_HW1 = rgba_HWC[..., 3:].astype(np.uint16)
     if not alpha_HW1.any() or alpha_HW1.min() == 255:
         return rgba_HWC[..., :3]
@@ -135,14 +138,16 @@ def composite_over_white(rgba_HWC: np.ndarray) -> np.ndarray:
 
 
 def display_size(frame: VideoFrame, aspect: Fraction) -> tuple[int, int]:
-    """Return (height, width) as a person sees the frame: turned upright, with square pixels."""
+    """Return the (height, width) of the frame when upright and with square pixels."""
     height, width = frame.height, max(1, round(frame.width * aspect))
-    return (width, height) if _turns_sideways(orientation(frame)) else (height, width)
+    return (width, height) if _swaps_axes(orientation(frame)) else (height, width)
 
 
-def orientation(frame: VideoFrame) -> Turn:
-    """Return the display matrix (a, b, c, d), each -1, 0 or 1: pixel (x, y) is shown at (a x + c y, b x + d
-    y)."""
+def orientation(frame: VideoFrame) -> DisplayMatrix:
+    """Return the display matrix (a, b, c, d) rounded to -1, 0 or 1.
+
+    Pixel (x, y) is displayed at (a x + c y, b x + d y).
+    """
     try:
         matrix = _side_data(frame).get("DISPLAYMATRIX")
     except ValueError:
@@ -156,13 +161,13 @@ def orientation(frame: VideoFrame) -> Turn:
 
 
 def _side_data(frame: VideoFrame) -> SideDataContainer:
-    """Return `frame.side_data`, which would also tie the frame and its list into a cycle: the memory of each
-    picture would then wait for the garbage collector, and the next one get fresh memory."""
-    return SideDataContainer(frame)  # pyright: ignore[reportCallIssue]  # its stubs know no arguments
+    """Return the side data of a frame. The attribute `frame.side_data` would create a reference cycle, which
+    keeps the frame's memory until the garbage collector runs."""
+    return SideDataContainer(frame)  # pyright: ignore[reportCallIssue]  # the stubs lack the argument
 
 
 def _without_exif(frame: VideoFrame) -> VideoFrame:
-    """Return the frame without the EXIF block that keeps PyAV from listing its side data."""
+    """Return the frame without its EXIF side data, on which PyAV's listing raises."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
@@ -174,13 +179,13 @@ def _without_exif(frame: VideoFrame) -> VideoFrame:
     return graph.vpull()
 
 
-def _turns_sideways(turn: Turn) -> bool:
-    return turn[0] == 0
+def _swaps_axes(orient: DisplayMatrix) -> bool:
+    return orient[0] == 0
 
 
-def _turn_upright(rgb_HWC: np.ndarray, turn: Turn) -> np.ndarray:
-    a, b, c, d = turn
-    if _turns_sideways(turn):
+def _rotate_upright(rgb_HWC: np.ndarray, orient: DisplayMatrix) -> np.ndarray:
+    a, b, c, d = orient
+    if _swaps_axes(orient):
         rgb_HWC = rgb_HWC.swapaxes(0, 1)
         a, d = c, b
     return rgb_HWC[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

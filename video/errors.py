@@ -1,11 +1,11 @@
-"""What can be wrong with a media file, in words a person can act on."""
+"""Errors of media files: a stable code, the problem, and a remedy."""
 
 from enum import StrEnum
 from pathlib import Path
 
 
 class VideoErrorCode(StrEnum):
-    """Why a file cannot be used. Stable: stored in failure rows."""
+    """Why a file cannot be used. Stored in failure rows, so values are stable."""
 
     VANISHED = "VANISHED"
     UNREADABLE = "UNREADABLE"
@@ -23,7 +23,7 @@ class VideoErrorCode(StrEnum):
 
 
 FATAL_CODES = frozenset({VideoErrorCode.TIMED_OUT, VideoErrorCode.OUT_OF_MEMORY, VideoErrorCode.CRASHED})
-"""The codes of files that ended the process which decoded them."""
+"""Codes of files whose decoding process was killed or crashed."""
 
 
 REMEDIES = {
@@ -47,7 +47,7 @@ REMEDIES = {
 
 
 class VideoError(ValueError):
-    """A media file that cannot be used, or not to its end."""
+    """A media file cannot be read, or not to its end."""
 
     def __init__(
         self, code: VideoErrorCode, path: str | Path, problem: str, remedy: str | None = None
@@ -57,4 +57,10 @@ class VideoError(ValueError):
         super().__init__(f"{self.path}: {problem} ({code}); {self.remedy}")
 
     def __reduce__(self) -> tuple[type["VideoError"], tuple[VideoErrorCode, str, str, str]]:
-        return VideoError, (self.code, self.path, self.problem, self.remedy)  # so that it crosses processes
+        # the default would call __init__ with the message alone
+        return VideoError, (
+            self.code,
+            self.path,
+            self.problem,
+            self.remedy,
+        )

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from video import hdr
 from video.animation import is_animated_webp
 from video.container import Media, display_name, is_still, local_path, open_media
-from video.convert import UPRIGHT, has_alpha, matrix, orientation
+from video.convert import UPRIGHT, assumed_matrix, has_alpha, orientation
 from video.decode import Packets, decode
 from video.frames import pixel_aspect, read_frames
 
@@ -97,7 +97,7 @@ def _why_not(
         "pixels that are not square": pixel_aspect(stream) != 1,
         "high dynamic range": frame.color_trc in (hdr.PQ, hdr.HLG),
         "transparency": has_alpha(frame),
-        "a matrix that is taken by size": matrix(frame, still) is not None and _is_large(frame),
+        "a matrix that is taken by size": assumed_matrix(frame, still) is not None and _is_large(frame),
         f"the container {container.format.name}": not container.format.name.startswith(EQUAL_CONTAINERS),
         f"the codec {stream.codec_context.name}": stream.codec_context.name not in EQUAL_CODECS,
         f"the pixel format {frame.format.name}": frame.format.name not in EQUAL_FORMATS,

@@ -1,7 +1,7 @@
-"""Notice that a file ends early where FFmpeg would not say so, from how its format marks its end.
+"""Detect truncated files that FFmpeg decodes without an error, from the end marker of their format.
 
-JPEG ends with a marker after its last scan, GIF with a byte after its last block, and a Matroska segment
-mostly states its size. Bytes behind the end are no fault.
+JPEG has a marker after its last scan, GIF a byte after its last block, and a Matroska segment usually states
+its size. Trailing bytes are allowed.
 """
 
 from pathlib import Path
@@ -12,12 +12,12 @@ EBML, SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 
 
 def is_truncated(media: Path | bytes) -> bool:
-    """Return whether the end is missing; False for formats that are not looked at here."""
+    """Return whether the end of a JPEG, GIF or Matroska file is missing; False for other formats."""
     head = _read(media, 64)
     if head.startswith(b"\xff\xd8\xff"):
-        return not _jpeg_is_whole(_read(media))
+        return not _is_complete_jpeg(_read(media))
     if head.startswith(b"GIF8"):
-        return not _gif_is_whole(_read(media))
+        return not _is_complete_gif(_read(media))
     if head.startswith(EBML):
         return _segment_end(head) > (len(media) if isinstance(media, bytes) else media.stat().st_size)
     return False
@@ -30,33 +30,33 @@ def _read(media: Path | bytes, num_bytes: int = -1) -> bytes:
         return file.read(num_bytes)
 
 
-def _jpeg_is_whole(jpeg: bytes) -> bool:
-    """Walk over the segments, in which a thumbnail may have an end of its own, to the first scan."""
-    place = 2
-    while place + 4 <= len(jpeg):
-        if jpeg[place] != 0xFF:
-            return True  # damaged, which decoding tells
-        if jpeg[place + 1] == 0xFF:  # a fill byte
-            place += 1
+def _is_complete_jpeg(jpeg: bytes) -> bool:
+    """Skip the segments before the first scan: a thumbnail in them has an end marker of its own."""
+    offset = 2
+    while offset + 4 <= len(jpeg):
+        if jpeg[offset] != 0xFF:
+            return True  # damaged: decoding reports it
+        if jpeg[offset + 1] == 0xFF:  # a fill byte
+            offset += 1
             continue
-        if jpeg[place + 1] == JPEG_SCAN:
-            return jpeg.find(bytes([0xFF, JPEG_END]), place) >= 0
-        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
+        if jpeg[offset + 1] == JPEG_SCAN:
+            return jpeg.find(bytes([0xFF, JPEG_END]), offset) >= 0
+        offset += 2 + int.from_bytes(jpeg[offset + 2 : offset + 4], "big")
     return False
 
 
-def _gif_is_whole(gif: bytes) -> bool:
-    place = 13 + _palette_size(gif[10]) if len(gif) > 10 else len(gif)
-    while place < len(gif):
-        if gif[place] == GIF_IMAGE and place + 9 < len(gif):
-            place += 11 + _palette_size(gif[place + 9])
-        elif gif[place] == GIF_EXTENSION:
-            place += 2
-        else:  # the end, or damage, which decoding tells
+def _is_complete_gif(gif: bytes) -> bool:
+    offset = 13 + _palette_size(gif[10]) if len(gif) > 10 else len(gif)
+    while offset < len(gif):
+        if gif[offset] == GIF_IMAGE and offset + 9 < len(gif):
+            offset += 11 + _palette_size(gif[offset + 9])
+        elif gif[offset] == GIF_EXTENSION:
+            offset += 2
+        else:  # the end, or damage that decoding reports
             return True
-        while place < len(gif) and gif[place]:
-            place += gif[place] + 1
-        place += 1
+        while offset < len(gif) and gif[offset]:
+            offset += gif[offset] + 1
+        offset += 1
     return False
 
 
@@ -65,7 +65,7 @@ def _palette_size(flags: int) -> int:
 
 
 def _segment_end(head: bytes) -> int:
-    """Return where the Matroska segment ends as it states; 0 where it does not."""
+    """Return the end of the Matroska segment in bytes, or 0 if its size is not stated."""
     start = head.find(SEGMENT)
     if start < 0 or start + 12 > len(head):
         return 0
