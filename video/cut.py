@@ -1,5 +1,4 @@
-"""Cut spans out of a source in one sequential decode, from a key frame before the first of them on, each to
-the frame, and encode each as a file of its own."""
+"""Cut frame-exact spans out of a source in one sequential decode, and encode each as a file."""
 
 import io
 import itertools
@@ -20,7 +19,7 @@ from video.frames import LazyFrame, read_lazy_frames
 from video.probe import Probe, probe
 
 Crop = tuple[int, int, int, int]
-"""(x, y, width, height) in pixels of the upright picture."""
+"""(x, y, width, height) in pixels of the upright frame."""
 JPEG_QUALITY = 95
 
 
@@ -29,20 +28,19 @@ class CutClip:
     """One encoded span."""
 
     media: bytes
-    """An MP4 file; for a still, a picture."""
+    """Content of an MP4 file, or of an image for a still."""
     suffix: Literal["mp4", "jpg", "png"]
     num_frames: int
-    """Decoded and encoded, not estimated."""
+    """Number of encoded frames."""
     fps: Fraction
-    """Frames per second on average over the span; that of the source for one frame, 0 for a still."""
+    """Average frames per second over the span; the source's rate for a single frame, 0 for a still."""
     height: int
     width: int
     start_pts: int
-    """The span [start_pts, end_pts) as asked for, in the source's time base."""
+    """Start of the requested span [start_pts, end_pts), in the source's time base."""
     end_pts: int
     first_pts: int
-    """Time of the first frame in the span; it is at 0 in the clip, and the others keep their distance from
-    it."""
+    """Timestamp of the first frame in the source; it is 0 in the clip."""
     last_pts: int
 
 
@@ -56,23 +54,21 @@ def cut(
     crf: int = 18,
     threads: int = 1,
 ) -> Iterator[CutClip]:
-    """Decode `media` once and yield each span as soon as it is complete.
+    """Decode `media` once and yield each span when it is complete.
 
-    Decoding begins at a key frame before the first span where the file allows that (`video.seek`).
-    Frames keep their exact relative times, so a variable frame rate stays variable. Sides are made even by
-    leaving out the last row or column. A still, whatever its one span, is a picture again (JPEG stays JPEG,
-    all else is PNG).
+    Decoding starts at a key frame before the first span if the file is seekable (`video.seek`). Frames keep
+    their exact relative timestamps, so a variable frame rate stays variable. Odd sides lose their last row or
+    column. A still image is encoded as JPEG if it was one, else as PNG.
 
     Args:
         spans: [start, end) in units of the source's time base, sorted, not overlapping.
-        crop: part of the upright picture to keep in every span.
-        crops: the same, one a span; then all are scaled as the whole picture is.
-        max_side: longest side of the clips in pixels; larger ones are scaled down.
+        crop: region of the upright frame to keep in every span.
+        crops: one region per span, instead of `crop`; the scale then follows from the whole frame.
+        max_side: maximum long side of the clips in pixels; larger clips are scaled down.
         crf: constant quality, 0 to 51.
 
     Raises:
-        VideoError: when the source is broken, after the spans before the damage; NO_FRAMES for a span
-        without any.
+        VideoError: for a damaged source, after the spans before the damage; NO_FRAMES for an empty span.
     """
     check_spans(spans)
     if not spans:
@@ -94,7 +90,7 @@ def cut(
     )
     frames = _read_from(read, spans[0][0])
     if source.kind == "image":
-        yield _picture(next(frames), windows[0], source, spans[0])
+        yield _encode_still(next(frames), windows[0], source, spans[0])
         return
     encoder = _SpanEncoder(media, source, crf)
     remaining = zip(spans, windows, strict=True)
@@ -114,7 +110,7 @@ def cut(
 
 
 def _read_from(read: Callable[..., Iterator[LazyFrame]], pts: int) -> Iterator[LazyFrame]:
-    """Decode from not long before `pts`; from the beginning, where that came too late."""
+    """Decode from a key frame before `pts`; from the start if seeking landed after `pts`."""
     frames = read(from_pts=pts)
     first = next(frames, None)
     if first is not None and first.pts <= pts:
@@ -123,20 +119,20 @@ def _read_from(read: Callable[..., Iterator[LazyFrame]], pts: int) -> Iterator[L
 
 
 def check_spans(spans: Sequence[tuple[int, int]]) -> None:
-    """Raise ValueError unless spans are not empty, sorted, and do not overlap."""
-    ends = -(1 << 63)
+    """Raise ValueError unless the spans are non-empty, sorted and disjoint."""
+    last_end = -(1 << 63)
     for start, end in spans:
         if start >= end:
             raise ValueError(f"span [{start}, {end}) is empty: its end must come after its start")
-        if start < ends:
+        if start < last_end:
             raise ValueError(
-                f"span [{start}, {end}) begins before the last one ends ({ends}): sort and separate them"
+                f"span [{start}, {end}) begins before the last one ends ({last_end}): sort and separate them"
             )
-        ends = end
+        last_end = end
 
 
 def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slice, slice]:
-    """Return the rows and columns of the scaled picture that show `crop`, even in number."""
+    """Return the rows and columns of `crop` in the scaled frame, both even in number."""
     x, y, width, height = crop
     if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
         raise ValueError(
@@ -149,7 +145,7 @@ def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slic
 
 
 class _SpanEncoder:
-    """Holds the one clip that is being written."""
+    """Encode one clip at a time."""
 
     def __init__(self, media: Media, source: Probe, crf: int) -> None:
         self.path, self.source, self.crf = display_name(media), source, crf
@@ -197,7 +193,9 @@ class _SpanEncoder:
         )
 
 
-def _picture(frame: LazyFrame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]) -> CutClip:
+def _encode_still(
+    frame: LazyFrame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]
+) -> CutClip:
     rgb_HWC = np.ascontiguousarray(frame.to_rgb()[window])
     suffix = "jpg" if source.codec == "mjpeg" else "png"
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == "jpg" else []

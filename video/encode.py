@@ -1,4 +1,4 @@
-"""Write video files, by default H.264 in MP4, with exact timestamps and colours that every reader agrees on.
+"""Write video files, by default H.264 in MP4, with exact timestamps and tagged colours.
 
 Legend: T frames, H height, W width, C channels (RGB, uint8).
 """
@@ -30,19 +30,18 @@ from video.formats import (
 )
 
 REPRODUCIBLE = {"fflags": "+bitexact"}
-"""No creation time in the file: the same frames give the same bytes."""
+"""Omit the creation time, so that equal frames give equal bytes."""
 PRESET = "veryfast"
 """Of x264. For 24 frames of 64x64, `ultrafast` took 4.1 ms instead of 4.4 and made files twice as large;
 `medium` took 6.2 ms for files a tenth smaller."""
 
 
 class VideoWriter:
-    """One file in the making; a context manager. Frames in, then a finished file.
+    """Write one video file; a context manager. An exception inside the block leaves the file unfinished.
 
-    Unless asked for, there are no B-frames, so that the first frame stands at time 0 without an edit list,
-    and all readers agree on times. Colours are BT.709, limited range, and tagged so; where a file cannot
-    hold the tag they are BT.601, which is what readers then take. An exception inside the block leaves the
-    file unfinished.
+    Without B-frames (the default) the first frame is at time 0 without an edit list, and all readers agree on
+    timestamps. Colours are tagged BT.709, limited range; files that cannot store the tag use BT.601, which
+    readers assume then.
     """
 
     def __init__(
@@ -60,21 +59,20 @@ class VideoWriter:
         gop: int | None = None,
         max_b_frames: int = 0,
     ) -> None:
-        """Begin a file.
+        """Open the file.
 
         Args:
             fps: nominal frames per second.
-            time_base: seconds in one unit of pts; None takes one frame (1 / fps). Matroska and WebM round
-                times to a millisecond, AVI holds none: there the frames must be 1 / fps apart.
-            crf: constant quality, 0 (lossless) to 51.
+            time_base: seconds per unit of pts; None uses 1 / fps. Matroska and WebM round timestamps to a
+                millisecond. AVI stores none, so its frames must be 1 / fps apart.
+            crf: constant rate factor, 0 (lossless) to 51.
             container, codec: a pair of `video.formats.CONTAINER_CODECS`.
-            gop: most frames from one key frame to the next; None leaves it to the codec (250).
-            max_b_frames: most frames in a row that are told from a later one (H.264, HEVC and MPEG-4, not in
-                AVI).
+            gop: maximum distance between key frames; None uses the codec's default (250).
+            max_b_frames: maximum number of consecutive B-frames (H.264, HEVC and MPEG-4, not in AVI).
 
         Raises:
-            ValueError: for odd or too short sides, a pair that is not legal, or an encoder that this build
-                lacks.
+            ValueError: for odd or too short sides, a pair that is not supported, or an encoder that this
+                build of FFmpeg lacks.
         """
         if height % 2 or width % 2 or min(height, width) < 2:
             raise ValueError(
@@ -93,8 +91,8 @@ class VideoWriter:
         self.size = (height, width)
         self.time_base = time_base or 1 / self.rate
         self.num_frames = 0
-        told = stores_color_matrix(container, codec)
-        self.matrix = Colorspace.ITU709 if told else Colorspace.ITU601
+        tags_color = stores_color_matrix(container, codec)
+        self.matrix = Colorspace.ITU709 if tags_color else Colorspace.ITU601
         self.container = av.open(destination, "w", format=MUXERS[container], options=REPRODUCIBLE)
         options = encoder_options(codec, crf, preset)
         self.stream = cast(VideoStream, self.container.add_stream(encoder, rate=self.rate, options=options))
@@ -102,7 +100,7 @@ class VideoWriter:
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.max_b_frames, context.thread_count = self.time_base, max_b_frames, 1
         context.color_range = ColorRange.MPEG
-        if told:
+        if tags_color:
             context.colorspace = self.matrix
             context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if gop is not None:
@@ -111,7 +109,7 @@ class VideoWriter:
             context.codec_tag = tag
 
     def write(self, rgb_HWC: np.ndarray, pts: int) -> None:
-        """Add a frame at `pts` (in units of the time base; must grow)."""
+        """Encode an RGB frame at `pts`, in units of the time base; must increase."""
         if rgb_HWC.shape != (*self.size, 3) or rgb_HWC.dtype != np.uint8:
             raise ValueError(f"a frame is {rgb_HWC.shape} {rgb_HWC.dtype}: expected {(*self.size, 3)} uint8")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
@@ -119,7 +117,7 @@ class VideoWriter:
         self._write(frame, pts)
 
     def write_yuv(self, frame: VideoFrame, pts: int) -> None:
-        """Add a decoded frame that is 4:2:0 in this file's matrix and limited range already."""
+        """Encode a decoded 4:2:0 frame in this file's matrix and limited range, without conversion."""
         if (frame.height, frame.width, frame.format.name) != (*self.size, "yuv420p"):
             raise ValueError(
                 f"a frame is {frame.width}x{frame.height} {frame.format.name}: expected "
@@ -155,14 +153,14 @@ def encode_mp4(
     preset: str = PRESET,
     gop: int | None = None,
 ) -> int:
-    """Write frames as an MP4 file and return how many there were.
+    """Write frames as an MP4 file and return their number.
 
     Args:
-        frames_THWC: an array, or one rgb_HWC after another; even sides.
-        fps: frames per second (nominal ones where `pts` are given).
-        destination: a path, or a binary file that can seek.
-        pts: times of the frames in units of `time_base`; None puts them 1 / fps apart.
-        time_base: seconds in one unit of `pts`.
+        frames_THWC: an array, or an iterable of rgb_HWC; even sides.
+        fps: frames per second; nominal if `pts` are given.
+        destination: a path, or a seekable binary file.
+        pts: timestamps in units of `time_base`; None spaces the frames 1 / fps apart.
+        time_base: seconds per unit of `pts`.
     """
     if (pts is None) != (time_base is None):
         raise ValueError("pts and time_base go together: give both for a variable frame rate, or neither")
@@ -195,7 +193,7 @@ def mp4_bytes(
     preset: str = PRESET,
     gop: int | None = None,
 ) -> bytes:
-    """Return frames as the bytes of an MP4 file."""
+    """Encode frames and return the content of an MP4 file."""
     buffer = io.BytesIO()
     encode_mp4(frames_THWC, fps, buffer, crf=crf, preset=preset, gop=gop)
     return buffer.getvalue()
@@ -210,5 +208,5 @@ def exact_fps(fps: Fraction | float) -> Fraction:
 
 
 def even_side(side: float | Fraction) -> int:
-    """Return the largest even number of pixels that fits in `side`, at least 2."""
+    """Round `side` down to an even number of pixels, at least 2."""
     return max(2, int(side) // 2 * 2)

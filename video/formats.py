@@ -1,4 +1,4 @@
-"""Which containers and codecs can be written, which of them go together, and how each encoder is set up."""
+"""Supported pairs of container and codec, and the options of each encoder."""
 
 import os
 
@@ -7,7 +7,7 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "avi": "avi"}
-"""FFmpeg's name for each container; the name of a container is also the suffix of its files."""
+"""FFmpeg's muxer for each container. A container's name is also the suffix of its files."""
 ENCODERS = {
     "h264": "libx264",
     "hevc": "libx265",
@@ -15,7 +15,7 @@ ENCODERS = {
     "av1": "libsvtav1",
     "mpeg4": "mpeg4",
 }
-"""The encoder of each codec."""
+"""FFmpeg's encoder for each codec."""
 CONTAINER_CODECS = {
     "mp4": ("h264", "hevc", "vp9", "av1", "mpeg4"),
     "mov": ("h264", "hevc", "mpeg4"),
@@ -23,30 +23,29 @@ CONTAINER_CODECS = {
     "webm": ("vp9", "av1"),
     "avi": ("h264", "mpeg4"),
 }
-"""The codecs that each container may hold."""
+"""Codecs that may be written to each container."""
 FORMATS = tuple(f"{container}/{codec}" for container, codecs in CONTAINER_CODECS.items() for codec in codecs)
-"""All legal pairs, such as `mkv/hevc`."""
+"""All supported pairs, such as `mkv/hevc`."""
 B_FRAME_CODECS = ("h264", "hevc", "mpeg4")
-"""Codecs whose encoders take a number of B-frames (VP9 and AV1 reorder frames in their own way)."""
+"""Codecs whose encoders have a number of B-frames (VP9 and AV1 reorder frames by other means)."""
 MIN_SIDE_PX = {"hevc": 64}
-"""Pixels that an encoder needs each way. x265 ended the process (`corrupted size vs. prev_size`) on pictures
-of 48x20 to 48x34."""
+"""Minimum height and width of an encoder. x265 aborts (`corrupted size vs. prev_size`) on frames of 48x20 to
+48x34."""
 REPRODUCIBLE_X264: dict[str, str] = {"x264-params": "cpu-independent=1"}
-"""Without it, 24 files of 750 whose sides were no multiples of 16 differed by some bytes from run to run."""
+"""Without it, 24 of 750 files with sides that are no multiple of 16 differed between runs."""
 REPRODUCIBLE_X265: dict[str, str] = {
     "x265-params": "log-level=error:pools=none:frame-threads=1:aq-mode=0:no-cutree=1"
 }
-"""With adaptive quantisers or cutree, 3 of 168 small videos differed from run to run; without them, none of
-1,800."""
+"""With adaptive quantization or cutree, 3 of 168 small videos differed between runs; without, 0 of 1,800."""
 SVT_PRESET = "10"
-"""Of SVT-AV1. With 12, a video of 884 frames of 144x256 could not be decoded beyond frame
-594 by dav1d; with 10 and with 8 it could."""
+"""Preset of SVT-AV1. With 12, dav1d could not decode a video of 144x256 beyond frame 594; with 8 and 10 it
+could."""
 FF_QP2LAMBDA = 118
-"""FFmpeg's unit of a fixed quantiser."""
+"""FFmpeg's factor from a quantizer scale to `global_quality`."""
 
 
 def split_format(name: str) -> tuple[str, str]:
-    """Split `mkv/hevc` into container and codec. Raises ValueError for a pair that is not legal."""
+    """Split `mkv/hevc` into container and codec. Raises ValueError for an unsupported pair."""
     if name not in FORMATS:
         raise ValueError(f"format {name!r} cannot be written: use one of {', '.join(FORMATS)}")
     container, _, codec = name.partition("/")
@@ -54,12 +53,12 @@ def split_format(name: str) -> tuple[str, str]:
 
 
 def stores_timestamps(container: str) -> bool:
-    """Return whether a container stores the time of each frame; AVI counts frames at one steady rate."""
+    """Return whether a container stores a timestamp per frame; AVI has a constant rate."""
     return container != "avi"
 
 
 def encoder_name(codec: str) -> str:
-    """Return the name of the encoder of `codec`. Raises ValueError if this build of FFmpeg has none."""
+    """Return the name of the encoder of `codec`. Raises ValueError if this build of FFmpeg lacks it."""
     name = ENCODERS[codec]
     try:
         Codec(name, "w")
@@ -69,20 +68,19 @@ def encoder_name(codec: str) -> str:
             "install the wheel `av` from PyPI, which has it, or use another codec"
         ) from error
     if name == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # errors only; it has no other switch
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; SVT has no option for it
     return name
 
 
 def encoder_options(codec: str, crf: int, preset: str) -> dict[str, str]:
-    """Return an encoder's options: one thread, and the same bytes from run to run. On a busy machine one file
-    of HEVC or AV1 was seen to differ all the same.
+    """Return encoder options for one thread and reproducible output (HEVC and AV1 differed once under load).
 
     Args:
-        crf: constant quality on the scale of x264, 0 (lossless or best) to 51, translated for the others.
-        preset: of x264 and x265; the other encoders run near their quickest.
+        crf: constant rate factor on x264's scale, 0 (lossless or best) to 51; converted for other encoders.
+        preset: of x264 and x265; the other encoders use a fast preset.
     """
     if codec == "h264":
-        return {"crf": str(crf), "preset": preset, "a53cc": "0", **REPRODUCIBLE_X264}  # no captions carried
+        return {"crf": str(crf), "preset": preset, "a53cc": "0", **REPRODUCIBLE_X264}  # drop closed captions
     if codec == "hevc":
         return {"crf": str(crf), "preset": preset, **REPRODUCIBLE_X265}
     if codec == "vp9":
@@ -94,10 +92,10 @@ def encoder_options(codec: str, crf: int, preset: str) -> dict[str, str]:
 
 
 def codec_tag(container: str, codec: str) -> str | None:
-    """Return the four letters by which a file calls its codec, where FFmpeg's choice is played by fewer."""
+    """Return the codec tag (FourCC) that more players accept than FFmpeg's default, or None."""
     return "hvc1" if codec == "hevc" and container in ("mp4", "mov") else None
 
 
 def stores_color_matrix(container: str, codec: str) -> bool:
-    """Return whether a file can say by which matrix its colours were made; readers take BT.601 otherwise."""
+    """Return whether a file can store its colour matrix. Readers assume BT.601 otherwise."""
     return not (codec == "mpeg4" and container == "avi")

@@ -1,7 +1,6 @@
-"""Decode a video from its first frame to its last, with exact timestamps and upright pictures.
+"""Decode a video in sequence, with exact timestamps and upright frames.
 
-Legend: T frames, H height, W width, C channels (RGB). In sequence, from the first frame or (`from_pts`) from
-a key frame, where that is safe: seeking fails in too many files (Cinepak in AVI, broken indices).
+Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from collections.abc import Callable, Iterator
@@ -34,28 +33,28 @@ from video.truncation import is_truncated
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Frame:
-    """One decoded picture."""
+    """One decoded frame."""
 
     rgb_HWC: np.ndarray
     """uint8, upright, with square pixels. All frames of a file have the size of its first."""
     pts: int
-    """Presentation time in units of the stream's time base."""
+    """Presentation timestamp in units of the stream's time base."""
     time_s: float
-    """The same in seconds: `pts` times the time base."""
+    """`pts` in seconds."""
     resized: Callable[[int], np.ndarray]
-    """Converts this frame once more, when called: rgb_HWC with a long side of at most so many pixels, never
-    scaled up. To be called before the next frame is asked for."""
+    """Convert the frame again: takes a maximum long side in pixels and returns rgb_HWC, never scaled up.
+    Valid until the next frame is requested."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LazyFrame:
-    """One decoded picture that is not converted yet. All is to be called before the next one is asked for."""
+    """One decoded frame, converted on request. Its methods are valid until the next frame is requested."""
 
     to_rgb: Callable[[], np.ndarray]
-    """Converts it: rgb_HWC as in `Frame`. Raises VideoError where its pixels cannot be shown."""
+    """Return rgb_HWC as in `Frame`. Raises VideoError for a pixel format that cannot be converted."""
     bt709_yuv420p: Callable[[], VideoFrame | None]
-    """Gives the frame as it was decoded, where it already is upright 4:2:0 in BT.709 and limited range, of
-    the size asked for: what `VideoWriter` writes; else None."""
+    """Return the decoded frame if it is upright limited-range BT.709 4:2:0 of the requested size, which
+    `VideoWriter.write_yuv` accepts; otherwise None."""
     pts: int
     time_s: float
     resized: Callable[[int], np.ndarray]
@@ -71,23 +70,23 @@ def read_frames(
     from_pts: int | None = None,
     loop_filter: bool = True,
 ) -> Iterator[Frame]:
-    """Decode `media` in sequence. A still is a video of one frame.
+    """Decode `media` in sequence. A still image is a video of one frame.
 
     Args:
-        size_px: (height, width) of the upright frames to give; None keeps the displayed size.
-            Scaling happens inside the conversion to RGB, where FAST_BILINEAR costs next to nothing.
-        every: give each `every`-th frame, beginning with the first; those between are decoded, not converted.
-        interpolation: how to scale; AREA where a much smaller picture must look good.
-        threads: of the decoder.
-        from_pts: frames before this one need not be given; those from it on are the same as without. Whether
-            any are left out depends on the file (see `video.seek`).
+        size_px: (height, width) of the upright frames; None keeps the display size. Scaling is part of the
+            conversion to RGB, where FAST_BILINEAR is almost free.
+        every: yield every n-th frame, starting with the first; the others are decoded but not converted.
+        interpolation: scaling filter; AREA for quality at strong downscaling.
+        threads: number of decoder threads.
+        from_pts: frames before this pts may be skipped, if the file is seekable (see `video.seek`). Frames
+            from it on are the same as without.
         loop_filter: False skips the codec's deblocking filter on frames that no other frame refers to:
             decoding is a tenth faster, and frames that are scaled down a lot look the same.
 
     Raises:
         VideoError: for a file that cannot be decoded to its end, after the frames before the damage.
     """
-    for shown in read_lazy_frames(
+    for frame in read_lazy_frames(
         media,
         size_px=size_px,
         every=every,
@@ -96,7 +95,7 @@ def read_frames(
         from_pts=from_pts,
         loop_filter=loop_filter,
     ):
-        yield Frame(rgb_HWC=shown.to_rgb(), pts=shown.pts, time_s=shown.time_s, resized=shown.resized)
+        yield Frame(rgb_HWC=frame.to_rgb(), pts=frame.pts, time_s=frame.time_s, resized=frame.resized)
 
 
 def read_lazy_frames(
@@ -109,7 +108,7 @@ def read_lazy_frames(
     from_pts: int | None = None,
     loop_filter: bool = True,
 ) -> Iterator[LazyFrame]:
-    """As `read_frames`, but nothing is converted before it is asked for."""
+    """Decode as `read_frames` does, and convert each frame only on request."""
     if every < 1:
         raise ValueError(f"every is {every}: use 1 for all frames, 2 for every other one")
     if is_animated_webp(media):
@@ -122,7 +121,7 @@ def read_lazy_frames(
         if not loop_filter:
             stream.codec_context.options = {"skip_loop_filter": "noref"}
         time_base = stream.time_base or 1 / DEFAULT_RATE
-        exact = time_base.numerator == 1  # then dividing rounds once, as the fraction does
+        exact = time_base.numerator == 1  # then one division rounds as the fraction does
         converter = RgbConverter(
             aspect=pixel_aspect(stream),
             size_px=size_px,
@@ -156,8 +155,7 @@ def _passthrough(converter: RgbConverter, frame: VideoFrame) -> VideoFrame | Non
 
 
 def read_clip(media: Media, *, size_px: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a whole short clip: return frames_THWC (RGB, uint8) and times_T (seconds from its first
-    frame)."""
+    """Decode a short clip. Returns frames_THWC (RGB, uint8) and times_T (seconds from the first frame)."""
     frames = list(read_frames(media, size_px=size_px))
     if not frames:
         raise VideoError(VideoErrorCode.NO_FRAMES, display_name(media), "not one frame could be decoded")
@@ -166,7 +164,7 @@ def read_clip(media: Media, *, size_px: tuple[int, int] | None = None) -> tuple[
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Return the width of a pixel over its height; 1 where the file states none, or nonsense."""
+    """Return the width of a pixel over its height; 1 if it is not stated or implausible."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     return aspect if Fraction(1, 16) <= aspect <= 16 else Fraction(1)
 

@@ -1,13 +1,13 @@
-"""Show high dynamic range (BT.2100 PQ and HLG, BT.2020 colors) as ordinary sRGB, in one fixed, simple way.
+"""Show high dynamic range (BT.2100 PQ and HLG, BT.2020 colors) as sRGB with one fixed tone curve.
 
-1. Code values become light in cd/m2: by the PQ curve, or by the HLG curves for a screen of 1000 cd/m2.
-2. Light is divided by 203 cd/m2, the white of HDR programs (ITU-R BT.2408), so that white stays white.
-3. BT.2020 colors become BT.709 colors; what lies outside is clipped.
-4. Light up to 0.7 stays as it is. Of a brighter pixel the strongest color is bent towards 1, which it never
-   reaches, and the two others keep their ratio to it: highlights keep their hue and some detail.
-5. The sRGB curve.
+1. Convert code values to luminance in cd/m2, by PQ or by HLG for a display of 1000 cd/m2.
+2. Divide by 203 cd/m2, the reference white of HDR programmes (ITU-R BT.2408).
+3. Convert BT.2020 to BT.709 primaries and clip negative values.
+4. Keep values up to 0.7. Compress the largest channel of brighter pixels towards 1, and scale the other two
+   with it, which preserves hue.
+5. Apply the sRGB curve.
 
-It looks at each pixel alone: no metadata, no knowledge of the scene, so frames of a clip do not flicker.
+Pixels are mapped independently of metadata and of each other, so frames of a clip do not flicker.
 
 Legend: H height, W width, C channels (RGB).
 """
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 PQ, HLG = 16, 18
-"""FFmpeg's numbers of the two transfer curves."""
+"""FFmpeg's numbers of the transfer functions."""
 WHITE_CD_M2 = 203.0
 KNEE = 0.7
 BT2020_TO_BT709 = np.array(
@@ -44,7 +44,7 @@ def tone_map(rgb16_HWC: np.ndarray, transfer: int) -> np.ndarray:
 
 @functools.cache
 def _curve(transfer: int) -> np.ndarray:
-    """Return light for each of 4096 code values: of the screen over white for PQ, of the scene for HLG."""
+    """Return linear light for 4096 code values: display light over white for PQ, scene light for HLG."""
     code = np.arange(4096) / 4095
     if transfer == PQ:
         root = code ** (1 / 78.84375)
@@ -56,7 +56,7 @@ def _curve(transfer: int) -> np.ndarray:
 
 @functools.cache
 def _srgb() -> np.ndarray:
-    """Return the sRGB byte for each of 4096 steps of light."""
+    """Return the sRGB byte for 4096 steps of linear light."""
     light = np.arange(4096) / 4095
     code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(code * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Make whole pictures of interlaced ones, whose odd and even rows were taken at two moments."""
+"""Deinterlace frames with FFmpeg's bwdif."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,69 +10,68 @@ import av.filter
 from av.video.frame import VideoFrame
 
 MIN_SIDE_PX = 4
-"""Pixels: bwdif takes nothing smaller."""
+"""Minimum of bwdif."""
 TIME_BASE = Fraction(1, 1000)
-"""Frames are numbered through the filter; their own times wait outside it."""
+"""Frames carry consecutive numbers through the filter; their timestamps are queued outside it."""
 
 
-class Decoded(NamedTuple):
-    """A picture, whole and in its place."""
+class DecodedFrame(NamedTuple):
+    """A decoded, deinterlaced frame and its timestamp."""
 
     frame: VideoFrame
     pts: int
     interlaced: bool
-    """Whether the file flagged it so; `frame` is deinterlaced."""
+    """Whether the source frame was flagged as interlaced."""
 
 
 class Deinterlacer:
-    """Passes frames on, one for one and with their times, deinterlaced by FFmpeg's bwdif where they are
-    interlaced.
+    """Deinterlace flagged frames, one output frame per input frame, with unchanged timestamps.
 
-    Frames that no decoder flagged as interlaced come out as they went in, at once, until the first that is
-    flagged; from then on all pass the filter, which looks one frame ahead and leaves unflagged ones alone.
+    Frames pass through unchanged until the first flagged one. From then on all go through the filter, which
+    has a latency of one frame and leaves unflagged frames unchanged.
     """
 
     def __init__(self) -> None:
         self.graph: av.filter.Graph | None = None
         self.shape: tuple[int, int, str] | None = None
-        self.held: deque[tuple[int, bool, VideoFrame]] = deque()
+        self.queue: deque[tuple[int, bool, VideoFrame]] = deque()
         self.number = 0
 
-    def add(self, frame: VideoFrame, pts: int) -> Iterator[Decoded]:
-        """Take a frame; give those that are ready."""
+    def push(self, frame: VideoFrame, pts: int) -> Iterator[DecodedFrame]:
+        """Add a frame and yield the frames that are ready."""
         shape = (frame.height, frame.width, frame.format.name)
         if self.graph is not None and shape != self.shape:
             yield from self.flush()
         if self.graph is None and frame.interlaced_frame and min(shape[:2]) >= MIN_SIDE_PX:
-            self.graph, self.shape = _graph(frame), shape
+            self.graph, self.shape = _build_graph(frame), shape
         if self.graph is None:
-            yield Decoded(frame, pts, False)
+            yield DecodedFrame(frame, pts, False)
             return
-        self.held.append((pts, frame.interlaced_frame, frame))
+        self.queue.append((pts, frame.interlaced_frame, frame))
         self.number += 1
         frame.pts, frame.time_base = self.number, TIME_BASE
         self.graph.vpush(frame)
         yield from self._ready(self.graph)
 
-    def flush(self) -> Iterator[Decoded]:
-        """Give what is held back, and begin anew."""
+    def flush(self) -> Iterator[DecodedFrame]:
+        """Yield the delayed frames and reset the filter."""
         if self.graph is not None:
             self.graph.vpush(None)
             yield from self._ready(self.graph)
         self.graph = None
 
-    def _ready(self, graph: av.filter.Graph) -> Iterator[Decoded]:
-        while self.held:
+    def _ready(self, graph: av.filter.Graph) -> Iterator[DecodedFrame]:
+        while self.queue:
             try:
                 frame = graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            pts, interlaced, original = self.held.popleft()
+            pts, interlaced, original = self.queue.popleft()
             frame.colorspace, frame.color_range = original.colorspace, original.color_range
-            yield Decoded(frame, pts, interlaced)
+            yield DecodedFrame(frame, pts, interlaced)
 
 
-def _graph(frame: VideoFrame) -> av.filter.Graph:
+def _build_graph(frame: VideoFrame) -> av.filter.Graph:
     graph = av.filter.Graph()
     graph.threads = 1
     source = graph.add_buffer(

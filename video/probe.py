@@ -1,4 +1,4 @@
-"""Say what a media file holds, from its header and its first frame."""
+"""Read the properties of a media file from its header and its first frame."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,30 +18,30 @@ from video.frames import pixel_aspect
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What a media file holds."""
+    """Properties of a media file."""
 
     kind: Literal["video", "image"]
     width: int
-    """Pixels, as displayed: turned upright, with square pixels."""
+    """Display width in pixels: upright, with square pixels."""
     height: int
     rotation_deg: int
-    """By how much the stored picture is turned counter-clockwise to be upright."""
+    """Counter-clockwise rotation from the stored to the upright frame."""
     duration_s: float | None
-    """As the header states it; None where it does not. A still lasts 0 s."""
+    """Duration from the header; None if it is not stated, 0 for a still image."""
     fps: Fraction
-    """Average frames per second as the header states it; 0 for a still."""
+    """Average frames per second from the header; 0 for a still image."""
     time_base: Fraction
-    """Seconds in one unit of pts."""
+    """Seconds per unit of pts."""
     start_pts: int
-    """Time of the first frame."""
+    """Timestamp of the first frame."""
     container: str
     """FFmpeg's name of the format."""
     codec: str
     pixel_format: str
     transfer: Literal["sdr", "pq", "hlg"]
-    """How light is coded; all but `sdr` is high dynamic range, and `read_frames` tone-maps it."""
+    """Transfer function; `read_frames` tone-maps `pq` and `hlg`."""
     interlaced: bool
-    """Whether the first frame is flagged so; `read_frames` deinterlaces such frames."""
+    """Whether the first frame is flagged as interlaced; `read_frames` deinterlaces flagged frames."""
     has_audio: bool
     num_bytes: int
 
@@ -50,9 +50,8 @@ def probe(media: Media) -> Probe:
     """Open `media` (a path, or bytes) and decode its first frame.
 
     Raises:
-        VideoError: with a code that says why it cannot be used. A file whose end is missing may still probe
-        well:
-            reading its frames tells.
+        VideoError: if the file cannot be used. A truncated file may probe without an error; reading its
+            frames raises.
     """
     if is_animated_webp(media):
         return _probe_webp(media)
@@ -81,7 +80,7 @@ def probe(media: Media) -> Probe:
 
 
 def _probe_webp(media: Media) -> Probe:
-    """Probe an animated WebP, whose header counts neither frames nor time: that takes decoding it."""
+    """Probe an animated WebP by decoding it, since its header has neither a frame count nor a duration."""
     frames = list(webp_frames(media))
     (rgb_HWC, _), (_, last_pts) = frames[0], frames[-1]
     gaps = len(frames) - 1
@@ -109,7 +108,7 @@ def _num_bytes(media: Media) -> int:
 
 
 def _fps(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Return the average rate; of a raw stream, which has no times to average, the one it states."""
+    """Return the average frame rate; of a raw stream without timestamps, the rate that it states."""
     rates = (stream.average_rate, stream.guessed_rate)
     return next((rate for rate in (rates[::-1] if is_raw(container) else rates) if rate), Fraction(0))
 

@@ -1,7 +1,7 @@
-"""Read any frames of a short video by their numbers: by decord where it gives the very frames that
-`read_frames` gives, else by decoding in sequence, with the reason told. See docs/adr/0009-decoders.md.
+"""Read frames of a short video by index: with decord if it yields the same frames as `read_frames`, otherwise
+by decoding in sequence. See docs/adr/0009-decoders.md.
 
-Legend: N frames asked for, H height, W width, C channels (RGB).
+Legend: N requested frames, H height, W width, C channels (RGB).
 """
 
 import io
@@ -19,29 +19,29 @@ from video import hdr
 from video.animation import is_animated_webp
 from video.container import Media, display_name, is_still, local_path, open_media
 from video.convert import UPRIGHT, assumed_matrix, has_alpha, orientation
-from video.decode import Packets, decode
+from video.decode import PacketReader, decode
 from video.frames import pixel_aspect, read_frames
 
-EQUAL_CODECS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg")
-"""PyAV's names of the codecs whose frames were equal, byte by byte, in the containers below."""
-EQUAL_CONTAINERS = ("mov,mp4", "matroska")
-"""Beginnings of FFmpeg's names. AVI with B-frames gave wrong frames, MPEG-TS did not seek."""
-EQUAL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp")
+DECORD_CODECS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg")
+"""PyAV's names of the codecs for which decord's frames are byte-identical, in the containers below."""
+DECORD_CONTAINERS = ("mov,mp4", "matroska")
+"""Prefixes of FFmpeg's names. decord returns wrong frames of AVI with B-frames; MPEG-TS does not seek."""
+DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FramesAt:
-    """The frames asked for, in the order of asking."""
+    """The requested frames, in the order of the request."""
 
     frames_NHWC: np.ndarray
     """uint8, upright, with square pixels."""
     reader: Literal["decord", "pyav"]
     reason: str | None
-    """Why decord was not used; None where it was."""
+    """Why decord was not used; None if it was."""
 
 
 def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
-    """Return the frames that `read_frames` gives at `indices` (from 0; in any order, more than once).
+    """Return the frames of `read_frames` at `indices`, which start at 0, in any order, with repeats.
 
     Raises:
         VideoError: for a file that cannot be read.
@@ -49,46 +49,48 @@ def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
     """
     if not indices or min(indices) < 0:
         raise IndexError(f"{display_name(media)}: indices are {list(indices)}: name at least one, all from 0")
-    num_frames, reason = look(media)
+    num_frames, reason = inspect_for_decord(media)
     if reason is None and max(indices) >= num_frames:
         raise IndexError(
             f"{display_name(media)}: frame {max(indices)} was asked for, but there are {num_frames}"
         )
     if reason is None:
         try:
-            return FramesAt(frames_NHWC=_by_decord(media, indices, num_frames), reader="decord", reason=None)
-        except (decord.DECORDError, _Unlike) as error:
+            return FramesAt(
+                frames_NHWC=_read_with_decord(media, indices, num_frames), reader="decord", reason=None
+            )
+        except (decord.DECORDError, _FrameCountMismatch) as error:
             reason = f"decord failed: {str(error).splitlines()[0]}"
-    return FramesAt(frames_NHWC=_in_sequence(media, indices), reader="pyav", reason=reason)
+    return FramesAt(frames_NHWC=_read_in_sequence(media, indices), reader="pyav", reason=reason)
 
 
-def look(media: Media) -> tuple[int, str | None]:
-    """Return how many packets the video has, and why decord would not give its frames as they should be.
+def inspect_for_decord(media: Media) -> tuple[int, str | None]:
+    """Return the number of packets, and the reason why decord's frames would differ (None if they do not).
 
-    Reads the file once without decoding more than its first frame.
+    Demuxes the file once and decodes only its first frame.
     """
     if is_animated_webp(media):
         return 0, "an animated WebP"
     with open_media(media) as (container, stream):
         stream.codec_context.thread_count = 1
         frame, _, interlaced = next(decode(container, stream, display_name(media)))
-        reason = _why_not(container, stream, frame, interlaced)
+        reason = _reason_against_decord(container, stream, frame, interlaced)
     if reason is not None:
         return 0, reason
     with open_media(media) as (container, stream):
-        packets = Packets(container, stream)
+        packets = PacketReader(container, stream)
         for packet in packets:
             if packet.is_discard:
                 return 0, "an edit list leaves out some frames"
-        if packets.torn or packets.missing_s > 0:
+        if packets.has_corrupt_packet or packets.missing_s > 0:
             return 0, "its end is missing"
         return packets.count, None
 
 
-def _why_not(
+def _reason_against_decord(
     container: InputContainer, stream: VideoStream, frame: VideoFrame, interlaced: bool
 ) -> str | None:
-    """Return the first thing about a file that decord does otherwise."""
+    """Return the first property of the file that decord handles differently; None if there is none."""
     still = is_still(container, stream)
     reasons = {
         "a still": still,
@@ -98,9 +100,9 @@ def _why_not(
         "high dynamic range": frame.color_trc in (hdr.PQ, hdr.HLG),
         "transparency": has_alpha(frame),
         "a matrix that is taken by size": assumed_matrix(frame, still) is not None and _is_large(frame),
-        f"the container {container.format.name}": not container.format.name.startswith(EQUAL_CONTAINERS),
-        f"the codec {stream.codec_context.name}": stream.codec_context.name not in EQUAL_CODECS,
-        f"the pixel format {frame.format.name}": frame.format.name not in EQUAL_FORMATS,
+        f"the container {container.format.name}": not container.format.name.startswith(DECORD_CONTAINERS),
+        f"the codec {stream.codec_context.name}": stream.codec_context.name not in DECORD_CODECS,
+        f"the pixel format {frame.format.name}": frame.format.name not in DECORD_PIXEL_FORMATS,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -109,25 +111,24 @@ def _is_large(frame: VideoFrame) -> bool:
     return frame.width >= 1280 or frame.height > 576
 
 
-class _Unlike(Exception):
-    """decord sees another video than PyAV."""
+class _FrameCountMismatch(Exception):
+    """decord and PyAV count different numbers of frames."""
 
 
-def _by_decord(media: Media, indices: Sequence[int], num_frames: int) -> np.ndarray:
+def _read_with_decord(media: Media, indices: Sequence[int], num_frames: int) -> np.ndarray:
     source = io.BytesIO(media) if isinstance(media, bytes) else str(local_path(media))
     reader = decord.VideoReader(source, num_threads=1)
     if len(reader) != num_frames:
-        raise _Unlike(f"it counts {len(reader)} frames, not {num_frames}")
-    rgb_HWC = {index: _repaired(reader[index].asnumpy()) for index in sorted(set(indices))}
+        raise _FrameCountMismatch(f"it counts {len(reader)} frames, not {num_frames}")
+    rgb_HWC = {index: _unpad_rows(reader[index].asnumpy()) for index in sorted(set(indices))}
     return np.stack([rgb_HWC[index] for index in indices])
 
 
-def _repaired(frame_HWX: np.ndarray) -> np.ndarray:
-    """Return rgb_HWC of decord's frame.
+def _unpad_rows(frame_HWX: np.ndarray) -> np.ndarray:
+    """Return rgb_HWC of a decord frame without the padding of its rows.
 
-    decord 3.4 takes the bytes of a row over its width for the number of channels. Rows are padded to 64
-    pixels, so for a width that divides the padded row (8, 32, 48, 96, ...) there are too many, and
-    `get_batch` raises. The pixels are all there, at the beginning of each row.
+    decord 3.4 pads rows to 64 pixels and takes bytes per row over width as the number of channels, so for
+    widths such as 8, 32, 48 and 96 it reports more than 3, and `get_batch` raises.
     """
     height, width, channels = frame_HWX.shape
     if channels == 3:
@@ -135,13 +136,13 @@ def _repaired(frame_HWX: np.ndarray) -> np.ndarray:
     return frame_HWX.reshape(height, width * channels)[:, : width * 3].reshape(height, width, 3)
 
 
-def _in_sequence(media: Media, indices: Iterable[int]) -> np.ndarray:
+def _read_in_sequence(media: Media, indices: Iterable[int]) -> np.ndarray:
     wanted = set(indices)
-    found: dict[int, np.ndarray] = {}
+    frames: dict[int, np.ndarray] = {}
     index = -1
     for index, frame in enumerate(read_frames(media)):
         if index in wanted:
-            found[index] = frame.rgb_HWC
-            if len(found) == len(wanted):
-                return np.stack([found[number] for number in indices])
+            frames[index] = frame.rgb_HWC
+            if len(frames) == len(wanted):
+                return np.stack([frames[number] for number in indices])
     raise IndexError(f"{display_name(media)}: frame {max(wanted)} was asked for, but there are {index + 1}")

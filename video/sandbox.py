@@ -1,8 +1,8 @@
-"""Run tasks on foreign files in a process that can be killed: a file that hangs, explodes or lies ends as a
-`VideoError`, never as the end, or the memory, of the process that asked.
+"""Run tasks on untrusted files in a child process with limits on time, memory and output.
 
-What runs there is the whole task (decode and measure, or decode and encode); only its small results come
-back, pickled. So pixels cross no boundary (docs/adr/0008-decode-sandbox.md).
+A file that hangs, crashes the decoder or exhausts memory raises `VideoError` in the parent. The child runs
+the whole task (decode and measure, or decode and encode) and returns only its small pickled results, so
+pixels are never copied between processes (docs/adr/0008-decode-sandbox.md).
 """
 
 import os
@@ -22,19 +22,19 @@ from typing import Any, Self, TypeVar
 
 from video.config import SandboxConfig
 from video.errors import VideoError, VideoErrorCode
-from video.sandbox_child import HEADER, NO_MEMORY
+from video.sandbox_child import HEADER, OUT_OF_MEMORY_STATUS
 
 T = TypeVar("T")
 
 MIB = 2**20
-_LOOK_EVERY_S = 0.05
-"""How often time and memory are looked at while the child works."""
+_POLL_INTERVAL_S = 0.05
+"""Interval at which time and memory are checked while the child works."""
 _START_S = 120.0
-"""Seconds in which a child must start and import what a task needs; not counted against the file."""
+"""Time limit for starting the child and importing the task; not counted against the file."""
 _DATA_OVER_RESIDENT = 1.5
-"""Private memory that may be asked for, over what may be resident: libraries reserve more than they touch."""
+"""Limit of private memory over the limit of resident memory: libraries reserve more than they touch."""
 _EXIT_S = 5.0
-"""Seconds in which a child that closed its connection must have ended."""
+"""Time limit for a child to exit after it closed its connection."""
 _PROGRAM = """
 import sys
 numbers, sys.path[:] = map(int, sys.argv[1:4]), sys.argv[4:]
@@ -45,10 +45,10 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_
 
 
 class Sandbox:
-    """One warm child process, started when first needed, reused from task to task, and replaced when it died.
+    """Run tasks in one child process, which starts on first use, is reused, and is replaced when it dies.
 
-    A task is a callable without arguments that pickle can name (`functools.partial` of a function at the top
-    of a module). For one thread: the child ends with the thread that started it.
+    A task is a picklable callable without arguments, such as `functools.partial` of a module-level function.
+    Use from one thread only: the child ends with the thread that started it.
     """
 
     def __init__(self, config: SandboxConfig) -> None:
@@ -57,30 +57,30 @@ class Sandbox:
         self._end_child: Callable[[], object] = lambda: None
 
     def call(self, task: Callable[[], T], path: str, *, footage_s: float = 0.0) -> T:
-        """Return what `task`, working on the file at `path`, returns. Raises as `stream` does."""
+        """Run `task` on the file at `path` and return its result. Raises as `stream` does."""
         (result,) = self.stream(task, path, footage_s=footage_s)
         return result
 
     def stream(self, task: Callable[[], Any], path: str, *, footage_s: float = 0.0) -> Iterator[Any]:
-        """Yield what `task` yields (or the one thing that it returns), each as soon as it is there.
+        """Run `task` and yield its results (one, unless it returns an iterator) as they arrive.
 
         Args:
-            path: the foreign file; its size grants time.
-            footage_s: seconds of footage to be encoded; grants time.
+            path: the file that the task reads; the time limit grows with its size.
+            footage_s: seconds of footage to encode; the time limit grows with it.
 
         Raises:
             VideoError: TIMED_OUT, OUT_OF_MEMORY, CRASHED or TOO_LARGE; the child is replaced.
-            Exception: whatever the task raises.
+            Exception: any exception of the task.
         """
-        child = self._warm()
+        child = self._running_child()
         ended = False
         try:
             child.send(task, path)
             seconds = self._seconds(path, footage_s)
             while True:
                 kind, value = child.receive()
-                if kind == "begun":
-                    child.give(seconds)
+                if kind == "started":
+                    child.grant(seconds)
                 elif kind == "result":
                     yield value
                 else:
@@ -88,7 +88,7 @@ class Sandbox:
                     break
         finally:
             if not ended or child.resident_bytes() > self.config.memory_mb * MIB // 2:
-                self.close()  # what it hoards would be held against the next file
+                self.close()  # retained memory would count against the next file
         if kind == "error":
             raise value
 
@@ -99,7 +99,7 @@ class Sandbox:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child; None where none runs."""
+        """Process id of the child; None if it is not running."""
         return self._child.process.pid if self._child else None
 
     def __enter__(self) -> Self:
@@ -108,9 +108,9 @@ class Sandbox:
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
         self.close()
 
-    def _warm(self) -> "_Child":
+    def _running_child(self) -> "_Child":
         if self._child is not None and self._child.process.poll() is not None:
-            self.close()  # died between two tasks: nobody's fault
+            self.close()  # died between two tasks
         if self._child is None:
             self._child = _Child(self.config)
             self._end_child = weakref.finalize(self, self._child.kill)  # also when the sandbox is forgotten
@@ -127,86 +127,86 @@ class Sandbox:
 
 @lru_cache(maxsize=1)
 def process_sandbox(config: SandboxConfig) -> Sandbox:
-    """Return the one sandbox of this process: a Ray worker runs many tasks, and its child stays warm."""
+    """Return the sandbox of this process, so that the child outlives the single task of a Ray worker."""
     return Sandbox(config)
 
 
 class _Child:
-    """The process, the socket to it, and how long it may still work on the task in hand."""
+    """The child process, its socket, and the deadline of its current task."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
-        self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(_LOOK_EVERY_S)
+        self.socket, child_socket = socket.socketpair()
+        self.socket.settimeout(_POLL_INTERVAL_S)
         data_bytes = int(config.memory_mb * MIB * _DATA_OVER_RESIDENT)
-        numbers = (theirs.fileno(), os.getpid(), data_bytes)
+        numbers = (child_socket.fileno(), os.getpid(), data_bytes)
         self.process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *map(str, numbers), *sys.path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[child_socket.fileno()],
             start_new_session=True,
             env=os.environ | _ONE_THREAD,
         )
-        theirs.close()
+        child_socket.close()
 
     def send(self, task: Callable[[], Any], path: str) -> None:
-        """Hand over a task, and begin to count the time of starting."""
-        self.path, self.begun = path, False
-        self.give(_START_S)
+        """Send a task and start the clock of its start-up."""
+        self.path, self.started = path, False
+        self.grant(_START_S)
         message = pickle.dumps(task)
-        with suppress(BrokenPipeError, ConnectionResetError):  # then `receive` tells why
+        with suppress(BrokenPipeError, ConnectionResetError):  # `receive` raises the reason
             self.socket.sendall(HEADER.pack(len(message)) + message)
 
-    def give(self, seconds: float) -> None:
-        """Grant the task `seconds` from now on."""
+    def grant(self, seconds: float) -> None:
+        """Set the deadline to `seconds` from now."""
         self.seconds, self.end = seconds, time.monotonic() + seconds
 
     def receive(self) -> tuple[str, Any]:
-        """Wait for the next message. Raises VideoError when the child dies or passes a limit."""
-        (size,) = HEADER.unpack(self._exactly(HEADER.size))
+        """Wait for the next message. Raises VideoError if the child dies or exceeds a limit."""
+        (size,) = HEADER.unpack(self._receive_exactly(HEADER.size))
         if size > self.config.output_mb * MIB:
             problem = f"gives a result of {size // MIB} MiB, over --sandbox.output-mb {self.config.output_mb}"
             raise VideoError(VideoErrorCode.TOO_LARGE, self.path, problem)
-        kind, value = pickle.loads(self._exactly(size))
-        self.begun = self.begun or kind == "begun"
+        kind, value = pickle.loads(self._receive_exactly(size))
+        self.started = self.started or kind == "started"
         return kind, value
 
-    def _exactly(self, size: int) -> bytearray:
+    def _receive_exactly(self, size: int) -> bytearray:
         content = bytearray(size)
-        at = 0
-        while at < size:
-            self._look()
+        received = 0
+        while received < size:
+            self._check_limits()
             try:
-                got = self.socket.recv_into(memoryview(content)[at:])
+                count = self.socket.recv_into(memoryview(content)[received:])
             except TimeoutError:
                 continue
             except ConnectionResetError:
-                got = 0
-            if not got:
-                raise self._death()
-            at += got
+                count = 0
+            if not count:
+                raise self._exit_error()
+            received += count
         return content
 
-    def _look(self) -> None:
-        """Raise VideoError when time is up or memory is over its limit."""
+    def _check_limits(self) -> None:
+        """Raise VideoError if the deadline or the memory limit is exceeded."""
         if time.monotonic() > self.end:
-            if not self.begun:
+            if not self.started:
                 raise RuntimeError(
                     f"the decoding process did not start in {_START_S:.0f} s: machine overloaded?"
                 )
             problem = f"was still being decoded after {self.seconds:.0f} s, its limit"
             raise VideoError(VideoErrorCode.TIMED_OUT, self.path, problem)
         if self.resident_bytes() > self.config.memory_mb * MIB:
-            raise self._over_memory()
+            raise self._memory_error()
 
-    def _death(self) -> Exception:
-        """Return why the child ended on its own."""
+    def _exit_error(self) -> Exception:
+        """Return the error for a child that exited on its own."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_EXIT_S)
         status = self.process.returncode
-        if status == NO_MEMORY:
-            return self._over_memory()
+        if status == OUT_OF_MEMORY_STATUS:
+            return self._memory_error()
         how = f"exit status {status}"
         if status is not None and status < 0:
             how = signal.Signals(-status).name
@@ -214,12 +214,12 @@ class _Child:
             how += ", as by the kernel when the machine is out of memory"
         return VideoError(VideoErrorCode.CRASHED, self.path, f"ended the process that decoded it ({how})")
 
-    def _over_memory(self) -> VideoError:
+    def _memory_error(self) -> VideoError:
         problem = f"needs more than the {self.config.memory_mb} MiB of --sandbox.memory-mb to decode"
         return VideoError(VideoErrorCode.OUT_OF_MEMORY, self.path, problem)
 
     def resident_bytes(self) -> int:
-        """Return the child's resident memory; 0 where the system does not tell."""
+        """Return the child's resident memory; 0 where /proc is missing."""
         try:
             pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         except (OSError, IndexError):
@@ -227,8 +227,8 @@ class _Child:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def kill(self) -> None:
-        """Kill the child and whatever it started."""
-        if self.process.returncode is None:  # else its number may already be another's
+        """Kill the child and its process group."""
+        if self.process.returncode is None:  # otherwise the id may have been reused
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.socket.close()

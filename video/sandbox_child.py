@@ -1,6 +1,6 @@
-"""The process in which foreign files are opened and decoded: takes tasks from a socket, sends back results.
+"""The child process of `video.sandbox`: run tasks from a socket and send back their results.
 
-Started by `video.sandbox` alone. It imports what a task names, and nothing else.
+Imports nothing but what unpickling a task imports.
 """
 
 import ctypes
@@ -17,52 +17,52 @@ from pathlib import Path
 from typing import Any, Literal
 
 HEADER = struct.Struct("<Q")
-"""Before each message: its length in bytes."""
-NO_MEMORY = 86
-"""Exit status that says so."""
+"""Length of the following message in bytes."""
+OUT_OF_MEMORY_STATUS = 86
+"""Exit status after a MemoryError."""
 _PR_SET_PDEATHSIG = 1
 
-Kind = Literal["begun", "result", "done", "error"]
-"""What a message of this process is: a task is loaded; one result; there are no more; the task raised."""
+MessageKind = Literal["started", "result", "done", "error"]
+"""A task was loaded; one result; no more results; the task raised."""
 
 
 def main(fd: int, parent: int, data_bytes: int) -> None:
-    """Serve until the parent closes its end, or ends."""
-    _bind(parent, data_bytes)
+    """Run tasks until the parent closes the socket or exits."""
+    _limit_process(parent, data_bytes)
     connection = socket.socket(fileno=fd)
-    while (packed := _receive(connection)) is not None:
-        _serve(connection, packed)
+    while (message := _receive(connection)) is not None:
+        _serve(connection, message)
 
 
-def _bind(parent: int, data_bytes: int) -> None:
-    """Bind this process to its parent's life and to a limit of memory."""
+def _limit_process(parent: int, data_bytes: int) -> None:
+    """Exit together with the parent, and limit private memory."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        with suppress(OSError):  # of all processes, the kernel should take this one first
+        with suppress(OSError):  # preferred by the OOM killer
             Path("/proc/self/oom_score_adj").write_text("1000")
-    if os.getppid() != parent:  # it ended before it could be bound to
+    if os.getppid() != parent:  # the parent ended before prctl
         os._exit(1)
     resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _serve(connection: socket.socket, packed: bytearray) -> None:
+def _serve(connection: socket.socket, message: bytearray) -> None:
     try:
-        task: Callable[[], Any] = pickle.loads(packed)
-        _send(connection, "begun", None)
+        task: Callable[[], Any] = pickle.loads(message)
+        _send(connection, "started", None)
         results = task()
         for result in results if isinstance(results, Iterator) else (results,):
             _send(connection, "result", result)
     except Exception as error:
-        _send(connection, "error", _portable(error))
+        _send(connection, "error", _picklable(error))
     else:
         _send(connection, "done", None)
 
 
-def _portable(error: Exception) -> Exception:
-    """Return `error`, or what says the same, such that another process can raise it."""
+def _picklable(error: Exception) -> Exception:
+    """Return `error`, or a RuntimeError with its message if it cannot be pickled."""
     if any(isinstance(link, MemoryError) for link in _chain(error)):
-        os._exit(NO_MEMORY)  # its memory is worth nothing now; the parent starts another process
+        os._exit(OUT_OF_MEMORY_STATUS)  # the parent starts another process
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -76,27 +76,27 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _send(connection: socket.socket, kind: Kind, value: Any) -> None:
+def _send(connection: socket.socket, kind: MessageKind, value: Any) -> None:
     message = pickle.dumps((kind, value), protocol=pickle.HIGHEST_PROTOCOL)
     try:
         connection.sendall(HEADER.pack(len(message)))
         connection.sendall(message)
-    except OSError:  # nobody wants it any more
+    except OSError:  # the parent closed the socket
         os._exit(0)
 
 
 def _receive(connection: socket.socket) -> bytearray | None:
-    """Return the next task, packed; None when the parent has closed its end."""
-    header = _exactly(connection, HEADER.size)
-    return _exactly(connection, HEADER.unpack(header)[0]) if header else None
+    """Return the next pickled task; None if the parent closed the socket."""
+    header = _receive_exactly(connection, HEADER.size)
+    return _receive_exactly(connection, HEADER.unpack(header)[0]) if header else None
 
 
-def _exactly(connection: socket.socket, size: int) -> bytearray | None:
+def _receive_exactly(connection: socket.socket, size: int) -> bytearray | None:
     content = bytearray(size)
-    at = 0
-    while at < size:
-        got = connection.recv_into(memoryview(content)[at:])
-        if not got:
+    received = 0
+    while received < size:
+        count = connection.recv_into(memoryview(content)[received:])
+        if not count:
             return None
-        at += got
+        received += count
     return content
