@@ -1,5 +1,7 @@
 """Probe, decode, cut and encode video files with exact timestamps. A leaf: imports none of our packages."""
 
+# Sub-modules are not imported here: each is loaded when it is needed.
+# pyright: reportUnsupportedDunderAll=false
 __all__ = [
     "camera_motion",
     "config",

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 GRID_PX = 6
 """Spacing of the grid on which textured points are sampled."""
@@ -107,11 +108,12 @@ def median_similarity(flow_HW2: np.ndarray) -> tuple[Similarity, np.ndarray]:
     """
     height, width = flow_HW2.shape[:2]
     flow_HW = np.ascontiguousarray(flow_HW2, np.float32).view(np.complex64)[..., 0]
-    columns, rows = np.arange(width) - width / 2, np.arange(height) - height / 2
-    position_HW = columns + 1j * rows[:, None]
+    columns_W = np.arange(width, dtype=np.float64) - width / 2
+    rows_H = np.arange(height, dtype=np.float64) - height / 2
+    position_HW: NDArray[np.complex128] = columns_W + 1j * rows_H[:, None]
     distance2_HW = position_HW.real**2 + position_HW.imag**2
     shift = complex(np.median(flow_HW.real), np.median(flow_HW.imag))
-    outward_HW = ((flow_HW - shift) * position_HW.conj()).real / np.maximum(distance2_HW, 1)
+    outward_HW: np.ndarray = ((flow_HW - shift) * position_HW.conj()).real / np.maximum(distance2_HW, 1)
     zoom = float(np.median(outward_HW[distance2_HW > (height / 4) ** 2]))
     return Similarity(shift, complex(zoom)), np.abs(flow_HW - shift - zoom * position_HW)
 
@@ -132,7 +134,9 @@ def _textured_points(gray_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Non
     return rows, columns
 
 
-def _fit_robust(position_N: np.ndarray, flow_N: np.ndarray, width: int) -> tuple[Similarity, np.ndarray]:
+def _fit_robust(
+    position_N: NDArray[np.complex128], flow_N: NDArray[np.complex128], width: int
+) -> tuple[Similarity, np.ndarray]:
     """Return the similarity and the length of each point's residual in pixels."""
     shift, growth = complex(_upper_median(flow_N.real), _upper_median(flow_N.imag)), 0j
     error_N = np.abs(shift - flow_N)
@@ -148,7 +152,7 @@ def _fit_robust(position_N: np.ndarray, flow_N: np.ndarray, width: int) -> tuple
 
 
 def _fit_weighted(
-    weight_N: np.ndarray, position_N: np.ndarray, flow_N: np.ndarray
+    weight_N: np.ndarray, position_N: NDArray[np.complex128], flow_N: NDArray[np.complex128]
 ) -> tuple[complex, complex]:
     """Return shift and growth by weighted least squares, in closed form.
 

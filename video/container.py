@@ -4,9 +4,10 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 import av
@@ -14,6 +15,7 @@ import av.error
 import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from video.errors import VideoError, VideoErrorCode
@@ -56,7 +58,7 @@ def display_name(media: Media) -> str:
 
 
 @contextmanager
-def open_media(media: Media) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_media(media: Media) -> Generator[tuple[InputContainer, VideoStream], None, None]:
     """Open `media` and select its main video stream.
 
     FFmpeg may use no protocol, not even `file`, so a playlist cannot make it read other files.
@@ -174,6 +176,7 @@ def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStr
         raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends before it says what it holds")
     if not streams:
         raise VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
-    if streams[0].codec_context is None:
+    context = cast(VideoCodecContext | None, streams[0].codec_context)  # the stubs lack None
+    if context is None:
         raise VideoError(VideoErrorCode.UNSUPPORTED, path, "its video is of a codec that is not known here")
     return streams[0]

@@ -9,13 +9,13 @@
 Legend: H height, W width, C channels (RGB, or RGBA).
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
-import av.error
 import av.filter
 import numpy as np
-from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
@@ -160,10 +160,11 @@ def orientation(frame: VideoFrame) -> DisplayMatrix:
     return (sign_a, 0, 0, sign_d) if straight else (0, sign_b, sign_c, 0)
 
 
-def _side_data(frame: VideoFrame) -> SideDataContainer:
+def _side_data(frame: VideoFrame) -> Mapping[str, SideData]:
     """Return the side data of a frame. The attribute `frame.side_data` would create a reference cycle, which
     keeps the frame's memory until the garbage collector runs."""
-    return SideDataContainer(frame)  # pyright: ignore[reportCallIssue]  # the stubs lack the argument
+    container = SideDataContainer(frame)  # pyright: ignore[reportCallIssue]  # the stubs lack the argument
+    return cast(Mapping[str, SideData], container)
 
 
 def _without_exif(frame: VideoFrame) -> VideoFrame:

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import av
-import av.error
 from av.container import InputContainer
 from av.format import Flags
 from av.video.frame import VideoFrame
@@ -100,7 +99,7 @@ class PacketReader:
         self.positions: list[int] = []
         self.sorts_positions = self.has_no_pts or container.format.name.startswith(DECODING_ORDER)
 
-    def __iter__(self) -> Iterator[av.Packet]:
+    def __iter__(self) -> "Iterator[av.Packet[VideoStream]]":
         lasts_pts = float(self.period / self.time_base)
         for packet in self.packets:
             if packet.is_corrupt and packet.size:  # the file ends within it

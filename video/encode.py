@@ -95,7 +95,11 @@ class VideoWriter:
         self.matrix = Colorspace.ITU709 if tags_color else Colorspace.ITU601
         self.container = av.open(destination, "w", format=MUXERS[container], options=REPRODUCIBLE)
         options = encoder_options(codec, crf, preset)
-        self.stream = cast(VideoStream, self.container.add_stream(encoder, rate=self.rate, options=options))
+        # PyAV's stubs leave the type argument of Packet and of add_stream open.
+        stream = self.container.add_stream(  # pyright: ignore[reportUnknownMemberType]
+            encoder, rate=self.rate, options=options
+        )
+        self.stream = cast(VideoStream, stream)
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.max_b_frames, context.thread_count = self.time_base, max_b_frames, 1
@@ -128,8 +132,13 @@ class VideoWriter:
 
     def _write(self, frame: VideoFrame, pts: int) -> None:
         frame.pts, frame.time_base = pts, self.time_base
-        self.container.mux(self.stream.encode(frame))
+        self._encode(frame)
         self.num_frames += 1
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        """Encode and mux a frame; None flushes the encoder."""
+        packets = self.stream.encode(frame)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        self.container.mux(packets)  # pyright: ignore[reportUnknownMemberType]
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +147,7 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and self.num_frames:
-            self.container.mux(self.stream.encode())
+            self._encode(None)
         self.container.close()
 
 

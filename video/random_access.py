@@ -7,7 +7,7 @@ Legend: N requested frames, H height, W width, C channels (RGB).
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import decord
 import numpy as np
@@ -117,7 +117,7 @@ class _FrameCountMismatch(Exception):
 
 def _read_with_decord(media: Media, indices: Sequence[int], num_frames: int) -> np.ndarray:
     source = io.BytesIO(media) if isinstance(media, bytes) else str(local_path(media))
-    reader = decord.VideoReader(source, num_threads=1)
+    reader: Any = decord.VideoReader(source, num_threads=1)
     if len(reader) != num_frames:
         raise _FrameCountMismatch(f"it counts {len(reader)} frames, not {num_frames}")
     rgb_HWC = {index: _unpad_rows(reader[index].asnumpy()) for index in sorted(set(indices))}

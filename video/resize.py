@@ -20,9 +20,7 @@ def resize_and_crop(frames_THWC: np.ndarray, height: int, width: int) -> np.ndar
     new_height, new_width = max(height, round(old_height * scale)), max(width, round(old_width * scale))
     top, left = (new_height - height) // 2, (new_width - width) // 2
     if (new_height, new_width) != (old_height, old_width):
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        size = (new_width, new_height)
-        frames_THWC = np.stack(
-            [cv2.resize(frame, size, interpolation=interpolation) for frame in frames_THWC]
-        )
+        size, method = (new_width, new_height), cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        resized: list[np.ndarray] = [cv2.resize(frame, size, interpolation=method) for frame in frames_THWC]
+        frames_THWC = np.stack(resized)
     return np.ascontiguousarray(frames_THWC[:, top : top + height, left : left + width])

