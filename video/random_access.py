@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import decord
+import decord  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
