@@ -1,1 +1,1 @@
-"""Frames in, captions out."""
+"""Video captioning: frames in, captions out."""

@@ -1,57 +1,66 @@
-"""Chooses, clip by clip, between the embedded model and `facts`; every answer says whose it is."""
+"""Route each clip to the embedded model or to `facts`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from captioner.domain import is_believed, is_simulated_world
+from captioner.domain import is_confident, is_simulated_world
 from captioner.frames import sample_uniform
 from captioner.outcome import Outcome
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
 PROBE_FRAMES = 3
-"""Frames that decide whether a clip is flat."""
+"""Frames that decide whether a clip is a simulated world."""
 
 
 class AutoCaptioner:
-    """Asks the embedded model where the frames look like a simulated world, else `facts`.
+    """Captions simulated worlds with the embedded model, all other clips with `facts`.
 
-    A clip also goes to `facts` when an answer of the embedded model is unsure or not OK.
+    Falls back to `facts` when an answer of the embedded model is not OK or has low confidence.
     """
 
     def __init__(self, embedded: Captioner, facts: Captioner, prompts: dict[str, Prompt]) -> None:
-        """`prompts`: by the digest of each prompt that may be asked, the embedded model's own."""
+        """Args:
+        prompts: the embedded model's own prompt for each digest that requests may have.
+        """
         self.embedded, self.facts, self.prompts = embedded, facts, prompts
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request, each echoing the clip id and the prompt that was asked for."""
+        """Answer every request."""
         clips = {r.clip_id: r for r in requests}
-        why = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
-        tried = self._ask_embedded([r for r in requests if why[r.clip_id][0]])
-        unsure = {a.clip_id: a for a in tried if a.outcome is not Outcome.OK or not is_believed(a.confidence)}
-        kept = [_because(a, why[a.clip_id][1]) for a in tried if a.clip_id not in unsure]
-        rest = [r for r in requests if not why[r.clip_id][0] or r.clip_id in unsure]
-        answered = self.facts.caption(rest) if rest else []
-        return kept + [_because(a, _reason(why[a.clip_id][1], unsure.get(a.clip_id))) for a in answered]
+        routing = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
+        attempts = self._ask_embedded([r for r in requests if routing[r.clip_id][0]])
+        rejected = {
+            a.clip_id: a for a in attempts if a.outcome is not Outcome.OK or not is_confident(a.confidence)
+        }
+        accepted = [_with_detail(a, routing[a.clip_id][1]) for a in attempts if a.clip_id not in rejected]
+        remaining = [r for r in requests if not routing[r.clip_id][0] or r.clip_id in rejected]
+        fallback = self.facts.caption(remaining) if remaining else []
+        return accepted + [
+            _with_detail(a, _fallback_reason(routing[a.clip_id][1], rejected.get(a.clip_id)))
+            for a in fallback
+        ]
 
     def _ask_embedded(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Ask in the embedded model's own words; return the answers under the digests that were asked for."""
-        asked = [replace(r, prompt=self.prompts[r.prompt.digest]) for r in requests]
-        back = {mine.digest: digest for digest, mine in self.prompts.items()}
-        answers = self.embedded.caption(asked) if asked else []
-        return [replace(a, prompt_digest=back[a.prompt_digest]) for a in answers]
+        """Caption with the embedded model's prompts; return answers under the requested digests."""
+        translated = [replace(r, prompt=self.prompts[r.prompt.digest]) for r in requests]
+        requested = {own.digest: digest for digest, own in self.prompts.items()}
+        answers = self.embedded.caption(translated) if translated else []
+        return [replace(a, prompt_digest=requested[a.prompt_digest]) for a in answers]
 
 
 def _probe_frames(request: CaptionRequest):
     return request.frames_THWC[list(sample_uniform(len(request.frames_THWC), PROBE_FRAMES))]
 
 
-def _because(answer: CaptionAnswer, reason: str) -> CaptionAnswer:
+def _with_detail(answer: CaptionAnswer, reason: str) -> CaptionAnswer:
     return replace(answer, detail="; ".join(part for part in (answer.detail, reason) if part))
 
 
-def _reason(flatness: str, unsure: CaptionAnswer | None) -> str:
-    if unsure is None:
+def _fallback_reason(flatness: str, rejected: CaptionAnswer | None) -> str:
+    if rejected is None:
         return flatness
-    sure = "none" if unsure.confidence is None else f"{unsure.confidence:.2f}"
-    return f"{flatness}; the embedded model was not believed ({unsure.outcome}, confidence {sure})"
+    confidence = "none" if rejected.confidence is None else f"{rejected.confidence:.2f}"
+    return (
+        f"{flatness}; the embedded model's answer was rejected ({rejected.outcome}, confidence {confidence})"
+    )

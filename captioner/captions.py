@@ -1,4 +1,4 @@
-"""From answers to `manifests.records.Caption`: both prompts asked, each answer matched by its clip id."""
+"""Ask a captioner for dense and short captions, and combine the answers into `manifests.records.Caption`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from manifests.records import Caption, Outcome
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClipFrames:
-    """The frames of one clip that a captioner may choose from."""
+    """Frames of one clip, from which a captioner may select."""
 
     clip_id: str
     media_id: str
     frames_THWC: np.ndarray
     times_s: tuple[float, ...]
-    """Seconds from the start of the clip, one for each frame."""
+    """Time of each frame, in seconds from the start of the clip."""
 
 
 def caption_clips(
     captioner: Captioner, clips: Sequence[ClipFrames], *, dense: Prompt, short: Prompt
 ) -> list[Caption]:
-    """Ask for a dense and a short caption of each clip; return one Caption a clip, in the order of `clips`.
+    """Return one Caption, dense and short, for each clip, in the order of `clips`.
 
-    An answer that is missing, double, or for a clip that nobody asked about is an ERROR row, never a guess.
+    A clip with missing or duplicate answers gets an ERROR row. Raises ValueError for a repeated clip id.
     """
     ids = [clip.clip_id for clip in clips]
     if len(set(ids)) != len(ids):
-        raise ValueError("two clips of one batch have the same clip_id; caption each clip once")
+        raise ValueError("two clips of a batch have the same clip_id; pass each clip once")
     answers = captioner.caption([_request(clip, prompt) for clip in clips for prompt in (dense, short)])
     by_key: dict[tuple[str, str], list[CaptionAnswer]] = {}
     for answer in answers:
@@ -47,7 +47,7 @@ def caption_clips(
 
 
 def error_caption(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
-    """Return the row of an attempt that never reached an answer."""
+    """Return the ERROR row of an attempt without an answer."""
     return Caption(
         clip_id=clip_id,
         media_id=media_id,
@@ -77,23 +77,23 @@ def _request(clip: ClipFrames, prompt: Prompt) -> CaptionRequest:
 def _caption(
     clip: ClipFrames, dense: list[CaptionAnswer], short: list[CaptionAnswer], prompt_digest: str
 ) -> Caption:
-    """Join the two answers for one clip: OK only when both are, else the first that is not says why."""
+    """Combine the answers for one clip; the first that is not OK decides the outcome."""
     if len(dense) != 1 or len(short) != 1:
-        detail = f"{len(dense)} dense and {len(short)} short answers echo this clip id, not one of each"
+        detail = f"{len(dense)} dense and {len(short)} short answers for this clip, expected one of each"
         return error_caption(clip.clip_id, clip.media_id, prompt_digest, detail)
-    worst = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
-    ok = worst.outcome is Outcome.OK
+    decisive = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
+    ok = decisive.outcome is Outcome.OK
     return Caption(
         clip_id=clip.clip_id,
         media_id=clip.media_id,
-        outcome=worst.outcome,
+        outcome=decisive.outcome,
         text=dense[0].text if ok else None,
         short=short[0].text if ok else None,
-        captioner=worst.provenance.captioner,
-        model=worst.provenance.model,
-        revision=worst.provenance.revision,
+        captioner=decisive.provenance.captioner,
+        model=decisive.provenance.model,
+        revision=decisive.provenance.revision,
         prompt_digest=prompt_digest,
-        decoding=worst.provenance.decoding,
-        frames_shown=worst.frames_shown,
-        detail=worst.detail,
+        decoding=decisive.provenance.decoding,
+        frames_shown=decisive.frames_shown,
+        detail=decisive.detail,
     )

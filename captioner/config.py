@@ -1,4 +1,4 @@
-"""Which captioner, and how it is run. Imports nothing heavy."""
+"""Configuration of captioners. Imports nothing heavy."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,54 +6,62 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class VlmConfig:
-    """Any image-text-to-text model that transformers loads."""
+    """An image-text-to-text model of transformers."""
 
     model: str
-    """Folder, or name on the hub, such as `Qwen/Qwen2.5-VL-3B-Instruct`."""
+    """Model folder or hub name, such as `Qwen/Qwen2.5-VL-3B-Instruct`."""
     revision: str | None = None
-    """Commit, branch or tag on the hub; pin a commit for captions that can be made again."""
+    """Hub commit, branch or tag; pin a commit for reproducible captions."""
     frames: int = 8
-    """Most frames shown of one clip."""
-    rate_hz: float | None = None
-    """Frames shown a second, from the start of the clip; None spreads them evenly over the clip."""
+    """Maximum number of frames per clip."""
+    fps: float | None = None
+    """Frame rate of the sampled frames, from the start of the clip. Default: evenly spaced over the clip."""
     batch_size: int = 8
+    """Prompts per batch."""
     max_new_tokens: int = 320
-    """An answer that reaches this is TRUNCATED, and carries no text."""
+    """Maximum answer length; a longer answer fails as TRUNCATED."""
     temperature: float = 0.0
-    """0 takes the most likely token each time, so that a run can be made again."""
+    """Sampling temperature; 0 decodes greedily, which is reproducible."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Data type of the weights; `auto` uses the model's own."""
     device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto` takes a GPU where there is one."""
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto` uses a GPU if available."""
     timeout_s: float | None = None
-    """Longest that one batch may take; answers cut short by it are TIMEOUT."""
+    """Time limit of a batch in seconds; unfinished answers fail as TIMEOUT. Default: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactsConfig:
-    """The `facts` captioner: composed from detectors, for real clips without a hub model."""
+    """The `facts` captioner, which composes captions from detectors and needs no hub model."""
 
     frames: int = 4
-    """Frames that objects and colours are looked for in."""
+    """Frames per clip on which objects and colours are detected."""
     text_frames: int = 1
-    """Frames that text is looked for in; each costs 0.2 to 0.4 s."""
+    """Frames per clip on which text is read, at 0.2 to 0.4 s each; 0 disables text reading."""
     min_text_score: float = 0.85
+    """Minimum confidence of a text line, 0 to 1."""
     min_text_length: int = 3
+    """Minimum length of a text line, in characters."""
     min_object_score: float = 0.5
+    """Minimum confidence of an object, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionerConfig:
-    """What captions the clips of one run."""
+    """Captioner and prompts of a run."""
 
     kind: Literal["auto", "embedded", "facts", "vlm"] = "auto"
-    """`embedded` knows simulated worlds only; `auto` takes it for clips that look like one, else `facts`."""
+    """`embedded` knows only simulated worlds; `facts` composes captions from detectors; `vlm` runs a
+    transformers model; `auto` uses `embedded` for simulated worlds and `facts` otherwise."""
     vlm: VlmConfig | None = None
-    """Needed for `vlm`."""
+    """Model of `vlm`; required for it."""
     facts: FactsConfig = field(default_factory=FactsConfig)
+    """Detectors of `facts`."""
     dense_prompt: str = "dense"
-    """Name of the prompt for the dense caption (`vlm` only: the embedded model has its own)."""
+    """Name of the dense caption prompt (`vlm` only; the embedded model has its own)."""
     short_prompt: str = "short"
+    """Name of the short caption prompt (`vlm` only)."""
     prompt_folder: str = ""
-    """Folder of prompts of your own, one Markdown file each; empty for the shipped ones."""
+    """Folder with your own prompts, one Markdown file each. Default: the built-in prompts."""
     batch_size: int = 64
-    """Clips captioned at a time by the embedded model."""
+    """Prompts per batch of the embedded model."""

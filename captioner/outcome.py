@@ -1,4 +1,4 @@
-"""Decide how an attempt at a caption ended: a pure function of the raw answer."""
+"""Classify the raw answer of a captioner."""
 
 import re
 from collections import Counter
@@ -12,21 +12,23 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+")
-_LOOP_WORDS = 4
-"""A phrase of so many words that fills a third of an answer is a loop."""
+_PHRASE_WORDS = 4
+"""Length of a repeated phrase, in words."""
 
 
 def classify(raw: str, *, ended: bool) -> tuple[Outcome, str]:
-    """Return the outcome of `raw` and a detail for a person to read.
+    """Return the outcome of an answer, and the reason when it is not OK.
 
-    `ended` is False when generation stopped at its token limit and not by the model's own end token.
-    A loop is reported as a loop also when it ran into the limit: raising the limit would not help.
+    A repetitive answer is DEGENERATE even when it was also cut off.
+
+    Args:
+        ended: whether generation stopped at an end token, not at the token limit.
     """
     text = raw.strip()
     if not _WORD.search(text):
         return Outcome.EMPTY, "no words in the answer"
-    if loop := repetition(text):
-        return Outcome.DEGENERATE, f"repeats {loop!r}"
+    if phrase := repetition(text):
+        return Outcome.DEGENERATE, f"repeats {phrase!r}"
     if not ended:
         return Outcome.TRUNCATED, f"stopped at the token limit after {len(text)} characters"
     if match := _REFUSAL.search(text.replace("’", "'")):
@@ -35,10 +37,10 @@ def classify(raw: str, *, ended: bool) -> tuple[Outcome, str]:
 
 
 def repetition(text: str) -> str:
-    """Return the phrase that `text` loops on, or an empty string.
+    """Return the phrase that `text` repeats, or an empty string.
 
-    A loop is one word at least four times in a row, a sentence at least three times, or a phrase of
-    four words that, counted without overlap, makes up a third or more of at least 24 words.
+    A repetition is one word at least four times in a row, a sentence at least three times, or a phrase of
+    four words that makes up a third or more of at least 24 words.
     """
     words = [word.lower() for word in _WORD.findall(text)]
     for i in range(len(words) - 3):
@@ -49,6 +51,6 @@ def repetition(text: str) -> str:
         return top[0]
     if len(words) < 24:
         return ""
-    phrases = Counter(zip(*(words[k:] for k in range(_LOOP_WORDS)), strict=False))
+    phrases = Counter(zip(*(words[k:] for k in range(_PHRASE_WORDS)), strict=False))
     phrase, count = phrases.most_common(1)[0]
-    return " ".join(phrase) if count * _LOOP_WORDS >= len(words) / 3 and count >= 4 else ""
+    return " ".join(phrase) if count * _PHRASE_WORDS >= len(words) / 3 and count >= 4 else ""

@@ -1,4 +1,4 @@
-"""Prompts: one Markdown file each below `prompts/`, named by the digest of its text."""
+"""Prompts: one Markdown file each in `prompts/`, identified by the digest of their text."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,28 +9,28 @@ FOLDER = Path(__file__).parent / "prompts"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """What a captioner is asked."""
+    """An instruction to a captioner."""
 
     name: str
     text: str
 
     @property
     def digest(self) -> str:
-        """16 hex digits of the text alone: a renamed prompt stays the same, a changed comma makes another."""
+        """16 hex digits; depends on the text only, not on the name."""
         return blake2b(self.text.encode(), digest_size=8).hexdigest()
 
 
 def load_prompt(name: str, folder: str = "") -> Prompt:
-    """Read `<folder>/<name>.md`; the prompts that ship with Kinora when `folder` is empty.
+    """Load `<folder>/<name>.md`, or a built-in prompt if `folder` is empty.
 
-    Raises FileNotFoundError, naming the prompts that exist, and ValueError for an empty file.
+    Raises FileNotFoundError, with the available prompts, or ValueError for an empty file.
     """
     root = Path(folder) if folder else FOLDER
     path = root / f"{name}.md"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in root.glob("*.md"))) or "none"
-        raise FileNotFoundError(f"prompt {name!r}: no file {path}. Prompts there: {known}")
+        raise FileNotFoundError(f"prompt {name!r}: {path} does not exist; available prompts: {known}")
     text = path.read_text(encoding="utf-8").strip()
     if not text:
-        raise ValueError(f"prompt {name!r}: {path} is empty. Write the instruction in it")
+        raise ValueError(f"prompt {name!r}: {path} is empty; write the instruction into it")
     return Prompt(name=name, text=text)

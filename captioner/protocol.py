@@ -1,4 +1,4 @@
-"""What every captioner is: frames and a prompt in, one answer out, in batches.
+"""The `Captioner` protocol: batches of frames and a prompt in, one answer each out.
 
 Shapes: T frames of one clip, H x W pixels, C = 3 (RGB, uint8).
 """
@@ -13,33 +13,31 @@ from captioner.prompts import Prompt
 from manifests.records import Outcome
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)  # eq=False: arrays have no single truth value
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)  # arrays do not compare to one bool
 class CaptionRequest:
-    """One question about one clip."""
+    """A prompt about one clip."""
 
     clip_id: str
     media_id: str
     frames_THWC: np.ndarray
     times_s: tuple[float, ...]
-    """When each frame is shown, in seconds from the start of the clip; rising, one for each frame."""
+    """Time of each frame, in seconds from the start of the clip, ascending."""
     prompt: Prompt
 
     def __post_init__(self) -> None:
         shape, dtype = self.frames_THWC.shape, self.frames_THWC.dtype
         if len(shape) != 4 or shape[0] == 0 or shape[3] != 3 or dtype != np.uint8:
             raise ValueError(
-                f"clip {self.clip_id}: frames_THWC has shape {shape} and type {dtype}; "
-                "give at least one RGB frame as uint8 (T, H, W, 3)"
+                f"clip {self.clip_id}: frames_THWC has shape {shape} and dtype {dtype}; "
+                "expected uint8 RGB of shape (T, H, W, 3) with T > 0"
             )
         if len(self.times_s) != shape[0]:
-            raise ValueError(
-                f"clip {self.clip_id}: {shape[0]} frames but {len(self.times_s)} times in times_s"
-            )
+            raise ValueError(f"clip {self.clip_id}: {shape[0]} frames but {len(self.times_s)} times_s")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Who answered: carried by every answer, so that a mixed captioner hides nothing."""
+    """Model and settings that produced an answer."""
 
     captioner: str
     """`vlm`, `embedded` or `facts`."""
@@ -51,26 +49,28 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionAnswer:
-    """What came back for one request. Only OK carries a text."""
+    """Answer to one request."""
 
     clip_id: str
-    """Echo of the request's clip id: an answer is matched by it, never by position."""
+    """Clip id of the request; answers are matched by it, not by position."""
     prompt_digest: str
     outcome: Outcome
     text: str | None
+    """None unless the outcome is OK."""
     raw: str
-    """The answer as it came, also when it was not accepted."""
+    """Unprocessed answer, whatever its outcome."""
     frames_shown: tuple[int, ...]
-    """Which of the request's frames were shown."""
+    """Indices of the request's frames that the model saw."""
     provenance: Provenance
     confidence: float | None = None
-    """Mean probability of the tokens chosen, in [0, 1]; None where there is no such thing."""
+    """Mean token probability, in [0, 1]; None for captioners without one."""
     detail: str = ""
+    """Reason for the outcome or for the choice of captioner."""
 
 
 class Captioner(Protocol):
-    """Frames in, captions out."""
+    """Captions clips."""
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request, in any order, each echoing its clip id and prompt digest."""
+        """Answer every request, in any order, with its clip id and prompt digest."""
         ...

@@ -1,4 +1,4 @@
-"""Captions by any image-text-to-text model of transformers, from a folder or the hub.
+"""Captions from any image-text-to-text model of transformers.
 
 Shapes: B requests of a batch, T frames of one clip, H x W pixels, C channels (RGB), L tokens, V words.
 """
@@ -19,20 +19,21 @@ from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.outcome import classify
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
+from manifests.renamed_fields import old_keys
 
 
 class TransformersCaptioner:
-    """Holds one model and its processor. Shows a video where the processor takes one, else several images."""
+    """A transformers model and its processor. Passes a video if the processor accepts one, else images."""
 
     def __init__(self, config: VlmConfig, *, captioner: str = "vlm", name: str | None = None) -> None:
-        """Load the model: safetensors only, and no code from the hub.
+        """Load the model from safetensors, without remote code.
 
         Args:
-            captioner: label of every caption, `vlm` or `embedded`.
-            name: what captions call the model; its path or hub name when left out.
+            captioner: captioner label in provenance, `vlm` or `embedded`.
+            name: model name in provenance; default: its path or hub name.
 
         Raises:
-            OSError: if the folder or the hub has no such model, as transformers explains it.
+            OSError: if the model does not exist.
         """
         self.config = config
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,7 +55,7 @@ class TransformersCaptioner:
         )
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request, those of one prompt and frame size together; match the answers by clip id."""
+        """Answer every request, batched by prompt and frame size."""
         order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.clip_id))
         size = self.config.batch_size
         answers = []
@@ -63,58 +64,60 @@ class TransformersCaptioner:
         return answers
 
     def _answer(self, batch: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer one batch, or its halves when it fails: a bad request costs only its own answer."""
+        """Answer one batch; split it on failure, so that a bad request fails alone."""
         if sparse := [r for r in batch if self._too_sparse(r)]:
             rest = [r for r in batch if not self._too_sparse(r)]
-            return [self._failed(r, self._sparse_detail(r)) for r in sparse] + (
+            return [self._error_answer(r, self._sparse_detail(r)) for r in sparse] + (
                 self._answer(rest) if rest else []
             )
         try:
             return self._generate(batch)
         except (RuntimeError, ValueError, IndexError) as error:
             if len(batch) == 1:
-                return [self._failed(batch[0], f"{type(error).__name__}: {error}"[:500])]
+                return [self._error_answer(batch[0], f"{type(error).__name__}: {error}"[:500])]
         half = len(batch) // 2
         return self._answer(batch[:half]) + self._answer(batch[half:])
 
     @torch.inference_mode()
     def _generate(self, batch: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        shown = [self._shown(request) for request in batch]
-        inputs = self._inputs(batch, shown).to(self.model.device, self.model.dtype)
-        certainty = _Certainty()
-        began = time.monotonic()
+        indices = [self._sample_indices(request) for request in batch]
+        inputs = self._inputs(batch, indices).to(self.model.device, self.model.dtype)
+        confidences = _TokenConfidence()
+        started = time.monotonic()
         out_BL = self.model.generate(
             **inputs,
             max_new_tokens=self.config.max_new_tokens,
-            logits_processor=LogitsProcessorList([certainty]),
+            logits_processor=LogitsProcessorList([confidences]),
             **_sampling(self.config),
             **({"max_time": self.config.timeout_s} if self.config.timeout_s else {}),
         )
-        late = self.config.timeout_s is not None and time.monotonic() - began >= self.config.timeout_s
+        timed_out = self.config.timeout_s is not None and time.monotonic() - started >= self.config.timeout_s
         if not self.model.config.is_encoder_decoder:
             out_BL = out_BL[:, inputs["input_ids"].shape[1] :]
         ended_BL = torch.isin(out_BL, self._end_tokens().to(out_BL.device))
         texts = self.processor.batch_decode(out_BL, skip_special_tokens=True)
-        sure_B = certainty.mean(ended_BL)
+        confidence_B = confidences.mean(ended_BL)
         return [
-            self._read(request, indices, text, ended=bool(ended), late=late, confidence=sure)
-            for request, indices, text, ended, sure in zip(
-                batch, shown, texts, ended_BL.any(1), sure_B, strict=True
+            self._to_answer(
+                request, shown, text, ended=bool(ended), timed_out=timed_out, confidence=confidence
+            )
+            for request, shown, text, ended, confidence in zip(
+                batch, indices, texts, ended_BL.any(1), confidence_B, strict=True
             )
         ]
 
-    def _read(
+    def _to_answer(
         self,
         request: CaptionRequest,
         shown: tuple[int, ...],
         raw: str,
         *,
         ended: bool,
-        late: bool,
+        timed_out: bool,
         confidence: float,
     ) -> CaptionAnswer:
         outcome, detail = classify(raw, ended=ended)
-        if outcome is Outcome.TRUNCATED and late:
+        if outcome is Outcome.TRUNCATED and timed_out:
             outcome, detail = Outcome.TIMEOUT, f"not finished after {self.config.timeout_s} s"
         return CaptionAnswer(
             clip_id=request.clip_id,
@@ -128,7 +131,7 @@ class TransformersCaptioner:
             detail=detail,
         )
 
-    def _failed(self, request: CaptionRequest, detail: str) -> CaptionAnswer:
+    def _error_answer(self, request: CaptionRequest, detail: str) -> CaptionAnswer:
         return CaptionAnswer(
             clip_id=request.clip_id,
             prompt_digest=request.prompt.digest,
@@ -140,41 +143,41 @@ class TransformersCaptioner:
             detail=detail,
         )
 
-    def _shown(self, request: CaptionRequest) -> tuple[int, ...]:
-        if self.config.rate_hz is None:
+    def _sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
+        if self.config.fps is None:
             return sample_uniform(len(request.times_s), self.config.frames)
-        return sample_at_fps(request.times_s, self.config.rate_hz, self.config.frames)
+        return sample_at_fps(request.times_s, self.config.fps, self.config.frames)
 
     def _too_sparse(self, request: CaptionRequest) -> bool:
-        rate = self.config.rate_hz
+        rate = self.config.fps
         return rate is not None and largest_gap_s(request.times_s, self.config.frames / rate) > 1.5 / rate
 
     def _sparse_detail(self, request: CaptionRequest) -> str:
-        rate = self.config.rate_hz or 0.0
+        rate = self.config.fps or 0.0
         gap = largest_gap_s(request.times_s, self.config.frames / rate)
-        return f"frames lie up to {gap:.2f} s apart; give this captioner at least {rate:g} a second"
+        return f"frames are up to {gap:.2f} s apart; this captioner needs at least {rate:g} per second"
 
-    def _inputs(self, batch: Sequence[CaptionRequest], shown: Sequence[tuple[int, ...]]) -> Any:
-        """Return the processor's BatchFeature for the frames shown and the prompts, padded on the left."""
-        clips = [r.frames_THWC[list(indices)] for r, indices in zip(batch, shown, strict=True)]
-        texts = [self._question(r, len(clip)) for r, clip in zip(batch, clips, strict=True)]
+    def _inputs(self, batch: Sequence[CaptionRequest], indices: Sequence[tuple[int, ...]]) -> Any:
+        """Return the processor's BatchFeature for the sampled frames and prompts, padded on the left."""
+        clips = [r.frames_THWC[list(shown)] for r, shown in zip(batch, indices, strict=True)]
+        texts = [self._format_prompt(r, len(clip)) for r, clip in zip(batch, clips, strict=True)]
         common = {"text": texts, "padding": True, "return_tensors": "pt"}
         if not self.shows_video:
             return self.processor(images=[list(clip_THWC) for clip_THWC in clips], **common)
         videos = [torch.from_numpy(clip_THWC).permute(0, 3, 1, 2) for clip_THWC in clips]
-        facts = [_metadata(r, indices) for r, indices in zip(batch, shown, strict=True)]
-        return self.processor(videos=videos, video_metadata=facts, do_sample_frames=False, **common)
+        metadata = [_metadata(r, shown) for r, shown in zip(batch, indices, strict=True)]
+        return self.processor(videos=videos, video_metadata=metadata, do_sample_frames=False, **common)
 
-    def _question(self, request: CaptionRequest, frames: int) -> str:
-        """Return the text with its places for the video or images, by the chat template if there is one."""
-        places = [{"type": "video"}] if self.shows_video else [{"type": "image"}] * frames
+    def _format_prompt(self, request: CaptionRequest, frames: int) -> str:
+        """Return the prompt with video or image placeholders, using the chat template if there is one."""
+        placeholders = [{"type": "video"}] if self.shows_video else [{"type": "image"}] * frames
         if getattr(self.processor, "chat_template", None):
-            content = [*places, {"type": "text", "text": request.prompt.text}]
+            content = [*placeholders, {"type": "text", "text": request.prompt.text}]
             chat = [{"role": "user", "content": content}]
             return self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
         kind = "video" if self.shows_video else "image"
         token = getattr(self.processor, f"{kind}_token", f"<{kind}>")
-        return f"{token * len(places)}\n{request.prompt.text}\n"
+        return f"{token * len(placeholders)}\n{request.prompt.text}\n"
 
     def _end_tokens(self) -> torch.Tensor:
         ends = self.model.generation_config.eos_token_id
@@ -183,8 +186,8 @@ class TransformersCaptioner:
         return torch.tensor([] if ends is None else ends).flatten().long()
 
 
-class _Certainty(LogitsProcessor):
-    """Notes how probable the likeliest token was at each step; changes nothing."""
+class _TokenConfidence(LogitsProcessor):
+    """Records the probability of the most likely token at each step."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
@@ -194,17 +197,17 @@ class _Certainty(LogitsProcessor):
         return scores
 
     def mean(self, ended_BL: torch.Tensor) -> list[float]:
-        """Return each answer's mean over its tokens, the first end token included."""
-        sure_BL = torch.stack(self.steps, dim=1)
-        after_BL = ended_BL.cumsum(1) - ended_BL.long() > 0
-        told_BL = (~after_BL).float()
-        return ((sure_BL * told_BL).sum(1) / told_BL.sum(1)).tolist()
+        """Return the mean of each answer over its tokens, including the first end token."""
+        confidence_BL = torch.stack(self.steps, dim=1)
+        padding_BL = ended_BL.cumsum(1) - ended_BL.long() > 0
+        answer_BL = (~padding_BL).float()
+        return ((confidence_BL * answer_BL).sum(1) / answer_BL.sum(1)).tolist()
 
 
 def _metadata(request: CaptionRequest, shown: tuple[int, ...]) -> VideoMetadata:
-    """Return when the shown frames are shown, for processors that write times into the prompt."""
-    last = request.times_s[shown[-1]] - request.times_s[shown[0]]
-    fps = (len(shown) - 1) / last if last > 0 else 1.0
+    """Return frame times, for processors that write them into the prompt."""
+    duration_s = request.times_s[shown[-1]] - request.times_s[shown[0]]
+    fps = (len(shown) - 1) / duration_s if duration_s > 0 else 1.0
     return VideoMetadata(total_num_frames=len(shown), fps=fps, frames_indices=list(range(len(shown))))
 
 
@@ -215,17 +218,18 @@ def _sampling(config: VlmConfig) -> dict[str, Any]:
 
 
 def _decoding(config: VlmConfig) -> dict[str, Any]:
-    names = ("frames", "rate_hz", "max_new_tokens", "temperature", "dtype")
-    return {name: getattr(config, name) for name in names}
+    """Return the decoding parameters that captions store, under their stored names."""
+    names = ("frames", "fps", "max_new_tokens", "temperature", "dtype")
+    return old_keys(VlmConfig, {name: getattr(config, name) for name in names})
 
 
 def _revision(config: VlmConfig, model: Any) -> str:
-    """Return what names these very weights: the hub's commit, or a digest of a folder's weights."""
+    """Return an identifier of the weights: the hub commit, or a digest of the folder's safetensors files."""
     if commit := getattr(model.config, "_commit_hash", None):
         return commit
-    state = blake2b(digest_size=8)
+    digest = blake2b(digest_size=8)
     for path in sorted(Path(config.model).glob("*.safetensors")):
         with path.open("rb") as file:
             while block := file.read(1 << 22):
-                state.update(block)
-    return state.hexdigest()
+                digest.update(block)
+    return digest.hexdigest()

@@ -33,6 +33,18 @@ RENAMED: Mapping[str, str] = {
     "pipeline.config.DedupConfig.min_covered": "min_coverage",
     "pipeline.config.PoolConfig.least": "min_size",
     "pipeline.config.PoolConfig.most": "max_size",
+    "captioner.config.VlmConfig.rate_hz": "fps",
+    "captioner.train.config.ModelConfig.init": "initializer_range",
+    "captioner.train.config.ModelConfig.patch": "patch_size",
+    "captioner.train.config.TrainConfig.checkpoint_every": "checkpoint_every_n_steps",
+    "captioner.train.config.TrainConfig.dense_share": "dense_fraction",
+    "captioner.train.config.TrainConfig.learning_rate": "lr",
+    "captioner.train.config.TrainConfig.log_every": "log_every_n_steps",
+    "captioner.train.config.TrainConfig.look_classes": "num_cell_classes",
+    "captioner.train.config.TrainConfig.look_steps": "vision_steps",
+    "captioner.train.config.TrainConfig.look_weights": "cell_loss_weights",
+    "captioner.train.config.TrainConfig.sight_rate": "patch_embed_lr",
+    "captioner.train.config.TrainConfig.validate_every": "validate_every_n_steps",
 }
 """New name of a field by its old one, written `module.Class.old_name`.
 

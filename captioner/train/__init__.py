@@ -1,1 +1,1 @@
-"""Train the captioner that ships in the repository. Only `kinora` imports this package."""
+"""Training of the embedded captioner. Only `kinora` imports this package."""

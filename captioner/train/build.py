@@ -1,7 +1,7 @@
-"""Build an untrained Qwen2-VL of any size, with a word tokenizer: a standard architecture, standard files.
+"""Build an untrained Qwen2-VL of any size with a word tokenizer.
 
-The whole clip is one temporal patch (`temporal_patch_size` = frames shown), so the vision tower's full
-attention sees motion. Architecture: Wang et al., "Qwen2-VL", 2024, https://arxiv.org/abs/2409.12191.
+A clip is one temporal patch (`temporal_patch_size` = number of frames), so that full attention within the
+vision tower covers motion. Wang et al., "Qwen2-VL", 2024, https://arxiv.org/abs/2409.12191.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return a word tokenizer that writes every text in `texts` and reads it back unchanged."""
+    """Return a word-level tokenizer that round-trips every text in `texts`."""
     split = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Metaspace(prepend_scheme="always", split=True),
@@ -63,10 +63,10 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLProcessor:
-    """Return the processor that turns frames and a prompt into the model's inputs."""
+    """Return the processor that converts frames and a prompt to model inputs."""
     shape = {
         "size": {"shortest_edge": config.pixels[0], "longest_edge": config.pixels[1]},
-        "patch_size": config.patch,
+        "patch_size": config.patch_size,
         "temporal_patch_size": config.frames,
         "merge_size": 2,
         "image_mean": [0.5, 0.5, 0.5],
@@ -81,7 +81,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> 
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen2VLForConditionalGeneration:
-    """Return an untrained model of this size; its weights come from torch's generator."""
+    """Return an untrained model; initial weights depend on torch's global generator."""
     token = dict(zip(SPECIAL, range(len(SPECIAL)), strict=True))
     half = config.text_width // config.text_heads // 2
     spatial = half * 5 // 12
@@ -102,7 +102,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen
         "eos_token_id": token[END],
         "pad_token_id": token[PAD],
         "tie_word_embeddings": True,
-        "initializer_range": config.init,
+        "initializer_range": config.initializer_range,
     }
     vision = {
         "depth": config.vision_depth,
@@ -110,10 +110,10 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen
         "hidden_size": config.text_width,
         "num_heads": config.vision_heads,
         "mlp_ratio": 4,
-        "patch_size": config.patch,
+        "patch_size": config.patch_size,
         "temporal_patch_size": config.frames,
         "spatial_merge_size": 2,
-        "initializer_range": config.init,
+        "initializer_range": config.initializer_range,
     }
     model = Qwen2VLForConditionalGeneration(
         Qwen2VLConfig(
@@ -128,47 +128,47 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: ModelConfig) -> Qwen
     )
     weight = model.model.visual.patch_embed.proj.weight
     with torch.no_grad():
-        weight.copy_(torch.from_numpy(first_sight(config)).view_as(weight))
+        weight.copy_(torch.from_numpy(init_patch_embed(config)).view_as(weight))
     model.generation_config.eos_token_id = token[END]
     model.generation_config.pad_token_id = token[PAD]
     return model
 
 
-def first_sight(config: ModelConfig) -> np.ndarray:
-    """Return the patch embedding to start from, as weight_DK with K = 3 x frames x patch x patch.
+def init_patch_embed(config: ModelConfig) -> np.ndarray:
+    """Return initial patch embedding weights, weight_DK with K = 3 x frames x patch_size x patch_size.
 
-    Cosines that see the first frame of a patch sharply, for shapes, and how the others differ from it
-    coarsely, for motion.
+    Cosine filters: fine ones on the first frame, for shapes, and coarse ones on the difference of each other
+    frame from it, for motion.
     """
-    frames, side = config.frames, config.patch
+    frames, side = config.frames, config.patch_size
     coarse = [(t, y, x) for t in range(1, frames) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    sharp = sorted(((y, x) for y in range(side) for x in range(side)), key=lambda f: (max(f), sum(f), f))
-    sharp = sharp[: max(1, config.vision_width // 3 - len(coarse))]
+    fine = sorted(((y, x) for y in range(side) for x in range(side)), key=lambda f: (max(f), sum(f), f))
+    fine = fine[: max(1, config.vision_width // 3 - len(coarse))]
     filters = []
     for color in range(3):
-        for y, x in sharp:
-            filters.append(_wave(frames, side, color, y, x, {0: 1.0}))
+        for y, x in fine:
+            filters.append(_cosine_filter(frames, side, color, y, x, {0: 1.0}))
         for t, y, x in coarse:
-            filters.append(_wave(frames, side, color, y, x, {t: 1.0, 0: -1.0}))
+            filters.append(_cosine_filter(frames, side, color, y, x, {t: 1.0, 0: -1.0}))
     weight_DK = np.zeros((config.vision_width, 3 * frames * side * side), np.float32)
     stacked = np.stack(filters)[: config.vision_width]
     weight_DK[: len(stacked)] = stacked
     return weight_DK
 
 
-def _wave(frames: int, side: int, color: int, y: int, x: int, times: dict[int, float]) -> np.ndarray:
-    """Return a separable cosine over a patch, at some frames of one colour."""
-    at = (np.arange(side) + 0.5) * np.pi / side
-    plane = np.outer(np.cos(y * at), np.cos(x * at)) / side**2 * (2 if y or x else 1)
-    wave_CTHW = np.zeros((3, frames, side, side), np.float32)
-    for time, sign in times.items():
-        wave_CTHW[color, time] = sign * plane
-    return wave_CTHW.reshape(-1)
+def _cosine_filter(frames: int, side: int, color: int, y: int, x: int, times: dict[int, float]) -> np.ndarray:
+    """Return a separable 2D cosine in one colour channel, scaled by `times[frame]` in those frames."""
+    phase = (np.arange(side) + 0.5) * np.pi / side
+    plane = np.outer(np.cos(y * phase), np.cos(x * phase)) / side**2 * (2 if y or x else 1)
+    filter_CTHW = np.zeros((3, frames, side, side), np.float32)
+    for frame, sign in times.items():
+        filter_CTHW[color, frame] = sign * plane
+    return filter_CTHW.reshape(-1)
 
 
 def save_pretrained(
     model: Qwen2VLForConditionalGeneration, processor: Qwen2VLProcessor, folder: Path
 ) -> None:
-    """Write what `from_pretrained` reads: config, weights as safetensors, tokenizer and processor files."""
+    """Save model and processor in the format of `from_pretrained`, weights as safetensors."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

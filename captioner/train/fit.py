@@ -1,4 +1,4 @@
-"""Train the embedded captioner and export it as an ordinary transformers model folder."""
+"""Train the embedded captioner and export it as a standard transformers model folder."""
 
 import json
 import time
@@ -15,20 +15,22 @@ from torch.utils.data import DataLoader
 
 from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
 from captioner.train.config import TrainConfig
-from captioner.train.data import Batches, Draw, kind_at
+from captioner.train.data import Batches, SampleExamples, kind_at
 from captioner.train.module import CaptionModule
 
 VALIDATION_BATCHES = 4
-"""Batches of each kind (short, dense) in a look at the validation loss."""
+"""Batches of each kind (short, dense) per validation."""
 
 
-def fit(config: TrainConfig, draw: Draw, texts: Iterable[str], *, resume: str | None = None) -> Path:
-    """Train for `config.steps` and return the folder of the exported model (bf16, safetensors).
+def fit(
+    config: TrainConfig, sample: SampleExamples, texts: Iterable[str], *, resume: str | None = None
+) -> Path:
+    """Train for `config.steps` and export the model (bf16, safetensors); return its folder.
 
     Args:
-        draw: makes the examples of a step (negative steps: held out, never trained on).
-        texts: every text whose words the tokenizer must know.
-        resume: a checkpoint of an earlier run with the same configuration.
+        sample: creates the examples of a step; negative steps are held out for validation.
+        texts: texts that the tokenizer's vocabulary must cover.
+        resume: checkpoint of an earlier run with the same configuration.
     """
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
@@ -36,7 +38,7 @@ def fit(config: TrainConfig, draw: Draw, texts: Iterable[str], *, resume: str | 
     processor = build_processor(tokenizer, config.model)
     module = CaptionModule(build_model(tokenizer, config.model), config)
     trainer = build_trainer(config)
-    batches = partial(Batches, processor, draw, config.batch_size)
+    batches = partial(Batches, processor, sample, config.batch_size)
     training = batches(
         first=lambda: trainer.global_step, last=config.steps, kind=lambda step: kind_at(step, config)
     )
@@ -67,22 +69,22 @@ def fit(config: TrainConfig, draw: Draw, texts: Iterable[str], *, resume: str | 
 
 
 def build_trainer(config: TrainConfig) -> L.Trainer:
-    """Return the Trainer: bf16 autocast, CSV log, a checkpoint at each validation."""
+    """Return a Trainer with bf16 autocast, CSV logs and periodic checkpoints."""
     return L.Trainer(
         max_steps=config.steps,
         precision="bf16-mixed",
         gradient_clip_val=config.clip_norm,
-        val_check_interval=min(config.validate_every, config.steps),
+        val_check_interval=min(config.validate_every_n_steps, config.steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=config.log_every,
+        log_every_n_steps=config.log_every_n_steps,
         logger=CSVLogger(config.out, name="log", version=""),
         callbacks=[
             LearningRateMonitor("step"),
             ModelCheckpoint(
                 config.out,
                 filename="last",
-                every_n_train_steps=config.checkpoint_every,
+                every_n_train_steps=config.checkpoint_every_n_steps,
                 enable_version_counter=False,
             ),
         ],

@@ -1,7 +1,7 @@
-"""Muon for the hidden matrices, AdamW for the rest, as one optimizer.
+"""Muon for hidden matrices and AdamW for all other parameters, as one optimizer.
 
-Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/. In trials of 160 steps of the vision
-tower alone, it told the motion of 0.72 of the cells and AdamW, the best of three rates, of 0.17 (9 classes).
+Muon: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/. After 160 steps of the vision tower
+alone, its accuracy of the 9 motion classes was 0.72; with AdamW at the best of three rates it was 0.17.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,20 +12,23 @@ from torch import nn
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Steps both optimizers; a scheduler sees the groups of both and scales each from its own peak."""
+    """Steps both optimizers and exposes the parameter groups of both to learning rate schedulers."""
 
     def __init__(
-        self, named: Mapping[str, nn.Parameter], *, rate: float, sight_rate: float, weight_decay: float
+        self, named: Mapping[str, nn.Parameter], *, lr: float, patch_embed_lr: float, weight_decay: float
     ) -> None:
-        """`rate` is Muon's; AdamW's is a third of it, and `sight_rate` for the patch embedding."""
-        by_role: dict[str, list[nn.Parameter]] = {"hidden": [], "sight": [], "rest": []}
+        """Args:
+        lr: learning rate of Muon; AdamW uses a third of it.
+        patch_embed_lr: learning rate of the patch embedding (AdamW).
+        """
+        by_role: dict[str, list[nn.Parameter]] = {"hidden": [], "patch_embed": [], "rest": []}
         for name, parameter in named.items():
             by_role[role(name, parameter)].append(parameter)
         self.muon = torch.optim.Muon(
-            by_role["hidden"], rate, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            by_role["hidden"], lr, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
         )
-        groups = [{"params": by_role["rest"]}, {"params": by_role["sight"], "lr": sight_rate}]
-        self.adamw = torch.optim.AdamW(groups, rate / 3, betas=(0.9, 0.98), weight_decay=weight_decay)
+        groups = [{"params": by_role["rest"]}, {"params": by_role["patch_embed"], "lr": patch_embed_lr}]
+        self.adamw = torch.optim.AdamW(groups, lr / 3, betas=(0.9, 0.98), weight_decay=weight_decay)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
         self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
 
@@ -45,8 +48,8 @@ class MuonAdamW(torch.optim.Optimizer):
 
 
 def role(name: str, parameter: nn.Parameter) -> str:
-    """Return `hidden` for a matrix between hidden layers, `sight` for the patch embedding, else `rest`."""
+    """Return `hidden` for a weight matrix of a hidden layer, `patch_embed` or `rest`."""
     if ".patch_embed." in name:
-        return "sight"
-    inside = any(part in name for part in (".blocks.", ".merger.", ".layers."))
-    return "hidden" if inside and parameter.ndim == 2 else "rest"
+        return "patch_embed"
+    in_layer = any(block in name for block in (".blocks.", ".merger.", ".layers."))
+    return "hidden" if in_layer and parameter.ndim == 2 else "rest"

@@ -11,12 +11,12 @@ from functools import partial
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from captioner.embedded import FRAMES, RATE_HZ, load_embedded
+from captioner.embedded import FPS, FRAMES, load_embedded
 from captioner.train.config import TrainConfig
 from captioner.train.fit import fit
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
-from kinora.training.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence
+from kinora.training.caption_worlds import NUM_CELL_CLASSES, draw_worlds, every_sentence
 from manifests.renamed_flags import rename_args
 
 CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
@@ -38,12 +38,12 @@ def main(args: Sequence[str]) -> int:
         print(json.dumps(scores, indent=None if parsed.validate.json else 2))
         return Exit.DONE
     config = _from_namespace(TrainConfig, parsed.fit)
-    if config.look_classes != LOOK_CLASSES or config.model.frames != FRAMES:
+    if config.num_cell_classes != NUM_CELL_CLASSES or config.model.frames != FRAMES:
         raise ValueError(
-            f"look_classes must be {list(LOOK_CLASSES)} and model.frames {FRAMES}; "
-            f"got {list(config.look_classes)} and {config.model.frames}"
+            f"num_cell_classes must be {list(NUM_CELL_CLASSES)} and model.frames {FRAMES}; "
+            f"got {list(config.num_cell_classes)} and {config.model.frames}"
         )
-    draw = partial(draw_worlds, config.seed, RATE_HZ, FRAMES)
+    draw = partial(draw_worlds, config.seed, FPS, FRAMES)
     folder = fit(config, draw, every_sentence(), resume=parsed.fit.resume)
     print(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
     return Exit.DONE

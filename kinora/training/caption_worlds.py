@@ -10,7 +10,7 @@ import numpy as np
 
 from captioner.frames import sample_at_fps
 from captioner.prompts import load_prompt
-from captioner.train.data import IGNORED, Example, Kind
+from captioner.train.data import IGNORED, BatchKind, Example
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES, SPEEDS, STILL
 from worlds.shapes.captions import dense_caption, short_caption
 from worlds.shapes.draw import render
@@ -33,16 +33,16 @@ COMPRESSED = 0.6
 """Share that went through a lossy codec with chroma at half the resolution."""
 
 
-LOOK_CLASSES = (len(BACKGROUNDS), len(COLORS) + 1, len(SHAPES), len(MOTIONS), len(SPEEDS))
+NUM_CELL_CLASSES = (len(BACKGROUNDS), len(COLORS) + 1, len(SHAPES), len(MOTIONS), len(SPEEDS))
 """Number of classes of what a part of a frame shows: background; colour of the thing there, or none;
 its shape; its motion; its speed."""
 
 
-def draw_worlds(seed: int, rate_hz: float, frames: int, step: int, count: int, kind: Kind) -> list[Example]:
+def draw_worlds(seed: int, fps: float, frames: int, step: int, count: int, kind: BatchKind) -> list[Example]:
     """Return `count` examples of one frame size, by seed and step alone; pairs of steps share their clips."""
     rng = Random(f"captioner/{seed}/{step}/{kind}")
     if kind == "crop":
-        return [_piece(rng, rate_hz, frames) for _ in range(count)]
+        return [_piece(rng, fps, frames) for _ in range(count)]
     prompt = load_prompt(f"worlds_{kind}").text
     write = dense_caption if kind == "dense" else short_caption
     return [
@@ -50,28 +50,28 @@ def draw_worlds(seed: int, rate_hz: float, frames: int, step: int, count: int, k
             frames_THWC=shown_THWC,
             prompt=prompt,
             target=write(world, rng.getrandbits(32)),
-            look=partial(look_at, world, (0.0, 0.0, world.width, world.height)),
+            cell_classes=partial(classify_cells, world, (0.0, 0.0, world.width, world.height)),
         )
-        for world, shown_THWC in _clips(seed, rate_hz, frames, step // 2, count)
+        for world, shown_THWC in _clips(seed, fps, frames, step // 2, count)
     ]
 
 
 @lru_cache(maxsize=1)
 def _clips(
-    seed: int, rate_hz: float, frames: int, index: int, count: int
+    seed: int, fps: float, frames: int, index: int, count: int
 ) -> tuple[tuple[World, np.ndarray], ...]:
     rng = Random(f"captioner/clips/{seed}/{index}")
     width, height = rng.choice(SIZES)
     worlds = [sample_clip(rng, width=width, height=height) for _ in range(count)]
-    return tuple((world, _shown(rng, world, rate_hz, frames)) for world in worlds)
+    return tuple((world, _shown(rng, world, fps, frames)) for world in worlds)
 
 
-def _shown(rng: Random, world: World, rate_hz: float, frames: int) -> np.ndarray:
-    shown_THWC = show(world, rate_hz, frames)
+def _shown(rng: Random, world: World, fps: float, frames: int) -> np.ndarray:
+    shown_THWC = show(world, fps, frames)
     return compress(shown_THWC, quality=rng.randint(40, 95)) if rng.random() < COMPRESSED else shown_THWC
 
 
-def _piece(rng: Random, rate_hz: float, frames: int) -> Example:
+def _piece(rng: Random, fps: float, frames: int) -> Example:
     """Cut a square round one thing out of a small clip; nothing is asked about it but what its cells show."""
     width, height = rng.choice(PIECE_SIZES)
     world = sample_clip(rng, width=width, height=height)
@@ -79,13 +79,17 @@ def _piece(rng: Random, rate_hz: float, frames: int) -> Example:
     left = int(np.clip(x - PIECE_PX / 2 + rng.uniform(-8, 8), 0, width - PIECE_PX))
     top = int(np.clip(y - PIECE_PX / 2 + rng.uniform(-8, 8), 0, height - PIECE_PX))
     box = (left, top, left + PIECE_PX, top + PIECE_PX)
-    whole_THWC = _shown(rng, world, rate_hz, frames)
+    whole_THWC = _shown(rng, world, fps, frames)
     piece_THWC = whole_THWC[:, top : box[3], left : box[2]]
-    return Example(frames_THWC=piece_THWC, prompt="", target="", look=partial(look_at, world, box))
+    return Example(
+        frames_THWC=piece_THWC, prompt="", target="", cell_classes=partial(classify_cells, world, box)
+    )
 
 
-def look_at(world: World, box: tuple[float, float, float, float], rows: int, columns: int) -> np.ndarray:
-    """Return classes_RSA of LOOK_CLASSES: what each cell of a part of the first frame shows.
+def classify_cells(
+    world: World, box: tuple[float, float, float, float], rows: int, columns: int
+) -> np.ndarray:
+    """Return classes_RSA of NUM_CELL_CLASSES: what each cell of a part of the first frame shows.
 
     A cell shows the nearest thing, if its middle lies within that thing's circle and a quarter of a cell.
 
@@ -128,9 +132,9 @@ def sample_clip(rng: Random, *, width: int, height: int) -> World:
     return replace(world, things=tuple(replace(t, direction=STILL, speed=None) for t in world.things))
 
 
-def show(world: World, rate_hz: float, frames: int) -> np.ndarray:
+def show(world: World, fps: float, frames: int) -> np.ndarray:
     """Render only the frames that the captioner is shown, as frames_THWC (uint8)."""
-    shown = sample_at_fps([k / world.fps for k in range(world.num_frames)], rate_hz, frames)
+    shown = sample_at_fps([k / world.fps for k in range(world.num_frames)], fps, frames)
     once = {k: render(from_time(world, k / world.fps, 1))[0] for k in set(shown)}
     return np.stack([once[k] for k in shown])
 

@@ -10,17 +10,17 @@ import torch
 from tiny_captioner import TINY
 
 from captioner.captions import caption_clips
-from captioner.embedded import FRAMES, RATE_HZ, WEIGHTS, load_embedded
+from captioner.embedded import FPS, FRAMES, WEIGHTS, load_embedded
 from captioner.prompts import load_prompt
-from captioner.train.build import END, build_model, build_processor, build_tokenizer, first_sight
+from captioner.train.build import END, build_model, build_processor, build_tokenizer, init_patch_embed
 from captioner.train.config import ModelConfig, TrainConfig
 from captioner.train.data import IGNORED, Example, collate, kind_at, question
 from captioner.train.fit import fit
-from captioner.train.module import CaptionModule, rate_at
+from captioner.train.module import CaptionModule, lr_scale
 from captioner.train.optimizer import role
 from kinora.commands.train_captioner import build_parser
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
-from kinora.training.caption_worlds import LOOK_CLASSES, draw_worlds, every_sentence, look_at
+from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, draw_worlds, every_sentence
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
@@ -29,17 +29,17 @@ CONFIG = TrainConfig(
     seed=0,
     steps=6,
     batch_size=4,
-    look_classes=LOOK_CLASSES,
-    look_weights=(0.2,) * 5,
+    num_cell_classes=NUM_CELL_CLASSES,
+    cell_loss_weights=(0.2,) * 5,
     crop_steps=2,
-    look_steps=1,
+    vision_steps=1,
     short_steps=1,
-    validate_every=6,
-    checkpoint_every=4,
-    log_every=1,
+    validate_every_n_steps=6,
+    checkpoint_every_n_steps=4,
+    log_every_n_steps=1,
     model=TINY,
 )
-DRAW = partial(draw_worlds, 0, RATE_HZ, FRAMES)
+DRAW = partial(draw_worlds, 0, FPS, FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
     torch.manual_seed(0)
     model = build_model(tokenizer, TINY)
     batch = collate(build_processor(tokenizer, TINY), DRAW(0, 3, "short"))
-    batch.pop("look_NA")
+    batch.pop("cell_classes_NA")
     with torch.no_grad():
         standard = model(**batch).loss
         fast = CaptionModule(model, CONFIG).model(**batch).loss
@@ -78,7 +78,7 @@ def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
 def test_cells_name_the_thing_that_is_there() -> None:
     world = sample_world(5, width=80, height=80, fps=8.0, num_frames=4, num_things=1)
     thing = world.things[0]
-    classes_RSA = look_at(world, (0.0, 0.0, 80.0, 80.0), 40, 40)
+    classes_RSA = classify_cells(world, (0.0, 0.0, 80.0, 80.0), 40, 40)
     column, row = (int(v * 40) for v in thing.start)
     background, color, shape, motion, _ = classes_RSA[row, column].tolist()
     assert list(BACKGROUNDS)[background] == world.background
@@ -87,15 +87,15 @@ def test_cells_name_the_thing_that_is_there() -> None:
     assert MOTIONS[motion] == thing.direction
     covered = (classes_RSA[..., 1] > 0).mean()
     assert 0.5 * np.pi * thing.size**2 / 4 < covered < 1.5 * np.pi * thing.size**2 / 4
-    half = look_at(world, (0.0, 0.0, 40.0, 80.0), 40, 20)
+    half = classify_cells(world, (0.0, 0.0, 40.0, 80.0), 40, 20)
     assert np.array_equal(half, classes_RSA[:, :20])
 
 
 def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
-    kinds = [kind_at(step, replace(CONFIG, steps=16, dense_share=0.5)) for step in range(12)]
+    kinds = [kind_at(step, replace(CONFIG, steps=16, dense_fraction=0.5)) for step in range(12)]
     assert kinds[:4] == ["crop", "crop", "short", "short"]
     assert kinds[4:].count("dense") == 4
-    rates = [rate_at(step, replace(CONFIG, steps=100, warmup_steps=10)) for step in range(101)]
+    rates = [lr_scale(step, replace(CONFIG, steps=100, warmup_steps=10)) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == max(rates[10:])
     assert rates[100] == 0.0
@@ -105,10 +105,10 @@ def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
 def test_each_parameter_has_its_optimizer(tokenizer) -> None:
     module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
     roles = {name: role(name, p) for name, p in module.named_parameters()}
-    assert roles["model.model.visual.patch_embed.proj.weight"] == "sight"
+    assert roles["model.model.visual.patch_embed.proj.weight"] == "patch_embed"
     assert roles["model.model.visual.blocks.0.mlp.fc1.weight"] == "hidden"
-    assert roles["model.model.language_model.embed_tokens.weight"] == roles["looks.weight"] == "rest"
-    filters_DK = first_sight(ModelConfig())
+    assert roles["model.model.language_model.embed_tokens.weight"] == roles["cell_head.weight"] == "rest"
+    filters_DK = init_patch_embed(ModelConfig())
     assert filters_DK.shape == (192, 3 * 8 * 10 * 10)
     assert np.linalg.matrix_rank(filters_DK) == 192
 
@@ -145,13 +145,13 @@ def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
         frames_THWC=np.zeros((FRAMES, 40, 40, 3), np.uint8),
         prompt="",
         target="",
-        look=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
+        cell_classes=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
     )
     module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
     module.log_dict = lambda *args, **kwargs: None
     batch = collate(build_processor(tokenizer, TINY), [nothing], "crop")
     module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
-    assert module.look_loss(batch["look_NA"]).item() == 0.0
+    assert module.cell_loss(batch["cell_classes_NA"]).item() == 0.0
 
 
 def test_every_shipped_configuration_parses() -> None:
@@ -160,7 +160,7 @@ def test_every_shipped_configuration_parses() -> None:
     for file in files:
         parser = build_parser()
         config = parser.instantiate(parser.parse_args(["fit", "--config", str(file)])).fit
-        assert tuple(config.look_classes) == LOOK_CLASSES
+        assert tuple(config.num_cell_classes) == NUM_CELL_CLASSES
         assert config.model.frames == FRAMES
 
 

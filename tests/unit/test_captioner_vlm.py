@@ -145,7 +145,7 @@ def test_one_bad_request_costs_only_its_own_answer(qwen: Path, monkeypatch: pyte
 
 
 def test_frames_too_far_apart_for_a_fixed_rate_are_an_error_not_a_wrong_speed(qwen: Path) -> None:
-    captioner = TransformersCaptioner(VlmConfig(model=str(qwen), rate_hz=4.0, max_new_tokens=2))
+    captioner = TransformersCaptioner(VlmConfig(model=str(qwen), fps=4.0, max_new_tokens=2))
     answers = {a.clip_id: a for a in captioner.caption([request("dense"), request("sparse", fps=1.0)])}
     assert answers["sparse"].outcome is Outcome.ERROR
     assert "at least 4 a second" in answers["sparse"].detail
