@@ -130,7 +130,7 @@ def _worlds(place: Path, originals: Path, seed: int, varied: int, alike: int) ->
     config = replace(config, letterbox_rate=0.0, pillarbox_rate=0.0)
     render_raw(place / "varied", config)
     flat = RawConfig(num_videos=alike, seed=80_000 + seed, motions=("left", "right", "still"), still_rate=0.0)
-    render_raw(place / "alike", replace(flat, speeds=("medium",), two_things_share=0.0))
+    render_raw(place / "alike", replace(flat, speeds=("medium",), two_objects_prob=0.0))
     for folder in ("varied", "alike"):
         for path in sorted((place / folder).iterdir()):
             shutil.move(path, originals / f"{folder}-{path.name}")

@@ -45,6 +45,9 @@ RENAMED: Mapping[str, str] = {
     "captioner.train.config.TrainConfig.look_weights": "cell_loss_weights",
     "captioner.train.config.TrainConfig.sight_rate": "patch_embed_lr",
     "captioner.train.config.TrainConfig.validate_every": "validate_every_n_steps",
+    "kinora.demo.run.Config.num_judged": "num_eval_videos",
+    "kinora.demo.run.Config.two_things_share": "two_objects_prob",
+    "worlds.raw.config.RawConfig.two_things_share": "two_objects_prob",
 }
 """New name of a field by its old one, written `module.Class.old_name`.
 

@@ -16,7 +16,7 @@ from captioner.train.config import TrainConfig
 from captioner.train.fit import fit
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
-from kinora.training.caption_worlds import NUM_CELL_CLASSES, draw_worlds, every_sentence
+from kinora.training.caption_worlds import NUM_CELL_CLASSES, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
 
 CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
@@ -43,8 +43,8 @@ def main(args: Sequence[str]) -> int:
             f"num_cell_classes must be {list(NUM_CELL_CLASSES)} and model.frames {FRAMES}; "
             f"got {list(config.num_cell_classes)} and {config.model.frames}"
         )
-    draw = partial(draw_worlds, config.seed, FPS, FRAMES)
-    folder = fit(config, draw, every_sentence(), resume=parsed.fit.resume)
+    sample = partial(sample_examples, config.seed, FPS, FRAMES)
+    folder = fit(config, sample, vocabulary_texts(), resume=parsed.fit.resume)
     print(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
     return Exit.DONE
 

@@ -1,1 +1,1 @@
-"""The demo: the whole journey, raw clips to a generated video, on embedded defaults."""
+"""The demo: every step from raw clips to generated videos, on small built-in defaults."""

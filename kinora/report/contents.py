@@ -1,4 +1,4 @@
-"""What a dataset and its shards hold, in the shape that the page shows it."""
+"""Read what the demo report shows of a dataset and its shards."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,23 +15,24 @@ from manifests.records import Bucket
 from manifests.shards import ShardIndex
 
 CLIPS_SHOWN = 12
-"""At most so many clips of each captioner."""
-REJECTS_SHOWN = 8
+"""Maximum clips per captioner."""
+DROPPED_SHOWN = 8
+"""Maximum dropped clips."""
 CLIPS_BYTES = 6_000_000
-"""All clips together add at most so much to the page."""
+"""Maximum size of all embedded clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownClip:
-    """One clip that plays in the page, beside its caption."""
+    """A playable clip and its caption."""
 
     media: Embedded | Missing
     short: str
     text: str
     about: str
-    """Size, rate and duration."""
+    """Size, frame rate and duration."""
     source: str
-    """Name of the raw file."""
+    """Name of the source file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +46,11 @@ class CaptionerClips:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reject:
-    """A clip that was dropped, and why."""
+class DroppedClip:
+    """A dropped clip and the reason."""
 
     picture: str
-    """URI; empty where the analysis left no thumbnail."""
+    """Data URI of the thumbnail; empty if there is none."""
     reason: str
     detail: str
     source: str
@@ -57,23 +58,23 @@ class Reject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """One dataset."""
+    """Contents of a dataset."""
 
     sources: int
     clips: int
     kept: int
     captioned: int
     captioners: Sequence[CaptionerClips]
-    rejects: Sequence[Reject]
+    dropped_clips: Sequence[DroppedClip]
     dropped: int
     failures: Sequence[Mapping[str, str]]
     faults: Sequence[str]
-    """What does not add up, a sentence each."""
+    """Violated conservation rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shards:
-    """How many samples lie in each bucket, by aspect ratio (rows) and duration (columns)."""
+    """Samples per bucket, by aspect ratio (rows) and duration (columns)."""
 
     samples: int
     shards: int
@@ -83,13 +84,13 @@ class Shards:
     """(resolution, samples) of each bucket."""
 
     @property
-    def fullest(self) -> int:
-        """Samples in the fullest cell."""
+    def max_cell(self) -> int:
+        """Number of samples in the largest cell."""
         return max(sum(count for _, count in cell) for cell in self.cells.values())
 
 
 def read_dataset(root: Path) -> Contents | Missing:
-    """Return what the page shows of the dataset at `root`."""
+    """Read the dataset at `root`."""
     try:
         dataset = Dataset.open(root)
         view = LiveView(dataset)
@@ -97,33 +98,33 @@ def read_dataset(root: Path) -> Contents | Missing:
         media = {row["media_id"]: row for row in view.media.to_pylist()}
         selection, captions = view.selections.to_pylist(), view.captions().to_pylist()
         failures, num_sources = view.failures.to_pylist(), view.sources.num_rows
-        rejects = [row for row in selection if not row["kept"]]
-        shown = _varied(rejects)[:REJECTS_SHOWN]
+        dropped_clips = [row for row in selection if not row["kept"]]
+        shown = _interleave_reasons(dropped_clips)[:DROPPED_SHOWN]
         thumbnails = live_view.thumbnails(dataset, [row["clip_id"] for row in shown])
         faults = conservation.violations(dataset)
     except (ValueError, OSError) as error:
-        return Missing(f"The dataset cannot be read: {error}")
+        return Missing(f"Cannot read the dataset: {error}")
     return Contents(
         sources=num_sources,
         clips=len(clips),
-        kept=len(selection) - len(rejects),
+        kept=len(selection) - len(dropped_clips),
         captioned=sum(row["outcome"] == "ok" for row in captions),
         captioners=_by_captioner(root, captions, media, clips),
-        rejects=[_reject(row, clips, thumbnails) for row in shown],
-        dropped=len(rejects),
+        dropped_clips=[_reject(row, clips, thumbnails) for row in shown],
+        dropped=len(dropped_clips),
         failures=[{**row, "file": file_name(row["uri"])} for row in failures],
         faults=faults,
     )
 
 
 def read_shards(root: Path) -> Shards | Missing:
-    """Return the buckets of the shard index at `root`."""
+    """Read the buckets of the shard index at `root`."""
     try:
         index = ShardIndex.load(root)
     except (ValueError, OSError) as error:
-        return Missing(f"The shards cannot be read: {error}")
+        return Missing(f"Cannot read the shards: {error}")
     if not index.num_samples:
-        return Missing("The shard index lists no sample.")
+        return Missing("The shard index is empty.")
     cells: dict[tuple[str, str], list[tuple[str, int]]] = {}
     by_length = sorted(index.counts().items(), key=lambda item: _order(item[0]))
     for bucket, count in by_length:
@@ -141,7 +142,7 @@ def read_shards(root: Path) -> Shards | Missing:
 
 
 def file_name(uri: str) -> str:
-    """Return the last part of a path: a page that is passed on tells nothing of the machine's folders."""
+    """Return the file name of a URI; reports must not disclose folders."""
     return PurePosixPath(uri).name
 
 
@@ -163,27 +164,29 @@ def _wide_first(ratio: str) -> float:
 def _by_captioner(
     root: Path, captions: list[dict[str, Any]], media: Mapping[str, Any], clips: Mapping[str, Any]
 ) -> list[CaptionerClips]:
-    """Group the captions, and embed the first clips of each group in the order of their ids."""
+    """Group captions by captioner, and embed the first clips of each group by id."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(captions, key=lambda row: row["clip_id"]):
         groups.setdefault(row["captioner"], []).append(row)
-    room = CLIPS_BYTES
-    found = []
+    budget = CLIPS_BYTES
+    groups_shown = []
     for captioner, rows in sorted(groups.items()):
         shown = []
         for row in [row for row in rows if row["outcome"] == "ok"][:CLIPS_SHOWN]:
-            clip = _shown(root, row, media[row["media_id"]], clips[row["clip_id"]])
-            room -= clip.media.size if isinstance(clip.media, Embedded) else 0
-            if room < 0:
+            clip = _embed_clip(root, row, media[row["media_id"]], clips[row["clip_id"]])
+            budget -= clip.media.size if isinstance(clip.media, Embedded) else 0
+            if budget < 0:
                 break
             shown.append(clip)
         outcomes = Counter(row["outcome"] for row in rows)
         models = ", ".join(sorted({row["model"] for row in rows}))
-        found.append(CaptionerClips(captioner=captioner, model=models, outcomes=outcomes, clips=shown))
-    return found
+        groups_shown.append(CaptionerClips(captioner=captioner, model=models, outcomes=outcomes, clips=shown))
+    return groups_shown
 
 
-def _shown(root: Path, caption: dict[str, Any], media: dict[str, Any], clip: dict[str, Any]) -> ShownClip:
+def _embed_clip(
+    root: Path, caption: dict[str, Any], media: dict[str, Any], clip: dict[str, Any]
+) -> ShownClip:
     about = f"{media['width']}×{media['height']}"
     if media["num_frames"] > 1:
         about += f", {media['duration_s']:.1f} s at {media['fps']:.4g} fps"
@@ -193,7 +196,7 @@ def _shown(root: Path, caption: dict[str, Any], media: dict[str, Any], clip: dic
             tar.seek(media["offset"])
             embedded = embed(tar.read(media["length"]))
     except (OSError, ValueError) as error:
-        embedded = Missing(f"This clip cannot be shown: {error}")
+        embedded = Missing(f"Cannot show this clip: {error}")
     return ShownClip(
         media=embedded,
         short=caption["short"] or "",
@@ -203,19 +206,19 @@ def _shown(root: Path, caption: dict[str, Any], media: dict[str, Any], clip: dic
     )
 
 
-def _varied(rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Order rejects so that each reason comes once before any comes twice."""
+def _interleave_reasons(dropped_clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort dropped clips so that every reason occurs once before any occurs twice."""
     seen: Counter[str] = Counter()
     ranked = []
-    for row in sorted(rejects, key=lambda row: row["clip_id"]):
+    for row in sorted(dropped_clips, key=lambda row: row["clip_id"]):
         ranked.append((seen[row["reason"]], row["reason"], row))
         seen[row["reason"]] += 1
     return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])]
 
 
-def _reject(row: dict[str, Any], clips: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> Reject:
+def _reject(row: dict[str, Any], clips: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> DroppedClip:
     clip, thumbnail = clips[row["clip_id"]], thumbnails.get(row["clip_id"])
-    return Reject(
+    return DroppedClip(
         picture=data_uri("image/jpeg", thumbnail) if thumbnail else "",
         reason=row["reason"],
         detail=row["detail"],

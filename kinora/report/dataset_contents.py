@@ -1,4 +1,4 @@
-"""What the report page of a dataset shows, read by column: a dataset may hold millions of clips."""
+"""Read what a dataset report shows, column by column, as datasets may have millions of clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from kinora.report.contents import Reject, file_name
+from kinora.report.contents import DroppedClip, file_name
 from kinora.report.embed import data_uri
 from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
@@ -21,13 +21,13 @@ from pipeline.planning.last_config import last
 from pipeline.select.rules import RULES, limit
 
 EXAMPLES = 4
-"""Clips shown for each reason, and files named for each code of failure."""
+"""Clips shown per reason, and files listed per failure code."""
 FILES = 8
-"""Files in each of the lists of the slowest and the largest."""
+"""Files listed as slowest, and as largest."""
 RUNS = 12
-"""Of the newest commits, so many are listed."""
-WORDS = 10
-"""Of a column of words, so many values are counted."""
+"""Newest commits listed."""
+MAX_VALUES = 10
+"""Values shown of a string column."""
 _DERIVED = {
     "duration_s": "seconds",
     "aspect": "width over height",
@@ -37,29 +37,29 @@ _DERIVED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """Why clips were dropped."""
+    """Clips dropped for one reason."""
 
     name: str
     clips: int
-    examples: Sequence[Reject]
+    examples: Sequence[DroppedClip]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Code:
-    """How units failed."""
+    """Failures of one stage and code."""
 
     stage: str
     code: str
     units: int
     files: Sequence[str]
     message: str
-    """Of one of them."""
+    """Message of one of them."""
     remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
-    """How often each value of a column of words occurs; the most frequent first."""
+class ValueCounts:
+    """Value counts of a string column, most frequent first."""
 
     name: str
     about: str
@@ -68,7 +68,7 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetContents:
-    """One dataset as of one commit."""
+    """Contents of a dataset at one commit."""
 
     number: int
     sources: int
@@ -79,19 +79,19 @@ class DatasetContents:
     funnel: Sequence[Stage]
     faults: Sequence[str]
     histograms: Sequence[Histogram]
-    words: Sequence[Words]
+    value_counts: Sequence[ValueCounts]
     reasons: Sequence[Reason]
     codes: Sequence[Code]
     slowest: Sequence[Mapping[str, Any]]
     largest: Sequence[Mapping[str, Any]]
     runs: Sequence[Commit]
-    """The newest commits that did something, newest first."""
+    """Newest commits that added data, newest first."""
     commands: Sequence[str]
-    """The last command of each kind: run again, it goes on where it stopped."""
+    """Last invocation of each command; rerunning one resumes it."""
 
 
 def read(dataset: Dataset) -> DatasetContents:
-    """Read all that the page shows."""
+    """Read the contents of a dataset report."""
     view = LiveView(dataset)
     counted, faults = conservation.audit(dataset)
     with duckdb.connect() as connection:
@@ -101,7 +101,7 @@ def read(dataset: Dataset) -> DatasetContents:
         columns = _measurements(connection, view.clips.column_names)
         kept_N = columns.pop("kept").astype(bool)
         limits = _limits(dataset)
-        spreads = [
+        histograms = [
             build_histogram(name, _about(name), values_N, kept_N, limits.get(name, ()))
             for name, values_N in columns.items()
         ]
@@ -115,8 +115,8 @@ def read(dataset: Dataset) -> DatasetContents:
             kept_s=float(np.nansum(duration_N[kept_N])),
             funnel=stages(counted),
             faults=faults,
-            histograms=[found for found in spreads if found],
-            words=_words(connection, view.clips),
+            histograms=[found for found in histograms if found],
+            value_counts=_value_counts(connection, view.clips),
             reasons=_reasons(connection, dataset),
             codes=_codes(connection),
             slowest=_files(connection, view.sources, "analyze_s"),
@@ -127,7 +127,7 @@ def read(dataset: Dataset) -> DatasetContents:
 
 
 def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return one array a measurement, NaN where there is none, in the same order of clips; and `kept`."""
+    """Return `kept` and one array per measurement, NaN where missing, all in the same clip order."""
     scores = [c.name for c in SCORE_COLUMNS if c.name in names and c.type in ("float64", "int64")]
     wanted = ", ".join(f"c.{name}::DOUBLE AS {name}" for name in scores)
     found = connection.sql(f"""
@@ -145,7 +145,7 @@ def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -
 
 
 def _limits(dataset: Dataset) -> dict[str, list[float]]:
-    """Return where the rules of the last selection draw their lines, by measurement."""
+    """Return the limits of the last selection's rules by measurement."""
     config = last(dataset, "select", SelectConfig)
     limits: dict[str, list[float]] = {}
     for rule in RULES:
@@ -158,13 +158,13 @@ def _about(name: str) -> str:
     return _DERIVED.get(name) or next(column.about for column in SCORE_COLUMNS if column.name == name)
 
 
-def _words(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[Words]:
+def _value_counts(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> list[ValueCounts]:
     found = []
     for column in SCORE_COLUMNS:
         if column.name in clips.column_names and column.type == "string":
-            there = f"FROM c WHERE {column.name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {WORDS}"
-            if counts := connection.sql(f"SELECT {column.name}, count(*) {there}").fetchall():
-                found.append(Words(name=column.name, about=column.about, counts=counts))
+            query = f"FROM c WHERE {column.name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_VALUES}"
+            if counts := connection.sql(f"SELECT {column.name}, count(*) {query}").fetchall():
+                found.append(ValueCounts(name=column.name, about=column.about, counts=counts))
     return found
 
 
@@ -176,13 +176,13 @@ def _reasons(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Re
         ORDER BY clips DESC, d.reason, d.clip_id
     """).fetchall()
     pictures = live_view.thumbnails(dataset, [row[1] for row in rows])
-    reasons: dict[tuple[str, int], list[Reject]] = {}
+    reasons: dict[tuple[str, int], list[DroppedClip]] = {}
     for reason, clip_id, detail, uri, clips in rows:
         jpeg = pictures.get(clip_id)
         picture = data_uri("image/jpeg", jpeg) if jpeg else ""
-        reject = Reject(picture=picture, reason=reason, detail=detail, source=file_name(uri))
+        reject = DroppedClip(picture=picture, reason=reason, detail=detail, source=file_name(uri))
         reasons.setdefault((reason, clips), []).append(reject)
-    return [Reason(name=name, clips=clips, examples=some) for (name, clips), some in reasons.items()]
+    return [Reason(name=name, clips=clips, examples=examples) for (name, clips), examples in reasons.items()]
 
 
 def _codes(connection: duckdb.DuckDBPyConnection) -> list[Code]:
@@ -204,7 +204,7 @@ def _codes(connection: duckdb.DuckDBPyConnection) -> list[Code]:
 
 
 def _files(connection: duckdb.DuckDBPyConnection, sources: pa.Table, by: str) -> list[dict[str, Any]]:
-    """Return the files with the most of `by`; none where it was not noted."""
+    """Return the files with the highest values of column `by`; none if the column does not exist."""
     if by not in sources.column_names:
         return []
     seconds = "analyze_s" if "analyze_s" in sources.column_names else "NULL::DOUBLE"

@@ -1,4 +1,4 @@
-"""Assemble the report page of a dataset: what came in, what was kept, dropped and failed, and why."""
+"""Render the report on a dataset."""
 
 from pathlib import Path
 
@@ -6,25 +6,25 @@ from kinora.report.dataset_contents import DatasetContents, read
 from kinora.report.page import clock, environment, frame, write
 from manifests.dataset import Dataset
 
-MARK = "<title>Kinora: "
-"""Every page of ours holds this; a file without it is somebody else's."""
+TITLE_PREFIX = "<title>Kinora: "
+"""Identifies a report that may be overwritten."""
 
 
 def write_dataset_report(dataset_uri: str, path: Path, *, at: int | None = None) -> Path:
-    """Write the page on the dataset at `dataset_uri` to `path`, and return the path.
+    """Write the report on a dataset to `path`, and return the path.
 
-    Raises DatasetError when there is no dataset, and ValueError when `path` is a file that is no report.
+    Raises DatasetError if there is no dataset, and ValueError if `path` exists and is not a report.
     """
     if path.is_dir() or (
-        path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:4000]
+        path.exists() and TITLE_PREFIX not in path.read_text(encoding="utf-8", errors="replace")[:4000]
     ):
-        raise ValueError(f"--out {path}: there is something else than a report; name another file")
+        raise ValueError(f"--out {path}: exists and is not a report; choose another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(path, render(dataset_uri, at=at))
 
 
 def render(dataset_uri: str, *, at: int | None = None) -> str:
-    """Return the page on the dataset at `dataset_uri`, as of commit `at` where that is given."""
+    """Render the report on a dataset at commit `at`, by default the latest."""
     contents = read(Dataset.open(dataset_uri, at=at))
     return (
         environment()
@@ -34,7 +34,7 @@ def render(dataset_uri: str, *, at: int | None = None) -> str:
 
 
 def _outcome(contents: DatasetContents) -> str:
-    """Say in one sentence what came out."""
+    """Summarize the run in one sentence."""
     failed = sum(sum(stage.failed.values()) for stage in contents.funnel)
     share = f" ({contents.kept / contents.clips:.0%})" if contents.clips else ""
     tail = f"{failed:,} failed" if failed else "nothing failed"

@@ -1,6 +1,6 @@
-"""Turn videos and pictures into `data:` URIs small enough for one page.
+"""Encode videos and images as small `data:` URIs.
 
-Legend: H height, W width, C channels (RGB, uint8).
+Shapes: H height, W width, C channels (RGB, uint8).
 """
 
 import base64
@@ -18,33 +18,33 @@ from video.probe import Probe, probe
 MAX_WIDTH_PX = 320
 MAX_SECONDS = 8.0
 MAX_BYTES = 200_000
-"""An H.264 video that is narrower, shorter and smaller than all three is taken over byte for byte."""
+"""An H.264 video within all three limits is embedded unchanged."""
 CRF = 26
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Embedded:
-    """Something that plays, or can be looked at, without another file."""
+    """An embedded video or image."""
 
     kind: str
     """`video` or `image`."""
     uri: str
     poster: str
-    """URI of a video's first frame; empty for an image."""
+    """Data URI of a video's first frame; empty for an image."""
     width: int
-    """Pixels of the original."""
+    """Width of the original, in pixels."""
     height: int
     changed: str
-    """What was done to make it fit, for a person to read; empty for nothing that shows."""
+    """Description of visible changes to the original; empty for none."""
 
     @property
     def size(self) -> int:
-        """Characters that it adds to the page."""
+        """Size in the page, in characters."""
         return len(self.uri) + len(self.poster)
 
 
 def embed(data: bytes) -> Embedded:
-    """Embed the bytes of a video or of a still. Raises ValueError when they cannot be decoded."""
+    """Embed a video or image file. Raises ValueError if it cannot be decoded."""
     info = probe(data)
     changes = []
     if info.width > MAX_WIDTH_PX:
@@ -56,12 +56,12 @@ def embed(data: bytes) -> Embedded:
     if (info.duration_s or 0.0) > MAX_SECONDS:
         changes.append(f"first {MAX_SECONDS:g} s of {info.duration_s:.1f} s")
     if changes or len(data) > MAX_BYTES or info.codec != "h264":
-        data = _smaller(data, info)
+        data = _reencode(data, info)
     return _embedded(info, uri=data_uri("video/mp4", data), poster=picture, changes=changes)
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """Return `data` as a URI of media type `kind`."""
+    """Return a `data:` URI of media type `kind`."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -71,13 +71,13 @@ def _embedded(info: Probe, *, uri: str, poster: str, changes: list[str]) -> Embe
 
 
 def _size(info: Probe) -> tuple[int, int]:
-    """Return (height, width), even, at most MAX_WIDTH_PX wide."""
+    """Return the even (height, width) of the embedded version, at most MAX_WIDTH_PX wide."""
     scale = min(1.0, MAX_WIDTH_PX / info.width)
     return max(2, round(info.height * scale / 2) * 2), max(2, round(info.width * scale / 2) * 2)
 
 
-def _smaller(data: bytes, info: Probe) -> bytes:
-    """Encode the first seconds again, small and without sound; frames keep their times."""
+def _reencode(data: bytes, info: Probe) -> bytes:
+    """Re-encode the first MAX_SECONDS at the embedded size, without audio; keep frame times."""
     start_s = float(info.start_pts * info.time_base)
     frames = read_frames(data, size_px=_size(info), interpolation="AREA")
     kept = list(takewhile(lambda frame: frame.time_s - start_s < MAX_SECONDS, frames))

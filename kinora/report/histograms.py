@@ -1,4 +1,4 @@
-"""How a measurement is spread over clips: counts in bins, of the kept and of the dropped."""
+"""Histograms of a measurement over kept and dropped clips."""
 
 import math
 from collections.abc import Sequence
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 24
-SKEWED = 12.0
-"""A positive measurement whose largest value is so many times its median is drawn on a logarithmic axis."""
+LOG_SCALE_RATIO = 12.0
+"""Minimum ratio of maximum to median for a logarithmic axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histogram:
-    """One measurement over all clips that have it."""
+    """Histogram of one measurement."""
 
     name: str
     about: str
-    """What it tells and in which unit."""
+    """Description and unit."""
     low: float
     high: float
     median: float
     logarithmic: bool
     kept: Sequence[int]
     dropped: Sequence[int]
-    """Also those that are not decided yet."""
+    """Dropped or undecided clips per bin."""
     missing: int
-    """Clips in which there was nothing to measure."""
+    """Number of clips without this measurement."""
     limits: Sequence[float] = ()
-    """Where a rule of the last selection draws its line."""
+    """Limits of the last selection's rules."""
 
-    def place(self, value: float) -> float:
-        """Return where `value` lies between the lower end (0) and the upper one (1)."""
+    def position(self, value: float) -> float:
+        """Return the position of `value` between `low` (0) and `high` (1)."""
         if self.logarithmic:
             if value <= 0:
                 return -1.0
@@ -42,21 +42,22 @@ class Histogram:
 def build_histogram(
     name: str, about: str, values_N: np.ndarray, kept_N: np.ndarray, limits: Sequence[float] = ()
 ) -> Histogram | None:
-    """Count `values_N` (NaN where there is none) in bins; None where no clip has a value.
+    """Count values in bins. Returns None if no clip has a value.
 
     Args:
-        kept_N: bool, whether each clip is kept.
+        values_N: one per clip, NaN for missing.
+        kept_N: whether each clip is kept, bool.
     """
-    there_N = np.isfinite(values_N)
-    if not there_N.any():
+    valid_N = np.isfinite(values_N)
+    if not valid_N.any():
         return None
-    values, kept = values_N[there_N], kept_N[there_N]
+    values, kept = values_N[valid_N], kept_N[valid_N]
     low, high, median = float(values.min()), float(values.max()), float(np.median(values))
-    logarithmic = low > 0 and high > SKEWED * median
+    logarithmic = low > 0 and high > LOG_SCALE_RATIO * median
     if high <= low:
         low, high = low - 0.5, high + 0.5
     edges = np.geomspace(low, high, BINS + 1) if logarithmic else np.linspace(low, high, BINS + 1)
-    edges[0], edges[-1] = low, high  # rounding must leave no clip outside
+    edges[0], edges[-1] = low, high  # guard against rounding
     return Histogram(
         name=name,
         about=about,
@@ -66,6 +67,6 @@ def build_histogram(
         logarithmic=logarithmic,
         kept=np.histogram(values[kept], edges)[0].tolist(),
         dropped=np.histogram(values[~kept], edges)[0].tolist(),
-        missing=int((~there_N).sum()),
+        missing=int((~valid_N).sum()),
         limits=limits,
     )

@@ -1,4 +1,4 @@
-"""Assemble the report page of a demo run: everything inside one HTML file."""
+"""Render the report on a demo run as one HTML file."""
 
 import base64
 import hashlib
@@ -18,19 +18,19 @@ from kinora.report.embed import Embedded, embed
 from kinora.report.reading import Judged, Missing
 
 VIDEOS_SHOWN = 48
-"""Generated videos in the page: the first so many of the judged list."""
+"""Maximum generated videos in the page."""
 VIDEOS_OPEN = 15
 CLIPS_OPEN = 6
-"""So many before the fold: of the generated videos, and of each captioner's clips."""
+"""Items shown before the fold: generated videos, and clips per captioner."""
 VIDEOS_BYTES = 4_000_000
-"""All of them together add at most so much to the page."""
-WANTED_LOW = 0.8
-"""The Wilson low of colour and of direction from which on the page says that the model obeys."""
+"""Maximum size of all embedded generated videos."""
+MIN_PROMPT_ACCURACY = 0.8
+"""Minimum Wilson lower bound of colour and direction to claim that the model follows prompts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Video:
-    """One generated video with its verdict."""
+    """A generated video and its verdict."""
 
     judged: Judged
     media: Embedded | Missing
@@ -38,28 +38,27 @@ class Video:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One step of the journey; None for what is not known."""
+    """One step of the pipeline; None for unknown values."""
 
     name: str
     count: int | None
     what: str
-    """What `count` counts."""
+    """Unit of `count`."""
     seconds: float | None
 
 
 def write_report(demo_dir: Path) -> Path:
-    """Write `demo_dir`/report.html and return its path.
+    """Write `demo_dir`/report.html and return its path. Sections without data say so.
 
-    A part of the run that is not there is named as missing in its section.
-    Raises FileNotFoundError when `demo_dir` holds no demo run at all.
+    Raises FileNotFoundError if `demo_dir` is not a demo run.
     """
     if not any((demo_dir / name).exists() for name in ("figures.json", "dataset", "generated", "shards")):
-        raise FileNotFoundError(f"{demo_dir}: no demo run here; `kinora demo --out {demo_dir}` makes one")
+        raise FileNotFoundError(f"{demo_dir}: not a demo run; create one with `kinora demo --out {demo_dir}`")
     return write(demo_dir / "report.html", render(demo_dir))
 
 
 def write(path: Path, page: str) -> Path:
-    """Write a page whole: a reader finds the old one or the new one. Return its path."""
+    """Write a page atomically and return its path."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
@@ -67,7 +66,7 @@ def write(path: Path, page: str) -> Path:
 
 
 def render(demo_dir: Path) -> str:
-    """Return the page on the demo run in `demo_dir`."""
+    """Render the report on the demo run in `demo_dir`."""
     figures = reading.figures(demo_dir)
     dataset = contents.read_dataset(demo_dir / "dataset")
     shards = contents.read_shards(demo_dir / "shards")
@@ -81,7 +80,7 @@ def render(demo_dir: Path) -> str:
             **frame(),
             demo=demo_dir.name,
             outcome=_outcome(figures, scores, dataset),
-            journey=_journey(dataset, shards, judged, figures),
+            journey=_pipeline_steps(dataset, shards, judged, figures),
             figures={} if isinstance(figures, Missing) else figures,
             judged=judged,
             videos=[] if isinstance(judged, Missing) else _videos(judged),
@@ -104,7 +103,7 @@ def render(demo_dir: Path) -> str:
 
 
 def frame() -> dict[str, Any]:
-    """Return what every page holds: style, script with the digest that allows it, time of writing."""
+    """Return the template variables of every page: style, script and its CSP digest, and time of writing."""
     asset = files("kinora.report")
     style, script = ((asset / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return {
@@ -116,7 +115,7 @@ def frame() -> dict[str, Any]:
 
 
 def environment() -> Environment:
-    """Return the templates of all pages, with the filters and figures that they use."""
+    """Return the Jinja environment with the filters and charts of all pages."""
     environment = Environment(
         loader=PackageLoader("kinora.report", "."),
         autoescape=True,
@@ -125,7 +124,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
-    environment.filters.update(clock=clock, words=words, plain=reading.plain)
+    environment.filters.update(clock=clock, words=words, plain=reading.format_value)
     environment.globals.update(
         step_chart=charts.step_chart,
         score_bar=charts.score_bar,
@@ -137,51 +136,51 @@ def environment() -> Environment:
 
 
 def _videos(judged: Sequence[Judged]) -> list[Video]:
-    """Embed the first videos, in the order of the list, while there is room."""
-    found: list[Video] = []
-    room = VIDEOS_BYTES
+    """Embed the first videos up to VIDEOS_SHOWN and VIDEOS_BYTES."""
+    videos: list[Video] = []
+    budget = VIDEOS_BYTES
     for row in judged[:VIDEOS_SHOWN]:
         media: Embedded | Missing
         try:
             media = embed(row.file.read_bytes())
         except (OSError, ValueError) as error:
-            media = Missing(f"{row.file.name} cannot be shown: {error}")
-        room -= media.size if isinstance(media, Embedded) else 0
-        if room < 0:
+            media = Missing(f"Cannot show {row.file.name}: {error}")
+        budget -= media.size if isinstance(media, Embedded) else 0
+        if budget < 0:
             break
-        found.append(Video(judged=row, media=media))
-    return found
+        videos.append(Video(judged=row, media=media))
+    return videos
 
 
 def _run(demo_dir: Path, figures: Mapping[str, Any] | Missing, name: str) -> dict[str, Any]:
-    """Return the curves of one training run and the figures that the demo noted about it."""
+    """Return the curves and recorded figures of one training run."""
     folder = demo_dir / "runs" / name
-    noted = reading.part(figures, name)
+    recorded = reading.part(figures, name)
     return {
         "curves": reading.losses(folder),
-        "fidelity": reading.fidelity(folder),
-        "noted": {} if isinstance(noted, Missing) else noted,
+        "psnr": reading.psnr(folder),
+        "recorded": {} if isinstance(recorded, Missing) else recorded,
     }
 
 
-def _journey(
+def _pipeline_steps(
     dataset: contents.Contents | Missing,
     shards: contents.Shards | Missing,
     judged: Sequence[Judged] | Missing,
     figures: Mapping[str, Any] | Missing,
 ) -> list[Step]:
-    """Return the steps from raw files to videos, each with the seconds of its parts of the run."""
+    """Return the steps from raw files to generated videos with their counts and durations."""
     known = dataset if isinstance(dataset, contents.Contents) else None
     dit = reading.part(figures, "dit")
     steps = None if isinstance(dit, Missing) else dit.get("steps")
     packed = None if isinstance(shards, Missing) else shards.samples
     videos = None if isinstance(judged, Missing) else len(judged)
-    noted = reading.part(figures, "seconds")
-    spent = {} if isinstance(noted, Missing) else _parts(noted)
+    recorded = reading.part(figures, "seconds")
+    spent = {} if isinstance(recorded, Missing) else _parts(recorded)
 
     def step(name: str, count: int | None, what: str, *parts: str) -> Step:
-        found = [spent[part] for part in parts if part in spent]
-        return Step(name=name, count=count, what=what, seconds=sum(found) if found else None)
+        durations = [spent[part] for part in parts if part in spent]
+        return Step(name=name, count=count, what=what, seconds=sum(durations) if durations else None)
 
     return [
         step("raw", known and known.sources, "files", "render"),
@@ -190,7 +189,7 @@ def _journey(
         step("captioned", known and known.captioned, "captions", "caption"),
         step("shards", packed, "samples packed", "pack"),
         step("model", steps, "steps of the DiT", "train vae", "encode", "train dit"),
-        step("video", videos, "videos judged", "generate"),
+        step("video", videos, "videos evaluated", "generate"),
     ]
 
 
@@ -199,14 +198,18 @@ def _outcome(
     scores: Sequence[reading.Score] | Missing,
     dataset: contents.Contents | Missing,
 ) -> str:
-    """Say in one sentence what came out; only what was measured."""
+    """Summarize the run in one sentence, from measured figures only."""
     start = "From raw video" if isinstance(dataset, Missing) else f"From {dataset.sources} raw files"
     if isinstance(figures, Missing) or isinstance(scores, Missing):
-        return f"{start}: this run has no measured outcome."
+        return f"{start}: no evaluation in this run."
     main = [score for score in scores if score.attribute in ("colour", "direction")]
-    obeys = len(main) == 2 and all((score.low or 0) >= WANTED_LOW for score in main)
+    follows_prompts = len(main) == 2 and all((score.low or 0) >= MIN_PROMPT_ACCURACY for score in main)
     shares = " and ".join(f"{score.attribute} {score.accuracy:.2f}" for score in main or scores[:2])
-    model = "a model that draws what it is told" if obeys else "a text-to-video model trained from scratch"
+    model = (
+        "a text-to-video model that follows its prompts"
+        if follows_prompts
+        else "a text-to-video model trained from scratch"
+    )
     videos = f" on {scores[0].n} prompts" if scores[0].n else ""
     seconds = reading.part(figures, "seconds")
     time = "" if isinstance(seconds, Missing) else f", {clock(total(seconds))}"
@@ -217,19 +220,19 @@ def _outcome(
 
 
 def total(seconds: Mapping[str, Any]) -> float:
-    """Return the whole time: `total` where it was noted, else the sum of the parts."""
-    noted = reading.number(seconds.get("total"))
-    return noted if noted is not None else sum(_parts(seconds).values())
+    """Return the recorded total, or the sum of all parts."""
+    recorded = reading.number(seconds.get("total"))
+    return recorded if recorded is not None else sum(_parts(seconds).values())
 
 
 def _parts(seconds: Mapping[str, Any]) -> dict[str, float]:
-    """Return the seconds of each part, without their total."""
+    """Return the seconds of each part, without the total."""
     numbers = {name: reading.number(value) for name, value in seconds.items() if name != "total"}
     return {name: value for name, value in numbers.items() if value is not None}
 
 
 def clock(seconds: float) -> str:
-    """Return a duration for people, which no line break tears apart: `0.4 s`, `42 s`, `11 min 20 s`."""
+    """Format a duration with non-breaking spaces: `0.4 s`, `42 s`, `11 min 20 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if seconds < 10:
@@ -244,5 +247,5 @@ def clock(seconds: float) -> str:
 
 
 def words(key: str) -> str:
-    """Return a key or code as words: `too_short` is `too short`."""
+    """Format a key as words: `too_short` becomes `too short`."""
     return re.sub(r"[_\s]+", " ", key).strip()

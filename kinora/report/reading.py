@@ -1,4 +1,4 @@
-"""Read the figures, losses and verdicts of a demo run. What is not there is `Missing`, never made up."""
+"""Read the figures, losses and verdicts of a demo run; absent ones become `Missing`."""
 
 import csv
 import json
@@ -9,75 +9,75 @@ from pathlib import Path
 from typing import Any
 
 ATTRIBUTES = ("colour", "direction", "shape", "speed", "background", "count")
-"""What the judge measures, in the order of the table; each is a key of figures.json."""
+"""Attributes in table order; keys of figures.json."""
 
 NOTHING = "no"
-"""How a value that is not there reads before its attribute: `no colour`."""
+"""Text of a missing value, as in `no colour`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something that the page would show and that is not there."""
+    """Content that is not available, and why."""
 
     why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """One row of the judge's table: shares of videos, None where figures.json lacks one."""
+    """Accuracy of one attribute; None for values that figures.json lacks."""
 
     attribute: str
     accuracy: float
     low: float | None
-    """Lower end of the 95 % Wilson interval."""
+    """Lower bound of the 95 % Wilson interval."""
     chance: float | None
-    """What a model that ignores its prompt would get."""
+    """Accuracy of a model that ignores the prompt."""
     ceiling: float | None
-    """What the judge gives real clips after the round trip through the VAE."""
+    """Accuracy on ground-truth videos after a VAE round trip."""
     n: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One stage of the funnel: in = kept + dropped(reason) + failed(reason) + still to do."""
+    """One stage of the funnel: in = kept + dropped(reason) + failed(reason) + pending."""
 
     name: str
-    came_in: int
+    num_in: int
     kept: int
     dropped: Mapping[str, int]
     failed: Mapping[str, int]
-    to_do: int
+    pending: int
 
     @property
     def unaccounted(self) -> int:
-        """How many items the sum misses; anything but 0 is a fault."""
-        return self.came_in - self.kept - sum(self.dropped.values()) - sum(self.failed.values()) - self.to_do
+        """Number of items missing from the sum; nonzero is an error."""
+        return self.num_in - self.kept - sum(self.dropped.values()) - sum(self.failed.values()) - self.pending
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """One column of a CSV log."""
+    """One column of a training log."""
 
     name: str
     steps: Sequence[int]
     values: Sequence[float]
-    left_out: int
-    """Logged values that were not finite."""
+    num_not_finite: int
+    """Number of logged values that were not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """What the judge measured of one attribute of one video."""
+    """Verdict on one attribute of a video."""
 
     attribute: str
     ok: bool | None
-    """None where the prompt says nothing of it, so that it was not judged."""
+    """None if the prompt does not mention the attribute."""
     measured: str
     wanted: str
 
     @property
     def seen(self) -> str:
-        """What was measured, so that it stands without its attribute: `red`, `gray background`, `count 1`."""
+        """The measured value with its attribute if needed: `red`, `gray background`, `count 1`."""
         if self.attribute in ("colour", "shape", "direction") and self.measured != NOTHING:
             return self.measured
         return f"count {self.measured}" if self.attribute == "count" else f"{self.measured} {self.attribute}"
@@ -85,7 +85,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """One generated video and its verdict."""
+    """A generated video and its verdict."""
 
     file: Path
     prompt: str
@@ -95,11 +95,11 @@ class Judged:
 
 
 def read_json(path: Path) -> Any | Missing:
-    """Return the contents of a JSON file."""
+    """Parse a JSON file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Missing(f"{path.parent.name}/{path.name} is not there: the run ended before it was written.")
+        return Missing(f"{path.parent.name}/{path.name} does not exist: the run ended before it was written.")
     except (OSError, ValueError) as error:
         return Missing(f"{path.parent.name}/{path.name} cannot be read ({error}).")
 
@@ -109,21 +109,21 @@ def figures(demo: Path) -> Mapping[str, Any] | Missing:
     found = read_json(demo / "figures.json")
     if isinstance(found, Missing | Mapping):
         return found
-    return Missing("figures.json does not hold an object of figures.")
+    return Missing("figures.json is not a JSON object.")
 
 
 def part(found: Mapping[str, Any] | Missing, name: str) -> Mapping[str, Any] | Missing:
-    """Return the object `name` of the figures."""
+    """Return the object at key `name`."""
     if isinstance(found, Missing):
         return found
     value = found.get(name)
     if isinstance(value, Mapping) and value:
         return value
-    return Missing(f"figures.json holds no “{name}”.")
+    return Missing(f"figures.json has no “{name}”.")
 
 
 def scores(found: Mapping[str, Any] | Missing) -> list[Score] | Missing:
-    """Return the judge's table: the attributes that were measured."""
+    """Return the scores of all measured attributes."""
     if isinstance(found, Missing):
         return found
     rows = [
@@ -138,77 +138,77 @@ def scores(found: Mapping[str, Any] | Missing) -> list[Score] | Missing:
         for name in ATTRIBUTES
         if (accuracy := number(found.get(name))) is not None
     ]
-    return rows or Missing("figures.json holds no verdict of the judge.")
+    return rows or Missing("figures.json has no scores.")
 
 
 def funnel(found: Mapping[str, Any] | Missing) -> list[Stage] | Missing:
-    """Return the stages of the funnel as `manifests.conservation.funnel` counted them."""
+    """Return the stages of the recorded funnel."""
     counts = part(found, "funnel")
     if isinstance(counts, Missing):
         return counts
     try:
         return stages(counts)
     except (KeyError, TypeError) as error:
-        return Missing(f"The funnel in figures.json is of another version of Kinora ({error}).")
+        return Missing(f"The funnel in figures.json is from another version of Kinora ({error}).")
 
 
 def stages(counts: Mapping[str, Any]) -> list[Stage]:
-    """Return what `manifests.conservation.funnel` counted, stage by stage."""
+    """Convert the counts of `manifests.conservation.funnel` to stages."""
     sources, clips, selection = counts["sources"], counts["clips"], counts["selection"]
     cut, captions = counts["cut"], counts["captions"]
     return [
         Stage(
             name="sources read",
-            came_in=sources["listed"],
+            num_in=sources["listed"],
             kept=sources["ok"],
             dropped={},
             failed=sources["failed"],
-            to_do=0,
+            pending=0,
         ),
         Stage(
             name="clips selected",
-            came_in=clips["found"],
+            num_in=clips["found"],
             kept=selection["kept"],
             dropped=selection["dropped"],
             failed={},
-            to_do=selection["undecided"],
+            pending=selection["undecided"],
         ),
         Stage(
             name="clips cut",
-            came_in=selection["kept"],
+            num_in=selection["kept"],
             kept=cut["done"],
             dropped={},
             failed=cut["failed"],
-            to_do=cut["to_do"],
+            pending=cut["to_do"],
         ),
         Stage(
             name="clips captioned",
-            came_in=cut["done"],
+            num_in=cut["done"],
             kept=captions["ok"],
             dropped={},
             failed=captions["other"],
-            to_do=captions["to_do"],
+            pending=captions["to_do"],
         ),
     ]
 
 
 def losses(run: Path) -> list[Curve] | Missing:
-    """Return the training and the validation loss that Lightning's CSVLogger wrote below `run`."""
+    """Return the training and validation loss from the CSVLogger files below `run`."""
     rows = _logged(run)
-    chosen = (_plainest(rows, "train", "loss"), _plainest(rows, "val", "loss"))
+    chosen = (_shortest_column(rows, "train", "loss"), _shortest_column(rows, "val", "loss"))
     curves = [curve for name in chosen if name and (curve := _curve(name, rows)).steps]
-    return curves or Missing(f"No metrics.csv below runs/{run.name} holds a loss.")
+    return curves or Missing(f"No metrics.csv in runs/{run.name} has a loss.")
 
 
-def fidelity(run: Path) -> list[Curve]:
-    """Return the peak signal-to-noise ratio (dB) on validation clips, where `run` logged one."""
+def psnr(run: Path) -> list[Curve]:
+    """Return the validation PSNR in dB, if `run` logged one."""
     rows = _logged(run)
-    name = _plainest(rows, "val", "psnr")
+    name = _shortest_column(rows, "val", "psnr")
     return [curve] if name and (curve := _curve(name, rows)).steps else []
 
 
 def _logged(run: Path) -> list[dict[str, str]]:
-    """Return the rows of every log below `run`, oldest first: a resumed run has more than one."""
+    """Return the rows of all logs below `run`, oldest first; a resumed run has several."""
     rows: list[dict[str, str]] = []
     for path in sorted(run.glob("**/metrics.csv"), key=lambda path: path.stat().st_mtime):
         with path.open(newline="", encoding="utf-8") as file:
@@ -216,30 +216,30 @@ def _logged(run: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _plainest(rows: Sequence[Mapping[str, str]], split: str, what: str) -> str | None:
-    """Return the shortest column of a split: `train/loss` rather than `train/loss_of_some_part`."""
+def _shortest_column(rows: Sequence[Mapping[str, str]], split: str, what: str) -> str | None:
+    """Return the shortest matching column name: `train/loss` rather than `train/loss_l1`."""
     names = {name for row in rows for name in row if name and what in name and split in name}
     return min(names, key=lambda name: (len(name), name), default=None)
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, str]]) -> Curve:
-    """Return one column over steps; of a step that was run again, the last value."""
+    """Return a column over steps; the last value wins for repeated steps."""
     logged = {int(float(row["step"])): float(row[name]) for row in rows if row.get(name) and row.get("step")}
     finite = sorted((step, value) for step, value in logged.items() if math.isfinite(value))
     return Curve(
         name=name,
         steps=[step for step, _ in finite],
         values=[value for _, value in finite],
-        left_out=len(logged) - len(finite),
+        num_not_finite=len(logged) - len(finite),
     )
 
 
 def judged(demo: Path) -> list[Judged] | Missing:
-    """Return the generated videos with their verdicts, in the order of the list."""
+    """Return the generated videos and their verdicts."""
     rows = read_json(demo / "generated" / "judged.json")
     if isinstance(rows, Missing):
         return rows
-    return [_judged(demo, row) for row in rows] or Missing("generated/judged.json lists no video.")
+    return [_judged(demo, row) for row in rows] or Missing("generated/judged.json is empty.")
 
 
 def _judged(demo: Path, row: Mapping[str, Any]) -> Judged:
@@ -251,8 +251,8 @@ def _judged(demo: Path, row: Mapping[str, Any]) -> Judged:
             Check(
                 attribute="colour" if name == "color" else name,
                 ok=check.get("ok"),
-                measured=plain(check.get("measured")),
-                wanted=plain(check.get("wanted")),
+                measured=format_value(check.get("measured")),
+                wanted=format_value(check.get("wanted")),
             )
             for name, check in (row.get("verdict") or {}).items()
         ],
@@ -270,14 +270,14 @@ def _about(row: Mapping[str, Any]) -> str:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number, or None for anything else."""
+    """Return a finite number as float, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
-def plain(value: Any) -> str:
-    """Return a value of a JSON file as a person would write it."""
+def format_value(value: Any) -> str:
+    """Format a JSON value as text."""
     if value is None:
         return NOTHING
     if isinstance(value, float):
@@ -285,7 +285,7 @@ def plain(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list | tuple):
-        return " and ".join(map(plain, value)) or NOTHING
+        return " and ".join(map(format_value, value)) or NOTHING
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {format_value(inner)}" for name, inner in value.items())
     return str(value)

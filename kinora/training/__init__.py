@@ -1,1 +1,1 @@
-"""Compose `worlds` with the trainings that live in other packages: captioner and shot detector."""
+"""Training of the captioner and the shot detector on simulated worlds."""

@@ -1,4 +1,4 @@
-"""How true captions are: simulated worlds never trained on, from real MP4 files, every claim judged."""
+"""Score a captioner on held-out simulated worlds, encoded as MP4."""
 
 import io
 import time
@@ -23,56 +23,56 @@ from worlds.shapes.judge import judge_caption
 from worlds.shapes.truth import World
 
 SIZES = ((64, 64), (80, 80), (128, 128), (160, 160), (96, 54), (160, 90), (320, 180), (54, 96), (90, 160))
-"""Width and height of the held-out clips; some were never trained on."""
+"""Width and height of the held-out clips, including sizes not in training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreConfig:
-    """Which held-out worlds."""
+    """Held-out worlds to score on."""
 
     n: int = 200
-    """How many."""
+    """Number of clips."""
     seed: int = 1_000_003
-    """Worlds of training come from another stream of seeds altogether."""
+    """Random seed; held-out worlds are disjoint from training worlds for any seed."""
     crf: int = 23
-    """Quality of the H.264 that the frames go through."""
+    """H.264 quality of the encoded clips."""
 
 
 def score_captioner(captioner: Captioner, config: ScoreConfig) -> dict[str, Any]:
-    """Return claim precision and recall of dense and short captions, recall by attribute, and clips a second.
+    """Return claim precision and recall of dense and short captions, recall by attribute, and speed.
 
-    Short captions say less by design: their recall counts only the claims that a true short caption makes.
-    A caption that did not end OK makes no claim, so it costs recall.
+    Recall of short captions is relative to the claims of a ground-truth short caption. A caption that is not
+    OK makes no claims.
     """
     rng = Random(f"held out/{config.seed}")
-    worlds = [_even(rng) for _ in range(config.n)]
+    worlds = [_sample_even_sized(rng) for _ in range(config.n)]
     clips = [held_out_clip(world, str(k), config.crf) for k, world in enumerate(worlds)]
-    began = time.monotonic()
+    started = time.monotonic()
     captions = caption_clips(
         captioner, clips, dense=load_prompt(DENSE_PROMPT), short=load_prompt(SHORT_PROMPT)
     )
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     outcomes = Counter(str(c.outcome) for c in captions)
     dense = [judge_caption(c.text or "", world) for c, world in zip(captions, worlds, strict=True)]
     short = [judge_caption(c.short or "", world) for c, world in zip(captions, worlds, strict=True)]
-    asked = [parse_claims(short_caption(world, 0)) & claims(world) for world in worlds]
-    unsaid = [len(a & set(s.missed)) for a, s in zip(asked, short, strict=True)]
+    expected = [parse_claims(short_caption(world, 0)) & claims(world) for world in worlds]
+    missed = [len(e & set(s.missed)) for e, s in zip(expected, short, strict=True)]
     return {
         "n": config.n,
         "outcomes": dict(outcomes),
-        "dense_claim_precision": _share(sum(s.supported for s in dense), sum(s.num_claims for s in dense)),
-        "dense_claim_recall": _share(sum(s.supported for s in dense), sum(s.num_true for s in dense)),
-        "short_claim_precision": _share(sum(s.supported for s in short), sum(s.num_claims for s in short)),
-        "short_claim_recall": round(1 - _share(sum(unsaid), sum(map(len, asked))), 4),
+        "dense_claim_precision": _ratio(sum(s.supported for s in dense), sum(s.num_claims for s in dense)),
+        "dense_claim_recall": _ratio(sum(s.supported for s in dense), sum(s.num_true for s in dense)),
+        "short_claim_precision": _ratio(sum(s.supported for s in short), sum(s.num_claims for s in short)),
+        "short_claim_recall": round(1 - _ratio(sum(missed), sum(map(len, expected))), 4),
         "dense_recall_by_attribute": _by_attribute(worlds, dense),
-        "perfect_dense": _share(sum(_is_perfect(s) for s in dense), len(dense)),
+        "perfect_dense": _ratio(sum(_is_perfect(s) for s in dense), len(dense)),
         "words": _words(captions),
         "clips_per_s": round(config.n / seconds, 2),
     }
 
 
 def held_out_clip(world: World, clip_id: str, crf: int) -> ClipFrames:
-    """Return a world as it comes out of an MP4 file."""
+    """Render a world, encode it as MP4, and return the decoded frames."""
     file = io.BytesIO()
     encode_mp4(render(world), world.fps, file, crf=crf)
     frames_THWC, times_T = read_clip(file.getvalue())
@@ -80,8 +80,8 @@ def held_out_clip(world: World, clip_id: str, crf: int) -> ClipFrames:
     return ClipFrames(clip_id=clip_id, media_id=clip_id, frames_THWC=frames_THWC, times_s=times)
 
 
-def _even(rng: Random) -> World:
-    """Return a random clip with even sides, as H.264 wants them."""
+def _sample_even_sized(rng: Random) -> World:
+    """Sample a world with an even width and height, as H.264 requires."""
     width, height = rng.choice(SIZES)
     return sample_clip(rng, width=width // 2 * 2, height=height // 2 * 2)
 
@@ -107,5 +107,5 @@ def _words(captions: list[Caption]) -> dict[str, int]:
     return {"fewest": counts[0], "median": counts[len(counts) // 2], "most": counts[-1]}
 
 
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 4) if whole else 0.0
+def _ratio(count: int, total: int) -> float:
+    return round(count / total, 4) if total else 0.0

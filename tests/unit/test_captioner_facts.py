@@ -88,7 +88,9 @@ def test_an_object_must_be_seen_in_half_of_the_frames() -> None:
     def seen(label: str, x: float = 0.5) -> Detection:
         return Detection(label=label, score=0.9, center=(x, 0.5), area=0.1)
 
-    found = stable_objects([[seen("person"), seen("person", 0.9)], [seen("person"), seen("cat")], [], [seen("dog")]])
+    found = stable_objects(
+        [[seen("person"), seen("person", 0.9)], [seen("person"), seen("cat")], [], [seen("dog")]]
+    )
     assert [(t.label, t.count, t.frames) for t in found] == [("person", 2, 2)]
     assert stable_objects([]) == []
     assert LABELS[1] == "person"

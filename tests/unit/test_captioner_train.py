@@ -20,7 +20,7 @@ from captioner.train.module import CaptionModule, lr_scale
 from captioner.train.optimizer import role
 from kinora.commands.train_captioner import build_parser
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
-from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, draw_worlds, every_sentence
+from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, sample_examples, vocabulary_texts
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
@@ -39,16 +39,16 @@ CONFIG = TrainConfig(
     log_every_n_steps=1,
     model=TINY,
 )
-DRAW = partial(draw_worlds, 0, FPS, FRAMES)
+DRAW = partial(sample_examples, 0, FPS, FRAMES)
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return build_tokenizer(every_sentence(300))
+    return build_tokenizer(vocabulary_texts(300))
 
 
 def test_the_tokenizer_reads_back_what_it_writes(tokenizer) -> None:
-    for text in every_sentence(50):
+    for text in vocabulary_texts(50):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
 
@@ -120,7 +120,7 @@ def test_draws_are_named_by_step_alone() -> None:
 
 
 def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) -> None:
-    texts = list(every_sentence(300))
+    texts = list(vocabulary_texts(300))
     short = replace(CONFIG, out=str(tmp_path / "a"))
     folder = fit(short, DRAW, texts)
     assert sum(file.stat().st_size for file in folder.iterdir()) < 12e6

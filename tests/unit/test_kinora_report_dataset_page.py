@@ -43,7 +43,7 @@ def test_a_page_replaces_a_report_and_nothing_else(dataset: Dataset, tmp_path: P
     write_dataset_report(dataset.uri, page)
     write_dataset_report(dataset.uri, page)
     page.write_text("my own notes")
-    with pytest.raises(ValueError, match="something else than a report"):
+    with pytest.raises(ValueError, match="is not a report"):
         write_dataset_report(dataset.uri, page)
     assert page.read_text() == "my own notes"
 
@@ -52,7 +52,7 @@ def test_an_empty_dataset_has_a_page(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path / "empty")
     html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
     assert "0 files, 0 clips, 0 kept" in html
-    assert "There is no clip yet." in html
+    assert "No clips yet." in html
 
 
 def test_no_dataset_is_an_error_that_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -78,8 +78,8 @@ def test_every_clip_lies_in_a_bin() -> None:
     assert sum(found.kept) + sum(found.dropped) == 500
     assert len(found.kept) == BINS
     assert found.missing == 2
-    assert found.place(1.0) == pytest.approx(0.5)
-    assert found.place(-1.0) < 0
+    assert found.position(1.0) == pytest.approx(0.5)
+    assert found.position(-1.0) < 0
 
 
 def test_one_value_and_no_value() -> None:

@@ -54,26 +54,26 @@ def test_shows_each_part_with_its_own_figures(html: str) -> None:
     assert "From 4 raw files to" in text
     assert "colour 0.93 and direction 0.91 on 4 prompts" in text
     assert "4 of 4 videos shown" in text
-    assert "4 in = 3 kept + 0 dropped + 1 failed (no video 1) ✓ adds up" in text
+    assert "4 in = 3 kept + 0 dropped + 1 failed (no video 1) ✓ consistent" in text
     assert "3 in = 2 kept + 1 dropped (too dark 1)" in text
     assert "luma 2 < 16" in text
     assert "remove it from the source folder" in text
     assert "5 samples in 1 WebDataset tar," in text
-    assert "9 min 54 s in all. Peak memory 2,346 MB." in text
-    assert "Not here." not in text
+    assert "9 min 54 s in total. Peak memory 2,346 MB." in text
+    assert "Not available." not in text
 
 
 def test_a_verdict_says_what_was_measured_and_what_was_asked(html: str) -> None:
     text = Elements(html).text
-    assert "✓ right colour: red" in text
+    assert "✓ correct colour: red" in text
     assert "✗ wrong direction: left, not right" in text
-    assert "– speed not asked" in text
+    assert "– speed not in prompt" in text
 
 
 def test_shows_what_was_dropped_and_checks_the_dataset(html: str) -> None:
     page = Elements(html)
     assert [a["alt"] for tag, a in page.found if tag == "img"] == ["Frame of a dropped clip of black.mp4"]
-    assert "✓ Checked in the dataset itself" in page.text
+    assert "✓ Verified in the dataset" in page.text
 
 
 def test_text_from_data_stays_text(html: str) -> None:
@@ -108,8 +108,8 @@ def test_labels_each_captioner(html: str) -> None:
 def test_says_what_is_missing_and_invents_nothing(tmp_path: Path) -> None:
     (tmp_path / "figures.json").write_text('{"seed": 3}')
     text = Elements(write_report(tmp_path).read_text()).text
-    assert "From raw video: this run has no measured outcome." in text
-    assert text.count("Not here.") == 11
+    assert "From raw video: no evaluation in this run." in text
+    assert text.count("Not available.") == 11
     assert not re.search(r"\d of \d|0\.\d\d ", text)
 
 
@@ -147,7 +147,7 @@ def test_names_a_video_that_does_not_play(tmp_path: Path) -> None:
     demo = DEMO["make_demo"](tmp_path / "demo", videos=2)
     (demo / "generated" / "0001.mp4").write_bytes(b"no video")
     text = Elements(write_report(demo).read_text()).text
-    assert "0001.mp4 cannot be shown:" in text
+    assert "Cannot show 0001.mp4:" in text
     assert "2 of 2 videos shown" in text
 
 
@@ -164,14 +164,14 @@ def test_a_sum_that_misses_items_is_an_alarm(tmp_path: Path) -> None:
     figures = json.loads((demo / "figures.json").read_text())
     figures["funnel"]["sources"]["listed"] += 2
     (demo / "figures.json").write_text(json.dumps(figures))
-    assert "✗ does not add up: 2 unaccounted for" in Elements(page.render(demo)).text
+    assert "✗ inconsistent: 2 unaccounted for" in Elements(page.render(demo)).text
 
 
 @pytest.mark.parametrize(("low", "obeys"), [(0.81, True), (0.4, False)])
 def test_claims_obedience_only_where_the_lower_bound_holds(tmp_path: Path, low: float, obeys: bool) -> None:
     figures = {"n": 128, "colour": 0.93, "colour_low": 0.9, "direction": 0.9, "direction_low": low}
     (tmp_path / "figures.json").write_text(json.dumps(figures))
-    assert ("draws what it is told" in page.render(tmp_path)) is obeys
+    assert ("follows its prompts" in page.render(tmp_path)) is obeys
 
 
 def test_command_writes_the_page(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +187,12 @@ def test_losses_come_from_the_plainest_columns(tmp_path: Path) -> None:
         "step,train_loss_of_colour,train_loss,val_loss,lr\n0,9,2.0,,1\n10,9,nan,,1\n10,,,1.5,\n20,9,1.0,,1\n"
     )
     train, validation = reading.losses(tmp_path / "dit")  # type: ignore[misc]
-    assert (train.name, train.steps, train.values, train.left_out) == ("train_loss", [0, 20], [2.0, 1.0], 1)
+    assert (train.name, train.steps, train.values, train.num_not_finite) == (
+        "train_loss",
+        [0, 20],
+        [2.0, 1.0],
+        1,
+    )
     assert (validation.name, validation.values) == ("val_loss", [1.5])
 
 
@@ -203,7 +208,7 @@ def test_a_resumed_run_has_one_curve_over_all_its_logs(tmp_path: Path) -> None:
 
 def test_fidelity_is_no_loss(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,train/loss,val/psnr_db\n0,3,\n1,,21.5\n")
-    assert [curve.name for curve in reading.fidelity(tmp_path)] == ["val/psnr_db"]
+    assert [curve.name for curve in reading.psnr(tmp_path)] == ["val/psnr_db"]
     assert [curve.name for curve in reading.losses(tmp_path)] == ["train/loss"]  # type: ignore[union-attr]
 
 
@@ -249,11 +254,11 @@ def test_a_loss_that_falls_far_gets_a_logarithmic_axis() -> None:
 
 def test_a_long_curve_is_drawn_as_means() -> None:
     long = curve([float(i % 2) for i in range(1000)])
-    points = charts.thinned(long)
+    points = charts.downsampled(long)
     assert charts.stride(long) == 9
     assert len(points) == 112
     assert points[1] == (13.0, pytest.approx(5 / 9))
 
 
 def curve(values: list[float]) -> Curve:
-    return Curve(name="loss", steps=list(range(len(values))), values=values, left_out=0)
+    return Curve(name="loss", steps=list(range(len(values))), values=values, num_not_finite=0)

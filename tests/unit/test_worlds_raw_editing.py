@@ -24,7 +24,7 @@ CONFIG = RawConfig(
 
 
 def two_shots(transition, *, alone=6, fps=20.0):
-    config = replace(CONFIG, two_things_share=0)
+    config = replace(CONFIG, two_objects_prob=0)
     place, num_frames = Place(width=64, height=48, fps=fps), alone + transition.num_frames
     first = sample_scene(Random(1), config, place, num_frames=num_frames, avoid=set())
     avoid = {first.background, "white", "black"}

@@ -1,97 +1,94 @@
-"""What raw videos to render."""
+"""Configuration of raw video rendering."""
 
 from dataclasses import dataclass, fields, replace
 
 from worlds.palette import FAMILY_NAMES, MOTIONS, SPEEDS, STYLES
 
 TRANSITIONS = ("cut", "dissolve", "fade_black", "fade_white", "whip_pan")
-"""How one shot may give way to the next."""
+"""Transitions between shots."""
 COPIES = ("exact", "reencoded", "rescaled", "letterboxed", "shifted")
-"""What a copy may differ in from its original: nothing (`exact`), codec and quality, size, black bars, or
-that its first frames are missing."""
+"""Differences of a copy from its original: none (`exact`), codec and quality, size, black bars, or missing
+first frames."""
 DAMAGES = ("truncated", "mutated", "empty", "misnamed")
-"""What may have happened to a damaged copy: its end is missing, bytes have changed, it has no bytes, or its
-name ends like that of another kind of file."""
+"""Kinds of damage: missing end, changed bytes, no bytes, or the file name extension of another format."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawConfig:
-    """Raw videos of several shots with hard cuts between them, and some stills; `wild` turns on the rest."""
+    """Raw videos of several shots with hard cuts, and images; `wild` enables everything else."""
 
     num_videos: int
-    """Files to write, stills and copies included."""
+    """Number of files, including images and copies."""
     shots_per_video: tuple[int, int] = (3, 6)
-    """Fewest and most shots of one video, slates not counted."""
+    """Minimum and maximum number of shots per video, not counting slates."""
     shot_seconds: tuple[float, float] = (2.1, 3.0)
-    """Shortest and longest shot."""
+    """Minimum and maximum duration of a shot, in seconds."""
     fps: tuple[float, ...] = (12.0, 15.0, 16.0)
-    """Frame rates; each video has one of them."""
+    """Frame rates to choose from."""
     aspects: tuple[str, ...] = ("16:9", "9:16", "1:1")
-    """Aspect ratios, width to height; each file has one of them."""
+    """Aspect ratios (width:height) to choose from."""
     short_side_px: int = 96
-    """Shorter side of a frame."""
+    """Shorter side of the frames, in pixels."""
     families: tuple[str, ...] = ("shapes",)
-    """Families of worlds that shots are drawn from, such as `physics`; one that is named twice comes twice as
-    often. Where one cannot be shown (a still of a fall, a grid of few pixels), another of them is, or else
-    `shapes`."""
+    """World families to choose from, such as `physics`; list one repeatedly to sample it more often. Shots
+    that a family cannot show, such as an image of a fall, use another listed family or `shapes`."""
     styles: tuple[str, ...] = ("flat",)
-    """Looks of the shots: some of `flat`, `outline`, `textured`, `night`."""
-    two_things_share: float = 0.3
-    """Share of the shots of `shapes` with two things instead of one."""
+    """Styles to choose from: `flat`, `outline`, `textured`, `night`."""
+    two_objects_prob: float = 0.3
+    """Probability that a shot of `shapes` has two objects instead of one."""
     motions: tuple[str, ...] = MOTIONS
-    """What things of `shapes` may do: some of the eight directions and `still`."""
+    """Motions of objects in `shapes` to choose from: eight directions and `still`."""
     speeds: tuple[str, ...] = tuple(SPEEDS)
-    """How fast things of `shapes` may go."""
+    """Speeds of objects in `shapes` to choose from."""
     slate_rate: float = 0.05
-    """How often a cut leads through a black slate that holds nothing."""
+    """Probability of an empty black slate between two shots."""
     slate_seconds: tuple[float, float] = (0.5, 1.0)
-    """Shortest and longest slate."""
+    """Minimum and maximum duration of a slate, in seconds."""
     still_rate: float = 0.05
-    """Share of the files that are a single picture (PNG)."""
+    """Fraction of files that are images (PNG)."""
     crf: int = 18
-    """Quality of H.264, 0 (lossless) to 51; other codecs are set to about the same."""
+    """H.264 quality, 0 (lossless) to 51; other codecs use a comparable setting."""
     transitions: tuple[str, ...] = ("cut",)
-    """How one shot gives way to the next: some of `cut`, `dissolve`, `fade_black`, `fade_white`, `whip_pan`.
-    One that is named twice comes twice as often."""
+    """Transitions to choose from: `cut`, `dissolve`, `fade_black`, `fade_white`, `whip_pan`; list one
+    repeatedly to use it more often."""
     transition_seconds: tuple[float, float] = (0.4, 1.0)
-    """Shortest and longest dissolve or fade."""
+    """Minimum and maximum duration of a dissolve or fade, in seconds."""
     whip_seconds: tuple[float, float] = (0.2, 0.4)
-    """Shortest and longest whip pan."""
+    """Minimum and maximum duration of a whip pan, in seconds."""
     flash_rate: float = 0.0
-    """Share of the shots in which a flash turns a few frames white."""
+    """Fraction of shots with a flash: a few white frames."""
     uneven_rate: float = 0.0
-    """Share of the videos with a variable frame rate."""
+    """Fraction of videos with a variable frame rate."""
     formats: tuple[str, ...] = ("mp4/h264",)
-    """Containers and codecs, such as `mkv/hevc`; each video has one of them."""
+    """Containers and codecs to choose from, such as `mkv/hevc`."""
     b_frames_rate: float = 0.0
-    """Share of the videos with B-frames, where the format has them."""
+    """Fraction of videos with B-frames, if the format supports them."""
     letterbox_rate: float = 0.0
-    """Share of the files with black bars above and below."""
+    """Fraction of files with black bars above and below."""
     pillarbox_rate: float = 0.0
-    """Share of the files with black bars to the left and right."""
+    """Fraction of files with black bars left and right."""
     watermark_rate: float = 0.0
-    """Share of the files with a mark that stays in a corner."""
+    """Fraction of files with a static watermark in a corner."""
     subtitle_rate: float = 0.0
-    """Share of the files with text burned in."""
+    """Fraction of files with burned-in subtitles."""
     copy_rate: float = 0.0
-    """Share of the files that are a copy of another."""
+    """Fraction of files that are copies of another."""
     copies: tuple[str, ...] = COPIES
-    """What copies may be like."""
+    """Kinds of copies to choose from."""
     damage_rate: float = 0.0
-    """Share of the files that are a damaged copy of another."""
+    """Fraction of files that are damaged copies of another."""
     damages: tuple[str, ...] = DAMAGES
-    """What may have happened to those."""
+    """Kinds of damage to choose from."""
     truth_dir: str | None = None
-    """Where `truth.jsonl` goes, apart from the videos; None takes the folder `<out_dir>-truth` beside
-    them."""
+    """Folder for `truth.jsonl`, outside the videos' folder. Default: `<out>-truth`."""
     seed: int = 0
-    """The same seed and configuration give the same files."""
+    """Random seed; equal seeds and configurations give equal files."""
     num_workers: int = 1
-    """Processes to render with; the files do not depend on it."""
+    """Number of rendering processes."""
 
 
 def wild(config: RawConfig) -> RawConfig:
-    """Turn everything on that can happen to a raw video. A field that was changed from its default stays."""
+    """Enable everything that can happen to a raw video; keep fields that differ from their defaults."""
     everything = RawConfig(
         num_videos=config.num_videos,
         fps=(24.0, 25.0, 30.0, 24000 / 1001, 30000 / 1001, 50.0),

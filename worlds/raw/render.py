@@ -111,7 +111,7 @@ def check(config: RawConfig) -> None:
         low, high = getattr(config, name)
         if not 0 < low <= high:
             raise ValueError(f"{name} is ({low}, {high}): give the smallest, more than 0, then the largest")
-    shares = ("two_things_share", "slate_rate", "still_rate", "flash_rate", "uneven_rate", "b_frames_rate")
+    shares = ("two_objects_prob", "slate_rate", "still_rate", "flash_rate", "uneven_rate", "b_frames_rate")
     bars = ("letterbox_rate", "pillarbox_rate")
     for name in (*shares, *bars, "watermark_rate", "subtitle_rate", "copy_rate", "damage_rate"):
         if not 0 <= getattr(config, name) <= 1:

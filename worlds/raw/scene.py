@@ -101,7 +101,7 @@ def sample_scene(rng: Random, config: RawConfig, place: Place, *, num_frames: in
         height=place.height,
         fps=place.fps,
         num_frames=num_frames,
-        num_things=2 if rng.random() < config.two_things_share else 1,
+        num_things=2 if rng.random() < config.two_objects_prob else 1,
         distinct_from=avoid,
         motions=config.motions,
         speeds=config.speeds,
