@@ -86,7 +86,7 @@ def test_each_clip_gets_its_captioner_and_keeps_its_prompt() -> None:
 @pytest.mark.parametrize(
     "embedded", [Canned("embedded", confidence=0.3), Canned("embedded", 0.99, Outcome.TRUNCATED)]
 )
-def test_an_unsure_embedded_model_is_not_believed(embedded: Canned) -> None:
+def test_an_answer_of_low_confidence_falls_back_to_facts(embedded: Canned) -> None:
     [answer] = AutoCaptioner(embedded, Canned("facts"), {ASKED.digest: OWN}).caption([ask(world(2), "a")])
     assert answer.provenance.captioner == "facts"
-    assert "not believed" in answer.detail
+    assert "was rejected" in answer.detail

@@ -74,7 +74,7 @@ def test_one_refusal_leaves_no_text_at_all() -> None:
 
 
 def test_the_same_clip_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="caption each clip once"):
+    with pytest.raises(ValueError, match="pass each clip once"):
         caption_clips(Parrot(), [clip("a"), clip("a")], dense=DENSE, short=SHORT)
 
 
@@ -103,7 +103,7 @@ def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> 
     assert load_prompt("other", str(tmp_path)).digest == prompts[0].digest
     (tmp_path / "other.md").write_text(prompts[0].text + "!")
     assert load_prompt("other", str(tmp_path)).digest != prompts[0].digest
-    with pytest.raises(FileNotFoundError, match="Prompts there: other"):
+    with pytest.raises(FileNotFoundError, match="available prompts: other"):
         load_prompt("dense", str(tmp_path))
 
 

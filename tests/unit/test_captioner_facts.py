@@ -33,7 +33,7 @@ def request(frames_THWC: np.ndarray, name: str) -> CaptionRequest:
 def blind(monkeypatch: pytest.MonkeyPatch) -> FactsCaptioner:
     """A captioner on a machine without the optional detectors."""
     monkeypatch.setattr(facts_module, "detector_installed", lambda: False)
-    monkeypatch.setattr(facts_module, "_reader", lambda: None)
+    monkeypatch.setattr(facts_module, "_load_reader", lambda: None)
     return FactsCaptioner(FactsConfig())
 
 

@@ -21,6 +21,7 @@ from captioner.train.optimizer import role
 from kinora.commands.train_captioner import build_parser
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, sample_examples, vocabulary_texts
+from manifests.renamed_flags import rename_args
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
@@ -39,6 +40,7 @@ CONFIG = TrainConfig(
     log_every_n_steps=1,
     model=TINY,
 )
+CONFIGS = Path(__file__).parents[2] / "captioner" / "train" / "configs"
 DRAW = partial(sample_examples, 0, FPS, FRAMES)
 
 
@@ -140,6 +142,15 @@ def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) 
     assert (resumed / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
+def test_a_checkpoint_with_the_old_name_of_the_head_loads(tokenizer) -> None:
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    state = module.state_dict()
+    old = {name.replace("cell_head.", "looks."): tensor for name, tensor in state.items()}
+    checkpoint = {"state_dict": old}
+    module.on_load_checkpoint(checkpoint)
+    assert checkpoint["state_dict"].keys() == state.keys()
+
+
 def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
     nothing = Example(
         frames_THWC=np.zeros((FRAMES, 40, 40, 3), np.uint8),
@@ -155,13 +166,21 @@ def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
 
 
 def test_every_shipped_configuration_parses() -> None:
-    files = sorted((Path(__file__).parents[2] / "captioner" / "train" / "configs").glob("*.yaml"))
+    files = sorted(CONFIGS.glob("*.yaml"))
     assert files
     for file in files:
         parser = build_parser()
         config = parser.instantiate(parser.parse_args(["fit", "--config", str(file)])).fit
         assert tuple(config.num_cell_classes) == NUM_CELL_CLASSES
         assert config.model.frames == FRAMES
+
+
+def test_old_names_of_training_options_are_translated(tmp_path: Path, capsys) -> None:
+    text = (CONFIGS / "embedded.yaml").read_text().replace("patch_embed_lr:", "sight_rate:")
+    (tmp_path / "old.yaml").write_text(text.replace("  patch_size:", "  patch:"))
+    [_, _, renamed] = rename_args(["fit", "--config", str(tmp_path / "old.yaml")], TrainConfig)
+    assert renamed == (CONFIGS / "embedded.yaml").read_text()
+    assert "`sight_rate`" in capsys.readouterr().err
 
 
 def test_the_shipped_weights_describe_worlds_truly() -> None:

@@ -148,7 +148,7 @@ def test_frames_too_far_apart_for_a_fixed_rate_are_an_error_not_a_wrong_speed(qw
     captioner = TransformersCaptioner(VlmConfig(model=str(qwen), fps=4.0, max_new_tokens=2))
     answers = {a.clip_id: a for a in captioner.caption([request("dense"), request("sparse", fps=1.0)])}
     assert answers["sparse"].outcome is Outcome.ERROR
-    assert "at least 4 a second" in answers["sparse"].detail
+    assert "at least 4 per second" in answers["sparse"].detail
     assert answers["dense"].outcome is not Outcome.ERROR
 
 
@@ -157,3 +157,4 @@ def test_provenance_names_the_weights_and_the_decoding(qwen: Path) -> None:
     other = TransformersCaptioner(VlmConfig(model=str(qwen), max_new_tokens=3))
     assert captioner.provenance.revision == other.provenance.revision != ""
     assert captioner.provenance.decoding != other.provenance.decoding
+    assert '"rate_hz": null' in captioner.provenance.decoding  # the name that stored captions have
