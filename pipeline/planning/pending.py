@@ -224,7 +224,7 @@ def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[
 def failed_units(view: LiveView, stage: str, **equal: Any) -> pa.Table:
     """Return the view failures of `stage` (column `unit`) whose other columns equal `equal`."""
     names = ["stage", "unit", "config", "quarantined"]
-    failures = view.read("failures", names, stage)
+    failures = view.read("failures", names, stage=stage)
     for name, value in equal.items():
         failures = failures.filter(pc.equal(failures[name], pa.scalar(value)))
     return failures.select(["unit"])
