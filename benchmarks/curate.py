@@ -38,7 +38,8 @@ from benchmarks import data_juicer, film, sandbox
 from kinora.bench.figures import Figures
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, RayConfig, SelectConfig
-from pipeline.jobs.curate import CurateReport, curate
+from pipeline.jobs.curate import curate
+from pipeline.jobs.report import CurateReport
 from pipeline.runtime.session import RaySession
 from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig

@@ -11,7 +11,8 @@ from kinora.cli.subconfig import subconfig
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
-from pipeline.jobs.caption import CaptionReport, caption
+from pipeline.jobs.caption import caption
+from pipeline.jobs.report import CaptionReport
 from pipeline.runtime.progress import show_progress
 
 

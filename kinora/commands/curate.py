@@ -20,7 +20,8 @@ from pipeline.config import (
     SelectConfig,
 )
 from pipeline.errors import NothingToDo
-from pipeline.jobs.curate import CurateReport, curate
+from pipeline.jobs.curate import curate
+from pipeline.jobs.report import CurateReport
 from pipeline.runtime.progress import show_progress
 from video.config import SandboxConfig
 

@@ -10,7 +10,8 @@ from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from pipeline.config import PackConfig, RayConfig
 from pipeline.errors import NothingToDo
-from pipeline.jobs.pack import PackReport, pack
+from pipeline.jobs.pack import pack
+from pipeline.jobs.report import PackReport
 from pipeline.runtime.progress import show_progress
 
 

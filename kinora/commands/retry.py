@@ -15,8 +15,9 @@ from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
-from pipeline.jobs.caption import CaptionReport, caption
+from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import retry
+from pipeline.jobs.report import CaptionReport
 from pipeline.planning.last_config import last, last_curation
 from pipeline.runtime.progress import Progress, show_progress
 from video.config import SandboxConfig

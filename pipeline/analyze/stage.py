@@ -1,5 +1,4 @@
-"""Analyse sources: a task takes some, or a stretch of a long one, writes the parts of their rows, and names
-them."""
+"""Analyse sources: a task takes a batch, or one chunk of a long file, and writes the rows as parts."""
 
 import json
 from collections import Counter
@@ -19,221 +18,196 @@ from pipeline.analysis import Analysis, FileChunk, analyses_to_rows
 from pipeline.analyze.rows import failed_analysis
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox, split_source
-from pipeline.config import AnalyzeConfig, PoolConfig
+from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import Quarantined
-from pipeline.runtime.failures import count
-from pipeline.runtime.tasks import guarded, open_attempt_log, task_pool_args
+from pipeline.runtime.context import StageContext
+from pipeline.runtime.failures import count_by_code
+from pipeline.runtime.tasks import open_attempt_log, run_task, task_args
 from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import is_local
-from video.config import SandboxConfig
 from video.errors import VideoError
 from video.sandbox import process_sandbox
 
 
-def add_divide(
-    sources: Dataset,
-    share: int,
-    config: AnalyzeConfig,
-    limits: SandboxConfig,
-    attempts_uri: str,
-    max_retries: int,
-    pool: PoolConfig,
+def add_split(
+    sources: Dataset, config: AnalyzeConfig, context: StageContext, max_chunk_bytes: int
 ) -> Dataset:
-    """In: rows of `Source` units. Out: the same, but a row for each stretch of a file that is longer than
-    `share` bytes and can be divided."""
-    some = partial(split_batch, config=config, limits=limits, attempts_uri=attempts_uri, share=share)
-    rows = sources.flat_map(some, max_retries=max_retries, **task_pool_args(pool))
-    return rows.repartition(target_num_rows_per_block=1)  # each stretch a task of its own
+    """Map rows of `Source` units to rows of units, and one row for each chunk of a longer file."""
+    split = partial(split_batch, config=config, context=context, max_chunk_bytes=max_chunk_bytes)
+    rows = sources.flat_map(split, **task_args(context))
+    return rows.repartition(target_num_rows_per_block=1)  # one task for each chunk
 
 
 def split_batch(
-    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str, share: int
+    row: dict[str, Any], *, config: AnalyzeConfig, context: StageContext, max_chunk_bytes: int
 ) -> list[dict[str, Any]]:
-    """Divide the long sources of one row. One that cannot be read is left whole: its analysis says why."""
-    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
-    whole: list[int] = []
+    """Split the long files of one row. A file that cannot be read stays whole: its analysis will fail."""
+    sandbox, attempts = process_sandbox(context.sandbox), open_attempt_log(context)
+    whole: dict[int, dict[str, Any]] = {}
     rows: list[dict[str, Any]] = []
-    units = from_row(row)
-    for at, unit in zip(row["unit_index"], units, strict=True):
+    for unit_index, unit in zip(row["unit_index"], from_row(row), strict=True):
         source = Source(**unit)
-        found: tuple[FileChunk, ...] = ()
-        if source.size_bytes > share and is_local(source.uri):
-            task = partial(split_source, source, config, limits, share)
+        chunks: tuple[FileChunk, ...] = ()
+        if source.size_bytes > max_chunk_bytes and is_local(source.uri):
+            task = partial(split_source, source, config, context.sandbox, max_chunk_bytes)
             with suppress(VideoError, Quarantined, OSError):
-                name = f"{source.source_key}-stretches"
-                found = attempts.run(name, source.uri, partial(sandbox.call, task, source.uri))
-        if not found:
-            whole.append(at)
+                name = f"{source.source_key}-chunks"
+                chunks = attempts.run(name, source.uri, partial(sandbox.call, task, source.uri))
+        if not chunks:
+            whole[unit_index] = unit
+        units = json.dumps([unit])
         rows += [
-            row | {"unit_index": [at], "units": json.dumps([unit]), "stretch": json.dumps(asdict(stretch))}
-            for stretch in found
+            row | {"unit_index": [unit_index], "units": units, "chunk": json.dumps(asdict(chunk))}
+            for chunk in chunks
         ]
     if whole:
-        kept = [unit for at, unit in zip(row["unit_index"], units, strict=True) if at in whole]
-        rows.append(row | {"unit_index": whole, "units": json.dumps(kept), "stretch": ""})
+        rows.append(row | {"unit_index": [*whole], "units": json.dumps([*whole.values()]), "chunk": ""})
     return rows
 
 
 def add_analyze(
     sources: Dataset,
-    uri: str,
     config: AnalyzeConfig,
-    limits: SandboxConfig,
-    attempts_uri: str,
-    max_retries: int,
-    pool: PoolConfig,
-    measure: AnalyzeFile = analyze_file,
+    context: StageContext,
+    analyze_file: AnalyzeFile = analyze_file,
 ) -> Dataset:
-    """In: rows of `Source` units, or of stretches. Out: one `TaskResult` row a task, its
-    parts in the dataset at `uri`.
+    """Map rows of `Source` units, or of chunks, to one `TaskResult` row a task.
 
     Args:
-        attempts_uri: place for the notes on attempts.
-        max_retries: how often a task whose worker died is run again.
-        pool: where the tasks run.
-        measure: analyses one source; runs in the sandbox.
+        analyze_file: analyses one file; runs in the sandbox.
     """
-    some = partial(
-        analyze_batch, uri=uri, config=config, limits=limits, attempts_uri=attempts_uri, measure=measure
-    )
-    return sources.map(guarded("analyze", some), max_retries=max_retries, **task_pool_args(pool))
+    task = partial(analyze_batch, config=config, context=context, analyze_file=analyze_file)
+    return sources.map(partial(run_task, stage="analyze", task=task), **task_args(context))
 
 
 def analyze_batch(
     row: dict[str, Any],
     *,
-    uri: str,
     config: AnalyzeConfig,
-    limits: SandboxConfig,
-    attempts_uri: str,
-    measure: AnalyzeFile,
+    context: StageContext,
+    analyze_file: AnalyzeFile = analyze_file,
 ) -> dict[str, str]:
     """Analyse the sources of one row and write their rows as uncommitted parts."""
-    analyses = _analyses(row, config, limits, attempts_uri, measure)
-    return write(PartStore(uri), [*analyses]).to_row()
+    analyses = [*_analyses(row, config, context, analyze_file)]
+    return write_analyses(PartStore(context.dataset_uri), analyses).to_row()
 
 
 def _analyses(
-    row: dict[str, Any], config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str, measure: AnalyzeFile
+    row: dict[str, Any], config: AnalyzeConfig, context: StageContext, analyze_file: AnalyzeFile
 ) -> Iterator[Analysis]:
-    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
-    chunk = FileChunk(**json.loads(row["stretch"])) if row.get("stretch") else None
+    sandbox, attempts = process_sandbox(context.sandbox), open_attempt_log(context)
+    chunk = FileChunk(**json.loads(row["chunk"])) if row.get("chunk") else None
     for unit in from_row(row):
-        yield analyze_in_sandbox(Source(**unit), config, sandbox, attempts, measure, chunk)
+        yield analyze_in_sandbox(Source(**unit), config, sandbox, attempts, analyze_file, chunk)
 
 
-def add_find(
-    sources: Dataset,
-    config: AnalyzeConfig,
-    limits: SandboxConfig,
-    attempts_uri: str,
-    max_retries: int,
-    pool: PoolConfig,
-) -> Dataset:
-    """In: rows of `Source` units. Out: rows of analyses with frames, for `add_score`, which writes them."""
-    some = partial(measure_batch, config=config, limits=limits, attempts_uri=attempts_uri)
-    return sources.flat_map(some, max_retries=max_retries, **task_pool_args(pool))
-
-
-def measure_batch(
-    row: dict[str, Any], *, config: AnalyzeConfig, limits: SandboxConfig, attempts_uri: str
-) -> Iterator[dict[str, Any]]:
-    """Analyse the sources of one row; write nothing."""
-    return analyses_to_rows(
-        row["task"], row["unit_index"], _analyses(row, config, limits, attempts_uri, analyze_file)
+def add_analyze_unwritten(sources: Dataset, config: AnalyzeConfig, context: StageContext) -> Dataset:
+    """Map rows of `Source` units to rows of analyses with frames, for `add_score` to complete and write."""
+    return sources.flat_map(
+        partial(analyze_batch_unwritten, config=config, context=context), **task_args(context)
     )
 
 
-def record_lost(sources: list[Source], uri: str, config: AnalyzeConfig, error: Exception) -> TaskResult:
-    """Write a failure for each source of a task that gave nothing back."""
-    return write(PartStore(uri), [failed_analysis(source, config, error) for source in sources])
+def analyze_batch_unwritten(
+    row: dict[str, Any], *, config: AnalyzeConfig, context: StageContext
+) -> Iterator[dict[str, Any]]:
+    """Analyse the sources of one row; write nothing."""
+    analyses = _analyses(row, config, context, analyze_file)
+    return analyses_to_rows(row["task"], row["unit_index"], analyses)
 
 
-def write(place: PartStore, analyses: list[Analysis]) -> TaskResult:
-    """Write the rows of `analyses` as parts that no commit names yet. A stretch comes alone: its row of the
-    source is handed back as a piece, and so is what failed."""
+def record_lost(
+    sources: list[Source], config: AnalyzeConfig, context: StageContext, error: Exception
+) -> TaskResult:
+    """Write a failure for each source of a lost task."""
+    analyses = [failed_analysis(source, config, error) for source in sources]
+    return write_analyses(PartStore(context.dataset_uri), analyses)
+
+
+def write_analyses(place: PartStore, analyses: list[Analysis]) -> TaskResult:
+    """Write the rows of `analyses` as uncommitted parts.
+
+    The analysis of a chunk comes alone. Its source row and failures are returned for `ChunkMerger`.
+    """
     if (chunk := analyses[0].chunk) is not None:
-        return _piece(place, analyses[0], chunk)
+        return _write_chunk(place, analyses[0], chunk)
     clips = [clip for analysis in analyses for clip in analysis.clips]
     gaps = [gap for analysis in analyses for gap in analysis.gaps]
     failures = [failure for analysis in analyses for failure in analysis.failures]
     sources = schemas.to_table(SourceRow, [analysis.source for analysis in analyses])
     seconds = pa.array([round(analysis.seconds, 3) for analysis in analyses])
     parts = [place.write_part("sources", sources.append_column("analyze_s", seconds))]
-    told, counts = _write_told(place, clips, gaps, failures)
-    parts += told
-    counts |= count({row for row in failures if row.stage == "analyze"})
+    found, counts = _write_found(place, clips, gaps, failures)
+    parts += found
+    counts |= count_by_code({row for row in failures if row.stage == "analyze"})
     size = sum(analysis.source.size_bytes for analysis in analyses)
     return TaskResult(parts=tuple(parts), units=len(analyses), counts=counts, read_bytes=size)
 
 
-def _write_told(
+def _write_found(
     place: PartStore, clips: list[dict[str, Any]], gaps: list[Gap], failures: list[Failure]
 ) -> tuple[list[Part], dict[str, int]]:
-    """Write what is no row of a source; return the parts, and how much is in them."""
+    """Write clips, gaps and failures; return the parts, and the counts of their rows."""
     parts: list[Part] = []
     if clips:
-        columns = pa.schema(
-            [
-                *schemas.arrow_schema(Clip),
-                *(pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORE_COLUMNS),
-            ]
-        )
+        scores = (pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORE_COLUMNS)
+        columns = pa.schema([*schemas.arrow_schema(Clip), *scores])
         parts.append(place.write_part("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:
         parts.append(place.write_records("gaps", gaps))
     if failures:
         parts.append(place.write_records("failures", failures))
     counts = {"clips": len(clips), "gaps": len(gaps)}
-    unscored = {row.unit for row in failures if row.stage != "analyze"}  # clips, which units are not
+    unscored = {row.unit for row in failures if row.stage != "analyze"}  # the units of `analyze` are sources
     return parts, counts | ({"unscored": len(unscored)} if unscored else {})
 
 
-def _piece(place: PartStore, analysis: Analysis, chunk: FileChunk) -> TaskResult:
-    broken = [row for row in analysis.failures if row.stage == "analyze"]
+def _write_chunk(place: PartStore, analysis: Analysis, chunk: FileChunk) -> TaskResult:
+    failures = [row for row in analysis.failures if row.stage == "analyze"]
     unscored = [row for row in analysis.failures if row.stage != "analyze"]
-    piece = {
-        "number": chunk.index,
-        "of": chunk.count,
+    unmerged = {
+        "index": chunk.index,
+        "count": chunk.count,
         "row": asdict(analysis.source),
-        "failures": [asdict(row) for row in broken],
+        "failures": [asdict(row) for row in failures],
         "seconds": analysis.seconds,
     }
-    parts, counts = _write_told(place, [*analysis.clips], [*analysis.gaps], unscored)
-    return TaskResult(parts=tuple(parts), units=0, counts=counts, piece=piece)
+    parts, counts = _write_found(place, [*analysis.clips], [*analysis.gaps], unscored)
+    return TaskResult(parts=tuple(parts), units=0, counts=counts, chunk=unmerged)
 
 
 class ChunkMerger:
-    """Joins what was found in the stretches of a source, when all are there, as if it had been seen whole."""
+    """Merges the results of all chunks of a source into the result of analysing it whole."""
 
-    def __init__(self, uri: str) -> None:
-        self._place = PartStore(uri)
-        self._waiting: dict[str, dict[int, TaskResult]] = {}
+    def __init__(self, dataset_uri: str) -> None:
+        self._place = PartStore(dataset_uri)
+        self._pending: dict[str, dict[int, TaskResult]] = {}
 
-    def __call__(self, done: TaskResult) -> TaskResult | None:
-        """Take what a task did; return what is whole now: the same, but for a stretch."""
-        if done.piece is None:
-            return done
-        key = done.piece["row"]["source_key"]
-        found = self._waiting.setdefault(key, {})
-        found[done.piece["number"]] = done
-        if len(found) < done.piece["of"]:
+    def __call__(self, result: TaskResult) -> TaskResult | None:
+        """Return the merged result at the last chunk of a source, None before; pass other results through."""
+        if result.chunk is None:
+            return result
+        key = result.chunk["row"]["source_key"]
+        results = self._pending.setdefault(key, {})
+        results[result.chunk["index"]] = result
+        if len(results) < result.chunk["count"]:
             return None
-        return self._joined([found[number] for number in sorted(self._waiting.pop(key))])
+        return self._merge([results[index] for index in sorted(self._pending.pop(key))])
 
-    def _joined(self, pieces: list[TaskResult]) -> TaskResult:
-        told = [piece.piece for piece in pieces if piece.piece is not None]
-        rows = [SourceRow(**each["row"]) for each in told]
-        seconds = sum(each["seconds"] for each in told)
-        failures = [Failure(**row) for each in told for row in each["failures"]]
-        if failures:  # the source is failed, and the parts of its stretches are named by no commit
+    def _merge(self, results: list[TaskResult]) -> TaskResult:
+        chunks = [result.chunk for result in results if result.chunk is not None]
+        rows = [SourceRow(**chunk["row"]) for chunk in chunks]
+        seconds = sum(chunk["seconds"] for chunk in chunks)
+        failures = [Failure(**row) for chunk in chunks for row in chunk["failures"]]
+        if failures:  # the whole source failed; no commit names the parts of its chunks
             first = next(row for row in rows if row.status == SourceStatus.FAILED)
-            return write(self._place, [Analysis(source=first, failures=(failures[0],), seconds=seconds)])
+            analysis = Analysis(source=first, failures=(failures[0],), seconds=seconds)
+            return write_analyses(self._place, [analysis])
         frames = sum(row.num_frames or 0 for row in rows)
         whole = replace(rows[0], end_pts=rows[-1].end_pts, num_frames=frames)
-        done = write(self._place, [Analysis(source=whole, seconds=seconds)])
+        merged = write_analyses(self._place, [Analysis(source=whole, seconds=seconds)])
         counts = Counter[str]()
-        for piece in pieces:
-            counts.update(piece.counts)
-        parts = (*done.parts, *(part for piece in pieces for part in piece.parts))
-        return replace(done, parts=parts, counts={**counts})
+        for result in results:
+            counts.update(result.counts)
+        parts = (*merged.parts, *(part for result in results for part in result.parts))
+        return replace(merged, parts=parts, counts={**counts})

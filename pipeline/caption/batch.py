@@ -1,4 +1,4 @@
-"""Caption some media with one captioner: whatever happens to one of them is a row, and the rest goes on."""
+"""Caption a batch of media with one captioner. An error of one clip becomes a row of that clip."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from video.frames import read_frames
 from video.resize import fit_long_side
 
 _BATCH_BYTES = 256 * 2**20
-"""Most bytes of decoded frames held at once."""
+"""Bytes of decoded frames in memory, at most."""
 _REMEDIES = {
     Outcome.REFUSED: "reword the prompt, or caption with another model",
     Outcome.EMPTY: "caption with another model or prompt",
@@ -32,14 +32,14 @@ _REMEDIES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionUnit:
-    """One piece of media to be captioned."""
+    """One clip to caption."""
 
     media_id: str
     clip_id: str
     uri: str
-    """Of the source, for a person to find it."""
+    """Of the source, for error reports."""
     path: str
-    """The tar of the dataset that holds it, and where in it."""
+    """The tar that holds it; `offset` and `length` are its byte range."""
     offset: int
     length: int
     num_frames: int
@@ -49,7 +49,7 @@ class CaptionUnit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionSpec:
-    """What is asked, and what the answers are called."""
+    """The prompts, and the caption version that they give."""
 
     dense: Prompt
     short: Prompt
@@ -64,50 +64,52 @@ def caption_units(
     media: Storage,
 ) -> tuple[list[Caption], list[Failure]]:
     """Return one caption row for each unit, and a failure row for each that is not OK."""
-    shown: list[ClipFrames] = []
-    broken: dict[str, Exception] = {}
+    clips: list[ClipFrames] = []
+    errors: dict[str, Exception] = {}
     for unit in units:
         try:
-            shown.append(_frames(unit, config, media))
+            clips.append(_read_clip(unit, config, media))
         except Exception as error:
-            broken[unit.media_id] = error
-    answered = {row.media_id: row for row in _ask(captioner, shown, spec, broken)}
-    rows = [answered.get(unit.media_id) or _error(unit, broken[unit.media_id], spec) for unit in units]
+            errors[unit.media_id] = error
+    by_media = {row.media_id: row for row in _caption_clips(captioner, clips, spec, errors)}
+    rows = [
+        by_media.get(unit.media_id) or _error_caption(unit, errors[unit.media_id], spec) for unit in units
+    ]
     pairs = zip(units, rows, strict=True)
-    failures = [_failure(*pair, broken) for pair in pairs if pair[1].outcome is not Outcome.OK]
+    failures = [_failure(*pair, errors) for pair in pairs if pair[1].outcome is not Outcome.OK]
     return rows, failures
 
 
 def failed_captions(
     units: Sequence[CaptionUnit], spec: CaptionSpec, error: Exception
 ) -> tuple[list[Caption], list[Failure]]:
-    """Return the rows of units that `error` kept from being captioned at all."""
-    broken = {unit.media_id: error for unit in units}
-    rows = [_error(unit, error, spec) for unit in units]
-    return rows, [_failure(unit, row, broken) for unit, row in zip(units, rows, strict=True)]
+    """Return the rows of units that could not be captioned because of `error`."""
+    errors = {unit.media_id: error for unit in units}
+    rows = [_error_caption(unit, error, spec) for unit in units]
+    return rows, [_failure(unit, row, errors) for unit, row in zip(units, rows, strict=True)]
 
 
 def split_batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
-    """Cut units into batches that are bounded in clips and in bytes of decoded frames."""
+    """Split units into batches bounded in clips and in bytes of decoded frames."""
     batch: list[CaptionUnit] = []
-    held = 0
+    num_bytes = 0
     for unit in units:
         height, width = _size(unit, config)
-        size = ceil(unit.num_frames / _every(unit, config)) * height * width * 3
-        if batch and (len(batch) >= config.batch_clips or held + size > _BATCH_BYTES):
+        size = ceil(unit.num_frames / _frame_step(unit, config)) * height * width * 3
+        if batch and (len(batch) >= config.batch_clips or num_bytes + size > _BATCH_BYTES):
             yield batch
-            batch, held = [], 0
+            batch, num_bytes = [], 0
         batch.append(unit)
-        held += size
+        num_bytes += size
     if batch:
         yield batch
 
 
-def _frames(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
-    """Decode what the captioner may look at: every n-th frame, scaled down."""
+def _read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
+    """Decode every n-th frame, scaled down."""
     names = ("clip_id", "path", "offset", "length")
     content = read_media(media, {name: getattr(unit, name) for name in names})
-    every = _every(unit, config)
+    every = _frame_step(unit, config)
     frames = list(read_frames(content, size_px=_size(unit, config), every=every, interpolation="AREA"))
     return ClipFrames(
         clip_id=unit.clip_id,
@@ -117,43 +119,43 @@ def _frames(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFra
     )
 
 
-def _every(unit: CaptionUnit, config: CaptionConfig) -> int:
+def _frame_step(unit: CaptionUnit, config: CaptionConfig) -> int:
     return max(1, ceil(unit.num_frames / config.max_frames))
 
 
 def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
-    """Return (height, width) at which frames are shown."""
+    """Return (height, width) of the frames for the captioner."""
     return fit_long_side((unit.height, unit.width), config.max_side_px)
 
 
-def _ask(
-    captioner: Captioner, shown: Sequence[ClipFrames], spec: CaptionSpec, broken: dict[str, Exception]
+def _caption_clips(
+    captioner: Captioner, clips: Sequence[ClipFrames], spec: CaptionSpec, errors: dict[str, Exception]
 ) -> list[Caption]:
-    """Caption a batch; where that raises, each clip alone, so that one takes no other with it."""
-    if not shown:
+    """Caption a batch; clip by clip if it raises. Add the errors to `errors` by media id."""
+    if not clips:
         return []
     try:
-        rows = caption_clips(captioner, shown, dense=spec.dense, short=spec.short)
+        rows = caption_clips(captioner, clips, dense=spec.dense, short=spec.short)
     except Exception as error:
-        if len(shown) > 1:
-            return [row for clip in shown for row in _ask(captioner, [clip], spec, broken)]
-        broken[shown[0].media_id] = error
+        if len(clips) > 1:
+            return [row for clip in clips for row in _caption_clips(captioner, [clip], spec, errors)]
+        errors[clips[0].media_id] = error
         return []
     return [replace(row, version=spec.version) for row in rows]
 
 
-def _error(unit: CaptionUnit, error: Exception, spec: CaptionSpec) -> Caption:
+def _error_caption(unit: CaptionUnit, error: Exception, spec: CaptionSpec) -> Caption:
     prompts, detail = f"{spec.dense.digest}+{spec.short.digest}", f"{type(error).__name__}: {error}"
     return replace(error_caption(unit.clip_id, unit.media_id, prompts, detail), version=spec.version)
 
 
-def _failure(unit: CaptionUnit, row: Caption, broken: Mapping[str, Exception]) -> Failure:
-    about: dict[str, Any] = {
+def _failure(unit: CaptionUnit, row: Caption, errors: Mapping[str, Exception]) -> Failure:
+    fields: dict[str, Any] = {
         "stage": "caption",
         "unit": unit.media_id,
         "uri": unit.uri,
         "config": row.version,
     }
-    if unit.media_id in broken:
-        return failure(broken[unit.media_id], **about)
-    return Failure(**about, code=row.outcome.name, message=row.detail, remedy=_REMEDIES[row.outcome])
+    if unit.media_id in errors:
+        return failure(errors[unit.media_id], **fields)
+    return Failure(**fields, code=row.outcome.name, message=row.detail, remedy=_REMEDIES[row.outcome])

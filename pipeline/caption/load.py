@@ -1,4 +1,4 @@
-"""Load the captioner that a configuration names, and name what it will answer."""
+"""Load the captioner of a configuration, and name its caption version."""
 
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -16,9 +16,9 @@ from pipeline.config import CaptionConfig, config_digest
 
 
 def caption_spec(config: CaptionConfig) -> CaptionSpec:
-    """Return the prompts of `config` and the name of the caption version that they give.
+    """Return the prompts of `config` and the caption version.
 
-    Raises FileNotFoundError or ValueError, with the remedy, for what is not there.
+    Raises FileNotFoundError or ValueError, with the remedy, if a prompt or the weights are missing.
     """
     chosen = config.captioner
     names = (chosen.dense_prompt, chosen.short_prompt)
@@ -40,8 +40,8 @@ def load_captioner(config: CaptionConfig) -> Captioner:
         return FactsCaptioner(chosen.facts)
     if chosen.kind == "vlm":
         return TransformersCaptioner(_vlm(config))
-    asked = caption_spec(config)
-    own = {asked.dense.digest: load_prompt(DENSE_PROMPT), asked.short.digest: load_prompt(SHORT_PROMPT)}
+    spec = caption_spec(config)
+    own = {spec.dense.digest: load_prompt(DENSE_PROMPT), spec.short.digest: load_prompt(SHORT_PROMPT)}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
 
 
@@ -52,13 +52,13 @@ def _vlm(config: CaptionConfig) -> VlmConfig:
 
 
 def _weights(config: CaptionConfig) -> str:
-    """Name the weights that will answer, as far as the disk tells: other weights, another version."""
+    """Return a digest of the weights; of a model on the hub, its name and revision."""
     kind = config.captioner.kind
     if kind == "facts":
         return ""
     folder = Path(_vlm(config).model) if kind == "vlm" else WEIGHTS
     if kind == "vlm" and not folder.is_dir():
-        return f"{folder} {_vlm(config).revision}"  # of the hub
+        return f"{folder} {_vlm(config).revision}"
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{folder}: no *.safetensors here, so no model can be loaded from it")

@@ -1,4 +1,4 @@
-"""Cut kept clips: a task takes some sources, decodes each once more, and writes one tar of encoded clips."""
+"""Cut kept clips: a task decodes a batch of sources once more and writes one tar of encoded clips."""
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -11,71 +11,57 @@ from ray.data import Dataset
 from manifests.parts import PartStore, digest_of
 from manifests.records import Failure, Media, digest
 from manifests.storage import is_disk_full
-from pipeline.config import CutConfig, PoolConfig, config_digest
+from pipeline.config import CutConfig, config_digest
 from pipeline.cut.crop import encoding_of
 from pipeline.cut.unit import CutUnit
 from pipeline.errors import SourceChanged
 from pipeline.media.tar import TarWriter
 from pipeline.runtime.attempt_log import AttemptLog
-from pipeline.runtime.failures import count, failure
-from pipeline.runtime.tasks import guarded, open_attempt_log, task_pool_args
+from pipeline.runtime.context import StageContext
+from pipeline.runtime.failures import count_by_code, failure
+from pipeline.runtime.tasks import open_attempt_log, run_task, task_args
 from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import local_copy
 from pipeline.sources.stat import stat_source
-from video.config import SandboxConfig
 from video.cut import CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
 
 
-def add_cut(
-    sources: Dataset,
-    uri: str,
-    config: CutConfig,
-    limits: SandboxConfig,
-    attempts_uri: str,
-    max_retries: int,
-    pool: PoolConfig,
-) -> Dataset:
-    """In: rows of `CutUnit`. Out: one `TaskResult` row a task, its tar and parts in the dataset at `uri`.
-
-    Args:
-        attempts_uri: place for the notes on attempts.
-        max_retries: how often a task whose worker died is run again.
-        pool: where the tasks run.
-    """
-    some = partial(cut_batch, uri=uri, config=config, limits=limits, attempts_uri=attempts_uri)
-    return sources.map(guarded("cut", some), max_retries=max_retries, **task_pool_args(pool))
+def add_cut(units: Dataset, config: CutConfig, context: StageContext) -> Dataset:
+    """Map rows of `CutUnit` to one `TaskResult` row a task, which writes one tar and its parts."""
+    task = partial(cut_batch, config=config, context=context)
+    return units.map(partial(run_task, stage="cut", task=task), **task_args(context))
 
 
-def cut_batch(
-    row: dict[str, Any], *, uri: str, config: CutConfig, limits: SandboxConfig, attempts_uri: str
-) -> dict[str, str]:
-    """Cut the sources of one row into one tar; write its index and the failures as uncommitted parts."""
+def cut_batch(row: dict[str, Any], *, config: CutConfig, context: StageContext) -> dict[str, str]:
+    """Cut the units of one row into one tar; write its index and the failures as uncommitted parts."""
     units = [CutUnit(**fields) for fields in from_row(row)]
-    sandbox, attempts = process_sandbox(limits), open_attempt_log(attempts_uri)
+    sandbox, attempts = process_sandbox(context.sandbox), open_attempt_log(context)
     media: list[Media] = []
     failures: list[Failure] = []
-    place, path = PartStore(uri), f"media/{uuid4().hex}.tar"
+    place, path = PartStore(context.dataset_uri), f"media/{uuid4().hex}.tar"
     with TarWriter(place.storage, path) as tar:
         store_clip = partial(_store, config=config, tar=tar, path=path)
         for unit in units:
-            done, failed = cut_source(unit, config, sandbox, attempts, store_clip)
-            media += done
+            stored, failed = cut_source(unit, config, sandbox, attempts, store_clip)
+            media += stored
             failures += failed
     if not media:
         place.storage.delete(path)
     parts = [place.write_records("media", media)] if media else []
     parts += [place.write_records("failures", failures)] if failures else []
-    given = sum(len(unit.clip_ids) for unit in units)
-    counts = {"cut": len(media)} | count(failures)
-    return TaskResult(parts=tuple(parts), units=given, counts=counts).to_row()
+    counts = {"cut": len(media)} | count_by_code(failures)
+    num_clips = sum(unit.num_clips for unit in units)
+    return TaskResult(parts=tuple(parts), units=num_clips, counts=counts).to_row()
 
 
-def record_lost(units: list[CutUnit], uri: str, config: CutConfig, error: Exception) -> TaskResult:
-    """Write a failure for each clip of a task that gave nothing back."""
+def record_lost(
+    units: list[CutUnit], config: CutConfig, context: StageContext, error: Exception
+) -> TaskResult:
+    """Write a failure for each clip of a lost task."""
     failures = [row for unit in units for row in _failures(unit, unit.clip_ids, config, error)]
-    part = PartStore(uri).write_records("failures", failures)
-    return TaskResult(parts=(part,), units=len(failures), counts=count(failures))
+    part = PartStore(context.dataset_uri).write_records("failures", failures)
+    return TaskResult(parts=(part,), units=len(failures), counts=count_by_code(failures))
 
 
 def cut_source(
@@ -85,16 +71,16 @@ def cut_source(
     attempts: AttemptLog,
     store_clip: Callable[[int, CutClip, CutUnit], Media],
 ) -> tuple[list[Media], list[Failure]]:
-    """Cut one source in the sandbox; return what `store_clip` made of its clips, and the failures.
-
-    Raises OSError where there is no room for the clips: that is no failure of theirs.
+    """Cut one source in the sandbox; return the stored clips and the failures.
 
     Args:
-        store_clip: takes the number of a clip in `unit`, the cut clip and the unit.
+        store_clip: takes the index of a clip in `unit`, the cut clip and the unit.
+
+    Raises OSError if the disk is full.
     """
     media: list[Media] = []
 
-    def cut_rest(path: str) -> None:  # a second attempt does only what the first did not reach
+    def cut_rest(path: str) -> None:  # a second attempt continues where the first died
         spans = unit.spans[len(media) :]
         crops = [unit.crop(number) for number in range(len(media), len(unit.spans))]
         footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
@@ -104,7 +90,9 @@ def cut_source(
 
     try:
         now = stat_source(unit.uri)
-        with local_copy(now.uri, now.size_bytes, now.etag, sandbox.config) as path:
+        with local_copy(
+            now.uri, now.size_bytes, now.etag, sandbox.config
+        ) as path:  # raises if it cannot be local_copy
             if now.source_key != unit.source_key:
                 raise SourceChanged("the file changed, or went away, after it was analysed")
             attempts.run(unit.name, unit.uri, partial(cut_rest, path))

@@ -24,6 +24,10 @@ class CutUnit:
         """A name unique among all units, including others of the same source."""
         return f"{self.source_key}-{self.spans[0][0]}"
 
+    @property
+    def num_clips(self) -> int:
+        return len(self.clip_ids)
+
     def crop(self, index: int) -> Crop | None:
         """Return the crop of the clip at `index`."""
         found = self.crops[index] if self.crops else None

@@ -1,7 +1,7 @@
-"""Where a shard set lies, and how a new one takes its place: a folder by a rename, on S3 by one put.
+"""Publish a shard set atomically: a folder by a rename, on S3 by one put.
 
-S3 has no rename. There a set lies below the folder `set-<fingerprint>`, complete, exactly as on a disk; the
-`pack.json` at the top names the one that counts, and is written last: readers see the old set or the new one.
+S3 has no rename. A set lies below `set-<fingerprint>`, laid out as on a disk; the `pack.json` at the top
+names the published one and is written last.
 """
 
 import json
@@ -19,49 +19,49 @@ from manifests.shards import INDEX_FILE, PACK_FILE, SET_KEY, serialize_index
 from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
 _OURS = {PACK_FILE, INDEX_FILE, "encoded"}
-"""What may lie beside the buckets' folders (`encoded` holds what `kinora encode` made of them)."""
+"""Names allowed beside the buckets' folders (`encoded` is written by `kinora encode`)."""
 _SETS = "set-"
-_LEFT_OVER_S = 24 * 3600.0
-"""What a run that ended early left on S3 is removed by a later one, once it is so old."""
+_STALE_S = 24 * 3600.0
+"""Age at which a later run removes what a killed run left on S3."""
 
 
 class OutputRefused(ValueError):
-    """The output folder holds something that is not a shard set."""
+    """The output folder holds something other than a shard set."""
 
 
 class ShardSet(Protocol):
-    """A place for one shard set: `look`, `begin`, write shards below what that gives, `publish`, `end`."""
+    """The output of one pack: `read_description`, `begin`, write the shards, `publish`, `clean_up`."""
 
     uri: str
-    """For the log: absolute, without credentials."""
+    """Absolute, without credentials."""
 
-    def look(self) -> dict[str, Any]:
-        """Return what a set that is there says of itself, or nothing. Raises OutputRefused."""
+    def read_description(self) -> dict[str, Any]:
+        """Return the `pack.json` of the published set, empty if there is none. Raises OutputRefused."""
         ...
 
     def begin(self, fingerprint: str) -> str:
-        """Return where the shards of a new set are to be written."""
+        """Return the URI to write the shards of a new set to."""
         ...
 
-    def seen_from(self) -> str:
-        """Return what every node of a cluster must see."""
+    def shared_uri(self) -> str:
+        """Return the URI that every node of a cluster must see."""
         ...
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        """Add the index, and let the new set take the place of what is there."""
+        """Write the index, and replace the published set by the new one."""
         ...
 
-    def end(self) -> None:
-        """Clear away what was not published."""
+    def clean_up(self) -> None:
+        """Remove what was not published."""
         ...
 
     def size(self, shards: Sequence[str]) -> int:
-        """Return the bytes of the shards of the set that counts."""
+        """Return the size of `shards` of the published set, in bytes."""
         ...
 
 
 def open_shard_set(uri: str) -> ShardSet:
-    """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`."""
+    """Return the output at `uri`: a path, `file://…` or `s3://bucket/prefix`."""
     if uri.startswith("s3://"):
         return S3ShardSet(open_storage(uri))
     if "://" in uri and not uri.startswith("file://"):
@@ -70,13 +70,13 @@ def open_shard_set(uri: str) -> ShardSet:
 
 
 class LocalShardSet:
-    """A folder. A new set is made beside it under a hidden name."""
+    """A folder. A new set is written beside it under a hidden name."""
 
     def __init__(self, out: Path) -> None:
         self._out, self.uri = out, str(out.absolute())
-        self._fresh = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
+        self._new = out.absolute().with_name(f".{out.name}.{uuid4().hex}.partial")
 
-    def look(self) -> dict[str, Any]:
+    def read_description(self) -> dict[str, Any]:
         out = self._out
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return {}
@@ -88,41 +88,41 @@ class LocalShardSet:
             raise _refused(str(out), foreign)
         return json.loads((out / PACK_FILE).read_text())
 
-    def seen_from(self) -> str:
+    def shared_uri(self) -> str:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         return str(self._out.absolute().parent)
 
     def begin(self, fingerprint: str) -> str:
-        with describe_disk_full(self.uri, self._fresh.parent):
-            self._fresh.mkdir(parents=True)
-        return str(self._fresh)
+        with describe_disk_full(self.uri, self._new.parent):
+            self._new.mkdir(parents=True)
+        return str(self._new)
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        with describe_disk_full(self.uri, self._fresh.parent):
-            (self._fresh / INDEX_FILE).write_bytes(serialize_index(refs, fps=fps))
-            (self._fresh / PACK_FILE).write_bytes(_text(about))
-        old = self._fresh.with_suffix(".old")
+        with describe_disk_full(self.uri, self._new.parent):
+            (self._new / INDEX_FILE).write_bytes(serialize_index(refs, fps=fps))
+            (self._new / PACK_FILE).write_bytes(_text(about))
+        old = self._new.with_suffix(".old")
         if self._out.exists():
             self._out.rename(old)
-        self._fresh.rename(self._out)
-        shutil.rmtree(old, ignore_errors=True)  # it goes away afterwards: there is never half of one
+        self._new.rename(self._out)
+        shutil.rmtree(old, ignore_errors=True)
 
-    def end(self) -> None:
-        shutil.rmtree(self._fresh, ignore_errors=True)
+    def clean_up(self) -> None:
+        shutil.rmtree(self._new, ignore_errors=True)
 
     def size(self, shards: Sequence[str]) -> int:
         return sum((self._out / shard).stat().st_size for shard in shards)
 
 
 class S3ShardSet:
-    """A prefix of a bucket. A new set is written below its own name; of equal ones every byte is equal."""
+    """A prefix of a bucket. A new set is written below a name made of its fingerprint."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage, self.uri = storage, storage.uri
         self._before: dict[str, Any] = {}
         self._set = ""
 
-    def look(self) -> dict[str, Any]:
+    def read_description(self) -> dict[str, Any]:
         names = self._storage.list_root()
         foreign = [name for name in names if name not in _OURS and not name.startswith(_SETS)]
         if foreign:
@@ -131,7 +131,7 @@ class S3ShardSet:
         self._set = self._before.get(SET_KEY, "")
         return self._before
 
-    def seen_from(self) -> str:
+    def shared_uri(self) -> str:
         return self.uri
 
     def begin(self, fingerprint: str) -> str:
@@ -143,11 +143,11 @@ class S3ShardSet:
         self._storage.put(f"{self._set}/{PACK_FILE}", _text(about))
         self._check(about["shards"])
         self._storage.put(PACK_FILE, _text({**about, SET_KEY: self._set}))
-        with suppress(DatasetError, OSError):  # the new set counts; what is left of others is tried again
+        with suppress(DatasetError, OSError):  # the new set is published; a later run clears
             self._clear()
 
-    def end(self) -> None:
-        """Leave what is there: the next run of the same set writes the same keys, and a later one clears."""
+    def clean_up(self) -> None:
+        """Leave the keys: the next run of the same set overwrites them, and a later one removes them."""
 
     def size(self, shards: Sequence[str]) -> int:
         return sum(self._sizes()[shard] for shard in shards)
@@ -162,7 +162,7 @@ class S3ShardSet:
             raise DatasetError(f"{self.uri}/{self._set}/{missing[0]}: was removed meanwhile; pack again")
 
     def _clear(self) -> None:
-        """Remove the set that counted before, and what runs left that ended a day ago or earlier."""
+        """Remove the set published before, and what killed runs left more than `_STALE_S` ago."""
         newest: dict[str, float] = {}
         keys: dict[str, list[str]] = {}
         for found in self._storage.list():
@@ -171,7 +171,7 @@ class S3ShardSet:
                 newest[name] = max(newest.get(name, 0.0), found.modified_s)
                 keys.setdefault(name, []).append(found.key)
         for name, own in keys.items():
-            if name == self._before.get(SET_KEY) or newest[name] < time.time() - _LEFT_OVER_S:
+            if name == self._before.get(SET_KEY) or newest[name] < time.time() - _STALE_S:
                 for key in own:
                     self._storage.delete(key)
 

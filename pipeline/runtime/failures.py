@@ -1,4 +1,4 @@
-"""Turn what went wrong with one unit of work into a row: never a score, never the end of the job."""
+"""Turn an error of one unit into a row of the failures table."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from video.errors import VideoError
 
 
 class TaskLost(Exception):
-    """The task that a unit belonged to gave nothing back; the unit itself may be sound."""
+    """The task of a unit returned nothing; the unit may not be the cause."""
 
 
 def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -> Failure:
-    """Return the row for `error`. What no code of ours foresaw is INTERNAL, with its own words."""
+    """Return the row for `error`; an unexpected one gets the code INTERNAL and its own message."""
     quarantined = isinstance(error, Quarantined)
     code, message, remedy = _explain(error.error if quarantined else error)
     return Failure(
@@ -30,8 +30,8 @@ def failure(error: Exception, *, stage: str, unit: str, uri: str, config: str) -
     )
 
 
-def count(failures: Iterable[Failure]) -> dict[str, int]:
-    """Return how many failures there are of each code, as `failed CODE`."""
+def count_by_code(failures: Iterable[Failure]) -> dict[str, int]:
+    """Count failures by code, as `failed CODE`."""
     return dict(Counter(f"failed {row.code}" for row in failures))
 
 

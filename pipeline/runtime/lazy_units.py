@@ -1,4 +1,4 @@
-"""Units of work that lie in a table until they are handed out: a million of them are columns, not objects."""
+"""A sequence of units that are rows of a table until they are read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -11,16 +11,16 @@ from manifests.arrow import pc
 T = TypeVar("T")
 
 _BATCH_UNITS = 1024
-"""How many units are made at once while they are iterated over."""
+"""Units built at a time while iterating."""
 
 
 class LazyUnits(Sequence[T], Generic[T]):
-    """A sequence of units, each made of the rows of a table that follow one another with equal keys."""
+    """A sequence of units, each built from consecutive rows of a table with equal keys."""
 
     def __init__(
         self, table: pa.Table, keys: Sequence[str], make: Callable[[Sequence[dict[str, Any]]], T]
     ) -> None:
-        """Take the rows of `table`, sorted by `keys`; without keys every row is a unit."""
+        """Build units by `make` from `table`, sorted by `keys`; without keys, each row is a unit."""
         self.table = table.combine_chunks()
         self._make = make
         self._starts_N = _starts(self.table, keys)
@@ -34,23 +34,23 @@ class LazyUnits(Sequence[T], Generic[T]):
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
         if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        at = range(len(self))[index]  # raises IndexError, and counts negative ones from the end
-        return next(self._units(at, at + 1))
+            return [self[each] for each in range(*index.indices(len(self)))]
+        index = range(len(self))[index]  # raises IndexError; resolves a negative index
+        return next(self._units(index, index + 1))
 
     def __iter__(self) -> Iterator[T]:
         for first in range(0, len(self), _BATCH_UNITS):
             yield from self._units(first, min(first + _BATCH_UNITS, len(self)))
 
     def _units(self, first: int, last: int) -> Iterator[T]:
-        begin, end = (int(self._starts_N[at]) for at in (first, last))
+        begin, end = (int(self._starts_N[index]) for index in (first, last))
         rows = self.table.slice(begin, end - begin).to_pylist()
-        for at in range(first, last):
-            yield self._make(rows[self._starts_N[at] - begin : self._starts_N[at + 1] - begin])
+        for index in range(first, last):
+            yield self._make(rows[self._starts_N[index] - begin : self._starts_N[index + 1] - begin])
 
 
 def _starts(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
-    """Return where each unit begins, and the number of rows as the last one."""
+    """Return the first row of each unit, and the number of rows as the last element."""
     num = table.num_rows
     if not keys or num == 0:
         return np.arange(num + 1)

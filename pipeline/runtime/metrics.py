@@ -1,9 +1,9 @@
-"""What the workers tell Ray of their work: each node serves it to Prometheus (needs the extra `cluster`).
+"""Metrics of the workers, which each node serves to Prometheus (needs the extra `cluster`).
 
-    kinora_units_total{stage}           units done, failed ones among them
-    kinora_failed_total{stage, code}    units that failed
-    kinora_unit_seconds{stage}          histogram of seconds a unit took, the mean of its task
-    kinora_read_bytes_total{stage}      size of the sources that were analysed, or of the clips captioned
+    kinora_units_total{stage}           finished units, including failed ones
+    kinora_failed_total{stage, code}    failed units
+    kinora_unit_seconds{stage}          histogram of the mean seconds per unit of a task
+    kinora_read_bytes_total{stage}      size of the analysed sources, or of the captioned clips
 
 Ray puts `ray_` before each name.
 """
@@ -24,13 +24,13 @@ class Metrics:
         self._seconds = Histogram("kinora_unit_seconds", "Seconds a unit took", _SECONDS, ("stage",))
         self._bytes = Counter("kinora_read_bytes_total", "Bytes given to be read", ("stage",))
 
-    def count(self, stage: str, done: TaskResult, seconds: float) -> None:
-        """Count one task that ended well after `seconds`; units of it may have failed."""
+    def count(self, stage: str, result: TaskResult, seconds: float) -> None:
+        """Count one task that returned after `seconds`; units of it may have failed."""
         tags = {"stage": stage}
-        if done.units:
-            self._units.inc(done.units, tags)
-            self._seconds.observe(seconds / done.units, tags)
-        if done.read_bytes:
-            self._bytes.inc(done.read_bytes, tags)
-        for code, count in done.failed.items():
+        if result.units:
+            self._units.inc(result.units, tags)
+            self._seconds.observe(seconds / result.units, tags)
+        if result.read_bytes:
+            self._bytes.inc(result.read_bytes, tags)
+        for code, count in result.failed.items():
             self._failed.inc(count, tags | {"code": code})

@@ -1,4 +1,4 @@
-"""Show how far a job is: a bar on a terminal, now and then a plain line otherwise. Always on stderr."""
+"""Show progress on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ _LINE_EVERY_S = 10.0
 
 
 class Progress(Protocol):
-    """Told by a job about units of a stage: `total` once, when the stage begins, then what was done."""
+    """Called by a job with the units done since the last call; `total` is given once, at the start."""
 
     def __call__(self, stage: str, done: int, total: int | None = None) -> None: ...
 
@@ -36,7 +36,7 @@ def no_progress(stage: str, done: int, total: int | None = None) -> None:
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Give the progress that suits stderr."""
+    """Yield the progress display for stderr."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -74,30 +74,30 @@ class _Lines:
     def __init__(self) -> None:
         self._done: dict[str, int] = {}
         self._total: dict[str, int | None] = {}
-        self._said = time.monotonic()
-        self._begun: dict[str, float] = {}
+        self._printed_s = time.monotonic()
+        self._started_s: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int | None = None) -> None:
         if total is not None:
             self._total[stage] = total
-        begun = self._begun.setdefault(stage, time.monotonic())
+        started_s = self._started_s.setdefault(stage, time.monotonic())
         self._done[stage] = self._done.get(stage, 0) + done
         last = self._done[stage] == self._total.get(stage)
-        if last or time.monotonic() - self._said >= _LINE_EVERY_S:
-            self._said = time.monotonic()
-            total, seconds = self._total.get(stage), time.monotonic() - begun
+        if last or time.monotonic() - self._printed_s >= _LINE_EVERY_S:
+            self._printed_s = time.monotonic()
+            total, seconds = self._total.get(stage), time.monotonic() - started_s
             print(format_line(stage, self._done[stage], total, seconds), file=sys.stderr)
 
 
 def format_line(stage: str, done: int, total: int | None, seconds: float) -> str:
-    """Return how far a stage is after `seconds`, with its rate and the time left at that rate."""
-    said = f"{stage}: {done} of {'?' if total is None else total}"
+    """Format the progress of a stage after `seconds`, with its rate and the time left."""
+    text = f"{stage}: {done} of {'?' if total is None else total}"
     if not done or seconds <= 0:
-        return said
+        return text
     rate = done / seconds
     left = (
         ""
         if total is None or done >= total
         else f", about {timedelta(seconds=ceil((total - done) / rate))} left"
     )
-    return f"{said}, {rate:.3g} a second{left}"
+    return f"{text}, {rate:.3g} a second{left}"

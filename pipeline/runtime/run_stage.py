@@ -1,34 +1,36 @@
-"""Run one stage: stream units through Ray Data and commit what comes back, in parts.
+"""Run one stage: stream units through Ray Data and commit the results, in parts.
 
-A task that raises, or that Ray gives up after its retries, ends no job: its units become failures, and the
-rest goes on. Only when no task at all gave something back is nothing recorded: the fault is the cluster's.
-Nor does a full disk make failures: it ends the job, and the same command goes on.
+A task that raises, or that Ray gives up after its retries, does not end the job: its units become failures.
+If no task at all returns a result, nothing is recorded. A full disk ends the job without failures.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import ray.data
 
 from manifests.dataset import Commit, Dataset
 from manifests.redact import redact
+from pipeline.runtime.context import Stage, StageContext
 from pipeline.runtime.failures import TaskLost
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.units import TaskResult, to_row
+from pipeline.runtime.units import TaskResult, failed_counts, max_restarts, max_retries, to_row
 
 T = TypeVar("T")
 
+_GAVE_UP = "Ray gave its task up: the workers or machines that ran it died again and again (see Ray's logs)"
+
 
 class StageFailed(ValueError):
-    """No task of a stage gave anything back, or there is no room for what they give."""
+    """No task of a stage returned a result, or the disk is full."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageResult:
-    """What running a stage came to."""
+    """The sums over the tasks of a stage."""
 
     units: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -36,111 +38,106 @@ class StageResult:
 
     @property
     def failed(self) -> dict[str, int]:
-        """How many units failed, by code."""
-        return {name[7:]: n for name, n in sorted(self.counts.items()) if name.startswith("failed ")}
+        """Number of failed units by code."""
+        return failed_counts(self.counts)
 
 
 def run_stage(
     dataset: Dataset,
-    stage: str,
-    runs: Iterable[list[T]],
-    add: Callable[[ray.data.Dataset], ray.data.Dataset],
-    lose: Callable[[list[T], Exception], TaskResult],
-    *,
-    config: Any,
-    config_digest: str,
-    commit_every_s: float,
+    stage: Stage[T],
+    batches: Sequence[list[T]],
+    context: StageContext,
     progress: Progress,
-    join: Callable[[TaskResult], TaskResult | None] = lambda done: done,
 ) -> tuple[Dataset, StageResult]:
-    """Stream `runs`, the units of one task each, through the stage that `add` appends.
+    """Run `stage` on `batches`, the units of one task each.
 
-    Tasks write parts and hand back their names; these are committed at least every `commit_every_s`
-    seconds, and also when the job is interrupted: what is finished is kept.
+    Tasks write parts and return their names. These are committed at least every `commit_every_s` seconds, and
+    also when the job is interrupted.
 
-    Args:
-        lose: writes the failures of the units of a task that gave nothing back.
-        join: takes what a task did; returns what is whole now, or None for a part of a unit that others are
-            still at work on.
-
-    Raises StageFailed when that is so of every task, and as soon as there is no room for what one gives.
+    Raises StageFailed if no task returns a result, and as soon as the disk is full.
     """
-    begin = committed = time.monotonic()
-    tasks = list(runs)
-    if not tasks:
-        return dataset, StageResult(counts={})
-    left = {task: dict(enumerate(run)) for task, run in enumerate(tasks)}
-    rows = [to_row(run) | {"task": task, "unit_index": [*left[task]]} for task, run in enumerate(tasks)]
+    if not batches:
+        return dataset, StageResult()
+    begin = time.monotonic()
+    context = replace(context, max_retries=max_retries(batches), max_restarts=max_restarts(batches))
+    pending = {task: dict(enumerate(batch)) for task, batch in enumerate(batches)}
+    rows = [
+        to_row(batch) | {"task": task, "unit_index": [*pending[task]]} for task, batch in enumerate(batches)
+    ]
     errors: dict[int, str] = {}
-    units, counts = 0, Counter[str]()
-    waiting: list[TaskResult] = []
-    answered = False
-
-    def publish() -> None:
-        nonlocal dataset, committed
-        if waiting:
-            dataset = _commit(dataset, stage, waiting, config, config_digest, time.monotonic() - committed)
-        waiting.clear()
-        committed = time.monotonic()
-
-    def take(done: TaskResult) -> None:
-        nonlocal units
-        waiting.append(done)
-        units += done.units
-        counts.update(done.counts)
-        progress(stage, done.units)
-        if time.monotonic() - committed >= commit_every_s:
-            publish()
-
+    has_result = False
+    commits = _Commits(dataset, stage, context.commit_every_s, progress)
     try:
-        for row in _stream(add(ray.data.from_items(rows, override_num_blocks=len(rows)))):
+        units = ray.data.from_items(rows, override_num_blocks=len(rows))
+        for row in _stream(stage.apply(units, stage.config, context)):
             if row["full"]:
-                raise StageFailed(f"{stage}: {redact(row['error'])}")
+                raise StageFailed(f"{stage.name}: {redact(row['error'])}")
             if row["error"]:
                 errors[row["task"]] = redact(row["error"])
                 continue
-            answered = True
-            if (done := join(TaskResult.from_row(row))) is None:
+            has_result = True
+            if (result := stage.merge(TaskResult.from_row(row))) is None:
                 continue
-            for at in row["unit_index"]:
-                del left[row["task"]][at]
-            take(done)
-        if not answered:
-            raise StageFailed(_why(stage, errors, len(rows)))
-        for task, units_left in left.items():
-            if units_left:
-                take(lose([*units_left.values()], TaskLost(errors.get(task, _GAVE_UP))))
+            for unit_index in row["unit_index"]:
+                del pending[row["task"]][unit_index]
+            commits.accept(result)
+        if not has_result:
+            raise StageFailed(_no_result(stage.name, errors, len(rows)))
+        for task, lost in pending.items():
+            if lost:
+                error = TaskLost(errors.get(task, _GAVE_UP))
+                commits.accept(stage.on_lost([*lost.values()], stage.config, context, error))
     finally:
-        publish()
-    return dataset, StageResult(units=units, counts=dict(counts), seconds=time.monotonic() - begin)
+        commits.publish()
+    counts = dict(commits.counts)
+    return commits.dataset, StageResult(units=commits.units, counts=counts, seconds=time.monotonic() - begin)
 
 
-_GAVE_UP = "Ray gave its task up: the workers or machines that ran it died again and again (see Ray's logs)"
+class _Commits:
+    """Collects task results and commits them from time to time."""
+
+    def __init__(self, dataset: Dataset, stage: Stage[Any], every_s: float, progress: Progress) -> None:
+        self.dataset, self.units, self.counts = dataset, 0, Counter[str]()
+        self._stage, self._every_s, self._progress = stage, every_s, progress
+        self._results: list[TaskResult] = []
+        self._last_s = time.monotonic()
+
+    def accept(self, result: TaskResult) -> None:
+        self._results.append(result)
+        self.units += result.units
+        self.counts.update(result.counts)
+        self._progress(self._stage.name, result.units)
+        if time.monotonic() - self._last_s >= self._every_s:
+            self.publish()
+
+    def publish(self) -> None:
+        if self._results:
+            seconds = time.monotonic() - self._last_s
+            self.dataset = self.dataset.commit(_commit(self._stage, self._results, seconds), rebase=True)
+        self._results.clear()
+        self._last_s = time.monotonic()
 
 
-def _stream(units: ray.data.Dataset) -> Iterator[dict[str, Any]]:
-    """Yield rows as they come. A task that Ray gives up is no row, and ends nothing."""
-    units.context.max_errored_blocks = -1
-    return iter(units.iter_rows())
+def _stream(rows: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+    """Yield rows as they come. A task that Ray gives up yields no row and raises nothing."""
+    rows.context.max_errored_blocks = -1
+    return iter(rows.iter_rows())
 
 
-def _why(stage: str, errors: Mapping[int, str], tasks: int) -> str:
+def _no_result(stage: str, errors: Mapping[int, str], tasks: int) -> str:
     first = next(iter(errors.values()), _GAVE_UP)
     return f"{stage}: none of {tasks} tasks gave anything back, so nothing is recorded. The first: {first}"
 
 
-def _commit(
-    dataset: Dataset, stage: str, done: list[TaskResult], config: Any, config_digest: str, seconds: float
-) -> Dataset:
+def _commit(stage: Stage[Any], results: Sequence[TaskResult], seconds: float) -> Commit:
     counts = Counter[str]()
-    for each in done:
-        counts.update(each.counts)
-    commit = Commit(
-        stage=stage,
-        added=tuple(part for each in done for part in each.parts),
-        config=asdict(config),
-        config_digest=config_digest,
-        counts={"units": sum(each.units for each in done), **counts},
+    for result in results:
+        counts.update(result.counts)
+    return Commit(
+        stage=stage.name,
+        added=tuple(part for result in results for part in result.parts),
+        config=asdict(stage.config),
+        config_digest=stage.config_digest,
+        counts={"units": sum(result.units for result in results), **counts},
         seconds=round(seconds, 3),
     )
-    return dataset.commit(commit, rebase=True)

@@ -1,4 +1,4 @@
-"""Start Ray with bounds where none runs, when work first needs it, and stop it again."""
+"""Start Ray within limits when work first needs it, and stop it afterwards."""
 
 import logging
 import os
@@ -19,19 +19,18 @@ from pipeline.runtime import preflight
 
 _SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Set for what `ray job submit` runs: its packages came along already."""
-
+"""Set by `ray job submit`, which ships the packages itself."""
 
 _LIMITS_EVERY_S = 0.1
-"""How often Ray Data asks what a cluster has. It takes the answer to the time before, at first none, and with
-none runs one task at once: left at a second, every stage began with a second of that (Ray 2.60)."""
+"""Interval at which Ray Data updates its resource limits. Until the first update it runs one task at a time;
+the default is a second (Ray 2.60)."""
 
 
 class RaySession:
-    """A context in which Ray can be had. Nothing starts before `cpus` is asked for: idle runs stay instant.
+    """A context that starts Ray when `cpus` is first read.
 
-    A Ray that this process already uses stays as it is. With RAY_ADDRESS set, joins that cluster. Otherwise
-    starts one here within the bounds of the configuration, and stops it at the end.
+    Uses the Ray that this process is connected to, else the cluster of RAY_ADDRESS, else a local Ray within
+    the limits of the configuration, which it stops at the end.
     """
 
     def __init__(self, config: RayConfig) -> None:
@@ -46,13 +45,13 @@ class RaySession:
 
     @property
     def cpus(self) -> int:
-        """For how many CPUs work is to be cut into tasks; starts Ray if need be."""
+        """CPUs to size tasks for. Starts Ray if necessary."""
         if not ray.is_initialized():
             begin = time.monotonic()
             _start(self._config)
             self._started, self.start_s = True, time.monotonic() - begin
         ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S  # pyright: ignore[reportAttributeAccessIssue]
-        # Ray 2.60 deprecates these, yet names no other way to bound retries and restarts
+        # Ray 2.60 deprecates these without another way to limit retries and restarts
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         if not self._config.verbose:
             context = DataContext.get_current()
@@ -63,18 +62,18 @@ class RaySession:
     def check(
         self,
         stages: Sequence[str],
-        places: Sequence[str],
+        shared_uris: Sequence[str],
         files: Sequence[str] = (),
         modules: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        """Raise ClusterUnfit where some node of a cluster lacks what `stages` take; see `probe.check`.
+        """Raise ClusterUnfit if a node of a cluster cannot run `stages`; see `preflight.check_nodes`.
 
-        A Ray that was started here for this job needs no check, and a stage none twice.
+        Skips a Ray started by this session, and stages that were checked before.
         """
         _ = self.cpus
         new = [stage for stage in stages if stage not in self._checked]
         if new and (os.environ.get("RAY_ADDRESS") or len(ray.nodes()) > 1):
-            preflight.check(new, self._config, places, files, modules)
+            preflight.check_nodes(new, self._config, shared_uris, files, modules)
         self._checked |= {*new}
 
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
@@ -90,7 +89,7 @@ def _start(config: RayConfig) -> None:
         ray.init(log_to_driver=config.verbose, logging_level=level, runtime_env=_runtime_env(config))
         return
     ray.init(
-        address="local",  # never one that somebody else started here
+        address="local",  # not a Ray that another process started
         num_cpus=config.num_cpus or os.cpu_count(),
         object_store_memory=config.object_store_bytes,
         include_dashboard=False,
@@ -100,7 +99,7 @@ def _start(config: RayConfig) -> None:
 
 
 def _runtime_env(config: RayConfig) -> dict[str, Any] | None:
-    """Return how our packages reach the workers of a cluster; None where they are there."""
+    """Return the runtime environment that ships our packages; None if the workers have them."""
     if not config.ship_packages or os.environ.get(_SUBMITTED):
         return None
     found = [find_spec(name) for name in _SHIPPED]

@@ -1,12 +1,12 @@
-"""What every stage does around its tasks on Ray: where they run, what an error becomes, what is measured.
+"""Run the tasks of a stage on Ray: their resources, their errors as rows, their metrics.
 
-Ray Data ends a job at the first task that raises. Here a task that raises hands its error back as a row, and
-the job goes on: `pipeline.runtime.run_stage` turns the units of such a task into failures.
+Ray Data ends a job at the first task that raises. `run_task` returns the error as a row instead, and
+`pipeline.runtime.run_stage` records the units of that task as failures.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import ray
@@ -15,23 +15,22 @@ from ray.data import ActorPoolStrategy, TaskPoolStrategy
 from manifests.storage import is_disk_full
 from pipeline.config import PoolConfig
 from pipeline.runtime.attempt_log import AttemptLog
+from pipeline.runtime.context import StageContext
 from pipeline.runtime.metrics import Metrics
 from pipeline.runtime.units import TaskResult
 
 Task = Callable[[dict[str, Any]], dict[str, str]]
 """Takes the units of a row, returns `TaskResult.to_row()`."""
-_LABEL_SHARE = 0.001
-"""How much of a node's label (a custom resource) one task takes: nearly nothing."""
-
-
-def guarded(stage: str, task: Task) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return `task` for Ray Data's `map`: what it raises comes back in the row; what it does is counted."""
-    return partial(run_task, stage=stage, task=task)
+_LABEL_AMOUNT = 0.001
+"""Amount of a node's label (a custom resource) that one task takes: nearly nothing."""
 
 
 def run_task(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
-    """Run the task of one row. Out: `task`, its number, `at`, which of its units, and `done` or `error`;
-    `full` where that is want of room."""
+    """Run the task of one row and return its outcome as a row.
+
+    Out: `task` (its index), `unit_index` (of its units), `done` (the result) or `error`; `full` if the error
+    is a full disk.
+    """
     begin = time.perf_counter()
     try:
         done, error, full = task(row)["done"], "", False
@@ -41,43 +40,42 @@ def run_task(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
     return {"task": row["task"], "unit_index": row["unit_index"], "done": done, "error": error, "full": full}
 
 
-def open_attempt_log(attempts_uri: str) -> AttemptLog:
-    """Open the attempt log for the node that this Ray worker runs on."""
-    if not ray.is_initialized():  # called without Ray, which would else be started here and now
-        return AttemptLog(attempts_uri)
-    return AttemptLog(attempts_uri, ray.get_runtime_context().get_node_id(), is_node_dead)
+def open_attempt_log(context: StageContext) -> AttemptLog:
+    """Open the attempt log for the node that this worker runs on."""
+    if not ray.is_initialized():  # outside Ray; the runtime context would start it
+        return AttemptLog(context.attempts_uri)
+    return AttemptLog(context.attempts_uri, ray.get_runtime_context().get_node_id(), is_node_dead)
 
 
-def task_pool_args(pool: PoolConfig) -> dict[str, Any]:
-    """Return the arguments of Ray Data's `map` that run its tasks in `pool`."""
-    return _resources(pool) | ({"compute": TaskPoolStrategy(pool.max_size)} if pool.max_size else {})
+def task_args(context: StageContext) -> dict[str, Any]:
+    """Return the arguments of Ray Data's `map` for tasks in the context's pool."""
+    pool = context.pool
+    args = _resource_args(pool) | {"max_retries": context.max_retries}
+    return args | ({"compute": TaskPoolStrategy(pool.max_size)} if pool.max_size else {})
 
 
-def actor_pool_args(pool: PoolConfig, most: int, restarts: int, retries: int) -> dict[str, Any]:
-    """Return the arguments of Ray Data's `map` that run its actors in `pool`.
-
-    Args:
-        most: most actors, where the pool names no other number.
-        restarts: how often an actor is started again that died.
-        retries: how often a task is run again that its actor did not survive.
-    """
-    most = pool.max_size or most
-    compute = ActorPoolStrategy(min_size=min(pool.min_size, most), max_size=most)
-    return _resources(pool) | {"compute": compute, "max_restarts": restarts, "max_task_retries": retries}
+def actor_args(context: StageContext) -> dict[str, Any]:
+    """Return the arguments of Ray Data's `map` for actors in the context's pool, at most `pool.max_size`."""
+    pool = context.pool
+    return _resource_args(pool) | {
+        "compute": ActorPoolStrategy(min_size=min(pool.min_size, pool.max_size), max_size=pool.max_size),
+        "max_restarts": context.max_restarts,
+        "max_task_retries": context.max_retries,
+    }
 
 
-def _resources(pool: PoolConfig) -> dict[str, Any]:
-    found: dict[str, Any] = {"num_cpus": pool.cpus}
+def _resource_args(pool: PoolConfig) -> dict[str, Any]:
+    args: dict[str, Any] = {"num_cpus": pool.cpus}
     if pool.gpus:
-        found["num_gpus"] = pool.gpus
+        args["num_gpus"] = pool.gpus
     if pool.label:
-        found["resources"] = {pool.label: _LABEL_SHARE}
-    return found
+        args["resources"] = {pool.label: _LABEL_AMOUNT}
+    return args
 
 
 def resources(pool: PoolConfig) -> dict[str, float]:
-    """Return what one task of `pool` takes, by Ray's names."""
-    amounts = {"CPU": pool.cpus, "GPU": pool.gpus} | ({pool.label: _LABEL_SHARE} if pool.label else {})
+    """Return the resources of one task of `pool`, by Ray's names."""
+    amounts = {"CPU": pool.cpus, "GPU": pool.gpus} | ({pool.label: _LABEL_AMOUNT} if pool.label else {})
     return {name: amount for name, amount in amounts.items() if amount}
 
 
@@ -86,9 +84,9 @@ def fits(pool: PoolConfig, node: Mapping[str, float]) -> bool:
     return all(node.get(name, 0.0) >= amount for name, amount in resources(pool).items())
 
 
-def is_node_dead(node: str) -> bool:
-    """Return whether the node of that id is no more."""
-    return all(found["NodeID"] != node or not found["Alive"] for found in ray.nodes())
+def is_node_dead(node_id: str) -> bool:
+    """Return whether the node has left the cluster."""
+    return all(node["NodeID"] != node_id or not node["Alive"] for node in ray.nodes())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Units of work: how many go into one task, and what a task hands back. Pixels never pass here."""
+"""Units of work: how many go into one task, and what a task returns. Frames never pass through here."""
 
 import json
 from collections import Counter
@@ -13,32 +13,32 @@ from pipeline.runtime.attempt_log import MAX_NODE_DEATHS, MAX_WORKER_DEATHS
 T = TypeVar("T")
 
 MAX_RETRIES = 2
-"""How often Ray runs a task again whose worker died. Ray's default has no end."""
-_DEATHS = MAX_WORKER_DEATHS + MAX_NODE_DEATHS + 1
-"""Most deaths that a unit can be the cause of; the 1 is for a batch that it is in."""
+"""Retries of a task whose worker dies, besides deaths charged to its units. Ray's default is unlimited."""
+_MAX_UNIT_DEATHS = MAX_WORKER_DEATHS + MAX_NODE_DEATHS + 1
+"""Most deaths that one unit can cause; the 1 is for a batch that contains it."""
 _IDLE_DEATHS = 100
-"""Deaths of an actor that no unit is charged with: its machine went away while it waited."""
+"""Deaths of an actor not charged to a unit: its node went away while it was idle."""
 TASKS_PER_CPU = 4
-"""Enough tasks that one slow file does not leave the other processors idle."""
+"""So that one slow file leaves no other processor idle."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskResult:
-    """What one task wrote. Its parts count once a commit names them."""
+    """The parts that one task wrote, uncommitted, and their counts."""
 
     parts: tuple[Part, ...]
     units: int
-    """How many units the task was given."""
+    """Number of units that the task was given."""
     counts: Mapping[str, int] = field(default_factory=dict)
     read_bytes: int = 0
-    """Size of the files and clips that it was given."""
-    piece: Mapping[str, Any] | None = None
-    """Of a task on a part of a unit: what to join with the other parts (`ChunkMerger`). Its units are 0."""
+    """Total size of the files and clips that the task was given."""
+    chunk: Mapping[str, Any] | None = None
+    """Of a task on one chunk of a file: what `ChunkMerger` merges. Such a task has 0 units."""
 
     @property
     def failed(self) -> dict[str, int]:
-        """How many units failed, by code."""
-        return {name[7:]: n for name, n in sorted(self.counts.items()) if name.startswith("failed ")}
+        """Number of failed units by code."""
+        return failed_counts(self.counts)
 
     def to_row(self) -> dict[str, str]:
         """Return a row for Ray Data."""
@@ -46,58 +46,60 @@ class TaskResult:
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> "TaskResult":
-        """Undo `to_row`."""
+        """Parse a row made by `to_row`."""
         content = json.loads(row["done"])
         parts = tuple(Part(**part) for part in content["parts"])
         return cls(**{**content, "parts": parts, "counts": Counter(content["counts"])})
 
 
+def failed_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts named `failed CODE`, by code."""
+    prefix = "failed "
+    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix)}
+
+
 def batch_units(
     units: Sequence[T], *, cpus: int, max_weight: int, weight: Callable[[T], int] = lambda unit: 1
 ) -> Iterator[list[T]]:
-    """Cut `units` into runs for one task each, of at most `most` weight (or one unit that is heavier).
+    """Split `units` into batches for one task each, of at most `max_weight` (or one heavier unit).
 
-    Runs are shorter where there is little work, so that every processor gets several.
+    Batches are smaller if there is little work, so that every processor gets several.
     """
     limit = batch_weight(units, cpus=cpus, max_weight=max_weight, weight=weight)
-    run: list[T] = []
+    batch: list[T] = []
     total = 0
     for unit in units:
-        if run and total + weight(unit) > limit:
-            yield run
-            run, total = [], 0
-        run.append(unit)
+        if batch and total + weight(unit) > limit:
+            yield batch
+            batch, total = [], 0
+        batch.append(unit)
         total += weight(unit)
-    if run:
-        yield run
+    if batch:
+        yield batch
 
 
 def batch_weight(
     units: Iterable[T], *, cpus: int, max_weight: int, weight: Callable[[T], int] = lambda unit: 1
 ) -> int:
-    """Return the weight that one task takes of `units`."""
+    """Return the weight of one batch of `units`."""
     return min(max_weight, max(1, ceil(sum(map(weight, units)) / (cpus * TASKS_PER_CPU))))
 
 
-def max_retries(runs: Iterable[Sequence[Any]]) -> int:
-    """Return how often a task whose worker died must be run again, for `runs`, the units of one task each.
+def max_retries(batches: Iterable[Sequence[Any]]) -> int:
+    """Return how often Ray must retry a task whose worker dies, so that each unit can be quarantined."""
+    return _MAX_UNIT_DEATHS * max(map(len, batches)) + MAX_RETRIES
 
-    Every unit may end its worker `MAX_WORKER_DEATHS` times, and its machine `MAX_NODE_DEATHS` times, before
-    it is quarantined; a worker that dies more often does so on its own account, and its task is lost.
+
+def max_restarts(batches: Iterable[Sequence[Any]]) -> int:
+    """Return how often Ray must restart an actor: more often than all units of `batches` can kill it.
+
+    Ray Data 2.60 hangs when the last actor of a pool has used up its restarts.
     """
-    return _DEATHS * max(map(len, runs)) + MAX_RETRIES
-
-
-def max_restarts(runs: Iterable[Sequence[Any]]) -> int:
-    """Return how often an actor that works on `runs` is started again: more often than all units can end it.
-
-    Ray Data 2.60 waits for ever where the last actor of a pool is at its end.
-    """
-    return _DEATHS * sum(map(len, runs)) + _IDLE_DEATHS
+    return _MAX_UNIT_DEATHS * sum(map(len, batches)) + _IDLE_DEATHS
 
 
 def to_row(units: Sequence[Any]) -> dict[str, str]:
-    """Return one task's units, dataclasses of plain fields, as a row for Ray Data."""
+    """Return the units of one task, dataclasses of plain fields, as a row for Ray Data."""
     return {"units": json.dumps([asdict(unit) for unit in units])}
 
 

@@ -1,30 +1,33 @@
-"""Run a stage in waves of tasks: what waits its turn is not made yet, so memory stays flat."""
+"""Run a stage in waves of tasks, so that the units of later waves take no memory yet."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import TypeVar
 
 from manifests.dataset import Dataset
-from pipeline.runtime.run_stage import StageResult
+from pipeline.runtime.context import Stage, StageContext
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.run_stage import StageResult, run_stage
 
 T = TypeVar("T")
 
-TASKS = 1024
-"""Tasks of one wave. At its end processors wait for the last ones: with so many, for little of the time."""
+WAVE_TASKS = 1024
+"""Tasks of one wave. Processors wait for the last task of each wave."""
 
 
 def run_in_waves(
     dataset: Dataset,
-    runs: Iterable[list[T]],
-    run: Callable[[Dataset, list[list[T]]], tuple[Dataset, StageResult]],
-    tasks: int = TASKS,
+    stage: Stage[T],
+    batches: Iterable[list[T]],
+    context: StageContext,
+    progress: Progress,
 ) -> tuple[Dataset, StageResult]:
-    """Give `runs`, the units of one task each, to `run` some at a time; return what all waves came to."""
+    """Run `stage` on `batches`, the units of one task each; return the sums over all waves."""
     units, counts, seconds = 0, Counter[str](), 0.0
-    waiting = iter(runs)
-    while wave := list(islice(waiting, tasks)):
-        dataset, done = run(dataset, wave)
-        units, seconds = units + done.units, seconds + done.seconds
-        counts.update(done.counts)
+    remaining = iter(batches)
+    while wave := list(islice(remaining, WAVE_TASKS)):
+        dataset, result = run_stage(dataset, stage, wave, context, progress)
+        units, seconds = units + result.units, seconds + result.seconds
+        counts.update(result.counts)
     return dataset, StageResult(units=units, counts=dict(counts), seconds=seconds)

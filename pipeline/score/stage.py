@@ -1,6 +1,7 @@
-"""Score clips with models: an actor holds them, gets analysed sources with frames, and writes the rows."""
+"""Score clips with models: an actor holds the models, takes analyses with frames, and writes the rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -8,34 +9,29 @@ from ray.data import Dataset
 
 from manifests.parts import PartStore
 from pipeline.analysis import Analysis, analyses_from_row
-from pipeline.config import PoolConfig, ScorersConfig
-from pipeline.runtime.tasks import actor_pool_args, open_attempt_log, run_task
+from pipeline.config import ScorersConfig
+from pipeline.runtime.context import StageContext
+from pipeline.runtime.tasks import actor_args, open_attempt_log, run_task
 from pipeline.runtime.units import TaskResult
 from pipeline.score.load import load_scorers
 from pipeline.score.task import score_analysis
 
-_RESTARTS = 100_000
-"""How often an actor that died is started again: more often than the clips of a wave can end it, since
-Ray Data 2.60 waits for ever where the last actor of a pool is at its end."""
+WriteAnalyses = Callable[[PartStore, list[Analysis]], TaskResult]
+_MAX_RESTARTS = 100_000
+"""More often than the clips of a wave can kill an actor: Ray Data 2.60 hangs when the last one is used up."""
 
 
 class ScoreActor:
     """Holds the models. In: rows of analyses with frames. Out: one `TaskResult` row each."""
 
-    def __init__(
-        self,
-        uri: str,
-        config: ScorersConfig,
-        attempts_uri: str,
-        write: Callable[[PartStore, list[Analysis]], TaskResult],
-    ) -> None:
+    def __init__(self, config: ScorersConfig, context: StageContext, write_analyses: WriteAnalyses) -> None:
         cv2.setNumThreads(1)
         if config.encodes:
             import torch
 
             torch.set_num_threads(1)
-        self._place, self._attempts, self._write = PartStore(uri), open_attempt_log(attempts_uri), write
-        self._scorers = load_scorers(config)
+        self._place, self._attempts = PartStore(context.dataset_uri), open_attempt_log(context)
+        self._write_analyses, self._scorers = write_analyses, load_scorers(config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return run_task(row, stage="analyze", task=self._score)
@@ -44,28 +40,19 @@ class ScoreActor:
         scored = [
             score_analysis(analysis, self._scorers, self._attempts) for analysis in analyses_from_row(row)
         ]
-        return self._write(self._place, scored).to_row()
+        return self._write_analyses(self._place, scored).to_row()
 
 
 def add_score(
-    analyses: Dataset,
-    uri: str,
-    config: ScorersConfig,
-    attempts_uri: str,
-    write: Callable[[PartStore, list[Analysis]], TaskResult],
-    max_retries: int,
-    pool: PoolConfig,
+    analyses: Dataset, config: ScorersConfig, context: StageContext, write_analyses: WriteAnalyses
 ) -> Dataset:
-    """In: rows of analyses. Out: one `TaskResult` row each, its parts in the dataset at `uri`.
+    """Map rows of analyses to one `TaskResult` row each.
 
     Args:
-        attempts_uri: where attempts are logged.
-        write: writes the rows of analyses as parts.
-        max_retries: how often a row is scored again whose actor died.
-        pool: where the actors live.
+        write_analyses: writes the rows of analyses as uncommitted parts.
     """
     return analyses.map(
         ScoreActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
-        fn_constructor_args=(uri, config, attempts_uri, write),
-        **actor_pool_args(pool, pool.max_size, _RESTARTS, max_retries),
+        fn_constructor_args=(config, context, write_analyses),
+        **actor_args(replace(context, max_restarts=_MAX_RESTARTS)),
     )

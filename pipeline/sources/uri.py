@@ -42,6 +42,12 @@ class TarMember:
         return cls(tar=found["tar"], name=found["name"], **span)
 
 
+def file_uri(uri: str) -> str:
+    """Return the URI of the file that holds a source: the tar of a member, else `uri`."""
+    member = TarMember.parse(uri)
+    return member.tar if member else uri
+
+
 def storage_and_key(uri: str) -> tuple[Any, str]:
     """Return the storage of the bucket of an `s3://` URI, and the key, verbatim.
 

@@ -7,8 +7,8 @@ from shot_scenes import FPS, joined
 from manifests import conservation
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from pipeline.analyze import batches
 from pipeline.config import AnalyzeConfig, CurateConfig, ScorersConfig
-from pipeline.jobs import curate as job
 from pipeline.jobs.curate import curate
 from video.encode import VideoWriter
 
@@ -24,8 +24,8 @@ def test_a_long_file_is_analysed_by_several_tasks(tmp_path, monkeypatch, scorers
                 out.write(np.ascontiguousarray(rgb_HWC), index)
     (raw / "broken.mp4").write_bytes(b"no film" * 100_000)
     whole = rows(str(raw), str(tmp_path / "whole"), AnalyzeConfig(min_chunk_s=0, scorers=scorers))
-    monkeypatch.setattr(job, "_LEAST_SHARE", 1000)
-    monkeypatch.setattr(job, "_TASK_SOURCES", 2**20)
+    monkeypatch.setattr(batches, "_MIN_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(batches, "_TASK_SOURCES", 2**20)
     shared = rows(str(raw), str(tmp_path / "shared"), AnalyzeConfig(min_chunk_s=4, scorers=scorers))
     assert shared == whole
     assert len(shared["clips"]) == len(truth) + 1 + 1

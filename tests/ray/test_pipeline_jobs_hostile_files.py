@@ -89,7 +89,7 @@ def test_what_kills_its_process_twice_is_in_quarantine_until_it_is_asked_for(raw
     monkeypatch.syspath_prepend(Path(__file__).parent)
     import hostile_hooks
 
-    hooked = partial(add_analyze, measure=hostile_hooks.measure_or_die)
+    hooked = partial(add_analyze, analyze_file=hostile_hooks.measure_or_die)
     uri = str(tmp_path / "d")
     with monkeypatch.context() as patch:
         patch.setattr(job, "add_analyze", hooked)

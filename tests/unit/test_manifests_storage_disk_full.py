@@ -16,9 +16,9 @@ from pipeline.cut.unit import CutUnit
 from pipeline.pack.shard_sets import LocalShardSet
 from pipeline.pack.stage import pack_batch
 from pipeline.runtime.attempt_log import AttemptLog
+from pipeline.runtime.context import StageContext
 from pipeline.runtime.units import to_row
 from pipeline.sources.stat import stat_source
-from video.config import SandboxConfig
 from video.encode import encode_mp4
 
 
@@ -52,29 +52,29 @@ def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, mon
         clip_ids=("a",),
         spans=((0, 12),),
     )
-    bounds = {"limits": SandboxConfig(), "attempts_uri": str(tmp_path / "notes")}
+    context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path / "attempts"))
     monkeypatch.setattr(cut_stage, "_store", no_room)
     with pytest.raises(OSError, match=r"media/.*\.tar: cannot be written, .*/d is full"):
-        cut_stage.cut_batch(to_row([unit]), uri=dataset.uri, config=CutConfig(), **bounds)
+        cut_stage.cut_batch(to_row([unit]), config=CutConfig(), context=context)
     assert [found.key for found in dataset.storage.list()] == ["_log/00000000.json"]
     assert [*dataset.storage.incomplete_uploads()] == []
 
 
 def test_a_note_that_finds_no_room_keeps_no_unit_from_its_work(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", no_room)
-    assert AttemptLog(tmp_path / "notes").run("unit", "/a.mp4", lambda: 7) == 7
+    assert AttemptLog(tmp_path / "attempts").run("unit", "/a.mp4", lambda: 7) == 7
 
 
 def test_shards_that_find_no_room_are_told_without_rays_many_lines(tmp_path, monkeypatch):
     Dataset.create(tmp_path / "d")
     monkeypatch.setattr(local, "_sync", no_room)
     row = {"units": json.dumps([{"path": "a/0.tar", "bucket": "b", "samples": []}])}
-    done = pack_batch(row, uri=str(tmp_path / "d"), out=str(tmp_path / "s"))
+    done = pack_batch(row, dataset_uri=str(tmp_path / "d"), out_uri=str(tmp_path / "s"))
     assert "s/a/0.tar: cannot be written" in done["full"]
     monkeypatch.setattr(Path, "write_bytes", no_room)
     place = LocalShardSet(tmp_path / "shards")
     place.begin("x")
     with pytest.raises(OSError, match=r"shards: cannot be written, .* is full"):
         place.publish([], {}, 8.0)
-    place.end()
+    place.clean_up()
     assert {path.name for path in tmp_path.iterdir()} == {"d", "s"}

@@ -17,6 +17,7 @@ from pipeline.analyze.chunks import num_chunks, split
 from pipeline.analyze.stage import ChunkMerger, analyze_batch, split_batch
 from pipeline.analyze.task import analyze_file, content_digest, probe_within_limits, split_source
 from pipeline.config import AnalyzeConfig
+from pipeline.runtime.context import StageContext
 from pipeline.runtime.units import TaskResult, to_row
 from pipeline.sources.stat import stat_source
 from video.config import SandboxConfig
@@ -152,18 +153,17 @@ def row(paths: list[str]) -> dict[str, Any]:
     return to_row([stat_source(path) for path in paths]) | {"task": 3, "unit_index": [*range(len(paths))]}
 
 
+def stage_context(tmp_path: Path) -> StageContext:
+    return StageContext(
+        dataset_uri=str(tmp_path / "d"), attempts_uri=str(tmp_path / "attempts"), sandbox=LIMITS
+    )
+
+
 def done_of(tmp_path: Path, paths: list[str]) -> list[TaskResult]:
     """Divide and analyse files as the tasks of a job do; return what each task hands back."""
-    attempts_uri, uri = str(tmp_path / "notes"), str(tmp_path / "d")
-    rows = split_batch(row(paths), config=CONFIG, limits=LIMITS, attempts_uri=attempts_uri, share=10_000)
-    return [
-        TaskResult.from_row(
-            analyze_batch(
-                each, uri=uri, config=CONFIG, limits=LIMITS, attempts_uri=attempts_uri, measure=analyze_file
-            )
-        )
-        for each in rows
-    ]
+    context = stage_context(tmp_path)
+    rows = split_batch(row(paths), config=CONFIG, context=context, max_chunk_bytes=10_000)
+    return [TaskResult.from_row(analyze_batch(each, config=CONFIG, context=context)) for each in rows]
 
 
 def test_long_files_of_a_row_are_split_and_merged(tmp_path):
@@ -172,9 +172,7 @@ def test_long_files_of_a_row_are_split_and_merged(tmp_path):
     short = encode(tmp_path / "short.mp4", frames[:30])
     (tmp_path / "broken.mp4").write_bytes(b"nothing like a film" * 1000)
     paths = [short, long, str(tmp_path / "broken.mp4")]
-    rows = split_batch(
-        row(paths), config=CONFIG, limits=LIMITS, attempts_uri=str(tmp_path / "notes"), share=10_000
-    )
+    rows = split_batch(row(paths), config=CONFIG, context=stage_context(tmp_path), max_chunk_bytes=10_000)
     assert [each["unit_index"] for each in rows] == [[1]] * 4 + [[0, 2]]
     done = done_of(tmp_path, paths)
     assert [each.units for each in done] == [0, 0, 0, 0, 2]

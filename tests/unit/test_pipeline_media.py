@@ -12,17 +12,16 @@ from manifests.live_view import LiveView
 from manifests.parts import digest_of
 from manifests.records import Selection
 from pipeline.analyze.stage import analyze_batch
-from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.cut.stage import cut_batch
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
 from pipeline.pack.stage import write_shards
 from pipeline.planning import pending
+from pipeline.runtime.context import StageContext
 from pipeline.runtime.units import TaskResult, to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources
-from video.config import SandboxConfig
 from video.encode import encode_mp4
 from video.frames import read_frames
 
@@ -36,22 +35,20 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     noise_THWC = np.random.default_rng(0).integers(0, 255, (50, 64, 96, 3), np.uint8)
     (tmp_path / "raw").mkdir()
     encode_mp4(noise_THWC, 25, tmp_path / "raw" / "a.mp4")
-    bounds = {"limits": SandboxConfig(), "attempts_uri": tmp_path}
     dataset = Dataset.create(place)
+    context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path))
     sources = list_sources(str(tmp_path / "raw"), ListConfig())
     dataset = commit(
         dataset,
         "analyze",
-        analyze_batch(
-            to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
-        ),
+        analyze_batch(to_row(sources), config=AnalyzeConfig(), context=context),
     )
     clips = LiveView(dataset).clips["clip_id"].to_pylist()
     assert clips
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
     dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
     units = pending.cut_units(pending.to_cut(LiveView(dataset), CutConfig()), CutConfig())
-    dataset = commit(dataset, "cut", cut_batch(to_row(units), uri=dataset.uri, config=CutConfig(), **bounds))
+    dataset = commit(dataset, "cut", cut_batch(to_row(units), config=CutConfig(), context=context))
     media = LiveView(dataset).media.to_pylist()
     assert [row["clip_id"] for row in media] == clips
     content = read_media(dataset.storage, media[0])
@@ -61,7 +58,9 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     assert (found.broken, found.orphans, found.unfinished, found.tars) == ([], [], [], 1)
     samples = [media[0] | {"short": "noise", "record": {"text": "all noise"}}]
     shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
-    [sample] = write_shards({"units": json.dumps([shard])}, uri=dataset.uri, out=str(tmp_path / "shards"))
+    [sample] = write_shards(
+        {"units": json.dumps([shard])}, dataset_uri=dataset.uri, out_uri=str(tmp_path / "shards")
+    )
     with tarfile.open(tmp_path / "shards" / "ar_4-3" / "0.tar") as tar:
         member = tar.extractfile(f"{sample['clip_id']}.mp4")
         assert member is not None

@@ -24,9 +24,9 @@ from pipeline.config import (
     SelectConfig,
     config_digest,
 )
-from pipeline.dedup.job import dedup
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import curate, retry
+from pipeline.jobs.dedup import dedup
 from pipeline.jobs.pack import pack
 from pipeline.planning import pending
 from pipeline.planning.dry_run import plan_analyze, plan_pack

@@ -14,8 +14,9 @@ from pipeline.runtime.attempt_log import (
     Quarantined,
     temporary_attempts_uri,
 )
-from pipeline.runtime.preflight import NodeReport, may_grow, probe_node, problem
-from pipeline.runtime.tasks import actor_pool_args, fits, resources, task_pool_args
+from pipeline.runtime.context import StageContext
+from pipeline.runtime.preflight import NodeReport, can_autoscale, describe_problem, probe_node
+from pipeline.runtime.tasks import actor_args, fits, resources, task_args
 from video.errors import VideoErrorCode
 
 
@@ -33,31 +34,33 @@ def test_a_pool_takes_what_its_nodes_have():
     assert fits(pool, {"CPU": 4.0, "GPU": 1.0, "caption": 1.0})
     assert not fits(pool, {"CPU": 4.0, "GPU": 1.0})
     assert not fits(pool, {"CPU": 1.0, "GPU": 1.0, "caption": 1.0})
-    assert task_pool_args(PoolConfig(label="decode")) == {"num_cpus": 1.0, "resources": {"decode": 0.001}}
-    actors = actor_pool_args(PoolConfig(gpus=1, min_size=3, max_size=2), most=8, restarts=50, retries=5)
+    context = StageContext(dataset_uri="d", pool=PoolConfig(label="decode"), max_retries=5)
+    assert task_args(context) == {"num_cpus": 1.0, "resources": {"decode": 0.001}, "max_retries": 5}
+    pool = PoolConfig(gpus=1, min_size=3, max_size=2)
+    actors = actor_args(StageContext(dataset_uri="d", pool=pool, max_restarts=50, max_retries=5))
     assert (actors["compute"].min_size, actors["compute"].max_size, actors["num_gpus"]) == (2, 2, 1)
     assert (actors["max_restarts"], actors["max_task_retries"]) == (50, 5)
 
 
 def test_what_a_node_lacks_is_said_with_the_extra_that_brings_it():
-    answer = probe_node(["json", "no_such_module.sub"], {"/no/such/file": 3})
-    assert set(answer.missing) == {"no_such_module"}
-    assert answer.unseen == ("/no/such/file",)
-    said = problem(
-        "worker-1 (ab12)", NodeReport(missing={"torch": "No module named 'torch'"}, unseen=("/d",))
+    report = probe_node(["json", "no_such_module.sub"], {"/no/such/file": 3})
+    assert set(report.missing) == {"no_such_module"}
+    assert report.unseen_paths == ("/no/such/file",)
+    text = describe_problem(
+        "worker-1 (ab12)", NodeReport(missing={"torch": "No module named 'torch'"}, unseen_paths=("/d",))
     )
-    assert "worker-1 (ab12) lacks `torch`" in said
-    assert "pip install 'kinora[caption]'" in said
-    assert "does not see /d" in said
-    assert problem("worker-1", NodeReport(missing={}, unseen=())) == ""
+    assert "worker-1 (ab12) lacks `torch`" in text
+    assert "pip install 'kinora[caption]'" in text
+    assert "does not see /d" in text
+    assert describe_problem("worker-1", NodeReport(missing={}, unseen_paths=())) == ""
 
 
 def test_only_a_cluster_with_an_autoscaler_may_grow():
     by_hand = {"autoscaler_report": {"active_nodes": {"node_27f6": 1}}}
     scaled = {"autoscaler_report": {"active_nodes": {"ray.head.default": 1}}}
-    assert not may_grow(json.dumps(by_hand).encode())
-    assert may_grow(json.dumps(scaled).encode())
-    assert may_grow(None)
+    assert not can_autoscale(json.dumps(by_hand).encode())
+    assert can_autoscale(json.dumps(scaled).encode())
+    assert can_autoscale(None)
 
 
 def test_deaths_of_machines_count_apart_from_deaths_of_workers(tmp_path):

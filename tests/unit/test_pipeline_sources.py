@@ -21,11 +21,11 @@ from manifests.live_view import LiveView
 from manifests.records import Selection
 from manifests.storage import DatasetError
 from pipeline.analyze.stage import analyze_batch
-from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.cut.stage import cut_batch
 from pipeline.errors import NothingToDo
 from pipeline.planning import pending
+from pipeline.runtime.context import StageContext
 from pipeline.runtime.units import TaskResult, to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources
@@ -68,10 +68,11 @@ def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
 
 def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None = None) -> Dataset:
     """Take all at `source` into a dataset, without Ray."""
-    bounds = {"limits": limits or SandboxConfig(), "attempts_uri": tmp_path}
     dataset = Dataset.create(dataset_uri)
+    sandbox = limits or SandboxConfig()
+    context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path), sandbox=sandbox)
     units = to_row(list_sources(source, LIST))
-    done = analyze_batch(units, uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds)
+    done = analyze_batch(units, config=AnalyzeConfig(), context=context)
     dataset = commit(dataset, "analyze", done)
     clips = LiveView(dataset).clips["clip_id"].to_pylist()
     kept = [Selection(clip_id=c, kept=True, reason=KEPT, detail="", rules="r") for c in clips]
@@ -79,7 +80,7 @@ def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None
         dataset = dataset.commit(Commit(stage="select", added=(dataset.write_records("selections", kept),)))
         clips_to_cut = pending.to_cut(LiveView(dataset), CutConfig())
         cutting = to_row(pending.cut_units(clips_to_cut, CutConfig()))
-        dataset = commit(dataset, "cut", cut_batch(cutting, uri=dataset.uri, config=CutConfig(), **bounds))
+        dataset = commit(dataset, "cut", cut_batch(cutting, config=CutConfig(), context=context))
     return dataset
 
 
@@ -118,10 +119,8 @@ def test_a_changed_object_and_a_vanished_one_have_their_own_codes(film, s3_uri, 
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     boto3.Session().client("s3").delete_object(Bucket=bucket, Key=f"{key}/c.mp4")
     dataset = Dataset.create(str(tmp_path / "d"))
-    bounds = {"limits": SandboxConfig(), "attempts_uri": tmp_path}
-    done = analyze_batch(
-        to_row(sources), uri=dataset.uri, config=AnalyzeConfig(), measure=analyze_file, **bounds
-    )
+    context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path))
+    done = analyze_batch(to_row(sources), config=AnalyzeConfig(), context=context)
     dataset = commit(dataset, "analyze", done)
     codes = {row["uri"][-5:]: row["code"] for row in LiveView(dataset).failures.to_pylist()}
     assert codes == {"b.mp4": "CHANGED", "c.mp4": "VANISHED"}
@@ -157,8 +156,8 @@ def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, t
     clips = pending.to_cut(LiveView(dataset), CutConfig(crf=40))
     (unit,) = pending.cut_units(clips, CutConfig())
     answer(f"{s3_uri}/a.mp4", 403)
-    bounds = {"limits": SandboxConfig(), "attempts_uri": str(tmp_path)}
-    commit(dataset, "cut", cut_batch(to_row([unit]), uri=dataset.uri, config=CutConfig(crf=40), **bounds))
+    context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path))
+    commit(dataset, "cut", cut_batch(to_row([unit]), config=CutConfig(crf=40), context=context))
     (row,) = Dataset.open(dataset.uri).read("failures").to_pylist()
     assert (row["code"], row["stage"]) == ("UNREADABLE", "cut")
     assert "403" in row["message"]

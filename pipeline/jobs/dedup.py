@@ -19,7 +19,7 @@ from pipeline.dedup.candidates import HashPrefilter, candidate_pairs, frame_tabl
 from pipeline.dedup.compare_stage import add_compare, compare_block
 from pipeline.dedup.decisions import MATCHES, DedupRound, durations, plan_round, resolve
 from pipeline.dedup.exact import exact_matches
-from pipeline.dedup.semantic_job import semantic_matches
+from pipeline.jobs.dedup_semantic import semantic_matches
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.session import RaySession
 from pipeline.select.select import passes_rules, rule_columns

@@ -13,7 +13,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from pipeline.config import CurateConfig
 from pipeline.dedup.candidates import ODD_COLUMNS, HashPrefilter, candidate_pairs, frame_table
-from pipeline.dedup.job import dedup
+from pipeline.jobs.dedup import dedup
 from pipeline.runtime.progress import no_progress
 from pipeline.runtime.session import RaySession
 

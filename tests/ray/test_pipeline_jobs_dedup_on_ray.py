@@ -34,7 +34,7 @@ def write(path: Path, seed: int, *, height: int = 96, crf: int = 18) -> None:
 
 
 def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.dedup.job._LOCAL_PAIRS", 0)  # also a single pair goes to Ray
+    monkeypatch.setattr("pipeline.jobs.dedup._LOCAL_PAIRS", 0)  # also a single pair goes to Ray
     raw, where = tmp_path / "raw", str(tmp_path / "d")
     raw.mkdir()
     write(raw / "small.mp4", 0, height=48)

@@ -1,0 +1,96 @@
+"""The reports of the data jobs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.planning.dry_run import StagePlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurateReport:
+    """The result of `curate` or `retry`. `failed` and `dropped` count by code and by reason."""
+
+    listed: int
+    already_done: int
+    """Listed sources that an earlier run attempted under the same configuration."""
+    analyzed: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    clips: int = 0
+    gaps: int = 0
+    unscored: int = 0
+    """Clips with a failed scorer: its columns are null, and `failures` has a row."""
+    compared: int = 0
+    """Clips that were compared with others to find copies."""
+    decided: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    to_cut: int = 0
+    cut: int = 0
+    cut_failed: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: the work of each stage, its expected time, and the reasons for it."""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether this run had nothing to do."""
+        worked = self.analyzed + self.compared + self.decided + self.to_cut + sum(self.failed.values())
+        return not self.dry_run and worked == 0
+
+    @property
+    def failed_share(self) -> float:
+        """Failed units over all units of this run."""
+        failed = sum(self.failed.values()) + sum(self.cut_failed.values())
+        return failed / max(1, self.analyzed + sum(self.failed.values()) + self.to_cut)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionReport:
+    """The result of `caption`."""
+
+    version: str
+    media: int
+    already_done: int
+    """Media that this caption version attempted before."""
+    ok: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Attempts without a good caption, by code."""
+    seconds: float = 0.0
+    dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: the work, its expected time, and the reasons for it."""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether all media were captioned before this run."""
+        return not self.dry_run and self.already_done == self.media
+
+    @property
+    def failed_share(self) -> float:
+        """Failed attempts over all attempts of this run."""
+        failed = sum(self.failed.values())
+        return failed / max(1, self.ok + failed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackReport:
+    """The result of `pack`."""
+
+    samples: int
+    shards: int
+    nothing_left: bool
+    """The folder held exactly this set already."""
+    buckets: Mapping[str, int]
+    """Samples by bucket."""
+    left_out: Mapping[str, int]
+    """Captioned clips that fit no bucket, by reason."""
+    without_caption: int
+    """Cut clips without a good caption."""
+    bytes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+    plan: tuple[StagePlan, ...] = ()
+    """Of a dry run: the work, its expected time, and the reasons for it."""
+    unnoted: str = ""
+    """Why the dataset's log could not record the new set; the set itself is complete."""
