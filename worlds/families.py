@@ -1,4 +1,4 @@
-"""All families of worlds by name, and the functions of `worlds.family.Family` for a world of any of them.
+"""All families of worlds by name, and the functions of `worlds.family.Family` for any of them.
 
 Legend: T frames, H height, W width, C channels (RGB).
 """
@@ -27,9 +27,8 @@ FAMILIES: dict[str, Family] = {
     "canvas": as_family(canvas),
     "grid": as_family(grid),
 }
-TRIES = 1000
-"""Worlds drawn until one is of the wanted part of the split; of a family with 20 % unseen, all of them are
-seen with a chance below 1e-96."""
+MAX_TRIES = 1000
+"""Maximum number of worlds sampled until one is in the requested part of the split."""
 
 
 def family_of(name: str) -> Family:
@@ -50,23 +49,25 @@ def sample(
     style: str = "flat",
     unseen: bool | None = None,
 ) -> AnyWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Args:
-        unseen: take combinations that are held out of training (True), the others (False), or any (None).
+        unseen: sample held-out combinations (True), training combinations (False) or any (None).
     """
-    maker = family_of(family)
-    for index in range(TRIES):
-        tried = seed if unseen is None else _tried_seed(family, seed, index)
-        world = maker.sample(tried, width=width, height=height, fps=fps, num_frames=num_frames, style=style)
-        if unseen is None or is_unseen(family, maker.combination(world)) is unseen:
+    module = family_of(family)
+    for index in range(MAX_TRIES):
+        try_seed = seed if unseen is None else _seed_of_try(family, seed, index)
+        world = module.sample(
+            try_seed, width=width, height=height, fps=fps, num_frames=num_frames, style=style
+        )
+        if unseen is None or is_unseen(family, module.combination(world)) is unseen:
             return world
     raise ValueError(
-        f"no {'unseen' if unseen else 'seen'} world of {family} in {TRIES} tries: give a new seed"
+        f"no {'unseen' if unseen else 'seen'} world of {family} in {MAX_TRIES} tries: give a new seed"
     )
 
 
-def _tried_seed(family: str, seed: int, index: int) -> int:
+def _seed_of_try(family: str, seed: int, index: int) -> int:
     digest = hashlib.sha256(f"worlds/part/{family}/{seed}/{index}".encode()).digest()
     return int.from_bytes(digest[:6])
 
@@ -77,12 +78,12 @@ def render(world: AnyWorld) -> np.ndarray:
 
 
 def short_caption(world: AnyWorld, seed: int) -> str:
-    """Say what happens in about 8 words."""
+    """Return a caption of about 8 words."""
     return family_of(world.family).short_caption(world, seed)
 
 
 def dense_caption(world: AnyWorld, seed: int) -> str:
-    """Say all that can be seen in 60 to 135 words."""
+    """Return a complete caption of 60 to 135 words."""
     return family_of(world.family).dense_caption(world, seed)
 
 
@@ -92,25 +93,25 @@ def claims(world: AnyWorld) -> frozenset[Claim]:
 
 
 def parse_claims(family: str, text: str) -> frozenset[Claim]:
-    """Return the claims that a caption of a world of some family makes."""
+    """Return the claims of a caption in the words of a family."""
     return family_of(family).parse_claims(text)
 
 
-def untold(world: AnyWorld, first: int, end: int) -> str:
-    """Say why frames [first, end) alone do not show what captions tell of a world; empty where they do."""
-    return family_of(world.family).untold(world, first, end)
+def unobservable(world: AnyWorld, first: int, end: int) -> str:
+    """Return why frames [first, end) do not show everything that captions state; empty if they do."""
+    return family_of(world.family).unobservable(world, first, end)
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
-    """Say for each attribute of the world's family whether a video (RGB, uint8) shows it."""
+    """Return, for each attribute of the family, whether a video (RGB, uint8) agrees with the world."""
     return family_of(world.family).judge(frames_THWC, fps, world)
 
 
 def is_held_out(world: AnyWorld) -> bool:
-    """Return whether a world holds a combination that is kept out of training."""
+    """Return whether the combination of a world is held out of training."""
     return is_unseen(world.family, family_of(world.family).combination(world))
 
 
 def from_json(fields: Mapping[str, Any]) -> AnyWorld:
-    """Undo `to_json` of a world of any family; without a name of a family it is one of `shapes`."""
+    """Return the world of a `to_json` result; the family defaults to `shapes`."""
     return family_of(fields.get("family", "shapes")).from_json(fields)

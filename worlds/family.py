@@ -1,7 +1,7 @@
-"""What every family of worlds can do, and one way to each: sample a world, render it, tell it, judge it.
+"""The interface of a family of worlds: sample, render, caption and judge.
 
-A family is a folder whose module `family` has the functions of `Family`; they come from `truth`, `draw`,
-`captions` and `judge` beside it. Its world is a frozen dataclass that has the fields of `AnyWorld`.
+A family is a folder whose module `family` exports the functions of `Family` from the modules `truth`, `draw`,
+`captions` and `judge` beside it. Its world is a frozen dataclass with the fields of `AnyWorld`.
 
 Legend: T frames, H height, W width, C channels (RGB).
 """
@@ -18,7 +18,7 @@ import numpy as np
 class Claim:
     """One atomic statement, such as (`red circle`, `direction`, `left`).
 
-    The subject is a thing by name, or `background`, `scene`, `camera` and the like.
+    The subject is the name of a thing, or one of `worlds.claims.NO_THINGS`.
     """
 
     subject: str
@@ -30,7 +30,7 @@ class Claim:
 
 
 class AnyWorld(Protocol):
-    """The fields that the world of every family has; the same world renders to the same pixels."""
+    """Fields of the worlds of all families. Equal worlds render to equal pixels."""
 
     @property
     def family(self) -> str: ...
@@ -51,12 +51,12 @@ class AnyWorld(Protocol):
     def num_frames(self) -> int: ...
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers; `family` is among them."""
+        """Return plain lists, strings and numbers, including `family`."""
         ...
 
 
 class Shot:
-    """What the world of every family can tell from its size, frame rate and number of frames."""
+    """Properties derived from the size, frame rate and number of frames of a world."""
 
     __slots__ = ()
     width: int
@@ -70,7 +70,7 @@ class Shot:
 
     @property
     def moves(self) -> bool:
-        """Whether motion can be seen: not in a single frame."""
+        """Whether the world has more than one frame."""
         return self.num_frames > 1
 
     @property
@@ -91,12 +91,12 @@ def check_not_empty(*, width: int, height: int, fps: float, num_frames: int) -> 
 
 
 class Rendered(NamedTuple):
-    """A world in its plain style, and what each pixel belongs to."""
+    """A world in the flat style, and the label of each pixel."""
 
     frames_THWC: np.ndarray
     """RGB, uint8."""
     labels_THW: np.ndarray
-    """uint8: 0 for the background (floor, sky), then one number for each thing, the same in every frame."""
+    """uint8: 0 for the background (floor, sky), then one number per thing, constant over time."""
 
 
 class Family(Protocol):
@@ -105,19 +105,19 @@ class Family(Protocol):
     def sample(
         self, seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
     ) -> AnyWorld:
-        """Draw one world; the same arguments give the same world. Raises ValueError for an empty one."""
+        """Sample a world, deterministically. Raises ValueError for an empty one."""
         ...
 
     def draw(self, world: AnyWorld) -> Rendered:
-        """Render in the plain style. `worlds.families.render` puts the style on."""
+        """Render in the flat style. `worlds.families.render` applies the style."""
         ...
 
     def short_caption(self, world: AnyWorld, seed: int) -> str:
-        """Say what happens in about 8 words."""
+        """Return a caption of about 8 words."""
         ...
 
     def dense_caption(self, world: AnyWorld, seed: int) -> str:
-        """Say all that can be seen in 60 to 135 words of natural sentences, from several templates."""
+        """Return a complete caption of 60 to 135 words."""
         ...
 
     def claims(self, world: AnyWorld) -> frozenset[Claim]:
@@ -125,34 +125,32 @@ class Family(Protocol):
         ...
 
     def parse_claims(self, text: str) -> frozenset[Claim]:
-        """Return the claims that a caption makes: those of `claims`, for one of this family's dense captions.
-        Wrong words make wrong claims; words that no caption of the family holds make none."""
+        """Return the claims of a caption; for a dense caption, those of `claims`."""
         ...
 
-    def untold(self, world: AnyWorld, first: int, end: int) -> str:
-        """Say why frames [first, end) alone do not show what captions tell; empty where they do.
+    def unobservable(self, world: AnyWorld, first: int, end: int) -> str:
+        """Return why frames [first, end) do not show everything that captions state; empty if they do.
 
-        Such as a fall that is over when the clip begins. Frames may lie a little outside of the world.
+        For example a fall that ends before the clip begins. The range may exceed the world slightly.
         """
         ...
 
     def judge(self, frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, bool]:
-        """Measure a video by its pixels and say, for each attribute, whether it shows what `world` asks.
+        """Measure a video and return, for each attribute, whether it agrees with `world`.
 
-        Only what a person could see without the truth may be used to find the verdict; the truth is what
-        the measurement is compared with.
+        The measurement may use only the pixels; `world` serves only for the comparison.
         """
         ...
 
     def combination(self, world: AnyWorld) -> str:
-        """Name the attributes that are held out together, such as `red circle left`."""
+        """Return the combination of attributes by which worlds are held out, such as `red circle left`."""
         ...
 
     def from_json(self, fields: Mapping[str, Any]) -> AnyWorld:
-        """Undo `to_json`, also after a trip through a JSON file (tuples came back as lists)."""
+        """Return the world of a `to_json` result, also after JSON turned tuples into lists."""
         ...
 
 
 def as_family(module: ModuleType) -> Family:
-    """See a module as the family that it is."""
+    """Cast a module to `Family`."""
     return cast(Family, module)

@@ -1,9 +1,8 @@
-"""The words of the family `shapes`, most of them shared by the others, and what each one looks like.
+"""Vocabulary of the family `shapes`, most of it shared by all families, and its values.
 
-Colours of things and colours of backgrounds share no word: a colour word alone tells which of the two it
-speaks of. All 14 lie far apart in CIELAB, so that 4:2:0 chroma, H.264 and a mild blur do not turn one into
-another. Backgrounds also differ enough in hue, saturation and value for a hard cut between any two to be
-found by PySceneDetect's ContentDetector at its default threshold (27).
+The names of thing colours and background colours are disjoint. All 14 colours are far apart in CIELAB, so
+that 4:2:0 chroma, H.264 and a mild blur do not confuse them. PySceneDetect's ContentDetector finds a hard
+cut between any two backgrounds at its default threshold (27).
 """
 
 import math
@@ -18,7 +17,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "purple": (145, 25, 165),
     "pink": (255, 130, 200),
 }
-"""Colour of a thing, RGB."""
+"""RGB colours of things."""
 
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "black": (8, 8, 8),
@@ -28,11 +27,10 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "navy": (14, 22, 84),
     "beige": (216, 180, 124),
 }
-"""Colour of a background, RGB."""
+"""RGB colours of backgrounds."""
 
 SHAPES = ("circle", "square", "triangle", "star")
-"""The four differ in corners, in solidity and in symmetry, so that they stay apart when a 64x64 frame is
-mildly blurred. (A cross or a diamond would not: blurred, they become a star and a circle.)"""
+"""Distinct even in a mildly blurred 64x64 frame, where a cross or diamond resembles a star or circle."""
 
 _DIAGONAL = math.sqrt(0.5)
 DIRECTIONS: dict[str, tuple[float, float]] = {
@@ -45,17 +43,16 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
     "down-left": (-_DIAGONAL, _DIAGONAL),
     "down-right": (_DIAGONAL, _DIAGONAL),
 }
-"""Unit vector (x to the right, y down) of each direction."""
+"""Unit vector (x right, y down) of each direction."""
 
 FAMILY_NAMES = ("shapes", "occlusion", "physics", "rooms", "canvas", "grid")
 """Names of the families in `worlds.families`."""
 STYLES = ("flat", "outline", "textured", "night")
-"""Looks that `worlds.styles` puts on."""
+"""Styles of `worlds.styles`."""
 
 STILL = "still"
 MOTIONS = (*DIRECTIONS, STILL)
-"""What a thing can do: go in one of eight directions, or stay still."""
+"""Motions of a thing: one of eight directions, or none."""
 
 SPEEDS: dict[str, float] = {"slow": 0.10, "medium": 0.175, "quick": 0.30}
-"""Short sides of the frame per second, whatever its size and rate: each about 1.7 times the one before.
-The quickest thing still goes straight for two seconds without leaving a square frame."""
+"""Short sides of the frame per second. The quickest thing crosses a square frame in more than two seconds."""

@@ -1,12 +1,11 @@
-"""Four looks for every world, put on from its labels, and what a judge needs to see through them.
+"""Apply one of four visual styles to a rendered world, and undo the night style for judging.
 
-`flat` leaves a rendering as it is. `outline` draws a line round each thing, outside of it: dark, or light
-where it lies on something dark. `textured` lays a low-contrast pattern on everything, which moves with its
-thing and keeps the median colour. `night` makes all colours darker and bluish.
+`flat` changes nothing. `outline` draws a line around each thing: dark, or light on a dark ground. `textured`
+adds a low-contrast pattern that moves with its thing and keeps the median colour. `night` makes all colours
+darker and bluish.
 
-Judges take any style: things keep their own pixels in `outline`, so their colours are there to be found; the
-texture is weaker than the distance between any two named colours; `undo_night` gives the colours of the day
-back, and finds out from the pixels whether it has to.
+Judges accept all styles: outlines lie outside of things, the texture is weaker than the distance between any
+two named colours, and `undo_night` detects and reverts the night style.
 
 Legend: T frames, H height, W width, C channels (RGB).
 """
@@ -21,50 +20,50 @@ from worlds.palette import STYLES
 
 DARK_INK, LIGHT_INK = (16, 16, 16), (238, 238, 238)
 DARK_LUMA = 72.0
-"""Below this brightness (0 to 255) a ground gets light ink."""
+"""Grounds with a luma (0 to 255) below this get light ink."""
 LINE_SHARE = 1 / 72
-"""Width of a line in short sides; at least one pixel."""
+"""Line width in short sides; at least one pixel."""
 TEXTURE_LEVELS = 13.0
-"""The most that a texture changes a channel (of 255)."""
+"""Amplitude of a texture, of 255."""
 TEXTURES = ("stripes", "checks", "grain")
 NIGHT_GAIN_C = np.array([0.40, 0.44, 0.58], np.float32)
 NIGHT_LIFT_C = np.array([4.0, 5.0, 20.0], np.float32)
 BRIGHTEST_NIGHT_C = np.array([150, 134, 184], np.uint8)
-"""White is (102, 113, 163) at night, and lossy coding makes some of it brighter; by day each colour of a
-thing has a channel above these, but purple."""
+"""Maximum colour at night: white becomes (102, 113, 163), and lossy coding makes parts of it brighter. By day
+every thing colour but purple has a channel above it."""
 REDDEST_NIGHT = 98
-"""How much more red than green there is at most at night: purple has 120 more by day, red 78 at night."""
+"""Maximum of red minus green at night: 78 for red at night, 120 for purple by day."""
 DAY_SHARE = 0.002
-"""Share of the pixels (of half the resolution) beyond the brightest night that makes it day. After H.264 at
-crf 28, nights had at most 0.0014, days at least 0.003."""
+"""Minimum fraction of pixels (at half resolution) beyond the night's maximum by day. After H.264 at crf 28,
+nights had at most 0.0014, days at least 0.003."""
 
 
 def apply_style(rendered: Rendered, style: str, seed: int) -> np.ndarray:
     """Return frames_THWC (RGB, uint8) of a rendering in one of `STYLES`.
 
     Args:
-        seed: chooses the textures; nothing else depends on it.
+        seed: selects the textures.
     """
     if style == "flat":
         return rendered.frames_THWC
     if style == "outline":
-        return _outlined(rendered)
+        return _add_outlines(rendered)
     if style == "textured":
-        return _textured(rendered, seed)
+        return _add_textures(rendered, seed)
     if style == "night":
-        return _by_table(rendered.frames_THWC, NIGHT_GAIN_C, NIGHT_LIFT_C)
+        return _apply_gain_and_lift(rendered.frames_THWC, NIGHT_GAIN_C, NIGHT_LIFT_C)
     raise ValueError(f"unknown style {style!r}: use one of {', '.join(STYLES)}")
 
 
 def undo_night(frames_THWC: np.ndarray) -> np.ndarray:
-    """Return frames as they would be by day; frames that are by day already are returned as they are."""
+    """Revert the night style; return other frames unchanged."""
     if not is_night(frames_THWC):
         return frames_THWC
-    return _by_table(frames_THWC, 1 / NIGHT_GAIN_C, -NIGHT_LIFT_C / NIGHT_GAIN_C)
+    return _apply_gain_and_lift(frames_THWC, 1 / NIGHT_GAIN_C, -NIGHT_LIFT_C / NIGHT_GAIN_C)
 
 
 def is_night(frames_THWC: np.ndarray) -> bool:
-    """Return whether nothing in a video is brighter, or redder, than the night makes it."""
+    """Return whether a video is in the night style, by its brightest and reddest pixels."""
     half = (max(1, frames_THWC.shape[2] // 2), max(1, frames_THWC.shape[1] // 2))
     soft_THWC = np.stack([cv2.resize(frame, half, interpolation=cv2.INTER_AREA) for frame in frames_THWC])
     red_THW, green_THW = soft_THWC[..., 0].astype(np.int16), soft_THWC[..., 1]
@@ -72,16 +71,16 @@ def is_night(frames_THWC: np.ndarray) -> bool:
     return float(day_THW.mean()) < DAY_SHARE
 
 
-def _by_table(frames_THWC: np.ndarray, gain_C: np.ndarray, lift_C: np.ndarray) -> np.ndarray:
-    """Return gain * value + lift for each channel."""
+def _apply_gain_and_lift(frames_THWC: np.ndarray, gain_C: np.ndarray, lift_C: np.ndarray) -> np.ndarray:
+    """Return gain * value + lift for each channel, by table lookup."""
     table_VC = np.arange(256, dtype=np.float32)[:, None] * gain_C + lift_C
     table_VC = np.clip(np.rint(table_VC), 0, 255).astype(np.uint8)
     changed_NWC = cv2.LUT(frames_THWC.reshape(-1, *frames_THWC.shape[2:]), table_VC[:, None])
     return changed_NWC.reshape(frames_THWC.shape)
 
 
-def _outlined(rendered: Rendered) -> np.ndarray:
-    """Draw lines round the things: on pixels next to a label that is higher than their own."""
+def _add_outlines(rendered: Rendered) -> np.ndarray:
+    """Draw outlines on pixels next to a higher label than their own."""
     frames_THWC, labels_THW = rendered
     width_px = max(1, round(LINE_SHARE * min(labels_THW.shape[1:])))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width_px + 1, 2 * width_px + 1))
@@ -96,7 +95,7 @@ def _outlined(rendered: Rendered) -> np.ndarray:
 
 
 def _median_colors(rendered: Rendered) -> dict[int, np.ndarray]:
-    """Return the median colour of each label, over a few frames in which it shows."""
+    """Return the median colour of each label over every eighth frame that shows it."""
     found = {}
     for label in np.unique(rendered.labels_THW):
         frames_N = np.flatnonzero((rendered.labels_THW == label).any(axis=(1, 2)))[::8]
@@ -105,8 +104,8 @@ def _median_colors(rendered: Rendered) -> dict[int, np.ndarray]:
     return found
 
 
-def _textured(rendered: Rendered, seed: int) -> np.ndarray:
-    """Add a pattern to each label; that of a thing moves with its centre, that of label 0 stays."""
+def _add_textures(rendered: Rendered, seed: int) -> np.ndarray:
+    """Add a pattern to each label that moves with its centre; that of the background is static."""
     frames_THWC, labels_THW = rendered
     draw = np.random.default_rng([seed, 0x7E87])
     added_THW = np.zeros(labels_THW.shape, np.int16)
@@ -127,7 +126,7 @@ def _textured(rendered: Rendered, seed: int) -> np.ndarray:
 
 
 def _centers(mask_THW: np.ndarray) -> np.ndarray:
-    """Return the centre (row, column) of each mask in whole pixels, also of one that wraps round."""
+    """Return the centre (row, column) of each mask in whole pixels, also for masks that wrap around."""
     found = []
     for axis, other in ((1, 2), (2, 1)):
         size = mask_THW.shape[axis]
@@ -138,7 +137,7 @@ def _centers(mask_THW: np.ndarray) -> np.ndarray:
 
 
 def _pattern(draw: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return a pattern as int16, with as much above zero as below."""
+    """Return a random pattern as int16, with a median near zero."""
     kind, unit = draw.choice(TEXTURES), max(2.5, min(height, width) / draw.uniform(9, 16))
     rows, columns = np.indices((height, width))
     angle = draw.uniform(0, math.pi)

@@ -60,8 +60,8 @@ class _Tally:
         """Score one caption and count the result."""
         if clip is None:
             self.unmatched += 1
-        elif clip.untold:
-            self.not_judged[f"{clip.world.family}: {clip.untold}"] += 1
+        elif clip.unobservable:
+            self.not_judged[f"{clip.world.family}: {clip.unobservable}"] += 1
         else:
             self.scores.setdefault(clip.world.family, []).append(clip.judge_caption(text))
 

@@ -19,7 +19,7 @@ from video.config import SandboxConfig
 from video.frames import read_frames
 from worlds.raw.editing import Transition, mix
 from worlds.raw.timeline import steady, uneven
-from worlds.raw.writing import Form, write_video
+from worlds.raw.writing import FileFormat, write_video
 
 FPS, SIZE_PX = 25, (90, 160)
 SHOT = 50
@@ -87,7 +87,7 @@ def made(
         assert timeline.kept is not None
         frames = frames[list(timeline.kept)]
         truth = [Boundary(start=timeline.frame_at(b.start), end=timeline.frame_at(b.end)) for b in truth]
-    form = Form(container="mp4", codec="h264", b_frames=False)
+    form = FileFormat(container="mp4", codec="h264", b_frames=False)
     write_video(path, frames, timeline, form, size_px=SIZE_PX[::-1], crf=18)
     return [frame.pts for frame in read_frames(str(path))], truth
 

@@ -8,8 +8,8 @@ import pytest
 
 from video.frames import read_clip, read_frames
 from video.probe import probe
-from worlds.drawing import coverage, outline_P2
 from worlds.palette import BACKGROUNDS, MOTIONS, SHAPES
+from worlds.rasterize import coverage, outline_P2
 from worlds.raw.config import RawConfig
 from worlds.raw.match import clip_truth, load_truth
 from worlds.raw.render import frame_size, render_raw, truth_path

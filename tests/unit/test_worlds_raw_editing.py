@@ -13,9 +13,9 @@ from video.frames import read_frames
 from worlds.families import from_json
 from worlds.palette import FAMILY_NAMES
 from worlds.raw.config import TRANSITIONS, RawConfig
-from worlds.raw.editing import WAYS, Edit, Flash, Transition, edited_frames
-from worlds.raw.render import plan_shots, render_raw, truth_path
-from worlds.raw.scene import Place, Scene, render_scene, sample_scene
+from worlds.raw.editing import DIRECTIONS, Edit, Flash, Transition, render_edit
+from worlds.raw.render import render_raw, sample_edit, truth_path
+from worlds.raw.scene import FrameSpec, Scene, render_scene, sample_shapes
 
 TIMED = [kind for kind in TRANSITIONS if kind != "cut"]
 CONFIG = RawConfig(
@@ -25,17 +25,17 @@ CONFIG = RawConfig(
 
 def two_shots(transition, *, alone=6, fps=20.0):
     config = replace(CONFIG, two_objects_prob=0)
-    place, num_frames = Place(width=64, height=48, fps=fps), alone + transition.num_frames
-    first = sample_scene(Random(1), config, place, num_frames=num_frames, avoid=set())
+    place, num_frames = FrameSpec(width=64, height=48, fps=fps), alone + transition.num_frames
+    first = sample_shapes(Random(1), config, place, num_frames=num_frames, avoid=set())
     avoid = {first.background, "white", "black"}
-    second = sample_scene(Random(2), config, place, num_frames=num_frames, avoid=avoid)
+    second = sample_shapes(Random(2), config, place, num_frames=num_frames, avoid=avoid)
     scenes = Scene(world=first), Scene(world=second)
     return Edit(scenes=scenes, transitions=(transition,), flashes=(None, None))
 
 
 def shown(edit):
     """Return the frames of an edit, and of each of its two shots alone at the same times (else black)."""
-    frames_THWC = np.stack(list(edited_frames(edit))).astype(int)
+    frames_THWC = np.stack(list(render_edit(edit))).astype(int)
     old_THWC, new_THWC = np.zeros_like(frames_THWC), np.zeros_like(frames_THWC)
     old_THWC[: edit.scenes[0].num_frames] = render_scene(edit.scenes[0])
     new_THWC[-edit.scenes[1].num_frames :] = render_scene(edit.scenes[1])
@@ -74,7 +74,7 @@ def test_a_fade_passes_through_its_colour(kind, level):
         assert np.abs(frames_THWC[5 + number] - (alone_HWC * (1 - share) + level * share)).max() <= 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", DIRECTIONS)
 def test_a_whip_pan_brings_the_new_shot_in_from_its_side_and_blurs(way):
     edit = two_shots(Transition(kind="whip_pan", num_frames=7, way=way))
     backgrounds = [render_scene(scene)[0, 0, 0].astype(int) for scene in edit.scenes]
@@ -103,14 +103,14 @@ def test_a_whip_pan_brings_the_new_shot_in_from_its_side_and_blurs(way):
 
 def test_only_transitions_that_take_time_have_frames():
     with pytest.raises(ValueError, match="take time"):
-        list(edited_frames(two_shots(Transition(kind="cut", num_frames=2))))
+        list(render_edit(two_shots(Transition(kind="cut", num_frames=2))))
 
 
 def test_a_flash_whitens_its_frames_and_no_other():
     edit = two_shots(Transition(kind="dissolve", num_frames=4), alone=10)
     flash = Flash(start=4 + 3, num_frames=2, strength=0.8)
-    lit_THWC = np.stack(list(edited_frames(replace(edit, flashes=(None, flash))))).astype(int)
-    plain_THWC = np.stack(list(edited_frames(edit))).astype(int)
+    lit_THWC = np.stack(list(render_edit(replace(edit, flashes=(None, flash))))).astype(int)
+    plain_THWC = np.stack(list(render_edit(edit))).astype(int)
     (_, end), (start, _) = edit.spans()
     assert replace(edit, flashes=(None, flash)).flash_spans() == [None, (start + 3, start + 5)]
     same = np.ones(len(lit_THWC), bool)
@@ -124,7 +124,9 @@ def test_a_flash_whitens_its_frames_and_no_other():
 @pytest.mark.parametrize("seed", range(4))
 def test_plans_hold_what_was_asked_for(seed):
     config = replace(CONFIG, transitions=TRANSITIONS, slate_rate=0.5, flash_rate=1.0, shot_seconds=(1.5, 2.0))
-    edit = plan_shots(Random(seed), Random(seed), Random(seed), config, Place(width=64, height=48, fps=24.0))
+    edit = sample_edit(
+        Random(seed), Random(seed), Random(seed), config, FrameSpec(width=64, height=48, fps=24.0)
+    )
     spans = edit.spans()
     assert len(edit.scenes) == len(edit.transitions) + 1 == len(edit.flashes) >= 3
     for scene, (start, end), flash, lit in zip(

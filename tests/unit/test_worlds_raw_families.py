@@ -17,8 +17,8 @@ from worlds import families
 from worlds.palette import FAMILY_NAMES, STYLES
 from worlds.raw.config import RawConfig, wild
 from worlds.raw.match import TrueShot, clip_truth, load_truth
-from worlds.raw.render import plan_shots, render_raw, truth_path
-from worlds.raw.scene import Place, draw_scene, render_scene
+from worlds.raw.render import render_raw, sample_edit, truth_path
+from worlds.raw.scene import FrameSpec, render_scene, sample_scene
 from worlds.styles import is_night
 
 CONFIG = RawConfig(
@@ -40,7 +40,7 @@ BEFORE = [
     (123824892480225, "flat", "gray"),
 ]
 """Seed, style and background of the shots of one video before there were other families."""
-SQUARE = Place(width=64, height=64, fps=12.0)
+SQUARE = FrameSpec(width=64, height=64, fps=12.0)
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +95,17 @@ def test_all_families_and_styles_come_and_are_what_the_truth_says(raw):
 
 
 def test_a_default_folder_holds_flat_shapes_of_the_seeds_of_before():
-    place = Place(width=64, height=48, fps=24.0)
-    edit = plan_shots(Random("a"), Random("b"), Random("c"), RawConfig(num_videos=1), place)
+    place = FrameSpec(width=64, height=48, fps=24.0)
+    edit = sample_edit(Random("a"), Random("b"), Random("c"), RawConfig(num_videos=1), place)
     assert [(s.world.seed, s.world.style, s.world.background) for s in edit.scenes] == BEFORE
-    other = plan_shots(Random("a"), Random("b"), Random("another"), RawConfig(num_videos=1), place)
+    other = sample_edit(Random("a"), Random("b"), Random("another"), RawConfig(num_videos=1), place)
     assert other == edit
 
 
 def test_pictures_of_neighbours_differ_so_that_a_cut_is_seen():
     config = replace(CONFIG, shots_per_video=(5, 6))
     for seed in range(8):
-        edit = plan_shots(Random(seed), Random(seed), Random(seed), config, SQUARE)
+        edit = sample_edit(Random(seed), Random(seed), Random(seed), config, SQUARE)
         shown = [render_scene(scene) for scene in edit.scenes]
         for before_THWC, after_THWC in itertools.pairwise(shown):
             hsv = [cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV) for rgb in (before_THWC[-1], after_THWC[0])]
@@ -114,7 +114,7 @@ def test_pictures_of_neighbours_differ_so_that_a_cut_is_seen():
 
 def test_a_story_waits_for_transitions_to_end():
     config = replace(CONFIG, transitions=("dissolve",), families=("physics", "grid"), slate_rate=0)
-    edit = plan_shots(Random(1), Random(1), Random(1), config, SQUARE)
+    edit = sample_edit(Random(1), Random(1), Random(1), config, SQUARE)
     for shot, scene in enumerate(edit.scenes):
         frames_THWC = render_scene(scene)
         before, after = edit.overlaps(shot)
@@ -132,12 +132,12 @@ def test_a_story_waits_for_transitions_to_end():
     [((16, 16), 12.0, 30), ((16, 400), 50.0, 5), ((64, 64), 12.0, 1), ((400, 16), 5.0, 2)]
 )  # fmt: skip
 def test_what_cannot_be_shown_is_another_family(family, size, fps, alone):
-    place = Place(width=size[0], height=size[1], fps=fps)
+    place = FrameSpec(width=size[0], height=size[1], fps=fps)
     config = replace(CONFIG, families=(family,))
-    scene = draw_scene(Random(0), Random(0), config, place, alone=alone, overlaps=(3, 2))
+    scene = sample_scene(Random(0), Random(0), config, place, alone=alone, overlaps=(3, 2))
     assert scene.world.family in (family, "shapes")
     assert render_scene(scene).shape == (alone + 5, size[1], size[0], 3)
-    again = draw_scene(Random(0), Random(0), config, place, alone=alone, overlaps=(3, 2))
+    again = sample_scene(Random(0), Random(0), config, place, alone=alone, overlaps=(3, 2))
     assert again == scene
 
 
@@ -176,7 +176,7 @@ def test_a_whole_clip_is_told_and_its_captions_are_true(family):
     for seed in range(25):
         world = sampled(family, seed)
         clip = clip_truth(told([world]), "raw.mp4", 0.0, 2.5)
-        assert clip.untold == ""
+        assert clip.unobservable == ""
         score = clip.judge_caption(families.dense_caption(world, seed))
         assert (score.precision, score.recall) == (1.0, 1.0)
 
@@ -196,7 +196,7 @@ def test_a_clip_that_misses_the_story_is_not_judged(family, why):
         truth = told([sampled(family, seed)])
         for span in ((1.9, 2.5), (0.0, 0.3)):
             clip = clip_truth(truth, "raw.mp4", *span)
-            assert clip.untold
+            assert clip.unobservable
             late += span[0] > 1
             early += span[0] == 0
     assert late == early == 20
@@ -206,7 +206,7 @@ def test_a_clip_of_shapes_or_of_a_room_is_told_from_any_time_on():
     for family in ("shapes", "rooms"):
         world = sampled(family, 2)
         clip = clip_truth(told([world]), "raw.mp4", 1.0, 2.0)
-        assert (clip.untold, clip.world.num_frames) == ("", 12)
+        assert (clip.unobservable, clip.world.num_frames) == ("", 12)
         assert clip.judge_caption(families.dense_caption(world, 0)).recall == 1.0
 
 
@@ -215,7 +215,7 @@ def test_a_physics_clip_tells_what_its_pixels_show():
     for seed in range(20):
         world = sampled("physics", seed, style="flat")
         frames_THWC = families.render(world)
-        cuts = [first for first in range(12) if not families.untold(world, first, 30)]
+        cuts = [first for first in range(12) if not families.unobservable(world, first, 30)]
         assert cuts == list(range(len(cuts)))
         assert len(cuts) >= 2
         assert families.judge(frames_THWC[cuts[-1] :], 12, world)["event"]

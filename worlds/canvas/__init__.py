@@ -1,1 +1,1 @@
-"""The family `canvas`: what is painted or bitten stays so."""
+"""The family `canvas`: paint and bites are permanent."""

@@ -1,10 +1,10 @@
-"""Say what is painted or bitten, in one short or one dense caption."""
+"""Caption what is painted or bitten, with one short or one dense caption."""
 
 from random import Random
 
 from worlds.canvas.truth import CanvasWorld, Food
 from worlds.family import Claim
-from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
+from worlds.sentence_templates import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 
 WAYS = {
     "left": ("to the left", "from right to left"),
@@ -39,7 +39,7 @@ STROKES = {
         "The brush goes {way} once around to close the {name}.",
     ),
 }
-LOOKS = {
+SHAPE_SENTENCES = {
     "line": ("The {name} is a straight stroke.",),
     "wave": ("The {name} swings from side to side in smooth curves.",),
     "circle": ("The {name} is a round ring with an empty middle.",),
@@ -137,7 +137,7 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
 
 
 def dense_caption(world: CanvasWorld, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    """Return 60 to 135 words that state every claim of `world`."""
     rng = Random(f"worlds/canvas/dense/{seed}")
     return " ".join(_about_food(world, world.food, rng) if world.food else _about_paint(world, rng))
 
@@ -146,7 +146,9 @@ def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
     things = listed([with_article(stroke.name) for stroke in world.strokes])
     names = {"things": things, "background": world.background}
     if not world.moves:
-        looks = [rng.choice(LOOKS[stroke.form]).format(name=stroke.name) for stroke in world.strokes]
+        looks = [
+            rng.choice(SHAPE_SENTENCES[stroke.form]).format(name=stroke.name) for stroke in world.strokes
+        ]
         return [
             STILL_PAINT.format(**names),
             rng.choice(PAINT_COUNTS[len(world.strokes)]),
@@ -195,7 +197,7 @@ def _still_manner(world: CanvasWorld, rng: Random) -> list[str]:
 
 
 def claims(world: CanvasWorld) -> frozenset[Claim]:
-    """Return everything that captions say about `world`; of a single frame, nothing about motion."""
+    """Return all claims of captions about `world`; of a single frame, none about motion."""
     found = {Claim(subject="background", attribute="color", value=world.background)}
     found |= style_claims(world.style)
     if world.food is not None:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from worlds.canvas.truth import PATH_POINTS, SIDES, STROKE_WIDTH, Bite, CanvasWorld, Food, path_P2, times_T
-from worlds.drawing import blank
 from worlds.family import Rendered
 from worlds.palette import BACKGROUNDS, COLORS
+from worlds.rasterize import blank
 
 FINE_SIDE_PX = 256
 """Masks are drawn this fine, or twice as fine as the frame if that is more, and then averaged."""
@@ -28,7 +28,7 @@ SHIFT = 4
 
 
 def draw(world: CanvasWorld) -> Rendered:
-    """Render in the plain style.
+    """Render in the flat style.
 
     Labels: stroke n has n + 1 and the brush the next one; food has 1 and the head 2.
     """
@@ -60,13 +60,13 @@ def _blank(world: CanvasWorld) -> np.ndarray:
 
 
 def _cover(mask_SQ: np.ndarray, world: CanvasWorld) -> np.ndarray:
-    """Return what share of each pixel a finer mask (0 or 255) covers, as cover_HW1."""
+    """Return the coverage of each pixel by a finer mask (0 or 255) as cover_HW1."""
     coarse_HW = cv2.resize(mask_SQ, (world.width, world.height), interpolation=cv2.INTER_AREA)
     return coarse_HW[..., None].astype(np.float32) * np.float32(1 / 255)
 
 
 def _lay(rgb_HWC: np.ndarray, cover_HW1: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-    """Return a picture with a colour laid over it."""
+    """Blend a colour over an image."""
     return rgb_HWC + cover_HW1 * (np.array(color, np.float32) - rgb_HWC)
 
 

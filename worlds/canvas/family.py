@@ -1,4 +1,4 @@
-"""The family `canvas`: what is done stays done. A brush leaves strokes, or a bite leaves a mark in food.
+"""The family `canvas`: permanent changes. A brush leaves strokes, or bites leave marks in food.
 
 Legend: N strokes, T frames, H height, W width.
 """
@@ -10,7 +10,18 @@ from worlds.canvas.captions import claims, dense_caption, short_caption
 from worlds.canvas.draw import draw
 from worlds.canvas.grammar import parse_claims
 from worlds.canvas.judge import judge
-from worlds.canvas.truth import FOODS, FORMS, SIDES, TURNS, WAYS, Bite, CanvasWorld, Food, Stroke, untold
+from worlds.canvas.truth import (
+    FOODS,
+    FORMS,
+    SIDES,
+    TURNS,
+    WAYS,
+    Bite,
+    CanvasWorld,
+    Food,
+    Stroke,
+    unobservable,
+)
 from worlds.family import check_not_empty
 from worlds.palette import BACKGROUNDS, COLORS
 
@@ -24,28 +35,28 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 LENGTHS = {
     1: {"line": (0.56, 0.74), "wave": (0.64, 0.76), "circle": (0.42, 0.56)},
     2: {"line": (0.46, 0.56), "wave": (0.50, 0.56), "circle": (0.32, 0.38)},
 }
-"""Smallest and largest length of a stroke, by how many there are."""
+"""Minimum and maximum length of a stroke, by the number of strokes."""
 MARGIN, GAP = 0.03, 0.04
-"""Paint keeps this far from the edges, and two strokes from each other."""
+"""Minimum distance of paint from the edges, and of two strokes."""
 PAINTING = (0.04, 0.88)
-"""When the first stroke begins and the last one ends; then the brush goes away."""
+"""Start of the first stroke and end of the last one, before the brush leaves."""
 RADIUS = (0.25, 0.32)
 LEAST_FRAMES = {1: 6, 2: 12}
-"""A shot that moves has at least so many frames for one stroke or bite, and for two."""
+"""Minimum number of frames of a moving shot with one stroke or bite, and with two."""
 TRIES = 400
 
 
 def sample(
     seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
 ) -> CanvasWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Strokes (two in three worlds) and bites fill the shot, whatever its duration: in a longer one they are
     slower. Two strokes differ in colour and do not touch.
@@ -152,7 +163,7 @@ def _near_middle(rng: Random, extent: float, radius: float) -> float:
 
 
 def combination(world: CanvasWorld) -> str:
-    """Name what is held out together, such as `red wave left` or `green apple bitten top`."""
+    """Return the combination for the held-out split, such as `red wave left` or `green apple bitten top`."""
     if world.food is not None:
         return f"{world.food.name} bitten {world.food.bites[0].side}"
     return f"{world.strokes[0].name} {world.strokes[0].direction}"

@@ -1,4 +1,4 @@
-"""Read captions of the family `canvas` back into claims."""
+"""Parse captions of the family `canvas` into claims."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -11,12 +11,12 @@ from worlds.canvas.captions import (
     FOOD_MANNER,
     FOOD_OPENING,
     FOODS,
-    LOOKS,
     ORDER,
     PAINT_COUNTS,
     PAINT_MANNER,
     PAINT_OPENING,
     PAINT_STAYS,
+    SHAPE_SENTENCES,
     SHORT_BITE,
     SHORT_FOOD_GROUND,
     SHORT_GROUND,
@@ -32,45 +32,47 @@ from worlds.canvas.captions import (
 )
 from worlds.canvas.truth import FOODS as KINDS
 from worlds.canvas.truth import FORMS
+from worlds.caption_parser import CaptionParser, TemplateMatch, TemplateRule, scene_claim
 from worlds.family import Claim
-from worlds.reading import Reader, Said, Telling, scene
 
-WAY_OF = {said: way for way, texts in WAYS.items() for said in texts}
-SIDE_OF = {said: side for side, said in SIDES.items()}
+WAY_OF = {matched: way for way, texts in WAYS.items() for matched in texts}
+SIDE_OF = {matched: side for side, matched in SIDES.items()}
 
 
 def parse_claims(text: str) -> frozenset[Claim]:
-    """Return the claims that a caption makes, in the terms of `worlds.canvas.captions.claims`."""
+    """Return the claims of a caption in the terms of `worlds.canvas.captions.claims`."""
     return _reader().claims(text)
 
 
 @cache
-def _reader() -> Reader:
+def _reader() -> CaptionParser:
     strokes = [f"{first}{SHORT_GROUND}" for first in SHORT_STROKE]
     strokes += [f"{first}{after}{SHORT_GROUND}" for first in SHORT_STROKE for after in SHORT_NEXT]
     bites = [text.replace("{at}", "at {sides}") + SHORT_FOOD_GROUND for text in SHORT_BITE]
     stays = Claim(subject="paint", attribute="stays", value="yes")
     counts = [(PAINT_COUNTS, "count"), (BITE_COUNTS, "bites")]
-    return Reader(
+    return CaptionParser(
         [
-            Telling(templates=tuple(strokes), claims=_painted, short=True),
-            Telling(templates=("{things}" + SHORT_GROUND,), short=True),
-            Telling(templates=tuple(bites), claims=_bitten, short=True),
-            Telling(templates=(*PAINT_OPENING, *FOOD_OPENING, STILL_PAINT)),
-            Telling(templates=_all(PAINT_MANNER, FOOD_MANNER, [STILL_MANNER], [STILL_TEXTURED])),
-            Telling(templates=(STILL_FOOD.replace("{side}", "{sides}"),), claims=_bitten),
+            TemplateRule(templates=tuple(strokes), claims=_painted, short=True),
+            TemplateRule(templates=("{things}" + SHORT_GROUND,), short=True),
+            TemplateRule(templates=tuple(bites), claims=_bitten, short=True),
+            TemplateRule(templates=(*PAINT_OPENING, *FOOD_OPENING, STILL_PAINT)),
+            TemplateRule(templates=_all(PAINT_MANNER, FOOD_MANNER, [STILL_MANNER], [STILL_TEXTURED])),
+            TemplateRule(templates=(STILL_FOOD.replace("{side}", "{sides}"),), claims=_bitten),
             *(_looks(texts, "form", form, ways=True) for form, texts in STROKES.items()),
-            *(_looks(texts, "form", form) for form, texts in LOOKS.items()),
+            *(_looks(texts, "form", form) for form, texts in SHAPE_SENTENCES.items()),
             *(_looks(texts, "kind", kind) for kind, texts in FOODS.items()),
             *(
-                Telling(templates=texts, claims=scene(attribute, str(count)))
+                TemplateRule(templates=texts, claims=scene_claim(attribute, str(count)))
                 for groups, attribute in counts
                 for count, texts in groups.items()
             ),
-            Telling(templates=ORDER, claims=lambda said: said.about("first", "order", "first")),
-            Telling(templates=PAINT_STAYS, claims=lambda said: (stays,)),
-            Telling(templates=BITES, claims=_bitten),
-            Telling(templates=BITE_STAYS, claims=_stays_bitten),
+            TemplateRule(
+                templates=ORDER, claims=lambda matched: matched.claims_about("first", "order", "first")
+            ),
+            TemplateRule(templates=PAINT_STAYS, claims=lambda matched: (stays,)),
+            TemplateRule(templates=BITES, claims=_bitten),
+            TemplateRule(templates=BITE_STAYS, claims=_stays_bitten),
         ],
         {"form": FORMS, "kind": KINDS},
         {"way": tuple(WAY_OF), "side": tuple(SIDE_OF), "sides": tuple(SIDE_OF)},
@@ -81,30 +83,30 @@ def _all(*groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(chain.from_iterable(chain.from_iterable(groups)))
 
 
-def _looks(templates: tuple[str, ...], attribute: str, value: str, *, ways: bool = False) -> Telling:
-    def claims(said: Said) -> list[Claim]:
-        found = said.about("name", attribute, value)
-        return found + list(_painted(said)) if ways else found
+def _looks(templates: tuple[str, ...], attribute: str, value: str, *, ways: bool = False) -> TemplateRule:
+    def claims(matched: TemplateMatch) -> list[Claim]:
+        found = matched.claims_about("name", attribute, value)
+        return found + list(_painted(matched)) if ways else found
 
-    return Telling(templates=templates, claims=claims)
+    return TemplateRule(templates=templates, claims=claims)
 
 
-def _painted(said: Said) -> Iterator[Claim]:
+def _painted(matched: TemplateMatch) -> Iterator[Claim]:
     """Yield the way of each stroke, and which one comes first."""
-    names = said.slots.get("a_name") or said.slots["name"]
-    for name, way in zip(names, said.slots["way"], strict=True):
+    names = matched.slots.get("a_name") or matched.slots["name"]
+    for name, way in zip(names, matched.slots["way"], strict=True):
         yield Claim(subject=name, attribute="direction", value=WAY_OF[way])
     if len(names) > 1:
         yield Claim(subject=names[0], attribute="order", value="first")
 
 
-def _bitten(said: Said) -> Iterator[Claim]:
-    names = said.slots.get("a_name") or said.slots.get("name") or tuple(filter(None, [said.it]))
-    for side in said.slots.get("side") or said.slots["sides"]:
+def _bitten(matched: TemplateMatch) -> Iterator[Claim]:
+    names = matched.slots.get("a_name") or matched.slots.get("name") or tuple(filter(None, [matched.it]))
+    for side in matched.slots.get("side") or matched.slots["sides"]:
         for name in names:
             yield Claim(subject=name, attribute="bitten", value=SIDE_OF[side])
 
 
-def _stays_bitten(said: Said) -> Iterator[Claim]:
-    yield from _bitten(said)
+def _stays_bitten(matched: TemplateMatch) -> Iterator[Claim]:
+    yield from _bitten(matched)
     yield Claim(subject="bite", attribute="stays", value="yes")

@@ -1,4 +1,4 @@
-"""Judge a video of a canvas by its pixels: what was painted or bitten, in which way, and whether it stays.
+"""Judge a video of a canvas: what was painted or bitten, in which way, and whether it stays.
 
 Legend: T frames, H height, W width, C channels (RGB), P pixels. A pixel is painted where it has one of the
 named colours of things.
@@ -13,12 +13,12 @@ import numpy as np
 
 from worlds.canvas.draw import CHIP, DARK, LIGHT
 from worlds.canvas.truth import SIDES, WAYS, CanvasWorld
-from worlds.naming import components, look_up, nearest_table, shrink
+from worlds.color_lookup import build_nearest_table, components, lookup_nearest, shrink
 from worlds.palette import BACKGROUNDS, COLORS
 from worlds.styles import undo_night
 
 MEASURED_SIDE_PX = 64
-"""Larger frames are scaled down to this short side first."""
+"""Short side to which larger frames are scaled down."""
 SMALLEST_STROKE = 0.015
 """In squared short sides; the smallest stroke covers 0.04."""
 WIDEST_LINE = 0.2
@@ -51,7 +51,7 @@ class MeasuredStroke:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredCanvas:
-    """What was found in a video."""
+    """Result of the measurement."""
 
     background: str | None
     strokes: tuple[MeasuredStroke, ...]
@@ -65,12 +65,12 @@ class MeasuredCanvas:
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: CanvasWorld) -> dict[str, bool]:
-    """Say for each attribute whether a video (RGB, uint8) shows what `world` asks."""
+    """Return, for each attribute, whether a video (RGB, uint8) agrees with `world`."""
     return compare(measure_canvas(frames_THWC), world)
 
 
 def compare(found: MeasuredCanvas, world: CanvasWorld) -> dict[str, bool]:
-    """Compare what was found with what `world` asks; of a single frame, nothing about motion."""
+    """Compare a measurement with `world`; of a single frame, ignore motion."""
     asked = measured_truth(world)
     verdict = {"background": found.background == asked.background}
     if asked.food is not None:
@@ -93,7 +93,7 @@ def compare(found: MeasuredCanvas, world: CanvasWorld) -> dict[str, bool]:
 
 
 def measured_truth(world: CanvasWorld) -> MeasuredCanvas:
-    """Return what a perfect measurement of `world` would find."""
+    """Return the ideal measurement of `world`."""
     moves, food = world.moves, world.food
     return MeasuredCanvas(
         background=world.background,
@@ -116,7 +116,7 @@ def measure_canvas(frames_THWC: np.ndarray) -> MeasuredCanvas:
     """
     frames_THWC = undo_night(shrink(frames_THWC, MEASURED_SIDE_PX))
     table, names = _looks()
-    look_THW = look_up(table, frames_THWC)
+    look_THW = lookup_nearest(table, frames_THWC)
     paint_THW = np.where(look_THW < len(COLORS), look_THW + 1, 0).astype(np.uint8)
     grounds = np.bincount(
         look_THW[(look_THW >= len(COLORS)) & (look_THW < len(COLORS) + len(BACKGROUNDS))],
@@ -141,7 +141,7 @@ def measure_canvas(frames_THWC: np.ndarray) -> MeasuredCanvas:
 def _looks() -> tuple[np.ndarray, list[str]]:
     """Return a table of looks: colours of things, backgrounds, then tools."""
     return (
-        nearest_table([*COLORS.values(), *BACKGROUNDS.values(), DARK, LIGHT, CHIP]),
+        build_nearest_table([*COLORS.values(), *BACKGROUNDS.values(), DARK, LIGHT, CHIP]),
         [*COLORS, *BACKGROUNDS, "dark", "light", "chip"],
     )
 
@@ -258,7 +258,7 @@ def _food(paint_THW: np.ndarray, short: int) -> tuple[int, np.ndarray] | None:
 
 
 def _kind(frames_THWC: np.ndarray, paint_THW: np.ndarray, food: tuple[int, np.ndarray]) -> str:
-    """Tell a cookie by its dark chips."""
+    """Return whether food is a cookie, by its dark chips."""
     inside_HW = cv2.erode(food[1].astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
     start = max(1, len(paint_THW) // 8)
     light_HW = frames_THWC[:start].astype(np.float32).mean(axis=(0, 3))

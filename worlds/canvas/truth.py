@@ -1,4 +1,4 @@
-"""What happens on a simulated canvas, exactly: strokes that a brush leaves, or bites taken out of food.
+"""The exact content of a simulated canvas: strokes that a brush leaves, or bites taken out of food.
 
 Legend: T frames, P points of a path. Lengths are in short sides of the frame, from its top left corner, x to
 the right and y downward. Times are shares of the shot: 0 is its first frame, 1 its last.
@@ -38,7 +38,7 @@ UNSEEN_PAINT = 0.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stroke:
-    """Paint that a brush leaves on its way; it stays until the end."""
+    """Permanent paint along the path of a brush."""
 
     color: str
     form: str
@@ -56,7 +56,7 @@ class Stroke:
 
     @property
     def name(self) -> str:
-        """What captions call it, such as `red wave`."""
+        """Name in captions, such as `red wave`."""
         return f"{self.color} {self.form}"
 
     @property
@@ -95,7 +95,7 @@ class Food:
 
     @property
     def name(self) -> str:
-        """What captions call it, such as `red apple`."""
+        """Name in captions, such as `red apple`."""
         return f"{self.color} {self.kind}"
 
 
@@ -120,7 +120,7 @@ class CanvasWorld(Shot):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CanvasWorld":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         strokes = tuple(Stroke(**{**s, "center": tuple(s["center"])}) for s in fields["strokes"])
         food = fields["food"]
         if food is not None:
@@ -150,8 +150,8 @@ def path_P2(stroke: Stroke) -> np.ndarray:
     return path
 
 
-def untold(world: CanvasWorld, first: int, end: int) -> str:
-    """Say whether frames [first, end) miss a part of a stroke, or a bite."""
+def unobservable(world: CanvasWorld, first: int, end: int) -> str:
+    """Return why frames [first, end) miss a part of a stroke, or a bite; empty if they do not."""
     begin, last = (frame / max(world.num_frames - 1, 1) for frame in (first, end - 1))
     bites = world.food.bites if world.food is not None else ()
     if any(not begin < bite.bite <= last for bite in bites):

@@ -1,4 +1,4 @@
-"""Say what an agent has to do and does in a game on a grid, in one short or one dense caption."""
+"""Caption the goal and actions of a game on a grid, with one short or one dense caption."""
 
 import itertools
 from random import Random
@@ -6,7 +6,7 @@ from random import Random
 from worlds.family import Claim
 from worlds.grid.rules import FACING_NAMES, play, things_of
 from worlds.grid.truth import GridWorld
-from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
+from worlds.sentence_templates import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 
 MISSIONS = {
     "unlock": (
@@ -79,7 +79,7 @@ def short_caption(world: GridWorld, seed: int) -> str:
 
 
 def dense_caption(world: GridWorld, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    """Return 60 to 135 words that state every claim of `world`."""
     rng = Random(f"worlds/grid/dense/{seed}")
     shown = rng.sample(things_of(world.start), len(things_of(world.start)))
     names = {
@@ -112,7 +112,7 @@ def dense_caption(world: GridWorld, seed: int) -> str:
 
 
 def claims(world: GridWorld) -> frozenset[Claim]:
-    """Return everything that captions say about `world`; of a single frame, nothing about the goal."""
+    """Return all claims of captions about `world`; of a single frame, none about the goal."""
     found = {Claim(subject="floor", attribute="color", value=world.floor), *style_claims(world.style)}
     for thing in things_of(world.start):
         color, kind = thing.split()

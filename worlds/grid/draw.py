@@ -19,7 +19,7 @@ FINE_PX = 96
 
 
 def draw(world: GridWorld) -> Rendered:
-    """Render in the plain style.
+    """Render in the flat style.
 
     Labels: walls have 1, then each thing a number in the order of the cells, then the agent, with what it
     carries.

@@ -8,7 +8,7 @@ from worlds.grid.draw import draw
 from worlds.grid.grammar import parse_claims
 from worlds.grid.judge import judge
 from worlds.grid.rules import CARRIED, WALL, State, expert
-from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks, untold
+from worlds.grid.truth import FLOORS, GOALS, GridWorld, layout, tasks, unobservable
 from worlds.palette import COLORS
 
 __all__ = [
@@ -21,13 +21,13 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 STEPS_PER_S = 4
-"""The agent acts at most this often, where the shot leaves it time."""
+"""Maximum actions per second, if the length of the shot allows it."""
 LONGEST_PLAN = 16
-"""Plans of more actions are not shown: a caption could not tell them."""
+"""Maximum number of actions of a plan that a caption can state."""
 SHORTEST_PLAN = 2
 TRIES = 300
 
@@ -35,7 +35,7 @@ TRIES = 300
 def sample(
     seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
 ) -> GridWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     The goal is uniform: to unlock a door with its key, to fetch a thing, or to open a box. Things differ in
     colour, but for a door and its key.
@@ -72,7 +72,7 @@ def sample(
 
 
 def _start(rng: Random, goal: str, rows: int, columns: int) -> tuple[State, str]:
-    """Draw where everything is; return it and the target."""
+    """Sample the initial state; return it and the target."""
     cells = [[""] * columns for _ in range(rows)]
     colors = rng.sample(list(COLORS), 3)
     extras = [f"{color} {rng.choice(CARRIED)}" for color in colors[1 : 1 + rng.choice((1, 2))]]
@@ -97,7 +97,7 @@ def _start(rng: Random, goal: str, rows: int, columns: int) -> tuple[State, str]
 
 
 def combination(world: GridWorld) -> str:
-    """Name what is held out together, such as `unlock yellow door`."""
+    """Return the combination for the held-out split, such as `unlock yellow door`."""
     return f"{world.goal} {world.target}"
 
 

@@ -1,9 +1,10 @@
-"""Read captions of the family `grid` back into claims."""
+"""Parse captions of the family `grid` into claims."""
 
 import re
 from collections.abc import Iterator
 from functools import cache, partial
 
+from worlds.caption_parser import CaptionParser, TemplateMatch, TemplateRule
 from worlds.family import Claim
 from worlds.grid.captions import (
     ENDS,
@@ -18,7 +19,6 @@ from worlds.grid.captions import (
     THINGS,
 )
 from worlds.grid.rules import FACING_NAMES, KINDS
-from worlds.reading import Reader, Said, Telling
 
 STEPS = {
     r"goes (\d+) cells? forward": "forward",
@@ -31,17 +31,17 @@ STEPS = {
 
 
 def parse_claims(text: str) -> frozenset[Claim]:
-    """Return the claims that a caption makes, in the terms of `worlds.grid.captions.claims`."""
+    """Return the claims of a caption in the terms of `worlds.grid.captions.claims`."""
     return _reader().claims(text)
 
 
 @cache
-def _reader() -> Reader:
-    tellings = [
-        Telling(templates=(SHORT_STILL,), short=True),
-        Telling(templates=(*OPENING, STILL_OPENING, *THINGS)),
-        Telling(templates=PLAY, claims=_played),
-        Telling(templates=STILL_MANNER, claims=_faced),
+def _reader() -> CaptionParser:
+    rules = [
+        TemplateRule(templates=(SHORT_STILL,), short=True),
+        TemplateRule(templates=(*OPENING, STILL_OPENING, *THINGS)),
+        TemplateRule(templates=PLAY, claims=_played),
+        TemplateRule(templates=STILL_MANNER, claims=_faced),
     ]
     for goal, missions in MISSIONS.items():
         missions = tuple(text.replace("{target}", "{name}") for text in missions)
@@ -50,34 +50,34 @@ def _reader() -> Reader:
             for texts in (SHORT, MISSION)
         )
         ends = tuple(text.replace("{target}", "{name}") for text in ENDS[goal])
-        tellings += [
-            Telling(templates=short, claims=partial(_meant, goal), short=True),
-            Telling(templates=dense, claims=partial(_meant, goal)),
-            Telling(templates=ends, claims=partial(_reached, goal)),
+        rules += [
+            TemplateRule(templates=short, claims=partial(_meant, goal), short=True),
+            TemplateRule(templates=dense, claims=partial(_meant, goal)),
+            TemplateRule(templates=ends, claims=partial(_reached, goal)),
         ]
-    return Reader(tellings, {"kind": KINDS}, {"are": ("is", "are"), "facing": FACING_NAMES})
+    return CaptionParser(rules, {"kind": KINDS}, {"are": ("is", "are"), "facing": FACING_NAMES})
 
 
-def _meant(goal: str, said: Said) -> list[Claim]:
+def _meant(goal: str, matched: TemplateMatch) -> list[Claim]:
     """Return what the goal is, and of which thing: the door, where a key is named beside it."""
-    doors = [f"{color} door" for color in said.slots.get("color", ())[-1:]]
-    return [Claim(subject=name, attribute="goal", value=goal) for name in said.slots.get("name", doors)]
+    doors = [f"{color} door" for color in matched.slots.get("color", ())[-1:]]
+    return [Claim(subject=name, attribute="goal", value=goal) for name in matched.slots.get("name", doors)]
 
 
-def _reached(goal: str, said: Said) -> list[Claim]:
-    return [*_meant(goal, said), Claim(subject="agent", attribute="goal reached", value="yes")]
+def _reached(goal: str, matched: TemplateMatch) -> list[Claim]:
+    return [*_meant(goal, matched), Claim(subject="agent", attribute="goal reached", value="yes")]
 
 
-def _faced(said: Said) -> list[Claim]:
+def _faced(matched: TemplateMatch) -> list[Claim]:
     return [
         Claim(subject="agent", attribute="first facing", value=facing)
-        for facing in said.slots.get("facing", ())
+        for facing in matched.slots.get("facing", ())
     ]
 
 
-def _played(said: Said) -> Iterator[Claim]:
-    yield from _faced(said)
-    (told,) = said.slots["actions"]
+def _played(matched: TemplateMatch) -> Iterator[Claim]:
+    yield from _faced(matched)
+    (told,) = matched.slots["actions"]
     steps = [step for part in re.split(r", | and ", told) for step in _steps(part)]
     yield Claim(subject="agent", attribute="actions", value=", ".join(steps))
 

@@ -1,4 +1,4 @@
-"""Judge a video of a game by its pixels: read what is in each cell, then check it against the rules.
+"""Judge a video of a game: classify each cell, then check the states against the rules.
 
 Legend: T frames, H height, W width, C channels (RGB), N cells, D values of one cell's picture, M looks.
 """
@@ -12,16 +12,16 @@ from functools import cache
 import cv2
 import numpy as np
 
-from worlds.drawing import blank
+from worlds.color_lookup import check_layout
 from worlds.grid.draw import covers, tile
 from worlds.grid.rules import ACTIONS, CARRIED, KINDS, WALL, State, step, things_of
 from worlds.grid.truth import FLOORS, GridWorld, layout, states_T
-from worlds.naming import check_layout
 from worlds.palette import COLORS
+from worlds.rasterize import blank
 from worlds.styles import apply_style, undo_night
 
 CELL_PX = 10
-"""Cells are read at this size."""
+"""Size at which cells are classified."""
 BLUR = 0.7
 """Sigma in pixels of a cell, put on pictures and looks alike, so that neither noise nor compression counts
 much."""
@@ -33,25 +33,25 @@ CLEAR = 0.6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredGame:
-    """What was found in a video."""
+    """Result of the measurement."""
 
     floor: str
     states: tuple[State | None, ...]
     """What each frame shows; None where there is no agent. What is carried has its colour and, where it was
     seen to be picked up, its kind (else `key`)."""
     moves: int
-    """Changes from one frame to the next."""
+    """Number of changes between consecutive frames."""
     legal: int
-    """Those of them that are one action by the rules."""
+    """Number of changes that are one legal action."""
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: GridWorld) -> dict[str, bool]:
-    """Say for each attribute whether a video (RGB, uint8) shows what `world` asks."""
+    """Return, for each attribute, whether a video (RGB, uint8) agrees with `world`."""
     return compare(measure_game(frames_THWC), world)
 
 
 def compare(found: MeasuredGame, world: GridWorld) -> dict[str, bool]:
-    """Compare what was found with what `world` asks; of a single frame, nothing about moves."""
+    """Compare a measurement with `world`; of a single frame, ignore moves."""
     first = found.states[0]
     things = [] if first is None else things_of(first)
     asked = things_of(world.start)
@@ -69,7 +69,7 @@ def compare(found: MeasuredGame, world: GridWorld) -> dict[str, bool]:
 
 
 def measured_truth(world: GridWorld) -> MeasuredGame:
-    """Return what a perfect measurement of `world` would find."""
+    """Return the ideal measurement of `world`."""
     states = states_T(world)
     return MeasuredGame(
         floor=world.floor, states=tuple(states), moves=len(world.actions), legal=len(world.actions)

@@ -22,7 +22,7 @@ WALL = "wall"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """Everything that matters for the next step."""
+    """State of the game."""
 
     cells: tuple[tuple[str, ...], ...]
     """Rows of cells."""
@@ -46,7 +46,7 @@ class State:
 
 
 def step(state: State, action: str) -> State | None:
-    """Return the state after an action, or None where the rules do not allow it."""
+    """Return the state after an action, or None if the rules forbid it."""
     if action == "turn left":
         return replace(state, facing=(state.facing - 1) % 4)
     if action == "turn right":
@@ -110,7 +110,7 @@ def play(start: State, actions: Iterable[str]) -> list[State]:
 
 
 def expert(start: State, tasks: Iterable[tuple[str, str]]) -> list[str] | None:
-    """Return the fewest actions that face each thing in turn and act on it, or None if there is no way.
+    """Return the shortest actions that face each thing in turn and act on it, or None.
 
     Args:
         tasks: (action, thing) pairs in order, such as ("pick up", "red key"), ("toggle", "red door").

@@ -1,4 +1,4 @@
-"""What happens in a game on a grid, exactly: where everything is at the start, and what the agent does."""
+"""The exact content of a game on a grid: the initial state and the actions of the agent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GridWorld(Shot):
-    """One shot of a game that an expert plays until its goal is reached; of a single frame, its start."""
+    """One shot of a game that an expert plays to its goal; of a single frame, the initial state."""
 
     family: Literal["grid"] = "grid"
     seed: int
@@ -40,11 +40,11 @@ class GridWorld(Shot):
     goal: str
     """One of `GOALS`."""
     target: str
-    """What it is about: a door to unlock, a thing to fetch, a box to open, such as `yellow door`."""
+    """The door to unlock, thing to fetch or box to open, such as `yellow door`."""
     start: State
     actions: tuple[str, ...]
     hold: int
-    """Frames that each state is shown; the last one stays until the end."""
+    """Number of frames per state; the last one stays until the end."""
     width: int
     height: int
     fps: float
@@ -57,7 +57,7 @@ class GridWorld(Shot):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "GridWorld":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         return cls(
             **{**fields, "start": State.from_json(fields["start"]), "actions": tuple(fields["actions"])}
         )
@@ -92,12 +92,12 @@ def states_T(world: GridWorld) -> list[State]:
 
 
 def tasks(goal: str, target: str) -> tuple[tuple[str, str], ...]:
-    """Return what an expert must do, as (action, thing) pairs."""
+    """Return the subgoals of an expert, as (action, thing) pairs."""
     if goal == "unlock":
         return ("pick up", f"{target.split()[0]} key"), ("toggle", target)
     return (("pick up" if goal == "fetch" else "toggle", target),)
 
 
-def untold(world: GridWorld, first: int, end: int) -> str:
-    """Say whether frames [first, end) miss a move."""
+def unobservable(world: GridWorld, first: int, end: int) -> str:
+    """Return why frames [first, end) miss a move; empty if they do not."""
     return "" if first < world.hold and end > world.hold * len(world.actions) else "moves are missing"

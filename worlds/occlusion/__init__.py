@@ -1,1 +1,1 @@
-"""The family `occlusion`: a thing is hidden for a while, and comes back as it was."""
+"""The family `occlusion`: a thing is hidden for a while and reappears unchanged."""

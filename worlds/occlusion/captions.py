@@ -1,12 +1,12 @@
-"""Say what is in a world of the family `occlusion`, and list the claims behind it."""
+"""Caption worlds of the family `occlusion`, and list their claims."""
 
 from random import Random
 
 from worlds.family import Claim
 from worlds.occlusion.truth import OcclusionWorld, hidden_span, visible_T
-from worlds.phrasing import (
+from worlds.sentence_templates import (
     LONG_WAYS,
-    LOOKS,
+    SHAPE_SENTENCES,
     SHORT_STYLE,
     SOLID,
     TEXTURED,
@@ -16,9 +16,9 @@ from worlds.phrasing import (
 )
 
 LENGTHS = {"briefly": 0.4, "for a moment": 0.8, "for a while": float("inf")}
-"""How long a thing is hidden: up to so many seconds."""
+"""Maximum seconds of each duration word."""
 LENGTH_VALUES = {"briefly": "brief", "moment": "moment", "while": "while"}
-"""The claim behind each, by a word that is used for nothing else."""
+"""The claim of each, by a word with no other use."""
 
 SHORT = {
     "thing": (
@@ -85,7 +85,7 @@ CAMERA = {
 
 
 def hidden_long(world: OcclusionWorld) -> str:
-    """Return how long the thing is hidden, as captions say it."""
+    """Return the duration word for how long the thing is hidden."""
     hidden = hidden_span(visible_T(world))
     seconds = (hidden[1] - hidden[0]) / world.fps if hidden else 0.0
     return next(words for words, most in LENGTHS.items() if seconds <= most)
@@ -99,11 +99,11 @@ def short_caption(world: OcclusionWorld, seed: int) -> str:
 
 
 def dense_caption(world: OcclusionWorld, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    """Return 60 to 135 words that state every claim of `world`."""
     rng = Random(f"worlds/occlusion/dense/{seed}")
     words = _words(world, rng) | {"way": rng.choice(LONG_WAYS[world.direction])}
     solid = rng.choice(TEXTURED if world.style == "textured" else SOLID).format(color=world.color)
-    looks = [f"{rng.choice(LOOKS[world.shape]).format(Thing=f'The {world.name}')} {solid}"]
+    looks = [f"{rng.choice(SHAPE_SENTENCES[world.shape]).format(Thing=f'The {world.name}')} {solid}"]
     action = f"{rng.choice(ACTION[world.variant])} {rng.choice(RETURN[world.variant])}".format(**words)
     middle = [*looks, action]
     closing = [rng.choice(SETTING).format(**words), rng.choice(CAMERA[world.variant])]
@@ -124,8 +124,11 @@ def _words(world: OcclusionWorld, rng: Random) -> dict[str, str]:
 
 
 def claims(world: OcclusionWorld) -> frozenset[Claim]:
-    """Return what the dense caption says: colour, shape and direction of the thing, what hides it (`event`)
-    and how long (`hidden`), that it `returns`, and the colours of wall and background."""
+    """Return the claims of the dense caption.
+
+    Colour, shape and direction of the thing, what hides it (`event`) and how long (`hidden`), that it
+    `returns`, and the colours of wall and background.
+    """
     about = {
         "color": world.color,
         "shape": world.shape,

@@ -1,4 +1,4 @@
-"""The family `occlusion`: a thing is hidden for 2 to 20 frames, and comes back as it was.
+"""The family `occlusion`: a thing is hidden for 2 to 20 frames and reappears unchanged.
 
 Lengths are in short sides of the frame.
 """
@@ -10,7 +10,7 @@ from worlds.occlusion.captions import claims, dense_caption, short_caption
 from worlds.occlusion.draw import draw
 from worlds.occlusion.grammar import parse_claims
 from worlds.occlusion.judge import judge
-from worlds.occlusion.truth import CAMERA_DRIFT, OcclusionWorld, untold
+from worlds.occlusion.truth import CAMERA_DRIFT, OcclusionWorld, unobservable
 from worlds.palette import BACKGROUNDS, COLORS, DIRECTIONS, SHAPES
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 VARIANTS = ("thing", "thing", "camera_out", "camera_wall")
@@ -31,20 +31,20 @@ VARIANTS = ("thing", "thing", "camera_out", "camera_wall")
 WAYS = ("left", "right", "up", "down")
 SIZES = (0.21, 0.25)
 EDGE = 0.02
-"""A thing that can be seen whole stays this far from the edges of the frame."""
+"""Minimum distance of a fully visible thing from the edges of the frame."""
 CLEAR = 0.10
-"""How far a thing goes, in all, in sight and clear of the wall."""
+"""Distance that a thing moves while fully visible."""
 FEWEST_FRAMES = 12
 HIDDEN_FRAMES = (2, 13)
-"""Frames in which nothing at all can be seen of the thing; up to 20 with those that show a little."""
+"""Range of the number of frames in which the thing is completely hidden."""
 MOVING_FRAMES = 40
-"""In longer shots things rest before and after, so that they are never slow."""
+"""Maximum duration of the motion; in longer shots things rest before and after."""
 
 
 def sample(
     seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
 ) -> OcclusionWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Raises:
         ValueError: if there are too few frames for a thing to go away, stay hidden for two, and come back.
@@ -88,17 +88,17 @@ def sample(
 
 
 Plan = tuple[float, float, tuple[float, float], float]
-"""Where the thing begins, how far it would go in the whole time, where the wall begins, how far that goes."""
+"""Start and total distance of the thing, and of the wall."""
 
 
 def _hidden_share(rng: Random, most: float, num_frames: int) -> float:
-    """Draw for which share of the time the thing is hidden."""
+    """Sample the fraction of the time for which the thing is hidden."""
     longest = max(HIDDEN_FRAMES[0], min(HIDDEN_FRAMES[1], int(most * (num_frames - 1))))
     return rng.randint(HIDDEN_FRAMES[0], longest) / (num_frames - 1)
 
 
 def _behind_a_wall(rng: Random, size: float, length: float, num_frames: int) -> Plan:
-    """Let a thing go all the way past a wall that stands still."""
+    """Move a thing behind a fixed wall."""
     room, needed = length - size - 2 * EDGE, 2 * size + CLEAR
     share = _hidden_share(rng, 1 - needed / room, num_frames)
     path = rng.uniform(min(room, needed / (1 - share)), room)
@@ -110,7 +110,7 @@ def _behind_a_wall(rng: Random, size: float, length: float, num_frames: int) -> 
 
 
 def _wall_passes(rng: Random, size: float, length: float, num_frames: int) -> Plan:
-    """Let a near wall overtake a thing, both carried along by the moving camera."""
+    """Move the camera, so that a near wall passes in front of a thing."""
     room, needed = length - size - 2 * EDGE, 2 * size + CLEAR
     relative = 1 / (1 - CAMERA_DRIFT)
     most = 1 - needed * relative * CAMERA_DRIFT / room
@@ -126,7 +126,7 @@ def _wall_passes(rng: Random, size: float, length: float, num_frames: int) -> Pl
 
 
 def _out_of_sight(rng: Random, size: float, length: float, num_frames: int) -> Plan:
-    """Let a thing, and a wall behind it, leave the frame at one edge, and come back."""
+    """Turn the camera, so that a thing and a wall leave the frame and return."""
     share = _hidden_share(rng, 0.5, num_frames)
     inside = rng.uniform(size / 2 + CLEAR / 2, min(1.6 * size, length - size / 2 - EDGE))
     one_way = (inside + size / 2) / (1 - share)
@@ -137,7 +137,7 @@ def _out_of_sight(rng: Random, size: float, length: float, num_frames: int) -> P
 
 
 def combination(world: OcclusionWorld) -> str:
-    """Name colour, shape and direction of the thing, such as `red circle left`."""
+    """Return colour, shape and direction of the thing, such as `red circle left`."""
     return f"{world.name} {world.direction}"
 
 

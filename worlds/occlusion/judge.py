@@ -1,4 +1,4 @@
-"""Judge by its pixels whether a video shows a thing that is hidden and comes back.
+"""Judge whether a video shows a thing that is hidden and comes back.
 
 Legend: T frames, H height, W width, C channels (RGB). Lengths are in short sides of the frame.
 """
@@ -10,43 +10,43 @@ import numpy as np
 
 from worlds.occlusion.truth import WHOLE, OcclusionWorld, centers_T2, hidden_span, visible_T
 from worlds.palette import DIRECTIONS
-from worlds.sight import Sight, Spot, common_color, look, shape_of
+from worlds.segmentation import Region, Segmentation, classify_shape, dominant_color, segment
 
 SAME_FRAMES, SAME_SHARE = 2.0, 0.2
-"""A thing is hidden about as long as expected within this many frames and this share of them."""
+"""Tolerance of the hidden duration: this many frames plus this fraction."""
 BLUR = 0.03
-"""How far an edge may seem to be from where it is (in short sides): the slower a thing, the more frames."""
+"""Error of a measured edge in short sides; it costs more frames for slower things."""
 SAME_SIZE = (0.7, 1.4)
-"""Least and most that a thing that comes back may have grown (in area)."""
+"""Allowed range of the area after over the area before."""
 SAME_PLACE = 0.08
-"""How far from the expected place a thing may come back."""
+"""Maximum distance from the expected position of reappearance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hiding:
-    """What was found; None where it could not be."""
+    """Result of the measurement; None where it failed."""
 
     before: tuple[str | None, str | None]
     """Colour and shape before the thing is hidden."""
     after: tuple[str | None, str | None]
     direction: str | None
-    """Over the picture, before the thing is hidden."""
+    """Direction in the image before the thing is hidden."""
     hidden: tuple[int, int] | None
-    """First frame without the thing, and the first one after it with it."""
+    """First frame without the thing, and the next frame with it."""
     back: tuple[int, float, float] | None
-    """First frame in which the thing is whole again, and its place (x, y)."""
+    """First frame in which the thing is whole again, and its position (x, y)."""
     growth: float = 1.0
-    """Area after, in areas before."""
+    """Area after over area before."""
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: OcclusionWorld) -> dict[str, bool]:
-    """Say for each attribute whether a video shows it: `color`, `shape` and `direction` before, `hidden`
+    """Return, for each attribute, whether a video shows it: `color`, `shape` and `direction` before, `hidden`
     (about as long as expected), `returns` (the same colour and shape), `timing` (when and where)."""
     return compare(measure_hiding(frames_THWC), world)
 
 
 def compare(found: Hiding, world: OcclusionWorld) -> dict[str, bool]:
-    """Compare what was found with a world."""
+    """Compare a measurement with a world."""
     expected = true_hiding(world)
     if expected.hidden is None or expected.back is None:
         raise ValueError(f"the thing of world {world.seed} is never hidden: sample another one")
@@ -76,7 +76,7 @@ def _comes_back(found: Hiding, world: OcclusionWorld) -> bool:
 
 
 def true_hiding(world: OcclusionWorld) -> Hiding:
-    """Return what a perfect measurement of a world would find."""
+    """Return the ideal measurement of a world."""
     share_T, center_T2 = visible_T(world), centers_T2(world)
     hidden = hidden_span(share_T)
     whole = [] if hidden is None else [t for t in range(hidden[1], len(share_T)) if share_T[t] >= WHOLE]
@@ -86,51 +86,51 @@ def true_hiding(world: OcclusionWorld) -> Hiding:
 
 
 def measure_hiding(frames_THWC: np.ndarray) -> Hiding:
-    """Follow the largest thing of each frame (RGB, uint8), and find when there is none."""
-    sight = look(frames_THWC)
-    largest_T = [spots[0] if spots else None for spots in sight.spots_T]
-    area_T = np.array([spot.area if spot else 0.0 for spot in largest_T])
+    """Track the largest thing of each frame (RGB, uint8), and find the frames without one."""
+    segmentation = segment(frames_THWC)
+    largest_T = [regions[0] if regions else None for regions in segmentation.regions_T]
+    area_T = np.array([region.area if region else 0.0 for region in largest_T])
     whole_area = float(np.quantile(area_T, 0.9))
     share_T = area_T / max(whole_area, 1e-6)
     hidden = hidden_span(share_T)
     if hidden is None:
-        seen = [spot for spot, share in zip(largest_T, share_T, strict=True) if spot and share >= WHOLE]
+        seen = [region for region, share in zip(largest_T, share_T, strict=True) if region and share >= WHOLE]
         return Hiding(
-            before=_describe(sight, seen), after=(None, None), direction=None, hidden=None, back=None
+            before=_describe(segmentation, seen), after=(None, None), direction=None, hidden=None, back=None
         )
     before = _whole(largest_T[: hidden[0]])
     after = _whole(largest_T[hidden[1] :])
     back = (after[0].frame, float(after[0].center_2[0]), float(after[0].center_2[1])) if after else None
     return Hiding(
-        before=_describe(sight, before),
-        after=_describe(sight, after),
-        direction=_direction([spot for spot in largest_T[: hidden[0]] if spot]),
+        before=_describe(segmentation, before),
+        after=_describe(segmentation, after),
+        direction=_direction([region for region in largest_T[: hidden[0]] if region]),
         hidden=hidden,
         back=back,
         growth=_area(after) / max(_area(before), 1e-6),
     )
 
 
-def _area(spots: Sequence[Spot]) -> float:
-    return float(np.median([spot.area for spot in spots])) if spots else 0.0
+def _area(regions: Sequence[Region]) -> float:
+    return float(np.median([region.area for region in regions])) if regions else 0.0
 
 
-def _whole(spots: Sequence[Spot | None]) -> list[Spot]:
-    """Return the spots that are about as large as the largest of them."""
-    seen = [spot for spot in spots if spot is not None]
-    most = float(np.median(sorted(spot.area for spot in seen)[-3:])) if seen else 0.0
-    return [spot for spot in seen if spot.area >= WHOLE * most]
+def _whole(regions: Sequence[Region | None]) -> list[Region]:
+    """Return the regions of about the maximum size."""
+    seen = [region for region in regions if region is not None]
+    most = float(np.median(sorted(region.area for region in seen)[-3:])) if seen else 0.0
+    return [region for region in seen if region.area >= WHOLE * most]
 
 
-def _describe(sight: Sight, spots: Sequence[Spot]) -> tuple[str | None, str | None]:
-    return common_color(spots), shape_of(sight, spots)
+def _describe(segmentation: Segmentation, regions: Sequence[Region]) -> tuple[str | None, str | None]:
+    return dominant_color(regions), classify_shape(segmentation, regions)
 
 
-def _direction(spots: Sequence[Spot]) -> str | None:
-    """Return the way of a straight line through all centres; None if there are less than two."""
-    if len(spots) < 2:
+def _direction(regions: Sequence[Region]) -> str | None:
+    """Return the direction of a line through all centres; None for fewer than two."""
+    if len(regions) < 2:
         return None
-    time_N = np.array([spot.frame for spot in spots], float)
-    center_N2 = np.array([spot.center_2 for spot in spots])
+    time_N = np.array([region.frame for region in regions], float)
+    center_N2 = np.array([region.center_2 for region in regions])
     slope_2 = ((time_N - time_N.mean())[:, None] * center_N2).sum(axis=0)
     return max(("left", "right", "up", "down"), key=lambda way: float(np.dot(DIRECTIONS[way], slope_2)))

@@ -1,4 +1,4 @@
-"""What is in a world of the family `occlusion`: one thing that is hidden for a while, and when.
+"""The world of the family `occlusion`: one thing that is hidden for a while, and when.
 
 Legend: T frames. Lengths are in short sides of the frame, x to the right, y downward, from the top left
 corner; `along` is the axis on which things move.
@@ -10,18 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from worlds.drawing import coverage
 from worlds.family import Shot
 from worlds.palette import DIRECTIONS
+from worlds.rasterize import coverage
 
 HIDDEN_SHARE = 0.15
-"""A thing of which less than this can be seen is hidden."""
+"""A thing is hidden if less than this fraction of it is visible."""
 WHOLE = 0.9
-"""A thing of which this much can be seen is whole."""
+"""A thing is whole if at least this fraction of it is visible."""
 FEWEST_SEEN = 2
-"""Frames in which it must be seen where it comes from, so that it can be told which way it goes."""
+"""Minimum number of visible frames from which the direction can be seen."""
 CAMERA_DRIFT = 0.35
-"""How fast a thing goes over the picture when a nearer wall goes at 1, in `camera_wall`."""
+"""Speed of the thing over the speed of the nearer wall, in `camera_wall`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,21 +37,21 @@ class OcclusionWorld(Shot):
     color: str
     shape: str
     size: float
-    """Diameter of the circle round the thing."""
+    """Diameter of the circumscribed circle."""
     direction: str
-    """How the thing goes over the picture (at first, in `camera_out`): left, right, up or down."""
+    """Direction of the thing in the image (initially, in `camera_out`): left, right, up or down."""
     speed: float
-    """Short sides a second, of the thing over the picture."""
+    """Short sides per second, of the thing over the picture."""
     start: tuple[float, float]
     """Centre (x, y) in the first frame."""
     wall: str
-    """Its colour, one of a background."""
+    """One of `palette.BACKGROUNDS`."""
     wall_span: tuple[float, float]
-    """Where it begins and ends along the axis, in the first frame; it goes right across the other axis."""
+    """Start and end along the axis in the first frame; the wall spans the other axis."""
     wall_speed: float
-    """Short sides a second in the thing's direction."""
+    """Short sides per second in the thing's direction."""
     moving: tuple[int, int]
-    """First frame from which things move, and the one at which they have stopped."""
+    """First frame of the motion, and the first frame after it."""
     background: str
     width: int
     height: int
@@ -60,7 +60,7 @@ class OcclusionWorld(Shot):
 
     @property
     def name(self) -> str:
-        """What captions call the thing."""
+        """Name in captions."""
         return f"{self.color} {self.shape}"
 
     @property
@@ -75,12 +75,12 @@ class OcclusionWorld(Shot):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "OcclusionWorld":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         return cls(**{**fields, **{name: tuple(fields[name]) for name in ("start", "wall_span", "moving")}})
 
 
 def _moved_T(world: OcclusionWorld) -> np.ndarray:
-    """Return how far the thing, or what stands still beside it, has gone at a speed of 1."""
+    """Return the distance moved per frame at a speed of 1."""
     first, last = world.moving
     frame_T = np.clip(np.arange(world.num_frames) - first, 0, last - first)
     if world.variant == "camera_out":
@@ -95,13 +95,13 @@ def centers_T2(world: OcclusionWorld) -> np.ndarray:
 
 
 def walls_T2(world: OcclusionWorld) -> np.ndarray:
-    """Return where the wall begins and ends along the axis in each frame."""
+    """Return start and end of the wall along the axis in each frame."""
     sign = DIRECTIONS[world.direction][world.axis]
     return np.array(world.wall_span) + sign * world.wall_speed * _moved_T(world)[:, None]
 
 
 def visible_T(world: OcclusionWorld) -> np.ndarray:
-    """Return what share of the thing's area can be seen in each frame."""
+    """Return the visible fraction of the thing's area in each frame."""
     side = 128
     cover_HW = coverage(world.shape, side, (side / 2, side / 2), (side, side))
     profile_S = np.cumsum(cover_HW.sum(axis=world.axis))
@@ -109,7 +109,7 @@ def visible_T(world: OcclusionWorld) -> np.ndarray:
     center_T = centers_T2(world)[:, world.axis]
 
     def below(limit: np.ndarray | float) -> np.ndarray:
-        """Return the share of the thing that lies before a place on the axis."""
+        """Return the fraction of the thing before a position on the axis."""
         place_T = (limit - center_T) / world.size + 0.5
         return np.interp(place_T, np.linspace(0, 1, side + 1), profile_S)
 
@@ -119,8 +119,7 @@ def visible_T(world: OcclusionWorld) -> np.ndarray:
 
 
 def hidden_span(share_T: np.ndarray) -> tuple[int, int] | None:
-    """Return the longest run of frames in which a thing is hidden (the first, and the first after it), of
-    those before and after which it can be seen; None if there is none."""
+    """Return [start, end) of the longest hidden run between visible frames; None if there is none."""
     hidden_T = np.concatenate([[False], share_T < HIDDEN_SHARE, [False]])
     changes = np.flatnonzero(np.diff(hidden_T.astype(int)))
     runs = [(int(a), int(b)) for a, b in zip(changes[::2], changes[1::2], strict=True)]
@@ -128,8 +127,8 @@ def hidden_span(share_T: np.ndarray) -> tuple[int, int] | None:
     return max(runs, key=lambda run: run[1] - run[0], default=None)
 
 
-def untold(world: OcclusionWorld, first: int, end: int) -> str:
-    """Say whether the thing is not seen whole and going before frames [first, end) hide it, and after."""
+def unobservable(world: OcclusionWorld, first: int, end: int) -> str:
+    """Return why [first, end) lacks the thing's motion before or after it is hidden; empty if it does not."""
     share_T = visible_T(world)
     hidden = hidden_span(share_T)
     if hidden is None:

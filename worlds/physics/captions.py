@@ -1,10 +1,11 @@
-"""Say what is in a world of the family `physics`, and list the claims behind it."""
+"""Caption worlds of the family `physics`, and list their claims."""
 
 from random import Random
 
 from worlds.family import Claim
-from worlds.phrasing import (
-    LOOKS,
+from worlds.physics.truth import PhysicsWorld
+from worlds.sentence_templates import (
+    SHAPE_SENTENCES,
     SHORT_STYLE,
     SOLID,
     TEXTURED,
@@ -13,7 +14,6 @@ from worlds.phrasing import (
     style_sentences,
     with_article,
 )
-from worlds.physics.truth import PhysicsWorld
 
 SHORT = {
     "fall": (
@@ -78,13 +78,13 @@ def short_caption(world: PhysicsWorld, seed: int) -> str:
 
 
 def dense_caption(world: PhysicsWorld, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    """Return 60 to 135 words that state every claim of `world`."""
     rng = Random(f"worlds/physics/dense/{seed}")
     words = _words(world)
     way = rng.choice((f"to the {world.direction}", f"toward the {world.direction}"))
     solid = TEXTURED if world.style == "textured" else SOLID
     looks = [
-        f"{rng.choice(LOOKS[body.shape]).format(Thing=f'The {body.name}')} "
+        f"{rng.choice(SHAPE_SENTENCES[body.shape]).format(Thing=f'The {body.name}')} "
         f"{rng.choice(solid).format(color=body.color)}"
         for body in world.bodies
     ]
@@ -111,8 +111,11 @@ def _words(world: PhysicsWorld) -> dict[str, str]:
 
 
 def claims(world: PhysicsWorld) -> frozenset[Claim]:
-    """Return what the dense caption says: the `event`, colour and shape of each thing, the `direction` of one
-    that slides, and the colours of floor and background."""
+    """Return the claims of the dense caption.
+
+    The `event`, colour and shape of each thing, the `direction` of a sliding thing, and the colours of floor
+    and background.
+    """
     found = {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="floor", attribute="color", value=world.floor),

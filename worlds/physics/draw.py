@@ -1,18 +1,18 @@
-"""Draw things and a floor, each where the simulation has it.
+"""Draw things and a floor at their simulated positions.
 
 Legend: T frames, C channels (RGB).
 """
 
 import numpy as np
 
-from worlds.drawing import blank, paint, paint_bar
 from worlds.family import Rendered
 from worlds.palette import BACKGROUNDS, COLORS
 from worlds.physics.truth import PhysicsWorld, simulate_NT2
+from worlds.rasterize import blank, paint, paint_bar
 
 
 def draw(world: PhysicsWorld) -> Rendered:
-    """Render in the plain style; labels 1 and 2 are the things, 3 the floor."""
+    """Render in the flat style; labels 1 and 2 are the things, 3 the floor."""
     rendered = blank(world.num_frames, world.height, world.width, BACKGROUNDS[world.background])
     side, floor_C = world.short_side_px, np.array(BACKGROUNDS[world.floor], np.float32)
     for frame in range(world.num_frames):

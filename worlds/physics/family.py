@@ -11,7 +11,7 @@ from worlds.physics.captions import claims, dense_caption, short_caption
 from worlds.physics.draw import draw
 from worlds.physics.grammar import parse_claims
 from worlds.physics.judge import judge
-from worlds.physics.truth import EVENTS, FLOOR, Body, PhysicsWorld, reach_below, untold
+from worlds.physics.truth import EVENTS, FLOOR, Body, PhysicsWorld, reach_below, unobservable
 
 __all__ = [
     "claims",
@@ -23,22 +23,22 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 SIZES = {1: (0.26, 0.32), 2: (0.22, 0.26)}
 EDGE = 0.03
 LONGEST_S = 2.0
-"""What falls is down, and has bounced once, within this time; in a longer video it goes on as it does."""
+"""Maximum time for a fall and its first bounce; a longer video continues."""
 LEVEL_SIDES = ("circle", "square")
-"""Shapes that push each other level when they meet side to side."""
+"""Shapes that exert only horizontal forces when they meet side to side."""
 FEWEST_FRAMES = 8
 
 
 def sample(
     seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat"
 ) -> PhysicsWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Raises:
         ValueError: if there are too few frames to see a law of motion.
@@ -79,8 +79,8 @@ Plan = tuple[tuple[Body, ...], float, float]
 def _falling(
     rng: Random, event: str, colors: list[str], size: float, extent: tuple[float, float], seconds: float
 ) -> Plan:
-    """Let a thing fall from rest, onto the floor or onto a square, so that it lands in the middle of a
-    video (when it bounces, after a third of it)."""
+    """Drop a thing onto the floor or onto a square, landing in the middle of the video (after a third, if it
+    bounces)."""
     shape = rng.choice(SHAPES)
     x = rng.uniform(size / 2 + EDGE, extent[0] - size / 2 - EDGE)
     ground = extent[1] - FLOOR
@@ -100,7 +100,7 @@ def _falling(
 def _sliding(
     rng: Random, event: str, colors: list[str], size: float, extent: tuple[float, float], seconds: float
 ) -> Plan:
-    """Let a thing slide over the floor into another one."""
+    """Slide a thing over the floor into another one."""
     shapes = [rng.choice(LEVEL_SIDES) for _ in colors]
     halves = [0.9 * size / 2 if shape == "circle" else reach_below(shape, size) for shape in shapes]
     room = extent[0] - 2 * (size / 2 + EDGE) - sum(halves)
@@ -126,7 +126,7 @@ def _body(color: str, shape: str, size: float, x: float, y: float, speed: float 
 
 
 def combination(world: PhysicsWorld) -> str:
-    """Name the event with each thing's colour and shape, such as `stack blue square; stack red circle`."""
+    """Return the event with each thing's colour and shape, such as `stack blue square; stack red circle`."""
     return "; ".join(sorted(f"{world.event} {body.name}" for body in world.bodies))
 
 

@@ -1,4 +1,4 @@
-"""Judge by its pixels whether a video shows what falls, bounces, collides or stacks, and whether lawfully.
+"""Judge whether a video shows a fall, bounce, collision or stack that obeys its law.
 
 Legend: N things, T frames, H height, W width, C channels (RGB). Lengths are in short sides of the frame.
 """
@@ -12,44 +12,46 @@ import numpy as np
 
 from worlds.palette import COLORS
 from worlds.physics.truth import PhysicsWorld, simulate_NT2
-from worlds.sight import Sight, Spot, look, named_THW, shape_of
+from worlds.segmentation import Region, Segmentation, classify_shape, color_labels_THW, segment
 
 SMALLEST_CORE = 0.004
-"""Median area of a thing without its edge, below which it is noise."""
+"""Minimum median area of a thing without its edge."""
 APART = 1.25
-"""Things are far enough apart for their shapes, in sizes."""
+"""Minimum distance of things, in sizes, for their shapes to be measured."""
 MISFIT = 0.06
-"""Most that a path may be from the law (root mean square), in lengths of the path."""
+"""Maximum root mean square deviation from the law, in lengths of the path."""
 MISFIT_PLACE = 0.012
-"""The same, in short sides, whatever the path: what pixels and lossy coding do."""
+"""Additional tolerance in short sides, for pixels and lossy coding."""
 SHORTEST_PATH = 0.10
 SPRINGS = 0.3
-"""From this share of its speed on, what springs back bounces."""
+"""Minimum coefficient of restitution of a bounce."""
 ELASTIC = (0.75, 1.33)
-"""Speed given away in a collision of equal masses, in speeds before it: 1 by the law."""
+"""Allowed range of the transferred speed in a collision of equal masses; 1 by the law."""
 HIT_SHARES = np.linspace(0.15, 1.0, 69)
 REBOUNDS = np.concatenate([[0.0], np.linspace(0.2, 1.0, 33)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Motion:
-    """What was found."""
+    """Result of the measurement."""
 
     things: tuple[tuple[str, str | None], ...]
     """Colour and shape of each."""
     event: str | None
     lawful: bool
-    """Whether the path is within the tolerances of the law of that event."""
+    """Whether the path obeys the law of the event within tolerance."""
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: PhysicsWorld) -> dict[str, bool]:
-    """Say for each attribute whether a video shows it: `event`, `color` and `shape` of all things, `lawful`
-    (what is seen is the event that was asked for, by the law of that event)."""
+    """Return, for each attribute, whether a video shows it.
+
+    `event`, `color` and `shape` of all things, and `lawful`: the video shows the event and obeys its law.
+    """
     return compare(measure_motion(frames_THWC), world)
 
 
 def compare(found: Motion, world: PhysicsWorld) -> dict[str, bool]:
-    """Compare what was found with a world."""
+    """Compare a measurement with a world."""
     return {
         "event": found.event == world.event,
         "color": sorted(color for color, _ in found.things) == sorted(body.color for body in world.bodies),
@@ -60,51 +62,51 @@ def compare(found: Motion, world: PhysicsWorld) -> dict[str, bool]:
 
 
 def true_motion(world: PhysicsWorld) -> Motion:
-    """Return what a perfect measurement of a world would find."""
+    """Return the ideal measurement of a world."""
     event, lawful = explain(simulate_NT2(world))
     return Motion(things=tuple((body.color, body.shape) for body in world.bodies), event=event, lawful=lawful)
 
 
 def measure_motion(frames_THWC: np.ndarray) -> Motion:
-    """Follow the things (RGB, uint8), each by its colour, and explain their paths."""
-    sight = look(frames_THWC)
-    tracks = _tracks(sight)
+    """Track the things (RGB, uint8) by colour, and fit their paths."""
+    segmentation = segment(frames_THWC)
+    tracks = _tracks(segmentation)
     if not tracks or len(tracks) > 2 or any(len(track) < 3 for track in tracks):
-        return Motion(things=_things(sight, tracks), event=None, lawful=False)
-    frames_T = np.arange(len(sight.frames_THWC))
+        return Motion(things=_things(segmentation, tracks), event=None, lawful=False)
+    frames_T = np.arange(len(segmentation.frames_THWC))
     center_NT2 = np.stack([_filled(track, frames_T) for track in tracks])
     event, lawful = explain(center_NT2)
-    return Motion(things=_things(sight, tracks), event=event, lawful=lawful)
+    return Motion(things=_things(segmentation, tracks), event=event, lawful=lawful)
 
 
-def _tracks(sight: Sight) -> list[list[Spot]]:
-    """Return the spots of each colour that a thing has, one a frame at most."""
-    named, side = named_THW(sight.frames_THWC), sight.short_side_px
+def _tracks(segmentation: Segmentation) -> list[list[Region]]:
+    """Return the regions of each thing colour, at most one per frame."""
+    named, side = color_labels_THW(segmentation.frames_THWC), segmentation.short_side_px
     tracks = []
     for number, color in enumerate(COLORS, start=1):
         mask_THW = (named == number).astype(np.uint8)
         if (
-            mask_THW.mean() * sight.frames_THWC.shape[1] * sight.frames_THWC.shape[2]
+            mask_THW.mean() * segmentation.frames_THWC.shape[1] * segmentation.frames_THWC.shape[2]
             < SMALLEST_CORE * side**2
         ):
             continue
         core_THW = np.stack([cv2.erode(mask_HW, np.ones((3, 3), np.uint8)) for mask_HW in mask_THW])
         if np.median(core_THW.sum(axis=(1, 2))) < SMALLEST_CORE * side**2:
             continue
-        spots = [
-            _spot(int(index), color, sight.frames_THWC[index], mask_THW[index])
+        regions = [
+            _spot(int(index), color, segmentation.frames_THWC[index], mask_THW[index])
             for index in np.flatnonzero(core_THW.any(axis=(1, 2)))
         ]
-        tracks.append(spots)
+        tracks.append(regions)
     return tracks
 
 
-def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> Spot:
-    """Return the largest piece of one colour in a frame."""
+def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> Region:
+    """Return the largest region of one colour in a frame."""
     _, label_HW, stats, centers = cv2.connectedComponentsWithStats(mask_HW, connectivity=4)
     label = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     side, inside_HW = min(mask_HW.shape), label_HW == label
-    return Spot(
+    return Region(
         frame=index,
         color=color,
         area=float(stats[label, cv2.CC_STAT_AREA]) / side**2,
@@ -114,40 +116,42 @@ def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> S
     )
 
 
-def _filled(track: list[Spot], frames_T: np.ndarray) -> np.ndarray:
-    """Return a centre for each frame, in between where the thing was not found."""
-    seen_N = np.array([spot.frame for spot in track])
-    center_N2 = np.array([spot.center_2 for spot in track])
+def _filled(track: list[Region], frames_T: np.ndarray) -> np.ndarray:
+    """Return a centre for each frame, interpolated where the thing was not found."""
+    seen_N = np.array([region.frame for region in track])
+    center_N2 = np.array([region.center_2 for region in track])
     return np.stack([np.interp(frames_T, seen_N, center_N2[:, axis]) for axis in range(2)], axis=1)
 
 
-def _things(sight: Sight, tracks: Iterable[list[Spot]]) -> tuple[tuple[str, str | None], ...]:
+def _things(segmentation: Segmentation, tracks: Iterable[list[Region]]) -> tuple[tuple[str, str | None], ...]:
     """Return colour and shape of each thing; the shape from the frames in which it is far from the others."""
     tracks = list(tracks)
     found = []
     for track in tracks:
-        others = [{spot.frame: spot for spot in other} for other in tracks if other is not track]
-        clear = [spot for spot in track if all(_apart(spot, other.get(spot.frame)) for other in others)]
-        lowest = np.quantile([spot.center_2[1] for spot in clear or track], 0.5)
-        high = [spot for spot in clear or track if spot.center_2[1] <= lowest]
-        found.append((track[0].color, shape_of(_with_floor(sight), high)))
+        others = [{region.frame: region for region in other} for other in tracks if other is not track]
+        clear = [
+            region for region in track if all(_apart(region, other.get(region.frame)) for other in others)
+        ]
+        lowest = np.quantile([region.center_2[1] for region in clear or track], 0.5)
+        high = [region for region in clear or track if region.center_2[1] <= lowest]
+        found.append((track[0].color, classify_shape(_with_floor(segmentation), high)))
     return tuple(found)
 
 
-def _apart(spot: Spot, other: Spot | None) -> bool:
-    sizes = 2 * np.sqrt(max(spot.area, other.area) / np.pi) if other else 0.0
-    return other is None or float(np.hypot(*(spot.center_2 - other.center_2))) > APART * sizes
+def _apart(region: Region, other: Region | None) -> bool:
+    sizes = 2 * np.sqrt(max(region.area, other.area) / np.pi) if other else 0.0
+    return other is None or float(np.hypot(*(region.center_2 - other.center_2))) > APART * sizes
 
 
-def _with_floor(sight: Sight) -> Sight:
-    """Return a sight in which the floor counts as no thing, like a line."""
-    if sight.ink_C is not None:
-        return sight
-    return replace(sight, ink_C=np.median(sight.frames_THWC[:, -1].reshape(-1, 3), axis=0))
+def _with_floor(segmentation: Segmentation) -> Segmentation:
+    """Return a segmentation that treats the floor as ink."""
+    if segmentation.ink_C is not None:
+        return segmentation
+    return replace(segmentation, ink_C=np.median(segmentation.frames_THWC[:, -1].reshape(-1, 3), axis=0))
 
 
 def explain(center_NT2: np.ndarray) -> tuple[str | None, bool]:
-    """Return the event that one or two paths show (None if none), and whether they keep its law."""
+    """Return the event of one or two paths (None if none fits), and whether they obey its law."""
     ranges_N2 = np.ptp(center_NT2, axis=1)
     if len(center_NT2) == 1:
         return _explain_drop(center_NT2[0])
@@ -161,7 +165,7 @@ def explain(center_NT2: np.ndarray) -> tuple[str | None, bool]:
 
 
 def _explain_drop(center_T2: np.ndarray) -> tuple[str | None, bool]:
-    """Fit a fall from rest with every time of the landing and every rebound; the best one tells."""
+    """Fit a fall from rest over a grid of landing times and rebounds."""
     law_KT = _drops(len(center_T2))
     misfit_K, length_K = _fits(law_KT, center_T2[:, 1])
     best = int(np.argmin(misfit_K))
@@ -175,13 +179,13 @@ def _explain_drop(center_T2: np.ndarray) -> tuple[str | None, bool]:
 
 @lru_cache(maxsize=32)
 def _drops(num_frames: int) -> np.ndarray:
-    """Return law_KT: every drop that is tried, the rebound changing fastest."""
+    """Return law_KT, the candidate drops; the rebound varies fastest."""
     time_T = np.linspace(0, 1, num_frames)
     return np.stack([_drop(time_T, hit, rebound) for hit in HIT_SHARES for rebound in REBOUNDS])
 
 
 def _drop(time_T: np.ndarray, hit: float, rebound: float) -> np.ndarray:
-    """Return the way fallen, from 0 to 1 at the floor, of a thing that lands first at the time `hit`."""
+    """Return the fallen distance, from 0 to 1 at the floor, of a thing that first lands at time `hit`."""
     fallen_T = (time_T / hit) ** 2
     begins, speed = hit, rebound
     fallen_T[time_T >= hit] = 1.0
@@ -202,7 +206,7 @@ def _fits(law_KT: np.ndarray, path_T: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _explain_hit(x_NT: np.ndarray) -> tuple[str | None, bool]:
-    """Fit one thing that goes level until a hit, and one that goes on from there."""
+    """Fit one thing in uniform motion until a collision, and one after it."""
     time_T, hit_K1 = np.linspace(0, 1, x_NT.shape[1]), HIT_SHARES[:-8, None]
     best = (np.inf, 0.0, 0.0)
     for first, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):

@@ -1,4 +1,4 @@
-"""What is in a world of the family `physics`, and where it goes by Newton's laws (pymunk).
+"""The world of the family `physics`, simulated with pymunk.
 
 Legend: N things, T frames. Lengths are in short sides of the frame, x to the right, y downward.
 """
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from worlds.drawing import outline_P2
 from worlds.family import Shot
+from worlds.rasterize import outline_P2
 
 if TYPE_CHECKING:
     import pymunk
@@ -20,36 +20,36 @@ EVENTS = ("fall", "bounce", "collide", "stack")
 FLOOR = 0.12
 """Height of the floor."""
 UNIT = 100.0
-"""Length of a short side in the simulation, whose tolerances are made for lengths of this order."""
+"""Length of a short side in the simulation, suited to the tolerances of pymunk."""
 STEPS_PER_S = 600
 BEGUN = 0.3
-"""A clip may miss this share of the time before things meet: of a fall, a tenth of the way."""
+"""Maximum fraction of the time before contact that a clip may miss (a tenth of a fall's distance)."""
 AFTER_S = 0.2
-"""So long after things met can it be seen what they do."""
+"""Time after contact that a clip must show."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """One thing, which never turns."""
+    """One thing, which does not rotate."""
 
     color: str
     shape: str
     size: float
-    """Diameter of the circle round the thing."""
+    """Diameter of the circumscribed circle."""
     start: tuple[float, float]
     """Centre (x, y) in the first frame."""
     speed: float = 0.0
-    """Along x at first, short sides a second."""
+    """Initial velocity along x, in short sides per second."""
 
     @property
     def name(self) -> str:
-        """What captions call it."""
+        """Name in captions."""
         return f"{self.color} {self.shape}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhysicsWorld(Shot):
-    """One or two things and a floor; the first is the one that moves at first."""
+    """One or two things and a floor; the first thing moves initially."""
 
     family: Literal["physics"] = "physics"
     seed: int
@@ -59,11 +59,11 @@ class PhysicsWorld(Shot):
     into another of the same mass, stops, and sends it on its way. `stack`: one falls on another and stays."""
     bodies: tuple[Body, ...]
     gravity: float
-    """Downward, short sides per squared second; 0 where things slide."""
+    """Downward, in short sides per second squared; 0 for sliding things."""
     elasticity: float
-    """Speed after a contact, in speeds before it."""
+    """Coefficient of restitution."""
     floor: str
-    """Its colour, one of a background."""
+    """One of `palette.BACKGROUNDS`."""
     background: str
     width: int
     height: int
@@ -76,25 +76,25 @@ class PhysicsWorld(Shot):
 
     @property
     def direction(self) -> str:
-        """Where the first thing goes at first."""
+        """Initial direction of the first thing."""
         if self.event != "collide":
             return "down"
         return "right" if self.bodies[0].speed > 0 else "left"
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "PhysicsWorld":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         bodies = tuple(Body(**{**body, "start": tuple(body["start"])}) for body in fields["bodies"])
         return cls(**{**fields, "bodies": bodies})
 
 
 def reach_below(shape: str, size: float) -> float:
-    """Return how far a shape reaches below its centre."""
+    """Return the extent of a shape below its centre."""
     return float(outline_P2(shape)[:, 1].max()) * size / 2
 
 
 def simulate_NT2(world: PhysicsWorld) -> np.ndarray:
-    """Return each thing's centre (x, y) in each frame; the same world gives the same numbers."""
+    """Return each thing's centre (x, y) in each frame, deterministically."""
     import pymunk  # of the extra `demo`; a truth is read without it
 
     space = pymunk.Space()
@@ -138,7 +138,7 @@ def _floor(space: "pymunk.Space", world: PhysicsWorld) -> None:
 
 
 def contact_s(world: PhysicsWorld) -> float:
-    """Return when the first thing meets the floor, or the other thing."""
+    """Return the time at which the first thing meets the floor or the other thing."""
     first, *others = world.bodies
     if world.event == "collide":
         (other,) = others
@@ -150,9 +150,8 @@ def contact_s(world: PhysicsWorld) -> float:
     return math.sqrt(2 * fallen / world.gravity)
 
 
-def untold(world: PhysicsWorld, first: int, end: int) -> str:
-    """Say whether frames [first, end) miss how the event begins, or what comes of it: of a bounce, the way up
-    again."""
+def unobservable(world: PhysicsWorld, first: int, end: int) -> str:
+    """Return why frames [first, end) miss the start or the outcome of the event (the rebound of a bounce)."""
     begins = contact_s(world)
     goes_on = begins + max(AFTER_S, world.elasticity * begins if world.event == "bounce" else 0.0)
     whole = first / world.fps <= BEGUN * begins and (end - 1) / world.fps >= goes_on

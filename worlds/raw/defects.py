@@ -1,4 +1,4 @@
-"""What editors, broadcasters and uploaders add to a picture: black bars, a mark in a corner, burned-in text.
+"""Overlays of edited videos: black bars, watermarks and burned-in subtitles.
 
 Legend: H height, W width, C channels (RGB, uint8); boxes are (x, y, width, height) in pixels of the file's
 frame.
@@ -16,11 +16,11 @@ from worlds.raw.config import RawConfig
 
 Box = tuple[int, int, int, int]
 BAR_SHARE = (0.07, 0.17)
-"""How much of the frame each of two bars takes."""
+"""Range of the fraction of the frame that each of two bars covers."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MARKS = ("SAMPLE", "PREVIEW", "DRAFT", "CHANNEL 8")
 MARK_SHARE = 0.28
-"""Width of a mark, in widths of the picture."""
+"""Width of a watermark, in widths of the picture."""
 MARK_OPACITY = (0.6, 0.9)
 LINES = (
     "Where did it go?",
@@ -37,16 +37,16 @@ LINES = (
 SUBTITLE_SECONDS = (1.0, 2.5)
 PAUSE_SECONDS = (0.2, 0.8)
 TEXT_HEIGHT = 0.085
-"""Height of a capital letter of a subtitle, in short sides of the frame."""
+"""Height of a capital letter, in short sides of the frame."""
 TEXT_WIDTH = 0.92
-"""Widest line of a subtitle, in widths of the frame."""
+"""Maximum width of a line, in widths of the frame."""
 OUTLINE = [(right, down) for right in (-1, 0, 1) for down in (-1, 0, 1) if right or down]
-"""By how many pixels a text is moved to draw its outline. (A greater thickness did not show.)"""
+"""Offsets in pixels at which a text is drawn to outline it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bars:
-    """Where the picture stands in a frame that is black round it."""
+    """Position of the picture in a frame with black bars."""
 
     kind: str
     """`letterbox` or `pillarbox`."""
@@ -55,7 +55,7 @@ class Bars:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watermark:
-    """A half transparent mark, the same in every frame."""
+    """A semi-transparent text in a corner, the same in every frame."""
 
     text: str
     box_px: Box
@@ -64,15 +64,15 @@ class Watermark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subtitle:
-    """A text that is burned in from frame `start` up to, not including, frame `end`."""
+    """A text that is burned in on frames [start, end)."""
 
     text: str
     start: int
     end: int
 
 
-def draw_bars(rng: Random, config: RawConfig, size_px: tuple[int, int]) -> Bars | None:
-    """Draw bars for a share of the files; `size_px` is the (width, height) of the frame."""
+def sample_bars(rng: Random, config: RawConfig, size_px: tuple[int, int]) -> Bars | None:
+    """Sample bars, or None; `size_px` is the (width, height) of the frame."""
     chance, share = rng.random(), rng.uniform(*BAR_SHARE)
     if chance < config.letterbox_rate:
         return letterbox(size_px, share)
@@ -84,14 +84,14 @@ def draw_bars(rng: Random, config: RawConfig, size_px: tuple[int, int]) -> Bars 
 
 
 def letterbox(size_px: tuple[int, int], share: float) -> Bars:
-    """Return bars above and below, each of `share` of the height of a (width, height) frame."""
+    """Return bars above and below, each a fraction `share` of the height of a (width, height) frame."""
     width, height = size_px
     side = even_side(height * share)
     return Bars(kind="letterbox", picture_px=(0, side, width, height - 2 * side))
 
 
-def draw_watermark(rng: Random, config: RawConfig, picture_px: Box) -> Watermark | None:
-    """Draw a mark in a corner of the picture for a share of the files."""
+def sample_watermark(rng: Random, config: RawConfig, picture_px: Box) -> Watermark | None:
+    """Sample a watermark in a corner of the picture, or None."""
     chance, text, opacity = rng.random(), rng.choice(MARKS), rng.uniform(*MARK_OPACITY)
     right, bottom = rng.random() < 0.5, rng.random() < 0.5
     if chance >= config.watermark_rate:
@@ -105,8 +105,8 @@ def draw_watermark(rng: Random, config: RawConfig, picture_px: Box) -> Watermark
     return Watermark(text=text, box_px=(left, top, mark_width, mark_height), opacity=round(opacity, 3))
 
 
-def draw_subtitles(rng: Random, config: RawConfig, num_frames: int, fps: float) -> tuple[Subtitle, ...]:
-    """Draw lines one after another, with pauses between them, for a share of the files."""
+def sample_subtitles(rng: Random, config: RawConfig, num_frames: int, fps: float) -> tuple[Subtitle, ...]:
+    """Sample consecutive subtitles with pauses, or none."""
     if rng.random() >= config.subtitle_rate:
         return ()
     lines, start = [], 0
@@ -119,7 +119,7 @@ def draw_subtitles(rng: Random, config: RawConfig, num_frames: int, fps: float) 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defects:
-    """All that is put on the frames of one file."""
+    """All overlays of one file."""
 
     size_px: tuple[int, int]
     """(width, height) of the file's frame."""
@@ -129,24 +129,24 @@ class Defects:
 
     @property
     def picture_px(self) -> Box:
-        """Where the worlds are seen."""
+        """Box of the picture within the bars."""
         return self.bars.picture_px if self.bars else (0, 0, *self.size_px)
 
     def apply(self, picture_HWC: np.ndarray, frame: int) -> np.ndarray:
-        """Return the picture of frame number `frame` as the file shows it."""
-        frame_HWC = picture_HWC if self.bars is None else _in_bars(picture_HWC, self.size_px, self.bars)
+        """Return the picture of frame `frame` with all overlays."""
+        frame_HWC = picture_HWC if self.bars is None else _add_bars(picture_HWC, self.size_px, self.bars)
         texts = [line.text for line in self.subtitles if line.start <= frame < line.end]
         if self.watermark is None and not texts:
             return frame_HWC
         frame_HWC = frame_HWC.copy()
         if self.watermark is not None:
-            _mark(frame_HWC, self.watermark)
+            _draw_watermark(frame_HWC, self.watermark)
         for text in texts:
             write_text(frame_HWC, text)
         return frame_HWC
 
-    def told(self) -> list[dict[str, Any]]:
-        """Return what the truth says: one entry for each defect, and each line of text."""
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one entry of the truth file per overlay and per subtitle."""
         entries: list[dict[str, Any]] = []
         if self.bars:
             entries.append({"kind": self.bars.kind, "picture_px": list(self.bars.picture_px)})
@@ -166,15 +166,15 @@ class Defects:
         return entries
 
 
-def _in_bars(picture_HWC: np.ndarray, size_px: tuple[int, int], bars: Bars) -> np.ndarray:
+def _add_bars(picture_HWC: np.ndarray, size_px: tuple[int, int], bars: Bars) -> np.ndarray:
     x, y, width, height = bars.picture_px
     frame_HWC = np.zeros((size_px[1], size_px[0], 3), np.uint8)
     frame_HWC[y : y + height, x : x + width] = picture_HWC
     return frame_HWC
 
 
-def _mark(frame_HWC: np.ndarray, mark: Watermark) -> None:
-    """Blend a white text on a dark ground into its corner, in place."""
+def _draw_watermark(frame_HWC: np.ndarray, mark: Watermark) -> None:
+    """Blend a white text on a dark ground into its corner, in frame_spec."""
     x, y, width, height = mark.box_px
     stamp_HWC = np.full((height, width, 3), 40, np.uint8)
     cv2.rectangle(stamp_HWC, (0, 0), (width - 1, height - 1), (235, 235, 235), 1)
@@ -187,11 +187,11 @@ def _mark(frame_HWC: np.ndarray, mark: Watermark) -> None:
 
 
 def write_text(frame_HWC: np.ndarray, text: str) -> None:
-    """Write a text near the bottom, white with a black outline, in place; long lines are broken."""
+    """Write a text near the bottom, white with a black outline, in frame_spec; long lines are broken."""
     height, width = frame_HWC.shape[:2]
     letter_px = max(7, round(min(width, height) * TEXT_HEIGHT))
     scale = _scale_to_fit("X", width, letter_px)
-    lines = _broken(text, scale, round(width * TEXT_WIDTH))
+    lines = _wrap(text, scale, round(width * TEXT_WIDTH))
     bottom = height - max(4, letter_px // 2)
     for row, line in enumerate(reversed(lines)):
         (line_width, _), _ = cv2.getTextSize(line, FONT, scale, 1)
@@ -201,11 +201,11 @@ def write_text(frame_HWC: np.ndarray, text: str) -> None:
         cv2.putText(frame_HWC, line, (x, y), FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def _broken(text: str, scale: float, widest_px: int) -> list[str]:
+def _wrap(text: str, scale: float, max_width_px: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and cv2.getTextSize(longer, FONT, scale, 1)[0][0] > widest_px:
+        if lines[-1] and cv2.getTextSize(longer, FONT, scale, 1)[0][0] > max_width_px:
             lines.append(word)
         else:
             lines[-1] = longer

@@ -1,7 +1,7 @@
-"""Join rendered shots into one video: hard cuts, dissolves, fades, whip pans, and flashes within a shot.
+"""Join rendered shots into one video with hard cuts, dissolves, fades and whip pans, and add flashes.
 
-A transition that takes time lies between the two shots: while it lasts, the one before plays its last frames
-and the one after its first. So a shot's world is rendered longer than the span in which it is seen alone.
+A gradual transition overlaps the last frames of one shot with the first frames of the next, so a shot is
+rendered for longer than the span that shows it alone.
 
 Legend: T frames, H height, W width, C channels (RGB, uint8).
 """
@@ -17,60 +17,60 @@ import numpy as np
 from worlds.raw.config import RawConfig
 from worlds.raw.scene import Scene, render_scene
 
-Way = Literal["left", "right", "up", "down"]
-WAYS: tuple[Way, ...] = ("left", "right", "up", "down")
+Direction = Literal["left", "right", "up", "down"]
+DIRECTIONS: tuple[Direction, ...] = ("left", "right", "up", "down")
 FADES = {"fade_black": (0, 0, 0), "fade_white": (255, 255, 255)}
-"""The colour that each fade passes through."""
+"""Colour in the middle of each fade."""
 FLASH_SECONDS = (0.04, 0.13)
 FLASH_STRENGTH = (0.75, 1.0)
-"""How white the picture gets; 1 leaves nothing else to see."""
+"""Range of the whiteness of a flash; 1 is pure white."""
 FLASH_MARGIN_S = 0.3
-"""A flash keeps this far from both ends of its shot."""
-MOST_EXPOSURES = 32
-"""Pictures that are averaged for one motion-blurred frame."""
+"""Minimum distance of a flash from both ends of its shot."""
+MAX_EXPOSURES = 32
+"""Maximum number of images averaged for one motion-blurred frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transition:
-    """How one shot gives way to the next."""
+    """A transition between two shots."""
 
     kind: str
     """One of `config.TRANSITIONS`."""
     num_frames: int = 0
-    """Frames that show neither shot alone; 0 for a hard cut."""
-    way: Way | None = None
-    """Where a whip pan turns the camera."""
+    """Number of frames that show both shots; 0 for a hard cut."""
+    way: Direction | None = None
+    """Direction of a whip pan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flash:
-    """A few frames, all but white, within a shot."""
+    """A few almost white frames within a shot."""
 
     start: int
-    """First frame, counted from the first frame of the shot's scene."""
+    """First frame, relative to the scene of the shot."""
     num_frames: int
     strength: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """One video as it is put together, in frames at a steady rate."""
+    """The shots and transitions of one video, at a constant frame rate."""
 
     scenes: tuple[Scene, ...]
-    """What each shot shows, rendered through the transitions on either side of it."""
+    """Content of each shot, including its transitions."""
     transitions: tuple[Transition, ...]
-    """Between one shot and the next: one fewer than there are shots."""
+    """One fewer than the scenes."""
     flashes: tuple[Flash | None, ...]
-    """Of each shot."""
+    """Flash of each shot, or None."""
 
     def overlaps(self, shot: int) -> tuple[int, int]:
-        """Return how many frames a shot shares with the one before it and with the one after."""
+        """Return the number of frames that a shot shares with the previous and the next one."""
         before = self.transitions[shot - 1].num_frames if shot else 0
         after = self.transitions[shot].num_frames if shot < len(self.transitions) else 0
         return before, after
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return [start, end) of each shot where it is seen alone; a transition fills the gap between two."""
+        """Return [start, end) of each shot without its transitions."""
         spans, start = [], 0
         for shot, scene in enumerate(self.scenes):
             before, after = self.overlaps(shot)
@@ -80,7 +80,7 @@ class Edit:
         return spans
 
     def flash_spans(self) -> list[tuple[int, int] | None]:
-        """Return [start, end) of the flash in each shot, None where there is none."""
+        """Return [start, end) of the flash in each shot, or None."""
         begins = [start - self.overlaps(shot)[0] for shot, (start, _) in enumerate(self.spans())]
         return [
             flash and (begin + flash.start, begin + flash.start + flash.num_frames)
@@ -92,21 +92,21 @@ class Edit:
         return self.spans()[-1][1]
 
 
-def draw_transition(rng: Random, config: RawConfig, fps: float) -> Transition:
-    """Draw one kind, its length and, for a whip pan, its way."""
+def sample_transition(rng: Random, config: RawConfig, fps: float) -> Transition:
+    """Sample the kind, length and, for a whip pan, direction of a transition."""
     kind = rng.choice(config.transitions)
     if kind == "cut":
         return Transition(kind=kind)
     span_s = config.whip_seconds if kind == "whip_pan" else config.transition_seconds
     num_frames = max(3, round(rng.uniform(*span_s) * fps))
     if kind in FADES:
-        num_frames |= 1  # odd, so that the frame in the middle shows the colour alone
-    way = rng.choice(WAYS) if kind == "whip_pan" else None
+        num_frames |= 1  # odd: the middle frame shows only the colour
+    way = rng.choice(DIRECTIONS) if kind == "whip_pan" else None
     return Transition(kind=kind, num_frames=num_frames, way=way)
 
 
-def draw_flash(rng: Random, config: RawConfig, scene: Scene, overlaps: tuple[int, int]) -> Flash | None:
-    """Draw a flash for a share of the shots that are long enough for one."""
+def sample_flash(rng: Random, config: RawConfig, scene: Scene, overlaps: tuple[int, int]) -> Flash | None:
+    """Sample a flash, or None; shots that are too short have none."""
     num_frames = max(1, round(rng.uniform(*FLASH_SECONDS) * scene.world.fps))
     margin = round(FLASH_MARGIN_S * scene.world.fps)
     first, last = overlaps[0] + margin, scene.num_frames - overlaps[1] - margin - num_frames
@@ -116,8 +116,8 @@ def draw_flash(rng: Random, config: RawConfig, scene: Scene, overlaps: tuple[int
     return Flash(start=start, num_frames=num_frames, strength=strength)
 
 
-def edited_frames(edit: Edit) -> Iterator[np.ndarray]:
-    """Render the shots one after another and yield each frame_HWC of the finished video."""
+def render_edit(edit: Edit) -> Iterator[np.ndarray]:
+    """Render the shots in order and yield each frame_HWC of the edit."""
     tail_THWC: np.ndarray | None = None
     for shot, scene in enumerate(edit.scenes):
         frames_THWC = render_scene(scene)
@@ -133,7 +133,7 @@ def edited_frames(edit: Edit) -> Iterator[np.ndarray]:
 
 
 def mix(transition: Transition, old_THWC: np.ndarray, new_THWC: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the frames of a transition from the last frames of one shot and the first of the next."""
+    """Yield the frames of a transition from the overlapping frames of two shots."""
     steps = transition.num_frames + 1
     for number, (old_HWC, new_HWC) in enumerate(zip(old_THWC, new_THWC, strict=True), start=1):
         share = number / steps
@@ -142,10 +142,10 @@ def mix(transition: Transition, old_THWC: np.ndarray, new_THWC: np.ndarray) -> I
         elif transition.kind in FADES:
             color_HWC = np.empty_like(old_HWC)
             color_HWC[:] = FADES[transition.kind]
-            going = share <= 0.5
-            yield (
-                _blend(old_HWC, color_HWC, 2 * share) if going else _blend(color_HWC, new_HWC, 2 * share - 1)
-            )
+            if share <= 0.5:
+                yield _blend(old_HWC, color_HWC, 2 * share)
+            else:
+                yield _blend(color_HWC, new_HWC, 2 * share - 1)
         elif transition.kind == "whip_pan" and transition.way is not None:
             shutter = (number - 0.5) / steps, (number + 0.5) / steps
             yield _whip(old_HWC, new_HWC, transition.way, shutter)
@@ -157,31 +157,31 @@ def _blend(old_HWC: np.ndarray, new_HWC: np.ndarray, share: float) -> np.ndarray
     return cv2.addWeighted(old_HWC, 1 - share, new_HWC, share, 0)
 
 
-def _whip(old_HWC: np.ndarray, new_HWC: np.ndarray, way: Way, shutter: Sequence[float]) -> np.ndarray:
-    """Return what a camera sees that turns from one picture to the next while its shutter is open.
+def _whip(old_HWC: np.ndarray, new_HWC: np.ndarray, way: Direction, shutter: Sequence[float]) -> np.ndarray:
+    """Return a motion-blurred frame of a camera that turns from one image to the next.
 
     Args:
-        shutter: when it opens and when it closes, in shares of the whole turn.
+        shutter: opening and closing time, as fractions of the turn.
     """
     axis, onward = 0 if way in ("up", "down") else 1, way in ("right", "down")
     side = old_HWC.shape[axis]
     strip = np.concatenate([old_HWC, new_HWC] if onward else [new_HWC, old_HWC], axis=axis)
     begin, end = (side * _ease(time) for time in shutter)
-    exposures = min(MOST_EXPOSURES, max(2, round(end - begin) + 1))
+    exposures = min(MAX_EXPOSURES, max(2, round(end - begin) + 1))
     total_HWC = np.zeros(old_HWC.shape, np.float32)
-    for at in np.linspace(begin, end, exposures):
-        offset = round(at if onward else side - at)
+    for position in np.linspace(begin, end, exposures):
+        offset = round(position if onward else side - position)
         window = slice(offset, offset + side)
         total_HWC += strip[window] if axis == 0 else strip[:, window]
     return np.rint(total_HWC / exposures).astype(np.uint8)
 
 
 def _ease(time: float) -> float:
-    """Start slowly, end slowly."""
+    """Return the smoothstep of `time`."""
     return time * time * (3 - 2 * time)
 
 
 def _flash(frames_THWC: np.ndarray, flash: Flash) -> None:
-    """Whiten some frames, in place."""
+    """Whiten some frames, in frame_spec."""
     lit_THWC = frames_THWC[flash.start : flash.start + flash.num_frames]
     lit_THWC[:] = np.rint(lit_THWC + (255.0 - lit_THWC) * flash.strength).astype(np.uint8)

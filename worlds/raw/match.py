@@ -1,4 +1,4 @@
-"""Find the truth about a clip that was cut out of a raw video."""
+"""Match clips of raw videos with the truth file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,42 +12,39 @@ from worlds.family import AnyWorld
 from worlds.shapes.truth import World, from_time
 
 SLACK = 0.1
-"""Share of a clip that may lie outside of the shot it is matched with: a shot detector misses a cut by some
-frames."""
+"""Maximum fraction of a clip outside of its shot, since shot detectors miss cuts by a few frames."""
 EQUAL_S = 1e-6
-"""Times that are closer than this are the same."""
+"""Times closer than this are equal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrueShot:
-    """One shot of a raw file, where it is seen alone; the whole of a still."""
+    """The span of a raw file that shows one shot alone; all of a still."""
 
     start_s: float
     end_s: float
     world_start_s: float
-    """When its world begins: before `start_s` where a transition leads into the shot, or where the file is a
-    copy without its first frames."""
+    """Start of its world: before `start_s` after a transition, or if the first frames are missing."""
     short: str
     dense: str | None
-    """None for a slate, which holds nothing."""
+    """None for an empty slate."""
     world: AnyWorld
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipTruth:
-    """What is in a clip that was cut out of a shot."""
+    """The content of a clip."""
 
     world: AnyWorld
-    """Of `shapes`, as it goes on from where the clip begins; of another family, that of the whole shot, with
-    as many frames as the clip has."""
-    untold: str
-    """Why the clip does not show what captions tell of the world, so that they cannot be judged; empty where
-    it does."""
+    """For `shapes`, the world from the start of the clip on; for other families, that of the whole shot with
+    the number of frames of the clip."""
+    unobservable: str
+    """Why the clip does not show everything that captions state; empty if captions can be judged."""
 
     def judge_caption(self, text: str) -> CaptionScore:
-        """Score the claims of a caption. Only for a clip that tells all."""
-        said = families.parse_claims(self.world.family, text)
-        return score_claims(said, families.claims(self.world))
+        """Score the claims of a caption. Valid only if `unobservable` is empty."""
+        claimed = families.parse_claims(self.world.family, text)
+        return score_claims(claimed, families.claims(self.world))
 
 
 def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
@@ -75,10 +72,10 @@ def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
 
 
 def covering_shot(shots: Sequence[TrueShot], start_s: float, end_s: float) -> TrueShot | None:
-    """Return the shot that [start_s, end_s) shows, or None if it shows more than one (or lies outside).
+    """Return the shot that [start_s, end_s) shows; None if it shows several or none.
 
-    For a still, whatever its span, that is its only shot. A clip may reach a little into a transition, or
-    over a hard cut, but never through a transition that takes time into the next shot.
+    A still always matches its only shot. A clip may extend by `SLACK` into a transition or past a hard cut,
+    but not through a gradual transition into the next shot.
     """
     if len(shots) == 1 and shots[0].world.num_frames == 1:
         return shots[0]
@@ -91,7 +88,7 @@ def covering_shot(shots: Sequence[TrueShot], start_s: float, end_s: float) -> Tr
 
 
 def _spans_transition(shot: TrueShot, other: TrueShot, start_s: float, end_s: float) -> bool:
-    """Return whether [start_s, end_s), which shows `shot`, also shows `other`, with time between the two."""
+    """Return whether [start_s, end_s) reaches from `shot` into `other` across a gap."""
     apart = other.start_s > shot.end_s + EQUAL_S or other.end_s < shot.start_s - EQUAL_S
     return apart and start_s < other.end_s - EQUAL_S and end_s > other.start_s + EQUAL_S
 
@@ -99,15 +96,15 @@ def _spans_transition(shot: TrueShot, other: TrueShot, start_s: float, end_s: fl
 def clip_truth(
     truth: Mapping[str, Sequence[TrueShot]], source: str, start_s: float, end_s: float
 ) -> ClipTruth | None:
-    """Return what is in a clip; None if it shows more than one shot, or none.
+    """Return the content of a clip; None if it shows several shots or none.
 
     Args:
         truth: from `load_truth`.
         source: path or name of the raw file.
-        start_s, end_s: span of the clip in it.
+        start_s, end_s: span of the clip in the file.
 
     Raises:
-        KeyError: if the truth does not know the file.
+        KeyError: if the file is not in the truth.
     """
     name = Path(source).name
     if name not in truth:
@@ -115,14 +112,14 @@ def clip_truth(
     shot = covering_shot(truth[name], start_s, end_s)
     if shot is None:
         return None
-    world, begun_s = shot.world, start_s - shot.world_start_s
+    world, offset_s = shot.world, start_s - shot.world_start_s
     num_frames = max(1, round((end_s - start_s) * world.fps))
     if world.num_frames == 1:
-        return ClipTruth(world=world, untold="")
+        return ClipTruth(world=world, unobservable="")
     if isinstance(world, World):
-        return ClipTruth(world=from_time(world, begun_s, num_frames), untold="")
-    first = round(begun_s * world.fps)
+        return ClipTruth(world=from_time(world, offset_s, num_frames), unobservable="")
+    first = round(offset_s * world.fps)
     return ClipTruth(
         world=replace(cast(Any, world), num_frames=num_frames),
-        untold=families.untold(world, first, first + num_frames),
+        unobservable=families.unobservable(world, first, first + num_frames),
     )

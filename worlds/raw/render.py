@@ -1,14 +1,11 @@
-"""Write raw videos of simulated worlds, as a camera crew or a crawl of the web would hand them over, and the
-truth about them elsewhere.
+"""Render raw videos of simulated worlds, and a truth file apart from them.
 
-`truth.jsonl` has one line a file, described in `worlds.raw.truth`: its name, size, frame rate, time base, and
-for each shot its span (frames, pts, seconds), its world, and a short and a dense caption. A slate is a shot
-whose world holds nothing. Then the transitions between the shots, what was put on the picture (`defects`), of
-which file this one is a copy, and how it was damaged.
+`truth.jsonl` has one line per file (see `worlds.raw.truth`): name, size, frame rate and time base; span,
+world and captions of each shot; transitions, overlays (`defects`), and the original and damage of copies. A
+slate is a shot with an empty world.
 
-By default videos are H.264 in MP4 with hard cuts and nothing else; `wild` turns everything on. All that the
-default leaves out is drawn from random numbers of its own, so that turning one thing on does not change the
-worlds.
+By default videos are H.264 in MP4 with hard cuts; `wild` enables everything. Each optional variation has its
+own random stream, so enabling one does not change the worlds.
 """
 
 import json
@@ -31,31 +28,31 @@ from video.probe import probe
 from worlds.palette import FAMILY_NAMES, STYLES
 from worlds.raw.config import COPIES, DAMAGES, TRANSITIONS, RawConfig
 from worlds.raw.copies import copy_file, damaged_file
-from worlds.raw.defects import Defects, draw_bars, draw_subtitles, draw_watermark
-from worlds.raw.editing import Edit, draw_flash, draw_transition, edited_frames
-from worlds.raw.scene import Place, Scene, draw_scene, slate
+from worlds.raw.defects import Defects, sample_bars, sample_subtitles, sample_watermark
+from worlds.raw.editing import Edit, render_edit, sample_flash, sample_transition
+from worlds.raw.scene import FrameSpec, Scene, sample_scene, slate
 from worlds.raw.timeline import Timeline, steady, uneven
-from worlds.raw.truth import Line, pts_of, tell_shots, tell_transitions
-from worlds.raw.writing import Form, draw_form, write_picture, write_video
+from worlds.raw.truth import Line, pts_of, shot_lines, transition_lines
+from worlds.raw.writing import FileFormat, sample_format, write_picture, write_video
 
 TRUTH_FILE = "truth.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawSummary:
-    """What was written."""
+    """Counts of what was written."""
 
     num_videos: int
-    """Videos and stills that are no copies."""
+    """Videos and stills, without copies."""
     num_stills: int
     num_copies: int
     num_damaged: int
     num_shots: int
-    """Shots of those videos, slates not counted."""
+    """Shots of the videos, without slates."""
     num_slates: int
     num_frames: int
     seconds: float
-    """Playing time of those videos."""
+    """Total duration of the videos."""
 
 
 def render_raw(
@@ -64,10 +61,10 @@ def render_raw(
     """Render raw videos into `out_dir` and their truth into `truth_path(out_dir, config)`.
 
     Args:
-        on_file: is told how many files are done, after each.
+        on_file: called after each file with the number of files done.
 
     Raises:
-        FileExistsError: if either folder already holds something.
+        FileExistsError: if either folder is not empty.
     """
     check(config)
     truth_file = truth_path(out_dir, config)
@@ -75,12 +72,12 @@ def render_raw(
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise FileExistsError(f"{folder} already holds something: name an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
-    roles = [role(config, index) for index in range(config.num_videos)]
+    writers = [writer_of(config, index) for index in range(config.num_videos)]
     lines: list[Line] = []
     with _mapper(config.num_workers) as map_files:
         for write in (render_file, copy_file, damaged_file):  # copies need their originals
             given = () if write is render_file else ([line for line in lines if line["copy_of"] is None],)
-            indices = [index for index, writer in enumerate(roles) if writer is write]
+            indices = [index for index, writer in enumerate(writers) if writer is write]
             for line in map_files(partial(write, Path(out_dir), config, *given), indices):
                 lines.append(line)
                 on_file(len(lines))
@@ -91,8 +88,8 @@ def render_raw(
     return _summary(lines)
 
 
-def role(config: RawConfig, index: int) -> Callable[..., Line]:
-    """Return what writes file `index`: it is rendered, or a copy of one that is; the first is rendered."""
+def writer_of(config: RawConfig, index: int) -> Callable[..., Line]:
+    """Return the function that writes file `index`; the first file is always rendered."""
     chance = Random(f"worlds/raw/{config.seed}/{index}/role").random()
     if index and chance < config.damage_rate:
         return damaged_file
@@ -100,13 +97,13 @@ def role(config: RawConfig, index: int) -> Callable[..., Line]:
 
 
 def truth_path(out_dir: str | Path, config: RawConfig) -> Path:
-    """Return where the truth about `out_dir` goes."""
+    """Return the path of the truth file of `out_dir`."""
     folder = Path(config.truth_dir) if config.truth_dir else Path(f"{Path(out_dir)}-truth")
     return folder / TRUTH_FILE
 
 
 def check(config: RawConfig) -> None:
-    """Raise ValueError for a configuration that cannot be rendered, naming the field."""
+    """Raise ValueError for an invalid field of the configuration."""
     for name in ("shots_per_video", "shot_seconds", "slate_seconds", "transition_seconds", "whip_seconds"):
         low, high = getattr(config, name)
         if not 0 < low <= high:
@@ -129,12 +126,15 @@ def check(config: RawConfig) -> None:
         raise ValueError("give num_videos of 1 or more, short_side_px of 16 or more, and an fps above 0")
     for aspect in config.aspects:
         frame_size(aspect, config.short_side_px)
-    for form in config.formats:
-        _, codec = split_format(form)
+    for name in config.formats:
+        _, codec = split_format(name)
         encoder_name(codec)
         if config.short_side_px < MIN_SIDE_PX.get(codec, 16):
-            raise ValueError(f"short_side_px is {config.short_side_px}: too small for {form} in formats")
-    if not any(stores_timestamps(split_format(form)[0]) or not config.uneven_rate for form in config.formats):
+            raise ValueError(f"short_side_px is {config.short_side_px}: too small for {name} in formats")
+    if not any(
+        stores_timestamps(split_format(file_format)[0]) or not config.uneven_rate
+        for file_format in config.formats
+    ):
         raise ValueError("formats is empty or all AVI, which has no variable frame rate: add mp4/h264")
 
 
@@ -157,36 +157,38 @@ def render_file(out_dir: Path, config: RawConfig, index: int) -> Line:
     """Write file `index` and return its line of truth."""
     rng = Random(f"worlds/raw/{config.seed}/{index}")
     edit_rng = Random(f"worlds/raw/{config.seed}/{index}/editing")
-    look_rng = Random(f"worlds/raw/{config.seed}/{index}/looks")
+    style_rng = Random(f"worlds/raw/{config.seed}/{index}/looks")
     size_px = frame_size(rng.choice(config.aspects), config.short_side_px)
     fps = rng.choice(config.fps)
     still = rng.random() < config.still_rate
-    bars = draw_bars(edit_rng, config, size_px)
+    bars = sample_bars(edit_rng, config, size_px)
     width, height = Defects(size_px=size_px, bars=bars).picture_px[2:]
-    place = Place(width=width, height=height, fps=fps)
+    frame_spec = FrameSpec(width=width, height=height, fps=fps)
     if still:
         edit = Edit(
-            scenes=(draw_scene(rng, look_rng, config, place, alone=1),), transitions=(), flashes=(None,)
+            scenes=(sample_scene(rng, style_rng, config, frame_spec, alone=1),),
+            transitions=(),
+            flashes=(None,),
         )
     else:
-        edit = plan_shots(rng, edit_rng, look_rng, config, place)
-    timeline = draw_timeline(edit_rng, config, edit, exact_fps(fps))
+        edit = sample_edit(rng, edit_rng, style_rng, config, frame_spec)
+    timeline = sample_timeline(edit_rng, config, edit, exact_fps(fps))
     num_frames = len(timeline.times_s)
     defects = Defects(
         size_px=size_px,
         bars=bars,
-        watermark=draw_watermark(edit_rng, config, (0, 0, *size_px) if bars is None else bars.picture_px),
-        subtitles=draw_subtitles(edit_rng, config, num_frames, fps),
+        watermark=sample_watermark(edit_rng, config, (0, 0, *size_px) if bars is None else bars.picture_px),
+        subtitles=sample_subtitles(edit_rng, config, num_frames, fps),
     )
     frames = _finished_frames(edit, timeline, defects)
     if still:
-        form = Form(container="png", codec="png", b_frames=False)
+        file_format = FileFormat(container="png", codec="png", b_frames=False)
         path = out_dir / f"raw-{index:05d}.png"
         write_picture(path, next(frames))
     else:
-        form = draw_form(edit_rng, config, timeline)
-        path = out_dir / f"raw-{index:05d}.{form.container}"
-        write_video(path, frames, timeline, form, size_px=size_px, crf=config.crf)
+        file_format = sample_format(edit_rng, config, timeline)
+        path = out_dir / f"raw-{index:05d}.{file_format.container}"
+        write_video(path, frames, timeline, file_format, size_px=size_px, crf=config.crf)
     time_base = probe(path).time_base
     return {
         "file": path.name,
@@ -196,45 +198,47 @@ def render_file(out_dir: Path, config: RawConfig, index: int) -> Line:
         "fps": str(exact_fps(fps)),
         "time_base": str(time_base),
         "num_frames": num_frames,
-        "shots": tell_shots(edit, timeline, time_base, [rng.getrandbits(48) for _ in edit.scenes]),
-        "transitions": tell_transitions(edit, timeline, time_base),
-        **asdict(form),
+        "shots": shot_lines(edit, timeline, time_base, [rng.getrandbits(48) for _ in edit.scenes]),
+        "transitions": transition_lines(edit, timeline, time_base),
+        **asdict(file_format),
         "pts": pts_of(timeline, time_base),
         "picture_px": list(defects.picture_px),
-        "defects": defects.told(),
+        "defects": defects.to_json(),
         "copy_of": None,
         "copy": None,
         "damage": None,
     }
 
 
-def plan_shots(rng: Random, edit_rng: Random, look_rng: Random, config: RawConfig, place: Place) -> Edit:
-    """Draw the shots of one video and what is between them; neighbours look different."""
+def sample_edit(
+    rng: Random, edit_rng: Random, style_rng: Random, config: RawConfig, frame_spec: FrameSpec
+) -> Edit:
+    """Sample the shots and transitions of one video; adjacent shots look different."""
     num_shots = rng.randint(*config.shots_per_video)
     slates = [False] + [rng.random() < config.slate_rate for _ in range(num_shots - 1)]
     is_slate = [piece for slate in slates for piece in ((True, False) if slate else (False,))] + [False]
-    transitions = [draw_transition(edit_rng, config, place.fps) for _ in is_slate[2:]]
+    transitions = [sample_transition(edit_rng, config, frame_spec.fps) for _ in is_slate[2:]]
     lengths = [0, *(transition.num_frames for transition in transitions), 0]
     scenes: list[Scene] = []
     for piece, slated in enumerate(is_slate[:-1]):
         span_s = config.slate_seconds if slated else config.shot_seconds
-        alone = max(1 if slated else 2, round(rng.uniform(*span_s) * place.fps))
+        alone = max(1 if slated else 2, round(rng.uniform(*span_s) * frame_spec.fps))
         overlaps = lengths[piece], lengths[piece + 1]
-        neighbours = scenes[-1:] + ([slate(place, 1)] if is_slate[piece + 1] else [])
+        neighbours = scenes[-1:] + ([slate(frame_spec, 1)] if is_slate[piece + 1] else [])
         scenes.append(
-            slate(place, alone + sum(overlaps))
+            slate(frame_spec, alone + sum(overlaps))
             if slated
-            else draw_scene(
-                rng, look_rng, config, place, alone=alone, overlaps=overlaps, neighbours=neighbours
+            else sample_scene(
+                rng, style_rng, config, frame_spec, alone=alone, overlaps=overlaps, neighbours=neighbours
             )
         )
     edit = Edit(scenes=tuple(scenes), transitions=tuple(transitions), flashes=(None,) * len(scenes))
-    flashes = [draw_flash(edit_rng, config, scene, edit.overlaps(n)) for n, scene in enumerate(scenes)]
+    flashes = [sample_flash(edit_rng, config, scene, edit.overlaps(n)) for n, scene in enumerate(scenes)]
     return replace(edit, flashes=tuple(flashes))
 
 
-def draw_timeline(rng: Random, config: RawConfig, edit: Edit, fps: Fraction) -> Timeline:
-    """Draw whether the frame rate of a file is variable, and when its frames are shown."""
+def sample_timeline(rng: Random, config: RawConfig, edit: Edit, fps: Fraction) -> Timeline:
+    """Sample a constant-rate or variable-rate timeline."""
     chance = rng.random()
     if edit.num_frames == 1 or chance >= config.uneven_rate:
         return steady(edit.num_frames, fps)
@@ -243,11 +247,11 @@ def draw_timeline(rng: Random, config: RawConfig, edit: Edit, fps: Fraction) -> 
 
 
 def _finished_frames(edit: Edit, timeline: Timeline, defects: Defects) -> Iterator[np.ndarray]:
-    """Yield the frames of the file: those of the edit that it keeps, with all that is put on them."""
+    """Yield the kept frames of the edit with their overlays."""
     kept = range(edit.num_frames) if timeline.kept is None else timeline.kept
     remaining = iter(enumerate(kept))
     number, wanted = next(remaining)
-    for frame, picture_HWC in enumerate(edited_frames(edit)):
+    for frame, picture_HWC in enumerate(render_edit(edit)):
         if frame == wanted:
             yield defects.apply(picture_HWC, number)
             number, wanted = next(remaining, (-1, -1))
@@ -271,7 +275,7 @@ def _summary(lines: list[Line]) -> RawSummary:
 
 @contextmanager
 def _mapper(num_workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Give a `map` that keeps the order, over processes where there is more than one."""
+    """Yield an order-preserving `map`, over processes if there are several."""
     if num_workers <= 1:
         yield map
         return

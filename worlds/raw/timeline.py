@@ -1,4 +1,4 @@
-"""When each frame of a raw video is shown: at a steady rate, or at the uneven one of a phone's camera."""
+"""Timestamps of the frames of a raw video, at a constant or a variable frame rate."""
 
 from bisect import bisect_left
 from collections.abc import Collection
@@ -8,42 +8,42 @@ from math import floor
 from random import Random
 
 TICK = Fraction(1, 60_000)
-"""Unit of time of an uneven video: most rates have whole frame periods in it, and MPEG-4 allows no finer."""
+"""Time base of variable-rate videos, the finest of MPEG-4; a multiple of most frame rates."""
 DROP_RATE = 0.15
-"""How often an uneven video leaves out a frame."""
+"""Probability that a variable-rate video drops a frame."""
 JITTER = 0.2
-"""By how much of a frame period a frame comes too early or too late."""
+"""Maximum deviation of a timestamp, in frame periods."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeline:
-    """The times of a file's frames, exactly."""
+    """Exact timestamps of the frames of a file."""
 
     fps: Fraction
     """Nominal frames per second."""
     times_s: tuple[Fraction, ...]
-    """When each frame is shown."""
+    """Presentation time of each frame."""
     end_s: Fraction
-    """When the last frame has been shown."""
+    """End of the last frame."""
     steady: bool
     """Whether frames are 1 / fps apart."""
     kept: tuple[int, ...] | None = None
-    """Which frames of the edit the file holds; None for all."""
+    """Frames of the edit that the file contains; None for all."""
 
     def frame_at(self, edit_frame: int) -> int:
-        """Return the number in the file of a frame of the edit (of the next one, if that is left out)."""
+        """Return the index in the file of a frame of the edit, or of the next frame if it is dropped."""
         return edit_frame if self.kept is None else bisect_left(self.kept, edit_frame)
 
     def time_at(self, frame: int) -> Fraction:
-        """Return when frame `frame` begins; the end, for the number of frames."""
+        """Return the start of frame `frame`; the end of the file for index `num_frames`."""
         return self.times_s[frame] if frame < len(self.times_s) else self.end_s
 
     def pts_at(self, frame: int, time_base: Fraction) -> int:
-        """Return the same in units of a file's time base, rounded as FFmpeg rounds: half upward."""
+        """Return `time_at` in units of a time base, rounded half up as FFmpeg does."""
         return floor(self.time_at(frame) / time_base + Fraction(1, 2))
 
     def after(self, frame: int) -> "Timeline":
-        """Return the timeline of what is left when all frames before `frame` are cut off."""
+        """Return the timeline of the frames from `frame` on, starting at 0."""
         start_s = self.time_at(frame)
         return Timeline(
             fps=self.fps,
@@ -54,17 +54,18 @@ class Timeline:
 
 
 def steady(num_frames: int, fps: Fraction) -> Timeline:
-    """Return frames that are 1 / fps apart."""
+    """Return a constant-rate timeline."""
     times_s = tuple(frame / fps for frame in range(num_frames))
     return Timeline(fps=fps, times_s=times_s, end_s=num_frames / fps, steady=True)
 
 
 def uneven(rng: Random, num_frames: int, fps: Fraction, starts: Collection[int]) -> Timeline:
-    """Return the frames of an edit with some left out and the others a little early or late.
+    """Return a variable-rate timeline of an edit, with dropped frames and jittered timestamps.
+
+    No two consecutive frames are dropped.
 
     Args:
-        starts: first frames of shots and transitions; these stay, and no two frames in a row go, so that
-            every part of the edit is still there.
+        starts: first frames of shots and transitions, which are never dropped.
     """
     kept: list[int] = []
     for frame in range(num_frames):

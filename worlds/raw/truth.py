@@ -1,8 +1,8 @@
-"""One line of truth about one raw file, as plain JSON.
+"""The lines of the truth file: one JSON object per raw file.
 
-Every span has its first frame and the frame after its last one (`start_frame`, `end_frame`), and the same in
-pts and in seconds. Spans of shots (each seen alone) and of transitions cover the file from its first frame to
-its last; a hard cut is a transition that begins and ends at the first frame of the new shot.
+Each span has a half-open range of frames (`start_frame`, `end_frame`), also in pts and in seconds. The spans
+of shots (where each is shown alone) and of transitions together cover the file; a hard cut is an empty span
+at the first frame of the new shot.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from typing import Any
 
 from worlds.raw.defects import Box
 from worlds.raw.editing import Edit
-from worlds.raw.scene import tell_scene
+from worlds.raw.scene import caption_scene
 from worlds.raw.timeline import Timeline, steady
 
 Line = dict[str, Any]
-"""What is written about one file."""
+"""The truth about one file."""
 
 
 def span_fields(start: int, end: int, timeline: Timeline, time_base: Fraction) -> Line:
-    """Return a span of frames [start, end) of a file, also in pts and in seconds."""
+    """Return the fields of a span of frames [start, end) of a file."""
     return {
         "start_frame": start,
         "end_frame": end,
@@ -30,16 +30,16 @@ def span_fields(start: int, end: int, timeline: Timeline, time_base: Fraction) -
     }
 
 
-def tell_shots(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Sequence[int]) -> list[Line]:
-    """Return each shot with where it is seen alone, what it shows, and its flashes.
+def shot_lines(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Sequence[int]) -> list[Line]:
+    """Return the span, captions, world and flashes of each shot.
 
     Args:
-        seeds: one for the captions of each shot.
+        seeds: of the captions of each shot.
     """
     shots = []
     flash_spans, spans = edit.flash_spans(), edit.spans()
     for shot, scene in enumerate(edit.scenes):
-        short, dense = tell_scene(scene, seeds[shot])
+        short, dense = caption_scene(scene, seeds[shot])
         (start, end), lit = spans[shot], flash_spans[shot]
         begin = start - edit.overlaps(shot)[0] + scene.held[0]
         shots.append(
@@ -56,8 +56,8 @@ def tell_shots(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Seque
     return shots
 
 
-def tell_transitions(edit: Edit, timeline: Timeline, time_base: Fraction) -> list[Line]:
-    """Return how each shot gives way to the next, and when."""
+def transition_lines(edit: Edit, timeline: Timeline, time_base: Fraction) -> list[Line]:
+    """Return the kind and span of each transition."""
     spans = edit.spans()
     return [
         {
@@ -70,7 +70,7 @@ def tell_transitions(edit: Edit, timeline: Timeline, time_base: Fraction) -> lis
 
 
 def timeline_of(line: Line) -> Timeline:
-    """Return when the frames of a file are shown, from its line of truth."""
+    """Return the timeline of a file from its line of truth."""
     fps, time_base = Fraction(line["fps"]), Fraction(line["time_base"])
     if line["pts"] is None:
         return steady(line["num_frames"], fps)
@@ -79,7 +79,7 @@ def timeline_of(line: Line) -> Timeline:
     return Timeline(fps=fps, times_s=times_s, end_s=end_s, steady=False)
 
 
-def line_of_copy(
+def copied_line(
     line: Line,
     *,
     first: int,
@@ -87,32 +87,32 @@ def line_of_copy(
     move: Callable[[Box], Box],
     time_base: Fraction,
 ) -> Line:
-    """Return the line of a copy, made from that of its original.
+    """Return the line of a copy, derived from that of its original.
 
     Args:
-        first: the frame of the original with which the copy begins; it lies in the first shot.
+        first: frame of the original at which the copy starts, within the first shot.
         size_px: (width, height) of the copy.
-        move: says where a box of the original's frame stands in the copy's.
+        move: maps a box in the original to one in the copy.
         time_base: of the copy.
     """
     timeline = timeline_of(line).after(first)
-    begun_s = float(timeline_of(line).time_at(first))
+    offset_s = float(timeline_of(line).time_at(first))
 
-    def moved(entry: Line) -> Line:
+    def shifted(entry: Line) -> Line:
         entry = dict(entry)
         if "start_frame" in entry:
             start, end = max(0, entry["start_frame"] - first), max(0, entry["end_frame"] - first)
             entry |= span_fields(start, end, timeline, time_base)
         if "world_start_s" in entry:
-            entry["world_start_s"] -= begun_s
-            entry["flashes"] = still_there(entry["flashes"])
+            entry["world_start_s"] -= offset_s
+            entry["flashes"] = remaining(entry["flashes"])
         for name in ("box_px", "picture_px"):
             if name in entry:
                 entry[name] = list(move(tuple(entry[name])))
         return entry
 
-    def still_there(entries: list[Line]) -> list[Line]:
-        return [moved(entry) for entry in entries if entry.get("end_frame", first + 1) > first]
+    def remaining(entries: list[Line]) -> list[Line]:
+        return [shifted(entry) for entry in entries if entry.get("end_frame", first + 1) > first]
 
     return {
         **line,
@@ -120,21 +120,21 @@ def line_of_copy(
         "height": size_px[1],
         "time_base": str(time_base),
         "num_frames": len(timeline.times_s),
-        "shots": still_there(line["shots"]),
+        "shots": remaining(line["shots"]),
         "pts": pts_of(timeline, time_base),
         "picture_px": list(move(tuple(line["picture_px"]))),
-        "transitions": still_there(line["transitions"]),
-        "defects": still_there(line["defects"]),
+        "transitions": remaining(line["transitions"]),
+        "defects": remaining(line["defects"]),
     }
 
 
 def pts_of(timeline: Timeline, time_base: Fraction) -> list[int] | None:
-    """Return the pts of each frame of a file with a variable frame rate; None for a steady one."""
+    """Return the pts of each frame of a variable-rate file; None for a constant rate."""
     if timeline.steady:
         return None
     return [timeline.pts_at(frame, time_base) for frame in range(len(timeline.times_s))]
 
 
 def _span_in_file(start: int, end: int, timeline: Timeline, time_base: Fraction) -> Line:
-    """Return the fields of a span that is given in frames of the edit."""
+    """Return the fields of a span given in frames of the edit."""
     return span_fields(timeline.frame_at(start), timeline.frame_at(end), timeline, time_base)

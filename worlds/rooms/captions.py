@@ -1,11 +1,11 @@
-"""Say what is in a room and how the camera moves, in one short or one dense caption."""
+"""Caption a room and its camera motion, with one short or one dense caption."""
 
 import itertools
 from random import Random
 
 from worlds.family import Claim
-from worlds.phrasing import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 from worlds.rooms.truth import STILL, RoomWorld
+from worlds.sentence_templates import SHORT_STYLE, listed, style_claims, style_sentences, with_article
 
 SHORT_CAMERA = {
     "orbit left": ("the camera orbits left around {things}",),
@@ -31,7 +31,7 @@ COUNTS = {
     2: ("There are two objects in the room.", "The room holds exactly two objects."),
     3: ("There are three objects in the room.", "The room holds exactly three objects."),
 }
-LOOKS = {
+SHAPE_SENTENCES = {
     "box": (
         "The {name} has flat faces and sharp corners.",
         "The {name} is a solid cube with straight edges.",
@@ -113,14 +113,14 @@ def short_caption(world: RoomWorld, seed: int) -> str:
 
 
 def dense_caption(world: RoomWorld, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`."""
+    """Return 60 to 135 words that state every claim of `world`."""
     rng = Random(f"worlds/rooms/dense/{seed}")
     order = rng.sample(world.solids, len(world.solids))
     openings = OPENING if world.moves else STILL_OPENING
     opening = rng.choice([text for text in openings if world.style != "night" or "bright" not in text])
     things = listed([with_article(solid.name) for solid in order])
     sentences = [opening.format(things=things, floor=world.floor), rng.choice(COUNTS[len(order)])]
-    body = [rng.choice(LOOKS[solid.kind]).format(name=solid.name) for solid in order]
+    body = [rng.choice(SHAPE_SENTENCES[solid.kind]).format(name=solid.name) for solid in order]
     if world.moves:
         body.insert(rng.choice((0, len(body))), rng.choice(CAMERA[world.camera]))
     manner = NIGHT_MANNER if world.style == "night" else MANNER if world.style == "flat" else MANNER[1:]
@@ -130,7 +130,7 @@ def dense_caption(world: RoomWorld, seed: int) -> str:
 
 
 def claims(world: RoomWorld) -> frozenset[Claim]:
-    """Return everything that captions say about `world`; of a single frame, nothing about the camera."""
+    """Return all claims of captions about `world`; of a single frame, none about the camera."""
     found = {
         Claim(subject="floor", attribute="color", value=world.floor),
         Claim(subject="scene", attribute="count", value=str(len(world.solids))),

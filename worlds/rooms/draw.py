@@ -53,7 +53,7 @@ class _View:
 
 
 def draw(world: RoomWorld) -> Rendered:
-    """Render in the plain style; thing n has label n + 1."""
+    """Render in the flat style; thing n has label n + 1."""
     view = _view(world)
     frames_THWC = np.empty((world.num_frames, world.height, world.width, 3), np.uint8)
     labels_THW = np.zeros(frames_THWC.shape[:3], np.uint8)

@@ -24,7 +24,7 @@ from worlds.rooms.truth import (
     RoomWorld,
     Solid,
     centers_px_NT3,
-    untold,
+    unobservable,
 )
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 RATES: dict[str, tuple[float, float]] = {
@@ -45,18 +45,18 @@ RATES: dict[str, tuple[float, float]] = {
     "pan": (math.radians(8), math.radians(13)),
     "dolly": (0.6, 1.1),
 }
-"""Slowest and fastest motion of the camera in a short shot (radians or metres per second)."""
+"""Range of camera speeds in a short shot (radians or metres per second)."""
 LONGEST_WAY = {"pan": math.radians(17), "dolly": 1.9}
 """A pan and a dolly go no farther than this in one shot, so that all things stay in sight: in a longer shot
 they are slower."""
 SLOWEST = {"pan": math.radians(3), "dolly": 0.2}
-"""Below this a motion could not be told from stillness."""
+"""Minimum speed of a visible motion."""
 SIZES = {1: (0.56, 0.68), 2: (0.50, 0.60), 3: (0.42, 0.50)}
-"""Smallest and largest size of a thing, by how many there are."""
+"""Minimum and maximum size of a thing, by the number of things."""
 SPREAD = 1.5
-"""Things stand within this distance of the middle of the room."""
+"""Maximum distance of things from the centre of the room."""
 GAP = 0.12
-"""Two things stand at least this far apart."""
+"""Minimum distance of two things."""
 CLEAR, CLEAR_SHARE = 0.03, 0.4
 """Each thing stands clear of the others by this many short sides for this share of the shot or more."""
 TRIES = 500
@@ -73,7 +73,7 @@ def sample(
     style: str = "flat",
     motions: Sequence[str] | None = None,
 ) -> RoomWorld:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Attributes are uniform and independent of each other; things differ in colour. All things stay in sight,
     and none is always close to another: each stands clear for `CLEAR_SHARE` of the shot or more.
@@ -152,7 +152,7 @@ def _place(rng: Random, color: str, kind: str, sizes: tuple[float, float]) -> So
 
 
 def _apart(solids: Sequence[Solid]) -> bool:
-    """Return whether no two things touch, whatever the angle of a box."""
+    """Return whether no two things touch at any angle of the boxes."""
     for index, one in enumerate(solids):
         for other in solids[:index]:
             widths = [s.ground_radius * (math.sqrt(2) if s.kind == "box" else 1) for s in (one, other)]
@@ -184,7 +184,7 @@ def _in_sight(world: RoomWorld) -> bool:
 
 
 def combination(world: RoomWorld) -> str:
-    """Name what is held out together: the first thing and the camera's motion, `red box orbit left`."""
+    """Return the first thing and the camera's motion, such as `red box orbit left`."""
     return f"{world.solids[0].name} {world.camera}"
 
 

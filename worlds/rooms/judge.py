@@ -1,4 +1,4 @@
-"""Judge a video of a room by its pixels: the camera's motion, the floor, the things' colours and kinds.
+"""Judge a video of a room: the camera's motion, the floor, the things' colours and kinds.
 
 Legend: T frames, H height, W width, C channels (RGB), R reference colours, N things, K kinds, P pixels, M
 looks of a kind, G side of a normalised picture of one thing.
@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from worlds.naming import components, look_up, nearest_table, shrink
+from worlds.color_lookup import build_nearest_table, components, lookup_nearest, shrink
 from worlds.palette import BACKGROUNDS, COLORS
 from worlds.rooms.draw import AMBIENT, CONTRAST, HORIZON, SHADOW, ZENITH, draw
 from worlds.rooms.odometry import motions_T3
@@ -20,9 +20,9 @@ from worlds.rooms.truth import DISTANCE, FLOORS, KINDS, STILL, RoomWorld, Solid
 from worlds.styles import DARK_INK, LIGHT_INK, undo_night
 
 MEASURED_SIDE_PX = 64
-"""Larger frames are scaled down to this short side first."""
+"""Short side to which larger frames are scaled down."""
 SMALLEST_AREA = 0.005
-"""Specks below this (in squared short sides) are noise; the smallest thing covers 0.02."""
+"""Smaller components are noise, in squared short sides; the smallest thing covers 0.02."""
 SEEN_SHARE = 0.3
 """A thing is seen in at least this share of the frames; the truth promises 0.4."""
 STILLEST = 0.03
@@ -39,7 +39,7 @@ KIND_FRAMES = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredRoom:
-    """What was found in a video."""
+    """Result of the measurement."""
 
     things: tuple[tuple[str, str], ...]
     """(colour, kind) of each thing, sorted."""
@@ -49,12 +49,12 @@ class MeasuredRoom:
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: RoomWorld) -> dict[str, bool]:
-    """Say for each attribute whether a video (RGB, uint8) shows what `world` asks."""
+    """Return, for each attribute, whether a video (RGB, uint8) agrees with `world`."""
     return compare(measure_room(frames_THWC, fps), world)
 
 
 def compare(found: MeasuredRoom, world: RoomWorld) -> dict[str, bool]:
-    """Compare what was found with what `world` asks; of a single frame, nothing about the camera."""
+    """Compare a measurement with `world`; of a single frame, ignore the camera."""
     asked = measured_truth(world)
     verdict = {
         "color": sorted(color for color, _ in found.things) == sorted(color for color, _ in asked.things),
@@ -67,7 +67,7 @@ def compare(found: MeasuredRoom, world: RoomWorld) -> dict[str, bool]:
 
 
 def measured_truth(world: RoomWorld) -> MeasuredRoom:
-    """Return what a perfect measurement of `world` would find."""
+    """Return the ideal measurement of `world`."""
     return MeasuredRoom(
         things=tuple(sorted((solid.color, solid.kind) for solid in world.solids)),
         floor=world.floor,
@@ -111,13 +111,13 @@ def _references() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                     looks.append(near * (1 - fog) + np.array(HORIZON) * fog)
                     names.append(0)
                     floors.append(number if fog <= 0.5 and light == 1.0 else 0)
-    return nearest_table(looks), np.array(names), np.array(floors)
+    return build_nearest_table(looks), np.array(names), np.array(floors)
 
 
 def name_pixels(frames_THWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each pixel the number of its thing's colour (0: none) and of its floor (0: none)."""
     table, names_R, floors_R = _references()
-    nearest_THW = look_up(table, frames_THWC)
+    nearest_THW = lookup_nearest(table, frames_THWC)
     return names_R[nearest_THW].astype(np.uint8), floors_R[nearest_THW].astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""How a camera moves over a tiled floor, found from pixels alone.
+"""Estimate the motion of a camera over a tiled floor.
 
 The camera's height, pitch and focal length are those of the family, so every pixel of the floor has a known
 place on the ground, and two frames differ by a turn and a step on the ground: three numbers, found by direct
@@ -19,16 +19,16 @@ from worlds.rooms.truth import CAMERA_HEIGHT, FOCAL, tilt_33
 FARTHEST = 9.0
 """Metres of floor, from the camera, that are aligned: beyond, the tiles are too small to be seen."""
 BLURS = (0.035, 0.018)
-"""Alignment goes from coarse to fine: blurs (sigma in short sides)."""
+"""Blurs of the coarse-to-fine alignment (sigma in short sides)."""
 STEPS = 4
-"""Gauss-Newton steps for each blur."""
+"""Gauss-Newton steps per blur."""
 OUTLIER = 12.0
 """Grey levels beyond which a pixel counts less (Huber): a thing, or its shadow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Ground:
-    """Where each pixel's ray meets the floor."""
+    """Intersection of each pixel's ray with the floor."""
 
     focal_px: float
     center_2: tuple[float, float]

@@ -1,4 +1,4 @@
-"""Whether everything in a video of a room belongs to one rigid scene that a camera moves through.
+"""Test whether a video of a room shows one rigid scene.
 
 Points are tracked over short windows, the camera's motion is refined together with the points' places
 (bundle adjustment), and what is left is the error. Nothing of the truth is used but the family's camera.
@@ -22,23 +22,23 @@ MOST_POINTS = 80
 SIDE_PX = 64
 """Errors are in pixels of a frame with this short side."""
 LOST_PX = 3.0
-"""Error of a point that is lost, and the largest error of any."""
+"""Error of a lost point, and the maximum error."""
 REFINEMENTS = 6
 FARTHEST = 30.0
-"""Metres, at most, from the camera to a point."""
+"""Maximum distance of a point from the camera, in metres."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RigidError:
-    """How far from one rigid scene a video is, in pixels of a 64-pixel short side."""
+    """Deviation from a rigid scene, in pixels of a 64-pixel short side."""
 
     mean_px: float
     """Mean over points of how far each is from where its place in the scene would be seen, at most
     `LOST_PX`."""
     num_points: int
-    """Points tracked, over all windows."""
+    """Number of tracked points over all windows."""
     motion_px: float
-    """Mean length of the points' tracks, to divide by: a still video is rigid for nothing."""
+    """Mean track length, to normalise by: a still video is trivially rigid."""
 
 
 def rigid_error(frames_THWC: np.ndarray, fps: float) -> RigidError:
@@ -73,7 +73,7 @@ def rigid_error(frames_THWC: np.ndarray, fps: float) -> RigidError:
 
 
 def _track(frames_FHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Follow corners of the first frame; return points_FK2 (pixels) and which were lost.
+    """Track corners of the first frame; return points_FK2 (pixels) and which were lost.
 
     A point that leaves the frame is left out; one that cannot be followed inside it is lost.
     """
@@ -101,7 +101,7 @@ def _track(frames_FHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compose(motions_F3: np.ndarray) -> np.ndarray:
-    """Add up motions from frame to frame into cameras seen from the first one; one more than motions."""
+    """Accumulate frame-to-frame motions into camera poses relative to the first; one more than motions."""
     cameras = [np.zeros(3)]
     for turn, right, forward in motions_F3:
         yaw, x, z = cameras[-1]

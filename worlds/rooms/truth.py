@@ -1,4 +1,4 @@
-"""What is in a simulated room, exactly: solid things on a floor, and where the camera is in every frame.
+"""The exact content of a simulated room: solid things on a floor, and where the camera is in every frame.
 
 Legend: N things, T frames. The ground is a plane with axes x and z, y points up; lengths are in metres that
 mean nothing but ratios. Camera coordinates are (right, up, forward) with `up` along y, so that only yaw and
@@ -36,7 +36,7 @@ GROUND_RADIUS = {"box": 0.86, "ball": 1.0, "cylinder": 0.72}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solid:
-    """One thing that stands on the floor and never moves."""
+    """One static thing on the floor."""
 
     color: str
     kind: str
@@ -45,11 +45,11 @@ class Solid:
     x: float
     z: float
     turn: float
-    """Angle of a box about the vertical, in radians; round things look the same at every angle."""
+    """Angle of a box about the vertical, in radians; irrelevant for round things."""
 
     @property
     def name(self) -> str:
-        """What captions call it, such as `red box`."""
+        """Name in captions, such as `red box`."""
         return f"{self.color} {self.kind}"
 
     @property
@@ -93,12 +93,12 @@ class RoomWorld(Shot):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "RoomWorld":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         return cls(**{**fields, "solids": tuple(Solid(**solid) for solid in fields["solids"])})
 
 
 def camera_path_T3(world: RoomWorld) -> np.ndarray:
-    """Return the camera's place and yaw (x, z, yaw) in each frame.
+    """Return the camera's position and yaw (x, z, yaw) in each frame.
 
     At yaw 0 it looks along z with x to its right; a larger yaw looks further to the right. To orbit left is
     to move to the left round the middle of the room while looking at it.
@@ -156,6 +156,6 @@ def centers_px_NT3(world: RoomWorld) -> np.ndarray:
     return np.concatenate([product_NT3[..., :2] / product_NT3[..., 2:], product_NT3[..., 2:]], axis=2)
 
 
-def untold(world: RoomWorld, first: int, end: int) -> str:
-    """Return nothing: all things stay in sight and the camera moves evenly, so every part shows it all."""
+def unobservable(world: RoomWorld, first: int, end: int) -> str:
+    """Return an empty string: all things stay visible and the camera moves uniformly."""
     return ""

@@ -1,1 +1,1 @@
-"""The family `shapes`: flat things that go over a plain background, or stay still."""
+"""The family `shapes`: flat things that move over a plain background, or stay still."""

@@ -1,4 +1,4 @@
-"""Say what is in a world, in one short or one dense caption, and list the atomic claims behind both.
+"""Caption a world with one short or one dense caption, and list their atomic claims.
 
 Every sentence is true of the world it is written for. All words come from `vocabulary()`;
 `worlds.shapes.grammar` reads them back.
@@ -12,10 +12,10 @@ from random import Random
 
 from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, SPEEDS, STILL
-from worlds.phrasing import (
+from worlds.sentence_templates import (
     DENSE_STYLE,
     LONG_WAYS,
-    LOOKS,
+    SHAPE_SENTENCES,
     SHORT_STYLE,
     SOLID,
     TEXTURED,
@@ -28,7 +28,7 @@ from worlds.shapes.truth import Thing, World, wanted
 from worlds.shapes.words import words
 
 DENSE_WORDS = (60, 135)
-"""Fewest and most words of a dense caption."""
+"""Minimum and maximum number of words of a dense caption."""
 
 SHORT_WAYS = {"left": "left", "right": "right", "up": "up", "down": "down"} | {
     f"{y}-{x}": f"{y} and {x}" for y in ("up", "down") for x in ("left", "right")
@@ -66,13 +66,13 @@ TEXTURED_SETTING = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Phrases:
-    """Sentences about the whole of a video, or of a still. Every word of each must hold for every world."""
+    """Sentences about a whole video or still, which must be true of every world."""
 
     opening: tuple[str, ...]
     counts: Mapping[int, tuple[str, ...]]
     setting: tuple[str, ...]
     manner: tuple[tuple[str, ...], ...]
-    """Groups; one sentence is taken from each group that there is room for."""
+    """Groups of sentences; one is taken from each group as far as the length allows."""
 
 
 VIDEO = _Phrases(
@@ -139,7 +139,7 @@ STILL_PICTURE = _Phrases(
 
 
 def vocabulary() -> list[str]:
-    """Return every word and punctuation mark that a caption of this family can hold, sorted."""
+    """Return all words and punctuation marks of the captions of this family, sorted."""
     texts = [
         *TEXTURED,
         *TEXTURED_SETTING,
@@ -149,7 +149,7 @@ def vocabulary() -> list[str]:
     ]
     texts += [*SHORT_WAYS.values(), *SHORT_STILL, *SHORT_BACKGROUND, SLATE, *OVER, *MOVES, *STAYS, *SOLID]
     texts += [*COLORS, *SHAPES, *BACKGROUNDS, *SPEEDS, "a an the and"]
-    groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *LOOKS.values()]
+    groups = [*LONG_WAYS.values(), *SHORT_MOVES.values(), *SHAPE_SENTENCES.values()]
     for phrases in (VIDEO, STILL_PICTURE):
         groups += [phrases.opening, *phrases.counts.values(), phrases.setting, *phrases.manner]
     texts += itertools.chain.from_iterable(groups)
@@ -172,7 +172,7 @@ def short_caption(world: World, seed: int) -> str:
 
 
 def dense_caption(world: World, seed: int) -> str:
-    """Return 60 to 135 words in natural sentences that hold every claim of `world`.
+    """Return 60 to 135 words that state every claim of `world`.
 
     Raises:
         ValueError: if the world is an empty slate, of which there is not so much to say.
@@ -206,7 +206,7 @@ def dense_caption(world: World, seed: int) -> str:
 
 
 def claims(world: World) -> frozenset[Claim]:
-    """Return everything that captions can truly say about `world`; of a still, nothing about motion.
+    """Return all true claims about `world`; of a still, none about motion.
 
     A thing by name has `color`, `shape`, `direction` and, when it moves, `speed`; `background` has `color`;
     `scene` has `count` and, unless it is flat, `style`.
@@ -235,8 +235,8 @@ def _short_move(thing: Thing, rng: Random) -> str:
 
 
 def _look(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:
-    """Return one sentence about the outline, and one about the colour out of `solid`, if there is any."""
-    outline = rng.choice(LOOKS[thing.shape]).format(Thing=f"The {thing.name}")
+    """Return one sentence about the shape, and one about the colour from `solid`, if any."""
+    outline = rng.choice(SHAPE_SENTENCES[thing.shape]).format(Thing=f"The {thing.name}")
     return f"{outline} {rng.choice(solid).format(color=thing.color)}" if solid else outline
 
 

@@ -16,8 +16,8 @@ from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.judge import judge
-from worlds.shapes.truth import Thing, World, untold
-from worlds.split import PARTS
+from worlds.shapes.truth import Thing, World, unobservable
+from worlds.split import SEPARATOR
 
 __all__ = [
     "claims",
@@ -29,15 +29,15 @@ __all__ = [
     "parse_claims",
     "sample",
     "short_caption",
-    "untold",
+    "unobservable",
 ]
 
 SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}
-"""Smallest and largest size of a thing, by how many there are."""
+"""Minimum and maximum size of a thing, by the number of things."""
 GAP = 0.04
-"""Things never come closer than this, so that a blur does not join them."""
+"""Minimum distance of things, so that blur does not join them."""
 CANDIDATES = 256
-"""Placements of several things tried at once; the first that keeps them apart is taken."""
+"""Number of placements tried at once; the first that keeps things apart is used."""
 
 
 def sample_world(
@@ -53,7 +53,7 @@ def sample_world(
     speeds: Sequence[str] = tuple(SPEEDS),
     style: str = "flat",
 ) -> World:
-    """Draw one world; the same arguments give the same world.
+    """Sample a world, deterministically.
 
     Every attribute is uniform and independent of the others (two things differ in colour). A path stays
     wholly inside the frame where it fits there; where it does not (a long shot), the thing wraps round the
@@ -104,7 +104,7 @@ def sample_world(
 
 
 def sample(seed: int, *, width: int, height: int, fps: float, num_frames: int, style: str = "flat") -> World:
-    """Draw a world of 1, 2 or 3 things in one of the styles; the same arguments give the same world."""
+    """Sample a world of 1 to 3 things, deterministically."""
     count = Random(f"worlds/shapes/count/{seed}").choice(tuple(SIZES))
     return sample_world(
         seed, width=width, height=height, fps=fps, num_frames=num_frames, num_things=count, style=style
@@ -119,7 +119,7 @@ def _draw_thing(
     motions: Sequence[str],
     speeds: Sequence[str],
 ) -> Thing:
-    """Draw a motion and a size; `_place` gives the start."""
+    """Sample a motion and a size; `_place` assigns the start."""
     direction, speed = rng.choice(motions), rng.choice(speeds)
     return Thing(
         color=color,
@@ -134,7 +134,7 @@ def _draw_thing(
 def _place(
     things: list[Thing], extent: tuple[float, float], time_T: np.ndarray, rng: Random, *, wrap: bool
 ) -> tuple[Thing, ...] | None:
-    """Give each thing a start, or return None if they cannot be kept apart.
+    """Assign a start to each thing, or return None if they cannot be kept apart.
 
     Paths stay inside the frame where they fit and `wrap` is not asked for.
     """
@@ -168,7 +168,7 @@ def _at(thing: Thing, start: tuple[float, ...]) -> Thing:
 def _smallest_distance(
     start_KN2: np.ndarray, things: list[Thing], extent_2: np.ndarray, time_T: np.ndarray
 ) -> np.ndarray:
-    """Return, for each candidate, how close two things come over the shot, round the edges too."""
+    """Return, for each candidate, the minimum distance of two things over the shot, across wrapped edges."""
     relative_2 = np.array(things[1].velocity) - np.array(things[0].velocity)
     apart_KT2 = (start_KN2[:, 1] - start_KN2[:, 0])[:, None] + relative_2 * time_T[:, None]
     apart_KT2 = (apart_KT2 + extent_2 / 2) % extent_2 - extent_2 / 2
@@ -176,8 +176,8 @@ def _smallest_distance(
 
 
 def combination(world: World) -> str:
-    """Name colour, shape and direction of each thing, such as `blue star up; red circle left`."""
-    return PARTS.join(sorted(f"{thing.name} {thing.direction}" for thing in world.things))
+    """Return colour, shape and direction of each thing, such as `blue star up; red circle left`."""
+    return SEPARATOR.join(sorted(f"{thing.name} {thing.direction}" for thing in world.things))
 
 
 from_json = World.from_json

@@ -1,4 +1,4 @@
-"""Read captions and prompts back into claims, also ones that a model wrote.
+"""Parse captions and prompts into claims, including text that a model wrote.
 
 Wrong words give wrong claims, unknown words none.
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, STILL
-from worlds.phrasing import STYLE_WORDS
+from worlds.sentence_templates import STYLE_WORDS
 from worlds.shapes.truth import Wanted, WantedThing
 from worlds.shapes.words import words
 
@@ -33,7 +33,7 @@ VERTICAL = {
 }
 HORIZONTAL = {"left": "left", "right": "right", "leftward": "left", "rightward": "right"}
 JOINING = {"and", "to", "the", "toward", "-"}
-"""Words that may stand between the two halves of a diagonal."""
+"""Words allowed between the two halves of a diagonal."""
 SPEED_WORDS = {"slow": "slow", "slowly": "slow", "medium": "medium", "quick": "quick", "quickly": "quick"}
 STILL_WORDS = {"still", "motionless"}
 COUNT_WORDS = {"no": "0", "one": "1", "single": "1", "only": "1", "two": "2", "three": "3"}
@@ -43,7 +43,7 @@ ENDS = {".", ";"}
 
 @dataclass(slots=True)
 class _Mention:
-    """One thing that a text speaks of. It keeps every value stated, so that contradictions show."""
+    """One thing of a text, with all stated values, so that contradictions are kept."""
 
     color: str | None
     shape: str | None
@@ -60,7 +60,7 @@ class _Mention:
 
 @dataclass(slots=True)
 class _Reading:
-    """What a text says so far."""
+    """State of the parser."""
 
     mentions: list[_Mention] = field(default_factory=list)
     backgrounds: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class _Reading:
 
 
 def parse_claims(text: str) -> frozenset[Claim]:
-    """Return the atomic claims that `text` makes, in the terms of `worlds.shapes.captions.claims`."""
+    """Return the atomic claims of `text` in the terms of `worlds.shapes.captions.claims`."""
     reading = _read(words(text))
     found = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
     found |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
@@ -93,7 +93,7 @@ def parse_claims(text: str) -> frozenset[Claim]:
 
 
 def prompt_truth(text: str) -> Wanted:
-    """Return what a prompt asks for, None where it does not say.
+    """Return the requirements of a prompt; None if unspecified.
 
     Of two values for one attribute the first counts. A prompt that names things without counting them asks
     for as many as it names.
@@ -138,7 +138,7 @@ def _sentences(tokens: list[str]) -> Iterator[list[str]]:
 
 
 def _read_sentence(tokens: list[str], reading: _Reading) -> None:
-    """Add what one sentence says. Motion words before the first name of a sentence wait for that name."""
+    """Parse one sentence. Motion words before the first name apply to that name."""
     current = reading.mentions[-1] if reading.mentions else None
     names_later = any(_noun_phrase(tokens, i) for i in range(len(tokens)))
     waiting: list[tuple[str, str]] = []
@@ -171,7 +171,7 @@ def _read_sentence(tokens: list[str], reading: _Reading) -> None:
 
 
 def _noun_phrase(tokens: Sequence[str], at: int) -> tuple[str | None, str | None, int] | None:
-    """Return (colour, shape, number of words) if a thing is named at `at`."""
+    """Return (colour, shape, number of words) of the thing named at index `at`, or None."""
     here, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
     if here in COLORS and after in NOUNS:
         return here, NOUNS[after], 2
@@ -181,7 +181,7 @@ def _noun_phrase(tokens: Sequence[str], at: int) -> tuple[str | None, str | None
 
 
 def _motion(tokens: Sequence[str], at: int) -> tuple[tuple[str, str] | None, int]:
-    """Return ((`direction` or `speed`, value), number of words) of what is stated at `at`, or (None, 1)."""
+    """Return ((`direction` or `speed`, value), number of words) stated at index `at`, or (None, 1)."""
     here = tokens[at]
     if here in STILL_WORDS:
         return ("direction", STILL), 1

@@ -1,4 +1,4 @@
-"""Judge a video or a caption against what should be in it.
+"""Judge a video or a caption against a world or a prompt.
 
 A video is measured by its pixels (`worlds.shapes.measure`), a caption by the claims it makes
 (`worlds.shapes.grammar`).
@@ -11,33 +11,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from worlds.claims import CaptionScore, score_claims
+from worlds.segmentation import remove_outlines
 from worlds.shapes.captions import claims
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.measure import Measured, MeasuredThing, measure
 from worlds.shapes.truth import Wanted, World, wanted
-from worlds.sight import without_outlines
 from worlds.styles import undo_night
 
 ATTRIBUTES = ("color", "shape", "direction", "speed", "background", "count", "binding")
 BOUND = ("color", "shape", "direction")
-"""What must belong to one and the same thing for `binding`."""
+"""Attributes that one thing must have together for `binding`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Whether a video shows what was wanted; None for what was not stated or cannot be seen (motion in one
-    frame)."""
+    """Verdict per attribute; None if it was not specified or is not visible (motion in a single frame)."""
 
     color: bool | None
-    """All wanted colours are there, whichever thing has them. `shape`, `direction` and `speed` alike."""
+    """Whether all wanted colours occur, on any thing; likewise `shape`, `direction` and `speed`."""
     shape: bool | None
     direction: bool | None
     speed: bool | None
     background: bool | None
     count: bool | None
     binding: bool | None
-    """Every thing has its own colour, shape and direction together; None unless two or more things are
-    wanted."""
+    """Whether each thing has its colour, shape and direction together; None for fewer than two things."""
     measured: Measured
 
     def checks(self) -> dict[str, bool]:
@@ -47,17 +45,17 @@ class Verdict:
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
-    """Say for each attribute of `ATTRIBUTES` that applies whether a video shows it."""
-    return judge_video(without_outlines(undo_night(frames_THWC)), fps, world).checks()
+    """Return the verdict for each applicable attribute of `ATTRIBUTES`."""
+    return judge_video(remove_outlines(undo_night(frames_THWC)), fps, world).checks()
 
 
 def judge_video(frames_THWC: np.ndarray, fps: float, truth: Wanted | World) -> Verdict:
-    """Measure a video (RGB, uint8) and compare it with a world, or with what a prompt asks for."""
+    """Measure a video (RGB, uint8) and compare it with a world or a prompt."""
     return compare(measure(frames_THWC, fps), truth)
 
 
 def compare(measured: Measured, truth: Wanted | World) -> Verdict:
-    """Compare what was found with what was wanted."""
+    """Compare a measurement with the requirements."""
     asked = wanted(truth) if isinstance(truth, World) else truth
     moves = measured.num_frames > 1
     return Verdict(
@@ -73,7 +71,7 @@ def compare(measured: Measured, truth: Wanted | World) -> Verdict:
 
 
 def _agree(asked: Wanted, measured: Measured, attributes: tuple[str, ...]) -> bool | None:
-    """Return whether each wanted thing can be given a found one of its own that has all it states."""
+    """Return whether wanted and found things can be matched one to one with all stated attributes."""
     stated = [
         {name: value for name in attributes if (value := getattr(thing, name)) is not None}
         for thing in asked.things

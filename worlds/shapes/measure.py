@@ -1,4 +1,4 @@
-"""Measure what is in a video by its pixels alone: background, things, their colour, shape and motion.
+"""Measure background, things, and their colour, shape and motion from the pixels of a video.
 
 Legend: T frames, H height, W width, C channels (RGB), L channels of CIELAB, P pixels, K components in one
 frame. The frame is a torus, as in `worlds.shapes.truth`: a thing cut by the right edge goes on at the left.
@@ -12,44 +12,43 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from worlds.naming import shrink, to_lab
-from worlds.outlines import centered, fit_shape, sampled
+from worlds.color_lookup import shrink, to_lab
 from worlds.palette import BACKGROUNDS, COLORS, DIRECTIONS, SPEEDS, STILL
+from worlds.segmentation import MEASURED_SIDE_PX
+from worlds.shape_matching import centered, fit_shape, sampled
 from worlds.shapes.truth import World
-from worlds.sight import MEASURED_SIDE_PX
 
 FOREGROUND = 24.0
-"""CIELAB distance from the background at which a pixel belongs to a thing; the nearest pair of a colour of
-a thing and one of a background is 45 apart."""
+"""Minimum CIELAB distance of a thing's pixel from the background. The closest thing and background colours
+are 45 apart."""
 UNKNOWN_COLOR = 40.0
-"""CIELAB distance from every colour of the palette beyond which a colour has no name."""
+"""Maximum CIELAB distance of a colour from its name in the palette."""
 SMALLEST_AREA = 0.006
-"""Specks below this (in squared short sides) are noise; the smallest thing, a star, covers 0.024."""
+"""Smaller components are noise, in squared short sides; the smallest star covers 0.024."""
 SLOWEST = SPEEDS["slow"] / 2
-"""Below this (short sides per second) a thing stays still."""
+"""Minimum speed of a moving thing, in short sides per second."""
 MOST_THINGS = 4
-"""Things beyond these, the largest, are counted but not followed."""
+"""Number of largest things to track; the others are only counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredThing:
-    """One thing found in a video. None where nothing of the palette fits, and for motion in a single
-    frame."""
+    """One thing found in a video; None where no value of the palette fits, and for motion in one frame."""
 
     color: str | None
     shape: str | None
     direction: str | None
     speed: str | None
-    """None for a thing that stays still, too."""
+    """None also for a thing at rest."""
     speed_per_s: float | None
     """Short sides per second."""
     shape_error: float
-    """Of the shape that fits best."""
+    """Error of the best shape template."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What was found in a video."""
+    """Result of the measurement."""
 
     background: str | None
     things: tuple[MeasuredThing, ...]
@@ -69,9 +68,9 @@ class _Blob:
     lab_L: np.ndarray
     rgb_C: np.ndarray
     cover_HW: np.ndarray
-    """The frame's mask of this component, rolled so that it is whole."""
+    """Mask of the component in the frame, rolled so that it does not wrap."""
     roll: tuple[int, int]
-    """(rows, columns) by which it was rolled."""
+    """(rows, columns) of the roll."""
 
 
 def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
@@ -104,7 +103,7 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
 
 
 def measured_truth(world: World) -> Measured:
-    """Return what a perfect measurement of `world` would find."""
+    """Return the ideal measurement of `world`."""
     things = tuple(
         MeasuredThing(
             color=thing.color,
@@ -122,7 +121,7 @@ def measured_truth(world: World) -> Measured:
 
 
 def nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> str | None:
-    """Return the name of the nearest colour, or None if none is near."""
+    """Return the name of the nearest colour, or None if it is too far."""
     palette_NL = to_lab(np.array(list(palette.values()), np.uint8))
     distance_N = np.sqrt(((palette_NL - lab_L) ** 2).sum(axis=1))
     best = int(np.argmin(distance_N))
@@ -130,7 +129,7 @@ def nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> s
 
 
 def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: np.ndarray) -> list[_Blob]:
-    """Return the things in one frame, the largest first."""
+    """Return the things of one frame, largest first."""
     mask_HW = (away_HW > FOREGROUND).astype(np.uint8)
     roll = (-int(np.argmin(mask_HW.sum(axis=1))), -int(np.argmin(mask_HW.sum(axis=0))))
     rolled_HW = np.roll(mask_HW, roll, axis=(0, 1))  # the seam now runs where there is nothing
@@ -162,7 +161,7 @@ def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: n
 
 
 def _follow(blobs_T: Sequence[Sequence[_Blob]], count: int, extent_2: np.ndarray) -> list[list[_Blob]]:
-    """Join the blobs of all frames into `count` tracks, by place and colour; a track may miss frames."""
+    """Link the blobs of all frames to `count` tracks by position and colour; tracks may have gaps."""
     if not count:
         return []
     first = next(index for index, blobs in enumerate(blobs_T) if len(blobs) >= count)
@@ -179,7 +178,7 @@ def _follow(blobs_T: Sequence[Sequence[_Blob]], count: int, extent_2: np.ndarray
 def _extend(
     tracks: list[list[_Blob]], last: list[_Blob], blobs: Sequence[_Blob], extent_2: np.ndarray
 ) -> None:
-    """Give each blob of a frame to one track, so that places and colours change least."""
+    """Assign the blobs of a frame to tracks with the least change in position and colour."""
 
     def change(order: Sequence[int]) -> float:
         return sum(_change(last[n], blob, extent_2) for n, blob in zip(order, blobs, strict=True))
@@ -196,7 +195,7 @@ def _change(before: _Blob, after: _Blob, extent_2: np.ndarray) -> float:
 
 
 def _shortest(step_2: np.ndarray, extent_2: np.ndarray) -> np.ndarray:
-    """Return a step on the torus as the shortest one."""
+    """Return the shortest equivalent of a step on the torus."""
     return (step_2 + extent_2 / 2) % extent_2 - extent_2 / 2
 
 
@@ -220,8 +219,7 @@ def _describe(
 def _motion(
     track: Sequence[_Blob], extent_2: np.ndarray, fps: float
 ) -> tuple[str | None, str | None, float | None]:
-    """Return direction, speed, and short sides per second: the slope of a straight line through all
-    centres."""
+    """Return direction, speed class and speed, from the slope of a line fitted to all centres."""
     if len(track) < 2:
         return None, None, None
     steps = [_shortest(b.center_2 - a.center_2, extent_2) for a, b in itertools.pairwise(track)]
@@ -240,7 +238,7 @@ def _motion(
 def _shape(
     track: Sequence[_Blob], frames_THWC: np.ndarray, background_rgb_C: np.ndarray
 ) -> tuple[str | None, float]:
-    """Return the shape whose blurred template fits the averaged outline best, and its error."""
+    """Return the shape of the best template for the averaged mask, and its error."""
     reach = math.ceil(0.75 * math.sqrt(max(blob.area for blob in track))) + 4
     outlines = [_outline(blob, frames_THWC, background_rgb_C, reach) for blob in sampled(track)]
     outline_HW = np.mean(outlines, axis=0)
@@ -248,7 +246,7 @@ def _shape(
 
 
 def _outline(blob: _Blob, frames_THWC: np.ndarray, background_rgb_C: np.ndarray, reach: int) -> np.ndarray:
-    """Return how much of each pixel round the blob's centre it covers (0 to 1), centred, as mask_HW."""
+    """Return a blob's coverage of each pixel (0 to 1) as mask_HW, centred."""
     near_HW = cv2.dilate(blob.cover_HW.astype(np.uint8), np.ones((5, 5), np.uint8))
     rgb_HWC = np.roll(frames_THWC[blob.frame], blob.roll, axis=(0, 1)).astype(np.float32)
     contrast_C = blob.rgb_C - background_rgb_C

@@ -1,4 +1,4 @@
-"""What is in a simulated video, exactly: the record that renders it and against which everything is judged.
+"""The exact content of a simulated video, from which it is rendered and against which it is judged.
 
 Legend: N things, T frames. Lengths are in short sides of the frame (1.0 = min(width, height)) unless a name
 ends in `_px`. x grows to the right, y grows downward; (0, 0) is the top left corner of the frame, not the
@@ -17,22 +17,22 @@ from worlds.palette import DIRECTIONS, SPEEDS, STILL
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thing:
-    """One flat object that moves on a straight line, or stays still."""
+    """One flat object in uniform motion or at rest."""
 
     color: str
     shape: str
     direction: str
     """One of `palette.MOTIONS`."""
     speed: str | None
-    """One of `palette.SPEEDS`; None for a thing that stays still."""
+    """One of `palette.SPEEDS`; None for a thing at rest."""
     size: float
-    """Diameter of the circle round the thing."""
+    """Diameter of the circumscribed circle."""
     start: tuple[float, float]
     """Centre (x, y) in the first frame."""
 
     @property
     def name(self) -> str:
-        """What captions call it, such as `red circle`."""
+        """Name in captions, such as `red circle`."""
         return f"{self.color} {self.shape}"
 
     @property
@@ -46,14 +46,14 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World(Shot):
-    """One shot of a simulated video. A thing that reaches an edge comes in again at the opposite one."""
+    """One shot of a simulated video. Things wrap around the edges of the frame."""
 
     family: Literal["shapes"] = "shapes"
     seed: int
     style: str = "flat"
-    """One of `styles.STYLES`."""
+    """One of `palette.STYLES`."""
     things: tuple[Thing, ...]
-    """None (an empty slate), or up to three that differ in colour and never touch."""
+    """At most three, of different colours, that never touch; empty for a slate."""
     background: str
     width: int
     height: int
@@ -62,14 +62,14 @@ class World(Shot):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "World":
-        """Undo `to_json`."""
+        """Return the world of a `to_json` result."""
         things = tuple(Thing(**{**thing, "start": tuple(thing["start"])}) for thing in fields["things"])
         return cls(**{**fields, "things": things})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WantedThing:
-    """What a prompt says about one thing; None where it says nothing."""
+    """Requirements of a prompt for one thing; None if unspecified."""
 
     color: str | None = None
     shape: str | None = None
@@ -79,7 +79,7 @@ class WantedThing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a prompt asks for; None where it says nothing."""
+    """Requirements of a prompt; None if unspecified."""
 
     things: tuple[WantedThing, ...] = ()
     background: str | None = None
@@ -87,7 +87,7 @@ class Wanted:
 
 
 def wanted(world: World) -> Wanted:
-    """Ask for everything that can be seen of `world`."""
+    """Return all visible properties of `world` as requirements."""
     things = tuple(
         WantedThing(
             color=thing.color,
@@ -101,8 +101,7 @@ def wanted(world: World) -> Wanted:
 
 
 def centers_px_NT2(world: World) -> np.ndarray:
-    """Return each thing's centre (x, y) in each frame, in pixels, inside the frame (wrapped round its
-    edges)."""
+    """Return each thing's centre (x, y) in each frame, in pixels, wrapped into the frame."""
     time_T = np.arange(world.num_frames) / world.fps
     start_N2 = np.array([t.start for t in world.things], float).reshape(-1, 2)
     velocity_N2 = np.array([t.velocity for t in world.things], float).reshape(-1, 2)
@@ -111,8 +110,7 @@ def centers_px_NT2(world: World) -> np.ndarray:
 
 
 def boxes_px_NT4(world: World) -> np.ndarray:
-    """Return boxes round the things' circles (x0, y0, x1, y1) in pixels; one that wraps sticks out of the
-    frame."""
+    """Return bounding boxes (x0, y0, x1, y1) of the circles in pixels; not wrapped."""
     radius_N = np.array([t.size for t in world.things], float) * world.short_side_px / 2
     center_NT2 = centers_px_NT2(world)
     radius_N11 = radius_N[:, None, None]
@@ -120,7 +118,7 @@ def boxes_px_NT4(world: World) -> np.ndarray:
 
 
 def from_time(world: World, start_s: float, num_frames: int) -> World:
-    """Return the world as it goes on `start_s` seconds after its first frame, for `num_frames` frames."""
+    """Return the world from `start_s` seconds after its first frame on, with `num_frames` frames."""
     extent = np.array([world.width, world.height]) / world.short_side_px
     moved = tuple(
         replace(
@@ -131,6 +129,6 @@ def from_time(world: World, start_s: float, num_frames: int) -> World:
     return replace(world, things=moved, num_frames=num_frames)
 
 
-def untold(world: World, first: int, end: int) -> str:
-    """Return nothing: things go on as they do, so that every part of a shot shows it all."""
+def unobservable(world: World, first: int, end: int) -> str:
+    """Return an empty string: motion is uniform, so every part of a shot shows everything."""
     return ""

@@ -1,4 +1,4 @@
-"""Name pixels by the nearest of some colours in CIELAB, quickly, and clean what was named.
+"""Find the nearest reference colour of each pixel in CIELAB by table lookup, and clean up masks.
 
 Legend: T frames, H height, W width, R reference colours, C channels (RGB), L channels of CIELAB.
 """
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 BITS = 5
-"""Colours are told apart by this many bits of each channel."""
+"""Bits per channel to which colours are quantized in the table."""
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -18,28 +18,28 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.clip(flat, 0, 1), cv2.COLOR_RGB2LAB).reshape(rgb.shape)
 
 
-def nearest_table(looks: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return a table that `look_up` reads: for every colour, the index of the nearest of `looks` (RGB)."""
+def build_nearest_table(colors: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return the table of `lookup_nearest`: for every colour, the index of the nearest of `colors` (RGB)."""
     levels = (np.arange(1 << BITS) + 0.5) * (256 >> BITS)
     grid_3 = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
     lab_PL = to_lab(grid_3.astype(np.float32)).reshape(-1, 3)
-    looks_RL = to_lab(np.array(looks, np.float32))
-    distance_PR = (looks_RL**2).sum(axis=1) - 2 * (lab_PL @ looks_RL.T)
+    colors_RL = to_lab(np.array(colors, np.float32))
+    distance_PR = (colors_RL**2).sum(axis=1) - 2 * (lab_PL @ colors_RL.T)
     return np.argmin(distance_PR, axis=1).astype(np.int64)
 
 
-def look_up(table: np.ndarray, frames_THWC: np.ndarray) -> np.ndarray:
-    """Return the index of the nearest look of each pixel (RGB, uint8)."""
+def lookup_nearest(table: np.ndarray, frames_THWC: np.ndarray) -> np.ndarray:
+    """Return the index of the nearest reference colour of each pixel (RGB, uint8)."""
     levels = (frames_THWC >> (8 - BITS)).astype(np.int32)
     return table[(levels[..., 0] << (2 * BITS)) | (levels[..., 1] << BITS) | levels[..., 2]]
 
 
 def components(mask_HW: np.ndarray, smallest: float) -> list[np.ndarray]:
-    """Return the connected parts of a mask that are no specks and no mere rims, the largest first.
+    """Return the connected components of a mask, largest first, without specks and rims.
 
-    Where two colours mix, a rim can look like a third one; a rim has no inside.
+    Rims appear where two colours mix into a third; they have no interior.
     """
-    pair = np.ones((2, 2), np.uint8)  # an even side: only with anchors at opposite corners nothing is shifted
+    pair = np.ones((2, 2), np.uint8)  # with an even side, opposite anchors avoid a shift
     eroded_HW = cv2.erode(mask_HW.astype(np.uint8), pair, anchor=(1, 1))
     opened_HW = cv2.dilate(eroded_HW, pair, anchor=(0, 0))
     count, label_HW, stats, _ = cv2.connectedComponentsWithStats(opened_HW, connectivity=4)
@@ -54,16 +54,16 @@ def inside_area(mask_HW: np.ndarray) -> int:
 
 
 def check_layout(frames_THWC: np.ndarray) -> None:
-    """Raise ValueError unless there are frames of three channels."""
+    """Raise ValueError unless frames are (T, H, W, 3) and not empty."""
     if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 3 or not frames_THWC.size:
         raise ValueError(f"frames are {frames_THWC.shape}: expected (T, H, W, 3) with at least one frame")
 
 
 def shrink(frames_THWC: np.ndarray, side_px: int) -> np.ndarray:
-    """Scale frames (RGB, uint8) down to a short side of `side_px`; smaller ones stay as they are.
+    """Scale frames (RGB, uint8) down to a short side of `side_px`; return smaller frames unchanged.
 
     Raises:
-        ValueError: if the frames have another layout.
+        ValueError: unless frames are (T, H, W, 3).
     """
     check_layout(frames_THWC)
     height, width = frames_THWC.shape[1:3]

@@ -1,7 +1,6 @@
-"""What captions of several families share: articles, lists, the looks of flat things, and the style.
+"""Sentence templates that several families share: shapes of flat things, styles, articles and lists.
 
-`STYLE_WORDS` are used for nothing else, so one of them alone tells the style of a picture; a flat picture is
-told by saying nothing.
+`STYLE_WORDS` have no other use in captions, so each identifies a style. The flat style is not mentioned.
 """
 
 from collections.abc import Sequence
@@ -36,7 +35,7 @@ LONG_WAYS = {
     "down-left": ("down and to the left", "diagonally down and left"),
     "down-right": ("down and to the right", "diagonally down and right"),
 }
-LOOKS = {
+SHAPE_SENTENCES = {
     "circle": (
         "{Thing} is round and has no corners.",
         "{Thing} has a smooth, round outline without corners.",
@@ -72,10 +71,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def style_sentences(style: str, rng: Random) -> list[str]:
-    """Return one sentence about the style, or none for a flat picture."""
+    """Return one sentence about the style; an empty list for the flat style."""
     return [rng.choice(DENSE_STYLE[style])] if DENSE_STYLE[style] else []
 
 
 def style_claims(style: str) -> frozenset[Claim]:
-    """Return what can be claimed about the style: of a flat picture, nothing."""
+    """Return the claim about the style; an empty set for the flat style."""
     return frozenset([Claim(subject="scene", attribute="style", value=style)] if style != "flat" else [])

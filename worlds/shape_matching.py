@@ -1,4 +1,4 @@
-"""Name the shape of an outline, by templates of the palette's shapes under several blurs.
+"""Classify the shape of a coverage mask with blurred templates of the palette's shapes.
 
 Legend: H height, W width.
 """
@@ -11,48 +11,48 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from worlds.drawing import coverage
 from worlds.palette import SHAPES
+from worlds.rasterize import coverage
 
 BLURS = (0.4, 0.8, 1.3, 1.9, 2.6)
-"""Blurs (sigma in pixels of a 64-pixel short side) under which shapes are compared."""
-UNCLEAR_SHAPE = 0.05
-"""One minus the squared correlation with the best template, beyond which an outline fits no shape."""
+"""Blurs of the templates (sigma in pixels at a 64-pixel short side)."""
+MAX_SHAPE_ERROR = 0.05
+"""Maximum of one minus the squared correlation with the best template."""
 SHAPE_FRAMES = 8
-"""An outline is averaged over this many frames, evenly spaced."""
-Spot = TypeVar("Spot")
+"""Number of evenly spaced frames over which a mask is averaged."""
+Region = TypeVar("Region")
 
 
-def sampled(spots: Sequence[Spot]) -> list[Spot]:
-    """Return those of a track over which its outline is averaged."""
-    return [spots[i] for i in np.unique(np.linspace(0, len(spots) - 1, SHAPE_FRAMES).round().astype(int))]
+def sampled(regions: Sequence[Region]) -> list[Region]:
+    """Return the evenly spaced regions of a track over which its mask is averaged."""
+    return [regions[i] for i in np.unique(np.linspace(0, len(regions) - 1, SHAPE_FRAMES).round().astype(int))]
 
 
 def fit_shape(outline_HW: np.ndarray, scale: float) -> tuple[str | None, float]:
-    """Return the shape whose blurred template fits an outline best (None if none does), and its error.
+    """Return the shape of the best blurred template and its error; None instead of a shape if none fits.
 
     Args:
-        outline_HW: how much of each pixel is covered, centred.
+        outline_HW: coverage of each pixel (0 to 1), centred.
         scale: short side of the frame in units of 64 pixels.
     """
     errors = {shape: min(_misfit(outline_HW, shape, sigma * scale) for sigma in BLURS) for shape in SHAPES}
     best = min(errors, key=errors.__getitem__)
-    return (best if errors[best] < UNCLEAR_SHAPE else None), errors[best]
+    return (best if errors[best] < MAX_SHAPE_ERROR else None), errors[best]
 
 
 def centered(alpha_HW: np.ndarray, reach: int) -> np.ndarray:
-    """Return an outline moved to the middle of a square of 2 * reach + 1 pixels each way."""
+    """Shift a mask to the centre of a square of 2 * reach + 1 pixels."""
     side = 2 * reach + 1
-    row, column = _middle(alpha_HW)
+    row, column = _center_of_mass(alpha_HW)
     shift = np.array([[1, 0, reach - column], [0, 1, reach - row]], np.float64)
     return cv2.warpAffine(alpha_HW, shift, (side, side), flags=cv2.INTER_LINEAR)
 
 
 def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
-    """Return 1 minus the squared correlation of an outline with a template blurred by `sigma`.
+    """Return 1 minus the squared correlation of a mask with a template blurred by `sigma`.
 
-    The template has the outline's spread (of which blur gives 2 sigma^2); how strong the outline is does
-    not matter, because a blurred thing never reaches its full colour.
+    The template has the spread of the mask, of which blur contributes 2 sigma^2. The amplitude of the mask
+    does not matter, since a blurred thing never reaches its full colour.
     """
     side = outline_HW.shape[0]
     size_px = math.sqrt(max(_spread(outline_HW) - 2 * sigma**2, 1.0) / _unit_spread(shape))
@@ -63,13 +63,13 @@ def _misfit(outline_HW: np.ndarray, shape: str, sigma: float) -> float:
 
 
 def _spread(mask_HW: np.ndarray) -> float:
-    """Return the mean squared distance from the centre, in pixels."""
+    """Return the mean squared distance from the centre of mass, in squared pixels."""
     rows, columns = np.indices(mask_HW.shape)
-    row, column = _middle(mask_HW)
+    row, column = _center_of_mass(mask_HW)
     return float((((rows - row) ** 2 + (columns - column) ** 2) * mask_HW).sum() / mask_HW.sum())
 
 
-def _middle(mask_HW: np.ndarray) -> tuple[float, float]:
+def _center_of_mass(mask_HW: np.ndarray) -> tuple[float, float]:
     """Return the centre of mass (row, column)."""
     rows, columns = np.indices(mask_HW.shape)
     return (rows * mask_HW).sum() / mask_HW.sum(), (columns * mask_HW).sum() / mask_HW.sum()

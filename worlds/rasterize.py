@@ -1,4 +1,4 @@
-"""Draw flat shapes with anti-aliased edges and sub-pixel places, and remember which pixels they cover.
+"""Draw anti-aliased flat shapes at sub-pixel positions, and label the pixels that they cover.
 
 Legend: P corners, T frames, H height, W width, C channels (RGB).
 """
@@ -13,11 +13,11 @@ from worlds.family import Rendered
 from worlds.palette import SHAPES
 
 SUPERSAMPLING = 4
-"""Edges are drawn this much finer, then averaged."""
+"""Shapes are drawn at this multiple of the resolution and averaged."""
 
 
 def blank(num_frames: int, height: int, width: int, color: Sequence[int]) -> Rendered:
-    """Return frames of one colour, in which everything is background."""
+    """Return frames of one colour, labelled as background."""
     frames_THWC = np.empty((num_frames, height, width, 3), np.uint8)
     frames_THWC[:] = color
     return Rendered(frames_THWC, np.zeros((num_frames, height, width), np.uint8))
@@ -34,12 +34,12 @@ def paint(
     *,
     wraps: bool = False,
 ) -> None:
-    """Blend one shape into a frame, in place; a pixel that it covers by half or more gets its label.
+    """Blend one shape into a frame, in place; pixels covered by at least half get its label.
 
     Args:
-        size_px: diameter of the circle round the shape.
+        size_px: diameter of the circumscribed circle.
         center: (x, y) in pixels from the top left corner.
-        wraps: whether what sticks out comes in at the opposite edge, or is cut off.
+        wraps: whether parts beyond an edge appear at the opposite one, instead of being clipped.
     """
     height, width = rendered.labels_THW.shape[1:]
     reach = math.ceil(size_px / 2) + 1
@@ -48,29 +48,29 @@ def paint(
     rows, columns = np.arange(top, top + side), np.arange(left, left + side)
     if not wraps and (top >= height or left >= width or top + side <= 0 or left + side <= 0):
         return
-    cover_HW = coverage(shape, size_px, (center[0] - left, center[1] - top), (side, side))
+    coverage_HW = coverage(shape, size_px, (center[0] - left, center[1] - top), (side, side))
     if wraps:
         rows, columns = rows % height, columns % width
     else:
         rows_inside, columns_inside = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
         rows, columns = rows[rows_inside], columns[columns_inside]
-        cover_HW = cover_HW[np.ix_(rows_inside, columns_inside)]
+        coverage_HW = coverage_HW[np.ix_(rows_inside, columns_inside)]
     where = np.ix_(rows, columns)
     frame_HWC, labels_HW = rendered.frames_THWC[frame], rendered.labels_THW[frame]
     patch_HWC = frame_HWC[where].astype(np.float32)
-    patch_HWC += cover_HW[..., None] * (color_C - patch_HWC)
+    patch_HWC += coverage_HW[..., None] * (color_C - patch_HWC)
     frame_HWC[where] = np.rint(patch_HWC).astype(np.uint8)
-    labels_HW[where] = np.where(cover_HW >= 0.5, np.uint8(label), labels_HW[where])
+    labels_HW[where] = np.where(coverage_HW >= 0.5, np.uint8(label), labels_HW[where])
 
 
 def paint_bar(
     rendered: Rendered, frame: int, label: int, axis: int, span_px: tuple[float, float], color_C: np.ndarray
 ) -> None:
-    """Blend a bar that goes right across a frame, in place.
+    """Blend a bar across the whole frame, in place.
 
     Args:
-        axis: 0 for an upright bar, whose `span_px` is along x; 1 for a level one.
-        span_px: where it begins and ends.
+        axis: 0 for a vertical bar, whose `span_px` is along x; 1 for a horizontal one.
+        span_px: start and end of the bar.
     """
     frame_HWC, labels_HW = rendered.frames_THWC[frame], rendered.labels_THW[frame]
     along_HWC = frame_HWC.swapaxes(0, 1) if axis == 0 else frame_HWC
@@ -79,20 +79,20 @@ def paint_bar(
     if first >= last:
         return
     edges_S = np.arange(first, last)
-    cover_S = np.clip(np.minimum(edges_S + 1, span_px[1]) - np.maximum(edges_S, span_px[0]), 0, 1)
+    coverage_S = np.clip(np.minimum(edges_S + 1, span_px[1]) - np.maximum(edges_S, span_px[0]), 0, 1)
     patch_SWC = along_HWC[first:last].astype(np.float32)
-    patch_SWC += cover_S[:, None, None] * (color_C - patch_SWC)
+    patch_SWC += coverage_S[:, None, None] * (color_C - patch_SWC)
     along_HWC[first:last] = np.rint(patch_SWC).astype(np.uint8)
-    along_HW[edges_S[cover_S >= 0.5]] = label
+    along_HW[edges_S[coverage_S >= 0.5]] = label
 
 
 def coverage(
     shape: str, size_px: float, center: tuple[float, float], extent_px: tuple[int, int]
 ) -> np.ndarray:
-    """Return what share of each pixel the shape covers, as mask_HW (float32, 0 to 1).
+    """Return the coverage of each pixel by a shape as mask_HW (float32, 0 to 1).
 
     Args:
-        size_px: diameter of the circle round the shape.
+        size_px: diameter of the circumscribed circle.
         center: (x, y) in pixels from the top left corner.
         extent_px: (height, width) of the mask.
     """

@@ -1,8 +1,8 @@
-"""Read captions back into claims, by the templates that they were written with.
+"""Parse captions into claims, using the templates that they are generated from.
 
-A text is read from its start: where a template fits, its slots are claims; where none does, the sentence is
-passed over. Wrong words in a slot give wrong claims, other words none. Wherever a thing is named, fitting
-sentence or not, that is a claim about its colour and its kind.
+The parser scans a text from its start. A matching template yields claims from its slots; a sentence without
+one is skipped. A wrong word in a slot yields a wrong claim. Each mention of a thing, inside or outside of a
+template, is a claim about its colour and its kind.
 """
 
 import re
@@ -12,72 +12,72 @@ from string import Formatter
 
 from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS
-from worlds.phrasing import LOOKS, SHORT_STYLE, SOLID, STYLE_WORDS, TEXTURED, style_claims
+from worlds.sentence_templates import SHAPE_SENTENCES, SHORT_STYLE, SOLID, STYLE_WORDS, TEXTURED, style_claims
 
 GROUNDS = {"background": "background", "floor": "floor", "wall": "wall", "a_wall": "wall"}
-"""Slots that hold the colour of a ground, and what has it."""
+"""Slots for the colour of a ground, and the subject that they describe."""
 NAMES = ("a_name", "a_thing", "first", "name", "one", "second", "thing", "things", "two")
-"""Slots that hold one name of a thing, or a list of them."""
+"""Slots for the name of a thing, or a list of names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
-    """A template that was found in a text."""
+class TemplateMatch:
+    """An occurrence of a template in a text."""
 
     slots: Mapping[str, tuple[str, ...]]
-    """What stands in each slot, once for each time that the template has it; of a list, each name."""
+    """Values of each slot, in order; a list of names gives several."""
     it: str | None
-    """Name of the thing that was spoken of last before."""
+    """Name of the thing mentioned last before the template."""
 
-    def about(self, slot: str, attribute: str, value: str) -> list[Claim]:
-        """Return one claim about each thing named in a slot."""
+    def claims_about(self, slot: str, attribute: str, value: str) -> list[Claim]:
+        """Return a claim about each thing named in a slot."""
         return [Claim(subject=name, attribute=attribute, value=value) for name in self.slots[slot]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
-    """Templates, and what each of them says beside naming things and grounds."""
+class TemplateRule:
+    """Templates and the claims that they make, besides naming things and grounds."""
 
     templates: tuple[str, ...]
-    claims: Callable[[Said], Iterable[Claim]] = lambda said: ()
+    claims: Callable[[TemplateMatch], Iterable[Claim]] = lambda matched: ()
     short: bool = False
-    """Whether they are whole captions, which a style may follow."""
+    """Whether they are whole short captions, optionally followed by a style."""
 
 
-def scene(attribute: str, value: str) -> Callable[[Said], list[Claim]]:
-    """Say one thing about the scene."""
-    return lambda said: [Claim(subject="scene", attribute=attribute, value=value)]
+def scene_claim(attribute: str, value: str) -> Callable[[TemplateMatch], list[Claim]]:
+    """Return a function that makes one claim about the scene."""
+    return lambda matched: [Claim(subject="scene", attribute=attribute, value=value)]
 
 
-def looks() -> list[Telling]:
-    """Return the tellings of a flat thing's shape and colour."""
-    told = [
-        Telling(
+def shape_rules() -> list[TemplateRule]:
+    """Return the rules for the shape and colour of a flat thing."""
+    rules = [
+        TemplateRule(
             templates=tuple(text.replace("{Thing}", "the {name}") for text in texts),
-            claims=lambda said, shape=shape: said.about("name", "shape", shape),
+            claims=lambda matched, shape=shape: matched.claims_about("name", "shape", shape),
         )
-        for shape, texts in LOOKS.items()
+        for shape, texts in SHAPE_SENTENCES.items()
     ]
-    return [*told, Telling(templates=SOLID + TEXTURED, claims=_color_of_it)]
+    return [*rules, TemplateRule(templates=SOLID + TEXTURED, claims=_color_of_it)]
 
 
-def _color_of_it(said: Said) -> list[Claim]:
-    (color,) = said.slots["color"]
-    return [Claim(subject=said.it, attribute="color", value=color)] if said.it else []
+def _color_of_it(matched: TemplateMatch) -> list[Claim]:
+    (color,) = matched.slots["color"]
+    return [Claim(subject=matched.it, attribute="color", value=color)] if matched.it else []
 
 
-class Reader:
-    """Reads the captions of one family.
+class CaptionParser:
+    """Parse the captions of one family.
 
     Args:
-        nouns: what names end in, by the attribute that it tells, such as {"shape": ("circle", "star")}.
-        slots: what else may stand in a slot, such as {"way": ("to the left", "left")}; a value that holds
-            another comes before it. A slot that is not listed takes any text within a sentence.
+        nouns: nouns of names by the attribute that they express, such as {"shape": ("circle", "star")}.
+        slots: values of other slots, such as {"way": ("to the left", "left")}, longer ones first. An unlisted
+            slot matches any text within a sentence.
     """
 
     def __init__(
         self,
-        tellings: Sequence[Telling],
+        rules: Sequence[TemplateRule],
         nouns: Mapping[str, Sequence[str]],
         slots: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
@@ -85,22 +85,20 @@ class Reader:
         self._name = rf"(?:{'|'.join(COLORS)}) (?:{'|'.join(self._nouns)})"
         self._slots = {"color": tuple(COLORS)} | dict(slots or {})
         self._patterns = [
-            (self._pattern(text, telling.short), telling)
-            for telling in tellings
-            for text in telling.templates
+            (self._pattern(text, rule.short), rule) for rule in rules for text in rule.templates
         ]
 
     def claims(self, text: str) -> frozenset[Claim]:
-        """Return the claims that a text makes."""
+        """Return the claims of a text."""
         lowered = text.lower()
         named = [(match.start(), match[0]) for match in re.finditer(rf"\b{self._name}\b", lowered)]
         found = {claim for _, name in named for claim in self._about_name(name)}
         for word, style in STYLE_WORDS.items():
             if re.search(rf"\b{word}\b", lowered):
                 found |= style_claims(style)
-        for start, telling, slots in self._told(lowered):
+        for start, rule, slots in self._matches(lowered):
             it = next((name for at, name in reversed(named) if at < start), None)
-            found |= set(telling.claims(Said(slots=slots, it=it)))
+            found |= set(rule.claims(TemplateMatch(slots=slots, it=it)))
             for slot in slots.keys() & GROUNDS.keys():
                 found |= {
                     Claim(subject=GROUNDS[slot], attribute="color", value=value) for value in slots[slot]
@@ -114,30 +112,30 @@ class Reader:
             Claim(subject=name, attribute=self._nouns[noun], value=noun),
         ]
 
-    def _told(self, text: str) -> Iterator[tuple[int, Telling, dict[str, tuple[str, ...]]]]:
-        """Yield each place where a template begins, its telling, and what stands in its slots."""
+    def _matches(self, text: str) -> Iterator[tuple[int, TemplateRule, dict[str, tuple[str, ...]]]]:
+        """Yield the offset, rule and slot values of each template in the text."""
         at = 0
         while at < len(text):
-            fitting = [(match, telling) for p, telling in self._patterns if (match := p.match(text, at))]
+            fitting = [(match, rule) for p, rule in self._patterns if (match := p.match(text, at))]
             if fitting:
-                match, telling = max(fitting, key=lambda pair: pair[0].end())
-                yield at, telling, self._filled(match)
+                match, rule = max(fitting, key=lambda pair: pair[0].end())
+                yield at, rule, self._slot_values(match)
                 at = match.end()
             else:
                 end = text.find(". ", at)
                 at = end + 1 if end >= 0 else len(text)
             at += len(text) - at - len(text[at:].lstrip())
 
-    def _filled(self, match: re.Match[str]) -> dict[str, tuple[str, ...]]:
+    def _slot_values(self, match: re.Match[str]) -> dict[str, tuple[str, ...]]:
         slots: dict[str, tuple[str, ...]] = {}
         for group, value in match.groupdict().items():
             slot = group.rpartition("_")[0]
-            values = tuple(re.findall(self._one(slot), value))
+            values = tuple(re.findall(self._value_pattern(slot), value))
             slots[slot] = slots.get(slot, ()) + values
         return slots
 
-    def _one(self, slot: str) -> str:
-        """Return the pattern of one value of a slot, without articles."""
+    def _value_pattern(self, slot: str) -> str:
+        """Return the pattern of one slot value, without articles."""
         if slot in NAMES:
             return self._name
         if slot in GROUNDS:
@@ -145,12 +143,12 @@ class Reader:
         return "|".join(map(re.escape, self._slots[slot])) if slot in self._slots else r"[^.]+"
 
     def _pattern(self, template: str, short: bool) -> re.Pattern[str]:
-        """Return a pattern with a group for each slot, numbered so that one may come twice."""
+        """Compile a template to a pattern with one group per slot, numbered because slots may repeat."""
         parts = []
         for number, (text, slot, _, _) in enumerate(Formatter().parse(template.lower())):
             parts.append(re.escape(text))
             if slot is not None:
-                one = rf"(?:(?:an?|the) )?(?:{self._one(slot)})"
+                one = rf"(?:(?:an?|the) )?(?:{self._value_pattern(slot)})"
                 more = rf"(?:(?:,| and|, and)(?: at)? {one})*" if slot in ("things", "sides") else ""
                 parts.append(rf"(?P<{slot}_{number}>{one}{more})")
         end = rf"(?:{'|'.join(SHORT_STYLE.values())})\.?\s*$" if short else ""
