@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.dataset import Commit, Dataset
+from manifests.digest import digest_parts
 from manifests.parts import Part, PartStore
-from manifests.records import Duplicate, digest
+from manifests.records import Duplicate
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,
@@ -144,8 +145,13 @@ def _source(raw: tuple[str, int, str], analysis: str, *, ok: bool) -> dict[str, 
     uri, size, etag = raw
     known = {"kind": "video", "codec": "h264", "width": 1280, "height": 720, "fps": 24.0, "start_pts": 0}
     known |= {"end_pts": 1000 * CLIPS_PER_SOURCE + 10, "time_base_num": 1, "time_base_den": 250}
-    known |= {"num_frames": 96 * CLIPS_PER_SOURCE + 1, "source_digest": digest("bytes", uri, size)}
-    about = {"source_key": digest("source", uri, size, etag), "uri": uri, "size_bytes": size, "etag": etag}
+    known |= {"num_frames": 96 * CLIPS_PER_SOURCE + 1, "source_digest": digest_parts("bytes", uri, size)}
+    about = {
+        "source_key": digest_parts("source", uri, size, etag),
+        "uri": uri,
+        "size_bytes": size,
+        "etag": etag,
+    }
     status = {"carried": "{}", "analysis": analysis, "status": "ok" if ok else "failed"}
     return about | status | (known if ok else dict.fromkeys(known))
 
@@ -199,7 +205,7 @@ def _clips(
 
 
 def _clip_id(source_key: str, index: int) -> str:
-    name = digest("made", source_key, index)
+    name = digest_parts("made", source_key, index)
     return "-".join((name[:8], name[8:12], name[12:16], name[16:20], name[20:]))
 
 
@@ -246,7 +252,7 @@ def _current_clips(group: Group) -> Iterator[tuple[int, str, str]]:
     index = 0
     for number, (uri, size, etag) in enumerate(group.raw):
         if source_number(group, number) % _FAILED_EVERY:
-            key = digest("source", uri, size, etag)
+            key = digest_parts("source", uri, size, etag)
             for clip in range(CLIPS_PER_SOURCE):
                 yield index, _clip_id(key, clip), uri
                 index += 1
@@ -303,16 +309,16 @@ def _kept(group: Group) -> Iterator[tuple[int, str, str]]:
 
 def _cut(store: PartStore, group: Group) -> list[Part]:
     encoding = config_digest(CutConfig())
-    path = f"media/{digest('tar', group.number)}.tar"
+    path = f"media/{digest_parts('tar', group.number)}.tar"
     rows, failures = [], []
     for index, clip_id, uri in _kept(group):
         if (index + group.number) % _UNCUT_EVERY == 0:
             failures.append(_failure("cut", clip_id, uri, encoding))
             continue
-        row = {"media_id": digest("media", clip_id, encoding), "clip_id": clip_id, "encoding": encoding}
+        row = {"media_id": digest_parts("media", clip_id, encoding), "clip_id": clip_id, "encoding": encoding}
         row |= {"path": path, "offset": 512 + index * 900_000, "length": 890_000, "extension": "mp4"}
         row |= {"num_frames": 96, "height": 720, "width": 1280, "fps": 24.0, "duration_s": 4.0}
-        rows.append(row | {"digest": digest("member", clip_id)})
+        rows.append(row | {"digest": digest_parts("member", clip_id)})
     parts = [store.write_part("media", _table(rows))]
     return parts + ([store.write_part("failures", _table(failures))] if failures else [])
 
@@ -324,7 +330,7 @@ def _captioned(store: PartStore, group: Group) -> list[Part]:
     for index, clip_id, uri in _kept(group):
         if (index + group.number) % _UNCUT_EVERY == 0:
             continue
-        media_id = digest("media", clip_id, encoding)
+        media_id = digest_parts("media", clip_id, encoding)
         has_text = (index + group.number) % _UNCAPTIONED_EVERY != 0
         text = rng.bytes(_TEXT_CHARS // 2 + 1).hex()[:_TEXT_CHARS] if has_text else None
         row = {

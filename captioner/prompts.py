@@ -1,8 +1,9 @@
 """Prompts: one Markdown file each in `prompts/`, identified by the digest of their text."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
+
+from manifests.digest import digest_bytes
 
 FOLDER = Path(__file__).parent / "prompts"
 
@@ -17,7 +18,7 @@ class Prompt:
     @property
     def digest(self) -> str:
         """16 hex digits; depends on the text only, not on the name."""
-        return blake2b(self.text.encode(), digest_size=8).hexdigest()
+        return digest_bytes(self.text.encode(), size=8)
 
 
 def load_prompt(name: str, folder: str = "") -> Prompt:

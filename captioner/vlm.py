@@ -6,7 +6,6 @@ Shapes: B requests of a batch, T frames of one clip, H x W pixels, C channels (R
 import json
 import time
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from captioner.config import VlmConfig
 from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.outcome import classify
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
+from manifests.digest import digest_files
 from manifests.records import Outcome
 from manifests.renamed_fields import old_keys
 
@@ -227,9 +227,4 @@ def _revision(config: VlmConfig, model: Any) -> str:
     """Return an identifier of the weights: the hub commit, or a digest of the folder's safetensors files."""
     if commit := getattr(model.config, "_commit_hash", None):
         return commit
-    digest = blake2b(digest_size=8)
-    for path in sorted(Path(config.model).glob("*.safetensors")):
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    return digest_files(sorted(Path(config.model).glob("*.safetensors")), size=8)

@@ -1,1 +1,3 @@
 """The command line, and what composes the packages."""
+
+__all__ = ["bench", "demo", "evaluation"]

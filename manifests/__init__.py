@@ -1,1 +1,20 @@
 """The contract between the parts: records, schemas, the dataset store, buckets, the shard index."""
+
+__all__ = [
+    "arrow",
+    "buckets",
+    "conservation",
+    "dataset",
+    "digest",
+    "integrity",
+    "live_view",
+    "parts",
+    "records",
+    "redact",
+    "renamed_fields",
+    "renamed_flags",
+    "schemas",
+    "shards",
+    "sql",
+    "storage",
+]

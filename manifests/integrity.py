@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from manifests import log_summary, schemas
 from manifests.dataset import Commit, Dataset
+from manifests.digest import digest_bytes
 from manifests.log_summary import entry_key
-from manifests.parts import RECORDS, Part, PartStore, TableName, digest_of
+from manifests.parts import RECORDS, Part, PartStore, TableName
 from manifests.storage import IncompleteUpload, ObjectInfo, Storage
 
 REPAIR = "repair"
@@ -121,7 +122,7 @@ def _problems(
 
 
 def _wrong_content(part: Part, data: bytes) -> Iterator[str]:
-    if part.digest and digest_of(data) != part.digest:
+    if part.digest and digest_bytes(data) != part.digest:
         yield f"{part.path}: its bytes are not those that were written (digest); restore it from a copy"
         return
     try:
@@ -145,7 +146,7 @@ def _tars(
         ends[row["path"]] = max(end, ends.get(row["path"], 0))
         if media and row["digest"] and row["path"] in stored:
             data = storage.read_range(row["path"], row["offset"], row["length"])
-            if digest_of(data) != row["digest"]:
+            if digest_bytes(data) != row["digest"]:
                 problems.append(
                     f"{row['path']}: the bytes of clip {row['clip_id']} are not those that were cut"
                 )

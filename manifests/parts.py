@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import records, schemas
+from manifests.digest import digest_bytes
 from manifests.storage import Storage, open_storage
 
 TableName = Literal[
@@ -65,7 +65,7 @@ class PartStore:
         path = f"{table}/part-{uuid4().hex}.parquet"
         self.storage.put(path, data)
         return Part(
-            table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_of(data)
+            table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_bytes(data)
         )
 
     def write_records(self, table: TableName, rows: Iterable[Any]) -> Part:
@@ -90,8 +90,3 @@ class PartStore:
         """Return the names of the columns that `part` has in its file."""
         with self.storage.open_reader(part.path) as file:
             return pq.read_schema(file).names
-
-
-def digest_of(data: bytes | memoryview) -> str:
-    """Return the digest that a part's bytes are known by."""
-    return blake2b(data, digest_size=16).hexdigest()

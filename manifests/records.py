@@ -6,15 +6,11 @@ Scores are columns of the clips table, never fields here: a new analyzer must no
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from hashlib import blake2b
 from uuid import UUID, uuid5
 
+from manifests.digest import digest_parts
+
 _CLIP_NAMESPACE = UUID("8f0f3e1e-5d0c-5b53-9d4f-6b696e6f7261")
-
-
-def digest(*parts: object) -> str:
-    """Return 32 hex digits that name `parts`: equal parts, equal name."""
-    return blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=16).hexdigest()
 
 
 class Outcome(StrEnum):
@@ -50,7 +46,7 @@ class Source:
     @property
     def source_key(self) -> str:
         """Name of this version of the file: another size or time is another source."""
-        return digest("source", self.uri, self.size_bytes, self.etag)
+        return digest_parts("source", self.uri, self.size_bytes, self.etag)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,7 +179,7 @@ class Media:
     fps: float
     duration_s: float
     digest: str = ""
-    """Of the member's bytes (`manifests.parts.digest_of`); empty where it was cut before that was kept."""
+    """Digest of the member's bytes; empty in media cut by a version that did not keep it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

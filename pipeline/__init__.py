@@ -1,1 +1,18 @@
 """All of the Ray code: raw videos to clips, captions and shards."""
+
+__all__ = [
+    "analysis",
+    "analyze",
+    "caption",
+    "config",
+    "cut",
+    "dedup",
+    "errors",
+    "fingerprint_format",
+    "jobs",
+    "planning",
+    "runtime",
+    "score",
+    "select",
+    "sources",
+]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from captioner.config import CaptionerConfig
-from manifests.records import digest
+from manifests.digest import digest_parts
 from manifests.renamed_fields import old_keys
 from video.config import SandboxConfig
 
@@ -344,7 +344,7 @@ def config_digest(config: Any) -> str:
     """Return a digest of a stage's configuration and code version. Equal digests mean equal results."""
     content = old_keys(type(config), _effective(asdict(config)))
     name = type(config).__name__
-    return digest(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
+    return digest_parts(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
 
 
 def _effective(content: dict[str, Any]) -> dict[str, Any]:

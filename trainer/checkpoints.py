@@ -12,8 +12,8 @@ from jsonargparse import ArgumentParser
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from manifests.digest import digest_file
 from trainer.config import DitConfig, VaeConfig
-from trainer.digest import file_digest
 from trainer.dit.model import Dit
 from trainer.migrations import migrate_state
 from trainer.vae.model import VideoVae
@@ -31,7 +31,7 @@ def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     partial = folder / f".{name}.partial"
     save_file(state, partial)
-    digest = file_digest(partial)
+    digest = digest_file(partial)
     partial.replace(folder / f"{name}.safetensors")
     content = {"config": asdict(model.config), "digest": digest, **about}
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -72,7 +72,7 @@ def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, 
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; train again, or copy the whole folder")
-    if file_digest(path) != about["digest"]:
+    if digest_file(path) != about["digest"]:
         raise ValueError(
             f"{path}: its content is not what {name}.json names; copy both files of one training"
         )

@@ -16,8 +16,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
+from manifests.digest import digest_file, digest_parts
 from trainer.config import EMBEDDED_TEXT_ENCODER
-from trainer.digest import file_digest, text_digest
 
 LAYER = -2
 """Hidden layer whose states are used: the last but one separates `left` from `right` (docs/adr/0007)."""
@@ -40,8 +40,8 @@ class TextEncoder:
         self._max_length = max_length
         self.name, self.width = name, int(self._model.config.hidden_size)
         weights = Path(path) / "model.safetensors"
-        content = file_digest(weights) if weights.is_file() else str(self._model.config._commit_hash)
-        self.digest = text_digest(name, content, max_length, LAYER)
+        content = digest_file(weights) if weights.is_file() else str(self._model.config._commit_hash)
+        self.digest = digest_parts(name, content, max_length, LAYER)
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_size: int = 64) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 # Sub-modules are not imported here: each is loaded when it is needed.
 # pyright: reportUnsupportedDunderAll=false
+
 __all__ = [
     "camera_motion",
     "config",
@@ -12,7 +13,6 @@ __all__ = [
     "formats",
     "frames",
     "probe",
-    "random_access",
     "resize",
     "sandbox",
     "scorers",

@@ -1,6 +1,5 @@
 """Analyse a source, or a chunk of a long one: digest, probe, and one decoding pass."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +8,7 @@ from math import ceil
 
 import cv2
 
+from manifests.digest import digest_stream
 from manifests.records import Source
 from pipeline.analysis import Analysis, FileChunk
 from pipeline.analyze.chunks import num_chunks, split
@@ -89,7 +89,7 @@ def split_source(
 def content_digest(path: str) -> str:
     """Return the BLAKE2b digest of a file, 128 bits in hex."""
     with local_path(path).open("rb") as content:
-        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return digest_stream(content)
 
 
 def probe_within_limits(path: str, limits: SandboxConfig) -> Probe:

@@ -1,6 +1,6 @@
 """Load the captioner of a configuration, and name its caption version."""
 
-from hashlib import blake2b, file_digest
+from hashlib import file_digest
 from pathlib import Path
 
 from captioner.auto import AutoCaptioner
@@ -10,7 +10,7 @@ from captioner.facts import REVISION, FactsCaptioner
 from captioner.prompts import load_prompt
 from captioner.protocol import Captioner
 from captioner.vlm import TransformersCaptioner
-from manifests.records import digest
+from manifests.digest import digest_bytes, digest_parts
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
 
@@ -26,7 +26,7 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
         names = (DENSE_PROMPT, SHORT_PROMPT)
     folder = "" if chosen.kind == "embedded" else chosen.prompt_folder
     dense, short = (load_prompt(name, folder) for name in names)
-    content = digest(config_digest(config), dense.digest, short.digest, _weights(config), REVISION)
+    content = digest_parts(config_digest(config), dense.digest, short.digest, _weights(config), REVISION)
     model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
     return CaptionSpec(dense=dense, short=short, version=f"{chosen.kind}{model}-{content[:8]}")
 
@@ -62,8 +62,8 @@ def _weights(config: CaptionConfig) -> str:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{folder}: no *.safetensors here, so no model can be loaded from it")
-    state = blake2b(digest_size=16)
+    hashes: list[bytes] = []
     for path in files:
         with path.open("rb") as content:
-            state.update(file_digest(content, "sha256").digest())
-    return state.hexdigest()
+            hashes.append(file_digest(content, "sha256").digest())
+    return digest_bytes(b"".join(hashes))

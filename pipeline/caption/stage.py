@@ -7,8 +7,9 @@ import torch
 from ray.data import Dataset
 
 from captioner.protocol import Captioner
+from manifests.digest import digest_parts
 from manifests.parts import PartStore
-from manifests.records import Caption, Failure, digest
+from manifests.records import Caption, Failure
 from pipeline.caption.batch import CaptionSpec, CaptionUnit, caption_units, failed_captions, split_batches
 from pipeline.config import CaptionConfig
 from pipeline.runtime.attempt_log import Quarantined
@@ -49,7 +50,7 @@ class CaptionActor:
 
     def _caption_batch(self, batch: list[CaptionUnit]) -> tuple[list[Caption], list[Failure]]:
         """Caption a batch; clip by clip if an earlier attempt at the batch killed its process."""
-        name = digest("batch", *(unit.media_id for unit in batch))
+        name = digest_parts("batch", *(unit.media_id for unit in batch))
         result = self._attempts.run_batch(name, lambda: self._caption(batch))
         if result is not None:
             return result

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from manifests.records import digest
+from manifests.digest import digest_parts
 from pipeline.columns import BORDER_NAMES
 from pipeline.config import CutConfig, config_digest
 from video.cut import Crop
@@ -27,4 +27,4 @@ def crop_of(clip: Mapping[str, Any], config: CutConfig) -> Crop | None:
 def encoding_of(crop: Crop | None, config: CutConfig) -> str:
     """Return the digest of the crop and the encoding settings."""
     name = config_digest(config)
-    return name if crop is None else digest("crop", name, *crop)
+    return name if crop is None else digest_parts("crop", name, *crop)

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from ray.data import Dataset
 
-from manifests.parts import PartStore, digest_of
-from manifests.records import Failure, Media, digest
+from manifests.digest import digest_bytes, digest_parts
+from manifests.parts import PartStore
+from manifests.records import Failure, Media
 from manifests.storage import is_disk_full
 from pipeline.config import CutConfig, config_digest
 from pipeline.cut.crop import encoding_of
@@ -112,7 +113,7 @@ def _store(
     number: int, clip: CutClip, unit: CutUnit, *, config: CutConfig, tar: TarWriter, path: str
 ) -> Media:
     clip_id, encoding = unit.clip_ids[number], encoding_of(unit.crop(number), config)
-    media_id = digest("media", clip_id, encoding)
+    media_id = digest_parts("media", clip_id, encoding)
     _, offset = tar.add(f"{clip_id}.{clip.suffix}", clip.media)
     duration = (clip.end_pts - clip.start_pts) * Fraction(unit.time_base_num, unit.time_base_den)
     return Media(
@@ -128,5 +129,5 @@ def _store(
         width=clip.width,
         fps=float(clip.fps),
         duration_s=float(duration),
-        digest=digest_of(clip.media),
+        digest=digest_bytes(clip.media),
     )

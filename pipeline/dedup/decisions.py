@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.arrow import pc
-from manifests.records import Duplicate, digest
+from manifests.digest import digest_parts
+from manifests.records import Duplicate
 from pipeline.config import DedupConfig, config_digest
 
 KINDS = ("exact", "near", "semantic")
@@ -36,7 +37,7 @@ MATCHES = pa.schema(
 
 def dedup_digest(config: str, analysis: str) -> str:
     """Return the digest of a configuration (its digest) together with the analysis that it compares."""
-    return digest("dedup", config, analysis)
+    return digest_parts("dedup", config, analysis)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from manifests.arrow import pc
 from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
-from manifests.records import Bucket, digest
+from manifests.digest import digest_parts
+from manifests.records import Bucket
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
@@ -114,7 +115,7 @@ COLUMNS = {
 def caption_digests(captions: pa.Table) -> pa.Array:
     """Return a digest of each caption's columns in `COLUMNS`."""
     rows = zip(*(captions[name].to_pylist() for name in COLUMNS["captions"]), strict=True)
-    return pa.array([digest(*row) for row in rows], pa.string())
+    return pa.array([digest_parts(*row) for row in rows], pa.string())
 
 
 def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
@@ -150,7 +151,7 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
         for name, begin, end in _value_ranges(rows["bucket"])
         for number, (first, last) in enumerate(_split(rows, begin, end, config.shard_bytes))
     )
-    fingerprint = digest("pack", config_digest(config), _fingerprint(rows))
+    fingerprint = digest_parts("pack", config_digest(config), _fingerprint(rows))
     left_out = dict(sorted(left_out.items()))
     return PackPlan(shards=shards, rows=rows, left_out=left_out, fingerprint=fingerprint)
 

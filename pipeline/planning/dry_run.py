@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from manifests.arrow import combine, pc
 from manifests.dataset import Commit
+from manifests.digest import digest_parts
 from manifests.live_view import LiveView
-from manifests.records import Source, digest
+from manifests.records import Source
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
@@ -129,7 +130,9 @@ def plan_cut(view: LiveView, clips: pa.Table, config: CutConfig, compared: pa.Ch
     history = History(view.dataset.commits, "cut")
     settings = config_digest(config)
     crops = view.query("SELECT DISTINCT crop FROM p", p=clips)["crop"].to_pylist()
-    config_of = {digest("crop", each, *crop): each for each in history.configs for crop in crops if crop}
+    config_of = {
+        digest_parts("crop", each, *crop): each for each in history.configs for crop in crops if crop
+    }
     config_of |= {each: each for each in history.configs}
 
     def change(encoding: str) -> str:

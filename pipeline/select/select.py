@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.arrow import combine, pc
+from manifests.digest import digest_parts
 from manifests.live_view import LARGE_COLUMNS, LiveView
-from manifests.records import Selection, digest
+from manifests.records import Selection
 from pipeline.config import SelectConfig, config_digest
 from pipeline.select.rules import RULES, Rule, format_violation, limit, value_N, violates
 
@@ -35,7 +36,7 @@ def rules_digest(config: str, analysis: str, *copy: str) -> str:
     Args:
         copy: kind and keeper of a clip that is a copy.
     """
-    return digest("rules", config, analysis, *copy)
+    return digest_parts("rules", config, analysis, *copy)
 
 
 def rules_digests(clips: pa.Table, config: SelectConfig) -> pa.Array:

@@ -9,7 +9,7 @@ import pytest
 from kinora.cli import main as cli
 from manifests import integrity
 from manifests.dataset import Commit, ConflictError, Dataset
-from manifests.parts import digest_of
+from manifests.digest import digest_bytes
 from manifests.records import Failure, Media
 from manifests.storage.s3 import S3Storage
 
@@ -32,7 +32,7 @@ def cut(dataset: Dataset, data: bytes = b"pixels", length: int = 6) -> Commit:
         "offset": 0,
         "length": length,
         "extension": "mp4",
-        "digest": digest_of(b"pixels"),
+        "digest": digest_bytes(b"pixels"),
     }
     row = Media(media_id="m", clip_id="c1", encoding="e", **place, **sizes)
     return Commit(stage="cut", added=(dataset.write_records("media", [row]),))

@@ -8,8 +8,8 @@ import pytest
 
 from manifests import integrity
 from manifests.dataset import Commit, Dataset
+from manifests.digest import digest_bytes
 from manifests.live_view import LiveView
-from manifests.parts import digest_of
 from manifests.records import Selection
 from pipeline.analyze.stage import analyze_batch
 from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
@@ -52,7 +52,7 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     media = LiveView(dataset).media.to_pylist()
     assert [row["clip_id"] for row in media] == clips
     content = read_media(dataset.storage, media[0])
-    assert digest_of(content) == media[0]["digest"]
+    assert digest_bytes(content) == media[0]["digest"]
     assert len(list(read_frames(content))) == media[0]["num_frames"]
     found = integrity.verify(dataset, media=True)
     assert (found.broken, found.orphans, found.unfinished, found.tars) == ([], [], [], 1)

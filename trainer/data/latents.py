@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from manifests.digest import digest_parts
 from trainer.config import DitConfig, FlowConfig, Size, TextChoice, dit_config
 from trainer.data.latent_cache import EncodedSet
 from trainer.data.shards import ShardData
-from trainer.digest import text_digest
 from trainer.dit.model import Group, pad_text
 from trainer.flow import draw_sigmas, interpolate
 from trainer.rng import generator
@@ -75,7 +75,7 @@ class LatentData(ShardData):
 
     def data_digest(self) -> str:
         origin = EncodedSet.load(self.index).origin
-        return text_digest(origin.index, origin.vae, origin.text)
+        return digest_parts(origin.index, origin.vae, origin.text)
 
     def read(self, step: int, micro_batch: int) -> LatentBatch:
         rows = self.rows_of_step(step)

@@ -1,0 +1,161 @@
+"""What each package lets the others import: the pinned modules, listed in its `__all__`, and nothing else."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXPORTS: dict[str, tuple[str, ...]] = {
+    "video": (
+        "camera_motion",
+        "config",
+        "container",
+        "cut",
+        "encode",
+        "errors",
+        "formats",
+        "frames",
+        "probe",
+        "resize",
+        "sandbox",
+        "scorers.nsfw",
+        "scorers.text",
+        "seek",
+    ),
+    "worlds": (
+        "claims",
+        "families",
+        "family",
+        "palette",
+        "raw.config",
+        "raw.editing",
+        "raw.match",
+        "raw.render",
+        "raw.truth",
+        "shapes.captions",
+        "shapes.draw",
+        "shapes.family",
+        "shapes.grammar",
+        "shapes.judge",
+        "shapes.truth",
+        "styles",
+    ),
+    "manifests": (
+        "arrow",
+        "buckets",
+        "conservation",
+        "dataset",
+        "digest",
+        "integrity",
+        "live_view",
+        "parts",
+        "records",
+        "redact",
+        "renamed_fields",
+        "renamed_flags",
+        "schemas",
+        "shards",
+        "sql",
+        "storage",
+    ),
+    "captioner": (
+        "auto",
+        "captions",
+        "config",
+        "embedded",
+        "facts",
+        "frames",
+        "prompts",
+        "protocol",
+        "train.config",
+        "train.data",
+        "train.fit",
+        "vlm",
+    ),
+    "pipeline": (
+        "analysis",
+        "analyze.shots.boundaries",
+        "analyze.shots.detector",
+        "analyze.shots.features",
+        "analyze.shots.model",
+        "analyze.shots.pyscenedetect",
+        "analyze.signals.columns",
+        "analyze.signals.frame_view",
+        "analyze.task",
+        "caption.load",
+        "config",
+        "cut.crop",
+        "dedup.decisions",
+        "errors",
+        "fingerprint_format",
+        "jobs.caption",
+        "jobs.curate",
+        "jobs.pack",
+        "jobs.report",
+        "planning.dry_run",
+        "planning.last_config",
+        "runtime.attempt_log",
+        "runtime.progress",
+        "runtime.session",
+        "score.load",
+        "select.presets",
+        "select.rules",
+        "select.select",
+        "sources.stat",
+    ),
+    "trainer": ("checkpoints", "cli", "config", "data.encode", "sample", "vae.model"),
+    "kinora": ("bench.figures", "demo.clips", "evaluation.intervals"),
+    "benchmarks": (),
+}
+
+
+def modules_named(node: ast.AST) -> Iterator[str]:
+    """Yield the dotted names of the modules that an import statement loads."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        children = [f"{node.module}.{alias.name}" for alias in node.names]
+        modules = [name for name in children if is_module(name)]
+        yield from modules
+        if len(modules) < len(children):
+            yield node.module
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def imported_from(package: str) -> dict[str, str]:
+    """Return the submodules of `package` that other packages import, each with one importing file."""
+    found: dict[str, str] = {}
+    for path in (path for other in EXPORTS if other != package for path in (ROOT / other).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for name in modules_named(node):
+                if name.startswith(f"{package}."):
+                    found[name.removeprefix(f"{package}.")] = str(path.relative_to(ROOT))
+    return found
+
+
+@pytest.mark.parametrize("package", EXPORTS)
+def test_other_packages_import_exported_modules_alone(package):
+    unexported = {name: path for name, path in imported_from(package).items() if name not in EXPORTS[package]}
+    assert unexported == {}
+
+
+@pytest.mark.parametrize("package", EXPORTS)
+def test_all_lists_the_exported_modules(package):
+    names = {name.partition(".")[0] for name in EXPORTS[package]}
+    assert importlib.import_module(package).__all__ == sorted(names)
+    assert all(is_module(f"{package}.{name}") for name in EXPORTS[package])
+
+
+def test_imports_are_found_in_every_form():
+    tree = ast.parse(
+        "from video import probe, VideoError\nimport manifests.storage.s3\ndef f():\n    import os"
+    )
+    names = {name for node in ast.walk(tree) for name in modules_named(node)}
+    assert names == {"video.probe", "video", "manifests.storage.s3", "os"}
