@@ -31,7 +31,7 @@ def stat_source(uri: str) -> Source:
     if uri.startswith("s3://"):
         storage, key = storage_and_key(uri)
         try:
-            stored = storage.look(key)
+            stored = storage.head(key)
         except (FileNotFoundError, DatasetError):
             return missing
         return Source(uri=uri, size_bytes=stored.size, etag=stored.etag)

@@ -55,7 +55,7 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     assert digest_bytes(content) == media[0]["digest"]
     assert len(list(read_frames(content))) == media[0]["num_frames"]
     found = integrity.verify(dataset, media=True)
-    assert (found.broken, found.orphans, found.unfinished, found.tars) == ([], [], [], 1)
+    assert (found.broken, found.orphans, found.incomplete_uploads, found.tars) == ([], [], [], 1)
     samples = [media[0] | {"short": "noise", "record": {"text": "all noise"}}]
     shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
     [sample] = write_shards(
