@@ -1,4 +1,4 @@
-"""The contract between the parts: records, schemas, the dataset store, buckets, the shard index."""
+"""The data contract between packages: records, schemas, the dataset store, buckets and the shard index."""
 
 __all__ = [
     "arrow",

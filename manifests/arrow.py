@@ -1,4 +1,4 @@
-"""What every user of Arrow columns needs."""
+"""Helpers for Arrow columns."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 pc: Any = pyarrow.compute
-"""Made when it is imported, so that checkers see none of its functions."""
+"""`pyarrow.compute` as Any: it generates its functions at import, so type checkers do not see them."""
 
 
 def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Return a column in one piece."""
+    """Return `column` as one contiguous array."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole

@@ -1,4 +1,4 @@
-"""Match clips to the tensor shapes that the trainer meets, and name where their shards lie."""
+"""Assign clips to buckets (tensor shapes), and name the folders of their shards."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -18,23 +18,23 @@ _NAMED_RATIOS = {
 
 
 def crop_fraction(height: int, width: int, bucket: Bucket) -> float:
-    """Share of each frame lost when (height, width) is scaled to cover `bucket`, then centre-cropped."""
+    """Return the fraction of a frame's area lost by resizing it to cover `bucket` and centre-cropping."""
     scale = max(bucket.height / height, bucket.width / width)
     return 1 - (bucket.height * bucket.width) / (height * width * scale**2)
 
 
 def frames_at(duration_s: float, fps: float) -> int:
-    """How many of the instants 0, 1/fps, 2/fps, … lie within a clip of `duration_s` seconds; at least 1."""
+    """Return the number of frames sampled at `fps` from a clip of `duration_s` seconds; at least 1."""
     return max(1, ceil(duration_s * fps - 1e-6))
 
 
 def assign(
     *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
 ) -> Bucket | None:
-    """Return the largest bucket that a clip fills without upscaling or cropping past `max_crop`.
+    """Return the largest bucket that a clip fills without upscaling or cropping more than `max_crop`.
 
-    `num_frames` counts frames at the bucket's frame rate (`frames_at`). Ties go to the least crop, then
-    to the name, so the order of `buckets` cannot matter. None when no bucket fits.
+    `num_frames` counts frames at the bucket's frame rate (`frames_at`). Ties are broken by the smaller crop,
+    then by name, independent of the order of `buckets`. Returns None if no bucket fits.
     """
     fits = [
         bucket
@@ -55,7 +55,7 @@ def assign(
 def rejection_reason(
     *, num_frames: int, height: int, width: int, buckets: Iterable[Bucket], max_crop: float
 ) -> str:
-    """Say in one word why `assign` gave None: `too_short`, `too_small` or `crops_too_much`."""
+    """Return why `assign` returned None: `too_short`, `too_small` or `crops_too_much`."""
     buckets = list(buckets)
     if not any(bucket.num_frames <= num_frames for bucket in buckets):
         return "too_short"
@@ -65,7 +65,7 @@ def rejection_reason(
 
 
 def shard_folder(bucket: Bucket, fps: float) -> str:
-    """Return where a bucket's shards lie: aspect ratio, duration and resolution, in that order."""
+    """Return the folder of a bucket's shards: `ar_RATIO/dur_DURATION/res_WIDTHxHEIGHT`."""
     ratio = Fraction(bucket.width, bucket.height)
     aspect = min(_NAMED_RATIOS, key=lambda name: abs(float(_NAMED_RATIOS[name] / ratio) - 1))
     duration = "image" if bucket.num_frames == 1 else f"{bucket.num_frames}f_{bucket.num_frames / fps:.2g}s"
@@ -73,9 +73,9 @@ def shard_folder(bucket: Bucket, fps: float) -> str:
 
 
 def parse_bucket(name: str) -> Bucket:
-    """Return the bucket that `name` (`17x48x80`: frames, height, width) stands for.
+    """Parse a bucket name such as `17x48x80` (frames, height, width).
 
-    Raises ValueError for anything else.
+    Raises ValueError if `name` has another form.
     """
     try:
         num_frames, height, width = (int(part) for part in name.lower().split("x"))

@@ -1,4 +1,4 @@
-"""Does everything add up? Items in = kept + dropped (reason) + failed (reason), at every stage."""
+"""Conservation checks: at every stage, items in = kept + dropped (by reason) + failed (by reason)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +12,17 @@ from manifests.sql import connect
 
 
 def violations(dataset: Dataset) -> list[str]:
-    """Return one sentence for each thing that does not add up; none where all does."""
+    """Return one sentence for each violated rule."""
     return _violations(_tables(dataset))
 
 
 def funnel(dataset: Dataset) -> dict[str, Any]:
-    """Return how many items each stage had, kept, dropped and failed, by reason."""
+    """Count the items of each stage: kept, dropped and failed, by reason."""
     return _funnel(_tables(dataset))
 
 
 def audit(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
-    """Return `funnel` and `check` for the price of one."""
+    """Return `funnel` and `violations` from one read of the dataset."""
     tables = _tables(dataset)
     return _funnel(tables), _violations(tables)
 
@@ -31,12 +31,12 @@ def _violations(tables: Mapping[str, pa.Table]) -> list[str]:
     with connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
-        found = {rule: connection.sql(_counting(sql)).fetchall()[0] for rule, sql in _RULES.items()}
-    return [_sentence(rule, *bad) for rule, bad in found.items() if bad[0]]
+        found = {rule: connection.sql(_count_query(sql)).fetchall()[0] for rule, sql in _RULES.items()}
+    return [_describe(rule, *bad) for rule, bad in found.items() if bad[0]]
 
 
-def _counting(sql: str) -> str:
-    """Return how many rows `sql` gives, and three of them."""
+def _count_query(sql: str) -> str:
+    """Return a query for the number of rows of `sql` and its first three."""
     return f"SELECT count(*), list(name)[1:3] FROM ({sql}) AS bad(name)"
 
 
@@ -44,22 +44,22 @@ def _funnel(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     sources, clips, media = tables["sources"], tables["clips"], tables["media"]
     selection, captions, failures = tables["selection"], tables["captions"], tables["failures"]
     failed = {
-        stage: _counted(failures.filter(pc.equal(failures["stage"], stage))["code"])
+        stage: _value_counts(failures.filter(pc.equal(failures["stage"], stage))["code"])
         for stage in ("analyze", "cut", "caption")
     }
-    reasons = _counted(selection["reason"])
+    reasons = _value_counts(selection["reason"])
     kept = reasons.pop("kept", 0)
-    outcomes = _counted(captions["outcome"])
+    outcomes = _value_counts(captions["outcome"])
     return {
         "sources": {
             "listed": sources.num_rows,
-            "ok": _counted(sources["status"]).get("ok", 0),
+            "ok": _value_counts(sources["status"]).get("ok", 0),
             "failed": failed["analyze"],
         },
         "clips": {
             "found": clips.num_rows,
             "repeated": tables["spans"].num_rows - clips.num_rows,
-            "gaps": _counted(tables["gaps"]["reason"]),
+            "gaps": _value_counts(tables["gaps"]["reason"]),
             "seconds": _seconds(clips),
         },
         "selection": {"kept": kept, "dropped": reasons, "undecided": clips.num_rows - selection.num_rows},
@@ -73,7 +73,7 @@ def _funnel(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             "ok": outcomes.pop("ok", 0),
             "other": outcomes,
             "to_do": media.num_rows - captions.num_rows,
-            "by": _counted(captions["captioner"]),
+            "by": _value_counts(captions["captioner"]),
         },
     }
 
@@ -103,7 +103,7 @@ _RULES = {
     "media does not have as many frames as its clip": """
         SELECT m.clip_id FROM media m JOIN clips c USING (clip_id) WHERE m.num_frames <> c.num_frames""",
     "a caption is OK without a text, or has a text without being OK": """
-        SELECT media_id FROM captions WHERE (outcome = 'ok') <> told""",
+        SELECT media_id FROM captions WHERE (outcome = 'ok') <> has_text""",
     "a caption that is not OK has no row of its failure": """
         SELECT c.media_id FROM captions c
         ANTI JOIN (SELECT unit FROM failures WHERE stage = 'caption') f ON f.unit = c.media_id
@@ -112,7 +112,7 @@ _RULES = {
 
 
 def _tables(dataset: Dataset) -> dict[str, pa.Table]:
-    """Read the columns that are counted, each table once from the top: none of them is large."""
+    """Read the columns that the rules and the funnel use."""
     view = LiveView(dataset)
     span = ["source_key", "start_pts", "end_pts"]
     sources = view.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
@@ -121,8 +121,8 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     gaps = view.read("gaps", [*span, "reason"])
     selection = view.read("selections", ["clip_id", "kept", "reason"])
     media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s"])
-    view.derive("captions", "told", ["text", "short"], _told)
-    captions = view.read("captions", ["media_id", "outcome", "captioner", "told"])
+    view.derive("captions", "has_text", ["text", "short"], _has_text)
+    captions = view.read("captions", ["media_id", "outcome", "captioner", "has_text"])
     return {
         "sources": sources,
         "spans": spans,
@@ -135,15 +135,15 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     }
 
 
-def _told(part: pa.Table) -> pa.ChunkedArray:
+def _has_text(part: pa.Table) -> pa.ChunkedArray:
     return pc.and_(pc.is_valid(part["text"]), pc.is_valid(part["short"]))
 
 
-def _sentence(rule: str, count: int, names: list[Any]) -> str:
+def _describe(rule: str, count: int, names: list[Any]) -> str:
     return f"{rule}: {count} ({', '.join(map(str, names))}{', …' if count > 3 else ''})"
 
 
-def _counted(values: pa.ChunkedArray) -> dict[str, int]:
+def _value_counts(values: pa.ChunkedArray) -> dict[str, int]:
     counts = pc.value_counts(values)
     return dict(sorted(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)))
 

@@ -1,13 +1,13 @@
-"""A dataset: immutable Parquet parts, and a log whose entries are the only thing that makes a part count.
+"""A dataset: immutable Parquet parts, and a log of commits that decides which parts are visible.
 
     sources/ clips/ gaps/ selections/ captions/ reviews/ failures/   Parquet parts
     media/                                                          tars of cut clips, with Parquet indexes
     _log/0000000N.json                                              one commit each
-    _log/summary-0000000N.json                                      many of them again, to open quickly
+    _log/summary-0000000N.json                                      copies of many commits, to open quickly
 
-A writer puts its parts first and the log entry last. The entry is created by one conditional put
-(link-or-fail on a disk, `If-None-Match: *` on S3), so readers see all of a commit or nothing, and of two
-writers that race for one number exactly one wins. What that guarantees: docs/adr/0012-store.md.
+A writer writes its parts first and the log entry last. The entry is created by one conditional put (hard link
+on a disk, `If-None-Match: *` on S3), so commits are atomic, and of several concurrent writers exactly one
+gets each number. See docs/adr/0012-store.md for the guarantees.
 """
 
 import json
@@ -47,45 +47,44 @@ T = TypeVar("T")
 
 FORMAT = "kinora-dataset"
 LOG_VERSION = 3
-"""Version of the log's entries; 2 added each part's size and digest, the versions, and the commit's id; 3 the
-command."""
-_RACES = 100
-"""How often another writer may commit first before a commit that rebases gives up."""
+"""Version of the log entries. 2 added `size_bytes`, `digest`, `versions` and `id`; 3 added `command`."""
+_MAX_ATTEMPTS = 100
+"""Attempts of a rebasing commit while other writers commit first."""
 
 
 class ConflictError(DatasetError):
-    """Another writer's commit came first, and this one does not go on top of it as it is."""
+    """Another writer committed first, and this commit cannot be rebased on it."""
 
 
 class DamagedError(DatasetError):
-    """An entry of the log is missing or unreadable: the dataset was changed by something else."""
+    """A log entry is missing or unreadable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """One entry of the log: what a step added and removed, under which configuration, and what it counted."""
+    """One log entry: the parts a stage added and removed, its configuration and counts."""
 
     stage: str
     added: tuple[Part, ...] = ()
     removed: tuple[str, ...] = ()
-    """Paths that no longer count: parts (they stay, for readers of the past), or what a repair threw away."""
+    """Paths no longer visible: parts (kept for readers of earlier commits) or deleted orphans."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Written without what may be a credential in it."""
+    """Written with credentials redacted."""
     config_digest: str = ""
     counts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     number: int = -1
     at: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the software that made it; filled in when it is published."""
+    """Software versions; filled in on publishing."""
     id: str = ""
-    """Tells a writer its own entry from another's; filled in when it is published."""
+    """Distinguishes a writer's own entry from another's; filled in on publishing."""
     command: str = ""
-    """What a person types to run this again, or to go on; empty where no command line made it."""
+    """Command line that made this commit; empty if there was none."""
 
 
 class Dataset:
-    """A dataset as of its newest commit, or of commit `at`: a snapshot, whatever is committed afterwards."""
+    """A snapshot of a dataset at one commit."""
 
     def __init__(self, storage: Storage, commits: Sequence[Commit], command: str = "") -> None:
         self.storage, self.commits = storage, tuple(commits)
@@ -94,36 +93,36 @@ class Dataset:
 
     @classmethod
     def create(cls, uri: str | Path) -> "Dataset":
-        """Open the dataset at `uri`, making an empty one where there is nothing yet.
+        """Open the dataset at `uri`, creating an empty one if the location is empty.
 
-        Raises DatasetError when `uri` is a file, or a place that holds anything else.
+        Raises DatasetError if `uri` is a file or holds anything else.
         """
         storage = open_storage(uri)
-        _refuse_foreign(storage)
+        _require_dataset_or_empty(storage)
         if not _numbers(storage):
-            _prove(storage)
-            _publish(storage, _signed(Commit(stage="create"), 0))
+            _require_conditional_put(storage)
+            _publish(storage, _stamp(Commit(stage="create"), 0))
         return cls._open(storage, None)
 
     @classmethod
     def open_if_exists(cls, uri: str | Path) -> "Dataset | None":
-        """Open the dataset at `uri`, or return None where there is nothing yet. Writes nothing.
+        """Open the dataset at `uri`, or return None if the location is empty. Writes nothing.
 
-        Raises DatasetError when `uri` holds anything else.
+        Raises DatasetError if `uri` holds anything else.
         """
         storage = open_storage(uri)
-        _refuse_foreign(storage)
+        _require_dataset_or_empty(storage)
         return cls._open(storage, None) if _numbers(storage) else None
 
     @classmethod
     def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
-        """Open an existing dataset. Raises DatasetError when there is none, or no commit `at`."""
+        """Open the dataset at `uri` as of commit `at`, or the newest. Raises DatasetError if missing."""
         return cls._open(open_storage(uri), at)
 
     @classmethod
     def _open(cls, storage: Storage, at: int | None) -> "Dataset":
-        found = log_summary.listed(storage)
-        numbers = log_summary.numbers(found)
+        found = log_summary.list_log(storage)
+        numbers = log_summary.commit_numbers(found)
         if not numbers:
             raise DatasetError(
                 f"{storage.uri}: no dataset here (no _log/). "
@@ -134,34 +133,34 @@ class Dataset:
         return cls(storage, _read_entries(storage, 0, numbers[-1] if at is None else at, found))
 
     def with_command(self, command: str) -> "Dataset":
-        """Return the same dataset; what is committed from it on says that `command` made it."""
+        """Return the same snapshot, whose later commits record `command`."""
         return Dataset(self.storage, self.commits, command)
 
     def refresh(self) -> "Dataset":
-        """Return the dataset as of its newest commit; reads only the entries that are new."""
+        """Return the newest snapshot; reads only the new log entries."""
         newest = _numbers(self.storage)[-1]
         entries = _read_entries(self.storage, self.number + 1, newest)
         return Dataset(self.storage, [*self.commits, *entries], self._command)
 
     @property
     def uri(self) -> str:
-        """Opens this dataset from anywhere: an absolute path, or s3://…"""
+        """Absolute path or s3:// URI."""
         return self.storage.uri
 
     @property
     def root(self) -> Path:
-        """The dataset's folder. Raises DatasetError where it lies in no folder."""
+        """Local folder of the dataset. Raises DatasetError for a dataset on S3."""
         if isinstance(self.storage, LocalStorage):
             return self.storage.root
         raise DatasetError(f"{self.uri}: is no local folder; copy the dataset to one for this")
 
     @property
     def number(self) -> int:
-        """Number of the newest commit seen."""
+        """Number of the snapshot's commit."""
         return self.commits[-1].number
 
     def parts(self, table: TableName) -> list[Part]:
-        """Return the parts of `table` that count, oldest first."""
+        """Return the visible parts of `table`, oldest first."""
         removed = self.removed()
         return [
             part
@@ -171,29 +170,32 @@ class Dataset:
         ]
 
     def removed(self) -> set[str]:
-        """Return the paths that some commit removed."""
+        """Return the paths that commits removed."""
         return {path for commit in self.commits for path in commit.removed}
 
     def read(
         self,
         table: TableName,
         columns: Sequence[str] | None = None,
-        then: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+        transform: Callable[[pa.Table], pa.Table] = lambda rows: rows,
     ) -> pa.Table:
-        """Return all rows of `table`, in the order they were committed; empty where there are none.
+        """Return all rows of `table` in commit order, under the current schema.
 
-        Rows of older schema versions come back under the present one. Score columns that some parts lack
-        are null there.
+        Score columns that a part lacks are null.
 
         Args:
-            columns: only these, as far as there are any.
-            then: made of each part as it is read, so that what it leaves out is never held whole.
+            columns: columns to read, all by default; those that no part has are omitted.
+            transform: applied to each part after it is read, which bounds memory.
         """
-        tables = self.map_parallel(lambda part: then(self._parts.read_part(part, columns)), self.parts(table))
+        tables = self.map_parallel(
+            lambda part: transform(self._parts.read_part(part, columns)), self.parts(table)
+        )
         if not tables:
             empty = schemas.arrow_schema(RECORDS[table]).empty_table()
-            some = empty if columns is None else empty.select([c for c in columns if c in empty.column_names])
-            return then(some)
+            present = (
+                empty.column_names if columns is None else [c for c in columns if c in empty.column_names]
+            )
+            return transform(empty.select(present))
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables], promote_options="default")
 
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
@@ -201,7 +203,7 @@ class Dataset:
         return self._parts.read_part(part, columns)
 
     def columns(self, table: TableName) -> list[str]:
-        """Return the names of all columns that any part of `table` has, those of its record first."""
+        """Return the column names of all parts of `table`, those of its record first."""
         names = dict.fromkeys(schemas.arrow_schema(RECORDS[table]).names)
         for found in self.map_parallel(self._parts.column_names, self.parts(table)):
             names |= dict.fromkeys(found)
@@ -222,69 +224,71 @@ class Dataset:
     def commit(self, commit: Commit, *, rebase: bool = False) -> "Dataset":
         """Publish `commit` as the next entry of the log and return the dataset that includes it.
 
-        When it returns, the commit is durable. When another writer published that number first, nothing of
-        it counts: with `rebase` it then goes on top of theirs, unless it touches what they removed or
-        removes what they touched (commits that only add parts never do); otherwise raises ConflictError.
+        The commit is durable on return. If another writer published the number first, `rebase` retries on top
+        of their commit unless one of the two removes what the other adds or removes. Raises ConflictError on
+        such a conflict, and without `rebase` whenever another writer was first.
         """
         dataset = self
-        for _ in range(_RACES):
+        for _ in range(_MAX_ATTEMPTS):
             dataset._refuse_conflict(commit, base=self.number)
-            signed = _signed(replace(commit, command=commit.command or self._command), dataset.number + 1)
-            if _publish(self.storage, signed):
-                _summarise(self.storage, signed.number)
-                return Dataset(self.storage, [*dataset.commits, signed], self._command)
+            stamped = _stamp(replace(commit, command=commit.command or self._command), dataset.number + 1)
+            if _publish(self.storage, stamped):
+                _write_summaries(self.storage, stamped.number)
+                return Dataset(self.storage, [*dataset.commits, stamped], self._command)
             if not rebase:
                 raise ConflictError(
-                    f"{self.uri}: another writer made commit {signed.number} first; nothing of this one "
-                    "counts. Run again"
+                    f"{self.uri}: another writer made commit {stamped.number} first; this one was "
+                    "discarded. Run again"
                 )
             dataset = dataset.refresh()
         raise ConflictError(
-            f"{self.uri}: other writers came first {_RACES} times; run again, with fewer at once"
+            f"{self.uri}: other writers committed first {_MAX_ATTEMPTS} times; run again with fewer writers"
         )
 
     def _refuse_conflict(self, commit: Commit, base: int) -> None:
-        """Raise ConflictError when `commit`, decided at commit `base`, contradicts what is committed now."""
+        """Raise ConflictError if `commit`, prepared at commit `base`, conflicts with the commits since."""
         gone = self.removed()
         tars_gone = any(path.endswith(".tar") for path in gone)
-        if lost := gone & {part.path for part in commit.added} or gone & self.touched(commit, tars=tars_gone):
+        if lost := gone & {part.path for part in commit.added} or gone & self.paths_of(
+            commit, tars=tars_gone
+        ):
             raise ConflictError(
-                f"{self.uri}: a repair threw away {_some(lost)} before this commit named it, for its age; "
-                "nothing of this one counts. Run again, and repair with a greater --older-than-h"
+                f"{self.uri}: a repair deleted {_sample(lost)} before this commit added it; "
+                "this commit was discarded. Run again, and repair with a larger --older-than-h"
             )
         if taken := gone & {*commit.removed}:
-            raise ConflictError(f"{self.uri}: another writer removed {_some(taken)} first; decide anew")
+            raise ConflictError(f"{self.uri}: another writer removed {_sample(taken)} first; decide anew")
         wanted = {*commit.removed}
         tars = any(path.endswith(".tar") for path in wanted)
         for other in self.commits[base + 1 :] if wanted else ():
-            if taken := wanted & self.touched(other, tars=tars):
+            if taken := wanted & self.paths_of(other, tars=tars):
                 raise ConflictError(
-                    f"{self.uri}: commit {other.number} needs {_some(taken)}, which this one would remove; "
+                    f"{self.uri}: commit {other.number} needs {_sample(taken)}, which this one would remove; "
                     "decide anew"
                 )
 
-    def touched(self, commit: Commit, *, tars: bool) -> set[str]:
-        """Return the paths of the parts that a commit adds and, with `tars`, of the tars they point into."""
+    def paths_of(self, commit: Commit, *, tars: bool) -> set[str]:
+        """Return the paths of the parts that `commit` adds and, with `tars`, of the tars they reference."""
         paths = {part.path for part in commit.added}
         for part in commit.added if tars else ():
             if part.table == "media":
                 paths |= {*self._parts.read_part(part, ["path"])["path"].to_pylist()}
         return paths
 
-    def map_parallel(self, read: Callable[[S], T], items: Sequence[S]) -> list[T]:
-        """Apply `read` to each item, several at once as far as the place is worth it."""
-        return _each(read, items, self.storage.max_concurrency)
+    def map_parallel(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
+        """Apply `function` to each item in threads, as many as the storage gains from."""
+        return _map(function, items, self.storage.max_concurrency)
 
 
-def _each(read: Any, items: Sequence[Any], max_concurrency: int) -> list[Any]:
-    """Apply `read` to each item, several at once where waiting for the place takes most of the time."""
+def _map(function: Callable[[S], T], items: Sequence[S], max_concurrency: int) -> list[T]:
+    """Apply `function` to each item in up to `max_concurrency` threads."""
     if max_concurrency == 1 or len(items) < 2:
-        return [read(item) for item in items]
+        return [function(item) for item in items]
     with ThreadPoolExecutor(min(max_concurrency, len(items))) as threads:
-        return list(threads.map(read, items))
+        return list(threads.map(function, items))
 
 
-def _refuse_foreign(storage: Storage) -> None:
+def _require_dataset_or_empty(storage: Storage) -> None:
     names = storage.list_root()
     if names and "_log" not in names:
         raise DatasetError(
@@ -293,13 +297,13 @@ def _refuse_foreign(storage: Storage) -> None:
         )
 
 
-def _prove(storage: Storage) -> None:
-    """Raise DatasetError for a place that would let two writers create one key: commits cannot rest on it."""
+def _require_conditional_put(storage: Storage) -> None:
+    """Raise DatasetError if the storage lets two writers create the same key."""
     key = f"_log/probe-{uuid4().hex}"
     try:
         if not storage.put_if_absent(key, b"first") or storage.put_if_absent(key, b"second"):
             raise DatasetError(
-                f"{storage.uri}: this store does not honour conditional puts (If-None-Match), so two writers "
+                f"{storage.uri}: this store does not support conditional puts (If-None-Match): two writers "
                 "could overwrite each other's commits; use a store or a version that does"
             )
     finally:
@@ -307,26 +311,28 @@ def _prove(storage: Storage) -> None:
 
 
 def _numbers(storage: Storage) -> list[int]:
-    return log_summary.numbers(log_summary.listed(storage))
+    return log_summary.commit_numbers(log_summary.list_log(storage))
 
 
 def _read_entries(
     storage: Storage, first: int, last: int, found: Mapping[str, ObjectInfo] | None = None
 ) -> list[Commit]:
-    """Read entries by number, not by listing: a listing taken while writers commit may have holes.
+    """Read entries by number, since a listing taken during commits may lack entries.
 
     Args:
-        found: a listing of the log; then summaries that it bears out stand for their entries.
+        found: listing of the log, to read entries from the summaries that match it.
     """
     spans = range(-(-first // log_summary.SPAN), (last + 1) // log_summary.SPAN) if found else range(0)
     firsts = [span * log_summary.SPAN for span in spans]
-    texts = _each(lambda at: log_summary.read(storage, found or {}, at), firsts, storage.max_concurrency)
+    texts = _map(
+        lambda at: log_summary.read_entries(storage, found or {}, at), firsts, storage.max_concurrency
+    )
     known = {
-        at + offset: text
-        for at, some in zip(firsts, texts, strict=True)
-        for offset, text in enumerate(some or ())
+        first_number + offset: text
+        for first_number, entries in zip(firsts, texts, strict=True)
+        for offset, text in enumerate(entries or ())
     }
-    return _each(
+    return _map(
         lambda n: _read_entry(storage, n, known.get(n)), range(first, last + 1), storage.max_concurrency
     )
 
@@ -353,20 +359,20 @@ def _read_entry(storage: Storage, number: int, text: bytes | None) -> Commit:
     return Commit(added=added, removed=tuple(entry.pop("removed")), **entry)
 
 
-def _signed(commit: Commit, number: int) -> Commit:
+def _stamp(commit: Commit, number: int) -> Commit:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(commit, number=number, at=at, versions=_versions(), id=uuid4().hex)
 
 
 def _publish(storage: Storage, commit: Commit) -> bool:
-    """Create the log entry of `commit`; False when another writer's has its number."""
+    """Create the log entry of `commit`; return False if another writer has its number."""
     entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
     entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
     return storage.put_if_absent(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
 
 
-def _summarise(storage: Storage, newest: int) -> None:
-    """Write summaries now and then. What is committed counts without them, so a fault here is none of it."""
+def _write_summaries(storage: Storage, newest: int) -> None:
+    """Write summaries every `SPAN` commits. They are optional, so an error is ignored."""
     if (newest + 1) % log_summary.SPAN == 0:
         with suppress(OSError, DatasetError):
             log_summary.write_missing(storage, newest)
@@ -380,6 +386,6 @@ def _versions() -> dict[str, str]:
     return {"kinora": kinora, "pyarrow": pa.__version__, "python": platform.python_version()}
 
 
-def _some(paths: set[str]) -> str:
-    shown = sorted(paths)
-    return f"{shown[0]} and {len(shown) - 1} more" if len(shown) > 1 else shown[0]
+def _sample(paths: set[str]) -> str:
+    first, *rest = sorted(paths)
+    return f"{first} and {len(rest)} more" if rest else first

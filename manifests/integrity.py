@@ -1,7 +1,7 @@
-"""Does everything that the log names lie where it should, whole; and what lies there that nothing names?
+"""Integrity checks: every file in the log is present and intact; orphans and incomplete uploads are found.
 
-Rubbish is what a writer leaves that was killed: files that no commit names, and writes that never ended. It
-never counts, so it harms nobody. A writer at work leaves the same for a while, so age tells them apart.
+Orphans are files in no commit, left by killed writers; readers never see them. A running writer has such
+files too, so only old ones are deleted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ from manifests.storage import IncompleteUpload, ObjectInfo, Storage
 
 REPAIR = "repair"
 _OURS = {*get_args(TableName), "_log"}
-"""Folders of which every file is ours; what lies elsewhere is reported, and never removed."""
+"""Folders of a dataset. Files elsewhere are reported and never deleted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """What a look at a dataset found, removed parts included: readers of the past need them."""
+    """Result of `verify`. Includes removed parts, which readers of earlier commits need."""
 
     commits: int
     parts: int
@@ -34,21 +34,21 @@ class Findings:
     tars: int
     tar_bytes: int
     unverified: int
-    """Parts whose log entry, of an older version, holds no digest: only their rows were counted."""
+    """Parts whose log entry has no digest (log version 1): only their row count was checked."""
     broken: Sequence[str]
-    """One sentence for each thing that is missing or is not what the log says."""
+    """One sentence for each missing or damaged file."""
     orphans: Sequence[ObjectInfo]
-    """Whole files that no commit names."""
+    """Complete files in no commit."""
     incomplete_uploads: Sequence[IncompleteUpload]
     foreign: Sequence[str]
-    """Names at the top that are not Kinora's."""
+    """Names at the root that do not belong to a dataset."""
 
 
 def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Findings:
-    """Look at everything that any commit names. `quick` compares sizes alone; `media` reads all clips too."""
+    """Check every file of every commit: sizes only if `quick`; with `media`, the bytes of every clip too."""
     before = {stored.key: stored for stored in dataset.storage.list()}
     incomplete_uploads = list(dataset.storage.incomplete_uploads())
-    dataset = dataset.refresh()  # after the first list: what a writer commits meanwhile is no orphan
+    dataset = dataset.refresh()  # after the first listing, so that a file committed meanwhile is no orphan
     after = {stored.key: stored for stored in dataset.storage.list()}
     parts = [part for commit in dataset.commits for part in commit.added]
     broken = [problem for part in parts for problem in _problems(dataset.storage, part, after, quick=quick)]
@@ -75,7 +75,7 @@ def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Fin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RepairResult:
-    """What a repair threw away, and what it left because a writer may be at work on it."""
+    """Counts of what `repair` deleted, and of what it kept because of its age."""
 
     orphans: int
     incomplete_uploads: int
@@ -84,17 +84,16 @@ class RepairResult:
 
 
 def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float) -> RepairResult:
-    """Throw away rubbish that is older than `older_than_s`.
+    """Delete orphans and incomplete uploads older than `older_than_s`.
 
-    Orphans are named in a commit of their own before they go: a writer that was slower than that, and would
-    now commit one of them, is refused with a ConflictError instead of committing what is no longer there.
-    Raises ConflictError itself when a writer committed one of them since `findings` were made.
+    A commit removes the orphans before they are deleted, so a slow writer that would add one later gets a
+    ConflictError. Raises ConflictError if a writer committed one since `verify`.
     """
     snapshot = Dataset(dataset.storage, dataset.refresh().commits[: findings.commits])
-    doomed = snapshot.removed()
-    old = [o for o in findings.orphans if o.key in doomed or now_s - o.modified_s >= older_than_s]
+    removed = snapshot.removed()
+    old = [o for o in findings.orphans if o.key in removed or now_s - o.modified_s >= older_than_s]
     stale = [write for write in findings.incomplete_uploads if now_s - write.started_s >= older_than_s]
-    new = tuple(sorted(o.key for o in old if o.key not in doomed and not o.key.startswith("_log/")))
+    new = tuple(sorted(o.key for o in old if o.key not in removed and not o.key.startswith("_log/")))
     if new:
         counts = {"orphans": len(new), "bytes": sum(o.size for o in old)}
         snapshot.commit(Commit(stage=REPAIR, removed=new, counts=counts), rebase=True)
@@ -110,7 +109,7 @@ def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: 
 def _problems(
     storage: Storage, part: Part, stored: Mapping[str, ObjectInfo], *, quick: bool
 ) -> Iterator[str]:
-    """Yield what is wrong with one part, the most telling thing alone."""
+    """Yield the most specific problem of one part."""
     if part.path not in stored:
         yield f"{part.path}: missing ({part.rows} rows of {part.table}); restore it from a copy"
         return
@@ -118,10 +117,10 @@ def _problems(
     if part.digest and size != part.size_bytes:
         yield f"{part.path}: has {size} bytes, the log says {part.size_bytes}; restore it from a copy"
     elif not quick:
-        yield from _wrong_content(part, storage.read(part.path))
+        yield from _content_problems(part, storage.read(part.path))
 
 
-def _wrong_content(part: Part, data: bytes) -> Iterator[str]:
+def _content_problems(part: Part, data: bytes) -> Iterator[str]:
     if part.digest and digest_bytes(data) != part.digest:
         yield f"{part.path}: its bytes are not those that were written (digest); restore it from a copy"
         return
@@ -138,7 +137,7 @@ def _wrong_content(part: Part, data: bytes) -> Iterator[str]:
 def _tars(
     storage: Storage, parts: Sequence[Part], stored: Mapping[str, ObjectInfo], *, media: bool
 ) -> tuple[dict[str, int], list[str]]:
-    """Return how far into each tar the media rows point, in bytes, and what is wrong with the tars."""
+    """Return the end offset of the media rows in each tar, in bytes, and the problems of the tars."""
     ends: dict[str, int] = {}
     problems: list[str] = []
     for row in _media_rows(storage, parts):
@@ -163,5 +162,5 @@ def _media_rows(storage: Storage, parts: Sequence[Part]) -> Iterator[dict[str, A
         try:
             table = PartStore(storage).read_part(part, ["path", "offset", "length", "clip_id", "digest"])
         except (pa.ArrowException, ValueError, OSError):
-            continue  # `_problems` says so
+            continue  # reported by `_problems`
         yield from table.to_pylist()

@@ -1,4 +1,4 @@
-"""Immutable Parquet parts: write one whole, read one back under today's schema."""
+"""Immutable Parquet parts: write one atomically, read one under the current schema."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,27 +32,27 @@ RECORDS: Mapping[str, type] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One immutable file of rows."""
+    """One immutable Parquet file of rows."""
 
     table: str
     path: str
-    """Relative to the dataset."""
+    """Key relative to the dataset."""
     rows: int
     size_bytes: int = 0
     digest: str = ""
-    """Of the file's bytes (BLAKE2b, 128 bits); empty in entries of log version 1."""
+    """128-bit BLAKE2b of the file; empty in log entries of version 1."""
 
 
 class PartStore:
-    """Writes and reads parts at one place. Knows no log: a task needs no more than this to write its rows."""
+    """Reads and writes the parts of a dataset, without its log: all that a task needs to write rows."""
 
-    def __init__(self, place: Storage | str | Path) -> None:
-        self.storage = open_storage(place) if isinstance(place, str | Path) else place
+    def __init__(self, location: Storage | str | Path) -> None:
+        self.storage = open_storage(location) if isinstance(location, str | Path) else location
 
     def write_part(self, table: TableName, rows: pa.Table) -> Part:
-        """Write `rows` as a new part; it counts only once a commit names it.
+        """Write `rows` as a new part, which becomes visible when a commit adds it.
 
-        Raises ValueError when a column of the table's record is missing.
+        Extra columns (scores) are kept. Raises ValueError if a column of the table's record is missing.
         """
         wanted = schemas.arrow_schema(RECORDS[table])
         if missing := [name for name in wanted.names if name not in rows.column_names]:
@@ -73,20 +73,20 @@ class PartStore:
         return self.write_part(table, schemas.to_table(RECORDS[table], rows))
 
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of `part` under the present schema; of `columns`, those that it has.
+        """Return the rows of `part` under the current schema, with those of `columns` that it has.
 
-        Raises schemas.SchemaError for a part that a newer Kinora wrote.
+        Raises schemas.SchemaError for a part written by a newer version of Kinora.
         """
         with self.storage.open_reader(part.path) as file:
             parquet = pq.ParquetFile(file)
             record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
             version = schemas.version_of(record, parquet.schema_arrow, where)
             if version == schemas.VERSIONS[record.__name__]:
-                return parquet.read(columns=columns, use_threads=False)  # parts are read side by side
+                return parquet.read(columns=columns, use_threads=False)  # parts are read concurrently
             table = schemas.upgrade(record, parquet.read(use_threads=False), version)
         return table if columns is None else table.select([c for c in columns if c in table.column_names])
 
     def column_names(self, part: Part) -> list[str]:
-        """Return the names of the columns that `part` has in its file."""
+        """Return the column names in the file of `part`."""
         with self.storage.open_reader(part.path) as file:
             return pq.read_schema(file).names

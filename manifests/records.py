@@ -1,6 +1,6 @@
-"""The records that cross a package boundary, and nothing else.
+"""Records that cross package boundaries.
 
-Scores are columns of the clips table, never fields here: a new analyzer must not grow a record.
+Scores are columns of the clips table, not fields of a record.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _CLIP_NAMESPACE = UUID("8f0f3e1e-5d0c-5b53-9d4f-6b696e6f7261")
 
 
 class Outcome(StrEnum):
-    """How one attempt at a caption ended. Only OK carries a text."""
+    """Outcome of one caption attempt. Only OK has a text."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class SourceStatus(StrEnum):
-    """What analysing a source came to."""
+    """Outcome of analysing a source."""
 
     OK = "ok"
     FAILED = "failed"
@@ -34,24 +34,24 @@ class SourceStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One raw file, known from its listing alone: its bytes need not be read."""
+    """One raw file, described by its listing alone."""
 
     uri: str
     size_bytes: int
     etag: str
     """The store's entity tag, or the modification time in nanoseconds on a local disk."""
     carried: str = "{}"
-    """JSON object of the columns that came with a source list (licence, url, original caption)."""
+    """JSON object of the extra columns of a source list (licence, url, original caption)."""
 
     @property
     def source_key(self) -> str:
-        """Name of this version of the file: another size or time is another source."""
+        """Key of this version of the file: changes with its size or `etag`."""
         return digest_parts("source", self.uri, self.size_bytes, self.etag)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRow:
-    """What is known of a source after one attempt to analyse it."""
+    """Result of one attempt to analyse a source."""
 
     source_key: str
     uri: str
@@ -59,10 +59,10 @@ class SourceRow:
     etag: str
     carried: str
     analysis: str
-    """Digest of the analysis configuration and code version that this row is the result of."""
+    """Digest of the analysis configuration and code version."""
     status: SourceStatus
     source_digest: str | None
-    """Digest of the bytes; None where they could not be read."""
+    """Digest of the bytes; None if they could not be read."""
     kind: str | None
     """`video` or `image`; None for a failed source."""
     codec: str | None
@@ -72,11 +72,11 @@ class SourceRow:
     fps: float | None
     start_pts: int | None
     end_pts: int | None
-    """One past the last frame's presentation time: clips and gaps tile [start_pts, end_pts)."""
+    """End of the last frame, exclusive: clips and gaps tile [start_pts, end_pts)."""
     time_base_num: int | None
     time_base_den: int | None
     num_frames: int | None
-    """Decoded, never estimated."""
+    """Counted by decoding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,13 +107,13 @@ class Clip:
 
 
 def clip_id(source_digest: str, stream_index: int, start_pts: int, end_pts: int) -> str:
-    """Return the id of a span: a new prompt, score or threshold never changes it."""
+    """Return the id of a span, which depends on the source's bytes and the span alone."""
     return str(uuid5(_CLIP_NAMESPACE, f"{source_digest}/{stream_index}/{start_pts}/{end_pts}"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
-    """A span of a source that became no clip, and why."""
+    """A span of a source without a clip, and the reason."""
 
     source_key: str
     start_pts: int
@@ -124,38 +124,36 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Whether a clip is kept. Rejects stay, with the reason that dropped them."""
+    """Decision to keep or drop a clip, with the reason."""
 
     clip_id: str
     kept: bool
     reason: str
     """The first rule that dropped the clip, or `kept`."""
     detail: str
-    """The measured value beside its limit, for a person to read."""
+    """The measured value and its limit, for people."""
     rules: str
-    """Digest of the rules that decided."""
+    """Digest of the rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
-    """Whether a clip is a copy of another. A decision stands as long as its keeper passes the rules."""
+    """Decision on whether a clip is a copy of another; valid while its keeper passes the rules."""
 
     clip_id: str
     kind: str
-    """`exact`, `near` or `semantic`: what sort of copy it is; `none`: it is none, and may be the keeper of
-    others; `out`: it was one of these, and breaks a rule now."""
+    """`exact`, `near` or `semantic` copy; `none`: no copy, and may be a keeper; `out`: no longer eligible."""
     keeper: str
-    """The clip that it is a copy of; itself where it is none."""
+    """The clip that it is a copy of; its own id if it is no copy."""
     distance: float | None
-    """`near`: how different the two are at their least similar moment, 0 to 255; `semantic`: 1 minus the
-    cosine of their embeddings; None where it is no copy."""
+    """`near`: largest frame difference of the two, 0 to 255; `semantic`: cosine distance of their embeddings;
+    None if it is no copy."""
     offset_s: float | None
-    """Where it begins in its keeper, in seconds after the keeper's beginning; None where it is no copy in
-    time."""
+    """Offset in the keeper, in seconds; None for `semantic` copies and if it is no copy."""
     detail: str
-    """The same for a person to read."""
+    """Description for people."""
     config: str
-    """Digest of the configuration that decided, and of the analysis that it looked at."""
+    """Digest of the dedup configuration and of the analysis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +167,7 @@ class Media:
     path: str
     """The tar, relative to the dataset."""
     offset: int
-    """Where the member's data starts, in bytes."""
+    """Offset of the member's data, in bytes."""
     length: int
     extension: str
     """`mp4` for video, `png` for a still."""
@@ -194,7 +192,7 @@ class Caption:
     short: str | None
     """One sentence; None unless the outcome is OK."""
     captioner: str
-    """`vlm`, `embedded` or `facts`: a facts caption is never mistaken for a model's."""
+    """`vlm`, `embedded` or `facts`."""
     model: str
     revision: str
     prompt_digest: str
@@ -202,14 +200,14 @@ class Caption:
     """JSON object of the decoding parameters."""
     frames_shown: tuple[int, ...]
     detail: str = ""
-    """What went wrong, for a person to read."""
+    """Error description for people."""
     version: str = ""
-    """Names one run of one captioner configuration; filled in by the job that commits it."""
+    """Name of the captioner configuration; filled in by the job that commits the caption."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """One verdict of one person. Append-only: the newest of a reviewer counts."""
+    """One verdict of one reviewer. Append-only: the newest per reviewer is valid."""
 
     clip_id: str
     caption_version: str
@@ -223,24 +221,24 @@ class Review:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One unit of work that failed: never a score, never a filter."""
+    """One unit of work that failed."""
 
     stage: str
     unit: str
-    """The source key, clip id or media id that failed."""
+    """The source key, clip id or media id."""
     uri: str
     code: str
     message: str
     remedy: str
     config: str
-    """Digest of the stage's configuration: a retry under another one is another attempt."""
+    """Digest of the stage's configuration."""
     quarantined: bool = False
-    """Every attempt ended the process that worked on it: it is retried on request only."""
+    """Every attempt killed its worker process; retried on request only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bucket:
-    """One tensor shape that the trainer meets."""
+    """One tensor shape of the training data."""
 
     num_frames: int
     height: int
@@ -248,13 +246,13 @@ class Bucket:
 
     @property
     def name(self) -> str:
-        """The name used in logs, such as `17x48x80` (frames, height, width)."""
+        """Name such as `17x48x80` (frames, height, width)."""
         return f"{self.num_frames}x{self.height}x{self.width}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRef:
-    """One packed clip: every member of it lies in `length` bytes of `shard` from `offset`."""
+    """One packed clip: its tar members are `length` bytes of `shard` from `offset`."""
 
     clip_id: str
     bucket: Bucket

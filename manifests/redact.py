@@ -1,4 +1,4 @@
-"""Keep credentials out of whatever is written or shown: errors, logs, the configuration in a commit."""
+"""Remove credentials from errors, logs and the configuration stored in a commit."""
 
 import os
 import re
@@ -20,14 +20,14 @@ _ENVIRONMENT = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID
 
 
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """Return `text` with `***` for what may be a credential.
+    """Replace credentials in `text` with `***`.
 
-    That is: userinfo in a URI, signed parameters, authorization headers, key ids, the values of the usual
-    environment variables, and each of `secrets`.
+    Covers userinfo in URIs, signed query parameters, authorization headers, access key ids, the values of the
+    AWS environment variables, and `secrets`.
     """
     known = {secret for secret in (*secrets, *map(os.environ.get, _ENVIRONMENT)) if secret}
     for secret in sorted(known, key=len, reverse=True):
-        if len(secret) >= 8:  # a shorter one (`testing`, `minio`) is also a word of ordinary text
+        if len(secret) >= 8:  # a shorter value (`testing`, `minio`) may be an ordinary word
             text = text.replace(secret, HIDDEN)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
@@ -36,12 +36,12 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
 
 
 def has_userinfo(uri: str) -> bool:
-    """Whether a URI carries a user or a password."""
+    """Return whether a URI contains a user name or a password."""
     return _USERINFO.match(uri) is not None
 
 
 def redact_values(value: Any) -> Any:
-    """Return plain data (mappings, sequences, strings) with every string in it redacted."""
+    """Redact every string in nested mappings and sequences; hide the values of keys that name a secret."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""Records as Arrow tables: the dataclass is the schema, so the two cannot drift apart.
+"""Arrow schemas derived from the record dataclasses, and conversion between records and tables.
 
-Every part carries its record's name and schema version in its metadata. A changed record raises its version
-by one step in `manifests/migrations.py`; a pinned digest in the tests notices a change without a step.
+The metadata of every part names its record and schema version. A changed record needs a migration step in
+`manifests/migrations.py`, which raises its version; tests pin a digest of each schema.
 """
 
 import types
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class SchemaError(ValueError):
-    """A file's rows are not those of its table, or of a version that this Kinora does not know."""
+    """A file holds rows of another record, or of a newer schema version."""
 
 
 VERSIONS: Mapping[str, int] = {
@@ -35,7 +35,7 @@ VERSIONS: Mapping[str, int] = {
         "Failure",
     )
 }
-"""The schema version that each record is written with."""
+"""The current schema version of each record."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
@@ -43,7 +43,7 @@ _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 def arrow_schema(record: type) -> pa.Schema:
     """Return the Arrow schema of a record class.
 
-    Raises TypeError for a field whose type has no column type.
+    Raises TypeError for a field whose type has no Arrow equivalent.
     """
     hints = get_type_hints(record)
     columns = [_column(field.name, hints[field.name]) for field in fields(record)]
@@ -52,9 +52,9 @@ def arrow_schema(record: type) -> pa.Schema:
 
 
 def version_of(record: type, found: pa.Schema, where: str) -> int:
-    """Return the schema version that a file with the schema `found` was written with.
+    """Return the schema version of a file with the schema `found`.
 
-    Raises SchemaError when it holds another record, or a version that is newer than this Kinora.
+    Raises SchemaError if the file holds another record, or a newer version.
     """
     metadata = found.metadata or {}
     name = metadata.get(b"kinora.record", b"").decode()
@@ -74,26 +74,26 @@ def version_of(record: type, found: pa.Schema, where: str) -> int:
 
 
 def upgrade(record: type, table: pa.Table, version: int) -> pa.Table:
-    """Return `table`, whole rows of an older `version` of `record`, under the present schema."""
+    """Migrate `table`, with all columns of `record` at `version`, to the current schema."""
     for step in STEPS.get(record.__name__, ())[version - 1 :]:
         table = step(table)
-    wanted = arrow_schema(record)
-    extra = [table.schema.field(name) for name in table.column_names if name not in wanted.names]
-    full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
+    current = arrow_schema(record)
+    extra = [table.schema.field(name) for name in table.column_names if name not in current.names]
+    full = pa.schema([*current, *extra], metadata=current.metadata)
     return table.select(full.names).cast(full)
 
 
 def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
-    """Return `rows`, instances of `record`, as a table (also when there are none)."""
+    """Convert instances of `record` to a table; an empty one if there are none."""
     names = [field.name for field in fields(record)]
-    plain = [{name: _plain(getattr(row, name)) for name in names} for row in rows]
+    plain = [{name: _to_arrow(getattr(row, name)) for name in names} for row in rows]
     return pa.Table.from_pylist(plain, schema=arrow_schema(record))
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:
-    """Return the records in `table`; columns that `record` lacks (scores) are left out.
+    """Convert the rows of `table` to records, without the columns that `record` lacks (scores).
 
-    Raises ValueError when a column of the record is missing.
+    Raises ValueError if a column of the record is missing.
     """
     hints = get_type_hints(record)
     names = [field.name for field in fields(record)]  # type: ignore[arg-type]
@@ -102,9 +102,10 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
             f"the table lacks the column(s) {', '.join(missing)} of {record.__name__} "
             "; it was not read through the dataset, which brings older rows up to date"
         )
-    make = {name: _maker(hints[name]) for name in names}
+    convert = {name: _from_arrow(hints[name]) for name in names}
     return [
-        record(**{name: make[name](row[name]) for name in names}) for row in table.select(names).to_pylist()
+        record(**{name: convert[name](row[name]) for name in names})
+        for row in table.select(names).to_pylist()
     ]
 
 
@@ -126,11 +127,11 @@ def _unwrap(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _plain(value: Any) -> Any:
+def _to_arrow(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, StrEnum) else value
 
 
-def _maker(hint: Any) -> Any:
+def _from_arrow(hint: Any) -> Any:
     inner, _ = _unwrap(hint)
     if get_origin(inner) is tuple:
         return lambda value: None if value is None else tuple(value)

@@ -1,7 +1,6 @@
-"""Where every packed sample lies: one byte range of one tar, in a memory-mapped Arrow file.
+"""The shard index: the byte range of every packed sample in its tar, as an Arrow file.
 
-Opening an index of a million samples costs no memory: rows are read one at a time from the map. One on S3 is
-fetched whole, and the samples by range.
+A local index is memory-mapped. An index on S3 is fetched whole, and its samples by byte range.
 """
 
 import json
@@ -19,9 +18,9 @@ from manifests.storage import Storage, open_storage
 
 INDEX_FILE = "index.arrow"
 PACK_FILE = "pack.json"
-"""Says that a place holds a shard set, and of what; on S3 it is written last."""
+"""Describes a shard set; on S3 it is written last, and marks the set complete."""
 SET_KEY = "set"
-"""In the `PACK_FILE` at the top of a place on S3: the folder of the set that counts."""
+"""Key in the root `PACK_FILE` on S3: the folder of the current set."""
 
 _SCHEMA = pa.schema(
     [
@@ -37,30 +36,32 @@ _SCHEMA = pa.schema(
 
 
 class ShardIndex:
-    """Every sample of one packed set, in the order it was packed."""
+    """The samples of one shard set, in packing order."""
 
     def __init__(self, root: Path, table: pa.Table, s3: str = "") -> None:
         self.root, self._table, self._s3 = root, table, s3
-        self._place: tuple[int, Storage] | None = None
+        self._opened: tuple[int, Storage] | None = None
 
     @classmethod
     def load(cls, root: Path | str) -> Self:
-        """Map the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
+        """Open the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
         if str(root).startswith("s3://"):
-            place, data = _on_s3(str(root))
+            storage, data = _open_s3(str(root))
             return cls(
-                Path(place.uri), _opened(pa.BufferReader(data), f"{place.uri}/{INDEX_FILE}"), place.uri
+                Path(storage.uri),
+                _read_table(pa.BufferReader(data), f"{storage.uri}/{INDEX_FILE}"),
+                storage.uri,
             )
         path = Path(root) / INDEX_FILE
         if not path.is_file():
             raise FileNotFoundError(
                 f"{root}: no {INDEX_FILE}; make the shards with `kinora pack --out {root}`"
             )
-        return cls(Path(root), _opened(pa.memory_map(str(path)), str(path)))
+        return cls(Path(root), _read_table(pa.memory_map(str(path)), str(path)))
 
     @property
     def fps(self) -> float:
-        """Frame rate that the buckets' frame counts are meant at."""
+        """Frame rate of the buckets' frame counts."""
         return float(self._table.schema.metadata[b"kinora.fps"])
 
     @property
@@ -69,7 +70,7 @@ class ShardIndex:
 
     @cached_property
     def digest(self) -> str:
-        """Name of the content: equal only if the training data is equal."""
+        """Content digest: equal for equal training data."""
         state = blake2b(str(self.fps).encode(), digest_size=16)
         for batch in self._table.to_batches():
             with pa.ipc.new_stream(sink := pa.BufferOutputStream(), batch.schema) as writer:
@@ -97,7 +98,7 @@ class ShardIndex:
         }
 
     def read(self, ref: SampleRef) -> bytes:
-        """Return the tar members of one sample, headers and all."""
+        """Return the tar members of one sample, with their headers."""
         if self._s3:
             return self._storage().read_range(ref.shard, ref.offset, ref.length)
         with (self.root / ref.shard).open("rb") as shard:
@@ -105,27 +106,31 @@ class ShardIndex:
             return shard.read(ref.length)
 
     def _storage(self) -> Storage:
-        """Return the place on S3; a process that was forked off gets connections of its own."""
-        if self._place is None or self._place[0] != os.getpid():
-            self._place = os.getpid(), open_storage(self._s3)
-        return self._place[1]
+        """Return the S3 storage; a forked process opens connections of its own."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), open_storage(self._s3)
+        return self._opened[1]
 
 
-def _on_s3(root: str) -> tuple[Storage, bytes]:
-    """Return the place of the set that counts below `root`, and the bytes of its index."""
-    top = open_storage(root)
+def _open_s3(root: str) -> tuple[Storage, bytes]:
+    """Return the storage of the current set below `root`, and the bytes of its index."""
+    root_storage = open_storage(root)
     try:
-        about = json.loads(top.read(PACK_FILE))
+        description = json.loads(root_storage.read(PACK_FILE))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{top.uri}: no {PACK_FILE}, so there is no whole shard set; "
-            f"`kinora pack --out {top.uri}` makes one"
+            f"{root_storage.uri}: no {PACK_FILE}, so there is no complete shard set; "
+            f"`kinora pack --out {root_storage.uri}` makes one"
         ) from None
-    place = open_storage(f"{top.uri}/{about[SET_KEY]}") if about.get(SET_KEY) else top
-    return place, place.read(INDEX_FILE)
+    storage = (
+        open_storage(f"{root_storage.uri}/{description[SET_KEY]}")
+        if description.get(SET_KEY)
+        else root_storage
+    )
+    return storage, storage.read(INDEX_FILE)
 
 
-def _opened(source: pa.NativeFile, where: str) -> pa.Table:
+def _read_table(source: pa.NativeFile, where: str) -> pa.Table:
     try:
         table = pa.ipc.open_file(source).read_all()
     except pa.ArrowInvalid as error:
@@ -136,7 +141,7 @@ def _opened(source: pa.NativeFile, where: str) -> pa.Table:
 
 
 def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> bytes:
-    """Return the file of the index of `samples`."""
+    """Serialize the index of `samples` as an Arrow file."""
     rows = [
         {
             "clip_id": sample.clip_id,
@@ -157,7 +162,7 @@ def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> bytes:
 
 
 def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
-    """Write the index of `samples` below `root`, whole or not at all."""
+    """Write the index of `samples` below `root` atomically."""
     partial = root / f".{INDEX_FILE}.partial"
     partial.write_bytes(serialize_index(samples, fps=fps))
     partial.replace(root / INDEX_FILE)

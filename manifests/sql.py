@@ -1,15 +1,15 @@
-"""DuckDB with bounds on its memory, for queries over Arrow tables."""
+"""DuckDB connections with a memory limit, for queries over Arrow tables."""
 
 from tempfile import gettempdir
 
 import duckdb
 
 MEMORY_LIMIT = "1GB"
-"""What DuckDB may hold beside the columns that were read; then it goes to the disk."""
+"""Memory limit of a connection, above which DuckDB spills to disk."""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Return a new DuckDB with bounds."""
+    """Open an in-memory database with the memory limit."""
     return duckdb.connect(
         config={
             "memory_limit": MEMORY_LIMIT,

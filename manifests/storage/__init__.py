@@ -1,4 +1,4 @@
-"""Where the bytes of a dataset lie: a folder or an S3 prefix, behind one small interface."""
+"""Storage of a dataset's files: a local folder or an S3 prefix behind one interface."""
 
 from pathlib import Path
 
@@ -26,9 +26,9 @@ __all__ = [
 
 
 def open_storage(uri: str | Path) -> Storage:
-    """Return the place that `uri` names: a path, `file://…` or `s3://bucket/prefix`.
+    """Return the storage at `uri`: a path, `file://…` or `s3://bucket/prefix`.
 
-    Raises DatasetError for another scheme, and for a URI that carries credentials.
+    Raises DatasetError for any other scheme, and for a URI that contains credentials.
     """
     text = str(uri)
     if has_userinfo(text):

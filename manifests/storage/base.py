@@ -1,7 +1,7 @@
-"""Where the bytes of a dataset lie: a folder or an S3 prefix, behind one small interface.
+"""The storage interface, and what its implementations share.
 
-A key is a path below the place, with slashes: `captions/part-0a.parquet`. Nothing ever has half of its bytes
-under its key, and nothing is changed once it has one. `put_if_absent` is what commits rest on.
+A key is a path relative to the root, with slashes: `captions/part-0a.parquet`. Files are immutable and appear
+under their key only when complete. Commits rely on `put_if_absent`.
 """
 
 import errno
@@ -14,40 +14,40 @@ from typing import BinaryIO, Protocol
 
 
 class DatasetError(ValueError):
-    """The place is no dataset, holds something else, cannot be reached, or was changed by another writer."""
+    """The location is not a dataset, cannot be reached, or was changed by another writer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectInfo:
-    """One whole file or object."""
+    """Metadata of a complete file or object."""
 
     key: str
     size: int
     modified_s: float
-    """When it was written, in seconds since 1970, by the clock of the place."""
+    """Modification time in seconds since the epoch, by the clock of the storage."""
     etag: str = ""
-    """The store's entity tag; empty on a disk."""
+    """Entity tag of the object; empty for a local file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IncompleteUpload:
-    """A write that has not ended, or never will: no reader can see it."""
+    """A write that is in progress or was abandoned; invisible to readers."""
 
     key: str
-    """A temporary file; on S3 the key that the upload was meant for."""
+    """Key of the temporary file; on S3, the key of the object being uploaded."""
     started_s: float
     upload_id: str = ""
-    """Id of the multipart upload, on S3."""
+    """Id of the multipart upload; empty for a local file."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether there is no room left where something was to be written: no fault of what it was."""
+    """Return whether `error` reports a full disk or an exhausted quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def describe_disk_full(what: str | Path, place: str | Path) -> Iterator[None]:
-    """Have an error for want of room tell what cannot be written, where room is missing, and what to do."""
+def describe_disk_full(target: str | Path, location: str | Path) -> Iterator[None]:
+    """Re-raise a disk-full error with the file, the location that is full and the remedy."""
     try:
         yield
     except OSError as error:
@@ -55,63 +55,63 @@ def describe_disk_full(what: str | Path, place: str | Path) -> Iterator[None]:
             raise
         raise OSError(
             error.errno,
-            f"{what}: cannot be written, {place} is full ({os.strerror(error.errno or 0)}); make room there "
-            "and run the same command again: what was committed stands",
+            f"{target}: cannot be written, {location} is full ({os.strerror(error.errno or 0)}); "
+            "make room there and run the same command again: what was committed stands",
         ) from error
 
 
 class Storage(Protocol):
-    """A place with files. Errors are OSError or DatasetError; FileNotFoundError where a key is not there."""
+    """Immutable files under one root. Raises OSError or DatasetError; FileNotFoundError for a missing key."""
 
     uri: str
-    """Opens the same place from another process; holds no credentials."""
+    """Opens the same storage from another process; contains no credentials."""
     max_concurrency: int
-    """How many requests at once are worth while."""
+    """Number of concurrent requests that still gains throughput."""
 
     def read(self, key: str) -> bytes:
         """Return all bytes of `key`."""
         ...
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`; fewer where the end comes first."""
+        """Return `length` bytes from `offset`, or fewer at the end of the file."""
         ...
 
     def open_reader(self, key: str) -> BinaryIO:
-        """Return `key` as a seekable file, which fetches only what is read of it."""
+        """Open `key` as a seekable file that fetches only the ranges read."""
         ...
 
-    def list(self, below: str = "") -> Iterator[ObjectInfo]:
-        """List what is whole below the folder `below`; unfinished writes are not among it."""
+    def list(self, folder: str = "") -> Iterator[ObjectInfo]:
+        """List the complete files below `folder`, recursively."""
         ...
 
     def list_root(self) -> set[str]:
-        """Return the names at the top, of files and folders."""
+        """Return the names of the files and folders at the root."""
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Create `key` with `data`, durably, unless it is there: of several that try, exactly one succeeds.
+        """Create `key` durably if it does not exist; exactly one of several concurrent calls succeeds.
 
-        True also when `key` holds these very bytes: an earlier try of the same call, whose answer was lost,
-        may have put them there. So `data` must be unique to the caller.
+        Returns True also if `key` already holds `data`, since a retry may follow a request whose response was
+        lost. `data` must therefore be unique to the caller.
         """
         ...
 
     def put(self, key: str, data: bytes | memoryview) -> None:
-        """Write an immutable file, durably and whole; the caller chooses a key that nobody else uses."""
+        """Write a file durably and atomically, under a key that no other writer uses."""
         ...
 
     def open_writer(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """Give a file to write to. It becomes `key` when the block ends well, and nothing on an exception."""
+        """Open a file for writing that becomes `key` when the block exits; an exception discards it."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove `key`, if it is there."""
+        """Delete `key` if it exists."""
         ...
 
     def incomplete_uploads(self) -> Iterator[IncompleteUpload]:
-        """List writes that have not ended."""
+        """List the incomplete uploads."""
         ...
 
     def abort(self, upload: IncompleteUpload) -> None:
-        """Throw an unfinished write away; should its writer still live, it fails with an error."""
+        """Discard an incomplete upload; its writer, if still running, fails."""
         ...

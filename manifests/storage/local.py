@@ -1,4 +1,4 @@
-"""A dataset in a folder of a local disk."""
+"""Storage in a local folder."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ _PARTIAL = ".partial"
 
 
 class LocalStorage:
-    """A folder on a disk that has hard links (every usual one for Linux and macOS)."""
+    """A folder on a file system with hard links, as the common ones of Linux and macOS have."""
 
     def __init__(self, root: Path) -> None:
         self.max_concurrency = os.cpu_count() or 1
@@ -32,8 +32,8 @@ class LocalStorage:
     def open_reader(self, key: str) -> BinaryIO:
         return (self.root / key).open("rb")
 
-    def list(self, below: str = "") -> Iterator[ObjectInfo]:
-        for path, stat in self._files(below):
+    def list(self, folder: str = "") -> Iterator[ObjectInfo]:
+        for path, stat in self._files(folder):
             if not _is_partial(path):
                 key = path.relative_to(self.root).as_posix()
                 yield ObjectInfo(key=key, size=stat.st_size, modified_s=stat.st_mtime)
@@ -88,7 +88,7 @@ class LocalStorage:
 
     @contextmanager
     def _partial(self, path: Path) -> Iterator[tuple[BinaryIO, Path]]:
-        """Give a new file beside `path` under a hidden name, which is gone afterwards."""
+        """Open a hidden temporary file beside `path`, deleted when the block exits."""
         partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}{_PARTIAL}")
         with describe_disk_full(path, self.root):
             _make_folder(path.parent)
@@ -98,11 +98,11 @@ class LocalStorage:
             finally:
                 partial.unlink(missing_ok=True)
 
-    def _files(self, below: str) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield every file below a folder; what goes away meanwhile is passed over."""
-        for folder, _, names in os.walk(self.root / below):
+    def _files(self, folder: str) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield every file below a folder, except those deleted meanwhile."""
+        for parent, _, names in os.walk(self.root / folder):
             for name in names:
-                path = Path(folder) / name
+                path = Path(parent) / name
                 with suppress(FileNotFoundError):
                     yield path, path.stat()
 
@@ -117,7 +117,7 @@ def _sync(out: BinaryIO) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: without it, a power cut may lose a file that was flushed."""
+    """Flush the directory entries of `folder`, which flushing a file does not."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""A dataset below an S3 prefix. Imported for `s3://` URIs alone.
+"""Storage below an S3 prefix; imported only for `s3://` URIs.
 
-Credentials, region and endpoint come from the environment and profiles that every AWS tool reads
-(AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ~/.aws, instance roles); none is ever written or shown.
+Credentials, region and endpoint come from the standard AWS configuration (AWS_PROFILE, AWS_ACCESS_KEY_ID,
+AWS_ENDPOINT_URL, ~/.aws, instance roles), and are never written or printed.
 """
 
 import io
@@ -30,18 +30,18 @@ from manifests.redact import redact
 from manifests.storage.base import DatasetError, IncompleteUpload, ObjectInfo, describe_disk_full
 
 _MULTIPART_BYTES = 16 * 2**20
-"""An object of more bytes goes up in parts of so many, four at a time."""
+"""Threshold and part size of multipart uploads; four parts are sent concurrently."""
 _SPOOL_BYTES = 32 * 2**20
-"""What is written waits in memory up to so many bytes, then in a temporary file without a name."""
+"""Size up to which a file being written is held in memory; a larger one spills to a temporary file."""
 _WHOLE_BYTES = 2**20
-"""An object of at most so many bytes is fetched whole at the first read."""
+"""Size up to which an object is fetched whole on open."""
 _CONFLICTS = 8
-"""How often a conditional put is tried again when S3 answers that another one is under way."""
+"""Attempts of a conditional put while S3 reports a concurrent one (409)."""
 _BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _BROKEN_READS = 3
-"""How often a read is begun again whose connection broke (boto3 repeats only what got no answer)."""
+"""Retries of a read whose connection broke after the response began, which boto3 does not retry."""
 _SILENT_S = 20
-"""So long a store may say nothing until it is asked again; boto3 asks six times in all."""
+"""Read timeout in seconds; boto3 makes six attempts."""
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _REMEDIES = {
     "NoSuchBucket": "make the bucket, or name another",
@@ -54,7 +54,7 @@ _REMEDIES = {
 
 
 class S3Storage:
-    """A prefix of a bucket, in any store that honours `If-None-Match: *` on a put."""
+    """A prefix of a bucket in any store that supports `If-None-Match: *` on a put."""
 
     max_concurrency = 16
 
@@ -72,15 +72,15 @@ class S3Storage:
         return self._get(key, Range=f"bytes={offset}-{offset + length - 1}") if length > 0 else b""
 
     def open_reader(self, key: str) -> BinaryIO:
-        with self._explained(key):
+        with self._translate_errors(key):
             size = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"]
         if size <= _WHOLE_BYTES:
             return io.BytesIO(self.read(key))
         return cast(BinaryIO, _RangeReader(self, key, size))
 
-    def list(self, below: str = "") -> Iterator[ObjectInfo]:
-        folder = f"{below.rstrip('/')}/" if below else ""
-        for page in self._pages("list_objects_v2", Prefix=self._prefix + folder):
+    def list(self, folder: str = "") -> Iterator[ObjectInfo]:
+        prefix = f"{folder.rstrip('/')}/" if folder else ""
+        for page in self._pages("list_objects_v2", Prefix=self._prefix + prefix):
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(self._prefix)
                 if key:
@@ -89,25 +89,26 @@ class S3Storage:
                     yield ObjectInfo(key=key, size=found["Size"], modified_s=modified_s, etag=etag)
 
     def head(self, key: str) -> ObjectInfo:
-        """Return what the store says of one object, without its bytes. FileNotFoundError where it is not."""
-        with self._explained(key):
+        """Return the metadata of one object. Raises FileNotFoundError if it does not exist."""
+        with self._translate_errors(key):
             found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         modified_s, etag = found["LastModified"].timestamp(), found["ETag"].strip('"')
         return ObjectInfo(key=key, size=found["ContentLength"], modified_s=modified_s, etag=etag)
 
     def download(self, key: str, out: BinaryIO, *, offset: int, length: int, etag: str) -> bool:
-        """Append `length` bytes of an object from `offset` to `out`, going on where a connection breaks.
+        """Append `length` bytes of an object from `offset` to `out`, resuming after a broken connection.
 
-        False, at once, when the object has another entity tag than `etag`; an object cut short is not told.
+        Returns False if the entity tag of the object is not `etag`. Does not detect an object shorter than
+        `offset + length`.
         """
         done = broken = 0
-        with self._explained(key):
+        with self._translate_errors(key):
             while done < length:
-                got = self._ask(key, Range=f"bytes={offset + done}-{offset + length - 1}")
-                if got is None or got["ETag"].strip('"') != etag:
+                response = self._get_object(key, Range=f"bytes={offset + done}-{offset + length - 1}")
+                if response is None or response["ETag"].strip('"') != etag:
                     return False
                 try:
-                    for chunk in got["Body"].iter_chunks(_WHOLE_BYTES):
+                    for chunk in response["Body"].iter_chunks(_WHOLE_BYTES):
                         done += out.write(chunk)
                     return True
                 except _BROKEN:
@@ -127,8 +128,8 @@ class S3Storage:
         return names - {""}
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        for turn in range(_CONFLICTS):
-            with self._explained(key):
+        for attempt in range(_CONFLICTS):
+            with self._translate_errors(key):
                 try:
                     self._client.put_object(
                         Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
@@ -139,7 +140,7 @@ class S3Storage:
                         return self.read(key) == data
                     if _code(error) not in ("ConditionalRequestConflict", "409"):
                         raise
-            time.sleep(0.05 * 2**turn)
+            time.sleep(0.05 * 2**attempt)
         raise DatasetError(f"{self.uri}/{key}: other writers held it through {_CONFLICTS} tries; run again")
 
     def put(self, key: str, data: bytes | memoryview) -> None:
@@ -149,12 +150,12 @@ class S3Storage:
     def open_writer(self, key: str) -> Iterator[BinaryIO]:
         with SpooledTemporaryFile(_SPOOL_BYTES) as out:
             with describe_disk_full(f"{self.uri}/{key}", gettempdir()):
-                yield cast(BinaryIO, out)  # an exception in the block leaves here: nothing was sent so far
+                yield cast(BinaryIO, out)  # an exception propagates from here, before anything is sent
             out.seek(0)
             self._upload(key, cast(BinaryIO, out))
 
     def delete(self, key: str) -> None:
-        with self._explained(key):
+        with self._translate_errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     def incomplete_uploads(self) -> Iterator[IncompleteUpload]:
@@ -166,7 +167,7 @@ class S3Storage:
                 )
 
     def abort(self, upload: IncompleteUpload) -> None:
-        with self._explained(upload.key):
+        with self._translate_errors(upload.key):
             try:
                 self._client.abort_multipart_upload(
                     Bucket=self._bucket, Key=self._prefix + upload.key, UploadId=upload.upload_id
@@ -176,21 +177,21 @@ class S3Storage:
                     raise
 
     def _get(self, key: str, **span: str) -> bytes:
-        """Fetch an object, or a span of it; a connection that breaks on the way is tried again."""
-        with self._explained(key):
-            for turn in range(_BROKEN_READS + 1):
-                got = self._ask(key, **span)
-                if got is None:
+        """Return the bytes of an object or of a byte range, with retries after a broken connection."""
+        with self._translate_errors(key):
+            for attempt in range(_BROKEN_READS + 1):
+                response = self._get_object(key, **span)
+                if response is None:
                     return b""
                 try:
-                    return got["Body"].read()
+                    return response["Body"].read()
                 except _BROKEN:
-                    if turn == _BROKEN_READS:
+                    if attempt == _BROKEN_READS:
                         raise
         raise AssertionError("the loop above returns or raises")
 
-    def _ask(self, key: str, **span: str) -> dict[str, Any] | None:
-        """Return the answer to a GET, its body still to be read; None where the object ends before `span`."""
+    def _get_object(self, key: str, **span: str) -> dict[str, Any] | None:
+        """Return the response to a GET, its body unread; None if the range starts past the end."""
         try:
             return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **span)
         except ClientError as error:
@@ -199,28 +200,28 @@ class S3Storage:
             raise
 
     def _upload(self, key: str, file: BinaryIO) -> None:
-        """Send a file whole, in parts when it is large. On an exception boto3 aborts the upload."""
+        """Upload a file, in parts if it is large; boto3 aborts the upload on an exception."""
         settings = TransferConfig(
             multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=_MULTIPART_BYTES, max_concurrency=4
         )
-        with self._explained(key):
+        with self._translate_errors(key):
             self._client.upload_fileobj(file, self._bucket, self._prefix + key, Config=settings)
 
     @cached_property
     def _client(self) -> Any:
-        with self._explained(""):
+        with self._translate_errors(""):
             retries: Any = {"mode": "standard", "total_max_attempts": 6}
             timeouts = {"connect_timeout": 10, "read_timeout": _SILENT_S}
             settings = Config(retries=retries, max_pool_connections=32, **timeouts)
             return boto3.Session().client("s3", config=settings)
 
     def _pages(self, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        with self._explained(""):
+        with self._translate_errors(""):
             yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
 
     @contextmanager
-    def _explained(self, key: str) -> Iterator[None]:
-        """Turn boto3's errors into ours: what, where and the remedy, without a credential."""
+    def _translate_errors(self, key: str) -> Iterator[None]:
+        """Raise boto3 errors as FileNotFoundError or DatasetError: key, redacted message, remedy."""
         where = f"{self.uri}/{key}".rstrip("/")
         try:
             yield
@@ -234,21 +235,25 @@ class S3Storage:
                 f"{where}: no credentials found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store other than Amazon's)"
             ) from None
-        except (BotoCoreError, Boto3Error, HTTPError) as error:  # urllib3's, from the body of an error
-            said = redact(str(error), self._secrets())
+        except (
+            BotoCoreError,
+            Boto3Error,
+            HTTPError,
+        ) as error:  # urllib3 raises while boto3 reads the body of an error
+            message = redact(str(error), self._secrets())
             raise DatasetError(
-                f"{where}: {said}; see the network, AWS_ENDPOINT_URL and AWS_PROFILE"
+                f"{where}: {message}; see the network, AWS_ENDPOINT_URL and AWS_PROFILE"
             ) from None
 
     def _secrets(self) -> Sequence[str | None]:
-        """Return the credentials in use, so that no message can repeat one."""
+        """Return the credentials in use, to redact them from messages."""
         client = self.__dict__.get("_client")
         found = client._request_signer._credentials if client is not None else None
         return [found.secret_key, found.token, found.access_key] if found is not None else []
 
 
 class _RangeReader(io.RawIOBase):
-    """A large object as a seekable file; each read is one request."""
+    """A seekable, read-only file over a large object; each read is one request."""
 
     def __init__(self, storage: S3Storage, key: str, size: int) -> None:
         self._storage, self._key, self._size, self._at = storage, key, size, 0

@@ -139,7 +139,7 @@ def test_a_slow_writer_is_refused_rather_than_robbed(place):
     findings = integrity.verify(dataset)
     integrity.repair(dataset, findings, older_than_s=0, now_s=time.time() + 60)
     for writer in (dataset, late, Dataset.open(place)):
-        with pytest.raises(ConflictError, match="a repair threw away"):
+        with pytest.raises(ConflictError, match="a repair deleted"):
             writer.commit(slow, rebase=True)
     assert integrity.verify(dataset).broken == []
 
@@ -148,7 +148,7 @@ def test_a_clip_whose_tar_was_thrown_away_is_refused(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
     dataset.storage.put("media/t.tar", b"pixels")
     integrity.repair(dataset, integrity.verify(dataset), older_than_s=0, now_s=time.time() + 60)
-    with pytest.raises(ConflictError, match=r"a repair threw away media/t\.tar"):
+    with pytest.raises(ConflictError, match=r"a repair deleted media/t\.tar"):
         dataset.refresh().commit(cut(dataset))
 
 

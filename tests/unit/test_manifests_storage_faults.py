@@ -202,7 +202,7 @@ def test_a_store_that_ignores_the_condition_is_refused(s3_uri, monkeypatch):
         return client
 
     monkeypatch.setattr(s3.boto3.Session, "client", client_without_conditions)
-    with pytest.raises(DatasetError, match="does not honour conditional puts"):
+    with pytest.raises(DatasetError, match="does not support conditional puts"):
         Dataset.create(s3_uri)
     assert list(S3Storage(s3_uri).list()) == []
 
