@@ -4,10 +4,13 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import quote
 
 from manifests.storage import open_storage
+
+if TYPE_CHECKING:
+    from manifests.storage.s3 import S3Storage  # needs boto3
 
 _MEMBER = re.compile(r"tar\+(?P<tar>.+)#(?P<offset>\d+)\+(?P<length>\d+)/(?P<name>[^#]*)", re.DOTALL)
 
@@ -48,7 +51,7 @@ def file_uri(uri: str) -> str:
     return member.tar if member else uri
 
 
-def storage_and_key(uri: str) -> tuple[Any, str]:
+def storage_and_key(uri: str) -> tuple["S3Storage", str]:
     """Return the storage of the bucket of an `s3://` URI, and the key, verbatim.
 
     Raises DatasetError without a bucket, without boto3, and for a URI with credentials.
@@ -59,6 +62,6 @@ def storage_and_key(uri: str) -> tuple[Any, str]:
 
 
 @lru_cache(maxsize=64)
-def _bucket(bucket: str, settings: int) -> Any:
+def _bucket(bucket: str, settings: int) -> "S3Storage":
     """Return the storage of a bucket, cached with its connections; `settings` hashes the environment."""
-    return open_storage(f"s3://{bucket}")
+    return cast("S3Storage", open_storage(f"s3://{bucket}"))
