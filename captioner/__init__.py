@@ -1,3 +1,14 @@
 """Video captioning: frames in, captions out."""
 
-__all__ = ["auto", "captions", "config", "embedded", "facts", "frames", "prompts", "protocol", "train", "vlm"]
+__all__ = [
+    "auto",
+    "captions",
+    "config",
+    "embedded",
+    "facts",
+    "frames",
+    "prompts",
+    "protocol",
+    "train",
+    "vlm",
+]
