@@ -4,7 +4,6 @@ Muon (Jordan et al. 2024; torch.optim.Muon) trains the weight matrices of hidden
 the video VAE, PSNR after 100 steps was 4 dB above that of AdamW alone.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
@@ -17,16 +16,11 @@ from trainer.config import OptimConfig
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Step Muon and AdamW together; schedulers see the parameter groups of both."""
+    """Step a Muon and an AdamW together; schedulers see the parameter groups of both."""
 
-    def __init__(
-        self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], config: OptimConfig
-    ) -> None:
-        matrices, others = list(matrices), list(others)
-        super().__init__([{"params": matrices + others}], {"lr": config.lr})
-        decay, matrix_lr = config.weight_decay, config.lr * config.matrix_lr_factor
-        self.muon = Muon(matrices, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        self.adamw = AdamW(others, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True)
+    def __init__(self, muon: Muon, adamw: AdamW) -> None:
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        self.muon, self.adamw = muon, adamw
         self._share_groups()
 
     def _share_groups(self) -> None:
@@ -56,7 +50,12 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> MuonWithAdamW:
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     hidden = [p for name, p in named if p.ndim == 2 and not adamw_layers & set(name.split("."))]
     ids = {id(p) for p in hidden}
-    return MuonWithAdamW(hidden, [p for _, p in named if id(p) not in ids], config)
+    rest = [p for _, p in named if id(p) not in ids]
+    decay, matrix_lr = config.weight_decay, config.lr * config.matrix_lr_factor
+    return MuonWithAdamW(
+        Muon(hidden, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        AdamW(rest, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True),
+    )
 
 
 def with_lr_schedule(

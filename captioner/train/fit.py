@@ -17,26 +17,33 @@ from captioner.train.build import build_model, build_processor, build_tokenizer,
 from captioner.train.config import TrainConfig
 from captioner.train.data import Batches, SampleExamples, kind_at
 from captioner.train.module import CaptionModule
+from captioner.train.optimizer import JoinOptimizers
 
 VALIDATION_BATCHES = 4
 """Batches of each kind (short, dense) per validation."""
 
 
 def fit(
-    config: TrainConfig, sample: SampleExamples, texts: Iterable[str], *, resume: str | None = None
+    config: TrainConfig,
+    sample: SampleExamples,
+    texts: Iterable[str],
+    join_optimizers: JoinOptimizers,
+    *,
+    resume: str | None = None,
 ) -> Path:
     """Train for `config.steps` and export the model (bf16, safetensors); return its folder.
 
     Args:
         sample: creates the examples of a step; negative steps are held out for validation.
         texts: texts that the tokenizer's vocabulary must cover.
+        join_optimizers: returns one optimizer that steps both of its arguments.
         resume: checkpoint of an earlier run with the same configuration.
     """
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
     tokenizer = build_tokenizer(texts)
     processor = build_processor(tokenizer, config.model)
-    module = CaptionModule(build_model(tokenizer, config.model), config)
+    module = CaptionModule(build_model(tokenizer, config.model), config, join_optimizers)
     trainer = build_trainer(config)
     batches = partial(Batches, processor, sample, config.batch_size)
     training = batches(

@@ -17,7 +17,7 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention, appl
 
 from captioner.train.config import TrainConfig
 from captioner.train.data import IGNORED
-from captioner.train.optimizer import MuonAdamW
+from captioner.train.optimizer import JoinOptimizers, build_optimizers
 
 
 class FlatPatches(nn.Conv3d):
@@ -58,9 +58,14 @@ class EqualClipsAttention(VisionAttention):
 class CaptionModule(L.LightningModule):
     """Trains `model`; logs `train_loss`, `train_cell_loss` and their validation counterparts, in nats."""
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model: Qwen2VLForConditionalGeneration,
+        config: TrainConfig,
+        join_optimizers: JoinOptimizers,
+    ) -> None:
         super().__init__()
-        self.model, self.config = model, config
+        self.model, self.config, self.join_optimizers = model, config, join_optimizers
         self.cell_head = nn.Linear(config.model.text_width, sum(config.num_cell_classes))
         # in bf16 on a CPU plain products beat the fused kernel's backward
         model.set_attn_implementation("eager")
@@ -115,12 +120,13 @@ class CaptionModule(L.LightningModule):
         self._visual_ND = output
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = MuonAdamW(
+        muon, adamw = build_optimizers(
             dict(self.named_parameters()),
             lr=self.config.lr,
             patch_embed_lr=self.config.patch_embed_lr,
             weight_decay=self.config.weight_decay,
         )
+        optimizer = self.join_optimizers(muon, adamw)
         schedule = partial(lr_scale, config=self.config)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -18,6 +18,7 @@ from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
+from trainer.optim import MuonWithAdamW
 
 CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
 
@@ -44,7 +45,7 @@ def main(args: Sequence[str]) -> int:
             f"got {list(config.num_cell_classes)} and {config.model.frames}"
         )
     sample = partial(sample_examples, config.seed, FPS, FRAMES)
-    folder = fit(config, sample, vocabulary_texts(), resume=parsed.fit.resume)
+    folder = fit(config, sample, vocabulary_texts(), MuonWithAdamW, resume=parsed.fit.resume)
     print(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
     return Exit.DONE
 

@@ -22,6 +22,7 @@ from kinora.commands.train_captioner import build_parser
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
+from trainer.optim import MuonWithAdamW
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
@@ -73,7 +74,7 @@ def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
     batch.pop("cell_classes_NA")
     with torch.no_grad():
         standard = model(**batch).loss
-        fast = CaptionModule(model, CONFIG).model(**batch).loss
+        fast = CaptionModule(model, CONFIG, MuonWithAdamW).model(**batch).loss
     assert fast.item() == pytest.approx(standard.item(), rel=128 * torch.finfo(torch.float32).eps)
 
 
@@ -105,7 +106,7 @@ def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
 
 
 def test_each_parameter_has_its_optimizer(tokenizer) -> None:
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
     roles = {name: role(name, p) for name, p in module.named_parameters()}
     assert roles["model.model.visual.patch_embed.proj.weight"] == "patch_embed"
     assert roles["model.model.visual.blocks.0.mlp.fc1.weight"] == "hidden"
@@ -124,7 +125,7 @@ def test_draws_are_named_by_step_alone() -> None:
 def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) -> None:
     texts = list(vocabulary_texts(300))
     short = replace(CONFIG, out=str(tmp_path / "a"))
-    folder = fit(short, DRAW, texts)
+    folder = fit(short, DRAW, texts, MuonWithAdamW)
     assert sum(file.stat().st_size for file in folder.iterdir()) < 12e6
     captioner = load_embedded(weights=str(folder))
     world = sample_world(1, width=64, height=64, fps=8.0, num_frames=8)
@@ -136,14 +137,13 @@ def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) 
     )
     assert row.captioner == "embedded"
     assert len(row.frames_shown) == FRAMES
-    resumed = fit(
-        replace(short, out=str(tmp_path / "b")), DRAW, texts, resume=str(tmp_path / "a" / "last.ckpt")
-    )
+    again = replace(short, out=str(tmp_path / "b"))
+    resumed = fit(again, DRAW, texts, MuonWithAdamW, resume=str(tmp_path / "a" / "last.ckpt"))
     assert (resumed / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
 def test_a_checkpoint_with_the_old_name_of_the_head_loads(tokenizer) -> None:
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
     state = module.state_dict()
     old = {name.replace("cell_head.", "looks."): tensor for name, tensor in state.items()}
     checkpoint = {"state_dict": old}
@@ -158,7 +158,7 @@ def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
         target="",
         cell_classes=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
     )
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
     module.log_dict = lambda *args, **kwargs: None
     batch = collate(build_processor(tokenizer, TINY), [nothing], "crop")
     module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
