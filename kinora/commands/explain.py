@@ -143,7 +143,7 @@ def _rule_table(results: list[RuleCheck]) -> Table:
         if check.broken:
             word, dropped = ("also fails" if dropped else "DROPPED"), True
         limit = f"{'at least' if rule.sign == '<' else 'at most'} {check.limit:g}"
-        limit = "no limit" if check.limit >= NO_LIMIT else limit
+        limit = "no limit" if abs(check.limit) >= NO_LIMIT else limit
         table.add_row(rule.reason, value, limit, rule.unit, word)
     return table
 
