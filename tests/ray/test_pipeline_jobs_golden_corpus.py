@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from golden_cases import make_cases, make_truncated
-from test_video_golden_corpus import EXPECTED
+from test_video_frames_golden_corpus import EXPECTED
 
 from manifests import conservation
 from manifests.dataset import Dataset

@@ -92,7 +92,7 @@ def test_another_crop_is_another_encoding_and_no_crop_the_plain_one():
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_turned_video_is_cropped_as_it_is_shown(degrees):
-    from tests.unit.test_video_semantics import h264
+    from tests.unit.test_video_frames_semantics import h264
 
     flat = np.zeros((96, 128, 3), np.uint8)
     flat[20:76] = canvas()[:56, :128, None]
