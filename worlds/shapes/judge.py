@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worlds.claims import CaptionScore, score_claims
+from worlds.color_lookup import check_layout
 from worlds.segmentation import remove_outlines
 from worlds.shapes.captions import claims
 from worlds.shapes.grammar import parse_claims
@@ -45,7 +46,12 @@ class Verdict:
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
-    """Return the verdict for each applicable attribute of `ATTRIBUTES`."""
+    """Return the verdict for each applicable attribute of `ATTRIBUTES`.
+
+    Raises:
+        ValueError: unless frames are (T, H, W, 3).
+    """
+    check_layout(frames_THWC)
     return judge_video(remove_outlines(undo_night(frames_THWC)), fps, world).checks()
 
 
