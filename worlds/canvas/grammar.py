@@ -41,11 +41,11 @@ SIDE_OF = {matched: side for side, matched in SIDES.items()}
 
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the claims of a caption in the terms of `worlds.canvas.captions.claims`."""
-    return _reader().claims(text)
+    return _parser().claims(text)
 
 
 @cache
-def _reader() -> CaptionParser:
+def _parser() -> CaptionParser:
     strokes = [f"{first}{SHORT_GROUND}" for first in SHORT_STROKE]
     strokes += [f"{first}{after}{SHORT_GROUND}" for first in SHORT_STROKE for after in SHORT_NEXT]
     bites = [text.replace("{at}", "at {sides}") + SHORT_FOOD_GROUND for text in SHORT_BITE]

@@ -69,7 +69,7 @@ STILL_MANNER = (
 
 
 def short_caption(world: GridWorld, seed: int) -> str:
-    """Return about 8 words, such as `pick up the yellow key, open the yellow door on a navy floor`."""
+    """Return a caption such as `pick up the yellow key, open the yellow door on a navy floor`."""
     rng = Random(f"worlds/grid/short/{seed}")
     style = SHORT_STYLE[world.style]
     if not world.moves:
@@ -79,13 +79,13 @@ def short_caption(world: GridWorld, seed: int) -> str:
 
 
 def dense_caption(world: GridWorld, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`."""
+    """Return a caption of 60 to 135 words that states every claim of `world`."""
     rng = Random(f"worlds/grid/dense/{seed}")
-    shown = rng.sample(things_of(world.start), len(things_of(world.start)))
+    visible = rng.sample(things_of(world.start), len(things_of(world.start)))
     names = {
         "floor": world.floor,
-        "things": listed([with_article(thing) for thing in shown]),
-        "are": "is" if len(shown) == 1 else "are",
+        "things": listed([with_article(thing) for thing in visible]),
+        "are": "is" if len(visible) == 1 else "are",
         "facing": FACING_NAMES[world.start.facing],
         "color": world.color,
         "target": world.target,
@@ -96,14 +96,14 @@ def dense_caption(world: GridWorld, seed: int) -> str:
         manner = style + [text for text in STILL_MANNER if not style or "flat" not in text]
         manner = rng.sample(manner, len(manner))
         return " ".join([STILL_OPENING.format(**names), things, *(text.format(**names) for text in manner)])
-    told = _told(world)
-    room = 3 - (len(told.split()) > 17) - (len(told.split()) > 30)
-    groups = ["rules", "carry", "view"][: room - len(style)]
+    actions = _describe_actions(world)
+    num_groups = 3 - (len(actions.split()) > 17) - (len(actions.split()) > 30)
+    groups = ["rules", "carry", "view"][: num_groups - len(style)]
     sentences = [
         rng.choice(OPENING),
         things,
         rng.choice(MISSION).format(mission=_mission(world, rng)),
-        rng.choice(PLAY).format(actions=told, **names),
+        rng.choice(PLAY).format(actions=actions, **names),
         rng.choice(ENDS[world.goal]),
         *style,
         *(rng.choice(MANNER[group]) for group in rng.sample(groups, len(groups))),
@@ -112,37 +112,37 @@ def dense_caption(world: GridWorld, seed: int) -> str:
 
 
 def claims(world: GridWorld) -> frozenset[Claim]:
-    """Return all claims of captions about `world`; of a single frame, none about the goal."""
-    found = {Claim(subject="floor", attribute="color", value=world.floor), *style_claims(world.style)}
+    """Return the true claims about `world`; claims about the goal and actions need more than one frame."""
+    result = {Claim(subject="floor", attribute="color", value=world.floor), *style_claims(world.style)}
     for thing in things_of(world.start):
         color, kind = thing.split()
-        found.add(Claim(subject=thing, attribute="color", value=color))
-        found.add(Claim(subject=thing, attribute="kind", value=kind))
+        result.add(Claim(subject=thing, attribute="color", value=color))
+        result.add(Claim(subject=thing, attribute="kind", value=kind))
     facing = FACING_NAMES[world.start.facing]
-    found.add(Claim(subject="agent", attribute="first facing", value=facing))
+    result.add(Claim(subject="agent", attribute="first facing", value=facing))
     if world.moves:
-        found.add(Claim(subject=world.target, attribute="goal", value=world.goal))
-        found.add(Claim(subject="agent", attribute="goal reached", value="yes"))
-        found.add(Claim(subject="agent", attribute="actions", value=", ".join(world.actions)))
-    return frozenset(found)
+        result.add(Claim(subject=world.target, attribute="goal", value=world.goal))
+        result.add(Claim(subject="agent", attribute="goal reached", value="yes"))
+        result.add(Claim(subject="agent", attribute="actions", value=", ".join(world.actions)))
+    return frozenset(result)
 
 
 def _mission(world: GridWorld, rng: Random) -> str:
     return rng.choice(MISSIONS[world.goal]).format(color=world.color, target=world.target)
 
 
-def _told(world: GridWorld) -> str:
-    """Return the actions in words, steps that follow each other taken together."""
-    states, said, index = play(world.start, world.actions), [], 0
+def _describe_actions(world: GridWorld) -> str:
+    """Describe the actions in words, joining consecutive equal actions."""
+    states, phrases, index = play(world.start, world.actions), [], 0
     for action, group in itertools.groupby(world.actions):
         count = len(list(group))
         ahead = states[index].ahead
         thing = states[index].cells[ahead[0]][ahead[1]] if ahead else ""
         index += count
         if action == "forward":
-            said.append(f"goes {count} cell{'s' if count > 1 else ''} forward")
+            phrases.append(f"goes {count} cell{'s' if count > 1 else ''} forward")
         elif action.startswith("turn"):
-            said.append("turns around" if count == 2 else f"turns {action.split()[1]}")
+            phrases.append("turns around" if count == 2 else f"turns {action.split()[1]}")
         else:
-            said.append(f"{'picks up' if action == 'pick up' else 'opens'} the {thing}")
-    return listed(said)
+            phrases.append(f"{'picks up' if action == 'pick up' else 'opens'} the {thing}")
+    return listed(phrases)

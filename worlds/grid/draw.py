@@ -1,6 +1,6 @@
 """Draw a game on a grid, cell by cell.
 
-Legend: T frames, H height, W width, C channels (RGB), S side of one cell.
+Legend: T frames, H height, W width, C channels (RGB), S side of a cell.
 """
 
 import cv2
@@ -13,24 +13,24 @@ from worlds.palette import BACKGROUNDS, COLORS
 
 WALL_COLOR, BRICK_COLOR = (126, 126, 126), (100, 100, 100)
 AGENT_COLOR = (246, 246, 246)
-"""Of an agent that carries nothing; otherwise all but its tip has the colour of what it carries."""
+"""Colour of an agent that carries nothing, and of the tip of every agent."""
 FINE_PX = 96
-"""Cells are drawn with this side, or four times as fine as needed if that is more, and then averaged."""
+"""Minimum side of a supersampled cell; at least four times the final side."""
 
 
 def draw(world: GridWorld) -> Rendered:
     """Render in the flat style.
 
-    Labels: walls have 1, then each thing a number in the order of the cells, then the agent, with what it
-    carries.
+    Labels: 1 for walls, then one for each thing in the order of the cells, then one for the agent with what
+    it carries.
     """
-    place = layout(world.width, world.height)
+    grid = layout(world.width, world.height)
     frames_THWC = np.empty((world.num_frames, world.height, world.width, 3), np.uint8)
     labels_THW = np.ones(frames_THWC.shape[:3], np.uint8)
     frames_THWC[:] = WALL_COLOR
-    numbers = _numbers(world.start)
+    labels = _labels(world.start)
     tiles: dict[tuple[str, str], np.ndarray] = {}
-    states, side = states_T(world), place.cell_px
+    states, side = states_T(world), grid.cell_px
     empty_SSC = tile("", world.floor, side)
     for index, state in enumerate(states):
         if index:
@@ -42,31 +42,31 @@ def draw(world: GridWorld) -> Rendered:
             content, agent = state.cells[row][column], _agent(state, row, column)
             if (content, agent) not in tiles:
                 tiles[content, agent] = tile(content, world.floor, side, agent)
-            look_SSC = tiles[content, agent]
-            top, left = place.top + row * side, place.left + column * side
+            cell_SSC = tiles[content, agent]
+            top, left = grid.top + row * side, grid.left + column * side
             window = (index, slice(top, top + side), slice(left, left + side))
-            frames_THWC[window] = look_SSC
-            number = numbers["agent"] if agent else numbers[content.replace("gate", "door")]
-            labels_THW[window] = np.where(covers(look_SSC, empty_SSC, content), number, 0)
+            frames_THWC[window] = cell_SSC
+            label = labels["agent"] if agent else labels[content.replace("gate", "door")]
+            labels_THW[window] = np.where(covers(cell_SSC, empty_SSC, content), label, 0)
     return Rendered(frames_THWC, labels_THW)
 
 
-def _numbers(start: State) -> dict[str, int]:
-    """Return the label of every content of a cell, and of the agent."""
+def _labels(start: State) -> dict[str, int]:
+    """Return the label of each cell content and of the agent."""
     things = dict.fromkeys(cell for line in start.cells for cell in line if cell not in ("", WALL))
-    numbers = {"": 0, WALL: 1} | {thing: number for number, thing in enumerate(things, start=2)}
-    return numbers | {"agent": len(numbers)}
+    labels = {"": 0, WALL: 1} | {thing: label for label, thing in enumerate(things, start=2)}
+    return labels | {"agent": len(labels)}
 
 
 def _agent(state: State, row: int, column: int) -> str:
-    """Return facing and colour of the agent, such as `0 yellow`, if it is in a cell; else nothing."""
+    """Return facing and colour of the agent in a cell, such as `0 yellow`; empty if it is elsewhere."""
     if (row, column) != (state.row, state.column):
         return ""
     return f"{state.facing} {state.carrying.partition(' ')[0]}"
 
 
 def _changed(before: State | None, after: State) -> list[tuple[int, int]]:
-    """Return the cells that look different."""
+    """Return the cells (row, column) that differ in content or agent; all cells for the first frame."""
     cells = [(r, c) for r in range(len(after.cells)) for c in range(len(after.cells[0]))]
     if before is None:
         return cells
@@ -78,11 +78,11 @@ def _changed(before: State | None, after: State) -> list[tuple[int, int]]:
 
 
 def tile(content: str, floor: str, side_px: int, agent: str = "") -> np.ndarray:
-    """Return the picture of one cell (RGB, uint8).
+    """Render one cell (RGB, uint8).
 
     Args:
         content: as in `State.cells`.
-        agent: facing and colour of an agent that stands there, such as `0 yellow`; empty for none.
+        agent: facing and colour of an agent in the cell, such as `0 yellow`; empty for none.
     """
     fine = max(4, FINE_PX // side_px) * side_px
     picture_SSC = np.empty((fine, fine, 3), np.uint8)
@@ -93,19 +93,19 @@ def tile(content: str, floor: str, side_px: int, agent: str = "") -> np.ndarray:
     elif content:
         _draw_thing(picture_SSC, kind, COLORS[color], BACKGROUNDS[floor], fine)
     if agent:
-        facing, _, held = agent.partition(" ")
-        _draw_agent(picture_SSC, int(facing), COLORS[held] if held else AGENT_COLOR, fine)
+        facing, _, carried = agent.partition(" ")
+        _draw_agent(picture_SSC, int(facing), COLORS[carried] if carried else AGENT_COLOR, fine)
     return cv2.resize(picture_SSC, (side_px, side_px), interpolation=cv2.INTER_AREA)
 
 
-def covers(look_SSC: np.ndarray, empty_SSC: np.ndarray, content: str) -> np.ndarray:
-    """Return where a picture of one cell shows no floor, as a mask."""
-    differs_SS = np.abs(look_SSC.astype(np.int32) - empty_SSC).max(axis=2) > 30
+def covers(cell_SSC: np.ndarray, empty_SSC: np.ndarray, content: str) -> np.ndarray:
+    """Return the mask of the pixels of a cell that differ from the empty floor; a wall covers all."""
+    differs_SS = np.abs(cell_SSC.astype(np.int32) - empty_SSC).max(axis=2) > 30
     return differs_SS | (content == WALL)
 
 
 def _box(picture_SSC: np.ndarray, fine: int, low: float, high: float, color: tuple[int, int, int]) -> None:
-    """Fill a square from `low` to `high` (shares of the cell) in both directions."""
+    """Fill a centred square from `low` to `high`, in fractions of the cell."""
     cv2.rectangle(picture_SSC, (round(low * fine),) * 2, (round(high * fine) - 1,) * 2, color, -1)
 
 
@@ -125,32 +125,32 @@ def _draw_thing(
     ground: tuple[int, int, int],
     fine: int,
 ) -> None:
-    def at(x: float, y: float) -> tuple[int, int]:
+    def pixel(x: float, y: float) -> tuple[int, int]:
         return round(x * fine), round(y * fine)
 
     if kind == "ball":
-        cv2.circle(picture_SSC, at(0.5, 0.5), round(0.37 * fine), color, -1)
+        cv2.circle(picture_SSC, pixel(0.5, 0.5), round(0.37 * fine), color, -1)
     elif kind == "key":
-        cv2.circle(picture_SSC, at(0.5, 0.28), round(0.24 * fine), color, -1)
-        cv2.circle(picture_SSC, at(0.5, 0.28), round(0.09 * fine), ground, -1)
-        cv2.rectangle(picture_SSC, at(0.42, 0.45), at(0.58, 0.96), color, -1)
-        cv2.rectangle(picture_SSC, at(0.58, 0.84), at(0.8, 0.96), color, -1)
-        cv2.rectangle(picture_SSC, at(0.58, 0.64), at(0.74, 0.74), color, -1)
+        cv2.circle(picture_SSC, pixel(0.5, 0.28), round(0.24 * fine), color, -1)
+        cv2.circle(picture_SSC, pixel(0.5, 0.28), round(0.09 * fine), ground, -1)
+        cv2.rectangle(picture_SSC, pixel(0.42, 0.45), pixel(0.58, 0.96), color, -1)
+        cv2.rectangle(picture_SSC, pixel(0.58, 0.84), pixel(0.8, 0.96), color, -1)
+        cv2.rectangle(picture_SSC, pixel(0.58, 0.64), pixel(0.74, 0.74), color, -1)
     elif kind == "box":
         _box(picture_SSC, fine, 0.1, 0.9, color)
         _box(picture_SSC, fine, 0.27, 0.73, ground)
-        cv2.rectangle(picture_SSC, at(0.2, 0.42), at(0.8, 0.58), color, -1)
+        cv2.rectangle(picture_SSC, pixel(0.2, 0.42), pixel(0.8, 0.58), color, -1)
     elif kind == "door":
         _box(picture_SSC, fine, 0.0, 1.0, color)
-        cv2.circle(picture_SSC, at(0.66, 0.5), round(0.14 * fine), (8, 8, 8), -1)
-        cv2.rectangle(picture_SSC, at(0.61, 0.5), at(0.71, 0.8), (8, 8, 8), -1)
-    else:  # an open door: only its frame is left
+        cv2.circle(picture_SSC, pixel(0.66, 0.5), round(0.14 * fine), (8, 8, 8), -1)
+        cv2.rectangle(picture_SSC, pixel(0.61, 0.5), pixel(0.71, 0.8), (8, 8, 8), -1)
+    else:  # an open door is drawn as its frame
         _box(picture_SSC, fine, 0.0, 1.0, color)
         _box(picture_SSC, fine, 0.15, 0.85, ground)
 
 
 def _draw_agent(picture_SSC: np.ndarray, facing: int, color: tuple[int, int, int], fine: int) -> None:
-    """Draw an arrow that points where the agent looks; its tip is white whatever it carries."""
+    """Draw an arrow in the direction of the agent, with a white tip."""
     corners = np.array([(0.49, 0.0), (-0.44, -0.47), (-0.34, 0.0), (-0.44, 0.47)])
     tip = np.array([(0.49, 0.0), (0.09, -0.20), (0.09, 0.20)])
     turn = np.array([(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][facing]).reshape(2, 2)

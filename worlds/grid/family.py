@@ -1,4 +1,4 @@
-"""The family `grid`: an agent reaches a goal in a game of walls, keys, doors, boxes and balls."""
+"""The family `grid`: an agent reaches a goal in a game with walls, keys, doors, boxes and balls."""
 
 from random import Random
 
@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 STEPS_PER_S = 4
-"""Maximum actions per second, if the length of the shot allows it."""
-LONGEST_PLAN = 16
-"""Maximum number of actions of a plan that a caption can state."""
-SHORTEST_PLAN = 2
+"""Target number of actions per second; short shots are faster."""
+MAX_PLAN = 16
+"""Maximum number of actions, so that a caption can list them."""
+MIN_PLAN = 2
 TRIES = 300
 
 
@@ -37,20 +37,20 @@ def sample(
 ) -> GridWorld:
     """Sample a world, deterministically.
 
-    The goal is uniform: to unlock a door with its key, to fetch a thing, or to open a box. Things differ in
-    colour, but for a door and its key.
+    The goal is uniform: unlock a door with its key, fetch a thing, or open a box. All things differ in
+    colour, except a door and its key.
 
     Raises:
-        ValueError: for an empty world, cells too small to be read, or a shot too short to reach a goal in.
+        ValueError: for an empty world, cells too small to classify, or a shot too short to reach a goal.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
-    place, rng = layout(width, height), Random(f"worlds/grid/{seed}")
+    grid, rng = layout(width, height), Random(f"worlds/grid/{seed}")
     floor, goal = rng.choice(FLOORS), rng.choice(GOALS)
-    longest = LONGEST_PLAN if num_frames == 1 else min(LONGEST_PLAN, num_frames - 1)
+    max_actions = MAX_PLAN if num_frames == 1 else min(MAX_PLAN, num_frames - 1)
     for _ in range(TRIES):
-        start, target = _start(rng, goal, place.rows, place.columns)
+        start, target = _start(rng, goal, grid.rows, grid.columns)
         plan = expert(start, tasks(goal, target))
-        if plan is None or not SHORTEST_PLAN <= len(plan) <= longest:
+        if plan is None or not MIN_PLAN <= len(plan) <= max_actions:
             continue
         return GridWorld(
             seed=seed,
@@ -72,7 +72,7 @@ def sample(
 
 
 def _start(rng: Random, goal: str, rows: int, columns: int) -> tuple[State, str]:
-    """Sample the initial state; return it and the target."""
+    """Sample the initial state and the target."""
     cells = [[""] * columns for _ in range(rows)]
     colors = rng.sample(list(COLORS), 3)
     extras = [f"{color} {rng.choice(CARRIED)}" for color in colors[1 : 1 + rng.choice((1, 2))]]
@@ -83,14 +83,14 @@ def _start(rng: Random, goal: str, rows: int, columns: int) -> tuple[State, str]
             row, column = (along, wall) if wide else (wall, along)
             cells[row][column] = f"{colors[0]} door" if along == gate else WALL
         room = [(r, c) for r in range(rows) for c in range(columns) if (c if wide else r) < wall]
-        target, wanted = f"{colors[0]} door", f"{colors[0]} key"
+        target, item = f"{colors[0]} door", f"{colors[0]} key"
     else:
         for _ in range(rows * columns // 9):
             cells[rng.randrange(rows)][rng.randrange(columns)] = WALL
         room = [(r, c) for r in range(rows) for c in range(columns) if not cells[r][c]]
-        target = wanted = f"{colors[0]} {rng.choice(CARRIED) if goal == 'fetch' else 'box'}"
-    agent, *spots = rng.sample(room, 2 + len(extras))
-    for thing, (row, column) in zip([wanted, *extras], spots, strict=True):
+        target = item = f"{colors[0]} {rng.choice(CARRIED) if goal == 'fetch' else 'box'}"
+    agent, *positions = rng.sample(room, 2 + len(extras))
+    for thing, (row, column) in zip([item, *extras], positions, strict=True):
         cells[row][column] = thing
     lines = tuple(tuple(line) for line in cells)
     return State(cells=lines, row=agent[0], column=agent[1], facing=rng.randrange(4), carrying=""), target

@@ -27,21 +27,21 @@ STEPS = {
     r"picks up the .+": "pick up",
     r"opens the .+": "toggle",
 }
-"""What each way to tell an action means; to turn around is told of the shortest plans, which turn left."""
+"""Actions of each phrase. Shortest plans turn around by two left turns."""
 
 
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the claims of a caption in the terms of `worlds.grid.captions.claims`."""
-    return _reader().claims(text)
+    return _parser().claims(text)
 
 
 @cache
-def _reader() -> CaptionParser:
+def _parser() -> CaptionParser:
     rules = [
         TemplateRule(templates=(SHORT_STILL,), short=True),
         TemplateRule(templates=(*OPENING, STILL_OPENING, *THINGS)),
-        TemplateRule(templates=PLAY, claims=_played),
-        TemplateRule(templates=STILL_MANNER, claims=_faced),
+        TemplateRule(templates=PLAY, claims=_play_claims),
+        TemplateRule(templates=STILL_MANNER, claims=_facing_claims),
     ]
     for goal, missions in MISSIONS.items():
         missions = tuple(text.replace("{target}", "{name}") for text in missions)
@@ -51,42 +51,42 @@ def _reader() -> CaptionParser:
         )
         ends = tuple(text.replace("{target}", "{name}") for text in ENDS[goal])
         rules += [
-            TemplateRule(templates=short, claims=partial(_meant, goal), short=True),
-            TemplateRule(templates=dense, claims=partial(_meant, goal)),
-            TemplateRule(templates=ends, claims=partial(_reached, goal)),
+            TemplateRule(templates=short, claims=partial(_goal_claims, goal), short=True),
+            TemplateRule(templates=dense, claims=partial(_goal_claims, goal)),
+            TemplateRule(templates=ends, claims=partial(_reached_claims, goal)),
         ]
     return CaptionParser(rules, {"kind": KINDS}, {"are": ("is", "are"), "facing": FACING_NAMES})
 
 
-def _meant(goal: str, matched: TemplateMatch) -> list[Claim]:
-    """Return what the goal is, and of which thing: the door, where a key is named beside it."""
+def _goal_claims(goal: str, matched: TemplateMatch) -> list[Claim]:
+    """Return the goal claim about the named thing; about the door if a key and a door are named."""
     doors = [f"{color} door" for color in matched.slots.get("color", ())[-1:]]
     return [Claim(subject=name, attribute="goal", value=goal) for name in matched.slots.get("name", doors)]
 
 
-def _reached(goal: str, matched: TemplateMatch) -> list[Claim]:
-    return [*_meant(goal, matched), Claim(subject="agent", attribute="goal reached", value="yes")]
+def _reached_claims(goal: str, matched: TemplateMatch) -> list[Claim]:
+    return [*_goal_claims(goal, matched), Claim(subject="agent", attribute="goal reached", value="yes")]
 
 
-def _faced(matched: TemplateMatch) -> list[Claim]:
+def _facing_claims(matched: TemplateMatch) -> list[Claim]:
     return [
         Claim(subject="agent", attribute="first facing", value=facing)
         for facing in matched.slots.get("facing", ())
     ]
 
 
-def _played(matched: TemplateMatch) -> Iterator[Claim]:
-    yield from _faced(matched)
-    (told,) = matched.slots["actions"]
-    steps = [step for part in re.split(r", | and ", told) for step in _steps(part)]
+def _play_claims(matched: TemplateMatch) -> Iterator[Claim]:
+    yield from _facing_claims(matched)
+    (text,) = matched.slots["actions"]
+    steps = [step for part in re.split(r", | and ", text) for step in _steps(part)]
     yield Claim(subject="agent", attribute="actions", value=", ".join(steps))
 
 
-def _steps(told: str) -> list[str]:
-    """Return the actions that a few words tell; the words themselves, if they tell none."""
+def _steps(phrase: str) -> list[str]:
+    """Return the actions of a phrase; an unknown phrase is returned as it is."""
     for pattern, action in STEPS.items():
-        if match := re.fullmatch(pattern, told):
+        if match := re.fullmatch(pattern, phrase):
             if action == "forward":
                 return [action] * int(match[1])
             return [action.format(*match.groups())]
-    return [told]
+    return [phrase]

@@ -1,8 +1,8 @@
-"""The rules of a small game on a grid: an agent turns, goes forward, picks up, drops and toggles.
+"""The rules of a grid game in which an agent turns, moves forward, picks up, drops and toggles.
 
-They follow MiniGrid (Chevalier-Boisvert et al. 2023), with fewer cases: every door is locked and opens only
-for whoever carries the key of its colour; a box falls open and is gone. A cell holds one word or two: `` for
-nothing, `wall`, or a colour with `key`, `ball`, `box`, `door` (locked) or `gate` (a door that is open).
+A subset of MiniGrid (Chevalier-Boisvert et al. 2023): every door is locked and opens only with the key of its
+colour; a box disappears when it is opened. A cell is an empty string, `wall`, or a colour and `key`, `ball`,
+`box`, `door` (locked) or `gate` (an open door).
 """
 
 from collections import deque
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 FACINGS: tuple[tuple[int, int], ...] = ((0, 1), (1, 0), (0, -1), (-1, 0))
-"""(rows, columns) of one step to the right, down, to the left, and up: each a quarter turn clockwise."""
+"""(rows, columns) of one step right, down, left and up, in clockwise order."""
 FACING_NAMES = ("right", "down", "left", "up")
 ACTIONS = ("turn left", "turn right", "forward", "pick up", "drop", "toggle")
 CARRIED = ("key", "ball", "box")
-"""Kinds of things that can be picked up."""
+"""Kinds of things that an agent can pick up."""
 KINDS = (*CARRIED, "door", "gate")
 WALL = "wall"
 
@@ -31,7 +31,7 @@ class State:
     facing: int
     """Index into `FACINGS`."""
     carrying: str
-    """What the agent holds, such as `yellow key`; empty for nothing."""
+    """Carried thing, such as `yellow key`; empty for none."""
 
     @property
     def ahead(self) -> tuple[int, int] | None:
@@ -46,7 +46,7 @@ class State:
 
 
 def step(state: State, action: str) -> State | None:
-    """Return the state after an action, or None if the rules forbid it."""
+    """Return the state after an action, or None if the action is illegal."""
     if action == "turn left":
         return replace(state, facing=(state.facing - 1) % 4)
     if action == "turn right":
@@ -54,16 +54,16 @@ def step(state: State, action: str) -> State | None:
     if state.ahead is None:
         return None
     row, column = state.ahead
-    there = state.cells[row][column]
-    color, _, kind = there.partition(" ")
+    content = state.cells[row][column]
+    color, _, kind = content.partition(" ")
     if action == "forward":
-        return replace(state, row=row, column=column) if not there or kind == "gate" else None
+        return replace(state, row=row, column=column) if not content or kind == "gate" else None
     if action == "pick up":
         if kind not in CARRIED or state.carrying:
             return None
-        return replace(state, cells=put(state.cells, row, column, ""), carrying=there)
+        return replace(state, cells=put(state.cells, row, column, ""), carrying=content)
     if action == "drop":
-        if there or not state.carrying:
+        if content or not state.carrying:
             return None
         return replace(state, cells=put(state.cells, row, column, state.carrying), carrying="")
     if action == "toggle":
@@ -76,13 +76,13 @@ def step(state: State, action: str) -> State | None:
 
 
 def put(cells: tuple[tuple[str, ...], ...], row: int, column: int, value: str) -> tuple[tuple[str, ...], ...]:
-    """Return cells with another value in one of them."""
+    """Return a copy of the cells with one value replaced."""
     line = (*cells[row][:column], value, *cells[row][column + 1 :])
     return (*cells[:row], line, *cells[row + 1 :])
 
 
 def find(state: State, thing: str) -> tuple[int, int] | None:
-    """Return the cell (row, column) of a thing, or None."""
+    """Return the (row, column) of a thing, or None."""
     for row, line in enumerate(state.cells):
         if thing in line:
             return row, line.index(thing)
@@ -90,15 +90,15 @@ def find(state: State, thing: str) -> tuple[int, int] | None:
 
 
 def things_of(state: State) -> list[str]:
-    """Return all things that lie in the grid, walls apart, sorted."""
+    """Return all things in the grid except walls, sorted."""
     return sorted(cell for line in state.cells for cell in line if cell not in ("", WALL))
 
 
 def play(start: State, actions: Iterable[str]) -> list[State]:
-    """Return the states from `start` on, one more than actions.
+    """Return `start` and the state after each action.
 
     Raises:
-        ValueError: if the rules do not allow an action.
+        ValueError: if an action is illegal.
     """
     states = [start]
     for number, action in enumerate(actions):
@@ -110,7 +110,7 @@ def play(start: State, actions: Iterable[str]) -> list[State]:
 
 
 def expert(start: State, tasks: Iterable[tuple[str, str]]) -> list[str] | None:
-    """Return the shortest actions that face each thing in turn and act on it, or None.
+    """Plan the fewest actions that complete the tasks in order, or return None.
 
     Args:
         tasks: (action, thing) pairs in order, such as ("pick up", "red key"), ("toggle", "red door").
@@ -118,24 +118,24 @@ def expert(start: State, tasks: Iterable[tuple[str, str]]) -> list[str] | None:
     plan, state = [], start
     for action, thing in tasks:
         target = find(state, thing)
-        way = None if target is None else _way(state, target)
-        if way is None:
+        path = None if target is None else _shortest_path(state, target)
+        if path is None:
             return None
-        plan += [*way, action]
-        state = play(state, [*way, action])[-1]
+        plan += [*path, action]
+        state = play(state, [*path, action])[-1]
     return plan
 
 
-def _way(state: State, target: tuple[int, int]) -> list[str] | None:
-    """Return the fewest turns and steps after which the agent faces `target` (breadth first)."""
+def _shortest_path(state: State, target: tuple[int, int]) -> list[str] | None:
+    """Return the fewest turns and steps to face `target`, by breadth-first search."""
     queue, seen = deque([(state, [])]), {(state.row, state.column, state.facing)}
     while queue:
-        here, way = queue.popleft()
-        if here.ahead == target:
-            return way
+        current, path = queue.popleft()
+        if current.ahead == target:
+            return path
         for action in ACTIONS[:3]:
-            after = step(here, action)
-            if after is not None and (place := (after.row, after.column, after.facing)) not in seen:
-                seen.add(place)
-                queue.append((after, [*way, action]))
+            after = step(current, action)
+            if after is not None and (pose := (after.row, after.column, after.facing)) not in seen:
+                seen.add(pose)
+                queue.append((after, [*path, action]))
     return None

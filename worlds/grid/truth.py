@@ -8,18 +8,18 @@ from worlds.family import Shot
 from worlds.grid.rules import State, play
 
 FLOORS = ("black", "navy", "brown")
-"""Backgrounds on which all colours of things, gray walls and a white agent can be told apart."""
+"""Backgrounds with enough contrast to all colours, gray walls and a white agent."""
 GOALS = ("unlock", "fetch", "open")
 CELLS = 6
 """Cells along the short side of the frame."""
-MOST_CELLS = 12
-"""Cells along the long side, at most; beyond them there is only wall."""
-SMALLEST_CELL_PX = 8
+MAX_CELLS = 12
+"""Maximum number of cells along the long side; the rest of the frame is wall."""
+MIN_CELL_PX = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Where the cells are in a frame."""
+    """Position of the cells in a frame, in pixels."""
 
     rows: int
     columns: int
@@ -30,7 +30,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GridWorld(Shot):
-    """One shot of a game that an expert plays to its goal; of a single frame, the initial state."""
+    """One shot of a game that an expert plays to its goal. A single frame shows the initial state."""
 
     family: Literal["grid"] = "grid"
     seed: int
@@ -40,11 +40,11 @@ class GridWorld(Shot):
     goal: str
     """One of `GOALS`."""
     target: str
-    """The door to unlock, thing to fetch or box to open, such as `yellow door`."""
+    """The door to unlock, the thing to fetch or the box to open, such as `yellow door`."""
     start: State
     actions: tuple[str, ...]
     hold: int
-    """Number of frames per state; the last one stays until the end."""
+    """Number of frames per state; the last state is held until the end."""
     width: int
     height: int
     fps: float
@@ -64,18 +64,18 @@ class GridWorld(Shot):
 
 
 def layout(width: int, height: int) -> Layout:
-    """Return where the cells are in a frame.
+    """Return the position of the cells in a frame.
 
     Raises:
-        ValueError: if cells would be too small to be read.
+        ValueError: if cells would be smaller than `MIN_CELL_PX`.
     """
     cell_px = min(width, height) // CELLS
-    if cell_px < SMALLEST_CELL_PX:
+    if cell_px < MIN_CELL_PX:
         raise ValueError(
             f"a grid of {CELLS} cells does not fit in {width}x{height} pixels: use a short side of at least "
-            f"{CELLS * SMALLEST_CELL_PX}"
+            f"{CELLS * MIN_CELL_PX}"
         )
-    rows, columns = min(height // cell_px, MOST_CELLS), min(width // cell_px, MOST_CELLS)
+    rows, columns = min(height // cell_px, MAX_CELLS), min(width // cell_px, MAX_CELLS)
     return Layout(
         rows=rows,
         columns=columns,
@@ -86,18 +86,18 @@ def layout(width: int, height: int) -> Layout:
 
 
 def states_T(world: GridWorld) -> list[State]:
-    """Return the state that each frame shows."""
+    """Return the state of each frame."""
     states = play(world.start, world.actions)
     return [states[min(index // world.hold, len(states) - 1)] for index in range(world.num_frames)]
 
 
 def tasks(goal: str, target: str) -> tuple[tuple[str, str], ...]:
-    """Return the subgoals of an expert, as (action, thing) pairs."""
+    """Return the subgoals as (action, thing) pairs."""
     if goal == "unlock":
         return ("pick up", f"{target.split()[0]} key"), ("toggle", target)
     return (("pick up" if goal == "fetch" else "toggle", target),)
 
 
 def unobservable(world: GridWorld, first: int, end: int) -> str:
-    """Return why frames [first, end) miss a move; empty if they do not."""
+    """Return why frames [first, end) do not show all moves; empty if they do."""
     return "" if first < world.hold and end > world.hold * len(world.actions) else "moves are missing"

@@ -16,11 +16,11 @@ WAY_OF = {matched: way for way in WAYS for matched in (*LONG_WAYS[way], way)}
 
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the claims of a caption in the terms of `worlds.occlusion.captions.claims`."""
-    return _reader().claims(text)
+    return _parser().claims(text)
 
 
 @cache
-def _reader() -> CaptionParser:
+def _parser() -> CaptionParser:
     def returns(matched: TemplateMatch) -> list[Claim]:
         return [Claim(subject=matched.it, attribute="returns", value="same")] if matched.it else []
 

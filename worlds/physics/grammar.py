@@ -14,11 +14,11 @@ WAY_OF = {matched: way for way in ("left", "right", "up", "down") for matched in
 
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the claims of a caption in the terms of `worlds.physics.captions.claims`."""
-    return _reader().claims(text)
+    return _parser().claims(text)
 
 
 @cache
-def _reader() -> CaptionParser:
+def _parser() -> CaptionParser:
     return CaptionParser(
         [
             *(_telling(texts, event, short=True) for event, texts in SHORT.items()),

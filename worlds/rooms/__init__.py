@@ -1,1 +1,1 @@
-"""The family `rooms`: solid things on a floor, seen by a camera that moves."""
+"""The family `rooms`: static solids on a tiled floor, filmed by a moving camera."""

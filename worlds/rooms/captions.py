@@ -103,7 +103,7 @@ NIGHT_MANNER = (
 
 
 def short_caption(world: RoomWorld, seed: int) -> str:
-    """Return about 8 words for one thing, such as `the camera orbits left around a red box on gray tiles`."""
+    """Return about 8 words per solid, such as `the camera orbits left around a red box on gray tiles`."""
     rng = Random(f"worlds/rooms/short/{seed}")
     things = listed([with_article(solid.name) for solid in rng.sample(world.solids, len(world.solids))])
     floor = SHORT_FLOOR.format(floor=world.floor) + SHORT_STYLE[world.style]
@@ -113,7 +113,7 @@ def short_caption(world: RoomWorld, seed: int) -> str:
 
 
 def dense_caption(world: RoomWorld, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`."""
+    """Return a caption of 60 to 135 words that states every claim of `world`."""
     rng = Random(f"worlds/rooms/dense/{seed}")
     order = rng.sample(world.solids, len(world.solids))
     openings = OPENING if world.moves else STILL_OPENING
@@ -130,14 +130,14 @@ def dense_caption(world: RoomWorld, seed: int) -> str:
 
 
 def claims(world: RoomWorld) -> frozenset[Claim]:
-    """Return all claims of captions about `world`; of a single frame, none about the camera."""
-    found = {
+    """Return the true claims about `world`; claims about the camera need more than one frame."""
+    result = {
         Claim(subject="floor", attribute="color", value=world.floor),
         Claim(subject="scene", attribute="count", value=str(len(world.solids))),
     }
     if world.moves:
-        found.add(Claim(subject="camera", attribute="motion", value=world.camera))
+        result.add(Claim(subject="camera", attribute="motion", value=world.camera))
     for solid in world.solids:
-        found.add(Claim(subject=solid.name, attribute="color", value=solid.color))
-        found.add(Claim(subject=solid.name, attribute="kind", value=solid.kind))
-    return frozenset(found) | style_claims(world.style)
+        result.add(Claim(subject=solid.name, attribute="color", value=solid.color))
+        result.add(Claim(subject=solid.name, attribute="kind", value=solid.kind))
+    return frozenset(result) | style_claims(world.style)

@@ -20,11 +20,11 @@ from worlds.rooms.truth import KINDS
 
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the claims of a caption in the terms of `worlds.rooms.captions.claims`."""
-    return _reader().claims(text)
+    return _parser().claims(text)
 
 
 @cache
-def _reader() -> CaptionParser:
+def _parser() -> CaptionParser:
     short = [
         _camera(tuple(f"{text} {SHORT_FLOOR}" for text in texts), motion, short=True)
         for motion, texts in SHORT_CAMERA.items()

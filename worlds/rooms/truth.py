@@ -1,9 +1,8 @@
-"""The exact content of a simulated room: solid things on a floor, and where the camera is in every frame.
+"""The exact content of a simulated room: solids on a floor, and the camera pose of every frame.
 
-Legend: N things, T frames. The ground is a plane with axes x and z, y points up; lengths are in metres that
-mean nothing but ratios. Camera coordinates are (right, up, forward) with `up` along y, so that only yaw and
-place change over a shot: height and pitch are fixed. Image coordinates are in short sides of the frame, from
-its centre, x to the right and y downward.
+Legend: N solids, T frames. The ground plane has axes x and z, and y points up; lengths are in metres. Camera
+coordinates are (right, up, forward) with `up` along y. Only yaw and position change over a shot; height and
+pitch are fixed. Image coordinates are in short sides of the frame from its centre, x to the right, y down.
 """
 
 import math
@@ -17,26 +16,26 @@ from worlds.family import Shot
 
 KINDS = ("box", "ball", "cylinder")
 FLOORS = ("gray", "brown", "navy", "beige")
-"""Backgrounds that a floor can have: neither black nor white, so that its tiles can be lighter and darker."""
+"""Floor colours. Black and white are excluded, since tiles are lighter and darker than the floor colour."""
 STILL = "still"
 CAMERA_MOTIONS = ("orbit left", "orbit right", "pan left", "pan right", "dolly in", "dolly out", STILL)
 
 FOCAL = 1.05
-"""Focal length in short sides of the frame: the short side sees 51 degrees."""
+"""Focal length in short sides of the frame: a field of view of 51 degrees along the short side."""
 CAMERA_HEIGHT = 1.75
 PITCH = math.radians(21)
-"""How far the camera looks down."""
+"""Downward pitch of the camera, in radians."""
 DISTANCE = 4.1
-"""Ground distance from the camera to the middle of the room, half-way through a dolly."""
+"""Ground distance from the camera to the centre of the room, half-way through a dolly."""
 HALF_HEIGHT = {"box": 0.86, "ball": 1.0, "cylinder": 1.45}
-"""Half of a thing's height, in units of its size."""
+"""Half of the height of a solid, in units of its size."""
 GROUND_RADIUS = {"box": 0.86, "ball": 1.0, "cylinder": 0.72}
-"""Half of a box's side, or the radius of a round thing, in units of its size."""
+"""Half of the side of a box, or the radius of a round solid, in units of its size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solid:
-    """One static thing on the floor."""
+    """One static solid on the floor."""
 
     color: str
     kind: str
@@ -45,7 +44,7 @@ class Solid:
     x: float
     z: float
     turn: float
-    """Angle of a box about the vertical, in radians; irrelevant for round things."""
+    """Angle of a box about the vertical, in radians; irrelevant for round solids."""
 
     @property
     def name(self) -> str:
@@ -62,7 +61,7 @@ class Solid:
 
     @property
     def reach(self) -> float:
-        """Radius of a ball round the thing."""
+        """Radius of the bounding sphere."""
         corner = math.sqrt(2) if self.kind == "box" else 1.0
         return (
             self.size
@@ -79,7 +78,7 @@ class RoomWorld(Shot):
     seed: int
     style: str
     solids: tuple[Solid, ...]
-    """One to three that differ in colour."""
+    """One to three, in different colours."""
     floor: str
     """One of `FLOORS`."""
     camera: str
@@ -100,8 +99,8 @@ class RoomWorld(Shot):
 def camera_path_T3(world: RoomWorld) -> np.ndarray:
     """Return the camera's position and yaw (x, z, yaw) in each frame.
 
-    At yaw 0 it looks along z with x to its right; a larger yaw looks further to the right. To orbit left is
-    to move to the left round the middle of the room while looking at it.
+    At yaw 0 the camera looks along z with x to its right; yaw increases to the right. An orbit to the left
+    moves the camera to its left around the centre of the room.
     """
     time_T = np.arange(world.num_frames) / world.fps
     move_T = (time_T - time_T[-1] / 2) * world.rate
@@ -119,9 +118,9 @@ def camera_path_T3(world: RoomWorld) -> np.ndarray:
 
 
 def camera_matrices_T34(world: RoomWorld) -> np.ndarray:
-    """Return matrices that take (x, y, z, 1) in the room to homogeneous pixels, from the top left corner.
+    """Return projection matrices from (x, y, z, 1) in the room to homogeneous pixels.
 
-    The third value of a product is the depth; pixel = first two values / depth.
+    The third component is the depth; pixels are measured from the top left corner.
     """
     scale = world.short_side_px
     intrinsics_33 = np.array(
@@ -132,30 +131,30 @@ def camera_matrices_T34(world: RoomWorld) -> np.ndarray:
         sin, cos = math.sin(yaw), math.cos(yaw)
         level_33 = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])  # room to (right, up, forward)
         rotation_33 = tilt_33() @ level_33
-        place_3 = np.array([x, CAMERA_HEIGHT, z])
-        matrices.append(intrinsics_33 @ np.column_stack([rotation_33, -rotation_33 @ place_3]))
+        position_3 = np.array([x, CAMERA_HEIGHT, z])
+        matrices.append(intrinsics_33 @ np.column_stack([rotation_33, -rotation_33 @ position_3]))
     return np.array(matrices)
 
 
 def tilt_33() -> np.ndarray:
-    """Return the matrix from (right, up, forward) to the image's axes (right, downward, into the image)."""
+    """Return the rotation from (right, up, forward) to the image axes (right, down, into the image)."""
     sin, cos = math.sin(PITCH), math.cos(PITCH)
     return np.array([[1, 0, 0], [0, -cos, -sin], [0, -sin, cos]])
 
 
 def to_camera(path_3: np.ndarray, x: float, z: float) -> tuple[float, float]:
-    """Return a place on the ground as (right, forward) of a camera at `path_3` (x, z, yaw)."""
+    """Convert a ground point to (right, forward) of the camera at `path_3` (x, z, yaw)."""
     dx, dz, sin, cos = x - path_3[0], z - path_3[1], math.sin(path_3[2]), math.cos(path_3[2])
     return dx * cos - dz * sin, dx * sin + dz * cos
 
 
 def centers_px_NT3(world: RoomWorld) -> np.ndarray:
-    """Return the middle of each thing in each frame: (x, y) in pixels, and its depth."""
-    middle_N4 = np.array([(s.x, s.half_height, s.z, 1.0) for s in world.solids])
-    product_NT3 = np.einsum("tij,nj->nti", camera_matrices_T34(world), middle_N4)
-    return np.concatenate([product_NT3[..., :2] / product_NT3[..., 2:], product_NT3[..., 2:]], axis=2)
+    """Return the centre of each solid in each frame: (x, y) in pixels, and its depth."""
+    center_N4 = np.array([(s.x, s.half_height, s.z, 1.0) for s in world.solids])
+    projected_NT3 = np.einsum("tij,nj->nti", camera_matrices_T34(world), center_N4)
+    return np.concatenate([projected_NT3[..., :2] / projected_NT3[..., 2:], projected_NT3[..., 2:]], axis=2)
 
 
 def unobservable(world: RoomWorld, first: int, end: int) -> str:
-    """Return an empty string: all things stay visible and the camera moves uniformly."""
+    """Return an empty string: all solids stay visible and the camera moves uniformly."""
     return ""
