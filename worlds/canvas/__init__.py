@@ -1,1 +1,1 @@
-"""The family `canvas`: paint and bites are permanent."""
+"""The family `canvas`: permanent paint strokes and bites."""

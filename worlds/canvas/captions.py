@@ -1,4 +1,4 @@
-"""Caption what is painted or bitten, with one short or one dense caption."""
+"""Caption strokes or bites, with one short or one dense caption."""
 
 from random import Random
 
@@ -118,7 +118,7 @@ STILL_TEXTURED = (
 
 
 def short_caption(world: CanvasWorld, seed: int) -> str:
-    """Return about 8 words for each stroke or bite, such as `a brush paints a red wave upward`."""
+    """Return about 8 words per stroke or bite, such as `a brush paints a red wave upward`."""
     rng = Random(f"worlds/canvas/short/{seed}")
     if world.food is not None:
         at = "at " + listed([SIDES[bite.side] for bite in world.food.bites])
@@ -137,88 +137,88 @@ def short_caption(world: CanvasWorld, seed: int) -> str:
 
 
 def dense_caption(world: CanvasWorld, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`."""
+    """Return a caption of 60 to 135 words that states every claim of `world`."""
     rng = Random(f"worlds/canvas/dense/{seed}")
-    return " ".join(_about_food(world, world.food, rng) if world.food else _about_paint(world, rng))
+    return " ".join(_food_sentences(world, world.food, rng) if world.food else _paint_sentences(world, rng))
 
 
-def _about_paint(world: CanvasWorld, rng: Random) -> list[str]:
+def _paint_sentences(world: CanvasWorld, rng: Random) -> list[str]:
     things = listed([with_article(stroke.name) for stroke in world.strokes])
     names = {"things": things, "background": world.background}
     if not world.moves:
-        looks = [
+        shapes = [
             rng.choice(SHAPE_SENTENCES[stroke.form]).format(name=stroke.name) for stroke in world.strokes
         ]
         return [
             STILL_PAINT.format(**names),
             rng.choice(PAINT_COUNTS[len(world.strokes)]),
-            *looks,
-            *_still_manner(world, rng),
+            *shapes,
+            *_still_sentences(world, rng),
         ]
-    said = [rng.choice(PAINT_OPENING).format(**names), rng.choice(PAINT_COUNTS[len(world.strokes)])]
+    sentences = [rng.choice(PAINT_OPENING).format(**names), rng.choice(PAINT_COUNTS[len(world.strokes)])]
     for stroke in world.strokes:
         way = rng.choice(WAYS[stroke.direction])
-        said.append(rng.choice(STROKES[stroke.form]).format(name=stroke.name, way=way))
+        sentences.append(rng.choice(STROKES[stroke.form]).format(name=stroke.name, way=way))
     if len(world.strokes) == 2:
         first, second = (stroke.name for stroke in world.strokes)
-        said.append(rng.choice(ORDER).format(first=first, second=second))
+        sentences.append(rng.choice(ORDER).format(first=first, second=second))
     style = style_sentences(world.style, rng)
     manner = [rng.choice(group).format(**names) for group in PAINT_MANNER[len(style) :]]
     closing = [rng.choice(PAINT_STAYS), *style, *manner]
-    return said + rng.sample(closing, len(closing))
+    return sentences + rng.sample(closing, len(closing))
 
 
-def _about_food(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
+def _food_sentences(world: CanvasWorld, food: Food, rng: Random) -> list[str]:
     names = {"a_name": with_article(food.name), "name": food.name, "background": world.background}
-    look = rng.choice(FOODS[food.kind]).format(**names)
+    appearance = rng.choice(FOODS[food.kind]).format(**names)
     if not world.moves:
         side = " and at ".join(SIDES[bite.side] for bite in food.bites)
         opening = STILL_FOOD.format(side=side, **names)
         return [
             opening,
             rng.choice(BITE_COUNTS[2] if len(food.bites) == 2 else BITE_COUNTS[1][1:]),
-            look,
-            *_still_manner(world, rng),
+            appearance,
+            *_still_sentences(world, rng),
         ]
-    said = [rng.choice(FOOD_OPENING).format(**names), look]
-    said += [rng.choice(BITES).format(side=SIDES[bite.side], **names) for bite in food.bites]
+    sentences = [rng.choice(FOOD_OPENING).format(**names), appearance]
+    sentences += [rng.choice(BITES).format(side=SIDES[bite.side], **names) for bite in food.bites]
     last = SIDES[food.bites[-1].side]
-    said += [rng.choice(BITE_STAYS).format(side=last, **names), rng.choice(BITE_COUNTS[len(food.bites)])]
+    sentences += [rng.choice(BITE_STAYS).format(side=last, **names), rng.choice(BITE_COUNTS[len(food.bites)])]
     style = style_sentences(world.style, rng)
     manner = [rng.choice(group).format(**names) for group in FOOD_MANNER[len(style) :]]
     closing = style + rng.sample(manner, 4 - len(food.bites) - len(style))
-    return said + rng.sample(closing, len(closing))
+    return sentences + rng.sample(closing, len(closing))
 
 
-def _still_manner(world: CanvasWorld, rng: Random) -> list[str]:
+def _still_sentences(world: CanvasWorld, rng: Random) -> list[str]:
     manner = STILL_TEXTURED if world.style == "textured" else STILL_MANNER
-    said = [text.format(background=world.background) for text in rng.sample(manner, len(manner))]
-    return said + style_sentences(world.style, rng)
+    sentences = [text.format(background=world.background) for text in rng.sample(manner, len(manner))]
+    return sentences + style_sentences(world.style, rng)
 
 
 def claims(world: CanvasWorld) -> frozenset[Claim]:
-    """Return all claims of captions about `world`; of a single frame, none about motion."""
-    found = {Claim(subject="background", attribute="color", value=world.background)}
-    found |= style_claims(world.style)
+    """Return the true claims about `world`; claims about motion need more than one frame."""
+    result = {Claim(subject="background", attribute="color", value=world.background)}
+    result |= style_claims(world.style)
     if world.food is not None:
         food = world.food
-        found |= {
+        result |= {
             Claim(subject=food.name, attribute="color", value=food.color),
             Claim(subject=food.name, attribute="kind", value=food.kind),
             Claim(subject="scene", attribute="bites", value=str(len(food.bites))),
         }
-        found |= {Claim(subject=food.name, attribute="bitten", value=bite.side) for bite in food.bites}
+        result |= {Claim(subject=food.name, attribute="bitten", value=bite.side) for bite in food.bites}
         if world.moves:
-            found.add(Claim(subject="bite", attribute="stays", value="yes"))
-        return frozenset(found)
-    found.add(Claim(subject="scene", attribute="count", value=str(len(world.strokes))))
+            result.add(Claim(subject="bite", attribute="stays", value="yes"))
+        return frozenset(result)
+    result.add(Claim(subject="scene", attribute="count", value=str(len(world.strokes))))
     for stroke in world.strokes:
-        found.add(Claim(subject=stroke.name, attribute="color", value=stroke.color))
-        found.add(Claim(subject=stroke.name, attribute="form", value=stroke.form))
+        result.add(Claim(subject=stroke.name, attribute="color", value=stroke.color))
+        result.add(Claim(subject=stroke.name, attribute="form", value=stroke.form))
         if world.moves:
-            found.add(Claim(subject=stroke.name, attribute="direction", value=stroke.direction))
+            result.add(Claim(subject=stroke.name, attribute="direction", value=stroke.direction))
     if world.moves:
-        found.add(Claim(subject="paint", attribute="stays", value="yes"))
+        result.add(Claim(subject="paint", attribute="stays", value="yes"))
         if len(world.strokes) == 2:
-            found.add(Claim(subject=world.strokes[0].name, attribute="order", value="first"))
-    return frozenset(found)
+            result.add(Claim(subject=world.strokes[0].name, attribute="order", value="first"))
+    return frozenset(result)

@@ -1,7 +1,4 @@
-"""The family `canvas`: permanent changes. A brush leaves strokes, or bites leave marks in food.
-
-Legend: N strokes, T frames, H height, W width.
-"""
+"""The family `canvas`: permanent changes. A brush paints strokes, or a head bites food."""
 
 import math
 from random import Random
@@ -44,11 +41,11 @@ LENGTHS = {
 }
 """Minimum and maximum length of a stroke, by the number of strokes."""
 MARGIN, GAP = 0.03, 0.04
-"""Minimum distance of paint from the edges, and of two strokes."""
+"""Minimum distance between paint and the edges, and between two strokes."""
 PAINTING = (0.04, 0.88)
-"""Start of the first stroke and end of the last one, before the brush leaves."""
+"""Start time of the first stroke and end time of the last one."""
 RADIUS = (0.25, 0.32)
-LEAST_FRAMES = {1: 6, 2: 12}
+MIN_FRAMES = {1: 6, 2: 12}
 """Minimum number of frames of a moving shot with one stroke or bite, and with two."""
 TRIES = 400
 
@@ -58,20 +55,20 @@ def sample(
 ) -> CanvasWorld:
     """Sample a world, deterministically.
 
-    Strokes (two in three worlds) and bites fill the shot, whatever its duration: in a longer one they are
-    slower. Two strokes differ in colour and do not touch.
+    Two thirds of the worlds have strokes, the others bites. They take the whole shot, so they are slower in a
+    longer one. Two strokes differ in colour and do not touch.
 
     Raises:
-        ValueError: for an empty world, or one too short to see a stroke in.
+        ValueError: for an empty world, or one too short to show a stroke.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
-    if 1 < num_frames < LEAST_FRAMES[1]:
+    if 1 < num_frames < MIN_FRAMES[1]:
         raise ValueError(
-            f"a stroke cannot be seen to grow in {num_frames} frames: ask for {LEAST_FRAMES[1]} or more, or 1"
+            f"a stroke cannot be seen to grow in {num_frames} frames: ask for {MIN_FRAMES[1]} or more, or 1"
         )
     rng = Random(f"worlds/canvas/{seed}")
     paints, count = rng.random() < 2 / 3, rng.choice((1, 2))
-    if 1 < num_frames < LEAST_FRAMES[2]:
+    if 1 < num_frames < MIN_FRAMES[2]:
         count = 1
     extent = (width / min(width, height), height / min(width, height))
     background = rng.choice(list(BACKGROUNDS))
@@ -79,8 +76,8 @@ def sample(
         seed=seed,
         style=style,
         background=background,
-        strokes=_strokes(rng, count, extent) if paints else (),
-        food=None if paints else _food(rng, count, extent),
+        strokes=_sample_strokes(rng, count, extent) if paints else (),
+        food=None if paints else _sample_food(rng, count, extent),
         width=width,
         height=height,
         fps=fps,
@@ -88,13 +85,13 @@ def sample(
     )
 
 
-def _strokes(rng: Random, count: int, extent: tuple[float, float]) -> tuple[Stroke, ...]:
-    """Draw strokes that keep apart; where two do not fit, one of them is drawn anew, form and all."""
+def _sample_strokes(rng: Random, count: int, extent: tuple[float, float]) -> tuple[Stroke, ...]:
+    """Sample strokes that keep their distance; resample the forms if `TRIES` positions do not fit."""
     colors = rng.sample(list(COLORS), count)
     begin, end = PAINTING
-    share = (end - begin) / count
+    duration = (end - begin) / count
     while True:
-        looks = [
+        forms = [
             (form, rng.choice(TURNS if form == "circle" else tuple(WAYS)))
             for form in rng.choices(FORMS, k=count)
         ]
@@ -109,10 +106,10 @@ def _strokes(rng: Random, count: int, extent: tuple[float, float]) -> tuple[Stro
                     phase=round(
                         rng.uniform(0, 2 * math.pi) if form == "circle" else rng.choice((0.0, math.pi)), 6
                     ),
-                    begin=round(begin + share * (n + (0.06 if n else 0)), 6),
-                    end=round(begin + share * (n + 0.96), 6),
+                    begin=round(begin + duration * (n + (0.06 if n else 0)), 6),
+                    end=round(begin + duration * (n + 0.96), 6),
                 )
-                for n, (color, (form, direction)) in enumerate(zip(colors, looks, strict=True))
+                for n, (color, (form, direction)) in enumerate(zip(colors, forms, strict=True))
             )
             if _fits(strokes, extent):
                 return strokes
@@ -126,17 +123,17 @@ def _fits(strokes: tuple[Stroke, ...], extent: tuple[float, float]) -> bool:
                 return False
     if len(strokes) < 2:
         return True
-    one, other = strokes
+    first, second = strokes
     return any(
-        abs(one.center[a] - other.center[a]) > one.half_extent[a] + other.half_extent[a] + GAP
+        abs(first.center[a] - second.center[a]) > first.half_extent[a] + second.half_extent[a] + GAP
         for a in range(2)
     )
 
 
-def _food(rng: Random, count: int, extent: tuple[float, float]) -> Food:
+def _sample_food(rng: Random, count: int, extent: tuple[float, float]) -> Food:
     radius = rng.uniform(*RADIUS)
     sides = rng.sample(list(SIDES), count)
-    share = 0.94 / count
+    duration = 0.94 / count
     return Food(
         color=rng.choice(list(COLORS)),
         kind=rng.choice(FOODS),
@@ -148,9 +145,9 @@ def _food(rng: Random, count: int, extent: tuple[float, float]) -> Food:
         bites=tuple(
             Bite(
                 side=side,
-                come=round(0.02 + share * n, 6),
-                bite=round(0.02 + share * (n + 0.5), 6),
-                gone=round(0.02 + share * (n + 0.97), 6),
+                come=round(0.02 + duration * n, 6),
+                bite=round(0.02 + duration * (n + 0.5), 6),
+                gone=round(0.02 + duration * (n + 0.97), 6),
             )
             for n, side in enumerate(sides)
         ),

@@ -53,15 +53,15 @@ def _parser() -> CaptionParser:
     counts = [(PAINT_COUNTS, "count"), (BITE_COUNTS, "bites")]
     return CaptionParser(
         [
-            TemplateRule(templates=tuple(strokes), claims=_painted, short=True),
+            TemplateRule(templates=tuple(strokes), claims=_stroke_claims, short=True),
             TemplateRule(templates=("{things}" + SHORT_GROUND,), short=True),
-            TemplateRule(templates=tuple(bites), claims=_bitten, short=True),
+            TemplateRule(templates=tuple(bites), claims=_bite_claims, short=True),
             TemplateRule(templates=(*PAINT_OPENING, *FOOD_OPENING, STILL_PAINT)),
-            TemplateRule(templates=_all(PAINT_MANNER, FOOD_MANNER, [STILL_MANNER], [STILL_TEXTURED])),
-            TemplateRule(templates=(STILL_FOOD.replace("{side}", "{sides}"),), claims=_bitten),
-            *(_looks(texts, "form", form, ways=True) for form, texts in STROKES.items()),
-            *(_looks(texts, "form", form) for form, texts in SHAPE_SENTENCES.items()),
-            *(_looks(texts, "kind", kind) for kind, texts in FOODS.items()),
+            TemplateRule(templates=_flatten(PAINT_MANNER, FOOD_MANNER, [STILL_MANNER], [STILL_TEXTURED])),
+            TemplateRule(templates=(STILL_FOOD.replace("{side}", "{sides}"),), claims=_bite_claims),
+            *(_shape_rule(texts, "form", form, ways=True) for form, texts in STROKES.items()),
+            *(_shape_rule(texts, "form", form) for form, texts in SHAPE_SENTENCES.items()),
+            *(_shape_rule(texts, "kind", kind) for kind, texts in FOODS.items()),
             *(
                 TemplateRule(templates=texts, claims=scene_claim(attribute, str(count)))
                 for groups, attribute in counts
@@ -71,28 +71,30 @@ def _parser() -> CaptionParser:
                 templates=ORDER, claims=lambda matched: matched.claims_about("first", "order", "first")
             ),
             TemplateRule(templates=PAINT_STAYS, claims=lambda matched: (stays,)),
-            TemplateRule(templates=BITES, claims=_bitten),
-            TemplateRule(templates=BITE_STAYS, claims=_stays_bitten),
+            TemplateRule(templates=BITES, claims=_bite_claims),
+            TemplateRule(templates=BITE_STAYS, claims=_permanent_bite_claims),
         ],
         {"form": FORMS, "kind": KINDS},
         {"way": tuple(WAY_OF), "side": tuple(SIDE_OF), "sides": tuple(SIDE_OF)},
     )
 
 
-def _all(*groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+def _flatten(*groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(chain.from_iterable(chain.from_iterable(groups)))
 
 
-def _looks(templates: tuple[str, ...], attribute: str, value: str, *, ways: bool = False) -> TemplateRule:
-    def claims(matched: TemplateMatch) -> list[Claim]:
-        found = matched.claims_about("name", attribute, value)
-        return found + list(_painted(matched)) if ways else found
+def _shape_rule(
+    templates: tuple[str, ...], attribute: str, value: str, *, ways: bool = False
+) -> TemplateRule:
+    def parse(matched: TemplateMatch) -> list[Claim]:
+        claims = matched.claims_about("name", attribute, value)
+        return claims + list(_stroke_claims(matched)) if ways else claims
 
-    return TemplateRule(templates=templates, claims=claims)
+    return TemplateRule(templates=templates, claims=parse)
 
 
-def _painted(matched: TemplateMatch) -> Iterator[Claim]:
-    """Yield the way of each stroke, and which one comes first."""
+def _stroke_claims(matched: TemplateMatch) -> Iterator[Claim]:
+    """Yield the direction of each stroke, and the first of two strokes."""
     names = matched.slots.get("a_name") or matched.slots["name"]
     for name, way in zip(names, matched.slots["way"], strict=True):
         yield Claim(subject=name, attribute="direction", value=WAY_OF[way])
@@ -100,13 +102,13 @@ def _painted(matched: TemplateMatch) -> Iterator[Claim]:
         yield Claim(subject=names[0], attribute="order", value="first")
 
 
-def _bitten(matched: TemplateMatch) -> Iterator[Claim]:
+def _bite_claims(matched: TemplateMatch) -> Iterator[Claim]:
     names = matched.slots.get("a_name") or matched.slots.get("name") or tuple(filter(None, [matched.it]))
     for side in matched.slots.get("side") or matched.slots["sides"]:
         for name in names:
             yield Claim(subject=name, attribute="bitten", value=SIDE_OF[side])
 
 
-def _stays_bitten(matched: TemplateMatch) -> Iterator[Claim]:
-    yield from _bitten(matched)
+def _permanent_bite_claims(matched: TemplateMatch) -> Iterator[Claim]:
+    yield from _bite_claims(matched)
     yield Claim(subject="bite", attribute="stays", value="yes")

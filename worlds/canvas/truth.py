@@ -1,7 +1,7 @@
-"""The exact content of a simulated canvas: strokes that a brush leaves, or bites taken out of food.
+"""The exact content of a simulated canvas: strokes of a brush, or bites of food.
 
-Legend: T frames, P points of a path. Lengths are in short sides of the frame, from its top left corner, x to
-the right and y downward. Times are shares of the shot: 0 is its first frame, 1 its last.
+Legend: T frames, P points of a path. Coordinates are in short sides of the frame from its top left corner, x
+to the right, y down. Times are fractions of the shot: 0 is the first frame, 1 the last.
 """
 
 import math
@@ -30,15 +30,15 @@ SIDES: dict[str, tuple[float, float]] = {
 }
 STROKE_WIDTH = 0.09
 SWING = 0.36
-"""How far a wave goes to either side, in units of its length."""
+"""Peak-to-peak amplitude of a wave, in units of its length."""
 PATH_POINTS = 97
-UNSEEN_PAINT = 0.1
-"""A clip may miss this share of a stroke's time at either end."""
+MAX_UNSEEN_PAINT = 0.1
+"""Maximum fraction of a stroke's duration that a clip may miss at either end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stroke:
-    """Permanent paint along the path of a brush."""
+    """A permanent stroke of a brush."""
 
     color: str
     form: str
@@ -47,12 +47,12 @@ class Stroke:
     """One of `WAYS` for a line or a wave, one of `TURNS` for a circle."""
     center: tuple[float, float]
     length: float
-    """From end to end of a line or a wave; the diameter of a circle."""
+    """Distance between the ends of a line or wave; diameter of a circle."""
     phase: float
-    """Where a circle starts, in radians; whether a wave begins to one side (0) or the other (pi)."""
+    """Start angle of a circle in radians; phase of a wave (0 or pi)."""
     begin: float
     end: float
-    """When the brush begins and ends, as shares of the shot."""
+    """Start and end time of the stroke, as fractions of the shot."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Stroke:
 
     @property
     def half_extent(self) -> tuple[float, float]:
-        """Half the width and height of a box round the paint."""
+        """Half of the width and height of the bounding box of the paint."""
         along, across = self.length / 2 + STROKE_WIDTH / 2, STROKE_WIDTH / 2
         if self.form == "circle":
             return along, along
@@ -72,19 +72,19 @@ class Stroke:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bite:
-    """A mark that stays, taken by a head that comes from one side and goes back."""
+    """A permanent bite by a head that enters from one side and leaves again."""
 
     side: str
     """One of `SIDES`."""
     come: float
     bite: float
     gone: float
-    """When the head comes, bites, and is out of sight again, as shares of the shot."""
+    """Times at which the head enters, bites, and has left, as fractions of the shot."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Food:
-    """A round thing to bite into."""
+    """A round food."""
 
     color: str
     kind: str
@@ -101,9 +101,9 @@ class Food:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CanvasWorld(Shot):
-    """One shot in which something is changed for good: paint is added, or food is bitten.
+    """One shot of a permanent change: paint is added, or food is bitten.
 
-    A single frame shows how it ends.
+    A single frame shows the final state.
     """
 
     family: Literal["canvas"] = "canvas"
@@ -111,7 +111,7 @@ class CanvasWorld(Shot):
     style: str
     background: str
     strokes: tuple[Stroke, ...]
-    """In the order of painting; empty where there is food."""
+    """In the order of painting; empty if there is food."""
     food: Food | None
     width: int
     height: int
@@ -130,34 +130,34 @@ class CanvasWorld(Shot):
 
 
 def times_T(world: CanvasWorld) -> np.ndarray:
-    """Return each frame's time as a share of the shot; a single frame shows the end."""
+    """Return the time of each frame as a fraction of the shot; 1 for a single frame."""
     return np.linspace(0, 1, world.num_frames) if world.moves else np.ones(1)
 
 
 def path_P2(stroke: Stroke) -> np.ndarray:
-    """Return the way of the brush (x, y) from begin to end."""
-    share_P = np.linspace(0, 1, PATH_POINTS)
+    """Return the path (x, y) of the brush."""
+    progress_P = np.linspace(0, 1, PATH_POINTS)
     if stroke.form == "circle":
-        angle_P = stroke.phase + 2 * math.pi * share_P * (1 if stroke.direction == "clockwise" else -1)
+        angle_P = stroke.phase + 2 * math.pi * progress_P * (1 if stroke.direction == "clockwise" else -1)
         return np.array(stroke.center) + stroke.length / 2 * np.stack(
             [np.cos(angle_P), np.sin(angle_P)], axis=1
         )
-    way_2 = np.array(WAYS[stroke.direction])
-    path = np.array(stroke.center) + np.outer((share_P - 0.5) * stroke.length, way_2)
+    direction_2 = np.array(WAYS[stroke.direction])
+    path = np.array(stroke.center) + np.outer((progress_P - 0.5) * stroke.length, direction_2)
     if stroke.form == "wave":
-        swing_P = SWING * stroke.length / 2 * np.sin(4 * math.pi * share_P + stroke.phase)
-        path = path + np.outer(swing_P, way_2[::-1])
+        offset_P = SWING * stroke.length / 2 * np.sin(4 * math.pi * progress_P + stroke.phase)
+        path = path + np.outer(offset_P, direction_2[::-1])
     return path
 
 
 def unobservable(world: CanvasWorld, first: int, end: int) -> str:
-    """Return why frames [first, end) miss a part of a stroke, or a bite; empty if they do not."""
+    """Return why frames [first, end) do not show every stroke or bite whole; empty if they do."""
     begin, last = (frame / max(world.num_frames - 1, 1) for frame in (first, end - 1))
     bites = world.food.bites if world.food is not None else ()
     if any(not begin < bite.bite <= last for bite in bites):
         return "a bite is missing"
     for stroke in world.strokes:
-        slack = UNSEEN_PAINT * (stroke.end - stroke.begin)
+        slack = MAX_UNSEEN_PAINT * (stroke.end - stroke.begin)
         if begin > stroke.begin + slack or last < stroke.end - slack:
             return "a stroke is not whole"
     return ""
