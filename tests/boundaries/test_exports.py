@@ -106,7 +106,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "select.select",
         "sources.stat",
     ),
-    "trainer": ("checkpoints", "cli", "config", "data.encode", "sample", "vae.model"),
+    "trainer": ("checkpoints", "cli", "config", "data.encode", "optim", "sample", "vae.model"),
     "kinora": ("bench.figures", "demo.clips", "evaluation.intervals"),
     "benchmarks": (),
 }
