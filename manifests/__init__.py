@@ -1,4 +1,6 @@
 """The data contract between packages: records, schemas, the dataset store, buckets and the shard index."""
+# pyright: reportUnsupportedDunderAll=false
+# `__all__` lists modules that are not imported here.
 
 __all__ = [
     "arrow",

@@ -1,4 +1,7 @@
 """Conservation checks: at every stage, items in = kept + dropped (by reason) + failed (by reason)."""
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Mapping
 from typing import Any

@@ -9,6 +9,9 @@ A writer writes its parts first and the log entry last. The entry is created by 
 on a disk, `If-None-Match: *` on S3), so commits are atomic, and of several concurrent writers exactly one
 gets each number. See docs/adr/0012-store.md for the guarantees.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 import json
 import platform
@@ -366,7 +369,7 @@ def _stamp(commit: Commit, number: int) -> Commit:
 
 def _publish(storage: Storage, commit: Commit) -> bool:
     """Create the log entry of `commit`; return False if another writer has its number."""
-    entry = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
+    entry: dict[str, Any] = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
     entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
     return storage.put_if_absent(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
 

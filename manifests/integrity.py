@@ -3,6 +3,9 @@
 Orphans are files in no commit, left by killed writers; readers never see them. A running writer has such
 files too, so only old ones are deleted.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

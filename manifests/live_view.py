@@ -3,6 +3,9 @@
 Tables are append-only. DuckDB finds the live rows from the key columns alone; the requested columns are then
 filtered by a mask, without a Python object per row.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property

@@ -81,7 +81,7 @@ def write_missing(storage: Storage, newest: int) -> None:
 
 def problems(storage: Storage, found: Mapping[str, ObjectInfo]) -> list[str]:
     """Return a sentence for each summary that differs from its entries."""
-    wrong = []
+    wrong: list[str] = []
     for key in sorted(filter(is_summary, found)):
         first = int(key[-13:-5])
         texts = _read_summary(storage, first)

@@ -3,6 +3,9 @@
 A step receives the whole table of one part, with its score columns, and returns it with the columns of the
 next version. Never change a released step: files of its version exist.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Callable, Mapping
 

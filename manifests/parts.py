@@ -1,4 +1,7 @@
 """Immutable Parquet parts: write one atomically, read one under the current schema."""
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 HIDDEN = "***"
 
@@ -45,10 +45,13 @@ def redact_values(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
+        value = cast(Mapping[str, Any], value)
         return {
             name: HIDDEN
             if isinstance(inner, str) and inner and _SECRET_NAME.search(name)
             else redact_values(inner)
             for name, inner in value.items()
         }
-    return [redact_values(inner) for inner in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [redact_values(inner) for inner in cast(Sequence[Any], value)]
+    return value

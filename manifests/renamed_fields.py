@@ -9,7 +9,8 @@ To rename a field, rename it in its class and add a line to RENAMED. After that:
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_args, get_type_hints
+from inspect import getmro
+from typing import Any, cast, get_args, get_type_hints
 
 RENAMED: Mapping[str, str] = {
     "trainer.config.FlowConfig.level_mean": "logit_mean",
@@ -61,7 +62,7 @@ Node = type | Mapping[str, Any]
 
 def rename_path(node: Node, path: str) -> tuple[str, Node]:
     """Return a dotted field path in new names, and the node that it leads to (empty for a plain value)."""
-    names = []
+    names: list[str] = []
     for part in path.split("."):
         names.append(_renames(node).get(part, part))
         node = _child(node, names[-1])
@@ -79,11 +80,13 @@ def old_keys(node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rename(node: Node, values: Mapping[str, Any], names_of: Any) -> dict[str, Any]:
-    names, renamed = names_of(node), {}
+    names: dict[str, str] = names_of(node)
+    renamed: dict[str, Any] = {}
     for key, value in values.items():
         child = _child(node, _renames(node).get(key, key))
-        nested = child and isinstance(value, Mapping)
-        renamed[names.get(key, key)] = _rename(child, value, names_of) if nested else value
+        if child and isinstance(value, Mapping):
+            value = _rename(child, cast(Mapping[str, Any], value), names_of)
+        renamed[names.get(key, key)] = value
     return renamed
 
 
@@ -110,10 +113,11 @@ def _child(node: Node, name: str) -> Node:
 
 def field_types(cls: type) -> dict[str, Any]:
     """Return the types of a dataclass's fields, or of the parameters of any other class's `__init__`."""
+    bases = getmro(cls)[:-1]
     if is_dataclass(cls):
         return get_type_hints(cls)
     types: dict[str, Any] = {}
-    for base in reversed(cls.__mro__[:-1]):
+    for base in reversed(bases):
         if init := vars(base).get("__init__"):
             types |= get_type_hints(init)
     return types

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from os.path import isfile
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -55,7 +56,7 @@ def _rename_value(value: str, node: Node) -> str:
     text = Path(value).read_text() if isfile(value) else value
     where = f" in {value}" if isfile(value) else ""
     try:
-        tree = yaml.compose(text)
+        tree = cast(yaml.Node | None, yaml.compose(text))  # pyright: ignore[reportUnknownMemberType]
     except yaml.YAMLError:
         return value  # the parser reports it
     edits = set(_edits(tree, node, "", where))

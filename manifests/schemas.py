@@ -3,6 +3,9 @@
 The metadata of every part names its record and schema version. A changed record needs a migration step in
 `manifests/migrations.py`, which raises its version; tests pin a digest of each schema.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 import types
 from collections.abc import Iterable, Mapping

@@ -2,6 +2,9 @@
 
 A local index is memory-mapped. An index on S3 is fetched whole, and its samples by byte range.
 """
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 import json
 import os

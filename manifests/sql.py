@@ -1,4 +1,7 @@
 """DuckDB connections with a memory limit, for queries over Arrow tables."""
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from tempfile import gettempdir
 

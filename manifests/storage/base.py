@@ -6,7 +6,7 @@ under their key only when complete. Commits rely on `put_if_absent`.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 @contextmanager
-def describe_disk_full(target: str | Path, location: str | Path) -> Iterator[None]:
+def describe_disk_full(target: str | Path, location: str | Path) -> Generator[None, None, None]:
     """Re-raise a disk-full error with the file, the location that is full and the remedy."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -67,7 +67,7 @@ class LocalStorage:
             out.write(data)
 
     @contextmanager
-    def open_writer(self, key: str) -> Iterator[BinaryIO]:
+    def open_writer(self, key: str) -> Generator[BinaryIO, None, None]:
         path = self.root / key
         with self._partial(path) as (out, partial):
             yield out
@@ -87,7 +87,7 @@ class LocalStorage:
         self.delete(upload.key)
 
     @contextmanager
-    def _partial(self, path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    def _partial(self, path: Path) -> Generator[tuple[BinaryIO, Path], None, None]:
         """Open a hidden temporary file beside `path`, deleted when the block exits."""
         partial = path.with_name(f".{path.name}.{uuid4().hex[:12]}{_PARTIAL}")
         with describe_disk_full(path, self.root):

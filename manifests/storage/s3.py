@@ -3,10 +3,13 @@
 Credentials, region and endpoint come from the standard AWS configuration (AWS_PROFILE, AWS_ACCESS_KEY_ID,
 AWS_ENDPOINT_URL, ~/.aws, instance roles), and are never written or printed.
 """
+# boto3 has no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -147,7 +150,7 @@ class S3Storage:
         self._upload(key, io.BytesIO(data))
 
     @contextmanager
-    def open_writer(self, key: str) -> Iterator[BinaryIO]:
+    def open_writer(self, key: str) -> Generator[BinaryIO, None, None]:
         with SpooledTemporaryFile(_SPOOL_BYTES) as out:
             with describe_disk_full(f"{self.uri}/{key}", gettempdir()):
                 yield cast(BinaryIO, out)  # an exception propagates from here, before anything is sent
@@ -220,7 +223,7 @@ class S3Storage:
             yield from self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
 
     @contextmanager
-    def _translate_errors(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Generator[None, None, None]:
         """Raise boto3 errors as FileNotFoundError or DatasetError: key, redacted message, remedy."""
         where = f"{self.uri}/{key}".rstrip("/")
         try:

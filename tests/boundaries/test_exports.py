@@ -60,6 +60,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "shards",
         "sql",
         "storage",
+        "storage.s3",
     ),
     "captioner": (
         "auto",
