@@ -92,18 +92,18 @@ class CaptionParser:
         """Return the claims of a text."""
         lowered = text.lower()
         named = [(match.start(), match[0]) for match in re.finditer(rf"\b{self._name}\b", lowered)]
-        found = {claim for _, name in named for claim in self._about_name(name)}
+        result = {claim for _, name in named for claim in self._about_name(name)}
         for word, style in STYLE_WORDS.items():
             if re.search(rf"\b{word}\b", lowered):
-                found |= style_claims(style)
+                result |= style_claims(style)
         for start, rule, slots in self._matches(lowered):
-            it = next((name for at, name in reversed(named) if at < start), None)
-            found |= set(rule.claims(TemplateMatch(slots=slots, it=it)))
+            it = next((name for offset, name in reversed(named) if offset < start), None)
+            result |= set(rule.claims(TemplateMatch(slots=slots, it=it)))
             for slot in slots.keys() & GROUNDS.keys():
-                found |= {
+                result |= {
                     Claim(subject=GROUNDS[slot], attribute="color", value=value) for value in slots[slot]
                 }
-        return frozenset(found)
+        return frozenset(result)
 
     def _about_name(self, name: str) -> list[Claim]:
         color, noun = name.split()
@@ -114,17 +114,17 @@ class CaptionParser:
 
     def _matches(self, text: str) -> Iterator[tuple[int, TemplateRule, dict[str, tuple[str, ...]]]]:
         """Yield the offset, rule and slot values of each template in the text."""
-        at = 0
-        while at < len(text):
-            fitting = [(match, rule) for p, rule in self._patterns if (match := p.match(text, at))]
+        offset = 0
+        while offset < len(text):
+            fitting = [(match, rule) for p, rule in self._patterns if (match := p.match(text, offset))]
             if fitting:
                 match, rule = max(fitting, key=lambda pair: pair[0].end())
-                yield at, rule, self._slot_values(match)
-                at = match.end()
+                yield offset, rule, self._slot_values(match)
+                offset = match.end()
             else:
-                end = text.find(". ", at)
-                at = end + 1 if end >= 0 else len(text)
-            at += len(text) - at - len(text[at:].lstrip())
+                end = text.find(". ", offset)
+                offset = end + 1 if end >= 0 else len(text)
+            offset += len(text) - offset - len(text[offset:].lstrip())
 
     def _slot_values(self, match: re.Match[str]) -> dict[str, tuple[str, ...]]:
         slots: dict[str, tuple[str, ...]] = {}
@@ -148,8 +148,8 @@ class CaptionParser:
         for number, (text, slot, _, _) in enumerate(Formatter().parse(template.lower())):
             parts.append(re.escape(text))
             if slot is not None:
-                one = rf"(?:(?:an?|the) )?(?:{self._value_pattern(slot)})"
-                more = rf"(?:(?:,| and|, and)(?: at)? {one})*" if slot in ("things", "sides") else ""
-                parts.append(rf"(?P<{slot}_{number}>{one}{more})")
+                value = rf"(?:(?:an?|the) )?(?:{self._value_pattern(slot)})"
+                more = rf"(?:(?:,| and|, and)(?: at)? {value})*" if slot in ("things", "sides") else ""
+                parts.append(rf"(?P<{slot}_{number}>{value}{more})")
         end = rf"(?:{'|'.join(SHORT_STYLE.values())})\.?\s*$" if short else ""
         return re.compile("".join(parts) + end)

@@ -96,12 +96,12 @@ def _add_outlines(rendered: Rendered) -> np.ndarray:
 
 def _median_colors(rendered: Rendered) -> dict[int, np.ndarray]:
     """Return the median colour of each label over every eighth frame that shows it."""
-    found = {}
+    medians = {}
     for label in np.unique(rendered.labels_THW):
         frames_N = np.flatnonzero((rendered.labels_THW == label).any(axis=(1, 2)))[::8]
         pixels_PC = rendered.frames_THWC[frames_N][rendered.labels_THW[frames_N] == label]
-        found[int(label)] = np.median(pixels_PC, axis=0)
-    return found
+        medians[int(label)] = np.median(pixels_PC, axis=0)
+    return medians
 
 
 def _add_textures(rendered: Rendered, seed: int) -> np.ndarray:
@@ -127,13 +127,13 @@ def _add_textures(rendered: Rendered, seed: int) -> np.ndarray:
 
 def _centers(mask_THW: np.ndarray) -> np.ndarray:
     """Return the centre (row, column) of each mask in whole pixels, also for masks that wrap around."""
-    found = []
+    centers = []
     for axis, other in ((1, 2), (2, 1)):
         size = mask_THW.shape[axis]
         angle_S = 2 * math.pi * np.arange(size) / size
         turned_T = mask_THW.sum(axis=other) @ np.exp(1j * angle_S)
-        found.append(np.rint(np.angle(turned_T) * size / (2 * math.pi)).astype(int))
-    return np.stack(found, axis=1)
+        centers.append(np.rint(np.angle(turned_T) * size / (2 * math.pi)).astype(int))
+    return np.stack(centers, axis=1)
 
 
 def _pattern(draw: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_a_story_waits_for_transitions_to_end():
     for shot, scene in enumerate(edit.scenes):
         frames_THWC = render_scene(scene)
         before, after = edit.overlaps(shot)
-        assert scene.held == (before, after)
+        assert scene.padding == (before, after)
         assert len(frames_THWC) == scene.num_frames == scene.world.num_frames + before + after
         assert (frames_THWC[:before] == frames_THWC[before]).all()
         assert np.array_equal(

@@ -8,7 +8,7 @@ from worlds.shapes.captions import claims, dense_caption, short_caption, vocabul
 from worlds.shapes.family import sample_world
 from worlds.shapes.grammar import parse_claims, prompt_truth
 from worlds.shapes.judge import judge_caption
-from worlds.shapes.truth import Thing, Wanted, WantedThing, World
+from worlds.shapes.truth import Requirements, Thing, ThingRequirements, World
 from worlds.shapes.words import join_words, words
 
 RED_CIRCLE = Thing(color="red", shape="circle", direction="left", speed="slow", size=0.3, start=(0.5, 0.5))
@@ -84,15 +84,15 @@ def test_reading_what_anybody_wrote(text, expected):
 
 
 def test_prompts():
-    circle = WantedThing(color="red", shape="circle", direction="left")
-    assert prompt_truth("a red circle moves left over a gray background") == Wanted(
+    circle = ThingRequirements(color="red", shape="circle", direction="left")
+    assert prompt_truth("a red circle moves left over a gray background") == Requirements(
         things=(circle,), background="gray", count=1
     )
-    assert prompt_truth("a blue object quickly moves up and right") == Wanted(
-        things=(WantedThing(color="blue", direction="up-right", speed="quick"),), count=1
+    assert prompt_truth("a blue object quickly moves up and right") == Requirements(
+        things=(ThingRequirements(color="blue", direction="up-right", speed="quick"),), count=1
     )
-    assert prompt_truth("two objects over a navy background") == Wanted(background="navy", count=2)
-    assert prompt_truth("a film about nothing we know") == Wanted()
+    assert prompt_truth("two objects over a navy background") == Requirements(background="navy", count=2)
+    assert prompt_truth("a film about nothing we know") == Requirements()
 
 
 def test_scoring_captions():

@@ -12,7 +12,7 @@ from worlds.shapes.family import sample_world
 from worlds.shapes.grammar import prompt_truth
 from worlds.shapes.judge import ATTRIBUTES, compare, judge_video
 from worlds.shapes.measure import measure, measured_truth
-from worlds.shapes.truth import Thing, Wanted, WantedThing, World
+from worlds.shapes.truth import Requirements, Thing, ThingRequirements, World
 
 SIZES = [(64, 64), (80, 48), (48, 80), (128, 72)]
 COUNT = 60
@@ -121,14 +121,14 @@ def test_binding_is_about_the_same_thing():
     pair = sample_world(4, width=128, height=64, fps=12, num_frames=12, num_things=2)
     first, second = pair.things
     assert first.shape != second.shape
-    asked = [WantedThing(color=t.color, shape=t.shape) for t in pair.things]
+    asked = [ThingRequirements(color=t.color, shape=t.shape) for t in pair.things]
     swapped = (
-        WantedThing(color=first.color, shape=second.shape),
-        WantedThing(color=second.color, shape=first.shape),
+        ThingRequirements(color=first.color, shape=second.shape),
+        ThingRequirements(color=second.color, shape=first.shape),
     )
     frames_THWC = render(pair)
-    assert judge_video(frames_THWC, 12, Wanted(things=tuple(asked))).binding is True
-    verdict = judge_video(frames_THWC, 12, Wanted(things=swapped))
+    assert judge_video(frames_THWC, 12, Requirements(things=tuple(asked))).binding is True
+    verdict = judge_video(frames_THWC, 12, Requirements(things=swapped))
     assert (verdict.color, verdict.shape, verdict.binding) == (True, True, False)
 
 

@@ -18,7 +18,7 @@ from worlds.sentence_templates import (
 LENGTHS = {"briefly": 0.4, "for a moment": 0.8, "for a while": float("inf")}
 """Maximum seconds of each duration word."""
 LENGTH_VALUES = {"briefly": "brief", "moment": "moment", "while": "while"}
-"""The claim of each, by a word with no other use."""
+"""Claim value of each duration, by a word that occurs in no other sentence."""
 
 SHORT = {
     "thing": (
@@ -88,24 +88,24 @@ def hidden_long(world: OcclusionWorld) -> str:
     """Return the duration word for how long the thing is hidden."""
     hidden = hidden_span(visible_T(world))
     seconds = (hidden[1] - hidden[0]) / world.fps if hidden else 0.0
-    return next(words for words, most in LENGTHS.items() if seconds <= most)
+    return next(words for words, max_s in LENGTHS.items() if seconds <= max_s)
 
 
 def short_caption(world: OcclusionWorld, seed: int) -> str:
     """Return about ten words, such as `a red circle moves left behind a brown wall over gray`."""
     rng = Random(f"worlds/occlusion/short/{seed}")
-    said = rng.choice(SHORT[world.variant]).format(**_words(world, rng), way=world.direction)
-    return f"{said}{SHORT_STYLE[world.style]}"
+    text = rng.choice(SHORT[world.variant]).format(**_words(world, rng), way=world.direction)
+    return f"{text}{SHORT_STYLE[world.style]}"
 
 
 def dense_caption(world: OcclusionWorld, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`."""
+    """Return a caption of 60 to 135 words that states every claim of `world`."""
     rng = Random(f"worlds/occlusion/dense/{seed}")
     words = _words(world, rng) | {"way": rng.choice(LONG_WAYS[world.direction])}
     solid = rng.choice(TEXTURED if world.style == "textured" else SOLID).format(color=world.color)
-    looks = [f"{rng.choice(SHAPE_SENTENCES[world.shape]).format(Thing=f'The {world.name}')} {solid}"]
+    shape = [f"{rng.choice(SHAPE_SENTENCES[world.shape]).format(Thing=f'The {world.name}')} {solid}"]
     action = f"{rng.choice(ACTION[world.variant])} {rng.choice(RETURN[world.variant])}".format(**words)
-    middle = [*looks, action]
+    middle = [*shape, action]
     closing = [rng.choice(SETTING).format(**words), rng.choice(CAMERA[world.variant])]
     closing += style_sentences(world.style, rng)
     sentences = [rng.choice(OPENING).format(**words)]
@@ -126,7 +126,7 @@ def _words(world: OcclusionWorld, rng: Random) -> dict[str, str]:
 def claims(world: OcclusionWorld) -> frozenset[Claim]:
     """Return the claims of the dense caption.
 
-    Colour, shape and direction of the thing, what hides it (`event`) and how long (`hidden`), that it
+    They cover colour, shape and direction of the thing, the `event` that hides it, the duration (`hidden`),
     `returns`, and the colours of wall and background.
     """
     about = {
@@ -136,10 +136,10 @@ def claims(world: OcclusionWorld) -> frozenset[Claim]:
         "hidden": next(v for word, v in LENGTH_VALUES.items() if word in hidden_long(world)),
         "returns": "same",
     }
-    found = {Claim(subject=world.name, attribute=name, value=value) for name, value in about.items()}
-    found |= {
+    result = {Claim(subject=world.name, attribute=name, value=value) for name, value in about.items()}
+    result |= {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="wall", attribute="color", value=world.wall),
         Claim(subject="scene", attribute="event", value=world.variant),
     }
-    return frozenset(found) | style_claims(world.style)
+    return frozenset(result) | style_claims(world.style)

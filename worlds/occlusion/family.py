@@ -47,7 +47,7 @@ def sample(
     """Sample a world, deterministically.
 
     Raises:
-        ValueError: if there are too few frames for a thing to go away, stay hidden for two, and come back.
+        ValueError: if there are too few frames to show a thing before, during and after two hidden frames.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_frames < FEWEST_FRAMES:
@@ -62,7 +62,7 @@ def sample(
     moving = min(num_frames - 1, MOVING_FRAMES)
     begin, path, span, wall_path = plan(rng, size, extent[axis], moving + 1)
     seconds, first = moving / fps, rng.randint(0, num_frames - 1 - moving)
-    if sum(DIRECTIONS[direction]) < 0:  # planned along the axis: turn it round
+    if sum(DIRECTIONS[direction]) < 0:  # the plan is in the positive direction of the axis
         begin, span = extent[axis] - begin, (extent[axis] - span[1], extent[axis] - span[0])
     across = rng.uniform(size / 2 + EDGE, extent[1 - axis] - size / 2 - EDGE)
     return OcclusionWorld(
@@ -91,19 +91,19 @@ Plan = tuple[float, float, tuple[float, float], float]
 """Start and total distance of the thing, and of the wall."""
 
 
-def _hidden_share(rng: Random, most: float, num_frames: int) -> float:
+def _sample_hidden_fraction(rng: Random, max_fraction: float, num_frames: int) -> float:
     """Sample the fraction of the time for which the thing is hidden."""
-    longest = max(HIDDEN_FRAMES[0], min(HIDDEN_FRAMES[1], int(most * (num_frames - 1))))
-    return rng.randint(HIDDEN_FRAMES[0], longest) / (num_frames - 1)
+    max_frames = max(HIDDEN_FRAMES[0], min(HIDDEN_FRAMES[1], int(max_fraction * (num_frames - 1))))
+    return rng.randint(HIDDEN_FRAMES[0], max_frames) / (num_frames - 1)
 
 
 def _behind_a_wall(rng: Random, size: float, length: float, num_frames: int) -> Plan:
     """Move a thing behind a fixed wall."""
     room, needed = length - size - 2 * EDGE, 2 * size + CLEAR
-    share = _hidden_share(rng, 1 - needed / room, num_frames)
-    path = rng.uniform(min(room, needed / (1 - share)), room)
+    hidden_fraction = _sample_hidden_fraction(rng, 1 - needed / room, num_frames)
+    path = rng.uniform(min(room, needed / (1 - hidden_fraction)), room)
     begin = size / 2 + EDGE + rng.uniform(0, room - path)
-    wall = size + share * path
+    wall = size + hidden_fraction * path
     before = rng.uniform(0.4, 0.6) * (path - size - wall)
     first = begin + before + size / 2
     return begin, path, (first, first + wall), 0.0
@@ -114,12 +114,12 @@ def _wall_passes(rng: Random, size: float, length: float, num_frames: int) -> Pl
     room, needed = length - size - 2 * EDGE, 2 * size + CLEAR
     relative = 1 / (1 - CAMERA_DRIFT)
     most = 1 - needed * relative * CAMERA_DRIFT / room
-    share = _hidden_share(rng, min(0.5, most), num_frames)
-    apart = needed / (1 - share) * rng.uniform(1.0, 1.15)
+    hidden_fraction = _sample_hidden_fraction(rng, min(0.5, most), num_frames)
+    apart = needed / (1 - hidden_fraction) * rng.uniform(1.0, 1.15)
     wall_path = min(apart * relative, room / CAMERA_DRIFT)
     path, apart = CAMERA_DRIFT * wall_path, (1 - CAMERA_DRIFT) * wall_path
     begin = size / 2 + EDGE + rng.uniform(0, room - path)
-    wall = size + share * apart
+    wall = size + hidden_fraction * apart
     before = rng.uniform(0.4, 0.6) * (apart - size - wall)
     last = begin - size / 2 - before
     return begin, path, (last - wall, last), wall_path
@@ -127,9 +127,9 @@ def _wall_passes(rng: Random, size: float, length: float, num_frames: int) -> Pl
 
 def _out_of_sight(rng: Random, size: float, length: float, num_frames: int) -> Plan:
     """Turn the camera, so that a thing and a wall leave the frame and return."""
-    share = _hidden_share(rng, 0.5, num_frames)
+    hidden_fraction = _sample_hidden_fraction(rng, 0.5, num_frames)
     inside = rng.uniform(size / 2 + CLEAR / 2, min(1.6 * size, length - size / 2 - EDGE))
-    one_way = (inside + size / 2) / (1 - share)
+    one_way = (inside + size / 2) / (1 - hidden_fraction)
     begin = length - inside
     gap, wall = rng.uniform(0.05, 0.1), rng.uniform(0.12, 0.2)
     last = begin - size / 2 - gap

@@ -40,47 +40,58 @@ class Hiding:
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: OcclusionWorld) -> dict[str, bool]:
-    """Return, for each attribute, whether a video shows it: `color`, `shape` and `direction` before, `hidden`
-    (about as long as expected), `returns` (the same colour and shape), `timing` (when and where)."""
+    """Return, for each attribute, whether a video (RGB, uint8) agrees with `world`.
+
+    `color`, `shape` and `direction` are those before the thing is hidden; `hidden` is its duration, `returns`
+    the same colour and shape afterwards, and `timing` the time and position of the return.
+    """
     return compare(measure_hiding(frames_THWC), world)
 
 
-def compare(found: Hiding, world: OcclusionWorld) -> dict[str, bool]:
+def compare(measured: Hiding, world: OcclusionWorld) -> dict[str, bool]:
     """Compare a measurement with a world."""
     expected = true_hiding(world)
     if expected.hidden is None or expected.back is None:
         raise ValueError(f"the thing of world {world.seed} is never hidden: sample another one")
     slack = SAME_FRAMES + BLUR / max(world.speed, world.wall_speed - world.speed, 1e-6) * world.fps
     hidden = timing = False
-    if found.hidden is not None:
+    if measured.hidden is not None:
         long = expected.hidden[1] - expected.hidden[0]
-        hidden = abs(found.hidden[1] - found.hidden[0] - long) <= slack + SAME_SHARE * long
-        timing = abs(found.hidden[1] - expected.hidden[1]) <= slack and _comes_back(found, world)
+        hidden = abs(measured.hidden[1] - measured.hidden[0] - long) <= slack + SAME_SHARE * long
+        timing = abs(measured.hidden[1] - expected.hidden[1]) <= slack and _comes_back(measured, world)
     return {
-        "color": found.before[0] == world.color,
-        "shape": found.before[1] == world.shape,
-        "direction": found.direction == world.direction,
+        "color": measured.before[0] == world.color,
+        "shape": measured.before[1] == world.shape,
+        "direction": measured.direction == world.direction,
         "hidden": hidden,
-        "returns": found.hidden is not None
-        and found.after == (world.color, world.shape)
-        and SAME_SIZE[0] <= found.growth <= SAME_SIZE[1],
+        "returns": measured.hidden is not None
+        and measured.after == (world.color, world.shape)
+        and SAME_SIZE[0] <= measured.growth <= SAME_SIZE[1],
         "timing": timing,
     }
 
 
-def _comes_back(found: Hiding, world: OcclusionWorld) -> bool:
-    if found.back is None or found.back[0] >= world.num_frames:
+def _comes_back(measured: Hiding, world: OcclusionWorld) -> bool:
+    if measured.back is None or measured.back[0] >= world.num_frames:
         return False
-    expected_2 = centers_T2(world)[found.back[0]]
-    return float(np.hypot(*(expected_2 - found.back[1:]))) <= SAME_PLACE
+    expected_2 = centers_T2(world)[measured.back[0]]
+    return float(np.hypot(*(expected_2 - measured.back[1:]))) <= SAME_PLACE
 
 
 def true_hiding(world: OcclusionWorld) -> Hiding:
     """Return the ideal measurement of a world."""
-    share_T, center_T2 = visible_T(world), centers_T2(world)
-    hidden = hidden_span(share_T)
-    whole = [] if hidden is None else [t for t in range(hidden[1], len(share_T)) if share_T[t] >= WHOLE]
-    back = (whole[0], float(center_T2[whole[0]][0]), float(center_T2[whole[0]][1])) if whole else None
+    visible_fraction_T, center_T2 = visible_T(world), centers_T2(world)
+    hidden = hidden_span(visible_fraction_T)
+    full_size = (
+        []
+        if hidden is None
+        else [t for t in range(hidden[1], len(visible_fraction_T)) if visible_fraction_T[t] >= WHOLE]
+    )
+    back = (
+        (full_size[0], float(center_T2[full_size[0]][0]), float(center_T2[full_size[0]][1]))
+        if full_size
+        else None
+    )
     name = (world.color, world.shape)
     return Hiding(before=name, after=name, direction=world.direction, hidden=hidden, back=back)
 
@@ -90,16 +101,24 @@ def measure_hiding(frames_THWC: np.ndarray) -> Hiding:
     segmentation = segment(frames_THWC)
     largest_T = [regions[0] if regions else None for regions in segmentation.regions_T]
     area_T = np.array([region.area if region else 0.0 for region in largest_T])
-    whole_area = float(np.quantile(area_T, 0.9))
-    share_T = area_T / max(whole_area, 1e-6)
-    hidden = hidden_span(share_T)
+    full_area = float(np.quantile(area_T, 0.9))
+    visible_fraction_T = area_T / max(full_area, 1e-6)
+    hidden = hidden_span(visible_fraction_T)
     if hidden is None:
-        seen = [region for region, share in zip(largest_T, share_T, strict=True) if region and share >= WHOLE]
+        visible = [
+            region
+            for region, fraction in zip(largest_T, visible_fraction_T, strict=True)
+            if region and fraction >= WHOLE
+        ]
         return Hiding(
-            before=_describe(segmentation, seen), after=(None, None), direction=None, hidden=None, back=None
+            before=_describe(segmentation, visible),
+            after=(None, None),
+            direction=None,
+            hidden=None,
+            back=None,
         )
-    before = _whole(largest_T[: hidden[0]])
-    after = _whole(largest_T[hidden[1] :])
+    before = _full_size(largest_T[: hidden[0]])
+    after = _full_size(largest_T[hidden[1] :])
     back = (after[0].frame, float(after[0].center_2[0]), float(after[0].center_2[1])) if after else None
     return Hiding(
         before=_describe(segmentation, before),
@@ -115,11 +134,11 @@ def _area(regions: Sequence[Region]) -> float:
     return float(np.median([region.area for region in regions])) if regions else 0.0
 
 
-def _whole(regions: Sequence[Region | None]) -> list[Region]:
-    """Return the regions of about the maximum size."""
-    seen = [region for region in regions if region is not None]
-    most = float(np.median(sorted(region.area for region in seen)[-3:])) if seen else 0.0
-    return [region for region in seen if region.area >= WHOLE * most]
+def _full_size(regions: Sequence[Region | None]) -> list[Region]:
+    """Return the regions with at least `WHOLE` of the median of the three largest areas."""
+    visible = [region for region in regions if region is not None]
+    max_area = float(np.median(sorted(region.area for region in visible)[-3:])) if visible else 0.0
+    return [region for region in visible if region.area >= WHOLE * max_area]
 
 
 def _describe(segmentation: Segmentation, regions: Sequence[Region]) -> tuple[str | None, str | None]:
@@ -133,4 +152,4 @@ def _direction(regions: Sequence[Region]) -> str | None:
     time_N = np.array([region.frame for region in regions], float)
     center_N2 = np.array([region.center_2 for region in regions])
     slope_2 = ((time_N - time_N.mean())[:, None] * center_N2).sum(axis=0)
-    return max(("left", "right", "up", "down"), key=lambda way: float(np.dot(DIRECTIONS[way], slope_2)))
+    return max(("left", "right", "up", "down"), key=lambda name: float(np.dot(DIRECTIONS[name], slope_2)))

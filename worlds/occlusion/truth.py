@@ -15,10 +15,10 @@ from worlds.palette import DIRECTIONS
 from worlds.rasterize import coverage
 
 HIDDEN_SHARE = 0.15
-"""A thing is hidden if less than this fraction of it is visible."""
+"""Maximum visible fraction of a hidden thing."""
 WHOLE = 0.9
-"""A thing is whole if at least this fraction of it is visible."""
-FEWEST_SEEN = 2
+"""Minimum visible fraction of a fully visible thing."""
+MIN_VISIBLE_FRAMES = 2
 """Minimum number of visible frames from which the direction can be seen."""
 CAMERA_DRIFT = 0.35
 """Speed of the thing over the speed of the nearer wall, in `camera_wall`."""
@@ -32,8 +32,8 @@ class OcclusionWorld(Shot):
     seed: int
     style: str = "flat"
     variant: str
-    """`thing`: it moves behind the wall. `camera_wall`: the camera moves, and a nearer wall passes in front.
-    `camera_out`: the camera turns away until the thing is out of the picture, and turns back."""
+    """`thing`: the thing moves behind the wall. `camera_wall`: the camera moves, and a nearer wall passes in
+    front. `camera_out`: the camera pans until the thing is out of the frame, and back."""
     color: str
     shape: str
     size: float
@@ -41,7 +41,7 @@ class OcclusionWorld(Shot):
     direction: str
     """Direction of the thing in the image (initially, in `camera_out`): left, right, up or down."""
     speed: float
-    """Short sides per second, of the thing over the picture."""
+    """Short sides per second, of the thing in the image."""
     start: tuple[float, float]
     """Centre (x, y) in the first frame."""
     wall: str
@@ -110,30 +110,30 @@ def visible_T(world: OcclusionWorld) -> np.ndarray:
 
     def below(limit: np.ndarray | float) -> np.ndarray:
         """Return the fraction of the thing before a position on the axis."""
-        place_T = (limit - center_T) / world.size + 0.5
-        return np.interp(place_T, np.linspace(0, 1, side + 1), profile_S)
+        position_T = (limit - center_T) / world.size + 0.5
+        return np.interp(position_T, np.linspace(0, 1, side + 1), profile_S)
 
     first_T, last_T = walls_T2(world).T
     behind_T = below(np.minimum(last_T, world.length)) - below(np.maximum(first_T, 0.0))
     return below(world.length) - below(0.0) - np.maximum(behind_T, 0.0)
 
 
-def hidden_span(share_T: np.ndarray) -> tuple[int, int] | None:
-    """Return [start, end) of the longest hidden run between visible frames; None if there is none."""
-    hidden_T = np.concatenate([[False], share_T < HIDDEN_SHARE, [False]])
+def hidden_span(visible_fraction_T: np.ndarray) -> tuple[int, int] | None:
+    """Return [start, end) of the longest hidden run between visible frames, or None."""
+    hidden_T = np.concatenate([[False], visible_fraction_T < HIDDEN_SHARE, [False]])
     changes = np.flatnonzero(np.diff(hidden_T.astype(int)))
     runs = [(int(a), int(b)) for a, b in zip(changes[::2], changes[1::2], strict=True)]
-    runs = [(a, b) for a, b in runs if a > 0 and b < len(share_T)]
+    runs = [(a, b) for a, b in runs if a > 0 and b < len(visible_fraction_T)]
     return max(runs, key=lambda run: run[1] - run[0], default=None)
 
 
 def unobservable(world: OcclusionWorld, first: int, end: int) -> str:
-    """Return why [first, end) lacks the thing's motion before or after it is hidden; empty if it does not."""
-    share_T = visible_T(world)
-    hidden = hidden_span(share_T)
+    """Return why [first, end) does not show the thing before and after it is hidden; empty if it does."""
+    visible_fraction_T = visible_T(world)
+    hidden = hidden_span(visible_fraction_T)
     if hidden is None:
         return "nothing is hidden"
-    before_T = share_T[max(first, 0) : max(hidden[0], 0)]
-    after_T = share_T[hidden[1] : max(end, 0)]
-    seen = len(before_T) >= FEWEST_SEEN and min(before_T.max(), after_T.max(initial=0)) >= WHOLE
-    return "" if seen else "the thing is not seen before and after it is hidden"
+    before_T = visible_fraction_T[max(first, 0) : max(hidden[0], 0)]
+    after_T = visible_fraction_T[hidden[1] : max(end, 0)]
+    is_visible = len(before_T) >= MIN_VISIBLE_FRAMES and min(before_T.max(), after_T.max(initial=0)) >= WHOLE
+    return "" if is_visible else "the thing is not seen before and after it is hidden"

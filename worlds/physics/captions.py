@@ -73,22 +73,22 @@ SMALL = (
 def short_caption(world: PhysicsWorld, seed: int) -> str:
     """Return about ten words, such as `a red circle falls onto a brown floor over gray`."""
     rng = Random(f"worlds/physics/short/{seed}")
-    said = rng.choice(SHORT[world.event]).format(**_words(world), way=world.direction)
-    return f"{said}{SHORT_STYLE[world.style]}"
+    text = rng.choice(SHORT[world.event]).format(**_words(world), way=world.direction)
+    return f"{text}{SHORT_STYLE[world.style]}"
 
 
 def dense_caption(world: PhysicsWorld, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`."""
+    """Return a caption of 60 to 135 words that states every claim of `world`."""
     rng = Random(f"worlds/physics/dense/{seed}")
     words = _words(world)
     way = rng.choice((f"to the {world.direction}", f"toward the {world.direction}"))
     solid = TEXTURED if world.style == "textured" else SOLID
-    looks = [
+    shapes = [
         f"{rng.choice(SHAPE_SENTENCES[body.shape]).format(Thing=f'The {body.name}')} "
         f"{rng.choice(solid).format(color=body.color)}"
         for body in world.bodies
     ]
-    middle = [*looks, rng.choice(ACTION[world.event]).format(**words, way=way)]
+    middle = [*shapes, rng.choice(ACTION[world.event]).format(**words, way=way)]
     closing = [rng.choice(SETTING).format(**words)]
     if len(world.bodies) == 1:
         closing += [rng.choice(CAMERA), rng.choice(SMALL)]
@@ -113,17 +113,17 @@ def _words(world: PhysicsWorld) -> dict[str, str]:
 def claims(world: PhysicsWorld) -> frozenset[Claim]:
     """Return the claims of the dense caption.
 
-    The `event`, colour and shape of each thing, the `direction` of a sliding thing, and the colours of floor
-    and background.
+    They cover the `event`, colour and shape of each thing, the `direction` of a sliding thing, and the
+    colours of floor and background.
     """
-    found = {
+    result = {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="floor", attribute="color", value=world.floor),
         Claim(subject="scene", attribute="event", value=world.event),
     }
     for body in world.bodies:
-        found.add(Claim(subject=body.name, attribute="color", value=body.color))
-        found.add(Claim(subject=body.name, attribute="shape", value=body.shape))
+        result.add(Claim(subject=body.name, attribute="color", value=body.color))
+        result.add(Claim(subject=body.name, attribute="shape", value=body.shape))
     if world.event == "collide":
-        found.add(Claim(subject=world.bodies[0].name, attribute="direction", value=world.direction))
-    return frozenset(found) | style_claims(world.style)
+        result.add(Claim(subject=world.bodies[0].name, attribute="direction", value=world.direction))
+    return frozenset(result) | style_claims(world.style)

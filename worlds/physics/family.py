@@ -41,7 +41,7 @@ def sample(
     """Sample a world, deterministically.
 
     Raises:
-        ValueError: if there are too few frames to see a law of motion.
+        ValueError: if there are too few frames to show a law of motion.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_frames < FEWEST_FRAMES:
@@ -79,8 +79,7 @@ Plan = tuple[tuple[Body, ...], float, float]
 def _falling(
     rng: Random, event: str, colors: list[str], size: float, extent: tuple[float, float], seconds: float
 ) -> Plan:
-    """Drop a thing onto the floor or onto a square, landing in the middle of the video (after a third, if it
-    bounces)."""
+    """Drop a thing on the floor or a square, landing half-way through; after a third if it bounces."""
     shape = rng.choice(SHAPES)
     x = rng.uniform(size / 2 + EDGE, extent[0] - size / 2 - EDGE)
     ground = extent[1] - FLOOR
@@ -91,8 +90,8 @@ def _falling(
         ground -= 2 * half
     lands = ground - reach_below(shape, size)
     begins = size / 2 + EDGE + rng.uniform(0, 0.25) * (lands - size / 2 - EDGE)
-    share = rng.uniform(0.30, 0.38) if event == "bounce" else rng.uniform(0.45, 0.6)
-    gravity = 2 * (lands - begins) / (share * min(seconds, LONGEST_S)) ** 2
+    landing_fraction = rng.uniform(0.30, 0.38) if event == "bounce" else rng.uniform(0.45, 0.6)
+    gravity = 2 * (lands - begins) / (landing_fraction * min(seconds, LONGEST_S)) ** 2
     elasticity = round(rng.uniform(0.7, 0.85), 3) if event == "bounce" else 0.0
     return (_body(colors[0], shape, size, x, begins), *below), gravity, elasticity
 
@@ -100,7 +99,7 @@ def _falling(
 def _sliding(
     rng: Random, event: str, colors: list[str], size: float, extent: tuple[float, float], seconds: float
 ) -> Plan:
-    """Slide a thing over the floor into another one."""
+    """Slide a thing along the floor into another one."""
     shapes = [rng.choice(LEVEL_SIDES) for _ in colors]
     halves = [0.9 * size / 2 if shape == "circle" else reach_below(shape, size) for shape in shapes]
     room = extent[0] - 2 * (size / 2 + EDGE) - sum(halves)
@@ -108,8 +107,8 @@ def _sliding(
     begins = size / 2 + EDGE
     meets = begins + path + sum(halves)
     after = room - path
-    share = path / (path + rng.uniform(0.8, 0.95) * after)
-    speed = path / (share * seconds)
+    landing_fraction = path / (path + rng.uniform(0.8, 0.95) * after)
+    speed = path / (landing_fraction * seconds)
     y = extent[1] - FLOOR
     if rng.random() < 0.5:
         begins, meets, speed = extent[0] - begins, extent[0] - meets, -speed

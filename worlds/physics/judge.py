@@ -14,7 +14,7 @@ from worlds.palette import COLORS
 from worlds.physics.truth import PhysicsWorld, simulate_NT2
 from worlds.segmentation import Region, Segmentation, classify_shape, color_labels_THW, segment
 
-SMALLEST_CORE = 0.004
+MIN_CORE_AREA = 0.004
 """Minimum median area of a thing without its edge."""
 APART = 1.25
 """Minimum distance of things, in sizes, for their shapes to be measured."""
@@ -22,7 +22,7 @@ MISFIT = 0.06
 """Maximum root mean square deviation from the law, in lengths of the path."""
 MISFIT_PLACE = 0.012
 """Additional tolerance in short sides, for pixels and lossy coding."""
-SHORTEST_PATH = 0.10
+MIN_PATH = 0.10
 SPRINGS = 0.3
 """Minimum coefficient of restitution of a bounce."""
 ELASTIC = (0.75, 1.33)
@@ -45,19 +45,19 @@ class Motion:
 def judge(frames_THWC: np.ndarray, fps: float, world: PhysicsWorld) -> dict[str, bool]:
     """Return, for each attribute, whether a video shows it.
 
-    `event`, `color` and `shape` of all things, and `lawful`: the video shows the event and obeys its law.
+    `event`, `color` and `shape` are those of all things; `lawful` means that the event obeys its law.
     """
     return compare(measure_motion(frames_THWC), world)
 
 
-def compare(found: Motion, world: PhysicsWorld) -> dict[str, bool]:
+def compare(measured: Motion, world: PhysicsWorld) -> dict[str, bool]:
     """Compare a measurement with a world."""
     return {
-        "event": found.event == world.event,
-        "color": sorted(color for color, _ in found.things) == sorted(body.color for body in world.bodies),
-        "shape": sorted(shape or "" for _, shape in found.things)
+        "event": measured.event == world.event,
+        "color": sorted(color for color, _ in measured.things) == sorted(body.color for body in world.bodies),
+        "shape": sorted(shape or "" for _, shape in measured.things)
         == sorted(body.shape for body in world.bodies),
-        "lawful": found.event == world.event and found.lawful,
+        "lawful": measured.event == world.event and measured.lawful,
     }
 
 
@@ -74,7 +74,7 @@ def measure_motion(frames_THWC: np.ndarray) -> Motion:
     if not tracks or len(tracks) > 2 or any(len(track) < 3 for track in tracks):
         return Motion(things=_things(segmentation, tracks), event=None, lawful=False)
     frames_T = np.arange(len(segmentation.frames_THWC))
-    center_NT2 = np.stack([_filled(track, frames_T) for track in tracks])
+    center_NT2 = np.stack([_interpolate_centers(track, frames_T) for track in tracks])
     event, lawful = explain(center_NT2)
     return Motion(things=_things(segmentation, tracks), event=event, lawful=lawful)
 
@@ -87,21 +87,21 @@ def _tracks(segmentation: Segmentation) -> list[list[Region]]:
         mask_THW = (named == number).astype(np.uint8)
         if (
             mask_THW.mean() * segmentation.frames_THWC.shape[1] * segmentation.frames_THWC.shape[2]
-            < SMALLEST_CORE * side**2
+            < MIN_CORE_AREA * side**2
         ):
             continue
         core_THW = np.stack([cv2.erode(mask_HW, np.ones((3, 3), np.uint8)) for mask_HW in mask_THW])
-        if np.median(core_THW.sum(axis=(1, 2))) < SMALLEST_CORE * side**2:
+        if np.median(core_THW.sum(axis=(1, 2))) < MIN_CORE_AREA * side**2:
             continue
         regions = [
-            _spot(int(index), color, segmentation.frames_THWC[index], mask_THW[index])
+            _largest_region(int(index), color, segmentation.frames_THWC[index], mask_THW[index])
             for index in np.flatnonzero(core_THW.any(axis=(1, 2)))
         ]
         tracks.append(regions)
     return tracks
 
 
-def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> Region:
+def _largest_region(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> Region:
     """Return the largest region of one colour in a frame."""
     _, label_HW, stats, centers = cv2.connectedComponentsWithStats(mask_HW, connectivity=4)
     label = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
@@ -116,17 +116,17 @@ def _spot(index: int, color: str, rgb_HWC: np.ndarray, mask_HW: np.ndarray) -> R
     )
 
 
-def _filled(track: list[Region], frames_T: np.ndarray) -> np.ndarray:
-    """Return a centre for each frame, interpolated where the thing was not found."""
-    seen_N = np.array([region.frame for region in track])
+def _interpolate_centers(track: list[Region], frames_T: np.ndarray) -> np.ndarray:
+    """Return a centre for each frame, interpolated over missing frames."""
+    frame_N = np.array([region.frame for region in track])
     center_N2 = np.array([region.center_2 for region in track])
-    return np.stack([np.interp(frames_T, seen_N, center_N2[:, axis]) for axis in range(2)], axis=1)
+    return np.stack([np.interp(frames_T, frame_N, center_N2[:, axis]) for axis in range(2)], axis=1)
 
 
 def _things(segmentation: Segmentation, tracks: Iterable[list[Region]]) -> tuple[tuple[str, str | None], ...]:
-    """Return colour and shape of each thing; the shape from the frames in which it is far from the others."""
+    """Return colour and shape of each thing; shapes are classified in frames with distance between things."""
     tracks = list(tracks)
-    found = []
+    things = []
     for track in tracks:
         others = [{region.frame: region for region in other} for other in tracks if other is not track]
         clear = [
@@ -134,8 +134,8 @@ def _things(segmentation: Segmentation, tracks: Iterable[list[Region]]) -> tuple
         ]
         lowest = np.quantile([region.center_2[1] for region in clear or track], 0.5)
         high = [region for region in clear or track if region.center_2[1] <= lowest]
-        found.append((track[0].color, classify_shape(_with_floor(segmentation), high)))
-    return tuple(found)
+        things.append((track[0].color, classify_shape(_with_floor(segmentation), high)))
+    return tuple(things)
 
 
 def _apart(region: Region, other: Region | None) -> bool:
@@ -170,9 +170,9 @@ def _explain_drop(center_T2: np.ndarray) -> tuple[str | None, bool]:
     misfit_K, length_K = _fits(law_KT, center_T2[:, 1])
     best = int(np.argmin(misfit_K))
     length, rebound = float(length_K[best]), REBOUNDS[best % len(REBOUNDS)]
-    if length < SHORTEST_PATH:
+    if length < MIN_PATH:
         return None, False
-    level = float(np.ptp(center_T2[:, 0])) < SHORTEST_PATH
+    level = float(np.ptp(center_T2[:, 0])) < MIN_PATH
     lawful = level and float(misfit_K[best]) <= MISFIT * length + MISFIT_PLACE
     return ("bounce" if rebound >= SPRINGS else "fall"), lawful
 
@@ -211,11 +211,11 @@ def _explain_hit(x_NT: np.ndarray) -> tuple[str | None, bool]:
     best = (np.inf, 0.0, 0.0)
     for first, sign in ((0, 1), (0, -1), (1, 1), (1, -1)):
         before_K, speed_K = _fits(np.minimum(time_T, hit_K1), sign * x_NT[first])
-        after_K, given_K = _fits(np.maximum(time_T - hit_K1, 0), sign * x_NT[1 - first])
+        after_K, transferred_K = _fits(np.maximum(time_T - hit_K1, 0), sign * x_NT[1 - first])
         k = int(np.argmin(np.maximum(before_K, after_K)))
-        best = min(best, (float(max(before_K[k], after_K[k])), float(speed_K[k]), float(given_K[k])))
-    misfit, speed, given = best
-    if min(speed, given) < SHORTEST_PATH:
+        best = min(best, (float(max(before_K[k], after_K[k])), float(speed_K[k]), float(transferred_K[k])))
+    misfit, speed, transferred = best
+    if min(speed, transferred) < MIN_PATH:
         return None, False
-    lawful = misfit <= MISFIT * speed / 2 + MISFIT_PLACE and ELASTIC[0] <= given / speed <= ELASTIC[1]
+    lawful = misfit <= MISFIT * speed / 2 + MISFIT_PLACE and ELASTIC[0] <= transferred / speed <= ELASTIC[1]
     return "collide", lawful

@@ -55,8 +55,8 @@ class PhysicsWorld(Shot):
     seed: int
     style: str = "flat"
     event: str
-    """`fall`: a thing falls on the floor and stays there; `bounce`: it springs back. `collide`: one slides
-    into another of the same mass, stops, and sends it on its way. `stack`: one falls on another and stays."""
+    """`fall`: a thing falls on the floor and rests; `bounce`: it rebounds. `collide`: a thing slides into
+    another of equal mass and stops, and the other moves on. `stack`: a thing falls on another and rests."""
     bodies: tuple[Body, ...]
     gravity: float
     """Downward, in short sides per second squared; 0 for sliding things."""
@@ -95,7 +95,7 @@ def reach_below(shape: str, size: float) -> float:
 
 def simulate_NT2(world: PhysicsWorld) -> np.ndarray:
     """Return each thing's centre (x, y) in each frame, deterministically."""
-    import pymunk  # of the extra `demo`; a truth is read without it
+    import pymunk  # an extra dependency, not needed to read a truth file
 
     space = pymunk.Space()
     space.gravity = (0.0, world.gravity * UNIT)
@@ -154,5 +154,5 @@ def unobservable(world: PhysicsWorld, first: int, end: int) -> str:
     """Return why frames [first, end) miss the start or the outcome of the event (the rebound of a bounce)."""
     begins = contact_s(world)
     goes_on = begins + max(AFTER_S, world.elasticity * begins if world.event == "bounce" else 0.0)
-    whole = first / world.fps <= BEGUN * begins and (end - 1) / world.fps >= goes_on
-    return "" if whole else "the event is not whole"
+    is_complete = first / world.fps <= BEGUN * begins and (end - 1) / world.fps >= goes_on
+    return "" if is_complete else "the event is not whole"

@@ -174,7 +174,7 @@ def _add_bars(picture_HWC: np.ndarray, size_px: tuple[int, int], bars: Bars) -> 
 
 
 def _draw_watermark(frame_HWC: np.ndarray, mark: Watermark) -> None:
-    """Blend a white text on a dark ground into its corner, in frame_spec."""
+    """Blend a white text on a dark ground into its corner, in place."""
     x, y, width, height = mark.box_px
     stamp_HWC = np.full((height, width, 3), 40, np.uint8)
     cv2.rectangle(stamp_HWC, (0, 0), (width - 1, height - 1), (235, 235, 235), 1)
@@ -187,7 +187,7 @@ def _draw_watermark(frame_HWC: np.ndarray, mark: Watermark) -> None:
 
 
 def write_text(frame_HWC: np.ndarray, text: str) -> None:
-    """Write a text near the bottom, white with a black outline, in frame_spec; long lines are broken."""
+    """Write a text near the bottom, white with a black outline, in place; long lines are broken."""
     height, width = frame_HWC.shape[:2]
     letter_px = max(7, round(min(width, height) * TEXT_HEIGHT))
     scale = _scale_to_fit("X", width, letter_px)

@@ -182,6 +182,6 @@ def _ease(time: float) -> float:
 
 
 def _flash(frames_THWC: np.ndarray, flash: Flash) -> None:
-    """Whiten some frames, in frame_spec."""
-    lit_THWC = frames_THWC[flash.start : flash.start + flash.num_frames]
-    lit_THWC[:] = np.rint(lit_THWC + (255.0 - lit_THWC) * flash.strength).astype(np.uint8)
+    """Whiten the frames of a flash, in place."""
+    flash_THWC = frames_THWC[flash.start : flash.start + flash.num_frames]
+    flash_THWC[:] = np.rint(flash_THWC + (255.0 - flash_THWC) * flash.strength).astype(np.uint8)

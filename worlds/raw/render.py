@@ -76,9 +76,9 @@ def render_raw(
     lines: list[Line] = []
     with _mapper(config.num_workers) as map_files:
         for write in (render_file, copy_file, damaged_file):  # copies need their originals
-            given = () if write is render_file else ([line for line in lines if line["copy_of"] is None],)
+            originals = () if write is render_file else ([line for line in lines if line["copy_of"] is None],)
             indices = [index for index, writer in enumerate(writers) if writer is write]
-            for line in map_files(partial(write, Path(out_dir), config, *given), indices):
+            for line in map_files(partial(write, Path(out_dir), config, *originals), indices):
                 lines.append(line)
                 on_file(len(lines))
     lines.sort(key=lambda line: line["file"])
@@ -113,15 +113,15 @@ def check(config: RawConfig) -> None:
     for name in (*shares, *bars, "watermark_rate", "subtitle_rate", "copy_rate", "damage_rate"):
         if not 0 <= getattr(config, name) <= 1:
             raise ValueError(f"{name} is {getattr(config, name)}: give a share from 0 to 1")
-    for one, other in (bars, ("copy_rate", "damage_rate")):
-        if getattr(config, one) + getattr(config, other) > 1:
-            raise ValueError(f"{one} and {other} are more than 1 together: a file can be only one of them")
+    for first, second in (bars, ("copy_rate", "damage_rate")):
+        if getattr(config, first) + getattr(config, second) > 1:
+            raise ValueError(f"{first} and {second} are more than 1 together: a file can be only one of them")
     named = {"families": FAMILY_NAMES, "styles": STYLES}
     named |= {"transitions": TRANSITIONS, "copies": COPIES, "damages": DAMAGES}
     for name, known in named.items():
-        given = getattr(config, name)
-        if not given or not set(given) <= set(known):
-            raise ValueError(f"{name} is {', '.join(given) or 'empty'}: use some of {', '.join(known)}")
+        values = getattr(config, name)
+        if not values or not set(values) <= set(known):
+            raise ValueError(f"{name} is {', '.join(values) or 'empty'}: use some of {', '.join(known)}")
     if config.num_videos < 1 or config.short_side_px < 16 or not config.fps or min(config.fps) <= 0:
         raise ValueError("give num_videos of 1 or more, short_side_px of 16 or more, and an fps above 0")
     for aspect in config.aspects:
@@ -250,11 +250,11 @@ def _finished_frames(edit: Edit, timeline: Timeline, defects: Defects) -> Iterat
     """Yield the kept frames of the edit with their overlays."""
     kept = range(edit.num_frames) if timeline.kept is None else timeline.kept
     remaining = iter(enumerate(kept))
-    number, wanted = next(remaining)
+    number, next_frame = next(remaining)
     for frame, picture_HWC in enumerate(render_edit(edit)):
-        if frame == wanted:
+        if frame == next_frame:
             yield defects.apply(picture_HWC, number)
-            number, wanted = next(remaining, (-1, -1))
+            number, next_frame = next(remaining, (-1, -1))
 
 
 def _summary(lines: list[Line]) -> RawSummary:

@@ -41,13 +41,13 @@ class Scene:
     """The content of a shot, including the transitions on both sides."""
 
     world: AnyWorld
-    held: tuple[int, int] = (0, 0)
+    padding: tuple[int, int] = (0, 0)
     """Number of repetitions of the first frame before the world and of the last frame after it. `shapes` move
-    during transitions; other families wait, so that all action is in the span without transitions."""
+    during transitions; other families are padded, so that all action is in the span without transitions."""
 
     @property
     def num_frames(self) -> int:
-        return self.world.num_frames + sum(self.held)
+        return self.world.num_frames + sum(self.padding)
 
     @property
     def is_slate(self) -> bool:
@@ -136,7 +136,7 @@ def _other_family_scenes(
             )
         except ValueError:
             continue
-        yield Scene(world=world, held=overlaps)
+        yield Scene(world=world, padding=overlaps)
 
 
 def _most_distinct(scenes: Iterator[Scene], neighbours: Sequence[Scene]) -> Scene | None:
@@ -151,18 +151,20 @@ def _most_distinct(scenes: Iterator[Scene], neighbours: Sequence[Scene]) -> Scen
     return best
 
 
-def _contrast(one: AnyWorld, other: AnyWorld) -> float:
+def _contrast(first: AnyWorld, second: AnyWorld) -> float:
     """Return the mean difference of two stills in hue, saturation and value.
 
     For two flat `shapes`, comparing the names of their backgrounds is enough.
     """
-    if all(world.family == SHAPES and world.style == "flat" for world in (one, other)):
-        return 0.0 if _ground(one) == _ground(other) else CUT_CONTRAST
-    first, second = (cv2.cvtColor(_picture_HWC(world), cv2.COLOR_RGB2HSV) for world in (one, other))
-    return float(cv2.absdiff(first, second).mean())
+    if all(world.family == SHAPES and world.style == "flat" for world in (first, second)):
+        return 0.0 if _ground(first) == _ground(second) else CUT_CONTRAST
+    first_HWC, second_HWC = (
+        cv2.cvtColor(_first_frame(world), cv2.COLOR_RGB2HSV) for world in (first, second)
+    )
+    return float(cv2.absdiff(first_HWC, second_HWC).mean())
 
 
-def _picture_HWC(world: AnyWorld) -> np.ndarray:
+def _first_frame(world: AnyWorld) -> np.ndarray:
     """Render the first frame of a world."""
     return families.render(replace(cast(Any, world), num_frames=1))[0]
 
@@ -190,9 +192,9 @@ def slate(frame_spec: FrameSpec, num_frames: int) -> Scene:
 def render_scene(scene: Scene) -> np.ndarray:
     """Render a scene as frames_THWC (RGB, uint8)."""
     frames_THWC = families.render(scene.world)
-    if not any(scene.held):
+    if not any(scene.padding):
         return frames_THWC
-    return np.pad(frames_THWC, (scene.held, (0, 0), (0, 0), (0, 0)), mode="edge")
+    return np.pad(frames_THWC, (scene.padding, (0, 0), (0, 0), (0, 0)), mode="edge")
 
 
 def caption_scene(scene: Scene, seed: int) -> tuple[str, str | None]:

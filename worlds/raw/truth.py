@@ -34,14 +34,14 @@ def shot_lines(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Seque
     """Return the span, captions, world and flashes of each shot.
 
     Args:
-        seeds: of the captions of each shot.
+        seeds: caption seed of each shot.
     """
     shots = []
     flash_spans, spans = edit.flash_spans(), edit.spans()
     for shot, scene in enumerate(edit.scenes):
         short, dense = caption_scene(scene, seeds[shot])
-        (start, end), lit = spans[shot], flash_spans[shot]
-        begin = start - edit.overlaps(shot)[0] + scene.held[0]
+        (start, end), flash = spans[shot], flash_spans[shot]
+        begin = start - edit.overlaps(shot)[0] + scene.padding[0]
         shots.append(
             {
                 **_span_in_file(start, end, timeline, time_base),
@@ -50,7 +50,7 @@ def shot_lines(edit: Edit, timeline: Timeline, time_base: Fraction, seeds: Seque
                 "dense": dense,
                 "world": scene.world.to_json(),
                 "world_start_s": float(begin / timeline.fps),
-                "flashes": [_span_in_file(*lit, timeline, time_base)] if lit else [],
+                "flashes": [_span_in_file(*flash, timeline, time_base)] if flash else [],
             }
         )
     return shots

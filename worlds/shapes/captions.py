@@ -24,7 +24,7 @@ from worlds.sentence_templates import (
     style_sentences,
     with_article,
 )
-from worlds.shapes.truth import Thing, World, wanted
+from worlds.shapes.truth import Thing, World, requirements_of
 from worlds.shapes.words import words
 
 DENSE_WORDS = (60, 135)
@@ -159,38 +159,41 @@ def vocabulary() -> list[str]:
 def short_caption(world: World, seed: int) -> str:
     """Return about 8 words for each thing, such as `a red circle moves left over a gray background`.
 
-    A medium speed is not mentioned, nor is the number of things, nor a flat style; of a still, nor is
-    motion.
+    It omits a medium speed, the number of things, the flat style, and the motion of a single frame.
     """
     rng = Random(f"worlds/short/{seed}")
     if not world.things:
         return SLATE.format(background=world.background)
-    named = [(with_article(thing.name), _short_move(thing, rng)) for thing in _order(world, rng)]
-    said = listed([f"{name} {move}" if world.moves else name for name, move in named])
+    named = [(with_article(thing.name), _short_motion(thing, rng)) for thing in _order(world, rng)]
+    subjects = listed([f"{name} {move}" if world.moves else name for name, move in named])
     setting = rng.choice(SHORT_BACKGROUND).format(background=world.background)
-    return f"{said} {setting}{SHORT_STYLE[world.style]}"
+    return f"{subjects} {setting}{SHORT_STYLE[world.style]}"
 
 
 def dense_caption(world: World, seed: int) -> str:
-    """Return 60 to 135 words that state every claim of `world`.
+    """Return a caption of 60 to 135 words that states every claim of `world`.
 
     Raises:
-        ValueError: if the world is an empty slate, of which there is not so much to say.
+        ValueError: if the world is an empty slate.
     """
     if not world.things:
         raise ValueError("an empty slate has no dense caption: use short_caption")
     rng = Random(f"worlds/dense/{seed}")
     things, phrases = _order(world, rng), VIDEO if world.moves else STILL_PICTURE
-    said = listed([with_article(thing.name) for thing in things])
+    subjects = listed([with_article(thing.name) for thing in things])
     sentences = [
-        rng.choice(phrases.opening).format(things=said, over=rng.choice(OVER), background=world.background),
+        rng.choice(phrases.opening).format(
+            things=subjects, over=rng.choice(OVER), background=world.background
+        ),
         rng.choice(phrases.counts[len(things)]),
     ]
     solid = TEXTURED if world.style == "textured" else SOLID
     if world.moves and len(things) == 3:
-        solid = ()  # there is no room
+        solid = ()  # keeps within DENSE_WORDS
     for thing in things:
-        about = [_look(thing, solid, rng)] + ([_move(thing, rng)] if world.moves else [])
+        about = [_shape_sentences(thing, solid, rng)] + (
+            [_motion_sentence(thing, rng)] if world.moves else []
+        )
         sentences += rng.sample(about, len(about))
     manner = [rng.choice(group) for group in phrases.manner]
     setting = TEXTURED_SETTING if world.style == "textured" else phrases.setting
@@ -206,13 +209,13 @@ def dense_caption(world: World, seed: int) -> str:
 
 
 def claims(world: World) -> frozenset[Claim]:
-    """Return all true claims about `world`; of a still, none about motion.
+    """Return the true claims about `world`; claims about motion need more than one frame.
 
     A thing by name has `color`, `shape`, `direction` and, when it moves, `speed`; `background` has `color`;
     `scene` has `count` and, unless it is flat, `style`.
     """
-    truth = wanted(world)
-    found = {
+    truth = requirements_of(world)
+    result = {
         Claim(subject="background", attribute="color", value=world.background),
         Claim(subject="scene", attribute="count", value=str(len(world.things))),
         *style_claims(world.style),
@@ -220,27 +223,27 @@ def claims(world: World) -> frozenset[Claim]:
     for thing in truth.things:
         stated = {name: value for name, value in asdict(thing).items() if value is not None}
         subject = f"{thing.color} {thing.shape}"
-        found |= {Claim(subject=subject, attribute=name, value=value) for name, value in stated.items()}
-    return frozenset(found)
+        result |= {Claim(subject=subject, attribute=name, value=value) for name, value in stated.items()}
+    return frozenset(result)
 
 
 def _order(world: World, rng: Random) -> list[Thing]:
     return rng.sample(world.things, len(world.things))
 
 
-def _short_move(thing: Thing, rng: Random) -> str:
+def _short_motion(thing: Thing, rng: Random) -> str:
     if thing.direction == STILL or thing.speed is None:
         return rng.choice(SHORT_STILL)
     return rng.choice(SHORT_MOVES[thing.speed]).format(way=SHORT_WAYS[thing.direction])
 
 
-def _look(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:
+def _shape_sentences(thing: Thing, solid: tuple[str, ...], rng: Random) -> str:
     """Return one sentence about the shape, and one about the colour from `solid`, if any."""
-    outline = rng.choice(SHAPE_SENTENCES[thing.shape]).format(Thing=f"The {thing.name}")
-    return f"{outline} {rng.choice(solid).format(color=thing.color)}" if solid else outline
+    sentence = rng.choice(SHAPE_SENTENCES[thing.shape]).format(Thing=f"The {thing.name}")
+    return f"{sentence} {rng.choice(solid).format(color=thing.color)}" if solid else sentence
 
 
-def _move(thing: Thing, rng: Random) -> str:
+def _motion_sentence(thing: Thing, rng: Random) -> str:
     """Return a sentence about the motion."""
     names = {"thing": f"the {thing.name}", "Thing": f"The {thing.name}"}
     if thing.direction == STILL:

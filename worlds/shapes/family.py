@@ -35,7 +35,7 @@ __all__ = [
 SIZES = {1: (0.33, 0.40), 2: (0.26, 0.31), 3: (0.23, 0.26)}
 """Minimum and maximum size of a thing, by the number of things."""
 GAP = 0.04
-"""Minimum distance of things, so that blur does not join them."""
+"""Minimum distance between things, so that blur does not join them."""
 CANDIDATES = 256
 """Number of placements tried at once; the first that keeps things apart is used."""
 
@@ -55,26 +55,25 @@ def sample_world(
 ) -> World:
     """Sample a world, deterministically.
 
-    Every attribute is uniform and independent of the others (two things differ in colour). A path stays
-    wholly inside the frame where it fits there; where it does not (a long shot), the thing wraps round the
-    edges, as do things that could not be kept apart otherwise. Those that cannot be kept apart at all get
-    new motions: no pair in 2,000 square shots of 2 s, 1 % of those of 3 s.
+    Attributes are uniform and independent, except that things differ in colour. Paths stay inside the frame
+    where possible; in long shots, or to avoid contact, things wrap around the edges. Motions are resampled if
+    no placement avoids contact (1 % of square shots of 3 s).
 
     Args:
-        width, height: of a frame, in pixels.
+        width, height: size of a frame, in pixels.
         fps: frames per second.
-        num_things: 1, 2 or 3; None draws 1 or 2.
-        distinct_from: backgrounds not to use (those of the neighbouring shots).
-        motions: what a thing may do, out of `palette.MOTIONS`.
-        speeds: how fast it may go, out of `palette.SPEEDS`.
+        num_things: 1, 2 or 3; None samples 1 or 2.
+        distinct_from: excluded backgrounds, such as those of adjacent shots.
+        motions: motions to choose from, a subset of `palette.MOTIONS`.
+        speeds: speeds to choose from, a subset of `palette.SPEEDS`.
         style: one of `styles.STYLES`.
     """
     check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
     if num_things is not None and num_things not in SIZES:
         raise ValueError(f"num_things is {num_things}: this family has worlds of 1, 2 or 3 things")
-    for name, given, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
-        if not given or not set(given) <= set(known):
-            raise ValueError(f"{name}s {', '.join(given) or 'none'}: use some of {', '.join(known)}")
+    for name, values, known in (("motion", motions, MOTIONS), ("speed", speeds, tuple(SPEEDS))):
+        if not values or not set(values) <= set(known):
+            raise ValueError(f"{name}s {', '.join(values) or 'none'}: use some of {', '.join(known)}")
     rng = Random(f"worlds/shapes/{seed}")
     count = num_things or rng.choice((1, 2))
     background = rng.choice([name for name in BACKGROUNDS if name not in distinct_from])
@@ -84,12 +83,12 @@ def sample_world(
     time_T = np.arange(num_frames) / fps
     things = None
     while things is None:
-        drawn = [
-            _draw_thing(rng, color, shape, SIZES[count], motions, speeds)
+        unplaced = [
+            _sample_thing(rng, color, shape, SIZES[count], motions, speeds)
             for color, shape in zip(colors, shapes, strict=True)
         ]
-        things = _place(drawn, extent, time_T, rng, wrap=False) or _place(
-            drawn, extent, time_T, rng, wrap=True
+        things = _assign_starts(unplaced, extent, time_T, rng, wrap=False) or _assign_starts(
+            unplaced, extent, time_T, rng, wrap=True
         )
     return World(
         seed=seed,
@@ -111,7 +110,7 @@ def sample(seed: int, *, width: int, height: int, fps: float, num_frames: int, s
     )
 
 
-def _draw_thing(
+def _sample_thing(
     rng: Random,
     color: str,
     shape: str,
@@ -119,7 +118,7 @@ def _draw_thing(
     motions: Sequence[str],
     speeds: Sequence[str],
 ) -> Thing:
-    """Sample a motion and a size; `_place` assigns the start."""
+    """Sample a motion and a size; `_assign_starts` assigns the start."""
     direction, speed = rng.choice(motions), rng.choice(speeds)
     return Thing(
         color=color,
@@ -131,12 +130,12 @@ def _draw_thing(
     )
 
 
-def _place(
+def _assign_starts(
     things: list[Thing], extent: tuple[float, float], time_T: np.ndarray, rng: Random, *, wrap: bool
 ) -> tuple[Thing, ...] | None:
     """Assign a start to each thing, or return None if they cannot be kept apart.
 
-    Paths stay inside the frame where they fit and `wrap` is not asked for.
+    Paths stay inside the frame where possible, unless `wrap` is set.
     """
     draws_KN2 = np.random.default_rng(rng.getrandbits(64)).random((CANDIDATES, len(things), 2))
     lows_N2, highs_N2 = np.empty((len(things), 2)), np.empty((len(things), 2))
@@ -152,27 +151,27 @@ def _place(
         fits_K = np.ones(CANDIDATES, bool)
         for a, b in itertools.combinations(range(len(things)), 2):
             pair = [things[a], things[b]]
-            gap_K = _smallest_distance(start_KN2[:, [a, b]], pair, np.array(extent), time_T)
+            gap_K = _min_distance(start_KN2[:, [a, b]], pair, np.array(extent), time_T)
             fits_K &= gap_K >= (things[a].size + things[b].size) / 2 + GAP
         if not fits_K.any():
             return None
         chosen = int(np.argmax(fits_K))
     starts = [tuple(round(float(v), 6) for v in start_2) for start_2 in start_KN2[chosen]]
-    return tuple(_at(thing, start) for thing, start in zip(things, starts, strict=True))
+    return tuple(_with_start(thing, start) for thing, start in zip(things, starts, strict=True))
 
 
-def _at(thing: Thing, start: tuple[float, ...]) -> Thing:
+def _with_start(thing: Thing, start: tuple[float, ...]) -> Thing:
     return replace(thing, start=(start[0], start[1]), size=round(thing.size, 6))
 
 
-def _smallest_distance(
+def _min_distance(
     start_KN2: np.ndarray, things: list[Thing], extent_2: np.ndarray, time_T: np.ndarray
 ) -> np.ndarray:
     """Return, for each candidate, the minimum distance of two things over the shot, across wrapped edges."""
     relative_2 = np.array(things[1].velocity) - np.array(things[0].velocity)
-    apart_KT2 = (start_KN2[:, 1] - start_KN2[:, 0])[:, None] + relative_2 * time_T[:, None]
-    apart_KT2 = (apart_KT2 + extent_2 / 2) % extent_2 - extent_2 / 2
-    return np.hypot(apart_KT2[..., 0], apart_KT2[..., 1]).min(axis=1)
+    offset_KT2 = (start_KN2[:, 1] - start_KN2[:, 0])[:, None] + relative_2 * time_T[:, None]
+    offset_KT2 = (offset_KT2 + extent_2 / 2) % extent_2 - extent_2 / 2
+    return np.hypot(offset_KT2[..., 0], offset_KT2[..., 1]).min(axis=1)
 
 
 def combination(world: World) -> str:

@@ -1,16 +1,14 @@
-"""Parse captions and prompts into claims, including text that a model wrote.
+"""Parse captions and prompts into claims, including model output.
 
-Wrong words give wrong claims, unknown words none.
+Wrong words yield wrong claims; unknown words are ignored. One pass over the words tracks the current thing:
 
-The reader walks over the words once and remembers which thing is spoken of:
-
-- a colour and a shape, or either with `object`, name a thing: `red circle`, `red object`, `circle`;
-  a partial name means the one thing named so far that fits it, if there is exactly one;
-- a direction, `still`, or a speed belongs to the thing named last, or, where its sentence has not named one
-  yet, to the next one that it names;
-- the words of background colours are used for nothing else, so each is a claim about the background;
-- `one object`, `two objects`, `only object` count;
-- `outlines`, `textures` and `night` tell the style.
+- a colour and a shape, or either with `object`, name a thing: `red circle`, `red object`, `circle`; a partial
+  name refers to the earlier thing that matches it, if there is exactly one;
+- a direction, `still` or a speed applies to the current thing, or to the next one if its sentence has not
+  named any yet;
+- a background colour is a claim about the background;
+- `one object`, `two objects`, `only object` are counts;
+- `outlines`, `textures` and `night` are styles.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +17,7 @@ from dataclasses import dataclass, field
 from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS, SHAPES, STILL
 from worlds.sentence_templates import STYLE_WORDS
-from worlds.shapes.truth import Wanted, WantedThing
+from worlds.shapes.truth import Requirements, ThingRequirements
 from worlds.shapes.words import words
 
 NOUNS = {shape: shape for shape in SHAPES} | dict.fromkeys(("object", "thing", "shape"))
@@ -81,26 +79,25 @@ class _Reading:
 def parse_claims(text: str) -> frozenset[Claim]:
     """Return the atomic claims of `text` in the terms of `worlds.shapes.captions.claims`."""
     reading = _read(words(text))
-    found = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
-    found |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
-    found |= {Claim(subject="scene", attribute="style", value=value) for value in reading.styles}
+    result = {Claim(subject="background", attribute="color", value=value) for value in reading.backgrounds}
+    result |= {Claim(subject="scene", attribute="count", value=value) for value in reading.counts}
+    result |= {Claim(subject="scene", attribute="style", value=value) for value in reading.styles}
     for mention in reading.mentions:
         pairs = [("color", mention.color), ("shape", mention.shape)]
         pairs += [("direction", value) for value in mention.directions]
         pairs += [("speed", value) for value in mention.speeds]
-        found |= {Claim(subject=mention.name, attribute=k, value=v) for k, v in pairs if v is not None}
-    return frozenset(found)
+        result |= {Claim(subject=mention.name, attribute=k, value=v) for k, v in pairs if v is not None}
+    return frozenset(result)
 
 
-def prompt_truth(text: str) -> Wanted:
+def prompt_truth(text: str) -> Requirements:
     """Return the requirements of a prompt; None if unspecified.
 
-    Of two values for one attribute the first counts. A prompt that names things without counting them asks
-    for as many as it names.
+    The first value of an attribute counts. Without a count, the number of named things is required.
     """
     reading = _read(words(text))
     things = tuple(
-        WantedThing(
+        ThingRequirements(
             color=mention.color,
             shape=mention.shape,
             direction=_first(mention.directions),
@@ -109,7 +106,7 @@ def prompt_truth(text: str) -> Wanted:
         for mention in reading.mentions
     )
     count = _first(reading.counts)
-    return Wanted(
+    return Requirements(
         things=things,
         background=_first(reading.backgrounds),
         count=int(count) if count is not None else len(things) or None,
@@ -143,65 +140,65 @@ def _read_sentence(tokens: list[str], reading: _Reading) -> None:
     names_later = any(_noun_phrase(tokens, i) for i in range(len(tokens)))
     waiting: list[tuple[str, str]] = []
     named = False
-    at = 0
-    while at < len(tokens):
-        if phrase := _noun_phrase(tokens, at):
+    index = 0
+    while index < len(tokens):
+        if phrase := _noun_phrase(tokens, index):
             color, shape, length = phrase
             current, named = reading.name(color, shape), True
-            # the thing named last is the one that `it` means in the next sentence
+            # `it` in the next sentence refers to the thing named last
             reading.mentions.remove(current)
             reading.mentions.append(current)
             for kind, value in waiting:
                 _attach(current, kind, value)
-            waiting, at = [], at + length
+            waiting, index = [], index + length
             continue
-        motion, length = _motion(tokens, at)
+        motion, length = _motion(tokens, index)
         if motion is not None and not named and names_later:
             waiting.append(motion)
         elif motion is not None and current is not None:
             _attach(current, *motion)
-        elif tokens[at] in BACKGROUNDS and tokens[at] not in reading.backgrounds:
-            reading.backgrounds.append(tokens[at])
-        elif tokens[at] in STYLE_WORDS:
-            style = STYLE_WORDS[tokens[at]]
+        elif tokens[index] in BACKGROUNDS and tokens[index] not in reading.backgrounds:
+            reading.backgrounds.append(tokens[index])
+        elif tokens[index] in STYLE_WORDS:
+            style = STYLE_WORDS[tokens[index]]
             reading.styles += [style] if style not in reading.styles else []
-        elif count := _count(tokens, at):
+        elif count := _count(tokens, index):
             reading.counts += [count] if count not in reading.counts else []
-        at += length
+        index += length
 
 
-def _noun_phrase(tokens: Sequence[str], at: int) -> tuple[str | None, str | None, int] | None:
-    """Return (colour, shape, number of words) of the thing named at index `at`, or None."""
-    here, after = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else ""
-    if here in COLORS and after in NOUNS:
-        return here, NOUNS[after], 2
-    if here in SHAPES:
-        return None, here, 1
+def _noun_phrase(tokens: Sequence[str], index: int) -> tuple[str | None, str | None, int] | None:
+    """Return (colour, shape, number of words) of the thing named at `index`, or None."""
+    token, after = tokens[index], tokens[index + 1] if index + 1 < len(tokens) else ""
+    if token in COLORS and after in NOUNS:
+        return token, NOUNS[after], 2
+    if token in SHAPES:
+        return None, token, 1
     return None
 
 
-def _motion(tokens: Sequence[str], at: int) -> tuple[tuple[str, str] | None, int]:
-    """Return ((`direction` or `speed`, value), number of words) stated at index `at`, or (None, 1)."""
-    here = tokens[at]
-    if here in STILL_WORDS:
+def _motion(tokens: Sequence[str], index: int) -> tuple[tuple[str, str] | None, int]:
+    """Return ((`direction` or `speed`, value), number of words) stated at `index`, or (None, 1)."""
+    token = tokens[index]
+    if token in STILL_WORDS:
         return ("direction", STILL), 1
-    if here in SPEED_WORDS:
-        return ("speed", SPEED_WORDS[here]), 1
-    if here in HORIZONTAL:
-        return ("direction", HORIZONTAL[here]), 1
-    if here not in VERTICAL:
+    if token in SPEED_WORDS:
+        return ("speed", SPEED_WORDS[token]), 1
+    if token in HORIZONTAL:
+        return ("direction", HORIZONTAL[token]), 1
+    if token not in VERTICAL:
         return None, 1
-    end = at + 1
+    end = index + 1
     while end < len(tokens) and tokens[end] in JOINING:
         end += 1
     if end < len(tokens) and tokens[end] in HORIZONTAL:
-        return ("direction", f"{VERTICAL[here]}-{HORIZONTAL[tokens[end]]}"), end + 1 - at
-    return ("direction", VERTICAL[here]), 1
+        return ("direction", f"{VERTICAL[token]}-{HORIZONTAL[tokens[end]]}"), end + 1 - index
+    return ("direction", VERTICAL[token]), 1
 
 
-def _count(tokens: Sequence[str], at: int) -> str | None:
-    after = tokens[at + 1] if at + 1 < len(tokens) else ""
-    return COUNT_WORDS.get(tokens[at]) if after in COUNTED else None
+def _count(tokens: Sequence[str], index: int) -> str | None:
+    after = tokens[index + 1] if index + 1 < len(tokens) else ""
+    return COUNT_WORDS.get(tokens[index]) if after in COUNTED else None
 
 
 def _attach(mention: _Mention, kind: str, value: str) -> None:

@@ -16,7 +16,7 @@ from worlds.segmentation import remove_outlines
 from worlds.shapes.captions import claims
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.measure import Measured, MeasuredThing, measure
-from worlds.shapes.truth import Wanted, World, wanted
+from worlds.shapes.truth import Requirements, World, requirements_of
 from worlds.styles import undo_night
 
 ATTRIBUTES = ("color", "shape", "direction", "speed", "background", "count", "binding")
@@ -29,7 +29,7 @@ class Verdict:
     """Verdict per attribute; None if it was not specified or is not visible (motion in a single frame)."""
 
     color: bool | None
-    """Whether all wanted colours occur, on any thing; likewise `shape`, `direction` and `speed`."""
+    """Whether all required colours occur, on any thing; likewise `shape`, `direction` and `speed`."""
     shape: bool | None
     direction: bool | None
     speed: bool | None
@@ -41,8 +41,8 @@ class Verdict:
 
     def checks(self) -> dict[str, bool]:
         """Return the attributes that were judged."""
-        found = {name: getattr(self, name) for name in ATTRIBUTES}
-        return {name: value for name, value in found.items() if value is not None}
+        verdicts = {name: getattr(self, name) for name in ATTRIBUTES}
+        return {name: value for name, value in verdicts.items() if value is not None}
 
 
 def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
@@ -55,32 +55,36 @@ def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
     return judge_video(remove_outlines(undo_night(frames_THWC)), fps, world).checks()
 
 
-def judge_video(frames_THWC: np.ndarray, fps: float, truth: Wanted | World) -> Verdict:
+def judge_video(frames_THWC: np.ndarray, fps: float, truth: Requirements | World) -> Verdict:
     """Measure a video (RGB, uint8) and compare it with a world or a prompt."""
     return compare(measure(frames_THWC, fps), truth)
 
 
-def compare(measured: Measured, truth: Wanted | World) -> Verdict:
+def compare(measured: Measured, truth: Requirements | World) -> Verdict:
     """Compare a measurement with the requirements."""
-    asked = wanted(truth) if isinstance(truth, World) else truth
+    requirements = requirements_of(truth) if isinstance(truth, World) else truth
     moves = measured.num_frames > 1
     return Verdict(
-        color=_agree(asked, measured, ("color",)),
-        shape=_agree(asked, measured, ("shape",)),
-        direction=_agree(asked, measured, ("direction",)) if moves else None,
-        speed=_agree(asked, measured, ("speed",)) if moves else None,
-        background=None if asked.background is None else asked.background == measured.background,
-        count=None if asked.count is None else asked.count == measured.count,
-        binding=_agree(asked, measured, BOUND if moves else BOUND[:2]) if len(asked.things) > 1 else None,
+        color=_agree(requirements, measured, ("color",)),
+        shape=_agree(requirements, measured, ("shape",)),
+        direction=_agree(requirements, measured, ("direction",)) if moves else None,
+        speed=_agree(requirements, measured, ("speed",)) if moves else None,
+        background=None
+        if requirements.background is None
+        else requirements.background == measured.background,
+        count=None if requirements.count is None else requirements.count == measured.count,
+        binding=_agree(requirements, measured, BOUND if moves else BOUND[:2])
+        if len(requirements.things) > 1
+        else None,
         measured=measured,
     )
 
 
-def _agree(asked: Wanted, measured: Measured, attributes: tuple[str, ...]) -> bool | None:
-    """Return whether wanted and found things can be matched one to one with all stated attributes."""
+def _agree(requirements: Requirements, measured: Measured, attributes: tuple[str, ...]) -> bool | None:
+    """Return whether required and measured things match one to one in all stated attributes."""
     stated = [
         {name: value for name in attributes if (value := getattr(thing, name)) is not None}
-        for thing in asked.things
+        for thing in requirements.things
     ]
     if not any(stated):
         return None
@@ -88,8 +92,8 @@ def _agree(asked: Wanted, measured: Measured, attributes: tuple[str, ...]) -> bo
     return any(all(map(_has_all, order, stated)) for order in orders)
 
 
-def _has_all(found: MeasuredThing, stated: Mapping[str, str]) -> bool:
-    return all(getattr(found, name) == value for name, value in stated.items())
+def _has_all(measured: MeasuredThing, stated: Mapping[str, str]) -> bool:
+    return all(getattr(measured, name) == value for name, value in stated.items())
 
 
 def judge_caption(text: str, world: World) -> CaptionScore:

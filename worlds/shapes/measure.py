@@ -1,7 +1,7 @@
 """Measure background, things, and their colour, shape and motion from the pixels of a video.
 
 Legend: T frames, H height, W width, C channels (RGB), L channels of CIELAB, P pixels, K components in one
-frame. The frame is a torus, as in `worlds.shapes.truth`: a thing cut by the right edge goes on at the left.
+frame. The frame is a torus, as in `worlds.shapes.truth`: a thing cut by the right edge continues at the left.
 """
 
 import itertools
@@ -23,11 +23,11 @@ FOREGROUND = 24.0
 are 45 apart."""
 UNKNOWN_COLOR = 40.0
 """Maximum CIELAB distance of a colour from its name in the palette."""
-SMALLEST_AREA = 0.006
-"""Smaller components are noise, in squared short sides; the smallest star covers 0.024."""
-SLOWEST = SPEEDS["slow"] / 2
+MIN_AREA = 0.006
+"""Minimum area of a component, in squared short sides; the min_area star covers 0.024."""
+MIN_SPEED = SPEEDS["slow"] / 2
 """Minimum speed of a moving thing, in short sides per second."""
-MOST_THINGS = 4
+MAX_THINGS = 4
 """Number of largest things to track; the others are only counted."""
 
 
@@ -92,7 +92,7 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
         for index in range(num_frames)
     ]
     count = int(np.median([len(blobs) for blobs in blobs_T]))
-    tracks = _follow(blobs_T, min(count, MOST_THINGS), np.array([width, height], float))
+    tracks = _link_tracks(blobs_T, min(count, MAX_THINGS), np.array([width, height], float))
     background_rgb_C = np.median(frames_THWC[away_THW < FOREGROUND], axis=0)
     return Measured(
         background=nearest(background_L, BACKGROUNDS),
@@ -132,19 +132,19 @@ def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: n
     """Return the things of one frame, largest first."""
     mask_HW = (away_HW > FOREGROUND).astype(np.uint8)
     roll = (-int(np.argmin(mask_HW.sum(axis=1))), -int(np.argmin(mask_HW.sum(axis=0))))
-    rolled_HW = np.roll(mask_HW, roll, axis=(0, 1))  # the seam now runs where there is nothing
+    rolled_HW = np.roll(mask_HW, roll, axis=(0, 1))  # the seam is now in empty rows and columns
     num_labels, label_HW, stats, centers = cv2.connectedComponentsWithStats(rolled_HW, connectivity=4)
     height, width = mask_HW.shape
-    smallest = SMALLEST_AREA * min(height, width) ** 2
+    min_area = MIN_AREA * min(height, width) ** 2
     blobs = []
     for label in range(1, num_labels):
         area = float(stats[label, cv2.CC_STAT_AREA])
-        if area < smallest:
+        if area < min_area:
             continue
         cover_HW = label_HW == label
         inside_HW = np.roll(cover_HW, (-roll[0], -roll[1]), axis=(0, 1))
         away_P = away_HW[inside_HW]
-        core_P = away_P >= np.quantile(away_P, 0.6)  # far from the background: not its edge
+        core_P = away_P >= np.quantile(away_P, 0.6)  # pixels far from the background are not on the edge
         center_2 = (centers[label] + 0.5 - np.array(roll[::-1])) % (width, height)
         blobs.append(
             _Blob(
@@ -160,7 +160,7 @@ def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: n
     return sorted(blobs, key=lambda blob: -blob.area)
 
 
-def _follow(blobs_T: Sequence[Sequence[_Blob]], count: int, extent_2: np.ndarray) -> list[list[_Blob]]:
+def _link_tracks(blobs_T: Sequence[Sequence[_Blob]], count: int, extent_2: np.ndarray) -> list[list[_Blob]]:
     """Link the blobs of all frames to `count` tracks by position and colour; tracks may have gaps."""
     if not count:
         return []
@@ -228,7 +228,7 @@ def _motion(
     time_T = time_T - time_T.mean()
     velocity_2 = (time_T[:, None] * path_T2).sum(axis=0) / (time_T**2).sum()
     speed_per_s = float(np.hypot(*velocity_2))
-    if speed_per_s < SLOWEST:
+    if speed_per_s < MIN_SPEED:
         return STILL, None, speed_per_s
     direction = max(DIRECTIONS, key=lambda name: float(np.dot(DIRECTIONS[name], velocity_2)))
     speed = min(SPEEDS, key=lambda name: abs(math.log(SPEEDS[name] / speed_per_s)))

@@ -68,7 +68,7 @@ class World(Shot):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WantedThing:
+class ThingRequirements:
     """Requirements of a prompt for one thing; None if unspecified."""
 
     color: str | None = None
@@ -78,18 +78,18 @@ class WantedThing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Requirements:
     """Requirements of a prompt; None if unspecified."""
 
-    things: tuple[WantedThing, ...] = ()
+    things: tuple[ThingRequirements, ...] = ()
     background: str | None = None
     count: int | None = None
 
 
-def wanted(world: World) -> Wanted:
+def requirements_of(world: World) -> Requirements:
     """Return all visible properties of `world` as requirements."""
     things = tuple(
-        WantedThing(
+        ThingRequirements(
             color=thing.color,
             shape=thing.shape,
             direction=thing.direction if world.moves else None,
@@ -97,7 +97,7 @@ def wanted(world: World) -> Wanted:
         )
         for thing in world.things
     )
-    return Wanted(things=things, background=world.background, count=len(things))
+    return Requirements(things=things, background=world.background, count=len(things))
 
 
 def centers_px_NT2(world: World) -> np.ndarray:
