@@ -1,4 +1,4 @@
-"""The camera is measured against flow and pictures whose motion is known."""
+"""Camera motion is estimated from flow and images of known motion."""
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ def test_texture_in_one_corner_is_not_enough() -> None:
 
 
 def test_golden_numbers_of_two_pictures() -> None:
-    """As the estimators of pipeline and captioner gave them before they were one module (commit 9abe30d)."""
+    """Golden values of the former estimators of pipeline and captioner (commit 9abe30d)."""
     pair = view(texture(), moved=False), view(texture(), moved=True)
     motion = estimate_camera_motion(pair[0], FlowEstimator("ultrafast")(*pair))
     assert motion is not None

@@ -1,4 +1,4 @@
-"""Clips are encoded from the decoded planes where nothing has to be converted."""
+"""Clips are encoded from decoded YUV planes if no conversion is needed."""
 
 import io
 from pathlib import Path
@@ -38,7 +38,7 @@ def luma(media: str | io.BytesIO) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
 
 
-def test_an_ordinary_video_is_never_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bt709_yuv420p_video_is_never_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = video(tmp_path / "a.mp4")
     step = [picture.pts for picture in read_lazy_frames(path)][1]
     converted = counted(monkeypatch)
@@ -49,7 +49,7 @@ def test_an_ordinary_video_is_never_converted(tmp_path: Path, monkeypatch: pytes
     assert np.abs(difference).mean() < 1
 
 
-def test_the_source_s_key_frames_are_not_the_clip_s(tmp_path: Path) -> None:
+def test_key_frames_of_the_source_are_not_copied(tmp_path: Path) -> None:
     path = video(tmp_path / "a.mp4")
     (clip,) = cut(path, [(0, 1 << 40)])
     with av.open(io.BytesIO(clip.media), "r") as container:
@@ -57,7 +57,7 @@ def test_the_source_s_key_frames_are_not_the_clip_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"crop": (0, 0, 32, 32)}, {"max_side": 32}])
-def test_what_is_cropped_or_scaled_is_converted(
+def test_cropped_or_scaled_frames_are_converted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     path = video(tmp_path / "a.mp4")

@@ -1,4 +1,4 @@
-"""Each thing that can be wrong with a file has a code, and an error that names the file and the remedy."""
+"""Each problem with a file has an error code, and its message names the file and the remedy."""
 
 import os
 import pickle

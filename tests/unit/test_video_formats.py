@@ -1,4 +1,4 @@
-"""Every container and codec that can be written gives back its frames, at their times, in their colours."""
+"""Frames, timestamps and colours survive a round trip through every container and codec."""
 
 import io
 from fractions import Fraction
@@ -20,7 +20,7 @@ COLORS = ((216, 180, 124), (225, 25, 30), (25, 165, 50), (20, 105, 240))
 
 
 def picture(number, height=64, width=96):
-    """A background, and three flat things of which one moves."""
+    """Frames of three flat shapes on a background; one shape moves."""
     rgb_HWC = np.full((height, width, 3), COLORS[0], np.uint8)
     rgb_HWC[4:28, number * 4 : number * 4 + 24] = COLORS[1]
     rgb_HWC[36:60, 8:40], rgb_HWC[36:60, 56:88] = COLORS[2], COLORS[3]

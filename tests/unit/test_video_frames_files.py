@@ -1,4 +1,4 @@
-"""Encode, decode, probe and cut: exact counts, times, colours and orientation."""
+"""Encoding, decoding, probing and cutting keep counts, timestamps, colours and orientation."""
 
 import io
 from fractions import Fraction
@@ -29,7 +29,7 @@ PALETTE = [
 
 
 def levels(count, height=32, width=48):
-    """Frames that tell their own number: frame i is a gray of 20 + 8 i."""
+    """Frames with their index in the gray level: frame i is 20 + 8 i."""
     frames_THWC = np.empty((count, height, width, 3), np.uint8)
     frames_THWC[:] = (20 + 8 * np.arange(count))[:, None, None, None]
     return frames_THWC
@@ -103,7 +103,7 @@ def test_every_third_frame():
 
 
 def corners(height=32, width=48):
-    """A picture whose corners differ, so a turn shows: red top left, green top right, blue bottom left."""
+    """An asymmetric picture: red top left, green top right, blue bottom left."""
     picture_HWC = np.full((height, width, 3), 126, np.uint8)
     picture_HWC[:12, :12], picture_HWC[:12, -12:], picture_HWC[-12:, :12] = PALETTE[:3]
     return picture_HWC
@@ -245,7 +245,7 @@ def test_writer_refuses_another_size():
 
 
 def test_the_same_frames_give_the_same_bytes():
-    """What memory held before must not show: it did, for sides that are no multiples of 16."""
+    """Uninitialized memory must not leak into frames whose sides are no multiples of 16."""
     draw, clutter = np.random.default_rng(0), []
     for width, height in [(48, 84), (84, 48), (44, 76)]:
         world = sample_world(1, width=width, height=height, fps=12, num_frames=14)

@@ -1,4 +1,4 @@
-"""Frames look as a person would see them: known pixels in, the same pixels out, however they were coded."""
+"""Decoded frames are display-ready for every pixel format, colour space, orientation and scan type."""
 
 from fractions import Fraction
 
@@ -27,7 +27,7 @@ from video.probe import probe
 
 
 def worst(media, pictures=None):
-    """Return the largest difference of any quarter of any frame from what was drawn."""
+    """Return the largest difference between any quadrant of any frame and the drawn colour."""
     frames = list(read_frames(media))
     expected = [expected_patches(number) for number in range(NUM_FRAMES)] if pictures is None else pictures
     assert len(frames) == len(expected)
@@ -49,7 +49,7 @@ def test_a_matrix_that_is_not_stated_is_that_of_the_size(size, matrix):
     assert worst(media, [expected_patches(0)] * 2) <= 4
     other = Colorspace.ITU601 if matrix == Colorspace.ITU709 else Colorspace.ITU709
     media = h264(matrix=other, tag=False, pictures=[picture(0, *size)] * 2)
-    assert worst(media, [expected_patches(0)] * 2) > 8  # so the test above can fail
+    assert worst(media, [expected_patches(0)] * 2) > 8  # proves that the test above can fail
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_depths_and_subsamplings(codec, pixel_format, tolerance):
 
 
 def corners():
-    """A picture that shows every turn and mirror: red top left, green top right, blue bottom left."""
+    """An asymmetric picture: red top left, green top right, blue bottom left."""
     rgb_HWC = np.full((48, 64, 3), 126, np.uint8)
     rgb_HWC[:16, :16], rgb_HWC[:16, -16:], rgb_HWC[-16:, :16] = RED, GREEN, BLUE
     return rgb_HWC
@@ -106,7 +106,7 @@ def test_all_eight_exif_orientations(tmp_path, orientation):
 
 
 def bars(number, height=64, width=96):
-    """Interlaced: the odd rows are what the even rows will be half a frame later."""
+    """Interlaced frames: odd rows are half a frame later than even rows."""
     rgb_HWC = np.zeros((height, width, 3), np.uint8)
     rgb_HWC[0::2, 8 * number : 8 * number + 24] = 255
     rgb_HWC[1::2, 8 * number + 4 : 8 * number + 28] = 255
@@ -114,7 +114,7 @@ def bars(number, height=64, width=96):
 
 
 def comb(rgb_HWC):
-    """Return how much each row differs from those above and below it, at most: high where rows interleave."""
+    """Return the maximum difference between rows and their neighbours; high for combing artifacts."""
     gray_HW = rgb_HWC[8:-8, :, 0].astype(int)
     return np.abs(2 * gray_HW[1:-1] - gray_HW[:-2] - gray_HW[2:]).mean()
 
@@ -143,7 +143,7 @@ def test_interlaced_video_is_deinterlaced(codec, container, options):
 
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_is_tone_mapped(transfer):
-    """Codes in a PQ or HLG file become the light that BT.2100 says, by a calculation of its own."""
+    """PQ and HLG codes are converted to the light of BT.2100, computed independently."""
     media = hdr(transfer)
     assert probe(media).transfer == ("pq" if transfer == 16 else "hlg")
     for number, frame in enumerate(read_frames(media)):

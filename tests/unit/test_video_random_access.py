@@ -1,4 +1,4 @@
-"""Random access gives the very frames of reading in sequence, and says when decord cannot."""
+"""Random access returns the frames of sequential decoding, and falls back if decord would differ."""
 
 from fractions import Fraction
 

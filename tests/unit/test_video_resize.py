@@ -30,7 +30,7 @@ def test_any_shape_is_filled(size: tuple[int, int]) -> None:
 
 
 def test_golden_numbers_of_both_interpolations() -> None:
-    """As `trainer.data.decode.cover` gave them before it moved here (commit 9abe30d)."""
+    """Golden values of the former `trainer.data.decode.cover` (commit 9abe30d)."""
     columns, rows = np.meshgrid(np.arange(20), np.arange(12))
     ramp_THWC = (columns[..., None] * (3, 5, 7) + rows[..., None] * 9).astype(np.uint8)[None]
     assert resize_and_crop(ramp_THWC, 6, 6)[0, ::5, ::5].tolist() == GOLDEN_SMALLER

@@ -1,4 +1,4 @@
-"""A file that hangs, explodes or lies ends as a coded error, and the next one is decoded all the same."""
+"""A file that hangs, crashes or exhausts memory ends as an error code, and the next file is decoded."""
 
 import itertools
 import os
@@ -54,7 +54,7 @@ def orphan(path):
 
 @pytest.fixture
 def hooks(tmp_path, monkeypatch):
-    """Tasks that only tests need, in a module that the child can import."""
+    """Write a module of test tasks that the child process can import."""
     (tmp_path / "sandbox_hooks.py").write_text(HOOKS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sandbox_hooks", raising=False)

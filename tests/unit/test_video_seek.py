@@ -1,4 +1,4 @@
-"""A span in the middle of a file is cut as it is in a decode of the whole, with less of the file decoded."""
+"""A cut after a seek equals the cut of a full decode, and decodes fewer frames."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,7 @@ ENTERED = {"mp4", "mkv", "mov"}
 
 
 def write(path: Path) -> Path:
-    """A picture that drifts and turns brighter: each frame is another."""
+    """Frames of a picture that drifts and brightens, so that all frames differ."""
     codec, options = KINDS[path.suffix[1:]]
     tiles = np.random.default_rng(0).integers(0, 200, (8, 10, 3)).astype(np.uint8)
     picture = cv2.resize(tiles, (160, 128), interpolation=cv2.INTER_CUBIC)

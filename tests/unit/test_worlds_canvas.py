@@ -1,4 +1,4 @@
-"""Canvases render alike each time, their captions are true, and their judge sees what does not stay."""
+"""Canvases are deterministic, captions are true, and the judge detects paint and bites that vanish."""
 
 from functools import partial
 
@@ -71,7 +71,7 @@ def test_right_on_the_truth_and_no_better_than_chance_on_another(change):
 
 
 def test_what_does_not_stay_is_seen():
-    """Played backward paint vanishes; cut off at its middle and put at the end, it is gone too."""
+    """Paint vanishes in a reversed video, and in one whose halves are swapped."""
     for world in sampled(40):
         frames_THWC = canvas.draw(world).frames_THWC
         assert canvas.judge(frames_THWC, 12, world)["stays"]
@@ -88,7 +88,7 @@ def test_one_of_two_strokes_that_fades_is_seen():
 
 
 def test_a_wrong_way_is_seen():
-    """Mirrored left to right, what went to the left goes to the right."""
+    """Mirroring a video reverses left and right."""
     for world in sampled(40):
         if any(stroke.direction in ("left", "right", "clockwise") for stroke in world.strokes):
             assert not canvas.judge(canvas.draw(world).frames_THWC[:, :, ::-1], 12, world)["direction"]

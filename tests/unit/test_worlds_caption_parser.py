@@ -1,4 +1,4 @@
-"""Captions of every family are read back to exactly the claims behind them, and wrong ones to others."""
+"""Captions of every family parse to exactly their claims, and altered captions to others."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ from worlds.family import Claim
 from worlds.palette import BACKGROUNDS, COLORS, FAMILY_NAMES, SHAPES, STYLES
 
 STILL = ("shapes", "rooms", "canvas", "grid")
-"""Families that can be shown as a still."""
+"""Families that support a single frame."""
 SHORT = {
     "shapes": {"color", "shape"},
     "occlusion": {"color", "shape", "direction", "event", "style"},
@@ -62,7 +62,7 @@ def test_own_captions_are_read_exactly(family):
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_one_wrong_word_makes_other_claims(family):
-    """Each colour, shape and way, changed wherever it stands, changes the claims."""
+    """Every replaced colour, shape or direction changes the claims."""
     changed = 0
     for seed, world in enumerate(sampled(family, 40)):
         dense = families.dense_caption(world, seed)

@@ -1,4 +1,4 @@
-"""Every family keeps its contract, in every style and shape of frame."""
+"""Every family fulfils the `Family` interface in every style and frame size."""
 
 import json
 

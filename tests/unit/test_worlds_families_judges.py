@@ -1,4 +1,4 @@
-"""The judges of all families are right about their own and re-encoded video, and say no to another's."""
+"""All judges accept rendered and re-encoded videos of their world, and reject those of another."""
 
 from collections import defaultdict
 
@@ -16,8 +16,8 @@ LEAST = {("rooms", "textured"): 0.94, ("rooms", "night"): 0.94}
 
 
 def calibrate(name, style, size, count):
-    """Return, for each attribute, how often the judge says yes: to its own video, to it after lossy coding
-    (crf 28), and to the video of another world."""
+    """Return the acceptance rates per attribute: of the rendered video, of the re-encoded one (crf 28), and of
+    the video of another world."""
     draw = np.random.default_rng(sum(size))
     worlds, videos, said = [], [], [defaultdict(list) for _ in range(3)]
     for seed in range(count):

@@ -1,4 +1,4 @@
-"""Games on a grid keep to the rules, captions are true, and the judge reads states back from pixels."""
+"""Grid games follow the rules, captions are true, and the judge recovers states from pixels."""
 
 from dataclasses import replace
 from functools import partial

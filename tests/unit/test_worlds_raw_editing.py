@@ -1,4 +1,4 @@
-"""The frames of every transition and flash are what the truth says, before and after encoding."""
+"""The frames of every transition and flash agree with the truth, before and after encoding."""
 
 import itertools
 import json

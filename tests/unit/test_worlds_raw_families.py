@@ -1,4 +1,4 @@
-"""Raw videos of every family: told whole, different from their neighbours, matched and judged."""
+"""Raw videos of every family: complete actions, distinct neighbours, matching and judging."""
 
 import itertools
 import json
@@ -94,7 +94,7 @@ def test_all_families_and_styles_come_and_are_what_the_truth_says(raw):
     assert set(seen) == {*FAMILY_NAMES, *STYLES}
 
 
-def test_a_default_folder_holds_flat_shapes_of_the_seeds_of_before():
+def test_default_worlds_are_flat_shapes_of_unchanged_seeds():
     place = FrameSpec(width=64, height=48, fps=24.0)
     edit = sample_edit(Random("a"), Random("b"), Random("c"), RawConfig(num_videos=1), place)
     assert [(s.world.seed, s.world.style, s.world.background) for s in edit.scenes] == BEFORE
@@ -112,7 +112,7 @@ def test_pictures_of_neighbours_differ_so_that_a_cut_is_seen():
             assert cv2.absdiff(*hsv).mean() > 27  # the threshold of PySceneDetect's ContentDetector
 
 
-def test_a_story_waits_for_transitions_to_end():
+def test_action_waits_for_the_end_of_transitions():
     config = replace(CONFIG, transitions=("dissolve",), families=("physics", "grid"), slate_rate=0)
     edit = sample_edit(Random(1), Random(1), Random(1), config, SQUARE)
     for shot, scene in enumerate(edit.scenes):
@@ -131,7 +131,7 @@ def test_a_story_waits_for_transitions_to_end():
     ("size", "fps", "alone"),
     [((16, 16), 12.0, 30), ((16, 400), 50.0, 5), ((64, 64), 12.0, 1), ((400, 16), 5.0, 2)]
 )  # fmt: skip
-def test_what_cannot_be_shown_is_another_family(family, size, fps, alone):
+def test_a_family_that_does_not_fit_is_replaced(family, size, fps, alone):
     place = FrameSpec(width=size[0], height=size[1], fps=fps)
     config = replace(CONFIG, families=(family,))
     scene = sample_scene(Random(0), Random(0), config, place, alone=alone, overlaps=(3, 2))
@@ -172,7 +172,7 @@ def test_truth_of_an_unknown_family_is_refused(raw, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_a_whole_clip_is_told_and_its_captions_are_true(family):
+def test_captions_of_a_whole_clip_are_true(family):
     for seed in range(25):
         world = sampled(family, seed)
         clip = clip_truth(told([world]), "raw.mp4", 0.0, 2.5)
@@ -190,7 +190,7 @@ def test_a_whole_clip_is_told_and_its_captions_are_true(family):
         ("grid", "moves"),
     ],
 )
-def test_a_clip_that_misses_the_story_is_not_judged(family, why):
+def test_a_clip_that_misses_the_action_is_not_judged(family, why):
     late = early = 0
     for seed in range(20):
         truth = told([sampled(family, seed)])
@@ -202,7 +202,7 @@ def test_a_clip_that_misses_the_story_is_not_judged(family, why):
     assert late == early == 20
 
 
-def test_a_clip_of_shapes_or_of_a_room_is_told_from_any_time_on():
+def test_a_clip_of_shapes_or_rooms_is_judged_from_any_start():
     for family in ("shapes", "rooms"):
         world = sampled(family, 2)
         clip = clip_truth(told([world]), "raw.mp4", 1.0, 2.0)
@@ -210,7 +210,7 @@ def test_a_clip_of_shapes_or_of_a_room_is_told_from_any_time_on():
         assert clip.judge_caption(families.dense_caption(world, 0)).recall == 1.0
 
 
-def test_a_physics_clip_tells_what_its_pixels_show():
+def test_a_physics_clip_matches_its_pixels():
     """Where a clip is said to tell the event, the judge of videos sees it."""
     for seed in range(20):
         world = sampled("physics", seed, style="flat")
@@ -237,7 +237,7 @@ def test_captions_of_all_families_are_judged_and_none_is_lost(raw, tmp_path):
     assert set(judged) == set(FAMILY_NAMES)
 
 
-def test_what_is_not_judged_is_counted_with_its_reason(tmp_path):
+def test_unjudged_clips_are_counted_with_reasons(tmp_path):
     world = sampled("physics", 0)
     fields = {"start_s": 1.9, "end_s": 2.5, "world_start_s": 0.0, "short": "", "dense": ""}
     truth = tmp_path / "truth.jsonl"

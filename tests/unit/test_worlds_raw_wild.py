@@ -1,4 +1,4 @@
-"""Wild folders: defects, copies and damage are what the truth says, whatever the number of workers."""
+"""Wild folders: defects, copies and damage agree with the truth for any number of workers."""
 
 import json
 from collections import Counter
@@ -179,7 +179,7 @@ def test_copies_look_like_their_originals(crawl):
             assert moved_s == pytest.approx(line["copy"]["shift_s"], abs=0.002)
 
 
-def test_damaged_files_are_damaged_as_said(crawl):
+def test_damaged_files_agree_with_their_truth(crawl):
     _, folder, lines = crawl
     for line in (line for line in lines.values() if line["damage"]):
         told = line["damage"]
@@ -214,7 +214,7 @@ def test_the_number_of_workers_changes_nothing(crawl, tmp_path):
     assert truth_path(once, fewer).read_text() == truth_path(again, fewer).read_text()
 
 
-def test_turning_one_thing_on_leaves_the_worlds_alone(tmp_path):
+def test_enabling_one_variation_does_not_change_the_worlds(tmp_path):
     _, plain = rendered(tmp_path, SMALL)
     _, other = rendered(
         tmp_path / "other", replace(SMALL, formats=("mkv/vp9",), watermark_rate=1, uneven_rate=1)
@@ -269,7 +269,7 @@ def test_truth_without_transitions_is_still_read(tmp_path, crawl):
         assert all(shot.world_start_s == shot.start_s for shot in shots)
 
 
-def test_a_preset_keeps_what_was_asked_for():
+def test_wild_keeps_explicit_fields():
     asked = RawConfig(num_videos=3, transitions=("dissolve",), seed=9)
     assert wild(asked).transitions == ("dissolve",)
     assert (wild(asked).num_videos, wild(asked).seed) == (3, 9)

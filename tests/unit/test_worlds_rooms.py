@@ -1,4 +1,4 @@
-"""Rooms render alike each time, their captions are true, and their judge is right and not to be fooled."""
+"""Rooms are deterministic, captions are true, and the judge is correct, also on altered videos."""
 
 from dataclasses import replace
 from functools import partial

@@ -1,4 +1,4 @@
-"""Captions are true, complete, of the promised length, and read back to exactly the claims behind them."""
+"""Captions are true, complete, within the word limits, and parse to exactly their claims."""
 
 import pytest
 

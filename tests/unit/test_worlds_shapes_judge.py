@@ -1,4 +1,4 @@
-"""The judge is right about rendered and re-encoded video, and says no where the truth is another."""
+"""The judge accepts rendered and re-encoded videos, and rejects those of another world."""
 
 import cv2
 import numpy as np

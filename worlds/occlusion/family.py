@@ -113,8 +113,8 @@ def _wall_passes(rng: Random, size: float, length: float, num_frames: int) -> Pl
     """Move the camera, so that a near wall passes in front of a thing."""
     room, needed = length - size - 2 * EDGE, 2 * size + CLEAR
     relative = 1 / (1 - CAMERA_DRIFT)
-    most = 1 - needed * relative * CAMERA_DRIFT / room
-    hidden_fraction = _sample_hidden_fraction(rng, min(0.5, most), num_frames)
+    max_fraction = 1 - needed * relative * CAMERA_DRIFT / room
+    hidden_fraction = _sample_hidden_fraction(rng, min(0.5, max_fraction), num_frames)
     apart = needed / (1 - hidden_fraction) * rng.uniform(1.0, 1.15)
     wall_path = min(apart * relative, room / CAMERA_DRIFT)
     path, apart = CAMERA_DRIFT * wall_path, (1 - CAMERA_DRIFT) * wall_path
