@@ -16,7 +16,7 @@ LEAST = {("rooms", "textured"): 0.94, ("rooms", "night"): 0.94}
 
 
 def calibrate(name, style, size, count):
-    """Return the acceptance rates per attribute: of the rendered video, of the re-encoded one (crf 28), and of
+    """Return the acceptance rates per attribute: of the rendered video, of the re-encoded (crf 28), and of
     the video of another world."""
     draw = np.random.default_rng(sum(size))
     worlds, videos, said = [], [], [defaultdict(list) for _ in range(3)]
