@@ -75,7 +75,7 @@ def dense_text(facts: Facts) -> str:
         parts.append("Text that can be read: " + ", ".join(f"“{line}”" for line in facts.texts[:6]) + ".")
     elif facts.texts_checked:
         parts.append("No readable text was found.")
-    parts.append("This description was put together from detectors and may be wrong about what items are.")
+    parts.append("This description was put together from detectors and may be wrong about what things are.")
     return " ".join(parts)
 
 
@@ -93,7 +93,7 @@ def camera_phrase(motion: Motion) -> str:
 def motion_sentence(motion: Motion) -> str:
     """Describe motion relative to the camera."""
     if motion.moving_share < 0.02:
-        return "Hardly anyitem in it moves by itself."
+        return "Hardly anything in it moves by itself."
     share = "a small part" if motion.moving_share < 0.1 else "a part" if motion.moving_share < 0.4 else "most"
     pace = (
         "quickly"
