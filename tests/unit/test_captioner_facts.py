@@ -48,6 +48,18 @@ def test_missing_detectors_are_named_in_the_row_and_in_the_text(blind: FactsCapt
     assert len((short.text or "").split()) < 25 < len((dense.text or "").split())
 
 
+def test_a_version_keeps_its_words(blind: FactsCaptioner) -> None:
+    """The text is part of what a caption version names: other words need another `REVISION`."""
+    picture = texture()[:, :320]
+    dense, short = blind.caption([request(np.stack([picture] * 4), n) for n in ("dense", "short")])
+    assert short.text == "A medium-bright video, mostly green and purple; the camera seems still."
+    assert dense.text == (
+        "This is a medium-bright video clip and its main colors are green and purple. No object detector was "
+        "run. As far as optical flow tells, the camera seems still. Hardly anything in it moves by itself. "
+        "This description was put together from detectors and may be wrong about what things are."
+    )
+
+
 def test_a_still_makes_no_statement_about_motion(blind: FactsCaptioner) -> None:
     [answer] = blind.caption([request(texture()[None, :, :320], "dense")])
     assert "still image" in (answer.text or "")
