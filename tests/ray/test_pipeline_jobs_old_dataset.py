@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -14,35 +13,19 @@ import pytest
 from manifests.dataset import Dataset
 
 LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
-SERVER = Path(__file__).parents[1] / "unit" / "s3_server.py"
-AWS = {
-    "AWS_ACCESS_KEY_ID": "testing-key-id",
-    "AWS_SECRET_ACCESS_KEY": "testing-secret",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Iterator[Path]:
+def folder(s3_server, tmp_path) -> Path:
     """A copy of the old dataset and shards, and its sources where they were: s3://legacy/raw."""
-    pytest.importorskip("moto", reason="`pip install 'kinora[dev]'` brings an S3 for tests")
     for name in ("data", "shards"):
         shutil.copytree(LEGACY / name, tmp_path / name)
     shutil.copy(LEGACY / "curate.yaml", tmp_path)
-    command = [sys.executable, str(SERVER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
-        for name, value in (AWS | {"AWS_ENDPOINT_URL": endpoint}).items():
-            monkeypatch.setenv(name, value)
-        client = boto3.Session().client("s3")
-        client.create_bucket(Bucket="legacy")
-        for path in (LEGACY / "raw").iterdir():
-            client.upload_file(str(path), "legacy", f"raw/{path.name}")
-        yield tmp_path
-        server.terminate()
+    client = boto3.Session().client("s3")
+    client.create_bucket(Bucket="legacy")
+    for path in (LEGACY / "raw").iterdir():
+        client.upload_file(str(path), "legacy", f"raw/{path.name}")
+    return tmp_path
 
 
 def kinora(folder: Path, *args: str, code: int = 0) -> dict:

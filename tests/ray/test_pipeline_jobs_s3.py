@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -17,24 +16,13 @@ from manifests.shards import ShardIndex
 from manifests.storage import open_storage
 from video.encode import VideoWriter
 
-_SERVER = Path(__file__).parent.parent / "unit" / "s3_server.py"
-_NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-_KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "tester", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKETS = ["--buckets", '["9x32x32"]', "--fps", "8"]
 
 
 @pytest.fixture
-def bucket(monkeypatch) -> Iterator[str]:
-    pytest.importorskip("moto", reason="`pip install 'kinora[dev]'` brings an S3 for tests")
-    command = [sys.executable, str(_SERVER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        for name, value in (_NO_FILES | _KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
-            monkeypatch.setenv(name, value)
-        boto3.Session().client("s3").create_bucket(Bucket="all")
-        yield "s3://all"
-        server.terminate()
+def bucket(s3_server) -> str:
+    boto3.Session().client("s3").create_bucket(Bucket="all")
+    return "s3://all"
 
 
 def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
