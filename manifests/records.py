@@ -252,10 +252,30 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRef:
-    """One packed clip: its tar members are `length` bytes of `shard` from `offset`."""
+    """One packed medium: its tar members are `length` bytes of `shard` from `offset`."""
 
     clip_id: str
     bucket: Bucket
     shard: str
     offset: int
     length: int
+    key: str = ""
+    """Name of the sample in its tar, unique in the set: the clip id for a whole clip, `CLIP_ID-NNN` for its
+    window NNN."""
+    media_id: str = ""
+    """Empty, like the three digests, in sets packed by a version that did not record it."""
+    media_digest: str = ""
+    """Digest of the media bytes."""
+    source: str = ""
+    """Digest of the source file's bytes."""
+    window_frames: int = 0
+    """Frames of the whole medium at the set's frame rate; at least `bucket.num_frames`."""
+    text_digest: str = ""
+    """Digest of all texts of the sample."""
+
+    def __post_init__(self) -> None:
+        """Fill in the key and the window of a whole clip."""
+        if not self.key:
+            object.__setattr__(self, "key", self.clip_id)
+        if not self.window_frames:
+            object.__setattr__(self, "window_frames", self.bucket.num_frames)

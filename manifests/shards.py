@@ -9,10 +9,11 @@ A local index is memory-mapped. An index on S3 is fetched whole, and its samples
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -34,15 +35,25 @@ _SCHEMA = pa.schema(
         pa.field("shard", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("length", pa.int64(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("media_id", pa.string(), nullable=False),
+        pa.field("media_digest", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("window_frames", pa.int32(), nullable=False),
+        pa.field("text_digest", pa.string(), nullable=False),
     ]
 )
+_HASHED_ROWS = 65536
+_LOCATION = {"shard", "offset", "length"}
+"""Columns that say where a sample lies, not what it is."""
 
 
 class ShardIndex:
     """The samples of one shard set, in packing order."""
 
     def __init__(self, root: Path, table: pa.Table, s3: str = "") -> None:
-        self.root, self._table, self._s3 = root, table, s3
+        self.root, self._stored, self._s3 = root, table, s3
+        self._table = _with_defaults(table)
         self._opened: tuple[int, Storage] | None = None
 
     @classmethod
@@ -73,9 +84,17 @@ class ShardIndex:
 
     @cached_property
     def digest(self) -> str:
-        """Content digest: equal for equal training data."""
+        """Digest of the content: media, texts, buckets, windows and frame rate, but not where samples lie.
+
+        A set packed before content was recorded keeps the digest of its index, which checkpoints refer to.
+        """
         state = blake2b(str(self.fps).encode(), digest_size=16)
-        for batch in self._table.to_batches():
+        if "text_digest" in self._stored.column_names:
+            for name in _SCHEMA.names:
+                if name not in _LOCATION:
+                    _update(state, self._stored[name])
+            return state.hexdigest()
+        for batch in self._stored.to_batches():
             with pa.ipc.new_stream(sink := pa.BufferOutputStream(), batch.schema) as writer:
                 writer.write_batch(batch)
             state.update(memoryview(sink.getvalue()))
@@ -84,13 +103,12 @@ class ShardIndex:
     def sample(self, row: int) -> SampleRef:
         """Return sample `row`, 0 <= row < num_samples."""
         cell = {name: self._table.column(name)[row].as_py() for name in _SCHEMA.names}
-        return SampleRef(
-            clip_id=cell["clip_id"],
-            bucket=Bucket(num_frames=cell["num_frames"], height=cell["height"], width=cell["width"]),
-            shard=cell["shard"],
-            offset=cell["offset"],
-            length=cell["length"],
-        )
+        bucket = Bucket(**{name: cell.pop(name) for name in ("num_frames", "height", "width")})
+        return SampleRef(bucket=bucket, **cell)
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column of the index, a value per sample; `SampleRef` names them."""
+        return self._table.column(name).to_pylist()
 
     def counts(self) -> dict[Bucket, int]:
         """Return how many samples each bucket holds."""
@@ -143,20 +161,29 @@ def _read_table(source: pa.NativeFile, where: str) -> pa.Table:
     return table
 
 
+def _with_defaults(table: pa.Table) -> pa.Table:
+    """Append the columns that a set packed by an older version lacks, with the values of whole clips."""
+    defaults = {"key": "clip_id", "window_frames": "num_frames"}
+    for field in _SCHEMA:
+        if field.name not in table.column_names:
+            same = defaults.get(field.name)
+            column = table[same] if same else pa.array([""] * table.num_rows, field.type)
+            table = table.append_column(field, column)
+    return table
+
+
+def _update(state: blake2b, column: pa.ChunkedArray) -> None:
+    """Hash the values of a column, whatever its chunks."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), _HASHED_ROWS):
+            values = chunk.slice(start, _HASHED_ROWS).to_pylist()
+            state.update("".join(f"{value}\x1f" for value in values).encode())
+
+
 def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> bytes:
     """Serialize the index of `samples` as an Arrow file."""
-    rows = [
-        {
-            "clip_id": sample.clip_id,
-            "num_frames": sample.bucket.num_frames,
-            "height": sample.bucket.height,
-            "width": sample.bucket.width,
-            "shard": sample.shard,
-            "offset": sample.offset,
-            "length": sample.length,
-        }
-        for sample in samples
-    ]
+    names = [field.name for field in fields(SampleRef) if field.name != "bucket"]
+    rows = [{name: getattr(sample, name) for name in names} | asdict(sample.bucket) for sample in samples]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"kinora.fps": repr(fps)}))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:

@@ -172,8 +172,7 @@ def _record(dataset: Dataset, planned: PackPlan, out: ShardSet, config: PackConf
 
 
 def _sample_ref(sample: Mapping[str, Any]) -> SampleRef:
-    names = ("clip_id", "shard", "offset", "length")
-    return SampleRef(bucket=parse_bucket(sample["bucket"]), **{name: sample[name] for name in names})
+    return SampleRef(**{**sample, "bucket": parse_bucket(sample["bucket"])})
 
 
 def _description(planned: PackPlan, config: PackConfig) -> dict[str, Any]:

@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
-from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
+from manifests.buckets import assign, frames_at, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
 from manifests.records import Bucket
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
+_FORMAT = "pack 2"
+"""Increment when the same content is packed into other bytes, so that older sets are packed again."""
 _SAMPLE_OVERHEAD = 2048
 """Bytes of a sample besides media and caption: three tar headers, padding and JSON."""
 
@@ -27,8 +29,13 @@ _SAMPLE_OVERHEAD = 2048
 class Sample:
     """One captioned clip, ready to be packed. Plain fields, so that it travels as JSON."""
 
+    key: str
     clip_id: str
     media_id: str
+    source: str
+    """Digest of the source file's bytes."""
+    window_frames: int
+    """Frames of the medium at the set's frame rate."""
     path: str
     """Tar of the dataset that holds the media; `offset` and `length` locate it there."""
     offset: int
@@ -106,6 +113,8 @@ COLUMNS = {
         "width",
         "fps",
         "duration_s",
+        "encoding",
+        "digest",
     ),
     "captions": ("text", "short", "captioner", "model", "revision", "prompt_digest", "version"),
 }
@@ -151,7 +160,7 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
         for name, begin, end in _value_ranges(rows["bucket"])
         for number, (first, last) in enumerate(_split(rows, begin, end, config.shard_bytes))
     )
-    fingerprint = digest_parts("pack", config_digest(config), _fingerprint(rows))
+    fingerprint = digest_parts(_FORMAT, config_digest(config), _fingerprint(rows))
     left_out = dict(sorted(left_out.items()))
     return PackPlan(shards=shards, rows=rows, left_out=left_out, fingerprint=fingerprint)
 
@@ -255,4 +264,10 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
     if carried := json.loads(row.get("carried") or "{}"):
         record["source"]["carried"] = carried
     fields = ("clip_id", "media_id", "path", "offset", "length", "extension", "short")
-    return Sample(**{name: row[name] for name in fields}, record=record)
+    return Sample(
+        **{name: row[name] for name in fields},
+        key=row["clip_id"],
+        source=row["source_digest"],
+        window_frames=1 if row["kind"] == "image" else frames_at(row["duration_s"], fps),
+        record=record,
+    )

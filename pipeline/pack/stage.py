@@ -6,6 +6,7 @@ from typing import Any
 
 from ray.data import Dataset
 
+from manifests.digest import digest_bytes, digest_parts
 from manifests.storage import Storage, is_disk_full, open_storage
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
@@ -44,11 +45,20 @@ def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list
     written: list[dict[str, Any]] = []
     with TarWriter(target, shard["path"]) as tar:
         for sample in shard["samples"]:
-            name = sample["clip_id"]
+            name = sample["key"]
             record = json.dumps(sample["record"], indent=1, sort_keys=True, ensure_ascii=False)
-            start, _ = tar.add(f"{name}.{sample['extension']}", read_media(media, sample))
+            content = read_media(media, sample)
+            start, _ = tar.add(f"{name}.{sample['extension']}", content)
             tar.add(f"{name}.txt", sample["short"].encode())
             tar.add(f"{name}.json", record.encode())
-            location = {"offset": start, "length": tar.end - start}
-            written.append({"clip_id": name, "bucket": shard["bucket"], "shard": shard["path"]} | location)
+            ref = {name: sample[name] for name in ("key", "clip_id", "media_id", "source", "window_frames")}
+            ref |= {"bucket": shard["bucket"], "shard": shard["path"], "offset": start}
+            ref |= {"length": tar.end - start, "media_digest": digest_bytes(content)}
+            written.append(ref | {"text_digest": _text_digest(sample)})
     return written
+
+
+def _text_digest(sample: dict[str, Any]) -> str:
+    """Return the digest of the text of the `.txt` member and of those in the record."""
+    caption = sample["record"]["caption"]
+    return digest_parts("texts", sample["short"], caption["short"], caption["dense"])

@@ -1,6 +1,8 @@
 """Buckets and the shard index: pure decisions, one row a sample."""
 
+import json
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from manifests.shards import ShardIndex, write_index
 
 SQUARE, WIDE, TALL = parse_bucket("17x64x64"), parse_bucket("17x48x80"), parse_bucket("17x80x48")
 SHORT, STILL = parse_bucket("9x64x64"), parse_bucket("1x64x64")
+LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
 BUCKETS = [SQUARE, WIDE, TALL, SHORT, STILL]
 
 
@@ -65,6 +68,45 @@ def test_the_index_is_read_without_lists_and_names_its_content(tmp_path):
     assert index.counts() == dict.fromkeys(BUCKETS, 4)
     write_index(tmp_path, samples[1:], fps=8.0)
     assert ShardIndex.load(tmp_path).digest != index.digest
+
+
+def ref(number: int, **changed) -> SampleRef:
+    about = {"shard": "a.tar", "offset": number * 10, "length": 10, "key": f"{number}-000", "media_id": "m"}
+    about |= {"media_digest": f"d{number}", "source": "s", "window_frames": 34, "text_digest": f"t{number}"}
+    return SampleRef(clip_id=str(number), bucket=BUCKETS[number % 5], **{**about, **changed})
+
+
+def digest_of(root, samples: list[SampleRef]) -> str:
+    write_index(root, samples, fps=8.0)
+    return ShardIndex.load(root).digest
+
+
+def test_the_digest_names_the_content_and_not_the_files(tmp_path):
+    whole = [ref(i) for i in range(20)]
+    digest = digest_of(tmp_path, whole)
+    assert digest == digest_of(tmp_path, [ref(i, shard=f"{i}.tar", offset=0, length=7) for i in range(20)])
+    assert ShardIndex.load(tmp_path).column("source") == ["s"] * 20
+    others = {
+        digest_of(tmp_path, [*whole[:7], ref(7, **changed), *whole[8:]])
+        for changed in (
+            {"text_digest": "another caption"},
+            {"media_digest": "another crf"},
+            {"window_frames": 35},
+            {"source": "z"},
+            {"key": "7-001"},
+        )
+    }
+    assert len(others - {digest}) == 5
+
+
+def test_a_set_packed_before_opens_with_the_values_of_whole_clips_and_its_old_digest(tmp_path):
+    """The index of the legacy set was written by the first release, and its digest read with it."""
+    index = ShardIndex.load(LEGACY / "shards")
+    for sample in (index.sample(row) for row in range(index.num_samples)):
+        assert (sample.key, sample.window_frames) == (sample.clip_id, sample.bucket.num_frames)
+        assert (sample.media_id, sample.media_digest, sample.source, sample.text_digest) == ("",) * 4
+    encoded = json.loads((LEGACY / "encoded" / "encoded.json").read_text())
+    assert index.digest == encoded["index"]
 
 
 def test_a_missing_or_foreign_index_is_named(tmp_path):
