@@ -1,4 +1,4 @@
-"""Live rows: the newest analysis of each source, and the newest selection, media and caption of each clip.
+"""Live rows: the newest analysis of each source, the newest selection and media of each clip, its caption.
 
 Tables are append-only. DuckDB finds the live rows from the key columns alone; the requested columns are then
 filtered by a mask, without a Python object per row.
@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from manifests import caption_order
 from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.parts import TableName
@@ -34,6 +35,8 @@ ViewName = Literal[
     "duplicates",
     "media",
     "captions",
+    "caption_attempts",
+    "newest_attempts",
     "failures",
 ]
 
@@ -46,6 +49,8 @@ _TABLES: dict[ViewName, TableName] = {
     "duplicates": "duplicates",
     "media": "media",
     "captions": "captions",
+    "caption_attempts": "captions",
+    "newest_attempts": "captions",
     "failures": "failures",
 }
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -68,6 +73,8 @@ _DEPENDS_ON: dict[ViewName, set[str]] = {
     "duplicates": {"sources", "clips", "duplicates"},
     "media": {"sources", "clips", "selections", "media"},
     "captions": {"sources", "clips", "selections", "media", "captions"},
+    "caption_attempts": {"sources", "clips", "selections", "media", "captions"},
+    "newest_attempts": {"sources", "clips", "selections", "media", "captions"},
     "failures": {"sources", "clips", "selections", "media", "captions", "failures"},
 }
 """Tables that determine the live rows of each view."""
@@ -82,7 +89,7 @@ _STILL_FAILED: dict[str, tuple[str, dict[str, tuple[ViewName, list[str]]]]] = {
     ),
     "caption": (
         "SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok'",
-        {"c": ("captions", ["media_id", "outcome"])},
+        {"c": ("newest_attempts", ["media_id", "outcome"])},
     ),
     "score ": (
         "SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit",
@@ -149,6 +156,8 @@ class LiveView:
             return LiveView(dataset)
         changed: list[TableName] = [table for table in self._loaded if newer.parts(table)]
         new_view = self._copy_without(dataset, {*changed})
+        if any(commit.stage == "caption" for commit in newer.commits):  # may change which caption counts
+            new_view._forget_masks({"captions"})
         for table in changed:
             names = [name for name in self._loaded[table].column_names if name != COMMIT_COLUMN]
             new = newer.read(table, names).append_column(
@@ -170,10 +179,12 @@ class LiveView:
         new_view = LiveView(dataset)
         new_view._loaded = {table: rows for table, rows in self._loaded.items() if table not in changed}
         new_view._columns = {table: names for table, names in self._columns.items() if table not in changed}
-        new_view._masks = {
-            key: rows for key, rows in self._masks.items() if not _DEPENDS_ON[key[0]] & changed
-        }
+        new_view._masks = self._masks
+        new_view._forget_masks(changed)
         return new_view
+
+    def _forget_masks(self, changed: Set[str]) -> None:
+        self._masks = {key: mask for key, mask in self._masks.items() if not _DEPENDS_ON[key[0]] & changed}
 
     def derive(
         self, table: TableName, name: str, inputs: Sequence[str], compute: Callable[[pa.Table], pa.Array]
@@ -220,8 +231,18 @@ class LiveView:
         return self.read("media")
 
     def captions(self, version: str | None = None) -> pa.Table:
-        """The newest caption attempt for each media, or the newest of `version`."""
+        """The caption that counts for each media (manifests/caption_order.py), or that of `version`.
+
+        `caption_attempts` has that of each media and version; `newest_attempts` the newest, OK or not.
+        """
         return self.read("captions", version=version)
+
+    def caption_requests(self) -> dict[str, int]:
+        """Return the number of the commit that last asked for each caption version."""
+        self._load("captions", ())
+        rows = self.query(caption_order.LATEST_ROWS, t=self._numbered("captions")).to_pylist()
+        newest = {row["version"]: row["number"] for row in rows}
+        return caption_order.latest_requests(newest, self.dataset.commits)
 
     @cached_property
     def failures(self) -> pa.Table:
@@ -302,9 +323,8 @@ class LiveView:
             case "media":
                 keys = self.read("selections", ["clip_id", "kept"])
                 return self._newest_of("media", "clip_id", keys.filter(keys["kept"]))
-            case "captions":
-                keys = self.read("media", ["media_id"])
-                return self._newest_of("captions", "media_id", keys, subset)
+            case "captions" | "caption_attempts" | "newest_attempts":
+                return self._captions(view, subset)
             case "failures":
                 return self._failed(subset)
 
@@ -313,12 +333,21 @@ class LiveView:
         rows = self._loaded[table].select((*_KEYS[table], COMMIT_COLUMN))
         return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
 
-    def _newest_of(self, table: TableName, key: str, keys: pa.Table, version: str | None = None) -> pa.Table:
+    def _newest_of(self, table: TableName, key: str, keys: pa.Table) -> pa.Table:
         sql = f"SELECT max(t._row) AS _row FROM t SEMI JOIN o USING ({key}) GROUP BY {key}"
-        rows = self._numbered(table)
-        if version is not None:
-            rows = self.query(f"SELECT * FROM t WHERE version = {_quoted(version)}", t=rows)
-        return self.query(sql, t=rows, o=keys)
+        return self.query(sql, t=self._numbered(table), o=keys)
+
+    def _captions(self, view: ViewName, version: str | None) -> pa.Table:
+        """Return the row indices of a view of captions: the first of each group."""
+        requests = self.caption_requests()
+        group = "media_id, version" if view == "caption_attempts" else "media_id"
+        sql = caption_order.first_of_each(group, ok_first=view != "newest_attempts", version=version)
+        return self.query(
+            sql,
+            t=self._numbered("captions"),
+            r=pa.table({"version": [*requests], "number": [*requests.values()]}),
+            o=self.read("media", ["media_id"]),
+        )
 
     def _failed(self, stage: str | None) -> pa.Table:
         newest = self.query(
@@ -344,10 +373,6 @@ def _commit_numbers(dataset: Dataset, table: TableName) -> np.ndarray:
         if part.path in visible
     ]
     return np.repeat(*np.array(rows, np.int64).reshape(-1, 2).T)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:

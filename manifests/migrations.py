@@ -24,5 +24,14 @@ def failure_1_to_2(table: pa.Table) -> pa.Table:
     return table.append_column("quarantined", pa.array([False] * table.num_rows, pa.bool_()))
 
 
-STEPS: Mapping[str, tuple[Step, ...]] = {"Media": (media_1_to_2,), "Failure": (failure_1_to_2,)}
+def caption_1_to_2(table: pa.Table) -> pa.Table:
+    """Add `medium`, null: version 1 held a dense text (`text`) and a short one."""
+    return table.append_column("medium", pa.nulls(table.num_rows, pa.string()))
+
+
+STEPS: Mapping[str, tuple[Step, ...]] = {
+    "Media": (media_1_to_2,),
+    "Failure": (failure_1_to_2,),
+    "Caption": (caption_1_to_2,),
+}
 """By record name: step i migrates from version i + 1 to i + 2. A record without steps is at version 1."""

@@ -10,11 +10,15 @@ from uuid import UUID, uuid5
 
 from manifests.digest import digest_parts
 
+LENGTH_COLUMNS = {"short": "short", "medium": "medium", "dense": "text"}
+"""Column of a caption that holds the text of each length."""
+LENGTHS = tuple(LENGTH_COLUMNS)
+"""Lengths of a caption's texts, shortest first."""
 _CLIP_NAMESPACE = UUID("8f0f3e1e-5d0c-5b53-9d4f-6b696e6f7261")
 
 
 class Outcome(StrEnum):
-    """Outcome of one caption attempt. Only OK has a text."""
+    """Outcome of one caption attempt. Only OK has texts, at least one."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -188,9 +192,9 @@ class Caption:
     media_id: str
     outcome: Outcome
     text: str | None
-    """The dense caption; None unless the outcome is OK."""
+    """The dense caption; None unless the outcome is OK and the captioner gave one."""
     short: str | None
-    """One sentence; None unless the outcome is OK."""
+    """The short caption, one sentence; None unless the outcome is OK and the captioner gave one."""
     captioner: str
     """`vlm`, `embedded` or `facts`."""
     model: str
@@ -203,6 +207,14 @@ class Caption:
     """Error description for people."""
     version: str = ""
     """Name of the captioner configuration; filled in by the job that commits the caption."""
+    medium: str | None = None
+    """The caption of medium length; None unless the outcome is OK and the captioner gave one."""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The texts by length, in the order of `LENGTHS`."""
+        texts = {length: getattr(self, column) for length, column in LENGTH_COLUMNS.items()}
+        return {length: text for length, text in texts.items() if text is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,7 +53,7 @@ PINNED = {
     "Selection": (1, "91e5de909c92"),
     "Duplicate": (1, "d64f621449f5"),
     "Media": (2, "f1a24c774c4a"),
-    "Caption": (1, "debb25950a48"),
+    "Caption": (2, "4194cc3c4d02"),
     "Review": (1, "9ccaaf220215"),
     "Failure": (2, "2271a2298bb7"),
 }

@@ -124,7 +124,7 @@ class Rows:
         self.kept = {s["clip_id"] for s in self.selections if s["kept"]}
         self.media = [m for m in self._newest("media", "clip_id") if m["clip_id"] in self.kept]
         done = {m["clip_id"] for m in self.media}
-        mute = {c["media_id"] for c in self.captions() if c["outcome"] != "ok"}
+        mute = {c["media_id"] for c in self.newest_attempts if c["outcome"] != "ok"}
         bad = {s["source_key"] for s in self.sources if s["status"] == "failed"}
         counts = {"analyze": bad, "cut": self.kept - done, "caption": mute}
         self.failures = [
@@ -132,9 +132,22 @@ class Rows:
         ]
 
     def captions(self, version: str | None = None) -> list[dict[str, Any]]:
+        rows = [c for c in self._attempts() if version in (None, c["version"])]
+        rows.sort(key=lambda c: c["outcome"] == "ok")
+        return [*{c["media_id"]: c for c in rows}.values()]
+
+    @property
+    def newest_attempts(self) -> list[dict[str, Any]]:
+        return [*{c["media_id"]: c for c in self._attempts()}.values()]
+
+    @property
+    def caption_attempts(self) -> list[dict[str, Any]]:
+        rows = sorted(self._attempts(), key=lambda c: c["outcome"] == "ok")
+        return [*{(c["media_id"], c["version"]): c for c in rows}.values()]
+
+    def _attempts(self) -> list[dict[str, Any]]:
         ids = {m["media_id"] for m in self.media}
-        rows = [c for c in self._all("captions") if version in (None, c["version"])]
-        return [c for c in {c["media_id"]: c for c in rows}.values() if c["media_id"] in ids]
+        return [c for c in self._all("captions") if c["media_id"] in ids]
 
     def to_cut(self, config: CutConfig, mode: str, source_keys: set[str]) -> list[tuple[str, list[str]]]:
         name = config_digest(config)
@@ -179,7 +192,18 @@ def in_any_order(rows: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "view", ["sources", "clip_occurrences", "clips", "gaps", "selections", "media", "failures"]
+    "view",
+    [
+        "sources",
+        "clip_occurrences",
+        "clips",
+        "gaps",
+        "selections",
+        "media",
+        "caption_attempts",
+        "newest_attempts",
+        "failures",
+    ],
 )
 def test_the_rows_that_count_are_those_picked_one_by_one(dataset, view):
     found = LiveView(dataset).read(view).to_pylist()
@@ -216,6 +240,8 @@ VIEWS: list[Any] = [
     "duplicates",
     "media",
     "captions",
+    "caption_attempts",
+    "newest_attempts",
     "failures",
 ]
 
