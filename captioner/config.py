@@ -3,6 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from manifests.ranges import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitFloat,
+    check_ranges,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VlmConfig:
@@ -12,38 +21,42 @@ class VlmConfig:
     """Model folder or hub name, such as `Qwen/Qwen2.5-VL-3B-Instruct`."""
     revision: str | None = None
     """Hub commit, branch or tag; pin a commit for reproducible captions."""
-    frames: int = 8
+    frames: PositiveInt = 8
     """Maximum number of frames per clip."""
-    fps: float | None = None
+    fps: PositiveFloat | None = None
     """Frame rate of the sampled frames, from the start of the clip. Default: evenly spaced over the clip."""
-    batch_size: int = 8
+    batch_size: PositiveInt = 8
     """Prompts per batch."""
-    max_new_tokens: int = 320
+    max_new_tokens: PositiveInt = 320
     """Maximum answer length; a longer answer fails as TRUNCATED."""
-    temperature: float = 0.0
+    temperature: NonNegativeFloat = 0.0
     """Sampling temperature; 0 decodes greedily, which is reproducible."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Data type of the weights; `auto` uses the model's own."""
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, ...; `auto` uses a GPU if available."""
-    timeout_s: float | None = None
+    timeout_s: PositiveFloat | None = None
     """Time limit of a batch in seconds; unfinished answers fail as TIMEOUT. Default: no limit."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactsConfig:
     """The `facts` captioner, which composes captions from detectors and needs no hub model."""
 
-    frames: int = 4
+    frames: PositiveInt = 4
     """Frames per clip on which objects and colours are detected."""
-    text_frames: int = 1
+    text_frames: NonNegativeInt = 1
     """Frames per clip on which text is read, at 0.2 to 0.4 s each; 0 disables text reading."""
-    min_text_score: float = 0.85
+    min_text_score: UnitFloat = 0.85
     """Minimum confidence of a text line, 0 to 1."""
-    min_text_length: int = 3
+    min_text_length: NonNegativeInt = 3
     """Minimum length of a text line, in characters."""
-    min_object_score: float = 0.5
+    min_object_score: UnitFloat = 0.5
     """Minimum confidence of an object, 0 to 1."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,5 +76,7 @@ class CaptionerConfig:
     """Name of the short caption prompt (`vlm` only)."""
     prompt_folder: str = ""
     """Folder with your own prompts, one Markdown file each. Default: the built-in prompts."""
-    batch_size: int = 64
+    batch_size: PositiveInt = 64
     """Prompts per batch of the embedded model."""
+
+    __post_init__ = check_ranges

@@ -5,10 +5,20 @@ No slots: jsonargparse reads the defaults of nested configurations from `__dict_
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from captioner.config import CaptionerConfig
 from manifests.digest import digest_parts
+from manifests.ranges import (
+    Finite,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    UnitFloat,
+    check_ranges,
+)
 from manifests.renamed_fields import old_keys
 from video.config import SandboxConfig
 
@@ -64,18 +74,20 @@ class ScorersConfig:
     """`head` and `embedding`: file of the weights (.safetensors, or .pt that holds tensors only)."""
     aesthetic_head: str = ""
     """`head`: file of the linear layer on the image embedding, `weight` and `bias` (.safetensors or .pth)."""
-    frames: int = 3
+    frames: PositiveInt = 3
     """Maximum number of frames scored per clip, evenly spaced."""
-    side_px: int = 640
+    side_px: PositiveInt = 640
     """Maximum long side of these frames, in pixels."""
-    frames_per_s: float = 2.0
+    frames_per_s: PositiveFloat = 2.0
     """Frames per second that are buffered while a source is decoded, until its shots are known."""
-    budget_mb: int = 64
+    budget_mb: PositiveInt = 64
     """MiB of buffered frames per source. Beyond it every other frame is dropped, and the rate is halved."""
-    min_text_score: float = 0.85
+    min_text_score: UnitFloat = 0.85
     """Minimum confidence of a line of text, 0 to 1."""
-    min_text_length: int = 3
+    min_text_length: NonNegativeInt = 3
     """Minimum length of a line of text, in characters; shorter ones are noise."""
+
+    __post_init__ = check_ranges
 
     @property
     def any(self) -> bool:
@@ -97,32 +109,34 @@ class AnalyzeConfig:
     whip pans, which become gaps (`transition`). So does `transnetv2`, a large network (extra `transnet`), at
     about 20 ms per frame. `content` and `adaptive` are PySceneDetect's and find hard cuts: `content` compares
     each frame with the previous one, `adaptive` with its neighbourhood, so that a fast pan is not a cut."""
-    shot_threshold: float = 0.5
+    shot_threshold: UnitFloat = 0.5
     """`learned` and `transnetv2`: minimum probability of a cut (`transnetv2`: or of a transition), 0 to 1."""
-    transition_threshold: float = 0.75
+    transition_threshold: UnitFloat = 0.75
     """`learned`: minimum probability that a frame lies in a dissolve, a fade or a whip pan, 0 to 1. A lower
     value finds more of them, but also takes more fast zooms and pans for one."""
-    content_threshold: float = 27.0
+    content_threshold: Annotated[float, Range(min=0, max=255)] = 27.0
     """`content`: minimum mean change of hue, saturation and value of a cut, 0 to 255."""
-    adaptive_threshold: float = 3.0
+    adaptive_threshold: NonNegativeFloat = 3.0
     """`adaptive`: minimum ratio of a cut's change to that of its neighbourhood."""
-    adaptive_min_content: float = 15.0
+    adaptive_min_content: Annotated[float, Range(min=0, max=255)] = 15.0
     """`adaptive`: minimum change of a cut, 0 to 255."""
-    min_shot_s: float = 0.5
+    min_shot_s: NonNegativeFloat = 0.5
     """Minimum length of a shot, in seconds; a shorter one becomes a gap (`shot_too_short`)."""
-    max_shot_s: float = 20.0
+    max_shot_s: PositiveFloat = 20.0
     """Maximum length of a clip, in seconds; a longer shot is split into equal clips."""
-    analysis_width_px: int = 160
+    analysis_width_px: PositiveInt = 160
     """Width that frames are scaled down to before they are measured; smaller frames are not scaled."""
-    samples_per_s: float = 4.0
+    samples_per_s: PositiveFloat = 4.0
     """Frames per second that the expensive analyzers (motion, sharpness, thumbnail) see."""
-    thumbnail_quality: int = 80
+    thumbnail_quality: Annotated[int, Range(min=1, max=100)] = 80
     """JPEG quality of the thumbnail, 1 to 100."""
     scorers: ScorersConfig = field(default_factory=ScorersConfig)
     """Scorers with models."""
-    min_chunk_s: float = 120.0
+    min_chunk_s: NonNegativeFloat = 120.0
     """A long file is split into chunks of at least this many seconds, analyzed by different tasks, if it can
     be decoded from the middle. 0 turns splitting off."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,48 +148,50 @@ class SelectConfig:
 
     preset: Preset = "permissive"
     """The limits that are not set here: `permissive`, `standard` or `strict` (docs/filters.md)."""
-    min_side_px: int | None = None
+    min_side_px: NonNegativeInt | None = None
     """Minimum short side of the source, and of the picture inside its borders, in pixels."""
-    min_duration_s: float | None = None
+    min_duration_s: NonNegativeFloat | None = None
     """Minimum duration in seconds. Stills pass."""
-    max_duration_s: float | None = None
+    max_duration_s: NonNegativeFloat | None = None
     """Maximum duration in seconds."""
-    max_black: float | None = None
+    max_black: UnitFloat | None = None
     """Maximum fraction of black frames, 0 to 1."""
-    max_blank: float | None = None
+    max_blank: UnitFloat | None = None
     """Maximum fraction of frames without contrast, of any colour, 0 to 1."""
-    min_sharpness: float | None = None
+    min_sharpness: NonNegativeFloat | None = None
     """Minimum variance of the Laplacian over the variance of luma. A clip without contrast passes."""
-    max_static: float | None = None
+    max_static: UnitFloat | None = None
     """Maximum fraction of frames that repeat the previous frame, 0 to 1. 1 keeps static shots."""
-    max_frozen_s: float | None = None
+    max_frozen_s: NonNegativeFloat | None = None
     """Maximum time for which the picture may freeze, in seconds."""
-    max_flashes: float | None = None
+    max_flashes: NonNegativeFloat | None = None
     """Maximum number of flashes in a clip."""
-    max_underexposed: float | None = None
+    max_underexposed: UnitFloat | None = None
     """Maximum fraction of underexposed pixels, 0 to 1."""
-    max_overexposed: float | None = None
+    max_overexposed: UnitFloat | None = None
     """Maximum fraction of overexposed pixels, 0 to 1."""
-    min_motion: float | None = None
+    min_motion: NonNegativeFloat | None = None
     """Minimum mean motion, in short sides per second. 0 keeps static shots."""
-    max_shake: float | None = None
+    max_shake: NonNegativeFloat | None = None
     """Maximum camera shake, in short sides per second."""
-    max_text_area: float | None = None
+    max_text_area: UnitFloat | None = None
     """Maximum fraction of the frame under text, 0 to 1 (needs `analyze.scorers.text`)."""
-    max_corner_marks: float | None = None
+    max_corner_marks: UnitFloat | None = None
     """Whether text or a logo in a corner is allowed: 1 yes, 0 no (needs `scorers.text`, `scorers.logo`)."""
     languages: tuple[str, ...] = ()
     """Allowed languages of burned-in text, such as `en`; empty for all. Text too short to identify passes."""
-    max_other_language: float | None = None
+    max_other_language: UnitFloat | None = None
     """Whether text in a language other than `languages` is allowed: 1 yes, 0 no."""
-    max_nsfw: float | None = None
+    max_nsfw: UnitFloat | None = None
     """Maximum `nsfw`, 0 to 1 (needs `scorers.nsfw`)."""
-    nsfw_review: float | None = None
+    nsfw_review: UnitFloat | None = None
     """Kept clips with a higher `nsfw` are marked for review: the model misjudges some drawings."""
-    min_aesthetic: float | None = None
+    min_aesthetic: Finite | None = None
     """Minimum `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
-    min_aesthetic_heuristic: float | None = None
+    min_aesthetic_heuristic: UnitFloat | None = None
     """Minimum `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,19 +203,19 @@ class DedupConfig:
     clip.)"""
     near: bool = True
     """Drop copies that were re-encoded, rescaled, letterboxed or shifted in time."""
-    max_distance: float = 15.0
+    max_distance: Annotated[float, Range(min=0, max=255)] = 15.0
     """`near`: maximum difference of the least similar pair of frames, 0 to 255 (fourth root of the mean
     fourth power over a small picture)."""
-    max_relative_distance: float = 0.2
+    max_relative_distance: NonNegativeFloat = 0.2
     """`near`: maximum of this difference over the contrast of the clip, so that faint details count."""
-    min_coverage: float = 0.8
+    min_coverage: UnitFloat = 0.8
     """Minimum fraction of a dropped clip's duration that its keeper covers, 0 to 1."""
     semantic: bool = False
     """Also drop clips with nearly the same embedding (needs `analyze.scorers.embedding`). This includes other
     takes: clips that differ only in how things move may have the same embedding."""
-    max_cosine_distance: float = 0.01
+    max_cosine_distance: Annotated[float, Range(min=0, max=2)] = 0.01
     """`semantic`: maximum cosine distance of two copies, 0 to 2."""
-    cluster_size: int = 1000
+    cluster_size: PositiveInt = 1000
     """`semantic`: average number of clips per cluster. Clips are compared within clusters only."""
     mirrored: bool = False
     """`near`: also drop horizontally flipped copies. Off by default: a flip reverses directions."""
@@ -207,23 +223,27 @@ class DedupConfig:
     """`first` keeps earlier keepers when data is added, even if a better copy arrives. `best` compares all
     clips again whenever there are new ones, and keeps the best copy."""
 
+    __post_init__ = check_ranges
+
 
 @dataclass(frozen=True, kw_only=True)
 class CutConfig:
     """How kept clips are encoded."""
 
-    max_side_px: int = 1280
+    max_side_px: NonNegativeInt = 1280
     """Maximum long side, in pixels; larger clips are scaled down. 0 turns scaling off."""
-    crf: int = 18
+    crf: Annotated[int, Range(min=0, max=51)] = 18
     """x264's constant rate factor. 18 is nearly transparent; lower values give larger files."""
     crop_borders: bool = True
     """Crop black or one-coloured borders (letterbox, pillarbox)."""
-    clips_per_tar: int = 1024
+    clips_per_tar: PositiveInt = 1024
     """Maximum number of clips per task, and so per tar; only one source with more exceeds it."""
-    max_chunk_s: float = 60.0
+    max_chunk_s: NonNegativeFloat = 60.0
     """A long local file is split into chunks of at most this many seconds (shorter, but at least 10 s, when
     there is little work), cut by different tasks, if it can be decoded from the middle (MP4, MOV, Matroska
     and WebM). 0 turns splitting off."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,14 +252,16 @@ class CaptionConfig:
 
     captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
     """The captioner and its prompts."""
-    max_frames: int = 96
+    max_frames: PositiveInt = 96
     """Maximum number of frames per clip that the captioner can choose from, evenly spaced."""
-    max_side_px: int = 640
+    max_side_px: PositiveInt = 640
     """Maximum long side of these frames, in pixels."""
-    batch_clips: int = 64
+    batch_clips: PositiveInt = 64
     """Maximum number of clips per call of the captioner."""
-    actors: int = 0
+    actors: NonNegativeInt = 0
     """Number of captioners that run in parallel, each with one torch thread; 0 for one per CPU."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,48 +281,52 @@ class PackConfig:
         "1x80x48",
     )
     """Shapes, frames x height x width, such as 17x48x80."""
-    fps: float = 8.0
+    fps: PositiveFloat = 8.0
     """Frame rate of the buckets."""
-    max_crop: float = 0.2
+    max_crop: UnitFloat = 0.2
     """Maximum fraction of a frame that is cropped to fit a bucket, 0 to 1."""
-    shard_bytes: int = 256 * 2**20
+    shard_bytes: PositiveInt = 256 * 2**20
     """Maximum size of a shard, in bytes."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig:
     """Resources of the tasks or actors of one stage."""
 
-    cpus: float = 1.0
+    cpus: NonNegativeFloat = 1.0
     """CPUs per task or actor."""
-    gpus: float = 0.0
+    gpus: NonNegativeFloat = 0.0
     """GPUs per task or actor; a fraction shares one."""
     label: str = ""
     """Run only on nodes with this custom resource (`ray_cluster.yaml` has `decode` and `caption`); empty for
     any node."""
-    max_size: int = 0
+    max_size: NonNegativeInt = 0
     """Maximum number of concurrent tasks or actors; 0 for as many as fit."""
-    min_size: int = 1
+    min_size: NonNegativeInt = 1
     """Minimum number of actors while the stage runs. Tasks have no minimum."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayConfig:
     """Ray on this machine, and the pools of the stages. A cluster (RAY_ADDRESS) keeps its own limits."""
 
-    num_cpus: int = 0
+    num_cpus: NonNegativeInt = 0
     """CPUs that Ray may use; 0 for all of this machine."""
-    object_store_bytes: int = 256 * 2**20
+    object_store_bytes: PositiveInt = 256 * 2**20
     """Shared memory for blocks. Blocks hold rows, never frames."""
-    commit_every_s: float = 10.0
+    commit_every_s: NonNegativeFloat = 10.0
     """Maximum time between commits of finished work, in seconds. A kill loses what is not committed."""
     verbose: bool = False
     """Show Ray's own logs and progress bars."""
-    expect_cpus: int = 0
+    expect_cpus: NonNegativeInt = 0
     """Number of CPUs to split work for; 0 for those available now. With an autoscaler, set its maximum."""
     ship_packages: bool = True
     """Upload Kinora's packages to the cluster of RAY_ADDRESS; else its nodes must have them installed."""
-    wait_for_nodes_s: float = 600.0
+    wait_for_nodes_s: NonNegativeFloat = 600.0
     """With an autoscaler: time to wait for a node that can run a stage, in seconds, before the job fails."""
     analyze: PoolConfig = field(default_factory=PoolConfig)
     """Tasks that decode and measure sources."""
@@ -312,6 +338,8 @@ class RayConfig:
     """Actors of the captioners."""
     pack: PoolConfig = field(default_factory=PoolConfig)
     """Tasks that write shards."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,18 @@
 """Every setting of the trainer. Imports nothing heavy, so that `kinora --help` stays quick."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from manifests.ranges import (
+    Finite,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    UnitFloat,
+    check_ranges,
+)
 
 Size = Literal["tiny", "small", "base", "xl"]
 """Names of the transformer's sizes: tiny trains on a CPU, xl needs many GPUs."""
@@ -11,18 +22,20 @@ Size = Literal["tiny", "small", "base", "xl"]
 class VaeConfig:
     """Shape of the video VAE."""
 
-    latent_channels: int = 8
+    latent_channels: PositiveInt = 8
     """Channels of the latents."""
-    widths: tuple[int, int] = (128, 256)
+    widths: tuple[PositiveInt, PositiveInt] = (128, 256)
     """Channels at the finer and the coarser resolution: 1/patch and 1/(2 patch) of the frame."""
-    encoder_depths: tuple[int, int] = (0, 0)
+    encoder_depths: tuple[NonNegativeInt, NonNegativeInt] = (0, 0)
     """Residual blocks of the encoder at each resolution, finer first."""
-    decoder_depths: tuple[int, int] = (2, 2)
+    decoder_depths: tuple[NonNegativeInt, NonNegativeInt] = (2, 2)
     """Residual blocks of the decoder at each resolution, coarser first."""
-    patch: int = 4
+    patch: PositiveInt = 4
     """Pixels moved into channels before the first convolution, in height and width."""
-    time_factor: int = 4
+    time_factor: PositiveInt = 4
     """Temporal compression: frames per latent frame, after the first."""
+
+    __post_init__ = check_ranges
 
     @property
     def space_factor(self) -> int:
@@ -39,35 +52,44 @@ class VaeConfig:
 class DitConfig:
     """Shape of the diffusion transformer. Position and timestep embeddings default to those of `tiny`."""
 
-    width: int
+    width: PositiveInt
     """Channels of each token."""
-    depth: int
+    depth: PositiveInt
     """Transformer blocks."""
-    heads: int
+    heads: PositiveInt
     """Attention heads; width / heads must be even."""
-    latent_channels: int = 8
+    latent_channels: PositiveInt = 8
     """Channels of the latents: those of the VAE."""
-    patch: int = 2
+    patch: PositiveInt = 2
     """Latent positions per token, in height and width."""
-    text_width: int = 384
+    text_width: PositiveInt = 384
     """Channels of the frozen text encoder's states."""
-    refiner_depth: int = 2
+    refiner_depth: NonNegativeInt = 2
     """Trained transformer layers over the text states."""
-    rope_base: float = 100.0
+    rope_base: PositiveFloat = 100.0
     """Base of the rotary frequencies (theta): 10000 in Su et al. 2021 (arXiv 2104.09864) and Wan 2.1
     (arXiv 2503.20314), 256 in HunyuanVideo (arXiv 2412.03603)."""
-    rope_max_angle: float = 2.5
+    rope_max_angle: PositiveFloat = 2.5
     """Rotation of the fastest pair from one token to the next, in radians: 1 in Su et al. 2021; with 2.5,
     `tiny` learns motion sooner (docs/adr/0007)."""
-    pos_embed_octaves: int = 4
+    pos_embed_octaves: NonNegativeInt = 4
     """Frequencies per axis of the absolute position embedding; 0 leaves it out, as Wan 2.1 and HunyuanVideo
     do."""
-    timestep_channels: int = 128
+    timestep_channels: Annotated[int, Range(min=2)] = 128
     """Channels of the sinusoidal timestep embedding: 256 in DiT (Peebles and Xie 2022, arXiv 2212.09748)."""
-    timestep_min_frequency: float = 1.0
+    timestep_min_frequency: PositiveFloat = 1.0
     """Lowest frequency of the timestep embedding, in radians per unit of sigma: 0.1 in DiT."""
-    timestep_max_frequency: float = 1000.0
+    timestep_max_frequency: PositiveFloat = 1000.0
     """Highest frequency of the timestep embedding, in radians per unit of sigma: 1000 in DiT."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.width % (2 * self.heads):
+            nearest = 2 * self.heads * max(1, round(self.width / 2 / self.heads))
+            raise ValueError(
+                f"width={self.width} with heads={self.heads}: width / heads must be an even number, "
+                f"as with width={nearest}"
+            )
 
     def num_tokens(self, latent_shape: tuple[int, ...]) -> int:
         """Return the number of tokens of a latent of shape (C, T, H, W)."""
@@ -105,72 +127,82 @@ EMBEDDED_TEXT_ENCODER = "minilm"
 class FlowConfig:
     """Distribution of sigma (the noise level) in training, and its shift in training and sampling."""
 
-    logit_mean: float = 0.0
+    logit_mean: Finite = 0.0
     """Mean of logit(sigma), before the shift: logit-normal sampling (Esser et al. 2024, arXiv 2403.03206)."""
-    logit_std: float = 1.0
+    logit_std: NonNegativeFloat = 1.0
     """Standard deviation of logit(sigma), before the shift."""
-    uniform_prob: float = 0.1
+    uniform_prob: UnitFloat = 0.1
     """Probability of drawing sigma uniformly instead, so that both ends are trained."""
-    shift_tokens: int = 16
+    shift_tokens: PositiveInt = 16
     """Tokens up to which sigma is not shifted; four times as many double the odds sigma / (1 - sigma)."""
-    clean_prob: float = 0.1
+    clean_prob: UnitFloat = 0.1
     """Probability that a training clip has clean frames (sigma 0), which condition the others."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropConfig:
     """Random crops that the VAE is trained on."""
 
-    side_px: int = 48
+    side_px: PositiveInt = 48
     """Height and width of the crop."""
-    lengths: tuple[int, ...] = (1, 9, 9, 17)
+    lengths: tuple[PositiveInt, ...] = (1, 9, 9, 17)
     """Frames (1 + k * time_factor), one of these per step; a shorter clip takes the longest that fits."""
-    cache_mb: int = 600
+    cache_mb: NonNegativeInt = 600
     """Memory for decoded clips, in each process that reads."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VaeLossConfig:
     """Weights of the VAE's loss terms."""
 
-    l1: float = 1.0
+    l1: NonNegativeFloat = 1.0
     """Weight of the mean absolute error."""
-    l2: float = 10.0
+    l2: NonNegativeFloat = 10.0
     """Weight of the mean squared error; without it small objects do not appear."""
-    gradient: float = 0.5
+    gradient: NonNegativeFloat = 0.5
     """Weight of the mean absolute error of differences between neighbouring pixels."""
-    kl: float = 3e-4
+    kl: NonNegativeFloat = 3e-4
     """Weight of the KL divergence of the latents from a unit Gaussian, in nats per latent value."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
     """Optimizer and learning-rate schedule: linear warm-up, constant, linear cooldown to 0."""
 
-    lr: float
+    lr: PositiveFloat
     """Learning rate of AdamW."""
-    matrix_lr_factor: float = 1.0
+    matrix_lr_factor: NonNegativeFloat = 1.0
     """Learning rate of Muon, which trains the weight matrices of hidden layers, as a multiple of `lr`."""
-    warmup_steps: int = 20
+    warmup_steps: NonNegativeInt = 20
     """Steps of the warm-up."""
-    cooldown_fraction: float = 0.6
+    cooldown_fraction: UnitFloat = 0.6
     """Last fraction of the steps, in which the rate falls to 0 (Hägele et al. 2024, arXiv 2405.18392)."""
-    weight_decay: float = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay of both optimizers."""
-    clip_norm: float = 1.0
+    clip_norm: NonNegativeFloat = 1.0
     """Unused: `trainer.gradient_clip_val` clips the gradient."""
-    ema_decay: float = 0.995
+    ema_decay: Annotated[float, Range(min=0, below=1)] = 0.995
     """Decay of the EMA of the weights, which is what is validated, sampled from and exported."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleConfig:
     """How videos are sampled."""
 
-    steps: int = 24
+    steps: PositiveInt = 24
     """Sampler steps from noise to video."""
-    guidance: float = 3.0
+    guidance: NonNegativeFloat = 3.0
     """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1 turns it off."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,29 +215,35 @@ class EncodeConfig:
     """Folder with `vae.safetensors`, of `kinora train vae`."""
     text_encoder: str = EMBEDDED_TEXT_ENCODER
     """`minilm`, a folder, or a hub name of a transformers encoder."""
-    batch_size: int = 16
+    batch_size: PositiveInt = 16
     """Clips that go through the VAE together."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextChoice:
     """Which text a clip is trained with, drawn anew for every step."""
 
-    drop_prob: float = 0.1
+    drop_prob: UnitFloat = 0.1
     """Probability of training without text, for classifier-free guidance."""
-    dense_prob: float = 0.1
+    dense_prob: UnitFloat = 0.1
     """Probability that a step trains on the dense captions; other steps train on the short ones."""
+
+    __post_init__ = check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchConfig:
     """Progress lines, samples and checkpoints of a training run."""
 
-    checkpoint_every_steps: int = 500
+    checkpoint_every_steps: PositiveInt = 500
     """Optimizer steps between checkpoints; the newest is kept."""
-    log_every_s: float = 10.0
+    log_every_s: NonNegativeFloat = 10.0
     """Seconds between progress lines, where the output is not a terminal."""
     prompts: tuple[str, ...] = ()
     """Prompts of the sample videos that are generated with every validation."""
-    sample_size: tuple[int, int, int] = (17, 64, 64)
+    sample_size: tuple[PositiveInt, PositiveInt, PositiveInt] = (17, 64, 64)
     """Frames, height and width of the sample videos."""
+
+    __post_init__ = check_ranges

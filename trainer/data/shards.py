@@ -8,13 +8,14 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Annotated, Any
 
 import lightning as L
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from manifests.ranges import NonNegativeInt, PositiveInt, Range, check_values
 from manifests.records import Bucket
 from manifests.shards import ShardIndex
 from trainer.data.batch_plan import BatchPlan, held_out, rank_slice
@@ -34,12 +35,12 @@ class ShardData(L.LightningDataModule):
         self,
         *,
         shards: str,
-        batch_size: int,
+        batch_size: PositiveInt,
         seed: int = 0,
-        num_workers: int = 0,
-        warmup_bucket_steps: int = 0,
-        validation_fraction: float = 0.03,
-        validation_clips: int = 64,
+        num_workers: NonNegativeInt = 0,
+        warmup_bucket_steps: NonNegativeInt = 0,
+        validation_fraction: Annotated[float, Range(min=0, below=1)] = 0.03,
+        validation_clips: PositiveInt = 64,
     ) -> None:
         """Args:
         shards: folder that `kinora pack` wrote.
@@ -51,6 +52,7 @@ class ShardData(L.LightningDataModule):
         validation_clips: maximum number of clips to validate on.
         """
         super().__init__()
+        check_values(ShardData.__init__, locals(), "data")
         self.shards, self.batch_size, self.seed, self.num_workers = shards, batch_size, seed, num_workers
         self.warmup_bucket_steps = warmup_bucket_steps
         self.validation_fraction, self.validation_clips = validation_fraction, validation_clips

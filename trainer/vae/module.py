@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from manifests.ranges import PositiveInt, check_values
 from trainer.checkpoints import VAE, save_model
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.data.pixels import PixelBatch, PixelData
@@ -22,12 +23,13 @@ class VaeModule(L.LightningModule):
     """Train the VAE and its EMA; at the end measure the latents' statistics and write `vae.safetensors`."""
 
     def __init__(
-        self, vae: VaeConfig, loss: VaeLossConfig, optim: OptimConfig, statistics_clips: int = 256
+        self, vae: VaeConfig, loss: VaeLossConfig, optim: OptimConfig, statistics_clips: PositiveInt = 256
     ) -> None:
         """Args:
         statistics_clips: clips to measure the latents' mean and covariance on, after training.
         """
         super().__init__()
+        check_values(VaeModule.__init__, {"statistics_clips": statistics_clips}, "model")
         self.loss, self.optim, self.statistics_clips = loss, optim, statistics_clips
         self.model = VideoVae(vae)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
