@@ -5,7 +5,13 @@ row before an older one. So a failed run hides no good caption, and an old versi
 counts again.
 """
 
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
+
 from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
 
 from manifests.dataset import Commit
 
@@ -43,3 +49,17 @@ def first_of_each(group: str, *, ok_first: bool, version: str | None) -> str:
     return f"""
         SELECT arg_max(t._row, row({order})) AS _row
         FROM t JOIN r USING (version) SEMI JOIN o USING (media_id) {where} GROUP BY {group}"""
+
+
+def count_versions(attempts: pa.Table) -> dict[str, dict[str, int]]:
+    """Return the number of captions of each version, as `ok` and `failed`.
+
+    Args:
+        attempts: columns `version` and `outcome` of the view `caption_attempts`.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    groups = attempts.group_by(["version", "outcome"]).aggregate([([], "count_all")]).to_pylist()
+    for group in sorted(groups, key=lambda group: str(group["version"])):
+        found = counts.setdefault(group["version"], {"ok": 0, "failed": 0})
+        found["ok" if group["outcome"] == "ok" else "failed"] += group["count_all"]
+    return counts

@@ -287,6 +287,10 @@ class PackConfig:
     """Maximum fraction of a frame that is cropped to fit a bucket, 0 to 1."""
     shard_bytes: PositiveInt = 256 * 2**20
     """Maximum size of a shard, in bytes."""
+    captions: str = "latest-ok"
+    """Which captions: `latest-ok` (the newest OK caption of each clip), `VERSION[:LENGTH]` (one version only)
+    or `mix:VERSION[:LENGTH]=SHARE,...` (drawn per clip). LENGTH is `short`, `medium` or `dense`; `kinora
+    status` lists the versions."""
 
     __post_init__ = check_ranges
 
@@ -366,6 +370,8 @@ _VERSIONS = {
 """Increment when a change of a stage's code changes its results for the same configuration."""
 NO_EFFECT = {"clips_per_tar", "min_chunk_s", "max_chunk_s", "batch_clips", "actors"}
 """Fields that never change results."""
+_ADDED: dict[str, Any] = {"captions": "latest-ok"}
+"""Fields added later, with the value at which they leave a digest as it was."""
 
 
 def config_digest(config: Any) -> str:
@@ -376,9 +382,9 @@ def config_digest(config: Any) -> str:
 
 
 def _effective(content: dict[str, Any]) -> dict[str, Any]:
-    """Drop the fields of NO_EFFECT."""
+    """Drop the fields of NO_EFFECT, and those of `_ADDED` at their value there."""
     return {
         name: _effective(value) if isinstance(value, dict) else value
         for name, value in content.items()
-        if name not in NO_EFFECT
+        if name not in NO_EFFECT and not (name in _ADDED and _ADDED[name] == value)
     }

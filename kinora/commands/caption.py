@@ -53,7 +53,10 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
     if report.dry_run:
         return render_plan(report.plan, f"caption version {report.version}")
     if report.nothing_left:
-        return f"nothing to do: all {report.media} clips have captions of version {report.version}"
+        return (
+            f"nothing to do: all {report.media} clips were captioned with version {report.version}, "
+            "whose captions now count before those of other versions"
+        )
     pending = report.media - report.already_done
     lines = [f"captioned {report.ok} of {pending} clips in {report.seconds:.1f} s, version {report.version}"]
     if report.failed:

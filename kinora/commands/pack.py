@@ -12,6 +12,7 @@ from pipeline.config import PackConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.pack import pack
 from pipeline.jobs.report import PackReport
+from pipeline.pack.captions import LATEST
 from pipeline.runtime.progress import show_progress
 
 
@@ -42,11 +43,11 @@ def run(config: Config) -> Result:
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     if report.dry_run:
-        return Result(asdict(report), Group(_table(report), render_plan(report.plan)))
+        return Result(asdict(report), Group(_table(report), *_captions(report), render_plan(report.plan)))
     if report.nothing_left:
         text = f"nothing to do: {config.out} already holds these {report.samples} samples"
-        return Result(asdict(report), text)
-    return Result(asdict(report), Group(_table(report), _summary(report, config.out)))
+        return Result(asdict(report), Group(text, *_captions(report)))
+    return Result(asdict(report), Group(_table(report), *_captions(report), _summary(report, config.out)))
 
 
 def _table(report: PackReport) -> Table:
@@ -57,10 +58,30 @@ def _table(report: PackReport) -> Table:
     return table
 
 
+def _captions(report: PackReport) -> list[str]:
+    """Return which captions the samples have, with a warning if they mix versions without being asked to."""
+    counts = {version: sum(lengths.values()) for version, lengths in report.captions.items()}
+    texts = (
+        f"{counts[version]} {version} ({', '.join(f'{count} {name}' for name, count in lengths.items())})"
+        for version, lengths in report.captions.items()
+    )
+    lines = [f"captions ({report.policy}): {', '.join(texts)}"]
+    if len(counts) > 1 and report.policy == LATEST:
+        mixed = ", ".join(f"{version} {count}" for version, count in counts.items())
+        lines.append(
+            f"warning: captions of {len(counts)} versions: {mixed}. To pack one version, choose it with "
+            "`--captions VERSION`; to complete one, run `kinora caption` with its configuration"
+        )
+    redrawn = ", ".join(f"{count} {change}" for change, count in report.redrawn.items())
+    lines += [f"drawn again, because the caption drawn is missing: {redrawn}"] if redrawn else []
+    why = ", ".join(f"{count} {reason}" for reason, count in report.without_caption_why.items())
+    lines += [f"left out: {why}"] if why else []
+    return lines
+
+
 def _summary(report: PackReport, out: str) -> str:
     left_out = ", ".join(f"{count} {reason}" for reason, count in report.left_out.items())
     lines = [f"{report.samples} samples in {report.shards} shards, {report.bytes / 1e6:.1f} MB, in {out}"]
     lines += [f"fit no bucket: {left_out}"] if left_out else []
-    lines += [f"without a caption: {report.without_caption}"] if report.without_caption else []
     lines += [f"could not record this in the dataset's log: {report.unnoted}"] if report.unnoted else []
     return "\n".join(lines)

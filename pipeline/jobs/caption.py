@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import ray.data
 
 from captioner.protocol import Captioner
-from manifests.dataset import Dataset
+from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from pipeline.caption.batch import CaptionSpec, CaptionUnit
 from pipeline.caption.stage import add_caption, record_lost
@@ -40,6 +40,8 @@ def caption(
 ) -> CaptionReport:
     """Caption all media that this version has not attempted; with `retry`, only those where it failed.
 
+    Each run makes its version the one that counts, where it has an OK caption.
+
     Args:
         command: the command line that repeats this run, for the log.
 
@@ -56,6 +58,7 @@ def caption(
     if dry_run:
         return replace(report, plan=(plan_caption(view, units.table, num_media, config, spec),))
     if not units:
+        _ask_again(dataset, view, config, spec)
         return report
     with RaySession(ray_config) as session:
         session.check(("caption",), [dataset.uri])
@@ -68,6 +71,19 @@ def caption(
             _, result = run_in_waves(dataset, stage, batches, context, progress)
     seconds = round(time.monotonic() - begin, 2)
     return replace(report, ok=result.counts.get("ok", 0), failed=result.failed, seconds=seconds)
+
+
+def _ask_again(dataset: Dataset, view: LiveView, config: CaptionConfig, spec: CaptionSpec) -> None:
+    """Record a request for a version that has nothing left to do, unless it was the last one asked for.
+
+    The newest request decides which caption of a clip counts (manifests/caption_order.py).
+    """
+    requests = view.caption_requests()
+    if requests[spec.version] < max(requests.values()):
+        commit = Commit(
+            stage="caption", config=asdict(config), config_digest=spec.version, counts={"units": 0}
+        )
+        dataset.commit(commit, rebase=True)
 
 
 def _stage(

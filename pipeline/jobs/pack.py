@@ -19,7 +19,9 @@ from manifests.redact import redact
 from pipeline.config import PackConfig, RayConfig, config_digest
 from pipeline.errors import NothingToDo
 from pipeline.jobs.report import PackReport
-from pipeline.pack.plan import COLUMNS, PackPlan, caption_digests, caption_lengths, fill_shard, plan_shards
+from pipeline.pack.caption_rows import choose_captions, count_texts, read_texts
+from pipeline.pack.captions import CaptionChoice
+from pipeline.pack.plan import COLUMNS, PackPlan, fill_shard, plan_shards
 from pipeline.pack.shard_sets import OutputRefused, ShardSet, open_shard_set
 from pipeline.pack.stage import add_pack
 from pipeline.planning.dry_run import StagePlan, plan_pack
@@ -46,23 +48,27 @@ def pack(
     dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> PackReport:
-    """Pack every clip with a good caption. The same dataset gives the same bytes on any machine.
+    """Pack every clip with a caption of the policy `config.captions`.
+
+    The same dataset and configuration give the same bytes on any machine.
 
     Replaces a shard set at `out_uri` once the new one is complete; leaves it alone if it is the same.
 
     Raises:
         OutputRefused: the folder holds something else.
-        NothingToDo: no clip has a caption, or none fits a bucket.
+        NothingToDo: no clip has a caption of the policy, or none fits a bucket.
+        ValueError: the policy names a caption version or length that does not exist.
     """
     begin = time.monotonic()
     out = open_shard_set(out_uri)
     before = out.read_description()
     dataset = Dataset.open(dataset_uri)
     view = LiveView(dataset)
-    rows, num_media = _rows(view)
+    rows, choice = _rows(view, config)
+    num_media = rows.num_rows + sum(choice.left_out.values())
     planned = plan_shards(rows, config)
     if not planned.shards:
-        raise NothingToDo(_nothing_to_do(dataset, planned, num_media))
+        raise NothingToDo(_nothing_to_do(dataset, planned, num_media, choice))
     seconds = {"plan": round(time.monotonic() - begin, 2)}
     same = before.get("fingerprint") == planned.fingerprint
     plans: tuple[StagePlan, ...] = ()
@@ -90,6 +96,10 @@ def pack(
         buckets=counts,
         left_out=planned.left_out,
         without_caption=num_media - len(rows),
+        policy=config.captions,
+        captions=count_texts(planned.rows),
+        without_caption_why=choice.left_out,
+        redrawn=choice.redrawn,
         bytes=0 if dry_run else out.size([shard.path for shard in planned.shards]),
         seconds=seconds,
         dry_run=dry_run,
@@ -98,22 +108,20 @@ def pack(
     )
 
 
-def _rows(view: LiveView) -> tuple[pa.Table, int]:
-    """Return media joined with clip and good caption, and the number of all media.
+def _rows(view: LiveView, config: PackConfig) -> tuple[pa.Table, CaptionChoice]:
+    """Return the media that have a caption, joined with it and their clip.
 
-    The caption is represented by the digest and length of its text.
+    The caption is represented by the digest and length of its texts.
     """
     media = view.read("media", COLUMNS["media"])
-    view.derive("captions", "content", COLUMNS["captions"], caption_digests)
-    view.derive("captions", "chars", ("text",), caption_lengths)
-    captions = view.read("captions", ("media_id", "outcome", "content", "chars"))
-    captions = captions.filter(pc.equal(captions["outcome"], "ok"))
-    rows = _join(media, captions, "media_id", ("content", "chars"))
+    choice = choose_captions(view, media["media_id"], config.captions)
+    chosen = ("version", "text_length", "fixed_length", "content", "chars")
+    rows = _join(media, choice.rows, "media_id", chosen)
     rows = rows.filter(pc.is_valid(rows["content"]))
     clips = view.read("clips", ("clip_id", *COLUMNS["clips"]))
     rows = _join(rows, clips, "clip_id", COLUMNS["clips"])
     sources = view.read("sources", ("source_key", *COLUMNS["sources"]))
-    return _join(rows, sources, "source_key", COLUMNS["sources"]), media.num_rows
+    return _join(rows, sources, "source_key", COLUMNS["sources"]), choice
 
 
 def _join(rows: pa.Table, other: pa.Table, key: str, columns: Sequence[str]) -> pa.Table:
@@ -139,8 +147,7 @@ def _write(
     batches = batch_units(
         planned.shards, cpus=cpus, max_weight=_TASK_SAMPLES, weight=lambda shard: shard.num_samples
     )
-    captions = view.read("captions", ("media_id", *COLUMNS["captions"]))
-    texts = _join(planned.rows.select(["media_id"]), captions, "media_id", COLUMNS["captions"])
+    texts = read_texts(view, planned.rows)
     tasks = (to_row([fill_shard(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
     samples: list[dict[str, Any]] = []
     while rows := list(islice(tasks, _WAVE_TASKS)):
@@ -159,7 +166,8 @@ def _record(dataset: Dataset, planned: PackPlan, out: ShardSet, config: PackConf
     """Record the new set in the dataset's log; return the error if that failed, else an empty string."""
     commit = Commit(
         stage="pack",
-        config=asdict(config) | {"out": out.uri, "fingerprint": planned.fingerprint},
+        config=asdict(config)
+        | {"out": out.uri, "fingerprint": planned.fingerprint, "packed": count_texts(planned.rows)},
         config_digest=config_digest(config),
         counts={"units": planned.num_samples, "shards": len(planned.shards)},
         seconds=round(seconds, 3),
@@ -182,14 +190,19 @@ def _description(planned: PackPlan, config: PackConfig) -> dict[str, Any]:
         "fps": config.fps,
         "buckets": list(config.buckets),
         "samples": planned.num_samples,
+        "captions": {"policy": config.captions, "counts": count_texts(planned.rows)},
         "shards": [shard.path for shard in planned.shards],
     }
 
 
-def _nothing_to_do(dataset: Dataset, planned: PackPlan, num_media: int) -> str:
+def _nothing_to_do(dataset: Dataset, planned: PackPlan, num_media: int, choice: CaptionChoice) -> str:
     if not num_media:
         return f"{dataset.uri}: no clip was cut; run `kinora curate`, or see `kinora status`"
     if not planned.left_out:
-        return f"{dataset.uri}: none of {num_media} clips has a caption; run `kinora caption` first"
+        why = ", ".join(choice.left_out)
+        return (
+            f"{dataset.uri}: none of {num_media} clips has a caption ({why}); run `kinora caption`, or see "
+            "`kinora status` for the caption versions"
+        )
     reasons = ", ".join(f"{count} {reason}" for reason, count in planned.left_out.items())
     return f"{dataset.uri}: no clip fits a bucket ({reasons}); change `buckets`, `fps` or `max_crop`"

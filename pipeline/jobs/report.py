@@ -86,7 +86,15 @@ class PackReport:
     left_out: Mapping[str, int]
     """Captioned clips that fit no bucket, by reason."""
     without_caption: int
-    """Cut clips without a good caption."""
+    """Cut clips without a caption of the policy."""
+    policy: str = ""
+    """The caption policy (`pack --captions`)."""
+    captions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Samples by caption version and by length of the text."""
+    without_caption_why: Mapping[str, int] = field(default_factory=dict)
+    """`without_caption`, by reason."""
+    redrawn: Mapping[str, int] = field(default_factory=dict)
+    """Of a mix: clips that lack the caption drawn for them, by that caption and the one they got."""
     bytes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     dry_run: bool = False

@@ -15,7 +15,7 @@ import pyarrow as pa
 from manifests.arrow import pc
 from manifests.buckets import assign, frames_at, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
-from manifests.records import Bucket
+from manifests.records import LENGTH_COLUMNS, Bucket
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
@@ -41,7 +41,8 @@ class Sample:
     offset: int
     length: int
     extension: str
-    short: str
+    text: str
+    """The chosen text of its caption."""
     record: Mapping[str, Any]
     """Content of the sample's JSON member."""
 
@@ -116,7 +117,7 @@ COLUMNS = {
         "encoding",
         "digest",
     ),
-    "captions": ("text", "short", "captioner", "model", "revision", "prompt_digest", "version"),
+    "captions": ("text", "short", "medium", "captioner", "model", "revision", "prompt_digest", "version"),
 }
 """Columns that a sample is made of, by table."""
 
@@ -128,8 +129,9 @@ def caption_digests(captions: pa.Table) -> pa.Array:
 
 
 def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
-    """Return the length of each dense caption in characters."""
-    return pc.utf8_length(captions["text"]).cast(pa.int64())
+    """Return the length of the dense and medium texts of each caption, in characters."""
+    lengths = (pc.coalesce(pc.utf8_length(captions[name]).cast(pa.int64()), 0) for name in ("text", "medium"))
+    return pc.add(*lengths)
 
 
 def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
@@ -252,8 +254,9 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
         "duration_s": row["duration_s"],
         "bucket": {"name": bucket.name, "fps": fps},
         "caption": {
-            "short": row["short"],
-            "dense": row["text"],
+            "length": row["text_length"],
+            "fixed_length": row["fixed_length"],
+            **{length: row[column] for length, column in LENGTH_COLUMNS.items()},
             "captioner": row["captioner"],
             "model": row["model"],
             "revision": row["revision"],
@@ -263,9 +266,10 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
     }
     if carried := json.loads(row.get("carried") or "{}"):
         record["source"]["carried"] = carried
-    fields = ("clip_id", "media_id", "path", "offset", "length", "extension", "short")
+    fields = ("clip_id", "media_id", "path", "offset", "length", "extension")
     return Sample(
         **{name: row[name] for name in fields},
+        text=row[LENGTH_COLUMNS[row["text_length"]]],
         key=row["clip_id"],
         source=row["source_digest"],
         window_frames=1 if row["kind"] == "image" else frames_at(row["duration_s"], fps),

@@ -7,6 +7,7 @@ from typing import Any
 from ray.data import Dataset
 
 from manifests.digest import digest_bytes, digest_parts
+from manifests.records import LENGTHS
 from manifests.storage import Storage, is_disk_full, open_storage
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
@@ -41,7 +42,7 @@ def write_shards(row: dict[str, Any], *, dataset_uri: str, out_uri: str) -> list
 
 
 def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list[dict[str, Any]]:
-    """Write one tar: for each clip its media, its short caption as `.txt` and its record as `.json`."""
+    """Write one tar: for each clip its media, its text as `.txt` and its record as `.json`."""
     written: list[dict[str, Any]] = []
     with TarWriter(target, shard["path"]) as tar:
         for sample in shard["samples"]:
@@ -49,7 +50,7 @@ def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list
             record = json.dumps(sample["record"], indent=1, sort_keys=True, ensure_ascii=False)
             content = read_media(media, sample)
             start, _ = tar.add(f"{name}.{sample['extension']}", content)
-            tar.add(f"{name}.txt", sample["short"].encode())
+            tar.add(f"{name}.txt", sample["text"].encode())
             tar.add(f"{name}.json", record.encode())
             ref = {name: sample[name] for name in ("key", "clip_id", "media_id", "source", "window_frames")}
             ref |= {"bucket": shard["bucket"], "shard": shard["path"], "offset": start}
@@ -61,4 +62,4 @@ def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list
 def _text_digest(sample: dict[str, Any]) -> str:
     """Return the digest of the text of the `.txt` member and of those in the record."""
     caption = sample["record"]["caption"]
-    return digest_parts("texts", sample["short"], caption["short"], caption["dense"])
+    return digest_parts("texts", sample["text"], *(caption[length] for length in LENGTHS))

@@ -189,3 +189,62 @@ def test_equal_input_gives_equal_bytes_and_other_folders_are_refused(curated, tm
         pack(uri, str(tmp_path / "two"), small, RAY)
     assert (tmp_path / "two" / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def packed(out: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the text and the caption record of each clip of a shard set."""
+    urls = sorted(str(path) for path in out.rglob("*.tar"))
+    samples = wds.WebDataset(urls, shardshuffle=False)
+    return {s["__key__"]: (s["txt"].decode(), json.loads(s["json"])["caption"]) for s in samples}
+
+
+def versions(out: Path) -> set[str]:
+    return {record["version"] for _, record in packed(out).values()}
+
+
+def test_captions_are_packed_by_a_policy_and_never_mixed_unasked(curated, tmp_path):
+    uri, out = copied(curated, tmp_path / "d"), tmp_path / "shards"
+    ids = sorted(LiveView(Dataset.open(uri)).media["clip_id"].to_pylist())
+
+    def some(request: CaptionRequest) -> str | None:
+        return f"B {request.prompt.name}" if request.clip_id in ids[:4] else None
+
+    def run(version: str, say: Any) -> Any:
+        return caption(uri, CAPTION, RAY, asking(version), load_teller(say))
+
+    run("a", lambda request: f"A {request.prompt.name}")
+    run("broken", lambda request: None)
+    report = pack(uri, str(out), PACK, RAY)
+    assert (report.samples, dict(report.captions)) == (6, {"a": {"short": 6}})
+    assert {(text, record["dense"]) for text, record in packed(out).values()} == {("A short", "A dense")}
+    run("b", some)
+    report = pack(uri, str(out), PACK, RAY)
+    assert {version: sum(each.values()) for version, each in report.captions.items()} == {
+        version: sum(record["version"] == version for _, record in packed(out).values())
+        for version in ("a", "b")
+    }
+    assert set(report.captions) == {"a", "b"}
+    assert json.loads((out / "pack.json").read_text())["captions"]["policy"] == "latest-ok"
+    only = pack(uri, str(out), replace(PACK, captions="a:dense"), RAY)
+    assert (versions(out), dict(only.captions)) == ({"a"}, {"a": {"dense": 6}})
+    assert {(text, record["length"], record["fixed_length"]) for text, record in packed(out).values()} == {
+        ("A dense", "dense", True)
+    }
+    assert not pack(uri, str(out), replace(PACK, captions="a"), RAY).nothing_left
+    mixed = pack(uri, str(out), replace(PACK, captions="mix:a:short=0.1,b:dense=0.9"), RAY, dry_run=True)
+    assert sum(mixed.redrawn.values()) > 0
+    assert mixed.samples == 6
+    left = pack(uri, str(out), replace(PACK, captions="b"), RAY, dry_run=True)
+    assert left.without_caption_why == {"no OK caption of b": 4}
+    with pytest.raises(ValueError, match=r"no caption version 'c'.*a \(8 ok\), b \(4 ok\), broken \(0 ok\)"):
+        pack(uri, str(out), replace(PACK, captions="c"), RAY)
+    with pytest.raises(ValueError, match="no caption of a has a medium text; they have short, dense"):
+        pack(uri, str(out), replace(PACK, captions="a:medium"), RAY)
+    with pytest.raises(NothingToDo, match="no OK caption of broken"):
+        pack(uri, str(out), replace(PACK, captions="broken"), RAY)
+    assert run("a", some).nothing_left
+    number = Dataset.open(uri).number
+    assert run("a", some).nothing_left
+    assert Dataset.open(uri).number == number  # asked for last already
+    assert pack(uri, str(out), PACK, RAY).captions == {"a": {"short": 6}}
+    assert conservation.violations(Dataset.open(uri)) == []

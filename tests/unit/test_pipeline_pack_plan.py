@@ -11,7 +11,14 @@ from pipeline.pack.plan import COLUMNS, caption_digests, caption_lengths, plan_s
 def packable(number: int, **changes: Any) -> dict[str, Any]:
     media = {"media_id": f"m{number}", "path": "t", "offset": 0, "length": 1000, "extension": "mp4"}
     shape = {"num_frames": 30, "fps": 15.0, "duration_s": 2.2, "uri": "/a", "source_digest": "s"}
-    caption = {"short": "s", "text": "d" * 90, "captioner": "vlm", "model": "m", "revision": "r"}
+    caption = {
+        "short": "s",
+        "medium": "m",
+        "text": "d" * 90,
+        "captioner": "vlm",
+        "model": "m",
+        "revision": "r",
+    }
     clip = {
         "clip_id": f"c{number}",
         "kind": "video",
