@@ -46,9 +46,7 @@ def load_model(folder: Path | str, device: torch.device | None = None) -> TextTo
         raise ValueError(
             f"{folder}: vae.safetensors is not the one that the model was trained with; copy the right one"
         )
-    text = TextEncoder(about["text_encoder"], device=str(device))
-    if text.digest != about["text_digest"]:
-        raise ValueError(f"{about['text_encoder']}: not the text encoder that {folder} was trained with")
+    text = TextEncoder.load(about["text_encoder"], about["text_digest"], device=str(device))
     return TextToVideo(
         dit=dit.to(device),
         vae=vae.to(device),
