@@ -63,8 +63,10 @@ _LOCATION = {"shard", "offset", "length"}
 class ShardIndex:
     """The samples of one shard set, in packing order."""
 
-    def __init__(self, root: Path, table: pa.Table, s3: str = "") -> None:
+    def __init__(self, root: Path, table: pa.Table, s3: str = "", out_uri: str = "") -> None:
         self.root, self._stored, self._s3 = root, table, s3
+        self.out_uri = out_uri or str(root)
+        """What `kinora pack --out` named: on S3, the prefix above the current set."""
         self._table = _with_defaults(table)
         self._opened: tuple[int, Storage] | None = None
 
@@ -77,6 +79,7 @@ class ShardIndex:
                 Path(storage.uri),
                 _read_table(pa.BufferReader(data), f"{storage.uri}/{INDEX_FILE}"),
                 storage.uri,
+                open_storage(root).uri,
             )
         path = Path(root) / INDEX_FILE
         if not path.is_file():

@@ -72,8 +72,9 @@ class ShardData(L.LightningDataModule):
             buckets=self._bucket_names(),
             fraction=self.validation_fraction,
         )
-        self.training_rows = split.training_rows
-        self.validation_rows = self._validated(split.held_rows)
+        missing = np.array(self.missing_rows(), np.int32)
+        self.training_rows = np.setdiff1d(split.training_rows, missing)
+        self.validation_rows = self._validated(np.setdiff1d(split.held_rows, missing))
         if not len(self.training_rows) or (self.validation_fraction and not len(self.validation_rows)):
             raise ValueError(
                 f"{self.shards}: {self.index.num_samples} clips are too few for data.validation_fraction="
@@ -123,6 +124,10 @@ class ShardData(L.LightningDataModule):
 
         best = max(counts, key=rank)
         return rows[[bucket == best for bucket in buckets]]
+
+    def missing_rows(self) -> Sequence[int]:
+        """Return index rows that training and validation leave out. Override it to name some."""
+        return ()
 
     def data_digest(self) -> str:
         """Return the digest of the training data. Override it to cover more than the index."""
