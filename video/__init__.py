@@ -5,7 +5,6 @@
 
 __all__ = [
     "camera_motion",
-    "chosen_frames",
     "config",
     "container",
     "cut",

@@ -62,4 +62,5 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
     if report.failed:
         codes = ", ".join(f"{count} {code}" for code, count in report.failed.items())
         lines.append(f"failed: {codes}; see `kinora failures --dataset {dataset}`")
+    lines += [f"a captioner could not be loaded, others did its work: {error}" for error in report.unloaded]
     return "\n".join(lines)

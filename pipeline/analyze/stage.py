@@ -34,8 +34,8 @@ def add_split(
 ) -> Dataset:
     """Map rows of `Source` units to rows of units, and one row for each chunk of a longer file."""
     split = partial(split_batch, config=config, context=context, max_chunk_bytes=max_chunk_bytes)
-    rows = sources.flat_map(split, **task_args(context))
-    return rows.repartition(target_num_rows_per_block=1)  # one task for each chunk
+    # Ray fuses stages of equal arguments, which would leave all chunks of a row in one task
+    return sources.flat_map(split, **task_args(replace(context, max_retries=context.max_retries + 1)))
 
 
 def split_batch(

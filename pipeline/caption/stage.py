@@ -1,6 +1,8 @@
 """Caption media: an actor holds one captioner, reads clips by byte range and decodes them locally."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,14 +17,16 @@ from pipeline.config import CaptionConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.failures import count_by_code
-from pipeline.runtime.tasks import actor_args, open_attempt_log, run_task
+from pipeline.runtime.loading import load_or_retire
+from pipeline.runtime.pieces import PIECE_S, Piece
+from pipeline.runtime.tasks import actor_args, open_attempt_log, run_in_pieces
 from pipeline.runtime.units import TaskResult, from_row
 
 LoadCaptioner = Callable[[CaptionConfig], Captioner]
 
 
 class CaptionActor:
-    """Holds one captioner, on one torch thread. In: rows of `CaptionUnit`. Out: one `TaskResult` row each."""
+    """Holds one captioner, on one torch thread. In: rows of `CaptionUnit`. Out: rows of `run_in_pieces`."""
 
     def __init__(
         self, config: CaptionConfig, context: StageContext, spec: CaptionSpec, load_captioner: LoadCaptioner
@@ -30,23 +34,36 @@ class CaptionActor:
         torch.set_num_threads(1)
         self._attempts = open_attempt_log(context)
         self._place, self._config, self._spec = PartStore(context.dataset_uri), config, spec
-        self._captioner = load_captioner(config)
+        self._context = context
+        self._captioner = load_or_retire(partial(load_captioner, config), context)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return run_task(row, stage="caption", task=self._caption_row)
+    def __call__(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        return run_in_pieces(row, stage="caption", task=self._caption_row, context=self._context)
 
-    def _caption_row(self, row: dict[str, Any]) -> dict[str, str]:
+    def _caption_row(self, row: dict[str, Any]) -> Iterator[Piece]:
+        """Caption the units of a row; close a piece after a batch once `PIECE_S` have passed."""
         units = [CaptionUnit(**fields) for fields in from_row(row)]
-        captions, failures = [], []
+        piece: list[CaptionUnit] = []
+        captions, failures = list[Caption](), list[Failure]()
+        begin = time.monotonic()
         for batch in split_batches(units, self._config):
             rows, failed = self._caption_batch(batch)
+            piece += batch
             captions += rows
             failures += failed
+            if time.monotonic() - begin >= PIECE_S:
+                yield self._write(piece, captions, failures)
+                piece, captions, failures, begin = [], [], [], time.monotonic()
+        if piece:
+            yield self._write(piece, captions, failures)
+
+    def _write(self, units: list[CaptionUnit], captions: list[Caption], failures: list[Failure]) -> Piece:
         parts = [self._place.write_records("captions", captions)]
         parts += [self._place.write_records("failures", failures)] if failures else []
         counts = {"ok": len(captions) - len(failures)} | count_by_code(failures)
         size = sum(unit.length for unit in units)
-        return TaskResult(parts=tuple(parts), units=len(units), counts=counts, read_bytes=size).to_row()
+        result = TaskResult(parts=tuple(parts), units=len(units), counts=counts, read_bytes=size)
+        return Piece(num_units=len(units), result=result)
 
     def _caption_batch(self, batch: list[CaptionUnit]) -> tuple[list[Caption], list[Failure]]:
         """Caption a batch; clip by clip if an earlier attempt at the batch killed its process."""
@@ -75,8 +92,8 @@ def add_caption(
     spec: CaptionSpec,
     load_captioner: LoadCaptioner,
 ) -> Dataset:
-    """Map rows of `CaptionUnit` to one `TaskResult` row a task."""
-    return media.map(
+    """Map rows of `CaptionUnit` to rows of `run_in_pieces`."""
+    return media.flat_map(
         CaptionActor,  # pyright: ignore[reportArgumentType]  # its stubs know functions alone
         fn_constructor_args=(config, context, spec, load_captioner),
         **actor_args(context),

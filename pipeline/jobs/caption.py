@@ -70,7 +70,8 @@ def caption(
             stage = _stage(config, spec, load_captioner)
             _, result = run_in_waves(dataset, stage, batches, context, progress)
     seconds = round(time.monotonic() - begin, 2)
-    return replace(report, ok=result.counts.get("ok", 0), failed=result.failed, seconds=seconds)
+    counts = {"ok": result.counts.get("ok", 0), "failed": result.failed}
+    return replace(report, **counts, unloaded=result.unloaded, seconds=seconds)
 
 
 def _ask_again(dataset: Dataset, view: LiveView, config: CaptionConfig, spec: CaptionSpec) -> None:

@@ -56,6 +56,8 @@ class CaptionReport:
     ok: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
     """Attempts without a good caption, by code."""
+    unloaded: tuple[str, ...] = ()
+    """The error of each captioner that could not be loaded, while others worked."""
     seconds: float = 0.0
     dry_run: bool = False
     plan: tuple[StagePlan, ...] = ()
@@ -83,9 +85,6 @@ class PackReport:
     """The folder held exactly this set already."""
     buckets: Mapping[str, int]
     """Samples by bucket."""
-    footage_used: Mapping[str, float]
-    """Fraction of the packed footage that one epoch sees, by bucket and for `all`: a sample is as long as its
-    bucket, and starts anywhere within its clip or window. Stills do not count."""
     left_out: Mapping[str, int]
     """Captioned clips that fit no bucket, by reason."""
     without_caption: int

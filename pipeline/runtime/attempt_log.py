@@ -60,6 +60,8 @@ class AttemptStore(Protocol):
 
     def remove(self, name: str) -> None: ...
 
+    def names(self, prefix: str) -> list[str]: ...
+
     def clear(self) -> None: ...
 
 
@@ -156,6 +158,9 @@ class _LocalStore:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
+    def names(self, prefix: str) -> list[str]:
+        return [entry.name for entry in self._folder.glob(f"{prefix}*")]
+
     def clear(self) -> None:
         rmtree(self._folder, ignore_errors=True)
         with suppress(OSError):  # holds the log of another run
@@ -180,6 +185,9 @@ class _S3Store:
 
     def remove(self, name: str) -> None:
         self._storage.delete(name)
+
+    def names(self, prefix: str) -> list[str]:
+        return [stored.key for stored in self._storage.list() if stored.key.startswith(prefix)]
 
     def clear(self) -> None:
         for stored in list(self._storage.list()):

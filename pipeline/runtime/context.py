@@ -22,6 +22,8 @@ class StageContext:
     dataset_uri: str
     attempts_uri: str = ""
     """Where attempts at units are logged."""
+    run_id: str = ""
+    """Names this run of the stage in the log; each wave is one."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     """The nodes and resources of the tasks or actors."""

@@ -21,9 +21,16 @@ _SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit`, which ships the packages itself."""
 
+_START_ATTEMPTS = 3
+_START_TIMEOUT = "timed out during startup"
+"""Part of the message of Ray 2.60 when a node does not answer within 30 s, a limit that cannot be set."""
 _LIMITS_EVERY_S = 0.1
 """Interval at which Ray Data updates its resource limits. Until the first update it runs one task at a time;
 the default is a second (Ray 2.60)."""
+
+
+class RayNotStarted(ValueError):
+    """Ray did not start, or cannot be reached. The message names the cause and the remedy."""
 
 
 class RaySession:
@@ -48,13 +55,14 @@ class RaySession:
         """CPUs to size tasks for. Starts Ray if necessary."""
         if not ray.is_initialized():
             begin = time.monotonic()
-            _start(self._config)
+            _start_with_retries(self._config)
             self._started, self.start_s = True, time.monotonic() - begin
+        context = DataContext.get_current()
+        context.execution_no_progress_timeout_s = self._config.no_progress_timeout_s or -1
         ResourceManager.GLOBAL_LIMITS_UPDATE_INTERVAL_S = _LIMITS_EVERY_S  # pyright: ignore[reportAttributeAccessIssue]
         # Ray 2.60 deprecates these without another way to limit retries and restarts
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         if not self._config.verbose:
-            context = DataContext.get_current()
             context.enable_progress_bars = context.print_on_execution_start = False
             logging.getLogger("ray.data").setLevel(logging.ERROR)
         return max(1, self._config.expect_cpus or int(ray.cluster_resources().get("CPU", 1)))
@@ -79,6 +87,29 @@ class RaySession:
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
         if self._started:
             ray.shutdown()
+
+
+def _start_with_retries(config: RayConfig) -> None:
+    """Start Ray; try again if a busy machine did not bring it up in time. Raises RayNotStarted."""
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            _start(config)
+            return
+        except Exception as error:
+            ray.shutdown()  # ends what did start
+            if _START_TIMEOUT in str(error) and attempt < _START_ATTEMPTS:
+                continue
+            raise RayNotStarted(_not_started(error, attempt)) from error
+
+
+def _not_started(error: Exception, attempts: int) -> str:
+    cause = f"{type(error).__name__}: {error}"
+    if address := os.environ.get("RAY_ADDRESS"):
+        return f"the Ray cluster at RAY_ADDRESS={address} cannot be used ({cause}): check `ray status` there"
+    return (
+        f"Ray did not start on this machine in {attempts} attempts ({cause}). If the machine is overloaded, "
+        "run again when it is idle, or give Ray less of it (--ray.num-cpus, --ray.object-store-bytes)"
+    )
 
 
 def _start(config: RayConfig) -> None:

@@ -5,7 +5,7 @@ Ray Data ends a job at the first task that raises. `run_task` returns the error 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -14,13 +14,16 @@ from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from manifests.storage import is_disk_full
 from pipeline.config import PoolConfig
-from pipeline.runtime.attempt_log import AttemptLog
+from pipeline.runtime.attempt_log import AttemptLog, open_attempt_store
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.metrics import Metrics
+from pipeline.runtime.pieces import Piece, PieceLog, rest_of
 from pipeline.runtime.units import TaskResult
 
 Task = Callable[[dict[str, Any]], dict[str, str]]
 """Takes the units of a row, returns `TaskResult.to_row()`."""
+PieceTask = Callable[[dict[str, Any]], Iterator[Piece]]
+"""Takes the units of a row, yields their results in pieces."""
 _LABEL_AMOUNT = 0.001
 """Amount of a node's label (a custom resource) that one task takes: nearly nothing."""
 
@@ -33,11 +36,45 @@ def run_task(row: dict[str, Any], *, stage: str, task: Task) -> dict[str, Any]:
     """
     begin = time.perf_counter()
     try:
-        done, error, full = task(row)["done"], "", False
-        _metrics().count(stage, TaskResult.from_row({"done": done}), time.perf_counter() - begin)
+        done = task(row)
+        _metrics().count(stage, TaskResult.from_row(done), time.perf_counter() - begin)
+        return _outcome(row, done=done["done"])
     except Exception as raised:
-        done, error, full = "", f"{type(raised).__name__}: {raised}", is_disk_full(raised)
-    return {"task": row["task"], "unit_index": row["unit_index"], "done": done, "error": error, "full": full}
+        return _outcome(row, error=raised)
+
+
+def run_in_pieces(
+    row: dict[str, Any], *, stage: str, task: PieceTask, context: StageContext
+) -> Iterator[dict[str, Any]]:
+    """Run the task of one row and yield the outcome of each piece as a row: for `flat_map`.
+
+    Out: as `run_task`, where `unit_index` names the units of the piece, or those left after an error.
+    """
+    log = PieceLog(open_attempt_store(context.attempts_uri), row)
+    rest = row
+    begin = time.perf_counter()
+    try:
+        for piece in log.read():
+            yield _outcome(rest, piece=piece)
+            rest = rest_of(rest, piece.num_units)
+        for piece in task(rest) if rest["unit_index"] else ():
+            log.append(piece)
+            _metrics().count(stage, piece.result, time.perf_counter() - begin)
+            yield _outcome(rest, piece=piece)
+            rest, begin = rest_of(rest, piece.num_units), time.perf_counter()
+    except Exception as raised:
+        yield _outcome(rest, error=raised)
+
+
+def _outcome(
+    row: Mapping[str, Any], *, done: str = "", piece: Piece | None = None, error: Exception | None = None
+) -> dict[str, Any]:
+    unit_index = list(row["unit_index"])
+    if piece is not None:
+        unit_index, done = unit_index[: piece.num_units], piece.result.to_row()["done"]
+    text = "" if error is None else f"{type(error).__name__}: {error}"
+    full = error is not None and is_disk_full(error)
+    return {"task": row["task"], "unit_index": unit_index, "done": done, "error": text, "full": full}
 
 
 def open_attempt_log(context: StageContext) -> AttemptLog:

@@ -1,7 +1,6 @@
 """Units of work: how many go into one task, and what a task returns. Frames never pass through here."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import ceil
@@ -49,7 +48,7 @@ class TaskResult:
         """Parse a row made by `to_row`."""
         content = json.loads(row["done"])
         parts = tuple(Part(**part) for part in content["parts"])
-        return cls(**{**content, "parts": parts, "counts": Counter(content["counts"])})
+        return cls(**{**content, "parts": parts})
 
 
 def failed_counts(counts: Mapping[str, int]) -> dict[str, int]:

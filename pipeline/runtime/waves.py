@@ -24,10 +24,13 @@ def run_in_waves(
     progress: Progress,
 ) -> tuple[Dataset, StageResult]:
     """Run `stage` on `batches`, the units of one task each; return the sums over all waves."""
-    units, counts, seconds = 0, Counter[str](), 0.0
+    units, counts, seconds, unloaded = 0, Counter[str](), 0.0, list[str]()
     remaining = iter(batches)
     while wave := list(islice(remaining, WAVE_TASKS)):
         dataset, result = run_stage(dataset, stage, wave, context, progress)
         units, seconds = units + result.units, seconds + result.seconds
         counts.update(result.counts)
-    return dataset, StageResult(units=units, counts=dict(counts), seconds=seconds)
+        unloaded += result.unloaded
+    return dataset, StageResult(
+        units=units, counts=dict(counts), seconds=seconds, unloaded=tuple(dict.fromkeys(unloaded))
+    )

@@ -1,11 +1,14 @@
 """`deploy/` holds what KubeRay and Docker accept, as far as that can be told without either."""
 
 import re
+import shutil
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ray._private.runtime_env.packaging import create_package
 
 ROOT = Path(__file__).parents[2]
 # Of the custom resource definitions of KubeRay (helm-chart/kuberay-operator/crds, version v1).
@@ -96,3 +99,27 @@ def test_the_image_is_pinned_holds_every_package_and_does_not_run_as_root():
     runs = " ".join(rest for word, rest in found if word == "RUN")
     assert "requirements.lock" in runs
     assert ":latest" not in " ".join(rest for word, rest in found if word == "FROM")
+
+
+def test_a_submitted_job_uploads_the_packages_and_none_of_the_data(tmp_path):
+    """Ray refuses more than 100 MiB (Ray 2.60: HTTP 413)."""
+    packages = ("captioner", "kinora", "manifests", "pipeline", "trainer", "video", "worlds")
+    for name in packages:
+        skip = shutil.ignore_patterns("__pycache__", "*.safetensors", "*.npz")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=skip)
+    for name in (".gitignore", ".rayignore", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("raw", "data", "dataset", "shards", "runs", "demo", ".bench", ".cache", ".venv"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        with (tmp_path / name / "inner" / "large").open("wb") as large:
+            large.truncate(40 * 2**20)
+    package = tmp_path.parent / f"{tmp_path.name}.zip"
+    create_package(str(tmp_path), package, include_gitignore=True)
+    with zipfile.ZipFile(package) as content:
+        uploaded = {name for name in content.namelist() if not name.endswith("/")}
+    assert package.stat().st_size < 20 * 2**20
+    sources = {
+        str(path.relative_to(tmp_path)) for name in packages for path in (tmp_path / name).rglob("*.py")
+    }
+    assert {"trainer/data/shards.py", "worlds/raw/config.py"} <= sources <= uploaded
+    assert not [name for name in uploaded if name.endswith("large")]
