@@ -339,7 +339,12 @@ def _captioned(store: PartStore, group: Group) -> list[Part]:
             "outcome": "ok" if has_text else "empty",
             "text": text,
         }
-        row |= {"short": text[:_SHORT_CHARS] if text else None, "captioner": "embedded", "model": "made"}
+        row |= {
+            "medium": None,
+            "short": text[:_SHORT_CHARS] if text else None,
+            "captioner": "embedded",
+            "model": "made",
+        }
         row |= {"revision": "1", "prompt_digest": "p" * 33, "decoding": '{"max_new_tokens": 192}'}
         rows.append(row | {"frames_shown": list(range(0, 96, 12)), "detail": "", "version": VERSION})
         if not has_text:

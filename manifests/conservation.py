@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.arrow import pc
+from manifests.caption_order import count_versions
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from manifests.records import LENGTH_COLUMNS
 from manifests.sql import connect
 
 
@@ -21,13 +23,13 @@ def violations(dataset: Dataset) -> list[str]:
 
 def funnel(dataset: Dataset) -> dict[str, Any]:
     """Count the items of each stage: kept, dropped and failed, by reason."""
-    return _funnel(_tables(dataset))
+    return _funnel(_tables(dataset), dataset)
 
 
 def audit(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
     """Return `funnel` and `violations` from one read of the dataset."""
     tables = _tables(dataset)
-    return _funnel(tables), _violations(tables)
+    return _funnel(tables, dataset), _violations(tables)
 
 
 def _violations(tables: Mapping[str, pa.Table]) -> list[str]:
@@ -43,7 +45,7 @@ def _count_query(sql: str) -> str:
     return f"SELECT count(*), list(name)[1:3] FROM ({sql}) AS bad(name)"
 
 
-def _funnel(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
     sources, clips, media = tables["sources"], tables["clips"], tables["media"]
     selection, captions, failures = tables["selection"], tables["captions"], tables["failures"]
     failed = {
@@ -78,6 +80,23 @@ def _funnel(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             "to_do": media.num_rows - captions.num_rows,
             "by": _value_counts(captions["captioner"]),
         },
+        "caption_versions": _caption_versions(tables, dataset),
+    }
+
+
+def _caption_versions(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
+    """Count the captions of each version.
+
+    Gives `ok` and `failed` media, those for which the version `counts` (manifests/caption_order.py), and the
+    samples of the last shard set that were `packed` with it, by length.
+    """
+    captions = tables["captions"]
+    counted = _value_counts(captions.filter(pc.equal(captions["outcome"], "ok"))["version"])
+    packs = [commit.config for commit in dataset.commits if commit.stage == "pack"]
+    packed = packs[-1].get("packed", {}) if packs else {}
+    return {
+        version: counts | {"counts": counted.get(version, 0), "packed": packed.get(version, {})}
+        for version, counts in count_versions(tables["attempts"]).items()
     }
 
 
@@ -124,8 +143,8 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     gaps = view.read("gaps", [*span, "reason"])
     selection = view.read("selections", ["clip_id", "kept", "reason"])
     media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s"])
-    view.derive("captions", "has_text", ["text", "short"], _has_text)
-    captions = view.read("captions", ["media_id", "outcome", "captioner", "has_text"])
+    view.derive("captions", "has_text", [*LENGTH_COLUMNS.values()], _has_text)
+    captions = view.read("captions", ["media_id", "outcome", "captioner", "version", "has_text"])
     return {
         "sources": sources,
         "spans": spans,
@@ -134,12 +153,13 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
         "selection": selection,
         "media": media,
         "captions": captions,
+        "attempts": view.read("caption_attempts", ["version", "outcome"]),
         "failures": view.read("failures", ["stage", "unit", "code"]),
     }
 
 
 def _has_text(part: pa.Table) -> pa.ChunkedArray:
-    return pc.and_(pc.is_valid(part["text"]), pc.is_valid(part["short"]))
+    return pc.is_valid(pc.coalesce(*(part[column] for column in LENGTH_COLUMNS.values())))
 
 
 def _describe(rule: str, count: int, names: list[Any]) -> str:

@@ -3,9 +3,11 @@
 Scores are columns of the clips table, not fields of a record.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 from uuid import UUID, uuid5
 
 from manifests.digest import digest_parts
@@ -215,6 +217,12 @@ class Caption:
         """The texts by length, in the order of `LENGTHS`."""
         texts = {length: getattr(self, column) for length, column in LENGTH_COLUMNS.items()}
         return {length: text for length, text in texts.items() if text is not None}
+
+
+def longest_text(caption: Mapping[str, Any]) -> str | None:
+    """Return the longest text of a row of captions, None if it has no text."""
+    texts = (caption[LENGTH_COLUMNS[length]] for length in reversed(LENGTHS))
+    return next((text for text in texts if text is not None), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,10 @@
-"""The shard index: the byte range of every packed sample in its tar, as an Arrow file.
+"""A shard set and its index: the byte range of every packed sample in its tar.
+
+    tars/videos/ar_…/dur_…/res_…/NNNNNN.tar     WebDataset tars, nothing else
+    tars/images/ar_…/dur_…/res_…/NNNNNN.tar     stills, all of one picture format
+    index.arrow, index.parquet                  the same table twice: memory-mapped, and for SQL
+    pack.json                                   describes the set
+    encoded/                                    what `kinora encode` writes
 
 A local index is memory-mapped. An index on S3 is fetched whole, and its samples by byte range.
 """
@@ -16,11 +22,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from manifests.records import Bucket, SampleRef
 from manifests.storage import Storage, open_storage
 
 INDEX_FILE = "index.arrow"
+PARQUET_FILE = "index.parquet"
+TARS = "tars"
+VIDEOS, IMAGES = f"{TARS}/videos", f"{TARS}/images"
+"""Folders of the tars, for readers of WebDataset."""
+ENCODED = "encoded"
 PACK_FILE = "pack.json"
 """Describes a shard set; on S3 it is written last, and marks the set complete."""
 SET_KEY = "set"
@@ -51,8 +63,10 @@ _LOCATION = {"shard", "offset", "length"}
 class ShardIndex:
     """The samples of one shard set, in packing order."""
 
-    def __init__(self, root: Path, table: pa.Table, s3: str = "") -> None:
+    def __init__(self, root: Path, table: pa.Table, s3: str = "", out_uri: str = "") -> None:
         self.root, self._stored, self._s3 = root, table, s3
+        self.out_uri = out_uri or str(root)
+        """What `kinora pack --out` named: on S3, the prefix above the current set."""
         self._table = _with_defaults(table)
         self._opened: tuple[int, Storage] | None = None
 
@@ -65,6 +79,7 @@ class ShardIndex:
                 Path(storage.uri),
                 _read_table(pa.BufferReader(data), f"{storage.uri}/{INDEX_FILE}"),
                 storage.uri,
+                open_storage(root).uri,
             )
         path = Path(root) / INDEX_FILE
         if not path.is_file():
@@ -180,19 +195,24 @@ def _update(state: blake2b, column: pa.ChunkedArray) -> None:
             state.update("".join(f"{value}\x1f" for value in values).encode())
 
 
-def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> bytes:
-    """Serialize the index of `samples` as an Arrow file."""
+def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> dict[str, bytes]:
+    """Return the index of `samples` by file name: as an Arrow file, and as Parquet."""
     names = [field.name for field in fields(SampleRef) if field.name != "bucket"]
     rows = [{name: getattr(sample, name) for name in names} | asdict(sample.bucket) for sample in samples]
     table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"kinora.fps": repr(fps)}))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
+    arrow, parquet = pa.BufferOutputStream(), pa.BufferOutputStream()
+    with pa.ipc.new_file(arrow, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    pq.write_table(table, parquet)
+    return {
+        INDEX_FILE: arrow.getvalue().to_pybytes(),
+        PARQUET_FILE: parquet.getvalue().to_pybytes(),
+    }
 
 
 def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
-    """Write the index of `samples` below `root` atomically."""
-    partial = root / f".{INDEX_FILE}.partial"
-    partial.write_bytes(serialize_index(samples, fps=fps))
-    partial.replace(root / INDEX_FILE)
+    """Write the index of `samples` below `root`, each file atomically."""
+    for name, data in serialize_index(samples, fps=fps).items():
+        partial = root / f".{name}.partial"
+        partial.write_bytes(data)
+        partial.replace(root / name)

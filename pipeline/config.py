@@ -285,8 +285,17 @@ class PackConfig:
     """Frame rate of the buckets."""
     max_crop: UnitFloat = 0.2
     """Maximum fraction of a frame that is cropped to fit a bucket, 0 to 1."""
+    time_factor: NonNegativeInt = 4
+    """Frames per latent frame of the video VAE: buckets must have 1 + a multiple of it. 0 allows all."""
     shard_bytes: PositiveInt = 256 * 2**20
     """Maximum size of a shard, in bytes."""
+    min_shards: PositiveInt = 2
+    """Minimum number of shards of a bucket with as many samples, so that this many workers can read it."""
+    image_format: Literal["png", "jpg"] = "png"
+    """Format of all stills: `png` is lossless, `jpg` (quality 95) smaller. Stills in this format are packed
+    unchanged."""
+    min_footage: UnitFloat = 0.5
+    """Warn if samples of the buckets' lengths cover less than this fraction of the packed footage, 0 to 1."""
     captions: str = "latest-ok"
     """Which captions: `latest-ok` (the newest OK caption of each clip), `VERSION[:LENGTH]` (one version only)
     or `mix:VERSION[:LENGTH]=SHARE,...` (drawn per clip). LENGTH is `short`, `medium` or `dense`; `kinora
@@ -371,9 +380,17 @@ _VERSIONS = {
     "PackConfig": 1,
 }
 """Increment when a change of a stage's code changes its results for the same configuration."""
-NO_EFFECT = {"clips_per_tar", "min_chunk_s", "max_chunk_s", "batch_clips", "actors"}
+NO_EFFECT = {
+    "clips_per_tar",
+    "min_chunk_s",
+    "max_chunk_s",
+    "batch_clips",
+    "actors",
+    "time_factor",
+    "min_footage",
+}
 """Fields that never change results."""
-_ADDED: dict[str, Any] = {"captions": "latest-ok"}
+_ADDED: dict[str, Any] = {"captions": "latest-ok", "min_shards": 2, "image_format": "png"}
 """Fields added later, with the value at which they leave a digest as it was."""
 
 

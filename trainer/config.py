@@ -42,6 +42,11 @@ class VaeConfig:
         """Spatial compression: pixels per latent position, in height and width."""
         return 2 * self.patch
 
+    @property
+    def encoder_history(self) -> int:
+        """Latent frames before one that the encoder lets it depend on."""
+        return 2 * sum(self.encoder_depths)
+
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return (C, T, H, W) of a clip's latents."""
         frames = 1 + (num_frames - 1) // self.time_factor
@@ -216,7 +221,17 @@ class EncodeConfig:
     text_encoder: str = EMBEDDED_TEXT_ENCODER
     """`minilm`, a folder, or a hub name of a transformers encoder."""
     batch_size: PositiveInt = 16
-    """Clips that go through the VAE together."""
+    """Most clips that go through the VAE together."""
+    batch_mb: PositiveInt = 64
+    """Memory for the pixels that go through the VAE together; a larger clip goes in chunks of time."""
+    max_starts: PositiveInt = 2
+    """Most starts of which a clip's latents are kept, where its window is longer than its bucket."""
+    part_mb: PositiveInt = 64
+    """Size at which a file of latents or text states is written, unless `part_s` is over before."""
+    part_s: PositiveFloat = 30.0
+    """Seconds after which what is encoded is written: about what a kill loses."""
+    processes: PositiveInt = 1
+    """Processes that encode; they share out this machine's GPUs."""
 
     __post_init__ = check_ranges
 

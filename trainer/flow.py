@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from trainer.config import FlowConfig
-
-MASKS = ("first", "last", "ends", "prefix", "suffix")
-"""Sets of clean frames that training draws from: to animate, to extend either way, to connect."""
+from trainer.masks import MASKS, clean_frames
 
 
 def shift(sigma: float, tokens: int, config: FlowConfig) -> float:
@@ -35,19 +33,6 @@ def draw_sigmas(rng: np.random.Generator, frames: int, tokens: int, config: Flow
     if frames > 1 and rng.random() < config.clean_prob:
         sigma_T[clean_frames(MASKS[rng.integers(len(MASKS))], frames)] = 0
     return sigma_T
-
-
-def clean_frames(mask: str, frames: int) -> list[int]:
-    """Return the indices of a mask's clean latent frames, never all of them."""
-    half = max(1, frames // 2)
-    masks = {
-        "first": [0],
-        "last": [frames - 1],
-        "ends": [0, frames - 1] if frames > 2 else [0],
-        "prefix": list(range(half)),
-        "suffix": list(range(frames - half, frames)),
-    }
-    return masks[mask]
 
 
 def interpolate(data_BCTHW: Tensor, noise_BCTHW: Tensor, sigma_BT: Tensor) -> Tensor:

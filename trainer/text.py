@@ -162,12 +162,12 @@ class TextEncoder:
         return found[:1]
 
 
-def text_digest(name: str) -> str:
-    """Return `TextEncoder(name).digest` without loading the weights into memory."""
+def describe_encoder(name: str) -> tuple[str, int]:
+    """Return `digest` and `max_length` of `TextEncoder(name)`, without loading its weights into memory."""
     folder = encoder_folder(name)
     config = read_config(folder)
     limit = min(MAX_TOKENS, max_positions(config, load_tokenizer(folder)), _sentence_limit(folder))
-    return _digest(folder, limit, hidden_layer(config))
+    return _digest(folder, limit, hidden_layer(config)), limit
 
 
 def _digest(folder: Path, max_length: int, layer: int) -> str:

@@ -5,6 +5,7 @@
 
 __all__ = [
     "camera_motion",
+    "chosen_frames",
     "config",
     "container",
     "cut",

@@ -1,11 +1,11 @@
 """Read frames of a short video by index: with decord if it yields the same frames as `read_frames`, otherwise
-by decoding in sequence. See docs/adr/0009-decoders.md.
+with PyAV from the nearest entry point. See docs/adr/0009-decoders.md.
 
 Legend: N requested frames, H height, W width, C channels (RGB).
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,15 +17,19 @@ from av.video.stream import VideoStream
 
 from video import hdr
 from video.animation import is_animated_webp
+from video.chosen_frames import Timeline, read_chosen, read_timeline
 from video.container import Media, display_name, is_still, local_path, open_media
 from video.convert import UPRIGHT, assumed_matrix, has_alpha, orientation
-from video.decode import PacketReader, decode
-from video.frames import pixel_aspect, read_frames
+from video.decode import decode
+from video.frames import pixel_aspect
 
 DECORD_CODECS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg")
 """PyAV's names of the codecs for which decord's frames are byte-identical, in the containers below."""
 DECORD_CONTAINERS = ("mov,mp4", "matroska")
 """Prefixes of FFmpeg's names. decord returns wrong frames of AVI with B-frames; MPEG-TS does not seek."""
+MULTI_GOP_CODECS = ("h264", "hevc")
+"""Codecs for which decord is used in files of several key frames; VP8, VP9 and AV1 may change their size at
+one, and decord scales by another filter."""
 DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp")
 
 
@@ -61,7 +65,18 @@ def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
             )
         except (decord.DECORDError, _FrameCountMismatch) as error:
             reason = f"decord failed: {str(error).splitlines()[0]}"
-    return FramesAt(frames_NHWC=_read_in_sequence(media, indices), reader="pyav", reason=reason)
+    return FramesAt(frames_NHWC=_read_with_pyav(media, indices), reader="pyav", reason=reason)
+
+
+def _read_with_pyav(media: Media, indices: Sequence[int]) -> np.ndarray:
+    def choose(times_T: np.ndarray) -> Sequence[int]:
+        if max(indices) >= len(times_T):
+            raise IndexError(
+                f"{display_name(media)}: frame {max(indices)} was asked for, but there are {len(times_T)}"
+            )
+        return indices
+
+    return read_chosen(media, choose)
 
 
 def inspect_for_decord(media: Media) -> tuple[int, str | None]:
@@ -78,13 +93,25 @@ def inspect_for_decord(media: Media) -> tuple[int, str | None]:
     if reason is not None:
         return 0, reason
     with open_media(media) as (container, stream):
-        packets = PacketReader(container, stream)
-        for packet in packets:
-            if packet.is_discard:
-                return 0, "an edit list leaves out some frames"
-        if packets.has_corrupt_packet or packets.missing_s > 0:
-            return 0, "its end is missing"
-        return packets.count, None
+        timeline = read_timeline(container, stream)
+        if isinstance(timeline, str):
+            return 0, timeline
+        codec = stream.codec_context.name
+    return len(timeline.pts_T), _reason_against_seeking(timeline, codec)
+
+
+def _reason_against_seeking(timeline: Timeline, codec: str) -> str | None:
+    """Return why decord would count frames wrongly, or scale them, after a seek; None if it would not.
+
+    decord seeks to any packet that the container marks as a key frame, and counts the frames that come out.
+    """
+    if timeline.has_new_parameter_sets:
+        return "parameter sets that change"
+    if timeline.num_key_frames > len(timeline.entry_points):
+        return "key frames at which decoding cannot begin (an open GOP or intra refresh)"
+    if timeline.num_key_frames > 1 and codec not in MULTI_GOP_CODECS:
+        return f"several key frames of {codec}, whose size may change"
+    return None
 
 
 def _reason_against_decord(
@@ -134,15 +161,3 @@ def _unpad_rows(frame_HWX: np.ndarray) -> np.ndarray:
     if channels == 3:
         return frame_HWX
     return frame_HWX.reshape(height, width * channels)[:, : width * 3].reshape(height, width, 3)
-
-
-def _read_in_sequence(media: Media, indices: Iterable[int]) -> np.ndarray:
-    wanted = set(indices)
-    frames: dict[int, np.ndarray] = {}
-    index = -1
-    for index, frame in enumerate(read_frames(media)):
-        if index in wanted:
-            frames[index] = frame.rgb_HWC
-            if len(frames) == len(wanted):
-                return np.stack([frames[number] for number in indices])
-    raise IndexError(f"{display_name(media)}: frame {max(wanted)} was asked for, but there are {index + 1}")

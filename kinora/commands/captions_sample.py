@@ -25,7 +25,7 @@ class Config:
     seed: int = 0
     """Random seed of the sample."""
     version: str | None = None
-    """Caption version. Default: the newest of each clip."""
+    """Caption version. Default: for each clip the one that counts, its newest OK caption."""
     captioner: str | None = None
     """Only captions from this captioner: `embedded`, `facts` or `vlm`."""
 
@@ -42,7 +42,7 @@ def run(config: Config) -> Result:
     sample = Random(config.seed).sample(ordered, min(config.n, len(ordered)))
     rows = [
         {"clip_id": c.clip_id, "outcome": c.outcome, "captioner": c.captioner, "model": c.model}
-        | {"short": c.short, "text": c.text, "version": c.version, "detail": c.detail}
+        | {"short": c.short, "medium": c.medium, "text": c.text, "version": c.version, "detail": c.detail}
         for c in sample
     ]
     return Result(
@@ -56,9 +56,8 @@ def _card(caption: Caption) -> Table:
     card.title = Text(f"{caption.clip_id}  {caption.outcome}  {caption.captioner} ({caption.model})", "bold")
     card.add_column(style="dim", no_wrap=True)
     card.add_column(overflow="fold")
-    if caption.text is None:
+    if not caption.texts:
         card.add_row("why", Text(caption.detail or "no text"))
-    else:
-        card.add_row("short", Text(caption.short or ""))
-        card.add_row("dense", Text(caption.text))
+    for length, text in caption.texts.items():
+        card.add_row(length, Text(text))
     return card

@@ -1,18 +1,56 @@
 """Precompute the latents and text embeddings of packed shards."""
 
 import sys
+from dataclasses import dataclass
+from typing import Any
 
-from kinora.cli.result import Result
-from trainer.config import EncodeConfig as Config
+from kinora.cli.result import Exit, Result
+from kinora.cli.subconfig import subconfig
+from manifests.ranges import UnitFloat
+from trainer.config import EncodeConfig
 from trainer.data.encode import encode
+
+_SHOWN_FAILURES = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config(EncodeConfig):
+    max_failed: UnitFloat = 0.01
+    """Fraction of clips that may fail; the exit code is 10 above it."""
 
 
 def run(config: Config) -> Result:
-    """Encode what has not been encoded yet."""
-    figures = encode(config, progress=lambda line: print(line, file=sys.stderr, flush=True))
-    summary = (
-        "nothing to do: everything is encoded"
-        if not figures["encoded"]
-        else f"encoded {figures['encoded']} clips"
+    """Encode what has not been encoded yet; exit with code 10 if more clips failed than `max_failed`."""
+    figures = encode(
+        subconfig(config, EncodeConfig), progress=lambda line: print(line, file=sys.stderr, flush=True)
     )
-    return Result(figures, f"{summary}: {figures['folder']}, {figures['bytes'] / 1e6:.0f} MB")
+    too_many = len(figures["failed"]) > config.max_failed * figures["clips"]
+    return Result(figures, _summary(figures), Exit.FAILED if too_many else Exit.DONE)
+
+
+def _summary(figures: dict[str, Any]) -> str:
+    new = figures["encoded"] or figures["texts_encoded"]
+    done = (
+        f"encoded {figures['encoded']} clips and {figures['texts_encoded']} texts"
+        if new
+        else "nothing to do: everything is encoded"
+    )
+    lines = [
+        f"{done} ({figures['already_encoded']} clips were encoded before): {figures['folder']}, "
+        f"{figures['bytes'] / 1e6:.1f} MB, in {figures['seconds']:.0f} s"
+    ]
+    if figures["texts_truncated"]:
+        lines.append(
+            f"{figures['texts_truncated']} texts are longer than the {figures['max_tokens']} tokens that the "
+            "text encoder takes: their ends are truncated"
+        )
+    failed = figures["failed"]
+    if failed:
+        lines.append(f"{len(failed)} clips could not be encoded, and are left out of training:")
+        lines += [f"  {row['key']}: {row['error']}" for row in failed[:_SHOWN_FAILURES]]
+        lines += (
+            [f"  and {len(failed) - _SHOWN_FAILURES} more; see --json"]
+            if len(failed) > _SHOWN_FAILURES
+            else []
+        )
+    return "\n".join(lines)

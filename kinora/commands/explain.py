@@ -14,6 +14,7 @@ from kinora.cli.result import Exit, Result
 from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from manifests.records import longest_text
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import CutConfig, SelectConfig
 from pipeline.cut.crop import crop_of
@@ -111,7 +112,8 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
     if media:
         table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
     if caption:
-        table.add_row("caption", Text(caption["text"] or f"{caption['outcome']}: {caption['detail']}"))
+        why = f"{caption['outcome']}: {caption['detail']}"
+        table.add_row("caption", Text(longest_text(caption) or why))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
     return Result(data, Group(table, *failed, _rule_table(results), _other_scores(clip)))
 

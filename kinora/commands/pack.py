@@ -42,19 +42,24 @@ def run(config: Config) -> Result:
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
+    footage = _footage(report, config)
     if report.dry_run:
-        return Result(asdict(report), Group(_table(report), *_captions(report), render_plan(report.plan)))
+        shown = Group(_table(report), *footage, *_captions(report), render_plan(report.plan))
+        return Result(asdict(report), shown)
     if report.nothing_left:
         text = f"nothing to do: {config.out} already holds these {report.samples} samples"
         return Result(asdict(report), Group(text, *_captions(report)))
-    return Result(asdict(report), Group(_table(report), *_captions(report), _summary(report, config.out)))
+    shown = Group(_table(report), *footage, *_captions(report), _summary(report, config.out))
+    return Result(asdict(report), shown)
 
 
 def _table(report: PackReport) -> Table:
-    table = Table("bucket", "samples", box=None, padding=(0, 3, 0, 0))
-    table.columns[1].justify = "right"
+    table = Table("bucket", "samples", "footage used", box=None, padding=(0, 3, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
     for name, count in report.buckets.items():
-        table.add_row(name, str(count))
+        used = report.footage_used.get(name)
+        table.add_row(name, str(count), "" if used is None else f"{used:.0%}")
     return table
 
 
@@ -76,6 +81,23 @@ def _captions(report: PackReport) -> list[str]:
     lines += [f"drawn again, because the caption drawn is missing: {redrawn}"] if redrawn else []
     why = ", ".join(f"{count} {reason}" for reason, count in report.without_caption_why.items())
     lines += [f"left out: {why}"] if why else []
+    return lines
+
+
+def _footage(report: PackReport, config: PackConfig) -> list[str]:
+    """Return what one epoch sees of the footage, and what to do if that is little."""
+    used = report.footage_used.get("all")
+    if used is None:
+        return []
+    lines = [
+        f"one epoch sees {used:.0%} of the packed footage: a sample is as long as its bucket, and starts at "
+        "a random frame"
+    ]
+    if used < config.min_footage:
+        lines.append(
+            f"warning: that is less than min_footage={config.min_footage:g}. Pack longer buckets, or cut "
+            "shorter windows (`kinora curate --cut.window_s`, about twice the longest bucket)"
+        )
     return lines
 
 

@@ -32,7 +32,12 @@ def run(config: Config) -> Result:
     verdict = Text("counts are consistent", "green")
     if violations:
         verdict = Text("\n".join(["INCONSISTENT:", *violations]), "red")
-    text = Group(_table(funnel), Text(f"commit {dataset.number} of {config.dataset}; ", end=""), verdict)
+    text = Group(
+        _table(funnel),
+        *_captions(funnel["caption_versions"]),
+        Text(f"commit {dataset.number} of {config.dataset}; ", end=""),
+        verdict,
+    )
     return Result(data, text, Exit.INTEGRITY if violations else Exit.DONE)
 
 
@@ -53,6 +58,26 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     uncaptioned = _reasons("not ok", captions["other"]) + _reasons("pending", {"": captions["to_do"]})
     table.add_row("caption", str(cut["done"]), str(captions["ok"]), uncaptioned)
     return table
+
+
+def _captions(versions: Mapping[str, Any]) -> list[Table | Text]:
+    """Return the table of caption versions, with a warning if the captions that count mix versions."""
+    if not versions:
+        return []
+    table = Table("caption version", "ok", "failed", "counts", "packed", box=None, padding=(0, 2, 0, 0))
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for version, each in versions.items():
+        packed = ", ".join(f"{count} {length}" for length, count in each["packed"].items())
+        table.add_row(Text(version), str(each["ok"]), str(each["failed"]), str(each["counts"]), packed)
+    mixed = [f"{version} {each['counts']}" for version, each in versions.items() if each["counts"]]
+    if len(mixed) < 2:
+        return [table]
+    counts = ", ".join(mixed)
+    warning = (
+        f"captions of {len(mixed)} versions count ({counts}); `kinora pack --captions VERSION` packs one"
+    )
+    return [table, Text(warning, "yellow")]
 
 
 def _reasons(label: str, counts: Mapping[str, int]) -> str:

@@ -20,6 +20,7 @@ from kinora.cli.result import Exit, Result
 from kinora.evaluation.intervals import wilson_low
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from manifests.records import longest_text
 from video.frames import read_clip
 from worlds.claims import CaptionScore
 from worlds.raw.match import ClipTruth, clip_truth, load_truth
@@ -107,7 +108,7 @@ def _judge_dataset(uri: str, truth: str) -> Result:
     dataset, shots = Dataset.open(uri), load_truth(truth)
     clips = {row["clip_id"]: row for row in LiveView(dataset).clips.to_pylist()}
     starts = {row["source_key"]: row["start_pts"] for row in LiveView(dataset).sources.to_pylist()}
-    captions = [row for row in LiveView(dataset).captions().to_pylist() if row["text"] is not None]
+    captions = [row for row in LiveView(dataset).captions().to_pylist() if longest_text(row) is not None]
     tally = _Tally(captions=len(captions))
     for row in captions:
         clip = clips[row["clip_id"]]
@@ -117,7 +118,7 @@ def _judge_dataset(uri: str, truth: str) -> Result:
         unit_s = Fraction(clip["time_base_num"], clip["time_base_den"])
         begin = starts[clip["source_key"]]
         span = [float((clip[edge] - begin) * unit_s) for edge in ("start_pts", "end_pts")]
-        tally.judge(row["text"], clip_truth(shots, name, *span))
+        tally.judge(longest_text(row) or "", clip_truth(shots, name, *span))
     return _result(tally)
 
 

@@ -11,7 +11,7 @@ from kinora.report.reading import Missing
 from manifests import buckets, conservation, live_view
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
-from manifests.records import Bucket
+from manifests.records import Bucket, longest_text
 from manifests.shards import ShardIndex
 
 CLIPS_SHOWN = 12
@@ -200,7 +200,7 @@ def _embed_clip(
     return ShownClip(
         media=embedded,
         short=caption["short"] or "",
-        text=caption["text"] or "",
+        text=longest_text(caption) or "",
         about=about,
         source=file_name(clip["uri"]),
     )

@@ -21,7 +21,7 @@ from pipeline.errors import NothingToDo
 from pipeline.jobs.report import PackReport
 from pipeline.pack.caption_rows import choose_captions, count_texts, read_texts
 from pipeline.pack.captions import CaptionChoice
-from pipeline.pack.plan import COLUMNS, PackPlan, fill_shard, plan_shards
+from pipeline.pack.plan import COLUMNS, PackPlan, check_buckets, fill_shard, footage_used, plan_shards
 from pipeline.pack.shard_sets import OutputRefused, ShardSet, open_shard_set
 from pipeline.pack.stage import add_pack
 from pipeline.planning.dry_run import StagePlan, plan_pack
@@ -60,6 +60,7 @@ def pack(
         ValueError: the policy names a caption version or length that does not exist.
     """
     begin = time.monotonic()
+    check_buckets(config)
     out = open_shard_set(out_uri)
     before = out.read_description()
     dataset = Dataset.open(dataset_uri)
@@ -94,6 +95,7 @@ def pack(
         shards=len(planned.shards),
         nothing_left=same,
         buckets=counts,
+        footage_used=footage_used(planned.rows),
         left_out=planned.left_out,
         without_caption=num_media - len(rows),
         policy=config.captions,
@@ -148,7 +150,7 @@ def _write(
         planned.shards, cpus=cpus, max_weight=_TASK_SAMPLES, weight=lambda shard: shard.num_samples
     )
     texts = read_texts(view, planned.rows)
-    tasks = (to_row([fill_shard(shard, planned, texts, config.fps) for shard in batch]) for batch in batches)
+    tasks = (to_row([fill_shard(shard, planned, texts, config) for shard in batch]) for batch in batches)
     samples: list[dict[str, Any]] = []
     while rows := list(islice(tasks, _WAVE_TASKS)):
         units = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -192,6 +194,7 @@ def _description(planned: PackPlan, config: PackConfig) -> dict[str, Any]:
         "samples": planned.num_samples,
         "captions": {"policy": config.captions, "counts": count_texts(planned.rows)},
         "shards": [shard.path for shard in planned.shards],
+        "footage_used": footage_used(planned.rows),
     }
 
 

@@ -85,6 +85,9 @@ class PackReport:
     """The folder held exactly this set already."""
     buckets: Mapping[str, int]
     """Samples by bucket."""
+    footage_used: Mapping[str, float]
+    """Fraction of the packed footage that one epoch sees, by bucket and for `all`: a sample is as long as its
+    bucket, and starts anywhere within its clip or window. Stills do not count."""
     left_out: Mapping[str, int]
     """Captioned clips that fit no bucket, by reason."""
     without_caption: int

@@ -3,19 +3,19 @@
 Works on Arrow columns; samples become objects one shard at a time, when they are written.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
-from manifests.buckets import assign, frames_at, parse_bucket, rejection_reason, shard_folder
+from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
 from manifests.records import LENGTH_COLUMNS, Bucket
+from manifests.shards import IMAGES, VIDEOS
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
@@ -41,6 +41,8 @@ class Sample:
     offset: int
     length: int
     extension: str
+    packed_as: str
+    """Extension in the shard: a still is converted to the picture format of the set."""
     text: str
     """The chosen text of its caption."""
     record: Mapping[str, Any]
@@ -134,6 +136,27 @@ def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
     return pc.add(*lengths)
 
 
+def check_buckets(config: PackConfig) -> list[Bucket]:
+    """Return the buckets. Raises ValueError for one that cannot be parsed, or encoded by the VAE."""
+    buckets = [parse_bucket(name) for name in dict.fromkeys(config.buckets)]
+    for bucket in buckets:
+        _check_time_factor(bucket, config.time_factor)
+    return buckets
+
+
+def _check_time_factor(bucket: Bucket, time_factor: int) -> None:
+    extra = (bucket.num_frames - 1) % max(1, time_factor)
+    if not extra:
+        return
+    shorter = replace(bucket, num_frames=bucket.num_frames - extra)
+    longer = replace(shorter, num_frames=shorter.num_frames + time_factor)
+    raise ValueError(
+        f"bucket {bucket.name}: a video VAE that makes one latent of {time_factor} frames takes 1 + a "
+        f"multiple of {time_factor} frames; use {shorter.name} or {longer.name}, or set time_factor to that "
+        "of your VAE (0 allows any number)"
+    )
+
+
 def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
     """Plan the shards of `rows`, one per captioned clip, in any order.
 
@@ -141,26 +164,26 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
         rows: the columns of sources, clips and media in `COLUMNS`, and for the caption `content`
             (`caption_digests`) and `chars` (`caption_lengths`).
 
-    Raises ValueError for a bucket name that cannot be parsed.
+    Raises ValueError for a bucket that is refused.
     """
-    buckets = [parse_bucket(name) for name in config.buckets]
+    buckets = check_buckets(config)
     rows = rows.combine_chunks()
-    shape_N, names, reasons = _assign_buckets(_shapes(rows, config.fps), buckets, config.max_crop)
+    shapes_N3 = _shapes(rows, config.fps)
+    shape_N, names, reasons = _assign_buckets(shapes_N3, buckets, config.max_crop)
     left_out = Counter(reasons[shape] for shape in shape_N.tolist() if not names[shape])
     rows = rows.append_column("bucket", pa.array(names, pa.string()).take(pa.array(shape_N)))
+    rows = rows.append_column("window_frames", pa.array(shapes_N3[:, 0]))
     rows = rows.filter(pc.not_equal(rows["bucket"], ""))
+    rows = rows.append_column("folder", _folders(rows, config.fps))
     rows = rows.take(
-        pc.sort_indices(rows, [("bucket", "ascending"), ("clip_id", "ascending")])
+        pc.sort_indices(rows, [("folder", "ascending"), ("clip_id", "ascending")])
     ).combine_chunks()
     shards = tuple(
         PlannedShard(
-            path=f"{shard_folder(parse_bucket(name), config.fps)}/{number:06d}.tar",
-            bucket=name,
-            first=first,
-            last=last,
+            path=f"{folder}/{number:06d}.tar", bucket=rows["bucket"][first].as_py(), first=first, last=last
         )
-        for name, begin, end in _value_ranges(rows["bucket"])
-        for number, (first, last) in enumerate(_split(rows, begin, end, config.shard_bytes))
+        for folder, begin, end in _value_ranges(rows["folder"])
+        for number, (first, last) in enumerate(_split(rows.slice(begin, end - begin), begin, config))
     )
     fingerprint = digest_parts(_FORMAT, config_digest(config), _fingerprint(rows))
     left_out = dict(sorted(left_out.items()))
@@ -196,33 +219,72 @@ def _value_ranges(column: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
         first += row["counts"]
 
 
-def _split(rows: pa.Table, begin: int, end: int, max_bytes: int) -> Iterator[tuple[int, int]]:
-    """Split rows `begin` to `end` into ranges of at most `max_bytes`, or one larger sample."""
-    bucket_rows = rows.slice(begin, end - begin)
-    size_N = bucket_rows["length"].to_numpy() + bucket_rows["chars"].to_numpy() + _SAMPLE_OVERHEAD
+def _folders(rows: pa.Table, fps: float) -> pa.ChunkedArray:
+    """Return the folder of each row's shards: videos and stills apart, one folder a bucket."""
+    kinds = pc.if_else(pc.equal(rows["extension"], "mp4"), VIDEOS, IMAGES)
+    encoded = rows["bucket"].combine_chunks().dictionary_encode()
+    names = [shard_folder(parse_bucket(name), fps) for name in encoded.dictionary.to_pylist()]
+    return pc.binary_join_element_wise(kinds, pa.array(names, pa.string()).take(encoded.indices), "/")
+
+
+def _split(rows: pa.Table, begin: int, config: PackConfig) -> Iterator[tuple[int, int]]:
+    """Split the rows of one folder into the ranges of its shards; its first row is row `begin` of the plan.
+
+    Split them into `min_shards` parts of about equal size, then each into ranges of at most `shard_bytes`, or
+    one larger sample.
+    """
+    size_N = _sizes(rows, config)
     total_N = np.concatenate([[0], np.cumsum(size_N)])
+    num_parts = min(config.min_shards, len(size_N))
     first = 0
-    while first < len(size_N):
-        last = int(np.searchsorted(total_N, total_N[first] + max_bytes, side="right")) - 1
-        last = max(last, first + 1)
-        yield begin + first, begin + last
-        first = last
+    for part in range(1, num_parts + 1):
+        middle = np.searchsorted(total_N, total_N[-1] * part / num_parts)
+        end = int(np.clip(middle, first + 1, len(size_N) - num_parts + part))
+        while first < end:
+            last = int(np.searchsorted(total_N, total_N[first] + config.shard_bytes, side="right")) - 1
+            last = min(max(last, first + 1), end)
+            yield begin + first, begin + last
+            first = last
+
+
+def _sizes(rows: pa.Table, config: PackConfig) -> np.ndarray:
+    """Return the size of each sample in its tar, in bytes; an upper bound for stills that change format."""
+    media_N = rows["length"].to_numpy()
+    pixels_N = rows["height"].to_numpy() * rows["width"].to_numpy() * 3
+    kept_N = pc.is_in(rows["extension"], value_set=pa.array(["mp4", config.image_format])).to_numpy()
+    media_N = np.where(kept_N, media_N, np.maximum(media_N, pixels_N + _SAMPLE_OVERHEAD))
+    return media_N + rows["chars"].to_numpy() + _SAMPLE_OVERHEAD
+
+
+def footage_used(rows: pa.Table) -> dict[str, float]:
+    """Return by bucket the fraction of the packed footage that one sample each covers; `all` for all buckets.
+
+    Stills have no footage. Samples start anywhere within their medium, so that this is what one epoch sees.
+    """
+    frames = [parse_bucket(name).num_frames for name in rows["bucket"].to_pylist()]
+    is_still_N = pc.equal(rows["kind"], "image").to_numpy(zero_copy_only=False)
+    total_N = np.where(is_still_N, 0.0, rows["duration_s"].to_numpy())
+    used_N = total_N * np.minimum(1, np.array(frames) / rows["window_frames"].to_numpy())
+    buckets_N = rows["bucket"].to_numpy()
+    groups = {"all": total_N >= 0} | {name: buckets_N == name for name in sorted({*buckets_N.tolist()})}
+    sums = {name: (used_N[mask].sum(), total_N[mask].sum()) for name, mask in groups.items()}
+    return {name: float(used / total) for name, (used, total) in sums.items() if total > 0}
 
 
 def _fingerprint(rows: pa.Table) -> str:
     """Return a digest of everything that the shards' bytes depend on, except the configuration."""
-    names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"], "content", "bucket"]
+    names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"], "content", "folder"]
     location = {"source_key", "path", "offset"}  # does not change the bytes
     texts = [f"coalesce({name}::VARCHAR, chr(0))" for name in names if name not in location]
     sql = f"""
-        SELECT md5(string_agg(row, '' ORDER BY bucket, clip_id)) FROM
-        (SELECT bucket, clip_id, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
+        SELECT md5(string_agg(row, '' ORDER BY folder, clip_id)) FROM
+        (SELECT folder, clip_id, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
     with connect() as connection:
         connection.register("rows", rows)
         return str(connection.sql(sql).fetchall()[0][0])
 
 
-def fill_shard(shard: PlannedShard, plan: PackPlan, captions: pa.Table, fps: float) -> Shard:
+def fill_shard(shard: PlannedShard, plan: PackPlan, captions: pa.Table, config: PackConfig) -> Shard:
     """Make the samples of a shard.
 
     Args:
@@ -231,14 +293,19 @@ def fill_shard(shard: PlannedShard, plan: PackPlan, captions: pa.Table, fps: flo
     rows = plan.rows.slice(shard.first, shard.num_samples).to_pylist()
     texts = captions.slice(shard.first, shard.num_samples).to_pylist()
     bucket = parse_bucket(shard.bucket)
-    samples = tuple(make_sample(row | text, bucket, fps) for row, text in zip(rows, texts, strict=True))
+    samples = tuple(make_sample(row | text, bucket, config) for row, text in zip(rows, texts, strict=True))
     return Shard(path=shard.path, bucket=shard.bucket, samples=samples)
 
 
-def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
-    """Make the sample of one row of the plan, joined with its caption."""
+def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> Sample:
+    """Make the sample of one row of the plan, joined with its caption.
+
+    The records of all samples have the same keys with values of the same types: readers take the schema of a
+    set from its first samples.
+    """
     unit_s = row["time_base_num"] / row["time_base_den"]
     record: dict[str, Any] = {
+        "key": row["clip_id"],
         "clip_id": row["clip_id"],
         "media_id": row["media_id"],
         "source": {
@@ -246,13 +313,15 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
             "digest": row["source_digest"],
             "start_s": row["start_pts"] * unit_s,
             "end_s": row["end_pts"] * unit_s,
+            "carried": row.get("carried") or "{}",
         },
         "num_frames": row["num_frames"],
         "height": row["height"],
         "width": row["width"],
-        "fps": row["fps"],
-        "duration_s": row["duration_s"],
-        "bucket": {"name": bucket.name, "fps": fps},
+        "fps": float(row["fps"]),
+        "duration_s": float(row["duration_s"]),
+        "window_frames": row["window_frames"],
+        "bucket": {"name": bucket.name, "fps": float(config.fps)},
         "caption": {
             "length": row["text_length"],
             "fixed_length": row["fixed_length"],
@@ -264,14 +333,12 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, fps: float) -> Sample:
             "version": row["version"],
         },
     }
-    if carried := json.loads(row.get("carried") or "{}"):
-        record["source"]["carried"] = carried
-    fields = ("clip_id", "media_id", "path", "offset", "length", "extension")
+    names = ("clip_id", "media_id", "window_frames", "path", "offset", "length", "extension")
     return Sample(
-        **{name: row[name] for name in fields},
+        **{name: row[name] for name in names},
         text=row[LENGTH_COLUMNS[row["text_length"]]],
         key=row["clip_id"],
         source=row["source_digest"],
-        window_frames=1 if row["kind"] == "image" else frames_at(row["duration_s"], fps),
+        packed_as="mp4" if row["extension"] == "mp4" else config.image_format,
         record=record,
     )

@@ -2,6 +2,9 @@
 
 S3 has no rename. A set lies below `set-<fingerprint>`, laid out as on a disk; the `pack.json` at the top
 names the published one and is written last.
+
+What `kinora encode` and users keep beside the tars (a README.md, the dataset.yaml of Megatron-Energon) stays
+when a set is replaced; indexes that other readers derived from the old tars go with them.
 """
 
 import json
@@ -9,17 +12,22 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Protocol
 from uuid import uuid4
 
 from manifests.records import SampleRef
 from manifests.redact import redact
-from manifests.shards import INDEX_FILE, PACK_FILE, SET_KEY, serialize_index
+from manifests.shards import ENCODED, INDEX_FILE, PACK_FILE, PARQUET_FILE, SET_KEY, TARS, serialize_index
 from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
-_OURS = {PACK_FILE, INDEX_FILE, "encoded"}
-"""Names allowed beside the buckets' folders (`encoded` is written by `kinora encode`)."""
+_OURS = {PACK_FILE, INDEX_FILE, PARQUET_FILE, TARS, ENCODED}
+_OLD_BUCKETS = "ar_"
+"""Prefix of the buckets' folders in sets of older versions, which had no folder of tars."""
+_TOLERATED = {"README.md", "dataset_infos.json", ".nv-meta", ".gitattributes", ".cache", ".huggingface"}
+"""Names that other readers of the tars, and the hubs that sets are uploaded to, leave in the folder."""
+_DERIVED = {".info.json", ".info.yaml", "index.sqlite", "index.uuid", "split.yaml"}
+"""Files in `.nv-meta` that `energon prepare` makes from the tars."""
 _SETS = "set-"
 _STALE_S = 24 * 3600.0
 """Age at which a later run removes what a killed run left on S3."""
@@ -83,9 +91,11 @@ class LocalShardSet:
         if not out.is_dir():
             raise OutputRefused(f"{out}: is a file; name a folder for the shards")
         names = {path.name for path in out.iterdir()}
-        foreign = [name for name in names if name not in _OURS and not name.startswith("ar_")]
-        if foreign or not (out / PACK_FILE).is_file():
+        foreign = [name for name in names if not _belongs(name)]
+        if foreign or (names - _TOLERATED and not (out / PACK_FILE).is_file()):
             raise _refused(str(out), foreign)
+        if PACK_FILE not in names:
+            return {}
         return json.loads((out / PACK_FILE).read_text())
 
     def shared_uri(self) -> str:
@@ -99,13 +109,27 @@ class LocalShardSet:
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
         with describe_disk_full(self.uri, self._new.parent):
-            (self._new / INDEX_FILE).write_bytes(serialize_index(refs, fps=fps))
+            for name, data in serialize_index(refs, fps=fps).items():
+                (self._new / name).write_bytes(data)
             (self._new / PACK_FILE).write_bytes(_text(about))
+            self._keep()
         old = self._new.with_suffix(".old")
         if self._out.exists():
             self._out.rename(old)
         self._new.rename(self._out)
         shutil.rmtree(old, ignore_errors=True)
+
+    def _keep(self) -> None:
+        """Link what is not of the old tars into the new set."""
+        for path in [path for path in self._out.rglob("*") if path.is_file()]:
+            name = path.relative_to(self._out)
+            target = self._new / name
+            if not _is_replaced(name) and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    target.hardlink_to(path)
+                except OSError:  # a file system without hard links
+                    shutil.copy2(path, target)
 
     def clean_up(self) -> None:
         shutil.rmtree(self._new, ignore_errors=True)
@@ -124,7 +148,7 @@ class S3ShardSet:
 
     def read_description(self) -> dict[str, Any]:
         names = self._storage.list_root()
-        foreign = [name for name in names if name not in _OURS and not name.startswith(_SETS)]
+        foreign = [name for name in names if not _belongs(name) and not name.startswith(_SETS)]
         if foreign:
             raise _refused(self.uri, foreign)
         self._before = json.loads(self._storage.read(PACK_FILE)) if PACK_FILE in names else {}
@@ -139,12 +163,22 @@ class S3ShardSet:
         return f"{self.uri}/{self._set}"
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        self._storage.put(f"{self._set}/{INDEX_FILE}", serialize_index(refs, fps=fps))
+        for name, data in serialize_index(refs, fps=fps).items():
+            self._storage.put(f"{self._set}/{name}", data)
         self._storage.put(f"{self._set}/{PACK_FILE}", _text(about))
         self._check(about["shards"])
+        self._keep()
         self._storage.put(PACK_FILE, _text({**about, SET_KEY: self._set}))
         with suppress(DatasetError, OSError):  # the new set is published; a later run clears
             self._clear()
+
+    def _keep(self) -> None:
+        """Copy what users keep among the old tars into the new set."""
+        old = self._before.get(SET_KEY)
+        for found in [*self._storage.list(old)] if old and old != self._set else []:
+            name = PurePosixPath(found.key).relative_to(old)
+            if not _is_replaced(name):
+                self._storage.put(f"{self._set}/{name}", self._storage.read(found.key))
 
     def clean_up(self) -> None:
         """Leave the keys: the next run of the same set overwrites them, and a later one removes them."""
@@ -174,6 +208,19 @@ class S3ShardSet:
             if name == self._before.get(SET_KEY) or newest[name] < time.time() - _STALE_S:
                 for key in own:
                     self._storage.delete(key)
+
+
+def _belongs(name: str) -> bool:
+    """Return whether a name at the top may lie in a shard set."""
+    return name in _OURS or name in _TOLERATED or name.startswith(_OLD_BUCKETS)
+
+
+def _is_replaced(name: PurePath) -> bool:
+    """Return whether a file of the old set goes with its tars."""
+    if len(name.parts) == 1:
+        return name.name in _OURS
+    derived = ".nv-meta" in name.parts and name.name in _DERIVED
+    return derived or (name.suffix in (".tar", ".idx") and name.parts[0] != ENCODED)
 
 
 def _text(about: Mapping[str, Any]) -> bytes:

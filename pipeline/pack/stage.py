@@ -4,6 +4,8 @@ import json
 from functools import partial
 from typing import Any
 
+import cv2
+import numpy as np
 from ray.data import Dataset
 
 from manifests.digest import digest_bytes, digest_parts
@@ -14,6 +16,7 @@ from pipeline.media.tar import TarWriter
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.tasks import task_args
 from pipeline.runtime.units import from_row
+from video.cut import JPEG_QUALITY
 
 
 def add_pack(shards: Dataset, context: StageContext, out_uri: str) -> Dataset:
@@ -48,8 +51,8 @@ def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list
         for sample in shard["samples"]:
             name = sample["key"]
             record = json.dumps(sample["record"], indent=1, sort_keys=True, ensure_ascii=False)
-            content = read_media(media, sample)
-            start, _ = tar.add(f"{name}.{sample['extension']}", content)
+            content = _packed(read_media(media, sample), sample)
+            start, _ = tar.add(f"{name}.{sample['packed_as']}", content)
             tar.add(f"{name}.txt", sample["text"].encode())
             tar.add(f"{name}.json", record.encode())
             ref = {name: sample[name] for name in ("key", "clip_id", "media_id", "source", "window_frames")}
@@ -57,6 +60,20 @@ def _write_shard(shard: dict[str, Any], media: Storage, target: Storage) -> list
             ref |= {"length": tar.end - start, "media_digest": digest_bytes(content)}
             written.append(ref | {"text_digest": _text_digest(sample)})
     return written
+
+
+def _packed(content: bytes, sample: dict[str, Any]) -> bytes:
+    """Return the media bytes in the format that they are packed in."""
+    if sample["packed_as"] == sample["extension"]:
+        return content
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(
+            f"{sample['path']}: the still {sample['clip_id']} cannot be decoded; `kinora captions check "
+            "--media` finds damaged media"
+        )
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if sample["packed_as"] == "jpg" else []
+    return cv2.imencode(f".{sample['packed_as']}", picture, options)[1].tobytes()
 
 
 def _text_digest(sample: dict[str, Any]) -> str:

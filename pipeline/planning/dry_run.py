@@ -160,7 +160,7 @@ def plan_caption(
         found = history.change(version, config)
         return OTHER_MODEL if found == OTHER_CODE else found
 
-    captions = view.read("captions", ["media_id", "version", "outcome", "prompt_digest"])
+    captions = view.read("newest_attempts", ["media_id", "version", "outcome", "prompt_digest"])
     before = _align(captions, "media_id", media["media_id"])
     changed = _labels(before["version"], change)
     new_prompt = pc.and_(pc.not_equal(before["prompt_digest"], prompts), pc.equal(changed, OTHER_MODEL))

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 EXPORTS: dict[str, tuple[str, ...]] = {
     "video": (
         "camera_motion",
+        "chosen_frames",
         "config",
         "container",
         "cut",

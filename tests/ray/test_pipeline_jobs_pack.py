@@ -148,8 +148,10 @@ def test_shards_are_read_by_the_stock_library_and_the_index_agrees(curated, tmp_
     assert dict(report.buckets) == {"9x32x32": 4, "9x32x48": 2}
     urls = sorted(str(path) for path in out.rglob("*.tar"))
     assert [str(Path(url).parent.relative_to(out)) for url in urls] == [
-        "ar_1-1/dur_9f_1.1s/res_32x32",
-        "ar_4-3/dur_9f_1.1s/res_48x32",
+        "tars/videos/ar_1-1/dur_9f_1.1s/res_32x32",
+        "tars/videos/ar_1-1/dur_9f_1.1s/res_32x32",
+        "tars/videos/ar_4-3/dur_9f_1.1s/res_48x32",
+        "tars/videos/ar_4-3/dur_9f_1.1s/res_48x32",
     ]
     stock: dict[str, dict[str, Any]] = {s["__key__"]: s for s in wds.WebDataset(urls, shardshuffle=False)}
     captions = {row["clip_id"]: row for row in LiveView(Dataset.open(uri)).captions().to_pylist()}

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from manifests.digest import digest_file, digest_parts
-from trainer.text import TextEncoder, text_digest
+from trainer.text import TextEncoder, describe_encoder
 from trainer.text_files import embedded_folder
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
@@ -97,6 +97,10 @@ def write_encoder(folder: Path, family: str, *, padding_side: str = "right", **h
     build(family).save_pretrained(folder, **how)
     write_tokenizer(folder, ended=family in ENDED, padding_side=padding_side)
     return folder
+
+
+def text_digest(name: str) -> str:
+    return describe_encoder(name)[0]
 
 
 SHORT, LONG = "a red circle", "a red circle moves left over the gray background"

@@ -120,6 +120,26 @@ def test_a_whole_dataset_adds_up(tmp_path):
     assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0}
     assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "seconds": 4.0}
     assert funnel["captions"] == {"ok": 1, "other": {}, "to_do": 0, "by": {"vlm": 1}}
+    assert funnel["caption_versions"] == {"v": {"ok": 1, "failed": 0, "counts": 1, "packed": {}}}
+
+
+def test_a_caption_of_any_one_length_is_whole(tmp_path):
+    texts = ({"text": None}, {"short": None}, {"text": None, "short": None, "medium": "m"})
+    for number, fields in enumerate(texts):
+        dataset = store(tmp_path / str(number), WHOLE | {"captions": [replace(CAPTION, **fields)]})
+        assert conservation.violations(dataset) == []
+
+
+def test_captions_are_counted_by_version_and_by_the_last_pack(tmp_path):
+    failed_again = replace(CAPTION, version="w", outcome=Outcome.EMPTY, text=None, short=None)
+    rows = WHOLE | {"captions": [CAPTION, failed_again], "failures": [failed("caption", "m5")]}
+    dataset = store(tmp_path, rows)
+    for packed in ({"w": {"short": 9}}, {"v": {"short": 1}}):
+        dataset = dataset.commit(Commit(stage="pack", config={"packed": packed}))
+    assert conservation.funnel(dataset)["caption_versions"] == {
+        "v": {"ok": 1, "failed": 0, "counts": 1, "packed": {"short": 1}},
+        "w": {"ok": 0, "failed": 1, "counts": 0, "packed": {}},
+    }
 
 
 def test_a_failed_source_is_neither_clip_nor_score(tmp_path):
@@ -156,7 +176,8 @@ def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_fai
         ({"sources": [replace(SOURCE, status=SourceStatus.FAILED)]}, "neither ok nor failed"),
         ({"selections": [replace(KEPT, reason="black"), DROPPED]}, "kept, dropped and undecided"),
         ({"media": [replace(MEDIA, num_frames=39)]}, "as many frames"),
-        ({"captions": [replace(CAPTION, text=None)]}, "OK without a text"),
+        ({"captions": [replace(CAPTION, text=None, short=None)]}, "OK without a text"),
+        ({"captions": [replace(CAPTION, outcome=Outcome.EMPTY)]}, "a text without being OK"),
         (
             {"captions": [replace(CAPTION, outcome=Outcome.EMPTY, text=None, short=None)]},
             "no row of its failure",

@@ -56,7 +56,9 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     assert len(list(read_frames(content))) == media[0]["num_frames"]
     found = integrity.verify(dataset, media=True)
     assert (found.broken, found.orphans, found.incomplete_uploads, found.tars) == ([], [], [], 1)
-    samples = [media[0] | {"short": "noise", "record": {"text": "all noise"}}]
+    about = {"key": media[0]["clip_id"], "source": "s", "window_frames": 16, "packed_as": "mp4"}
+    record = {"caption": {"short": "noise", "medium": None, "dense": "all noise"}}
+    samples = [media[0] | about | {"text": "noise", "record": record}]
     shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
     [sample] = write_shards(
         {"units": json.dumps([shard])}, dataset_uri=dataset.uri, out_uri=str(tmp_path / "shards")

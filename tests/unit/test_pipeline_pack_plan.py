@@ -1,11 +1,20 @@
 """Shard plans: buckets, shards and fingerprints of a shard set."""
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from pipeline.config import PackConfig
-from pipeline.pack.plan import COLUMNS, caption_digests, caption_lengths, plan_shards
+from pipeline.pack.plan import (
+    COLUMNS,
+    caption_digests,
+    caption_lengths,
+    check_buckets,
+    footage_used,
+    plan_shards,
+)
 
 
 def packable(number: int, **changes: Any) -> dict[str, Any]:
@@ -42,7 +51,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def test_a_plan_does_not_depend_on_row_order_and_counts_left_out_clips_by_reason():
-    config = PackConfig(buckets=("17x64x64", "17x48x80", "1x64x64"), shard_bytes=8000)
+    config = PackConfig(buckets=("17x64x64", "17x48x80", "1x64x64"), shard_bytes=8000, min_shards=1)
     rows = [packable(n) for n in range(9)]
     rows += [packable(20, duration_s=0.5), packable(21, height=30), packable(22, width=900)]
     planned = plan_shards(table(rows), config)
@@ -54,3 +63,77 @@ def test_a_plan_does_not_depend_on_row_order_and_counts_left_out_clips_by_reason
         plan_shards(table([packable(0, **c)]), config).fingerprint for c in ({"text": "other"}, {})
     )
     assert other != same
+
+
+def test_videos_and_stills_lie_apart_and_each_bucket_has_shards_for_two_workers():
+    config = PackConfig(buckets=("17x48x80", "1x48x80"))
+    still = {"kind": "image", "extension": "jpg", "height": 96, "width": 160, "duration_s": 0.04}
+    rows = [packable(n, height=96, width=160) for n in range(5)]
+    rows += [packable(n, duration_s=0.5, height=96, width=160) for n in range(5, 7)]
+    rows += [packable(n, **still, length=10 * n) for n in range(7, 10)] + [packable(10, width=160, height=96)]
+    planned = plan_shards(table(rows), config)
+    assert [(shard.path, shard.num_samples) for shard in planned.shards] == [
+        ("tars/images/ar_16-9/dur_image/res_80x48/000000.tar", 2),
+        ("tars/images/ar_16-9/dur_image/res_80x48/000001.tar", 1),
+        ("tars/videos/ar_16-9/dur_17f_2.1s/res_80x48/000000.tar", 3),
+        ("tars/videos/ar_16-9/dur_17f_2.1s/res_80x48/000001.tar", 3),
+        ("tars/videos/ar_16-9/dur_image/res_80x48/000000.tar", 1),
+        ("tars/videos/ar_16-9/dur_image/res_80x48/000001.tar", 1),
+    ]
+    assert {shard.bucket for shard in planned.shards if "dur_image" in shard.path} == {"1x48x80"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "min_shards", "shards"),
+    [
+        ([10], 2, [1]),
+        ([10, 1_000_000], 2, [1, 1]),
+        ([1_000_000, 1, 1], 3, [1, 1, 1]),
+        ([1, 1, 1_000_000], 3, [1, 1, 1]),
+        ([500] * 12, 4, [3] * 4),
+        ([5_000] * 12, 2, [1] * 12),  # the maximum size of a shard decides
+    ],
+)
+def test_a_bucket_has_min_shards_of_about_equal_size(lengths, min_shards, shards):
+    config = PackConfig(buckets=("17x64x64",), min_shards=min_shards, shard_bytes=12_000)
+    rows = [packable(n, clip_id=f"c{n:02}", width=64, length=length) for n, length in enumerate(lengths)]
+    planned = plan_shards(table(rows), config)
+    assert [shard.num_samples for shard in planned.shards] == shards
+
+
+def test_shards_of_stills_that_change_format_stay_below_the_limit():
+    still = {"kind": "image", "extension": "jpg", "height": 100, "width": 100}
+    rows = table([packable(n, **still) for n in range(4)])
+    config = PackConfig(buckets=("1x64x64",), shard_bytes=60_000, min_shards=1)
+    assert [shard.num_samples for shard in plan_shards(rows, config).shards] == [1, 1, 1, 1]
+    jpg = replace(config, image_format="jpg")
+    assert [shard.num_samples for shard in plan_shards(rows, jpg).shards] == [4]
+
+
+def test_footage_used_weighs_by_duration_and_leaves_out_stills():
+    config = PackConfig(buckets=("17x64x64", "9x64x64", "1x64x64"), fps=8)
+    rows = [packable(0, width=64, duration_s=4.25), packable(1, width=64, duration_s=1.5)]
+    rows.append(packable(2, width=64, kind="image", duration_s=10.0))
+    used = footage_used(plan_shards(table(rows), config).rows)
+    assert used == {
+        "all": pytest.approx((4.25 * 17 / 34 + 1.5 * 9 / 12) / 5.75),
+        "17x64x64": 0.5,
+        "9x64x64": 0.75,
+    }
+
+
+@pytest.mark.parametrize(
+    ("bucket", "time_factor", "remedy"),
+    [
+        ("16x64x64", 4, "use 13x64x64 or 17x64x64"),
+        ("18x48x80", 4, "use 17x48x80 or 21x48x80"),
+        ("2x64x64", 4, "use 1x64x64 or 5x64x64"),
+        ("17x64x64", 5, "use 16x64x64 or 21x64x64"),
+    ],
+)
+def test_a_bucket_that_the_vae_cannot_encode_is_refused_with_the_nearest_ones(bucket, time_factor, remedy):
+    config = PackConfig(buckets=("1x64x64", bucket), time_factor=time_factor)
+    with pytest.raises(ValueError, match=remedy):
+        check_buckets(config)
+    for off in (0, 1):
+        assert len(check_buckets(replace(config, time_factor=off))) == 2

@@ -55,6 +55,54 @@ def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
     assert open_shard_set(s3_uri).read_description() == {}
 
 
+OTHERS = {"README.md": b"# my set", "tars/videos/.nv-meta/dataset.yaml": b"mine", "tars/notes.txt": b"mine"}
+DERIVED = ("tars/videos/.nv-meta/split.yaml", "tars/videos/.nv-meta/.info.json", "tars/videos/a.tar.idx")
+ENCODED = {"encoded/latents/0.safetensors": b"latent"}
+
+
+def test_a_new_set_keeps_what_others_wrote_but_not_their_indexes_of_the_old_tars(tmp_path):
+    """`energon prepare` and the hubs write into the folder; what is encoded is keyed by content."""
+    out = tmp_path / "out"
+    write_local(out, "one", b"ababab")
+    for name, data in {**OTHERS, **ENCODED, **dict.fromkeys(DERIVED, b"derived")}.items():
+        open_storage(out).put(name, data)
+    write_local(out, "two", b"cdcdcd")
+    index = ShardIndex.load(out)
+    assert index.read(index.sample(0)) == b"cdc"
+    ours = {"index.arrow", "index.parquet", "pack.json", REF.shard}
+    assert {found.key for found in open_storage(out).list()} == {*OTHERS, *ENCODED, *ours}
+    assert all((out / name).read_bytes() == data for name, data in (OTHERS | ENCODED).items())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_holds_only_a_readme_takes_a_set(tmp_path):
+    open_storage(tmp_path / "out").put("README.md", b"# my set")
+    write_local(tmp_path / "out", "one", b"ababab")
+    assert (tmp_path / "out" / "README.md").read_bytes() == b"# my set"
+
+
+def test_a_new_set_on_s3_keeps_what_others_wrote(s3_uri):
+    write(s3_uri, "one", b"ababab")
+    publish(s3_uri, "one")
+    storage = open_storage(s3_uri)
+    storage.put("README.md", b"# my set")
+    for name, data in {**OTHERS, **dict.fromkeys(DERIVED, b"derived")}.items():
+        storage.put(f"set-one/{name}", data)
+    write(s3_uri, "two", b"cdcdcd")
+    publish(s3_uri, "two")
+    ours = {"index.arrow", "index.parquet", "pack.json", REF.shard}
+    below = {f"set-two/{name}" for name in {*OTHERS, *ours}}
+    assert {found.key for found in storage.list()} == {"README.md", "pack.json", *below}
+
+
+def write_local(out, fingerprint: str, data: bytes) -> None:
+    place = open_shard_set(str(out))
+    place.read_description()
+    open_storage(place.begin(fingerprint)).put(REF.shard, data)
+    place.publish([REF], {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
+    place.clean_up()
+
+
 def test_a_prefix_with_anything_else_is_refused_and_stays_as_it_is(s3_uri):
     open_storage(s3_uri).put("_log/00000000.json", json.dumps({}).encode())
     with pytest.raises(OutputRefused, match="_log"):

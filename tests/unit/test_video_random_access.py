@@ -35,14 +35,10 @@ def in_sequence(media):
         ("libsvtav1", "mp4", {"preset": "12"}),
         ("libsvtav1", "matroska", {"preset": "12"}),
         ("mpeg4", "mp4", {}),
-        ("mjpeg", "mov", {}),
     ],
 )
 def test_decord_gives_the_same_bytes(codec, container, options):
-    jpeg = codec == "mjpeg"
-    media = encode(
-        codec, container, options=options, pixel_format="yuvj420p" if jpeg else "yuv420p", full_range=jpeg
-    )
+    media = encode(codec, container, options=options)
     found = frames_at(media, ORDER)
     assert (found.reader, found.reason) == ("decord", None)
     assert (found.frames_NHWC == in_sequence(media)[ORDER]).all()
@@ -74,6 +70,22 @@ def test_widths_whose_rows_decord_miscounts(tmp_path, width):
             "a matrix that is taken by size",
         ),
         (lambda: moving(".webp"), "an animated WebP"),
+        (
+            lambda: h264(options={"x264-params": "intra-refresh=1:keyint=3:bframes=0"}),
+            "key frames at which decoding cannot begin (an open GOP or intra refresh)",
+        ),
+        (
+            lambda: encode("libx265", "mp4", options={"x265-params": "log-level=none:keyint=3:open-gop=1"}),
+            "key frames at which decoding cannot begin (an open GOP or intra refresh)",
+        ),
+        (
+            lambda: encode("libvpx", "webm", options={"deadline": "realtime", "g": "3"}),
+            "several key frames of vp8, whose size may change",
+        ),
+        (
+            lambda: encode("mjpeg", "mov", pixel_format="yuvj420p", full_range=True),
+            "several key frames of mjpeg, whose size may change",
+        ),
     ],
 )
 def test_what_decord_would_show_otherwise_is_read_in_sequence(media, reason):

@@ -1,4 +1,4 @@
-"""Read and decode one packed sample: its tar members, its frames, resampled to its bucket.
+"""Read and decode one packed sample: its tar members, and the frames of one start within its window.
 
 Legend: T frames, H height, W width, C channels (RGB).
 """
@@ -13,7 +13,8 @@ import numpy as np
 
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex
-from video.frames import read_clip
+from video.chosen_frames import read_nearest
+from video.errors import VideoError
 from video.resize import resize_and_crop
 
 IMAGES = frozenset({"png", "jpg", "jpeg"})
@@ -54,12 +55,31 @@ def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
     )
 
 
-def decode_sample(sample: RawSample, bucket: Bucket, fps: float) -> np.ndarray:
-    """Return frames_THWC (uint8) in the shape of `bucket`, at `fps` from the clip's start."""
-    native_THWC = (
-        _decode_image(sample) if sample.extension in IMAGES else _decode_video(sample, bucket.num_frames, fps)
-    )
-    return resize_and_crop(native_THWC, bucket.height, bucket.width)
+def decode_sample(
+    sample: RawSample, bucket: Bucket, fps: float, *, start: int = 0, num_frames: int | None = None
+) -> np.ndarray:
+    """Return frames_THWC (uint8) in the size of `bucket`: of a video, the frame nearest to each k / fps.
+
+    Args:
+        fps: the set's frame rate.
+        start: first k; a start within the window (`trainer.data.windows`).
+        num_frames: how many; those of the bucket by default.
+
+    Raises ValueError for a medium that cannot be decoded.
+    """
+    if sample.extension in IMAGES:
+        return resize_and_crop(_decode_image(sample), bucket.height, bucket.width)
+    times_s = (start + np.arange(num_frames or bucket.num_frames)) / fps
+    try:
+        return read_nearest(
+            sample.media,
+            times_s.tolist(),
+            transform=lambda rgb_HWC: resize_and_crop(rgb_HWC[None], bucket.height, bucket.width)[0],
+        )
+    except VideoError as error:
+        raise ValueError(
+            f"clip {sample.clip_id}: its video cannot be decoded ({error}); pack again"
+        ) from error
 
 
 def _decode_image(sample: RawSample) -> np.ndarray:
@@ -67,10 +87,3 @@ def _decode_image(sample: RawSample) -> np.ndarray:
     if image is None:
         raise ValueError(f"clip {sample.clip_id}: its {sample.extension} cannot be decoded; pack again")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)[None]
-
-
-def _decode_video(sample: RawSample, num_frames: int, fps: float) -> np.ndarray:
-    """Return the frame nearest to each k / fps. Packed clips are short, so decode in sequence."""
-    frames_THWC, times_T = read_clip(sample.media)
-    nearest_T = np.abs(times_T[None] - np.arange(num_frames)[:, None] / fps).argmin(axis=1)
-    return frames_THWC[nearest_T]

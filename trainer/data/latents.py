@@ -1,6 +1,7 @@
 """Encoded clips with their noise, for the diffusion transformer.
 
-Noise, sigma and the choice of text depend on (seed, optimizer step, clip id) alone.
+Noise, sigma, start within the window and the choice of text depend on (seed, optimizer step, key) alone.
+Clean frames at the end of a clip are latents of `encode_given`: they tell nothing of the frames before.
 
 Legend: B clips, C channels, T latent frames, H height, W width, L text tokens, D text width.
 """
@@ -11,14 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from manifests.digest import digest_parts
 from trainer.config import DitConfig, FlowConfig, Size, TextChoice, dit_config
+from trainer.data.encoded_keys import ABOUT, FOLDER
 from trainer.data.latent_cache import EncodedSet
 from trainer.data.shards import ShardData
+from trainer.data.windows import draw_encoded_start
 from trainer.dit.model import Group, pad_text
 from trainer.flow import draw_sigmas, interpolate
+from trainer.masks import clean_suffix
 from trainer.rng import generator
 
 VALIDATION_SIGMAS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -70,12 +74,25 @@ class LatentData(ShardData):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        self.encoded = EncodedSet.load(self.index)
         self.empty_LD = self.encoded.empty_text()
+        if missing := self.encoded.missing:
+            rank_zero_warn(
+                f"{self.shards}: {len(missing)} of {self.index.num_samples} clips could not be encoded and "
+                f"are left out, such as {self.index.sample(missing[0]).key}; see {FOLDER}/{ABOUT}"
+            )
+        if self.encoded.about.leaks and self.flow.clean_prob:
+            rank_zero_warn(
+                f"{self.shards}: was encoded by an older version: latents of last frames tell of the frames "
+                "before them, which are not there when a video is extended backward; delete encoded/ and run "
+                "`kinora encode` again to encode them apart"
+            )
+
+    def missing_rows(self) -> Sequence[int]:
+        self.encoded = EncodedSet.load(self.index)
+        return self.encoded.missing
 
     def data_digest(self) -> str:
-        origin = EncodedSet.load(self.index).origin
-        return digest_parts(origin.index, origin.vae, origin.text)
+        return self.encoded.digest
 
     def read(self, step: int, micro_batch: int) -> LatentBatch:
         rows = self.rows_of_step(step)
@@ -92,16 +109,21 @@ class LatentData(ShardData):
         return "dense" if generator(self.seed, step, "caption").random() < self.text.dense_prob else "short"
 
     def _noisy_clip(self, step: int, row: int, caption: str) -> _NoisyClip:
-        clip_id = self.index.sample(row).clip_id
-        latent_CTHW = self.encoded.latent(row)
-        rng = generator(self.seed, step, clip_id, "noise")
+        key = self.index.sample(row).key
+        start = draw_encoded_start(self.seed, step, key, self.encoded.starts(row))
+        latent_CTHW = self.encoded.latent(row, start)
+        rng = generator(self.seed, step, key, "noise")
         noise_CTHW = rng.standard_normal(latent_CTHW.shape, np.float32)
-        dropped = generator(self.seed, step, clip_id, "text").random() < self.text.drop_prob
+        sigma_T = self._sigmas(step, key, latent_CTHW.shape)
+        suffix = clean_suffix(sigma_T == 0)
+        if suffix in self.encoded.suffixes(row):
+            latent_CTHW[:, -suffix:] = self.encoded.latent(row, start, suffix)
+        dropped = generator(self.seed, step, key, "text").random() < self.text.drop_prob
         state_LD = self.empty_LD if dropped else self.encoded.text(row, caption)
-        return _NoisyClip(latent_CTHW, noise_CTHW, self._sigmas(step, clip_id, latent_CTHW.shape), state_LD)
+        return _NoisyClip(latent_CTHW, noise_CTHW, sigma_T, state_LD)
 
-    def _sigmas(self, step: int, clip_id: str, shape: tuple[int, ...]) -> np.ndarray:
-        rng = generator(self.seed, step, clip_id, "level")
+    def _sigmas(self, step: int, key: str, shape: tuple[int, ...]) -> np.ndarray:
+        rng = generator(self.seed, step, key, "level")
         return draw_sigmas(rng, shape[1], self.dit.num_tokens(shape), self.flow)
 
     def _target_tokens(self, step: int, row: int) -> int:
@@ -109,7 +131,7 @@ class LatentData(ShardData):
         ref = self.index.sample(row)
         bucket = ref.bucket
         shape = self.encoded.vae_config.latent_shape(bucket.num_frames, bucket.height, bucket.width)
-        sigma_T = self._sigmas(step, ref.clip_id, shape)
+        sigma_T = self._sigmas(step, ref.key, shape)
         return int((sigma_T > 0).sum()) * self.dit.num_tokens(shape) // shape[1]
 
     def validation_batches(self, rows: Sequence[int]) -> list[tuple[float, list[int]]]:
@@ -129,7 +151,7 @@ class LatentData(ShardData):
         clips = []
         for row in rows:
             latent_CTHW = self.encoded.latent(row)
-            rng = generator("validation", self.index.sample(row).clip_id, sigma)
+            rng = generator("validation", self.index.sample(row).key, sigma)
             noise_CTHW = rng.standard_normal(latent_CTHW.shape, np.float32)
             sigma_T = np.full(latent_CTHW.shape[1], sigma, np.float32)
             clips.append(_NoisyClip(latent_CTHW, noise_CTHW, sigma_T, self.encoded.text(row, "short")))

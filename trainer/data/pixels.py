@@ -14,6 +14,7 @@ from torch import Tensor
 from trainer.config import CropConfig
 from trainer.data.decode import decode_sample, read_sample
 from trainer.data.shards import ShardData
+from trainer.data.windows import draw_start
 from trainer.rng import generator
 
 
@@ -38,16 +39,28 @@ class PixelData(ShardData):
         self._decoded: dict[int, np.ndarray] = {}
         self._decoded_bytes = 0
 
-    def frames(self, row: int) -> np.ndarray:
-        """Return frames_THWC of a clip in its bucket's shape; cached up to `crop.cache_mb`."""
-        if row in self._decoded:
-            return self._decoded[row]
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        sides = (np.array(self.index.column(name), np.int64) for name in ("window_frames", "height", "width"))
+        self._windows_bytes = int(3 * np.prod(list(sides), axis=0).sum())
+
+    def frames(self, row: int, start: int = 0) -> np.ndarray:
+        """Return frames_THWC of a sample in its bucket's shape, from frame `start` of its window.
+
+        Cached up to `crop.cache_mb`: whole windows where all of them fit or have one start only.
+        """
         ref = self.index.sample(row)
-        frames_THWC = decode_sample(read_sample(self.index, ref), ref.bucket, self.index.fps)
-        if self._decoded_bytes + frames_THWC.nbytes <= self.crop.cache_mb * 1_000_000:
-            self._decoded[row] = frames_THWC
-            self._decoded_bytes += frames_THWC.nbytes
-        return frames_THWC
+        num_frames, limit = ref.bucket.num_frames, self.crop.cache_mb * 1_000_000
+        if ref.window_frames > num_frames and self._windows_bytes > limit:
+            return decode_sample(read_sample(self.index, ref), ref.bucket, self.index.fps, start=start)
+        window_THWC = self._decoded.get(row)
+        if window_THWC is None:
+            sample = read_sample(self.index, ref)
+            window_THWC = decode_sample(sample, ref.bucket, self.index.fps, num_frames=ref.window_frames)
+            if self._decoded_bytes + window_THWC.nbytes <= limit:
+                self._decoded[row] = window_THWC
+                self._decoded_bytes += window_THWC.nbytes
+        return window_THWC[start : start + num_frames]
 
     def read(self, step: int, micro_batch: int) -> PixelBatch:
         rows = self.rows_of_step(step)
@@ -55,8 +68,10 @@ class PixelData(ShardData):
         groups: defaultdict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
         seeds: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for row in self.rows_of_rank(rows, micro_batch):
-            rng = generator(self.seed, step, self.index.sample(row).clip_id, "crop")
-            crop = self._crop(self.frames(row), length, rng)
+            ref = self.index.sample(row)
+            start = draw_start(self.seed, step, ref.key, ref.window_frames, ref.bucket.num_frames)
+            rng = generator(self.seed, step, ref.key, "crop")
+            crop = self._crop(self.frames(row, start), length, rng)
             groups[crop.shape].append(crop)
             seeds[crop.shape].append(int(rng.integers(2**62)))
         return PixelBatch(

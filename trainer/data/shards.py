@@ -13,17 +13,20 @@ from typing import Annotated, Any
 import lightning as L
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from manifests.ranges import NonNegativeInt, PositiveInt, Range, check_values
 from manifests.records import Bucket
 from manifests.shards import ShardIndex
-from trainer.data.batch_plan import BatchPlan, held_out, rank_slice
+from trainer.data.batch_plan import BatchPlan, rank_slice
+from trainer.data.validation import share_of_rank, split_rows, stratify
 from trainer.migrations import migrate_data_state
 from trainer.rng import generator
 
 WINDOW_STEPS = 16
 """Optimizer steps whose clips are sorted by bucket together."""
+PADDING = -1
+"""Step of a validation batch that does not count: it gives every rank equally many."""
 RUN_CLIPS = 16
 """Clips of one bucket in a run."""
 
@@ -48,8 +51,8 @@ class ShardData(L.LightningDataModule):
         seed: seed of the order of the clips and of every other random draw of the training.
         num_workers: processes that prefetch; the batches do not depend on it.
         warmup_bucket_steps: first steps that read one bucket only, the one with the squarest frames.
-        validation_fraction: fraction of clips held out for validation, by their ids; 0 turns validation off.
-        validation_clips: maximum number of clips to validate on.
+        validation_fraction: fraction of samples held out for validation, by whole sources; 0 turns it off.
+        validation_clips: maximum number of them to validate on, spread over the buckets.
         """
         super().__init__()
         check_values(ShardData.__init__, locals(), "data")
@@ -63,20 +66,22 @@ class ShardData(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Open the index and split it. Raises ValueError for a set too small to validate on."""
         self.index = ShardIndex.load(self.shards)
-        held = np.array(
-            [
-                held_out(self.index.sample(row).clip_id, self.validation_fraction)
-                for row in range(self.index.num_samples)
-            ],
-            bool,
+        split = split_rows(
+            sources=self.index.column("source"),
+            clip_ids=self.index.column("clip_id"),
+            buckets=self._bucket_names(),
+            fraction=self.validation_fraction,
         )
-        self.training_rows = np.flatnonzero(~held).astype(np.int32)
-        self.validation_rows = np.flatnonzero(held).astype(np.int32)[: self.validation_clips]
+        missing = np.array(self.missing_rows(), np.int32)
+        self.training_rows = np.setdiff1d(split.training_rows, missing)
+        self.validation_rows = self._validated(np.setdiff1d(split.held_rows, missing))
         if not len(self.training_rows) or (self.validation_fraction and not len(self.validation_rows)):
             raise ValueError(
-                f"{self.shards}: {len(held)} clips are too few for data.validation_fraction="
+                f"{self.shards}: {self.index.num_samples} clips are too few for data.validation_fraction="
                 f"{self.validation_fraction}; set it to 0 to train on all, or pack more"
             )
+        if split.warning:
+            rank_zero_warn(f"{self.shards}: {split.warning}")
         self.warmup_rows = self._rows_of_warmup_bucket(self.training_rows)
         self.warmup_plan, self.plan = (
             BatchPlan(
@@ -91,6 +96,23 @@ class ShardData(L.LightningDataModule):
                 f"{self.trainer.max_steps} steps for other buckets: lower it, or train longer"
             )
 
+    def _bucket_names(self) -> list[str]:
+        """Return the name of each row's bucket."""
+        sides = (self.index.column(name) for name in ("num_frames", "height", "width"))
+        return ["x".join(map(str, shape)) for shape in zip(*sides, strict=True)]
+
+    def _validated(self, held_rows: np.ndarray) -> np.ndarray:
+        """Return the rows to validate on, spread over the buckets."""
+        rows = [int(row) for row in held_rows]
+        refs = {row: self.index.sample(row) for row in rows}
+        chosen = stratify(
+            rows,
+            keys={row: ref.key for row, ref in refs.items()},
+            buckets={row: ref.bucket.name for row, ref in refs.items()},
+            limit=self.validation_clips,
+        )
+        return np.array(chosen, np.int32)
+
     def _rows_of_warmup_bucket(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of the bucket with the squarest frames; ties go to the one with most clips."""
         buckets = [self.index.sample(int(row)).bucket for row in rows]
@@ -103,6 +125,10 @@ class ShardData(L.LightningDataModule):
         best = max(counts, key=rank)
         return rows[[bucket == best for bucket in buckets]]
 
+    def missing_rows(self) -> Sequence[int]:
+        """Return index rows that training and validation leave out. Override it to name some."""
+        return ()
+
     def data_digest(self) -> str:
         """Return the digest of the training data. Override it to cover more than the index."""
         return self.index.digest
@@ -113,7 +139,7 @@ class ShardData(L.LightningDataModule):
 
     @abstractmethod
     def validation_batches(self, rows: Sequence[int]) -> Sequence[Any]:
-        """Split one rank's validation rows into batches for `read_validation`."""
+        """Split the validation rows of all ranks into batches of one shape for `read_validation`."""
 
     @abstractmethod
     def read_validation(self, batch: Any) -> Any: ...
@@ -162,9 +188,8 @@ class ShardData(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         if not self.validation_fraction:
             return []
-        rank, world_size = self._rank_and_world_size()
-        rows = [int(row) for row in self.validation_rows[rank::world_size]]
-        return _loader(_Validation(self, self.validation_batches(rows)), 0)
+        batches = self.validation_batches([int(row) for row in self.validation_rows])
+        return _loader(_Validation(self, share_of_rank(batches, *self._rank_and_world_size())), 0)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         if self.trainer and self.trainer.training:  # not for prefetched batches
@@ -206,18 +231,20 @@ class _Steps(IterableDataset[Any]):
             yield self.data.read(*divmod(index, self.num_micro_batches))
 
 
-class _Validation(Dataset[Any]):
-    """A fixed list of batches."""
+class _Validation(IterableDataset[Any]):
+    """One rank's validation batches; iterable, so that Lightning does not divide them once more."""
 
-    def __init__(self, data: ShardData, batches: Sequence[Any]) -> None:
+    def __init__(self, data: ShardData, batches: Sequence[tuple[Any, bool]]) -> None:
         self.data, self.batches = data, batches
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> Any:
-        return self.data.read_validation(self.batches[index])
+    def __iter__(self) -> Iterator[Any]:
+        for batch, counts in self.batches:
+            read = self.data.read_validation(batch)
+            yield read if counts else read._replace(step=PADDING)
 
 
-def _loader(dataset: Dataset[Any], num_workers: int) -> DataLoader[Any]:
+def _loader(dataset: IterableDataset[Any], num_workers: int) -> DataLoader[Any]:
     return DataLoader(dataset, batch_size=None, num_workers=num_workers, persistent_workers=num_workers > 0)

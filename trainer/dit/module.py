@@ -12,10 +12,12 @@ from torch import Tensor
 
 from trainer.checkpoints import DIT, VAE, read_about, save_model
 from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_config
-from trainer.data.latents import LatentBatch, LatentData, NoisyGroup
+from trainer.data.latents import VALIDATION_SIGMAS, LatentBatch, LatentData, NoisyGroup
+from trainer.data.shards import PADDING
 from trainer.dit.model import Dit
 from trainer.ema import update_ema
 from trainer.flow import velocity_error
+from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
 from trainer.optim import build_optimizer, with_lr_schedule
 
@@ -40,6 +42,10 @@ class DitModule(L.LightningModule):
         self.flow, self.optim, self.vae, self.text_encoder = flow, optim, vae, text_encoder
         self.model = Dit(dit_config(dit))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.step_sums = SumOverRanks()
+        self.validation_means = MeanOverRanks(
+            ["val/loss", *(f"val/loss_at_{sigma:.1f}" for sigma in VALIDATION_SIGMAS)]
+        )
 
     @property
     def data(self) -> LatentData:
@@ -55,14 +61,20 @@ class DitModule(L.LightningModule):
             )
 
     def training_step(self, batch: LatentBatch, number: int) -> Tensor:
-        """Return this rank's part of the loss: a mean over the target tokens of the global batch."""
+        """Return this rank's part of the loss: a mean over the target tokens of the global batch.
+
+        Logs the loss of the whole batch.
+        """
         total = torch.zeros((), device=self.device)
         velocities = self.model([group.model_input() for group in batch.groups])
         for group, velocity_BCTHW in zip(batch.groups, velocities, strict=True):
             total = total + error_sum(group, velocity_BCTHW, self.model.config)
-        loss = total / batch.num_tokens * self.trainer.world_size * self.trainer.accumulate_grad_batches
-        self.log("train/loss", loss.detach(), prog_bar=True)
-        return loss
+        loss = total / batch.num_tokens
+        self.step_sums.add({"train/loss": loss})
+        num_micro_batches = self.trainer.accumulate_grad_batches
+        if (number + 1) % num_micro_batches == 0 or self.trainer.is_last_batch:
+            self.log_dict(self.step_sums.reduce(), prog_bar=True)
+        return loss * self.trainer.world_size * num_micro_batches
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step and update the EMA, so that a checkpoint of this step holds both."""
@@ -70,13 +82,19 @@ class DitModule(L.LightningModule):
         update_ema(self.ema, self.model, self.trainer.global_step, self.optim.ema_decay)
 
     def validation_step(self, batch: LatentBatch, number: int) -> None:
-        """Log the loss at each fixed sigma, with noise that depends on the clip alone."""
+        """Measure the loss at each fixed sigma, with noise that depends on the clip alone."""
         group = batch.groups[0]
         velocity_BCTHW = self.ema([group.model_input()])[0]
         error_BT = velocity_error(velocity_BCTHW, group.data_BCTHW, group.noise_BCTHW, group.sigma_BT)
-        settings: dict[str, Any] = {"batch_size": len(error_BT), "sync_dist": True}
-        self.log(f"val/loss_at_{float(group.sigma_BT[0, 0]):.1f}", error_BT.mean(), **settings)
-        self.log("val/loss", error_BT.mean(), prog_bar=True, **settings)
+        if batch.step != PADDING:
+            error_B = error_BT.mean(dim=1)
+            self.validation_means.add(f"val/loss_at_{float(group.sigma_BT[0, 0]):.1f}", error_B)
+            self.validation_means.add("val/loss", error_B)
+
+    def on_validation_epoch_end(self) -> None:
+        means = self.validation_means.reduce(self.device)
+        self.log("val/loss", means.pop("val/loss"), prog_bar=True)
+        self.log_dict(means)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         migrate_checkpoint(checkpoint, DIT)

@@ -20,6 +20,10 @@ Cache = dict[nn.Module, Tensor]
 """Last inputs of each convolution, so that a video streamed in chunks equals one pass."""
 
 
+class StillCache(Cache):
+    """A cache that begins as if the first frame had been there for ever, where others begin with zeros."""
+
+
 class CausalConv3d(nn.Module):
     """A 3D convolution, causal in time: zero-padded before the first frame.
 
@@ -37,7 +41,8 @@ class CausalConv3d(nn.Module):
         if self.history:
             past = None if cache is None else cache.get(self)
             if past is None:
-                past = x.new_zeros(*x.shape[:2], self.history, *x.shape[3:])
+                first = x[:, :, :1].expand(-1, -1, self.history, -1, -1)
+                past = first if isinstance(cache, StillCache) else torch.zeros_like(first)
             x = torch.cat([past, x], dim=2)
             if cache is not None:
                 cache[self] = x[:, :, -self.history :]

@@ -12,11 +12,15 @@ from manifests.ranges import PositiveInt, check_values
 from trainer.checkpoints import VAE, save_model
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.data.pixels import PixelBatch, PixelData
+from trainer.data.shards import PADDING
 from trainer.ema import update_ema
+from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
 from trainer.optim import build_optimizer, with_lr_schedule
 from trainer.pixels import to_pixels
 from trainer.vae.model import DiagonalGaussian, VideoVae
+
+LOSS_TERMS = ("l1", "l2", "gradient", "kl")
 
 
 class VaeModule(L.LightningModule):
@@ -33,11 +37,15 @@ class VaeModule(L.LightningModule):
         self.loss, self.optim, self.statistics_clips = loss, optim, statistics_clips
         self.model = VideoVae(vae)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.step_sums, self.validation_means = SumOverRanks(), MeanOverRanks(["val/psnr_db"])
 
     def training_step(self, batch: PixelBatch, number: int) -> Tensor:
-        """Return this rank's part of the loss: a mean over the pixel values of the global batch."""
+        """Return this rank's part of the loss: a mean over the pixel values of the global batch.
+
+        Logs the loss of the whole batch.
+        """
         total = torch.zeros((), device=self.device)
-        logged: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = dict.fromkeys(LOSS_TERMS, torch.zeros((), device=self.device))
         for frames_BTHWC, seeds in zip(batch.frames_BTHWC, batch.noise_seeds, strict=True):
             pixels_BCTHW = to_pixels(frames_BTHWC)
             posterior = self.model.posterior(pixels_BCTHW)
@@ -46,11 +54,14 @@ class VaeModule(L.LightningModule):
             weight = frames_BTHWC.numel() / batch.num_values
             total = total + weight * sum(terms.values(), torch.zeros((), device=self.device))
             for name, value in terms.items():
-                logged[name] = logged.get(name, torch.zeros_like(value)) + weight * value.detach()
-        scale = self.trainer.world_size * self.trainer.accumulate_grad_batches
-        self.log("train/loss", total.detach() * scale, prog_bar=True)
-        self.log_dict({f"train/{name}": value * scale for name, value in logged.items()})
-        return total * scale
+                logged[name] = logged[name] + weight * value.detach()
+        self.step_sums.add({f"train/{name}": value for name, value in {"loss": total, **logged}.items()})
+        num_micro_batches = self.trainer.accumulate_grad_batches
+        if (number + 1) % num_micro_batches == 0 or self.trainer.is_last_batch:
+            sums = self.step_sums.reduce()
+            self.log("train/loss", sums.pop("train/loss"), prog_bar=True)
+            self.log_dict(sums)
+        return total * self.trainer.world_size * num_micro_batches
 
     def _loss_terms(
         self, out_BCTHW: Tensor, pixels_BCTHW: Tensor, posterior: DiagonalGaussian
@@ -74,8 +85,11 @@ class VaeModule(L.LightningModule):
     def validation_step(self, batch: PixelBatch, number: int) -> None:
         pixels_BCTHW = to_pixels(batch.frames_BTHWC[0])
         out_BCTHW = self.ema.decode_raw(self.ema.posterior(pixels_BCTHW).mean_BCTHW).clamp(-1, 1)
-        psnr_B = psnr_db(out_BCTHW, pixels_BCTHW)
-        self.log("val/psnr_db", psnr_B.mean(), prog_bar=True, batch_size=len(psnr_B), sync_dist=True)
+        if batch.step != PADDING:
+            self.validation_means.add("val/psnr_db", psnr_db(out_BCTHW, pixels_BCTHW))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.validation_means.reduce(self.device), prog_bar=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         migrate_checkpoint(checkpoint, VAE)

@@ -1,0 +1,174 @@
+"""One process of `kinora encode`: reads samples, and encodes latents and text states in float32.
+
+Legend: B clips, C channels, T frames or latent frames, H height, W width.
+"""
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from manifests.digest import digest_bytes
+from manifests.shards import ShardIndex
+from trainer.checkpoints import VAE, load_vae, read_about
+from trainer.config import EncodeConfig
+from trainer.data.decode import decode_sample, read_sample
+from trainer.data.encode_tasks import (
+    Describe,
+    Described,
+    EncodeLatents,
+    EncodeTexts,
+    ReadTexts,
+    Report,
+    SampleTexts,
+    Task,
+    Wanted,
+)
+from trainer.data.encoded_keys import CAPTIONS, LATENTS, TEXTS, latent_name, latent_space, text_key
+from trainer.data.tensor_store import PartWriter, TensorStore, compact
+from trainer.pixels import to_pixels
+from trainer.text import TextEncoder, describe_encoder
+from trainer.vae.boundaries import encode_given, encode_in_chunks
+from trainer.vae.model import VideoVae
+
+_MB = 1_000_000
+_TEXTS_AT_ONCE = 1024
+_BAD_SAMPLE = (ValueError, tarfile.TarError, cv2.error)
+"""Errors of one sample, which leave the others alone."""
+
+
+class Worker:
+    """Holds the networks, each loaded when it is first needed."""
+
+    def __init__(self, config: EncodeConfig, device: str) -> None:
+        self._config, self._device = config, device
+        self._index = ShardIndex.load(config.shards)
+
+    def run(self, task: Task) -> Report:
+        """Run one task. Raises OSError where the shards or the store fail."""
+        if isinstance(task, Describe):
+            return self._describe()
+        if isinstance(task, ReadTexts):
+            return self._read_texts(task.rows)
+        if isinstance(task, EncodeTexts):
+            return self._encode_texts(task.texts)
+        return self._encode_latents(task)
+
+    @cached_property
+    def _vae(self) -> tuple[VideoVae, str]:
+        vae, about = load_vae(self._config.vae)
+        return vae.to(self._device), about["digest"]
+
+    @cached_property
+    def _text(self) -> TextEncoder:
+        return TextEncoder(self._config.text_encoder, device=self._device)
+
+    def _describe(self) -> Report:
+        about = read_about(self._config.vae, VAE)
+        digest, max_length = describe_encoder(self._config.text_encoder)
+        described = Described(
+            vae=about["digest"], vae_config=about["config"], text=digest, max_length=max_length
+        )
+        return Report(described=described)
+
+    def _read_texts(self, rows: Sequence[int]) -> Report:
+        samples, failed = [], {}
+        for row in rows:
+            try:
+                sample = read_sample(self._index, self._index.sample(row))
+            except _BAD_SAMPLE as error:
+                failed[row] = str(error)
+            else:
+                texts = {caption: getattr(sample, caption) for caption in CAPTIONS}
+                samples.append(SampleTexts(row=row, media_digest=digest_bytes(sample.media), texts=texts))
+        return Report(samples=tuple(samples), failed=failed)
+
+    def _encode_texts(self, texts: Sequence[str]) -> Report:
+        writer = self._writer(TEXTS, self._text.digest)
+        truncated = 0
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            chunk = texts[start : start + _TEXTS_AT_ONCE]
+            for text, states in zip(chunk, self._text.encode(chunk), strict=True):
+                truncated += states.truncated
+                writer.add({text_key(text): states.state_LD})
+        writer.flush()
+        return Report(texts=len(texts), truncated=truncated, written_bytes=writer.written_bytes)
+
+    def _encode_latents(self, task: EncodeLatents) -> Report:
+        vae, digest = self._vae
+        writer = self._writer(LATENTS, latent_space(digest, self._index.fps))
+        done, failed = [], {}
+        for batch in self._batches(task.wanted, failed):
+            for (wanted, _), latents in zip(batch, self._latents(vae, batch), strict=True):
+                try:
+                    writer.add({name: compact(latent) for name, latent in latents.items()})
+                    done.append(wanted.row)
+                except ValueError as error:
+                    failed[wanted.row] = f"the VAE {self._config.vae} {error}; check its weights"
+        writer.flush()
+        return Report(rows=tuple(done), written_bytes=writer.written_bytes, failed=failed)
+
+    def _batches(
+        self, wanted: Sequence[Wanted], failed: dict[int, str]
+    ) -> Iterator[list[tuple[Wanted, dict[int, np.ndarray]]]]:
+        """Yield samples with their frames_THWC by start, in batches of bounded memory."""
+        batch: list[tuple[Wanted, dict[int, np.ndarray]]] = []
+        for each in wanted:
+            try:
+                frames = self._frames(each)
+            except _BAD_SAMPLE as error:
+                failed[each.row] = str(error)
+                continue
+            batch.append((each, frames))
+            pixel_bytes = 4 * sum(next(iter(own.values())).nbytes for _, own in batch)
+            if len(batch) == self._config.batch_size or pixel_bytes >= self._config.batch_mb * _MB:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _frames(self, wanted: Wanted) -> dict[int, np.ndarray]:
+        """Return frames_THWC of each start of a sample."""
+        ref = self._index.sample(wanted.row)
+        sample = read_sample(self._index, ref)
+        starts = dict.fromkeys(start for start, _ in wanted.variants)
+        return {start: decode_sample(sample, ref.bucket, self._index.fps, start=start) for start in starts}
+
+    def _latents(
+        self, vae: VideoVae, batch: Sequence[tuple[Wanted, dict[int, np.ndarray]]]
+    ) -> list[dict[str, np.ndarray]]:
+        """Return the latents of each sample of a batch by name; samples that want the same share a pass."""
+        latents: list[dict[str, np.ndarray]] = [{} for _ in batch]
+        for variant in dict.fromkeys(variant for wanted, _ in batch for variant in wanted.variants):
+            start, suffix = variant
+            places = [place for place, (wanted, _) in enumerate(batch) if variant in wanted.variants]
+            frames_BTHWC = np.stack([batch[place][1][start] for place in places])
+            latent_BCTHW = self._encode(vae, frames_BTHWC, suffix)
+            for place, latent_CTHW in zip(places, latent_BCTHW, strict=True):
+                latents[place][latent_name(batch[place][0].key, start, suffix)] = latent_CTHW
+        return latents
+
+    def _encode(self, vae: VideoVae, frames_BTHWC: np.ndarray, suffix: int) -> np.ndarray:
+        if suffix:
+            frames_BTHWC = frames_BTHWC[:, -suffix * vae.config.time_factor :]
+        pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC).to(self._device))
+        return encode_float32(vae, pixels_BCTHW, self._config.batch_mb * _MB, given=suffix > 0).cpu().numpy()
+
+    def _writer(self, folder: str, space: str) -> PartWriter:
+        store = TensorStore(self._index.out_uri, folder)
+        return PartWriter(store, space, max_bytes=self._config.part_mb * _MB, max_s=self._config.part_s)
+
+
+@torch.inference_mode()
+def encode_float32(vae: VideoVae, pixels_BCTHW: Tensor, max_bytes: int, *, given: bool = False) -> Tensor:
+    """Encode without bfloat16 or TF32, in which a latent depends on the other clips of its batch.
+
+    Args:
+        given: encode frames of the middle of a video (`encode_given`).
+    """
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        return encode_given(vae, pixels_BCTHW) if given else encode_in_chunks(vae, pixels_BCTHW, max_bytes)
