@@ -12,10 +12,12 @@ A local index is memory-mapped. An index on S3 is fetched whole, and its samples
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
+import io
 import json
 import os
+import tarfile
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.digest import digest_bytes, digest_parts
 from manifests.records import Bucket, SampleRef
 from manifests.storage import Storage, open_storage
 
@@ -211,8 +214,32 @@ def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> dict[str, by
 
 
 def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None:
-    """Write the index of `samples` below `root`, each file atomically."""
+    """Write the index of `samples` below `root`, each file atomically.
+
+    Samples without digests get those of their members, so that the index names its content.
+    """
+    samples = [sample if sample.text_digest else _with_digests(root, sample) for sample in samples]
     for name, data in serialize_index(samples, fps=fps).items():
         partial = root / f".{name}.partial"
         partial.write_bytes(data)
         partial.replace(root / name)
+
+
+def _with_digests(root: Path, sample: SampleRef) -> SampleRef:
+    """Return a sample with the digests of its media and texts; as it is where its tar cannot be read."""
+    try:
+        with (root / sample.shard).open("rb") as shard:
+            shard.seek(sample.offset)
+            data = shard.read(sample.length)
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            members = {tar_info.name: tar.extractfile(tar_info) for tar_info in tar if tar_info.isfile()}
+            contents = {name: file.read() for name, file in members.items() if file}
+    except (OSError, tarfile.TarError):
+        return sample
+    texts = {name: data for name, data in contents.items() if name.endswith((".txt", ".json"))}
+    media = [digest_bytes(data) for name, data in contents.items() if name not in texts]
+    return replace(
+        sample,
+        media_digest=sample.media_digest or "".join(media[:1]),
+        text_digest=digest_parts("members", *(digest_bytes(texts[name]) for name in sorted(texts))),
+    )

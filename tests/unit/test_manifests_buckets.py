@@ -1,12 +1,15 @@
 """Buckets and the shard index: pure decisions, one row a sample."""
 
+import io
 import json
+import tarfile
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from manifests.buckets import assign, frames_at, parse_bucket, rejection_reason, shard_folder
+from manifests.digest import digest_bytes
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex, write_index
 
@@ -116,3 +119,33 @@ def test_a_missing_or_foreign_index_is_named(tmp_path):
     with pytest.raises(ValueError, match="not a shard index"):
         ShardIndex.load(tmp_path)
     assert Bucket(num_frames=1, height=2, width=3).name == "1x2x3"
+
+
+def packed(root, *texts: str) -> ShardIndex:
+    """Write a tar of samples of equal size, and an index of refs without digests."""
+    refs = []
+    root.mkdir()
+    with (root / "a.tar").open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for number, text in enumerate(texts):
+            start = file.tell()
+            for name, content in {f"{number}.mp4": b"media", f"{number}.txt": text.encode()}.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+            length = file.tell() - start
+            refs.append(
+                SampleRef(clip_id=str(number), bucket=STILL, shard="a.tar", offset=start, length=length)
+            )
+    write_index(root, refs, fps=8.0)
+    return ShardIndex.load(root)
+
+
+def test_an_edited_caption_makes_another_set_though_no_offset_moves(tmp_path):
+    before, after = packed(tmp_path / "a", "left", "up"), packed(tmp_path / "b", "left", "down")
+    assert before.sample(1).length == after.sample(1).length
+    assert before.digest != after.digest
+    assert before.column("media_digest") == after.column("media_digest") == [digest_bytes(b"media")] * 2
+    first, second = zip(before.column("text_digest"), after.column("text_digest"), strict=True)
+    assert first[0] == first[1]
+    assert second[0] != second[1]
+    assert packed(tmp_path / "c", "left", "up").digest == before.digest

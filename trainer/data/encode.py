@@ -36,6 +36,7 @@ from trainer.data.encoded_keys import (
     latent_key,
     latent_name,
     latent_space,
+    names_content,
     read_samples,
     samples_of,
     text_key,
@@ -156,7 +157,7 @@ class _Encoding:
         progress: Callable[[str], None],
     ) -> None:
         self._index, self._pool, self._progress = index, pool, progress
-        self._storage = open_storage(index.out_uri)
+        self._storage, self._names_content = open_storage(index.out_uri), names_content(index)
         self._samples = samples_of(index, read_samples(self._storage))
         self._variants = variants_of(index, config.max_starts, VaeConfig(**described.vae_config))
         self._latents = _names(index, LATENTS, latent_space(described.vae, index.fps))
@@ -178,7 +179,7 @@ class _Encoding:
         unread = [
             row
             for row, sample in zip(rows, samples, strict=True)
-            if not sample["media_digest"] or any(sample[name] not in self._texts for name in CAPTIONS)
+            if not self._names_content or any(sample[name] not in self._texts for name in CAPTIONS)
         ]
         texts: dict[str, str] = {}
         recorded = []
@@ -186,11 +187,12 @@ class _Encoding:
             keys = {name: text_key(text) for name, text in sample.texts.items()}
             texts |= {keys[name]: text for name, text in sample.texts.items()}
             own = samples[sample.row - rows.start]
-            known = own["media_digest"] == sample.media_digest and all(own[n] == keys[n] for n in CAPTIONS)
+            known = self._names_content and all(own[name] == keys[name] for name in CAPTIONS)
             own |= {"media_digest": sample.media_digest, **keys}
             if not known:
-                recorded.append({"sample": own["sample"], "media_digest": sample.media_digest, **keys})
-        write_samples(self._storage, recorded)
+                recorded.append(own)
+        name = "" if self._names_content else f"{self._index.digest}-{rows.start}"
+        write_samples(self._storage, recorded, name)
         self._seen_texts |= {sample[name] for sample in samples for name in CAPTIONS if sample[name]}
         media = {row: sample["media_digest"] for row, sample in zip(rows, samples, strict=True)}
         self._encode([*texts.values()], media, rows)

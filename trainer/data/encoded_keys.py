@@ -104,18 +104,25 @@ def variants_of(
 def sample_ids(index: ShardIndex) -> list[str]:
     """Return what the texts of each sample are known by: their digest, or the row in a set of an older
     version."""
-    texts, media = index.column("text_digest"), index.column("media_digest")
-    return [
-        text if text and medium else f"{index.digest}/{row}"
-        for row, (text, medium) in enumerate(zip(texts, media, strict=True))
-    ]
+    if names_content(index):
+        return index.column("text_digest")
+    return [f"{index.digest}/{row}" for row in range(index.num_samples)]
 
 
-def write_samples(storage: Storage, rows: Sequence[dict[str, str]]) -> None:
-    """Record the media digest and the text keys of samples."""
+def names_content(index: ShardIndex) -> bool:
+    """Return whether the index names what its samples hold; one of an older version does not."""
+    return all(index.column("text_digest")) and all(index.column("media_digest"))
+
+
+def write_samples(storage: Storage, rows: Sequence[dict[str, str]], name: str = "") -> None:
+    """Record the media digest and the text keys of samples.
+
+    Args:
+        name: file to replace; by default a new one.
+    """
     if rows:
         pq.write_table(pa.Table.from_pylist(rows, schema=_SAMPLES), sink := pa.BufferOutputStream())
-        storage.put(f"{SAMPLES}/{uuid4().hex}.parquet", sink.getvalue())
+        storage.put(f"{SAMPLES}/{name or uuid4().hex}.parquet", sink.getvalue())
 
 
 def read_samples(storage: Storage) -> pa.Table:
