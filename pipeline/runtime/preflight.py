@@ -19,6 +19,7 @@ from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.config import PoolConfig, RayConfig
+from pipeline.runtime.pools import check_actors
 from pipeline.runtime.tasks import fits, is_node_dead, resources
 from video.container import local_path
 
@@ -155,9 +156,12 @@ def _nodes(stages: Sequence[str], config: RayConfig) -> list[dict[str, Any]]:
         while True:
             nodes = [node for node in ray.nodes() if node["Alive"]]
             unfit = [stage for stage in stages if not _any_fits(getattr(config, stage), nodes)]
+            autoscales = can_autoscale(_internal_kv_get("__autoscaling_status"))
             if not unfit:
+                for stage in () if autoscales else stages:
+                    check_actors(stage, getattr(config, stage), [node["Resources"] for node in nodes])
                 return nodes
-            if not can_autoscale(_internal_kv_get("__autoscaling_status")):
+            if not autoscales:
                 raise ClusterUnfit(_no_node(unfit, config, nodes, "no autoscaler runs that could start one"))
             if time.monotonic() > deadline:
                 waited = f"none came up in {config.wait_for_nodes_s:.0f} s (--ray.wait-for-nodes-s)"

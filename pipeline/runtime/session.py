@@ -16,6 +16,7 @@ from ray.data._internal.execution.resource_manager import ResourceManager
 
 from pipeline.config import RayConfig
 from pipeline.runtime import preflight
+from pipeline.runtime.pools import check_pools
 
 _SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -74,14 +75,17 @@ class RaySession:
         files: Sequence[str] = (),
         modules: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        """Raise ClusterUnfit if a node of a cluster cannot run `stages`; see `preflight.check_nodes`.
+        """Raise PoolsUnfit or ClusterUnfit if the pools or the nodes cannot run `stages`.
 
-        Skips a Ray started by this session, and stages that were checked before.
+        Probes the nodes of a cluster (`preflight.check_nodes`). Skips stages that were checked before.
         """
         _ = self.cpus
         new = [stage for stage in stages if stage not in self._checked]
-        if new and (os.environ.get("RAY_ADDRESS") or len(ray.nodes()) > 1):
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        if new and (os.environ.get("RAY_ADDRESS") or len(nodes) > 1):
             preflight.check_nodes(new, self._config, shared_uris, files, modules)
+        elif new:
+            check_pools(new, self._config, [node["Resources"] for node in nodes])
         self._checked |= {*new}
 
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
