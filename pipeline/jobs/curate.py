@@ -21,7 +21,7 @@ from pipeline.analyze.stage import (
     record_lost,
     write_analyses,
 )
-from pipeline.config import AnalyzeConfig, CurateConfig, config_digest
+from pipeline.config import AnalyzeConfig, CurateConfig, PoolConfig, config_digest
 from pipeline.cut.stage import add_cut
 from pipeline.cut.stage import record_lost as record_lost_clips
 from pipeline.cut.unit import CutUnit
@@ -31,6 +31,7 @@ from pipeline.jobs.report import CurateReport
 from pipeline.jobs.select import select_clips
 from pipeline.planning import pending
 from pipeline.runtime.context import Stage, StageContext, new_context
+from pipeline.runtime.pools import share_cpus
 from pipeline.runtime.progress import Progress, no_progress
 from pipeline.runtime.run_stage import StageResult
 from pipeline.runtime.session import RaySession
@@ -188,16 +189,27 @@ def _analyze(
 ) -> tuple[Dataset, StageResult]:
     if not sources:
         return dataset, StageResult()
+    pool, score_pool = _pools(config, session.cpus)
     progress("analyze", 0, len(sources))
     batches = batch_sources(sources, session.cpus)
-    stage = _analyze_stage(dataset, config, session.cpus, chunk_bytes(sources, session.cpus))
-    with new_context(dataset.uri, config.ray.analyze, config.ray, config.sandbox) as context:
+    stage = _analyze_stage(dataset, config, score_pool, chunk_bytes(sources, session.cpus))
+    with new_context(dataset.uri, pool, config.ray, config.sandbox) as context:
         return run_in_waves(dataset, stage, batches, context, progress)
 
 
-def _analyze_stage(dataset: Dataset, config: CurateConfig, cpus: int, max_chunk_bytes: int) -> Stage[Source]:
+def _pools(config: CurateConfig, cpus: int) -> tuple[PoolConfig, PoolConfig]:
+    """Return the pools of analysis and of the scorers. Raises PoolsUnfit if they cannot run together."""
+    score = config.ray.score
+    if not config.analyze.scorers.any:
+        return config.ray.analyze, score
+    score = replace(score, max_size=score.max_size or max(1, cpus // 2, score.min_size))
+    return share_cpus(config.ray.analyze, score, cpus)
+
+
+def _analyze_stage(
+    dataset: Dataset, config: CurateConfig, score_pool: PoolConfig, max_chunk_bytes: int
+) -> Stage[Source]:
     """Return the stage that analyses and scores; files over `max_chunk_bytes` are split, unless it is 0."""
-    score_pool = replace(config.ray.score, max_size=config.ray.score.max_size or max(1, cpus // 2))
 
     def apply(rows: ray.data.Dataset, config: AnalyzeConfig, context: StageContext) -> ray.data.Dataset:
         if max_chunk_bytes:

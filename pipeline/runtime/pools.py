@@ -69,8 +69,8 @@ def share_cpus(tasks: PoolConfig, actors: PoolConfig, cpus: float) -> tuple[Pool
             room = max(0, math.floor((cpus - tasks.cpus) / actors.cpus)) if actors.cpus else 0
             raise PoolsUnfit(
                 f"ray.score keeps {least} actors of {actors.cpus:g} CPUs beside a task of ray.analyze of "
-                f"{tasks.cpus:g}: that takes {needed:g} CPUs, and Ray has {cpus:g}. Lower --ray.score.min-size"
-                f" to at most {max(1, room)}, or --ray.score.cpus"
+                f"{tasks.cpus:g}: that takes {needed:g} CPUs, and Ray has {cpus:g}. Lower "
+                f"--ray.score.min-size to at most {max(1, room)}, or --ray.score.cpus"
             )
         share = cpus / needed
         return _scaled(tasks, share), replace(_scaled(actors, share), max_size=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ from manifests.parts import PartStore
 from pipeline.analysis import Analysis, analyses_from_row
 from pipeline.config import ScorersConfig
 from pipeline.runtime.context import StageContext
+from pipeline.runtime.loading import load_or_retire
 from pipeline.runtime.tasks import actor_args, open_attempt_log, run_task
 from pipeline.runtime.units import TaskResult
 from pipeline.score.load import load_scorers
@@ -31,7 +33,8 @@ class ScoreActor:
 
             torch.set_num_threads(1)
         self._place, self._attempts = PartStore(context.dataset_uri), open_attempt_log(context)
-        self._write_analyses, self._scorers = write_analyses, load_scorers(config)
+        self._write_analyses = write_analyses
+        self._scorers = load_or_retire(partial(load_scorers, config), context)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return run_task(row, stage="analyze", task=self._score)
