@@ -2,16 +2,16 @@
 
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import lightning as L
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 
-from trainer.checkpoints import load_vae
+from trainer.checkpoints import load_vae, read_vae_config
 from trainer.config import SampleConfig, WatchConfig
-from trainer.sample import TextToVideo, generate
+from trainer.sample import TextToVideo, generate, latent_shape
 from trainer.text import TextEncoder
 from video.encode import encode_mp4
 
@@ -56,6 +56,14 @@ class SampleVideos(Callback):
     def __init__(self, watch: WatchConfig, sample: SampleConfig) -> None:
         self.watch, self.sample = watch, sample
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Raise ValueError for a size that cannot be sampled."""
+        module = cast(Any, pl_module)
+        try:
+            latent_shape(read_vae_config(module.vae), module.model.config, *self.watch.sample_size)
+        except ValueError as error:
+            raise ValueError(f"watch.sample_size={list(self.watch.sample_size)}: {error}") from error
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
@@ -81,7 +89,9 @@ class SampleVideos(Callback):
         return TextToVideo(
             dit=module.ema,
             vae=load_vae(module.vae)[0].to(module.device),
-            text=TextEncoder(module.text_encoder, device=str(module.device)),
+            text=TextEncoder.load(
+                module.text_encoder, trainer.datamodule.encoded.origin.text, device=str(module.device)
+            ),
             flow=module.flow,
             fps=trainer.datamodule.index.fps,
             buckets=(),

@@ -34,14 +34,20 @@ def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict
     digest = digest_file(partial)
     partial.replace(folder / f"{name}.safetensors")
     content = {"config": asdict(model.config), "digest": digest, **about}
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(folder / f"{name}.json")
     return digest
 
 
 def load_vae(folder: Path | str) -> tuple[VideoVae, dict[str, Any]]:
     """Return a VAE in eval mode, and its JSON file."""
     about = read_about(folder, VAE)
-    return _load_weights(VideoVae(_parse_config(VaeConfig, about["config"])), folder, VAE, about), about
+    return _load_weights(VideoVae(read_vae_config(folder)), folder, VAE, about), about
+
+
+def read_vae_config(folder: Path | str) -> VaeConfig:
+    """Return the shape of a stored VAE, without its weights."""
+    return _parse_config(VaeConfig, read_about(folder, VAE)["config"])
 
 
 def load_dit(folder: Path | str) -> tuple[Dit, dict[str, Any]]:

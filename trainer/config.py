@@ -191,7 +191,8 @@ class OptimConfig:
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled weight decay of both optimizers."""
     clip_norm: NonNegativeFloat = 1.0
-    """Unused: `trainer.gradient_clip_val` clips the gradient."""
+    """Largest norm of a step's gradient, over all ranks and micro-batches; 0 turns clipping off. A limit in
+    `trainer.gradient_clip_val` holds as well."""
     ema_decay: Annotated[float, Range(min=0, below=1)] = 0.995
     """Decay of the EMA of the weights, which is what is validated, sampled from and exported."""
 
@@ -253,7 +254,7 @@ class WatchConfig:
     """Progress lines, samples and checkpoints of a training run."""
 
     checkpoint_every_steps: PositiveInt = 500
-    """Optimizer steps between checkpoints; the newest is kept."""
+    """Optimizer steps between checkpoints; the newest two are kept. A run also ends with one."""
     log_every_s: NonNegativeFloat = 10.0
     """Seconds between progress lines, where the output is not a terminal."""
     prompts: tuple[str, ...] = ()

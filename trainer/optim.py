@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 from torch.optim import AdamW, Muon
+from torch.optim.lr_scheduler import LambdaLR
 
 from trainer.config import OptimConfig
 
@@ -39,9 +40,28 @@ class MuonWithAdamW(torch.optim.Optimizer):
         return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.muon.load_state_dict(state_dict["muon"])
-        self.adamw.load_state_dict(state_dict["adamw"])
+        """Load moments, not settings: rates and decays stay as they were configured."""
+        for optimizer, stored in ((self.muon, state_dict["muon"]), (self.adamw, state_dict["adamw"])):
+            settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+            groups = [
+                {**now, "params": group["params"]}
+                for now, group in zip(settings, stored["param_groups"], strict=True)
+            ]
+            optimizer.load_state_dict({"state": stored["state"], "param_groups": groups})
         self._share_groups()
+
+
+class ConfiguredLR(LambdaLR):
+    """A LambdaLR whose rates are those of the optimizer as configured, also after a resume."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "base_lrs": self.base_lrs})
+        self._last_lr = []
+        for group, base, factor in zip(
+            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
+        ):
+            group["lr"] = base * factor(self.last_epoch)
+            self._last_lr.append(group["lr"])
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> MuonWithAdamW:
@@ -67,8 +87,14 @@ def with_lr_schedule(
         raise ValueError(
             "trainer.max_steps: say how many optimizer steps to train; the learning rate ends with them"
         )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, total_steps, config))
+    schedule = ConfiguredLR(optimizer, lambda step: lr_factor(step, total_steps, config))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def clip_gradients(model: nn.Module, config: OptimConfig) -> None:
+    """Scale the gradient of an optimizer step down to `config.clip_norm`; 0 leaves it as it is."""
+    if config.clip_norm:
+        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
 
 
 def lr_factor(step: int, total_steps: int, config: OptimConfig) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from manifests.renamed_fields import rename_keys
 from trainer.checkpoints import load_dit, load_vae
-from trainer.config import FlowConfig, SampleConfig
+from trainer.config import DitConfig, FlowConfig, SampleConfig, VaeConfig
 from trainer.dit.model import Dit, Group, pad_text
 from trainer.flow import sample_adams_bashforth, sampling_sigmas
 from trainer.pixels import to_frames, to_pixels
@@ -75,7 +75,7 @@ def generate(
     if len(seeds) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}")
     device = next(model.dit.parameters()).device
-    shape = latent_shape(model, num_frames, height, width)
+    shape = latent_shape(model.vae.config, model.dit.config, num_frames, height, width)
     noise = [generator("sample", seed).standard_normal(shape, np.float32) for seed in seeds]
     noise_BCTHW = torch.from_numpy(np.stack(noise)).to(device)
     states = model.text.states([*prompts, ""])
@@ -124,10 +124,12 @@ class ClassifierFreeGuidance:
         return uncond_BCTHW + self.scale * (cond_BCTHW - uncond_BCTHW)
 
 
-def latent_shape(model: TextToVideo, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+def latent_shape(
+    vae: VaeConfig, dit: DitConfig, num_frames: int, height: int, width: int
+) -> tuple[int, int, int, int]:
     """Return (C, T, H, W) of the initial noise. Raises ValueError with the nearest shape that works."""
-    side = model.vae.config.space_factor * model.dit.config.patch
-    factor = model.vae.config.time_factor
+    side = vae.space_factor * dit.patch
+    factor = vae.time_factor
     if (
         num_frames < 1
         or (num_frames - 1) % factor
@@ -141,4 +143,4 @@ def latent_shape(model: TextToVideo, num_frames: int, height: int, width: int) -
             f"{num_frames} frames of {width}x{height} cannot be made: sides must be multiples of {side} and "
             f"frames 1 more than a multiple of {factor}, such as {frames} frames of {nearest[0]}x{nearest[1]}"
         )
-    return model.vae.latent_shape(num_frames, height, width)
+    return vae.latent_shape(num_frames, height, width)

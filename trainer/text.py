@@ -170,6 +170,11 @@ def describe_encoder(name: str) -> tuple[str, int]:
     return _digest(folder, limit, hidden_layer(config)), limit
 
 
+def is_digest_of(name: str, digest: str) -> bool:
+    """Return whether `TextEncoder.load(name, digest)` finds the encoder, without loading its weights."""
+    return describe_encoder(name)[0] == digest or digest in _old_digests(name)
+
+
 def _digest(folder: Path, max_length: int, layer: int) -> str:
     digest = digest_parts(content_digest(folder), max_length, layer)
     return _EMBEDDED[1] if digest == _EMBEDDED[0] else digest

@@ -1,29 +1,20 @@
 """The command line of training: shipped configurations parse, a small run works, bad usage is refused."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from trainer.cli import main, newest_checkpoint
+from trainer.cli import main
 from trainer.config import EncodeConfig, SampleConfig
 from trainer.data.encode import encode
+from trainer.run.saving import newest_checkpoint
 from trainer.sample import generate, load_model
 
-CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
-VAE = ["--model.vae.widths=[8,12]", "--model.vae.latent_channels=4", "--data.crop.side_px=16"]
-DIT = [
-    *("--model.dit.width=16", "--model.dit.depth=1", "--model.dit.heads=2", "--model.dit.latent_channels=4"),
-    *("--watch.sample_size=[5,32,32]", "--sample.steps=2"),
-]
-QUICK = ["--data.batch_size=4", "--data.validation_fraction=0.2", "--trainer.accelerator=cpu"]
-
-
-def train(kind, verb: str, out: Path, shards: Path, *more: str) -> int:
-    config = str(CONFIGS / f"{kind}_tiny.yaml")
-    where = ["--data.shards", str(shards), "--out", str(out)]
-    return main(kind, [verb, "--config", config, *where, *QUICK, *more])
+RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
+CONFIGS, VAE, DIT, train = (RUNS[name] for name in ("CONFIGS", "TINY_VAE", "TINY_DIT", "train"))
 
 
 @pytest.mark.parametrize("kind", ["vae", "dit"])

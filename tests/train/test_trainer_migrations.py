@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.lr_scheduler import LambdaLR
 
 from trainer.cli import main
 from trainer.config import EncodeConfig, SampleConfig
 from trainer.data.encode import encode
 from trainer.migrations import migrate_state
+from trainer.optim import ConfiguredLR, MuonWithAdamW
 from trainer.sample import generate, load_model
 
 LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
@@ -65,6 +67,19 @@ def resume(legacy: Path, network: str) -> dict[str, torch.Tensor]:
     return load_file(legacy / network / f"{WEIGHTS[network]}.safetensors")
 
 
+@pytest.fixture
+def former_rate(monkeypatch) -> None:
+    """Give the first step after a resume the learning rate of the old length, as the earlier version did."""
+
+    def load_state_dict(self: MuonWithAdamW, state_dict: dict[str, Any]) -> None:
+        self.muon.load_state_dict(state_dict["muon"])
+        self.adamw.load_state_dict(state_dict["adamw"])
+        self._share_groups()
+
+    monkeypatch.setattr(MuonWithAdamW, "load_state_dict", load_state_dict)
+    monkeypatch.setattr(ConfiguredLR, "load_state_dict", LambdaLR.load_state_dict)
+
+
 def test_a_model_generates_what_it_generated(legacy):
     model = load_model(legacy / "dit")
     assert (model.flow.logit_mean, model.flow.clean_prob) == (0.7, 0.4)
@@ -78,6 +93,7 @@ def test_a_model_generates_what_it_generated(legacy):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("former_rate")
 @pytest.mark.parametrize("network", ["vae", "dit"])
 def test_a_checkpoint_resumes_with_its_yaml(legacy, network, capsys):
     weights = resume(legacy, network)
@@ -90,6 +106,7 @@ def test_a_checkpoint_resumes_with_its_yaml(legacy, network, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("former_rate")
 def test_the_optimizer_state_of_a_checkpoint_is_used(legacy):
     path = legacy / "dit" / "checkpoints" / "step=4.ckpt"
     checkpoint = torch.load(path, weights_only=True)

@@ -1,13 +1,17 @@
 """Short trainings of tiny networks, for the tests of this folder."""
 
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from trainer.cli import main
 from trainer.config import (
+    EMBEDDED_TEXT_ENCODER,
     CropConfig,
     DitConfig,
     FlowConfig,
@@ -19,12 +23,40 @@ from trainer.config import (
 from trainer.data.latents import LatentData
 from trainer.data.pixels import PixelData
 from trainer.dit.module import DitModule
+from trainer.text_files import encoder_folder
 from trainer.vae.module import VaeModule
 
+CONFIGS = Path(__file__).parents[2] / "trainer" / "configs"
+TINY_VAE = ["--model.vae.widths=[8,12]", "--model.vae.latent_channels=4", "--data.crop.side_px=16"]
+TINY_DIT = [
+    *("--model.dit.width=16", "--model.dit.depth=1", "--model.dit.heads=2", "--model.dit.latent_channels=4"),
+    *("--watch.sample_size=[5,32,32]", "--sample.steps=2"),
+]
+QUICK = ["--data.batch_size=4", "--data.validation_fraction=0.2", "--trainer.accelerator=cpu"]
 OPTIM = OptimConfig(lr=1e-3, warmup_steps=2)
 VAE = VaeConfig(latent_channels=4, widths=(8, 12), encoder_depths=(1, 1), decoder_depths=(1, 1))
 NANO = DitConfig(width=16, depth=1, heads=2, latent_channels=4, refiner_depth=1)
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+
+def train_args(kind: str, verb: str, out: Path, shards: Path, *more: str) -> list[str]:
+    """Return the arguments of `kinora train KIND` with the shipped configuration."""
+    config = str(CONFIGS / f"{kind}_tiny.yaml")
+    return [verb, "--config", config, "--data.shards", str(shards), "--out", str(out), *QUICK, *more]
+
+
+def train(kind: Literal["vae", "dit"], verb: str, out: Path, shards: Path, *more: str) -> int:
+    """Run `kinora train KIND` in this process; return its exit code."""
+    return main(kind, train_args(kind, verb, out, shards, *more))
+
+
+def other_text_encoder(folder: Path) -> Path:
+    """Write an encoder like the embedded one, with other weights."""
+    shutil.copytree(encoder_folder(EMBEDDED_TEXT_ENCODER), folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"\0\0")
+    return folder
 
 
 def fit(
@@ -73,7 +105,7 @@ def dit_run(shards: Path, vae: Path, out: Path, *, workers: int = 0, seed: int =
         text=text,
         dit=NANO,
     )
-    return fit(DitModule(NANO, flow, OPTIM, str(vae)), data, out, **how)
+    return fit(DitModule(NANO, OPTIM, str(vae)), data, out, **how)
 
 
 def assert_equal(one, other) -> None:

@@ -22,6 +22,7 @@ from trainer.data.batch_plan import BatchPlan, rank_slice
 from trainer.data.validation import share_of_rank, split_rows, stratify
 from trainer.migrations import migrate_data_state
 from trainer.rng import generator
+from trainer.run.stopping import ignore_signals
 
 WINDOW_STEPS = 16
 """Optimizer steps whose clips are sorted by bucket together."""
@@ -247,4 +248,10 @@ class _Validation(IterableDataset[Any]):
 
 
 def _loader(dataset: IterableDataset[Any], num_workers: int) -> DataLoader[Any]:
-    return DataLoader(dataset, batch_size=None, num_workers=num_workers, persistent_workers=num_workers > 0)
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=ignore_signals,
+    )

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from trainer.checkpoints import DIT, VAE, read_about, save_model
+from trainer.checkpoints import DIT, VAE, read_about, read_vae_config, save_model
 from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_config
 from trainer.data.latents import VALIDATION_SIGMAS, LatentBatch, LatentData, NoisyGroup
 from trainer.data.shards import PADDING
@@ -19,7 +20,9 @@ from trainer.ema import update_ema
 from trainer.flow import velocity_error
 from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
-from trainer.optim import build_optimizer, with_lr_schedule
+from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
+from trainer.run.preflight import check_batch, check_buckets, check_channels
+from trainer.text import describe_encoder, is_digest_of
 
 
 class DitModule(L.LightningModule):
@@ -28,36 +31,61 @@ class DitModule(L.LightningModule):
     def __init__(
         self,
         dit: Size | DitConfig,
-        flow: FlowConfig,
         optim: OptimConfig,
         vae: str,
         text_encoder: str = EMBEDDED_TEXT_ENCODER,
+        flow: FlowConfig | None = None,
     ) -> None:
         """Args:
         dit: a size by its name, or its fields.
         vae: folder with the VAE that the clips were encoded with.
         text_encoder: name of the encoder that the texts were encoded with.
+        flow: no longer used: `data.flow` trains, samples, and is stored with the model.
         """
         super().__init__()
-        self.flow, self.optim, self.vae, self.text_encoder = flow, optim, vae, text_encoder
+        self.optim, self.vae, self.text_encoder, self._former_flow = optim, vae, text_encoder, flow
         self.model = Dit(dit_config(dit))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.step_sums = SumOverRanks()
         self.validation_means = MeanOverRanks(
             ["val/loss", *(f"val/loss_at_{sigma:.1f}" for sigma in VALIDATION_SIGMAS)]
         )
+        self.exported = False
+
+    @property
+    def flow(self) -> FlowConfig:
+        """The flow that is trained, which sampling and the exported model share."""
+        return self.data.flow
 
     @property
     def data(self) -> LatentData:
         return cast(Any, self.trainer).datamodule
 
     def setup(self, stage: str) -> None:
-        """Raise ValueError for latents of another VAE."""
-        encoded_by = self.data.encoded.origin.vae
+        """Raise ValueError for latents, texts, shapes or a batch that do not go with the model."""
+        encoded_by, config = self.data.encoded.origin.vae, self.model.config
         if read_about(self.vae, VAE)["digest"] != encoded_by:
             raise ValueError(
                 f"{self.vae}: the clips were encoded by another compression network ({encoded_by}); "
                 "run `kinora encode` with this one, or name the one that was used"
+            )
+        vae_config = read_vae_config(self.vae)
+        check_channels(config, vae_config, self.data.empty_LD.shape[1])
+        check_buckets(self.data.index.counts(), vae_config, config.patch)
+        if self._former_flow not in (None, self.flow):
+            rank_zero_warn("model.flow is no longer used: data.flow trains, samples and is stored")
+        if stage == "fit":
+            check_batch(self.data.batch_size, self.trainer)
+            self._check_text_encoder()
+
+    def _check_text_encoder(self) -> None:
+        encoded_by = self.data.encoded.origin.text
+        if not is_digest_of(self.text_encoder, encoded_by):
+            digest, _ = describe_encoder(self.text_encoder)
+            raise ValueError(
+                f"model.text_encoder={self.text_encoder} has digest {digest}, but the texts were encoded by "
+                f"another one, {encoded_by}: name that one, or run `kinora encode --text-encoder "
+                f"{self.text_encoder}`"
             )
 
     def training_step(self, batch: LatentBatch, number: int) -> Tensor:
@@ -99,6 +127,10 @@ class DitModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         migrate_checkpoint(checkpoint, DIT)
 
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        super().configure_gradient_clipping(*args, **kwargs)
+        clip_gradients(self.model, self.optim)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return with_lr_schedule(build_optimizer(self.model, self.optim), self.trainer, self.optim)
 
@@ -106,6 +138,11 @@ class DitModule(L.LightningModule):
         if self.trainer.is_global_zero:
             self.export(Path(self.trainer.default_root_dir))
         self.trainer.strategy.barrier()
+
+    def on_fit_end(self) -> None:
+        """Export after a resume that had no step left to train."""
+        if self.trainer.is_global_zero and not self.exported:
+            self.export(Path(self.trainer.default_root_dir))
 
     def export(self, folder: Path) -> None:
         """Write the transformer and the VAE to one folder, for `kinora generate`."""
@@ -124,6 +161,7 @@ class DitModule(L.LightningModule):
         for name in (f"{VAE}.safetensors", f"{VAE}.json"):
             if Path(self.vae).resolve() != folder.resolve():
                 shutil.copyfile(Path(self.vae) / name, folder / name)
+        self.exported = True
 
 
 def error_sum(group: NoisyGroup, velocity_BCTHW: Tensor, config: DitConfig) -> Tensor:

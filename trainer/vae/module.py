@@ -16,8 +16,9 @@ from trainer.data.shards import PADDING
 from trainer.ema import update_ema
 from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
-from trainer.optim import build_optimizer, with_lr_schedule
+from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.pixels import to_pixels
+from trainer.run.preflight import check_batch, check_buckets, check_crop
 from trainer.vae.model import DiagonalGaussian, VideoVae
 
 LOSS_TERMS = ("l1", "l2", "gradient", "kl")
@@ -38,6 +39,18 @@ class VaeModule(L.LightningModule):
         self.model = VideoVae(vae)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.step_sums, self.validation_means = SumOverRanks(), MeanOverRanks(["val/psnr_db"])
+        self.exported = False
+
+    @property
+    def data(self) -> PixelData:
+        return cast(Any, self.trainer).datamodule
+
+    def setup(self, stage: str) -> None:
+        """Raise ValueError for a batch, crops or buckets that cannot be trained on."""
+        if stage == "fit":
+            check_batch(self.data.batch_size, self.trainer)
+            check_crop(self.data.crop, self.model.config)
+        check_buckets(self.data.index.counts(), self.model.config)
 
     def training_step(self, batch: PixelBatch, number: int) -> Tensor:
         """Return this rank's part of the loss: a mean over the pixel values of the global batch.
@@ -94,16 +107,29 @@ class VaeModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         migrate_checkpoint(checkpoint, VAE)
 
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        super().configure_gradient_clipping(*args, **kwargs)
+        clip_gradients(self.model, self.optim)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return with_lr_schedule(build_optimizer(self.model, self.optim), self.trainer, self.optim)
 
     def on_train_end(self) -> None:
         if self.trainer.is_global_zero:
-            data: PixelData = cast(Any, self.trainer).datamodule
-            measure_latents(self.ema, data, self.statistics_clips)
-            about = {"steps": self.trainer.global_step, "data": data.index.digest}
-            save_model(self.trainer.default_root_dir, VAE, self.ema, about)
+            self.export()
         self.trainer.strategy.barrier()
+
+    def on_fit_end(self) -> None:
+        """Export after a resume that had no step left to train."""
+        if self.trainer.is_global_zero and not self.exported:
+            self.export()
+
+    def export(self) -> None:
+        """Measure the latents and write the VAE to the run's folder."""
+        measure_latents(self.ema, self.data, self.statistics_clips)
+        about = {"steps": self.trainer.global_step, "data": self.data.index.digest}
+        save_model(self.trainer.default_root_dir, VAE, self.ema, about)
+        self.exported = True
 
 
 def reparameterize(posterior: DiagonalGaussian, seeds: list[int]) -> Tensor:
