@@ -14,8 +14,10 @@ from kinora.bench.figures import Figures, machine
 from kinora.cli.result import Result
 
 POSITIONAL = "name"
-NAMES = ("curate", "dedup", "filters", "sandbox", "scale", "scorers", "shots", "worlds")
+NAMES = ("curate", "dedup", "filters", "loader", "sandbox", "scale", "scorers", "shots", "worlds")
 """Modules of `benchmarks`, each with `bench(*, quick: bool, seed: int) -> Figures`."""
+SIDE_BY_SIDE = ("loader",)
+"""Benchmarks that run the older build themselves, as it may lack them: `bench` takes `before` and `turns`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,8 @@ def run(config: Config) -> Result:
         raise ValueError(f"--turns is {config.turns}: give 1 or more")
     if config.turns > 1 and config.before is None:
         raise ValueError("--turns is for --before REV")
-    figures, text, comparison = _measure(config) if config.before is None else _compare(config, config.before)
+    alone = config.before is None or config.name in SIDE_BY_SIDE
+    figures, text, comparison = _measure(config) if alone else _compare(config, config.before or "")
     data = {
         "bench": config.name,
         "figures": figures,
@@ -56,7 +59,10 @@ def run(config: Config) -> Result:
 
 def _measure(config: Config) -> tuple[dict[str, float], RenderableType, dict[str, Any]]:
     module = import_module(f"benchmarks.{config.name}")
-    done: Figures = module.bench(quick=config.quick, seed=config.seed)
+    more: dict[str, Any] = {}
+    if config.name in SIDE_BY_SIDE and config.before is not None:
+        more = {"before": config.before, "turns": config.turns}
+    done: Figures = module.bench(quick=config.quick, seed=config.seed, **more)
     return dict(done.figures), done.text, {}
 
 

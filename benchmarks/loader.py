@@ -1,0 +1,225 @@
+"""Measure how a packed sample is read: `kinora bench loader [--before REV]`.
+
+Each measurement is a process of its own (`benchmarks/loader_child.py`), so that its peak memory is its own.
+A 20 s clip of 1280x720, encoded as `kinora curate` cuts, is read to a sample of 17x64x64:
+
+- `sample_cpu_s`, `sample_peak_mb`: processor time, and peak resident memory of the process with all that it
+  imports; `sample_grown_mb` is what the peak rises while the sample is read;
+- `sample_drawn_cpu_s`: the mean over starts that are drawn from the whole clip, which is one window;
+- `over_bare_decode`: over decoding the frames up to the last one with PyAV, converting none;
+- `over_decord`, `decord_import_mb`: over decord reading the same frames, and the memory of importing it.
+
+`clips_per_cpu_s` is of batches from demo-like clips without a cache; `wait_share`, the share of elapsed time
+in which a training of the VAE of `tiny` waits for its two workers (it needs an idle machine). With --before,
+`speedup_over_before` and `memory_over_before` compare the start that both builds read, 0.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.table import Table
+
+import kinora
+from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
+from kinora.bench.figures import Figures
+from manifests.records import Bucket, SampleRef
+from manifests.shards import write_index
+from trainer.data.windows import draw_start
+from video.encode import VideoWriter
+
+CHILD = Path(__file__).with_name("loader_child.py")
+SET_FPS = 8.0
+SAMPLE = Bucket(num_frames=17, height=64, width=64)
+SOURCE_FPS, SOURCE_SIZE = 24, (720, 1280)
+SPEEDUP_LIMIT, MEMORY_LIMIT = 8.0, 1 / 20
+
+
+def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) -> Figures:
+    """Measure this checkout, and with `before` also an older commit, in turns."""
+    root = Path(kinora.__file__).resolve().parents[1]
+    builds = {"now": Build("now", root)}
+    if before is not None:
+        commit = resolve(checkout(root), before)
+        builds["before"] = Build(f"before ({commit[:9]})", add_worktree(root, commit))
+        check_imports(builds["before"])
+    seconds, num_clips, steps = (3, 8, 2) if quick else (20, 48, 12)
+    with TemporaryDirectory() as folder:
+        film, clips = Path(folder) / "film", Path(folder) / "clips"
+        window_frames = write_film(film, seconds, seed)
+        write_clips(clips, num_clips, seed)
+        figures = measure(builds, film, clips, window_frames, turns=1 if quick else turns, steps=steps)
+    return Figures(figures=figures, text=table(figures, before))
+
+
+def measure(
+    builds: dict[str, Build], film: Path, clips: Path, window_frames: int, *, turns: int, steps: int
+) -> dict[str, float]:
+    """Run every measurement `turns` times and return the figures; medians over the turns."""
+    samples: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
+    batches: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
+    bare, decord, drawn = [], [], []
+    now = builds["now"]
+    for turn in range(turns):
+        for name in [*builds] if turn % 2 == 0 else [*builds][::-1]:
+            samples[name].append(run(builds[name], "sample", film, 0))
+            batches[name].append(run(builds[name], "batches", clips, steps))
+        bare.append(run(now, "bare", film, 0))
+        decord.append(run(now, "decord", film, 0))
+        starts = [draw_start(turn, step, "clip", window_frames, SAMPLE.num_frames) for step in range(4)]
+        drawn += [run(now, "sample", film, start)["cpu_s"] for start in starts]
+    digests = {each["digest"] for each in [*chain(*samples.values()), *decord]}
+    sample = medians(samples["now"])
+    figures = {
+        "sample_cpu_s": sample["cpu_s"],
+        "sample_wall_s": sample["wall_s"],
+        "sample_peak_mb": sample["peak_mb"],
+        "sample_grown_mb": sample["grown_mb"],
+        "sample_drawn_cpu_s": mean(drawn),
+        "over_bare_decode": sample["cpu_s"] / medians(bare)["cpu_s"],
+        "over_decord": sample["cpu_s"] / medians(decord)["cpu_s"],
+        "decord_import_mb": medians(decord)["import_mb"],
+        "equal_pixels": float(len(digests) == 1),
+        "clips_per_cpu_s": clips_per_cpu_s(batches["now"]),
+        "wait_share": run(now, "wait", clips, steps)["wait_share"],
+        "turns": turns,
+    }
+    return figures | (compared(samples, batches, mean(drawn)) if "before" in builds else {})
+
+
+def compared(
+    samples: dict[str, list[dict[str, Any]]], batches: dict[str, list[dict[str, Any]]], drawn_cpu_s: float
+) -> dict[str, float]:
+    """Return the figures against the older build, with their limits."""
+    now, before = medians(samples["now"]), medians(samples["before"])
+    return {
+        "before_sample_cpu_s": before["cpu_s"],
+        "before_sample_peak_mb": before["peak_mb"],
+        "before_clips_per_cpu_s": clips_per_cpu_s(batches["before"]),
+        "speedup_over_before": before["cpu_s"] / now["cpu_s"],
+        "speedup_over_before_drawn": before["cpu_s"] / drawn_cpu_s,
+        "speedup_over_before_wall": before["wall_s"] / now["wall_s"],
+        "speedup_limit": SPEEDUP_LIMIT,
+        "memory_over_before": now["peak_mb"] / before["peak_mb"],
+        "memory_grown_over_before": now["grown_mb"] / before["grown_mb"],
+        "memory_limit": MEMORY_LIMIT,
+        "clips_over_before": clips_per_cpu_s(batches["now"]) / clips_per_cpu_s(batches["before"]),
+    }
+
+
+def clips_per_cpu_s(turns: list[dict[str, Any]]) -> float:
+    return turns[0]["clips"] / medians(turns)["cpu_s"]
+
+
+def medians(turns: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the median of each number over the turns."""
+    return {
+        name: median(each[name] for each in turns)
+        for name, value in turns[0].items()
+        if isinstance(value, int | float)
+    }
+
+
+def run(build: Build, task: str, shards: Path, number: int) -> dict[str, Any]:
+    """Run one measurement on a build. Raises ChildProcessError, with the last lines of its errors."""
+    command = [sys.executable, "-P", str(CHILD), task, str(shards), str(number)]
+    done = subprocess.run(
+        command, cwd=build.root, env=build.env(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ChildProcessError(f"{build.label}: {task}: {done.stderr[-1000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_film(root: Path, seconds: int, seed: int) -> int:
+    """Write a set of one clip: a camera pans over a texture with noise, a disc crosses. Return its frames at
+    the set's rate."""
+    rng = np.random.default_rng(seed)
+    height, width = SOURCE_SIZE
+    texture_HWC = cv2.resize(rng.integers(0, 255, (200, 400, 3), np.uint8), (2 * width, 2 * height))
+    grain_HWC = rng.integers(-2, 3, (height + 64, width + 64, 3), np.int16)
+
+    def frame(number: int) -> np.ndarray:
+        left, top = int(500 * (1 + np.sin(number / 60))), int(300 * (1 + np.cos(number / 90)))
+        rgb_HWC = texture_HWC[top : top + height, left : left + width].copy()
+        cv2.circle(rgb_HWC, (int(640 + 400 * np.sin(number / 10)), 360), 80, (255, number % 255, 0), -1)
+        dy, dx = rng.integers(0, 64, 2)
+        return np.clip(rgb_HWC + grain_HWC[dy : dy + height, dx : dx + width], 0, 255).astype(np.uint8)
+
+    media = encode(map(frame, range(seconds * SOURCE_FPS)), height, width)
+    window_frames = round(seconds * SET_FPS)
+    write_shards(root, [("film", media, SAMPLE, window_frames)])
+    return window_frames
+
+
+def write_clips(root: Path, count: int, seed: int) -> None:
+    """Write a set like the demo's: short clips of 64 to 96 pixels, in three buckets."""
+    rng = np.random.default_rng(seed)
+    shapes = [(64, 64), (64, 96), (96, 64)]
+    samples = []
+    for number in range(count):
+        height, width = shapes[number % len(shapes)]
+        ground_HWC = cv2.resize(rng.integers(0, 255, (6, 6, 3), np.uint8), (width, height))
+
+        def frame(time: int, ground_HWC: np.ndarray = ground_HWC) -> np.ndarray:
+            rgb_HWC = ground_HWC.copy()
+            cv2.circle(rgb_HWC, (8 + time % (rgb_HWC.shape[1] - 16), 32), 8, (255, 255, 255), -1)
+            return rgb_HWC
+
+        bucket = Bucket(num_frames=17, height=height, width=width)
+        samples.append((f"clip-{number:03d}", encode(map(frame, range(54)), height, width), bucket, 17))
+    write_shards(root, samples)
+
+
+def encode(frames: Iterable[np.ndarray], height: int, width: int) -> bytes:
+    """Encode frames as `video.cut` does."""
+    buffer, time_base = io.BytesIO(), Fraction(1, SOURCE_FPS)
+    with VideoWriter(buffer, height=height, width=width, fps=SOURCE_FPS, time_base=time_base) as writer:
+        for number, rgb_HWC in enumerate(frames):
+            writer.write(rgb_HWC, number)
+    return buffer.getvalue()
+
+
+def write_shards(root: Path, samples: Iterable[tuple[str, bytes, Bucket, int]]) -> None:
+    """Write (key, media, bucket, window_frames) as one tar with its index."""
+    root.mkdir()
+    refs = []
+    with (root / "000000.tar").open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for key, media, bucket, window_frames in samples:
+            start = file.tell()
+            for extension, content in {"mp4": media, "txt": b"a clip", "json": b'{"caption": null}'}.items():
+                info = tarfile.TarInfo(f"{key}.{extension}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            refs.append(
+                SampleRef(
+                    clip_id=key,
+                    source=f"source-{key}",
+                    bucket=bucket,
+                    shard="000000.tar",
+                    offset=start,
+                    length=file.tell() - start,
+                    window_frames=window_frames,
+                )
+            )
+    write_index(root, refs, fps=SET_FPS)
+
+
+def table(figures: dict[str, float], before: str | None) -> Table:
+    """Return a row for each figure."""
+    title = f"a sample of 17x64x64 from 20 s of 720p{f', against {before}' if before else ''}"
+    rows = Table(title=title, box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in figures.items():
+        rows.add_row(name, f"{value:.4g}")
+    return rows
