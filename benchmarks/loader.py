@@ -115,9 +115,7 @@ def compared(
         "speedup_over_before": before["cpu_s"] / now["cpu_s"],
         "speedup_over_before_drawn": before["cpu_s"] / drawn_cpu_s,
         "speedup_over_before_wall": before["wall_s"] / now["wall_s"],
-        "speedup_limit": NUM_STARTS = 6
-"""Starts that are spread over the clip, for the mean."""
-SPEEDUP_LIMIT,
+        "speedup_limit": SPEEDUP_LIMIT,
         "memory_over_before": now["peak_mb"] / before["peak_mb"],
         "memory_grown_over_before": now["grown_mb"] / before["grown_mb"],
         "memory_limit": MEMORY_LIMIT,

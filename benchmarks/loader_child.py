@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from hashlib import blake2b
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def sample(shards: str, start: int) -> dict[str, Any]:
         def read() -> np.ndarray:
             return decode_sample(read_sample(index, ref), ref.bucket, index.fps, start=start)
     except ModuleNotFoundError:
-        from trainer import media
+        media: Any = import_module("trainer.media")
 
         def read() -> np.ndarray:
             return media.decode(media.read_packed(index, ref), ref.bucket, index.fps)
@@ -76,10 +77,10 @@ def bare(shards: str, start: int) -> dict[str, Any]:
     shift_s = start / ShardIndex.load(shards).fps
 
     def decode() -> None:
-        with av.open(BytesIO(media)) as container:
+        with av.open(BytesIO(media), "r") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
-            container.seek(round(shift_s / stream.time_base), stream=stream)
+            container.seek(round(shift_s * av.time_base))
             next(frame for frame in container.decode(stream) if frame.time >= shift_s + times_s[-1] - 1e-6)
 
     return timed(decode)[1]
@@ -120,9 +121,7 @@ def _pixels(shards: str, **more: Any) -> Any:
 
         data = PixelData(validation_fraction=0, **settings)
     except ModuleNotFoundError:
-        from trainer.vae_data import PixelData
-
-        data = PixelData(validation_share=0, **settings)
+        data = import_module("trainer.vae_data").PixelData(validation_share=0, **settings)
     data.setup("fit")
     return data
 
