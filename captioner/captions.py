@@ -1,12 +1,12 @@
-"""Ask a captioner for dense and short captions, and combine the answers into `manifests.records.Caption`."""
+"""Ask a captioner for captions of several lengths; combine the answers into `manifests.records.Caption`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from captioner.prompts import Prompt
-from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
+from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, with_media_ids
 from manifests.records import Caption, Outcome
 
 
@@ -22,28 +22,47 @@ class ClipFrames:
 
 
 def caption_clips(
-    captioner: Captioner, clips: Sequence[ClipFrames], *, dense: Prompt, short: Prompt
+    captioner: Captioner,
+    clips: Sequence[ClipFrames],
+    *,
+    dense: Prompt | None = None,
+    short: Prompt | None = None,
+    medium: Prompt | None = None,
+    joint: Prompt | None = None,
 ) -> list[Caption]:
-    """Return one Caption, dense and short, for each clip, in the order of `clips`.
+    """Return one Caption for each of `clips`, in their order, with a text for each prompt.
 
-    A clip with missing or duplicate answers gets an ERROR row. Raises ValueError for a repeated clip id.
+    A clip with missing or duplicate answers gets an ERROR row. Raises ValueError for a repeated media id, and
+    without a prompt.
+
+    Args:
+        joint: one prompt whose answer holds the texts of its `lengths`, instead of the others.
     """
-    ids = [clip.clip_id for clip in clips]
+    prompts = {"dense": dense, "short": short, "medium": medium} if joint is None else {"": joint}
+    asked = {length: prompt for length, prompt in prompts.items() if prompt is not None}
+    if not asked:
+        raise ValueError("no prompt to caption with; give dense, short, medium or joint")
+    ids = [clip.media_id for clip in clips]
     if len(set(ids)) != len(ids):
-        raise ValueError("two clips of a batch have the same clip_id; pass each clip once")
-    answers = captioner.caption([_request(clip, prompt) for clip in clips for prompt in (dense, short)])
+        raise ValueError("two clips of a batch have the same media_id; pass each clip once")
+    requests = [_request(clip, prompt) for clip in clips for prompt in asked.values()]
     by_key: dict[tuple[str, str], list[CaptionAnswer]] = {}
-    for answer in answers:
-        by_key.setdefault((answer.clip_id, answer.prompt_digest), []).append(answer)
+    for answer in with_media_ids(captioner.caption(requests), requests):
+        by_key.setdefault((answer.media_id, answer.prompt_digest), []).append(answer)
+    digest = prompts_digest(*prompts.values())
     return [
         _caption(
             clip,
-            by_key.get((clip.clip_id, dense.digest), []),
-            by_key.get((clip.clip_id, short.digest), []),
-            f"{dense.digest}+{short.digest}",
+            {length: by_key.get((clip.media_id, prompt.digest), []) for length, prompt in asked.items()},
+            digest,
         )
         for clip in clips
     ]
+
+
+def prompts_digest(*prompts: Prompt | None) -> str:
+    """Return the digest of the prompts of a caption."""
+    return "+".join(prompt.digest for prompt in prompts if prompt is not None)
 
 
 def error_caption(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
@@ -74,21 +93,24 @@ def _request(clip: ClipFrames, prompt: Prompt) -> CaptionRequest:
     )
 
 
-def _caption(
-    clip: ClipFrames, dense: list[CaptionAnswer], short: list[CaptionAnswer], prompt_digest: str
-) -> Caption:
-    """Combine the answers for one clip; the first that is not OK decides the outcome."""
-    if len(dense) != 1 or len(short) != 1:
-        detail = f"{len(dense)} dense and {len(short)} short answers for this clip, expected one of each"
+def _caption(clip: ClipFrames, answers: Mapping[str, list[CaptionAnswer]], prompt_digest: str) -> Caption:
+    """Combine the answers for one clip by length; the first that is not OK decides the outcome."""
+    if any(len(found) != 1 for found in answers.values()):
+        counts = " and ".join(f"{len(found)} {length}".strip() for length, found in answers.items())
+        detail = f"{counts} answers for this clip, expected one of each"
         return error_caption(clip.clip_id, clip.media_id, prompt_digest, detail)
-    decisive = next((answer for answer in (dense[0], short[0]) if answer.outcome is not Outcome.OK), dense[0])
+    single = {length: found[0] for length, found in answers.items()}
+    first = next(iter(single.values()))
+    decisive = next((answer for answer in single.values() if answer.outcome is not Outcome.OK), first)
+    texts = {length: answer.text for length, answer in single.items() if length} or decisive.texts
     ok = decisive.outcome is Outcome.OK
     return Caption(
         clip_id=clip.clip_id,
         media_id=clip.media_id,
         outcome=decisive.outcome,
-        text=dense[0].text if ok else None,
-        short=short[0].text if ok else None,
+        text=texts.get("dense") if ok else None,
+        short=texts.get("short") if ok else None,
+        medium=texts.get("medium") if ok else None,
         captioner=decisive.provenance.captioner,
         model=decisive.provenance.model,
         revision=decisive.provenance.revision,

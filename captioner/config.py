@@ -74,6 +74,11 @@ class CaptionerConfig:
     """Name of the dense caption prompt (`vlm` only; the embedded model has its own)."""
     short_prompt: str = "short"
     """Name of the short caption prompt (`vlm` only)."""
+    medium_prompt: str = ""
+    """Name of the prompt of captions of medium length (`vlm` only), such as `medium`; empty for none."""
+    joint_prompt: str = ""
+    """Name of one prompt whose answer holds all lengths (`vlm` only), such as `lengths`; it replaces the
+    prompts of single lengths."""
     prompt_folder: str = ""
     """Folder with your own prompts, one Markdown file each. Default: the built-in prompts."""
     batch_size: PositiveInt = 64

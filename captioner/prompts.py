@@ -14,6 +14,8 @@ class Prompt:
 
     name: str
     text: str
+    lengths: tuple[str, ...] = ()
+    """Lengths of the captions that one answer holds (captioner/lengths.py); empty if it is one text."""
 
     @property
     def digest(self) -> str:
@@ -21,7 +23,7 @@ class Prompt:
         return digest_bytes(self.text.encode(), size=8)
 
 
-def load_prompt(name: str, folder: str = "") -> Prompt:
+def load_prompt(name: str, folder: str = "", *, lengths: tuple[str, ...] = ()) -> Prompt:
     """Load `<folder>/<name>.md`, or a built-in prompt if `folder` is empty.
 
     Raises FileNotFoundError, with the available prompts, or ValueError for an empty file.
@@ -34,4 +36,4 @@ def load_prompt(name: str, folder: str = "") -> Prompt:
     text = path.read_text(encoding="utf-8").strip()
     if not text:
         raise ValueError(f"prompt {name!r}: {path} is empty; write the instruction into it")
-    return Prompt(name=name, text=text)
+    return Prompt(name=name, text=text, lengths=lengths)

@@ -3,8 +3,8 @@
 Shapes: T frames of one clip, H x W pixels, C = 3 (RGB, uint8).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -52,11 +52,11 @@ class CaptionAnswer:
     """Answer to one request."""
 
     clip_id: str
-    """Clip id of the request; answers are matched by it, not by position."""
+    """Clip id of the request."""
     prompt_digest: str
     outcome: Outcome
     text: str | None
-    """None unless the outcome is OK."""
+    """None unless the outcome is OK; of a prompt for several lengths, the longest."""
     raw: str
     """Unprocessed answer, whatever its outcome."""
     frames_shown: tuple[int, ...]
@@ -66,6 +66,21 @@ class CaptionAnswer:
     """Mean token probability, in [0, 1]; None for captioners without one."""
     detail: str = ""
     """Reason for the outcome or for the choice of captioner."""
+    media_id: str = ""
+    """Media id of the request; answers are matched by it, or by `clip_id` if it is empty, not by position."""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Texts by length, for a prompt with `lengths`; empty unless the outcome is OK."""
+
+
+def with_media_ids(
+    answers: Sequence[CaptionAnswer], requests: Sequence[CaptionRequest]
+) -> list[CaptionAnswer]:
+    """Return `answers` with the media ids of their requests; those that have none are matched by clip id."""
+    media_of = {request.clip_id: request.media_id for request in requests}
+    return [
+        answer if answer.media_id else replace(answer, media_id=media_of.get(answer.clip_id, ""))
+        for answer in answers
+    ]
 
 
 class Captioner(Protocol):

@@ -15,7 +15,8 @@ from transformers.video_utils import VideoMetadata
 
 from captioner.config import VlmConfig
 from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
-from captioner.outcome import classify
+from captioner.markup import Markup
+from captioner.outcome import read_answer, read_lengths
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.digest import digest_files
 from manifests.records import Outcome
@@ -46,6 +47,7 @@ class TransformersCaptioner:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        self.markup = Markup.of(self.processor)
         self.shows_video = getattr(self.processor, "video_processor", None) is not None
         self.provenance = Provenance(
             captioner=captioner,
@@ -56,7 +58,7 @@ class TransformersCaptioner:
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         """Answer every request, batched by prompt and frame size."""
-        order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.clip_id))
+        order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.media_id))
         size = self.config.batch_size
         answers = []
         for start in range(0, len(order), size):
@@ -95,7 +97,7 @@ class TransformersCaptioner:
         if not self.model.config.is_encoder_decoder:
             out_BL = out_BL[:, inputs["input_ids"].shape[1] :]
         ended_BL = torch.isin(out_BL, self._end_tokens().to(out_BL.device))
-        texts = self.processor.batch_decode(out_BL, skip_special_tokens=True)
+        texts = self.processor.batch_decode(self._answer_tokens(out_BL, ended_BL), skip_special_tokens=False)
         confidence_B = confidences.mean(ended_BL)
         return [
             self._to_answer(
@@ -116,14 +118,21 @@ class TransformersCaptioner:
         timed_out: bool,
         confidence: float,
     ) -> CaptionAnswer:
-        outcome, detail = classify(raw, ended=ended)
+        texts: dict[str, str] = {}
+        if request.prompt.lengths:
+            answer, texts = read_lengths(raw, ended=ended, lengths=request.prompt.lengths, markup=self.markup)
+        else:
+            answer = read_answer(raw, ended=ended, markup=self.markup)
+        outcome, detail = answer.outcome, answer.detail
         if outcome is Outcome.TRUNCATED and timed_out:
             outcome, detail = Outcome.TIMEOUT, f"not finished after {self.config.timeout_s} s"
         return CaptionAnswer(
             clip_id=request.clip_id,
+            media_id=request.media_id,
             prompt_digest=request.prompt.digest,
             outcome=outcome,
-            text=raw.strip() if outcome is Outcome.OK else None,
+            text=answer.text,
+            texts=texts,
             raw=raw,
             frames_shown=shown,
             provenance=self.provenance,
@@ -134,6 +143,7 @@ class TransformersCaptioner:
     def _error_answer(self, request: CaptionRequest, detail: str) -> CaptionAnswer:
         return CaptionAnswer(
             clip_id=request.clip_id,
+            media_id=request.media_id,
             prompt_digest=request.prompt.digest,
             outcome=Outcome.ERROR,
             text=None,
@@ -178,6 +188,16 @@ class TransformersCaptioner:
         kind = "video" if self.shows_video else "image"
         token = getattr(self.processor, f"{kind}_token", f"<{kind}>")
         return f"{token * len(placeholders)}\n{request.prompt.text}\n"
+
+    def _answer_tokens(self, out_BL: torch.Tensor, ended_BL: torch.Tensor) -> list[list[int]]:
+        """Return the tokens of each answer before its end token, without padding.
+
+        Special tokens are kept: they tell thoughts and turns from the answer (captioner/markup.py).
+        """
+        padding = self.processor.tokenizer.pad_token_id
+        length_B = torch.where(ended_BL.any(1), ended_BL.int().argmax(1), out_BL.shape[1]).tolist()
+        rows = zip(out_BL.tolist(), length_B, strict=True)
+        return [[token for token in row[:length] if token != padding] for row, length in rows]
 
     def _end_tokens(self) -> torch.Tensor:
         ends = self.model.generation_config.eos_token_id

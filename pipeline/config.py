@@ -390,7 +390,13 @@ NO_EFFECT = {
     "min_footage",
 }
 """Fields that never change results."""
-_ADDED: dict[str, Any] = {"captions": "latest-ok", "min_shards": 2, "image_format": "png"}
+_ADDED: dict[str, Any] = {
+    "captions": "latest-ok",
+    "min_shards": 2,
+    "image_format": "png",
+    "medium_prompt": "",
+    "joint_prompt": "",
+}
 """Fields added later, with the value at which they leave a digest as it was."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captions import ClipFrames, caption_clips, error_caption
+from captioner.captions import ClipFrames, caption_clips, error_caption, prompts_digest
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
@@ -51,9 +51,22 @@ class CaptionUnit:
 class CaptionSpec:
     """The prompts, and the caption version that they give."""
 
-    dense: Prompt
-    short: Prompt
+    dense: Prompt | None = None
+    short: Prompt | None = None
+    medium: Prompt | None = None
+    joint: Prompt | None = None
+    """One prompt for all lengths, instead of the others."""
     version: str
+
+    @property
+    def prompts(self) -> dict[str, Prompt | None]:
+        """The prompts, as `caption_clips` takes them."""
+        return {"dense": self.dense, "short": self.short, "medium": self.medium, "joint": self.joint}
+
+    @property
+    def prompt_digest(self) -> str:
+        """Digest of the prompts, as captions hold it."""
+        return prompts_digest(*self.prompts.values())
 
 
 def caption_units(
@@ -135,7 +148,7 @@ def _caption_clips(
     if not clips:
         return []
     try:
-        rows = caption_clips(captioner, clips, dense=spec.dense, short=spec.short)
+        rows = caption_clips(captioner, clips, **spec.prompts)
     except Exception as error:
         if len(clips) > 1:
             return [row for clip in clips for row in _caption_clips(captioner, [clip], spec, errors)]
@@ -145,8 +158,9 @@ def _caption_clips(
 
 
 def _error_caption(unit: CaptionUnit, error: Exception, spec: CaptionSpec) -> Caption:
-    prompts, detail = f"{spec.dense.digest}+{spec.short.digest}", f"{type(error).__name__}: {error}"
-    return replace(error_caption(unit.clip_id, unit.media_id, prompts, detail), version=spec.version)
+    detail = f"{type(error).__name__}: {error}"
+    row = error_caption(unit.clip_id, unit.media_id, spec.prompt_digest, detail)
+    return replace(row, version=spec.version)
 
 
 def _failure(unit: CaptionUnit, row: Caption, errors: Mapping[str, Exception]) -> Failure:

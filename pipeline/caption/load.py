@@ -4,13 +4,14 @@ from hashlib import file_digest
 from pathlib import Path
 
 from captioner.auto import AutoCaptioner
-from captioner.config import VlmConfig
+from captioner.config import CaptionerConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
 from captioner.facts import REVISION, FactsCaptioner
-from captioner.prompts import load_prompt
+from captioner.prompts import Prompt, load_prompt
 from captioner.protocol import Captioner
 from captioner.vlm import TransformersCaptioner
 from manifests.digest import digest_bytes, digest_parts
+from manifests.records import LENGTHS
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
 
@@ -21,14 +22,26 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     Raises FileNotFoundError or ValueError, with the remedy, if a prompt or the weights are missing.
     """
     chosen = config.captioner
-    names = (chosen.dense_prompt, chosen.short_prompt)
-    if chosen.kind == "embedded":
-        names = (DENSE_PROMPT, SHORT_PROMPT)
-    folder = "" if chosen.kind == "embedded" else chosen.prompt_folder
-    dense, short = (load_prompt(name, folder) for name in names)
-    content = digest_parts(config_digest(config), dense.digest, short.digest, _weights(config), REVISION)
+    prompts = _prompts(chosen)
+    digests = (prompt.digest for prompt in prompts.values())
+    content = digest_parts(config_digest(config), *digests, _weights(config), REVISION)
     model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
-    return CaptionSpec(dense=dense, short=short, version=f"{chosen.kind}{model}-{content[:8]}")
+    return CaptionSpec(**prompts, version=f"{chosen.kind}{model}-{content[:8]}")
+
+
+def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
+    """Return the prompts by their names in `CaptionSpec`."""
+    own = {"medium_prompt": chosen.medium_prompt, "joint_prompt": chosen.joint_prompt}
+    if chosen.kind != "vlm" and (names := [name for name, value in own.items() if value]):
+        raise ValueError(f"captioner.{names[0]}: captioner {chosen.kind} has texts of its own; use kind vlm")
+    if chosen.kind == "embedded":
+        return {"dense": load_prompt(DENSE_PROMPT), "short": load_prompt(SHORT_PROMPT)}
+    if chosen.joint_prompt:
+        return {"joint": load_prompt(chosen.joint_prompt, chosen.prompt_folder, lengths=LENGTHS)}
+    names = {"dense": chosen.dense_prompt, "short": chosen.short_prompt, "medium": chosen.medium_prompt}
+    if not any(names.values()):
+        raise ValueError("captioner: no prompt is set; set dense_prompt, short_prompt or joint_prompt")
+    return {length: load_prompt(name, chosen.prompt_folder) for length, name in names.items() if name}
 
 
 def load_captioner(config: CaptionConfig) -> Captioner:
@@ -40,8 +53,8 @@ def load_captioner(config: CaptionConfig) -> Captioner:
         return FactsCaptioner(chosen.facts)
     if chosen.kind == "vlm":
         return TransformersCaptioner(_vlm(config))
-    spec = caption_spec(config)
-    own = {spec.dense.digest: load_prompt(DENSE_PROMPT), spec.short.digest: load_prompt(SHORT_PROMPT)}
+    prompts, own_names = _prompts(chosen), {"dense": DENSE_PROMPT, "short": SHORT_PROMPT}
+    own = {prompt.digest: load_prompt(own_names[length]) for length, prompt in prompts.items()}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
 
 

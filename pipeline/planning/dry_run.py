@@ -154,7 +154,7 @@ def plan_caption(
 ) -> StagePlan:
     """Plan the captioning of `media`, those without a caption of this version."""
     history = History(view.dataset.commits, "caption")
-    prompts = f"{spec.dense.digest}+{spec.short.digest}"
+    prompts = spec.prompt_digest
 
     def change(version: str) -> str:
         found = history.change(version, config)

@@ -48,7 +48,9 @@ def photo_like(seed: int) -> np.ndarray:
 
 def ask(frames_THWC: np.ndarray, clip_id: str) -> CaptionRequest:
     times = tuple(k / 8 for k in range(len(frames_THWC)))
-    return CaptionRequest(clip_id=clip_id, media_id="m", frames_THWC=frames_THWC, times_s=times, prompt=ASKED)
+    return CaptionRequest(
+        clip_id=clip_id, media_id=f"m-{clip_id}", frames_THWC=frames_THWC, times_s=times, prompt=ASKED
+    )
 
 
 def world(seed: int) -> np.ndarray:

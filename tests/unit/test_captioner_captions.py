@@ -98,7 +98,7 @@ def test_a_request_says_what_is_wrong_with_its_frames() -> None:
 
 def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> None:
     prompts = [load_prompt(path.stem) for path in FOLDER.glob("*.md")]
-    assert len(prompts) == len({p.digest for p in prompts}) == 4
+    assert len(prompts) == len({p.digest for p in prompts}) == 6
     (tmp_path / "other.md").write_text(prompts[0].text + "\n\n")
     assert load_prompt("other", str(tmp_path)).digest == prompts[0].digest
     (tmp_path / "other.md").write_text(prompts[0].text + "!")

@@ -1,0 +1,43 @@
+"""Split one answer that holds captions of several lengths."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+
+def split_lengths(text: str, lengths: Sequence[str]) -> dict[str, str]:
+    """Return the texts of an answer by length, in the order of `lengths`; empty if it names none.
+
+    An answer is a JSON object with the lengths as keys, alone or inside other text, or has sections, each
+    headed by a length (`Short: …`, `## Dense`, `**medium**`).
+    """
+    found = _from_json(text) or _from_sections(text, lengths)
+    plain = {re.sub(r"[\W_]*caption[\W_]*", "", key.strip().lower()): value for key, value in found.items()}
+    return {length: plain[length].strip() for length in lengths if plain.get(length, "").strip()}
+
+
+def _from_json(text: str) -> dict[str, str]:
+    begin, end = text.find("{"), text.rfind("}")
+    if not 0 <= begin < end:
+        return {}
+    try:
+        value: Any = json.loads(text[begin : end + 1], strict=False)
+    except ValueError:
+        return {}
+    if not isinstance(value, Mapping):
+        return {}
+    items = cast(Mapping[str, Any], value).items()
+    return {key: content for key, content in items if isinstance(content, str)}
+
+
+def _from_sections(text: str, lengths: Sequence[str]) -> dict[str, str]:
+    names = "|".join(map(re.escape, lengths))
+    before, after = (
+        r"^[ \t]*(?:[#>*_\-\[(]|\d+[.)])*[ \t]*(?:\*\*)?",
+        r"(?:[ \t]+caption)?[ \t]*(?:\([^)\n]*\))?[*_\])]*",
+    )
+    head = rf"{before}({names}){after}[ \t]*(?:[:：\-–][*_]*[ \t]*|$)"
+    heads = [*re.finditer(head, text, re.IGNORECASE | re.MULTILINE)]
+    ends = [match.start() for match in heads[1:]] + [len(text)] * bool(heads)
+    return {match[1].lower(): text[match.end() : end].strip() for match, end in zip(heads, ends, strict=True)}
