@@ -264,6 +264,10 @@ class CaptionConfig:
     __post_init__ = check_ranges
 
 
+LATEST_CAPTIONS = "latest-ok"
+"""The caption policy of `pack` that takes the newest OK caption of each clip."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
     """The buckets that clips are packed into."""
@@ -296,7 +300,7 @@ class PackConfig:
     unchanged."""
     min_footage: UnitFloat = 0.5
     """Warn if samples of the buckets' lengths cover less than this fraction of the packed footage, 0 to 1."""
-    captions: str = "latest-ok"
+    captions: str = LATEST_CAPTIONS
     """Which captions: `latest-ok` (the newest OK caption of each clip), `VERSION[:LENGTH]` (one version only)
     or `mix:VERSION[:LENGTH]=SHARE,...` (drawn per clip). LENGTH is `short`, `medium` or `dense`; `kinora
     status` lists the versions."""

@@ -8,11 +8,10 @@ from rich.table import Table
 from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
-from pipeline.config import PackConfig, RayConfig
+from pipeline.config import LATEST_CAPTIONS, PackConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.pack import pack
 from pipeline.jobs.report import PackReport
-from pipeline.pack.captions import LATEST
 from pipeline.runtime.progress import show_progress
 
 
@@ -71,7 +70,7 @@ def _captions(report: PackReport) -> list[str]:
         for version, lengths in report.captions.items()
     )
     lines = [f"captions ({report.policy}): {', '.join(texts)}"]
-    if len(counts) > 1 and report.policy == LATEST:
+    if len(counts) > 1 and report.policy == LATEST_CAPTIONS:
         mixed = ", ".join(f"{version} {count}" for version, count in counts.items())
         lines.append(
             f"warning: captions of {len(counts)} versions: {mixed}. To pack one version, choose it with "

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from manifests.arrow import combine, pc
 from manifests.records import LENGTHS
+from pipeline.config import LATEST_CAPTIONS as LATEST
 
-LATEST = "latest-ok"
 _MIX = "mix:"
 _USAGE = (
     f"use {LATEST}, VERSION[:LENGTH] or {_MIX}VERSION[:LENGTH]=SHARE,…; the lengths are {', '.join(LENGTHS)}"

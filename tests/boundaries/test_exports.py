@@ -47,6 +47,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     "manifests": (
         "arrow",
         "buckets",
+        "caption_order",
         "conservation",
         "dataset",
         "digest",
