@@ -1,12 +1,18 @@
 """Batches of latents depend on the step alone, and count tokens by the factors of both networks."""
 
+import json
 import runpy
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from safetensors.numpy import save_file
 
+from manifests.digest import digest_parts
+from manifests.shards import ShardIndex, write_index
 from trainer.checkpoints import save_model
 from trainer.config import (
     EncodeConfig,
@@ -15,6 +21,8 @@ from trainer.config import (
 )
 from trainer.data.encode import encode
 from trainer.data.latents import LatentData
+from trainer.data.windows import draw_encoded_start
+from trainer.masks import clean_suffix
 from trainer.vae.model import VideoVae
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
@@ -60,3 +68,79 @@ def test_token_counts_follow_the_factors_of_both_networks(packer, tmp_path):
         assert {group.data_BCTHW.shape[2:] for group in batch.groups} <= {(9, 8, 8), (5, 8, 12), (1, 8, 8)}
         values = sum(int((g.sigma_BT > 0).sum()) * g.data_BCTHW[0, 0, 0].numel() for g in batch.groups)
         assert batch.num_tokens == values // patch**2
+
+
+def window_data(shards, **flow) -> LatentData:
+    data = LatentData(
+        shards=str(shards),
+        batch_size=6,
+        validation_fraction=0,
+        flow=FlowConfig(**flow),
+        text=TextChoice(),
+        dit=NANO,
+    )
+    data.setup("fit")
+    return data
+
+
+def test_clean_last_frames_are_latents_without_the_frames_before(packer, tmp_path):
+    torch.manual_seed(0)
+    vae = VideoVae(VAE)
+    for block in (*vae.encoder_fine, *vae.encoder_coarse):  # they start at zero
+        torch.nn.init.normal_(block.temporal_conv.weight, std=0.3)
+    save_model(tmp_path / "vae", "vae", vae, {})
+    shards = packer(tmp_path / "shards", clips_a_bucket=3)
+    encode(EncodeConfig(shards=str(shards), vae=str(tmp_path / "vae")), progress=lambda line: None)
+    data = window_data(shards, clean_prob=1.0)
+    seen = set()
+    for step in range(24):
+        for row in data.rows_of_step(step):
+            clip = data._noisy_clip(step, row, "short")
+            whole_CTHW, frames = data.encoded.latent(row), clip.latent_CTHW.shape[1]
+            suffix = clean_suffix(clip.sigma_T == 0)
+            given = frames - suffix
+            np.testing.assert_array_equal(clip.latent_CTHW[:, :given], whole_CTHW[:, :given])
+            if suffix:
+                alone_CTHW = data.encoded.latent(row, 0, suffix)
+                np.testing.assert_array_equal(clip.latent_CTHW[:, given:], alone_CTHW)
+                assert not np.array_equal(clip.latent_CTHW[:, given:], whole_CTHW[:, given:])
+            seen.add((frames, suffix))
+    assert {(5, 0), (5, 1), (5, 2), (3, 0), (3, 1), (1, 0)} == seen
+
+
+def test_a_start_within_the_window_is_drawn_from_those_that_are_encoded(packer, encoded, tmp_path):
+    shards = packer(tmp_path / "shards")
+    index = ShardIndex.load(shards)
+    refs = [index.sample(row) for row in range(index.num_samples)]
+    window = {17: 17, 9: 9 + 8, 1: 1}  # the media of 9 frames are long enough
+    refs = [replace(ref, window_frames=window[ref.bucket.num_frames]) for ref in refs]
+    write_index(shards, refs, fps=index.fps)
+    encode(EncodeConfig(shards=str(shards), vae=str(encoded[1])), progress=lambda line: None)
+    data = window_data(shards, clean_prob=0.0)
+    (row, *_) = [row for row in range(len(refs)) if refs[row].bucket.num_frames == 9]
+    assert data.encoded.starts(row) == (0, 8)
+    first, second = data.encoded.latent(row, 0), data.encoded.latent(row, 8)
+    assert not np.array_equal(first, second)
+    drawn = {data._noisy_clip(step, row, "short").latent_CTHW.tobytes() for step in range(12)}
+    assert drawn == {first.tobytes(), second.tobytes()}
+    key = refs[row].key
+    start = draw_encoded_start(0, 7, key, (0, 8))
+    np.testing.assert_array_equal(
+        data._noisy_clip(7, row, "short").latent_CTHW, data.encoded.latent(row, start)
+    )
+
+
+def test_a_set_of_an_older_version_that_leaks_is_told(encoded, tmp_path):
+    shards = Path(shutil.copytree(encoded[0], tmp_path / "shards"))
+    shutil.rmtree(shards / "encoded")
+    index = ShardIndex.load(shards)
+    (shards / "encoded").mkdir()
+    latents = {f"{row}.latent": np.zeros((4, 1, 4, 4), np.float16) for row in range(index.num_samples)}
+    save_file(latents, shards / "encoded" / "part-00000.safetensors")
+    save_file({"empty": np.zeros((2, 8), np.float16)}, shards / "encoded" / "empty.safetensors")
+    about = {"index": index.digest, "vae": "v", "text": "t", "vae_config": asdict(VAE)}
+    (shards / "encoded" / "encoded.json").write_text(json.dumps(about))
+    with pytest.warns(UserWarning, match="encoded by an older version: latents of last frames tell"):
+        data = window_data(shards)
+    assert data.encoded.suffixes(0) == ()
+    assert data.data_digest() == digest_parts(index.digest, "v", "t")  # which checkpoints hold

@@ -1,13 +1,14 @@
 """Encoded sets of older versions: parts of 1024 rows of one index, with a tensor for each row and text."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
 
 from manifests.shards import ShardIndex
-from manifests.storage import open_storage
+from manifests.storage import ObjectInfo, open_storage
 
 _FOLDER, _PART_ROWS, _EMPTY = "encoded", 1024, "empty.safetensors"
 _MAX_OPEN = 32
@@ -50,10 +51,20 @@ def _part_name(part: int) -> str:
     return f"part-{part:05d}.safetensors"
 
 
+def legacy_bytes(out_uri: str) -> int:
+    """Return the size of the parts of an older version."""
+    return sum(info.size for info in _files(out_uri))
+
+
 def remove_legacy(out_uri: str) -> None:
     """Delete the parts of an older version, which a newer set replaced."""
     storage = open_storage(out_uri)
-    for info in list(storage.list(_FOLDER)):
+    for info in list(_files(out_uri)):
+        storage.delete(info.key)
+
+
+def _files(out_uri: str) -> Iterator[ObjectInfo]:
+    for info in open_storage(out_uri).list(_FOLDER):
         name = info.key.removeprefix(f"{_FOLDER}/")
         if name == _EMPTY or (name.startswith("part-") and name.endswith(".safetensors")):
-            storage.delete(info.key)
+            yield info

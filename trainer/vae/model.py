@@ -131,6 +131,8 @@ class VideoVae(nn.Module):
         if not started:
             first = frames_BCTHW[:, :, :1].expand(-1, -1, self.config.time_factor - 1, -1, -1)
             frames_BCTHW = torch.cat([first, frames_BCTHW], dim=2)
+            if cache is not None:
+                cache[self] = first[:, :, :0]  # an encoder without temporal layers keeps nothing else
         x = self.conv_in(space_to_depth(frames_BCTHW, self.config.time_factor, self.config.patch))
         for block in self.encoder_fine:
             x = block(x, cache)
