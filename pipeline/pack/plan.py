@@ -325,7 +325,7 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> S
         "caption": {
             "length": row["text_length"],
             "fixed_length": row["fixed_length"],
-            **{length: row[column] for length, column in LENGTH_COLUMNS.items()},
+            **{length: row[column] or "" for length, column in LENGTH_COLUMNS.items()},
             "captioner": row["captioner"],
             "model": row["model"],
             "revision": row["revision"],
