@@ -55,6 +55,7 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
     reasons = _value_counts(selection["reason"])
     kept = reasons.pop("kept", 0)
     outcomes = _value_counts(captions["outcome"])
+    num_cut = pc.count_distinct(media["clip_id"]).as_py()
     return {
         "sources": {
             "listed": sources.num_rows,
@@ -69,9 +70,10 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
         },
         "selection": {"kept": kept, "dropped": reasons, "undecided": clips.num_rows - selection.num_rows},
         "cut": {
-            "done": media.num_rows,
+            "done": num_cut,
             "failed": failed["cut"],
-            "to_do": kept - media.num_rows - sum(failed["cut"].values()),
+            "to_do": kept - num_cut - sum(failed["cut"].values()),
+            "media": media.num_rows,
             "seconds": pc.sum(media["duration_s"]).as_py() or 0.0,
         },
         "captions": {
@@ -123,7 +125,19 @@ _RULES = {
         SELECT m.clip_id FROM media m SEMI JOIN (SELECT unit FROM failures WHERE stage = 'cut') f
         ON f.unit = m.clip_id""",
     "media does not have as many frames as its clip": """
-        SELECT m.clip_id FROM media m JOIN clips c USING (clip_id) WHERE m.num_frames <> c.num_frames""",
+        SELECT clip_id FROM clips c
+        JOIN (SELECT clip_id, sum(num_frames) AS total FROM media GROUP BY clip_id) USING (clip_id)
+        WHERE total <> c.num_frames""",
+    "the windows of a clip do not tile it": """
+        WITH steps AS (
+            SELECT *, lag(window_end_pts) OVER (PARTITION BY clip_id ORDER BY window_index) AS before
+            FROM media WHERE num_windows > 0),
+        whole AS (
+            SELECT clip_id, min(window_start_pts) AS first, max(window_end_pts) AS last,
+                   bool_or(coalesce(before <> window_start_pts, false)) AS broken
+            FROM steps GROUP BY clip_id)
+        SELECT clip_id FROM whole JOIN clips c USING (clip_id)
+        WHERE first <> c.start_pts OR last <> c.end_pts OR broken""",
     "a caption is OK without a text, or has a text without being OK": """
         SELECT media_id FROM captions WHERE (outcome = 'ok') <> has_text""",
     "a caption that is not OK has no row of its failure": """
@@ -142,7 +156,8 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     spans, clips = view.read("clip_occurrences", clip), view.read("clips", clip)
     gaps = view.read("gaps", [*span, "reason"])
     selection = view.read("selections", ["clip_id", "kept", "reason"])
-    media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s"])
+    window = ["num_windows", "window_index", "window_start_pts", "window_end_pts"]
+    media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s", *window])
     view.derive("captions", "has_text", [*LENGTH_COLUMNS.values()], _has_text)
     captions = view.read("captions", ["media_id", "outcome", "captioner", "version", "has_text"])
     return {

@@ -59,7 +59,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "gaps": ("source_key", "start_pts", "analysis"),
     "selections": ("clip_id", "kept"),
     "duplicates": ("clip_id",),
-    "media": ("clip_id", "media_id"),
+    "media": ("clip_id", "media_id", "window_index"),
     "captions": ("media_id", "version", "outcome"),
     "failures": ("stage", "unit", "config"),
 }
@@ -97,6 +97,12 @@ _STILL_FAILED: dict[str, tuple[str, dict[str, tuple[ViewName, list[str]]]]] = {
     ),
 }
 """By prefix of the stage name: the join that keeps live failures, and the views it needs."""
+_NEWEST_CUT = """
+    SELECT max(t._row) AS _row FROM t
+    JOIN (SELECT clip_id, max(_commit) AS _commit FROM t SEMI JOIN o USING (clip_id) GROUP BY clip_id)
+    USING (clip_id, _commit)
+    GROUP BY t.clip_id, t.window_index
+"""
 
 
 class LiveView:
@@ -227,7 +233,7 @@ class LiveView:
 
     @cached_property
     def media(self) -> pa.Table:
-        """The newest media of each kept clip."""
+        """The media of the newest cut of each kept clip: one, or one for each window."""
         return self.read("media")
 
     def captions(self, version: str | None = None) -> pa.Table:
@@ -322,7 +328,7 @@ class LiveView:
                 return self._newest_of("duplicates", "clip_id", self.read("clips", ["clip_id"]))
             case "media":
                 keys = self.read("selections", ["clip_id", "kept"])
-                return self._newest_of("media", "clip_id", keys.filter(keys["kept"]))
+                return self.query(_NEWEST_CUT, t=self._numbered("media"), o=keys.filter(keys["kept"]))
             case "captions" | "caption_attempts" | "newest_attempts":
                 return self._captions(view, subset)
             case "failures":

@@ -19,6 +19,15 @@ def media_1_to_2(table: pa.Table) -> pa.Table:
     return table.append_column("digest", pa.array([""] * table.num_rows, pa.string()))
 
 
+def media_2_to_3(table: pa.Table) -> pa.Table:
+    """Add the window: version 2 cut every clip whole."""
+    zeros = pa.array([0] * table.num_rows, pa.int64())
+    table = table.append_column("window_index", zeros).append_column("num_windows", zeros)
+    for name in ("window_start_pts", "window_end_pts"):
+        table = table.append_column(name, pa.nulls(table.num_rows, pa.int64()))
+    return table
+
+
 def failure_1_to_2(table: pa.Table) -> pa.Table:
     """Add `quarantined`, false: version 1 had no quarantine."""
     return table.append_column("quarantined", pa.array([False] * table.num_rows, pa.bool_()))
@@ -30,7 +39,7 @@ def caption_1_to_2(table: pa.Table) -> pa.Table:
 
 
 STEPS: Mapping[str, tuple[Step, ...]] = {
-    "Media": (media_1_to_2,),
+    "Media": (media_1_to_2, media_2_to_3),
     "Failure": (failure_1_to_2,),
     "Caption": (caption_1_to_2,),
 }

@@ -164,9 +164,10 @@ class Duplicate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Media:
-    """The cut and encoded pixels of a clip: one member of a tar below `media/`."""
+    """The cut and encoded pixels of a clip, or of one window of it: one member of a tar below `media/`."""
 
     media_id: str
+    """Names what a captioner sees: the clip, the crop and the window, however they are encoded."""
     clip_id: str
     encoding: str
     """Digest of the crop and the encoding settings."""
@@ -184,6 +185,19 @@ class Media:
     duration_s: float
     digest: str = ""
     """Digest of the member's bytes; empty in media cut by a version that did not keep it."""
+    window_index: int = 0
+    """Index of the window in its clip."""
+    num_windows: int = 0
+    """Number of equal windows that the clip was divided into; 0 in media cut before there were windows."""
+    window_start_pts: int | None = None
+    """First frame of the window, in the source's time base. The windows of a clip tile its span exactly."""
+    window_end_pts: int | None = None
+    """First frame of the next window, or end of the clip; None, like the start, if `num_windows` is 0."""
+
+    @property
+    def key(self) -> str:
+        """Name in shards: the clip id, with the index of the window if the clip has several."""
+        return self.clip_id if self.num_windows < 2 else f"{self.clip_id}-{self.window_index:03d}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -198,6 +198,16 @@ def _update(state: blake2b, column: pa.ChunkedArray) -> None:
             state.update("".join(f"{value}\x1f" for value in values).encode())
 
 
+def sample_keys(media: pa.Table) -> pa.Array:
+    """Return `Media.key` of each row of media."""
+    columns = (media[name].to_pylist() for name in ("clip_id", "num_windows", "window_index"))
+    keys = (
+        clip_id if count < 2 else f"{clip_id}-{index:03d}"
+        for clip_id, count, index in zip(*columns, strict=True)
+    )
+    return pa.array(keys, pa.string())
+
+
 def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> dict[str, bytes]:
     """Return the index of `samples` by file name: as an Arrow file, and as Parquet."""
     names = [field.name for field in fields(SampleRef) if field.name != "bucket"]

@@ -234,6 +234,10 @@ class CutConfig:
     """Maximum long side, in pixels; larger clips are scaled down. 0 turns scaling off."""
     crf: Annotated[int, Range(min=0, max=51)] = 18
     """x264's constant rate factor. 18 is nearly transparent; lower values give larger files."""
+    window_s: NonNegativeFloat = 4.25
+    """Maximum length of one medium, in seconds: a longer clip is cut into equal windows, each encoded and
+    captioned on its own, so that a caption speaks of what a training sample shows. About twice the longest
+    bucket. 0 turns windows off. Clips that were cut before there were windows stay whole at the default."""
     crop_borders: bool = True
     """Crop black or one-coloured borders (letterbox, pillarbox)."""
     clips_per_tar: PositiveInt = 1024
@@ -394,7 +398,9 @@ NO_EFFECT = {
     "min_footage",
 }
 """Fields that never change results."""
-_ADDED: dict[str, Any] = {
+RECORDED = {"window_s"}
+"""Fields whose effect the rows of the stage record themselves, so that digests leave them out."""
+ADDED: dict[str, Any] = {
     "captions": "latest-ok",
     "min_shards": 2,
     "image_format": "png",
@@ -412,9 +418,9 @@ def config_digest(config: Any) -> str:
 
 
 def _effective(content: dict[str, Any]) -> dict[str, Any]:
-    """Drop the fields of NO_EFFECT, and those of `_ADDED` at their value there."""
+    """Drop the fields of NO_EFFECT and RECORDED, and those of `ADDED` at their value there."""
     return {
         name: _effective(value) if isinstance(value, dict) else value
         for name, value in content.items()
-        if name not in NO_EFFECT and not (name in _ADDED and _ADDED[name] == value)
+        if name not in NO_EFFECT | RECORDED and not (name in ADDED and ADDED[name] == value)
     }

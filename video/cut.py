@@ -25,7 +25,7 @@ JPEG_QUALITY = 95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutClip:
-    """One encoded span."""
+    """One encoded span, or one window of it."""
 
     media: bytes
     """Content of an MP4 file, or of an image for a still."""
@@ -37,8 +37,13 @@ class CutClip:
     height: int
     width: int
     start_pts: int
-    """Start of the requested span [start_pts, end_pts), in the source's time base."""
+    """Start of [start_pts, end_pts), in the source's time base: the requested span, or the window from its
+    first frame to that of the next window."""
     end_pts: int
+    span: int = 0
+    """Index of the requested span."""
+    window: int = 0
+    """Index of the window in the span. One without a frame is left out: the window before it lasts longer."""
     first_pts: int
     """Timestamp of the first frame in the source; it is 0 in the clip."""
     last_pts: int
@@ -50,11 +55,12 @@ def cut(
     *,
     crop: Crop | None = None,
     crops: Sequence[Crop | None] = (),
+    windows: Sequence[int] = (),
     max_side: int | None = None,
     crf: int = 18,
     threads: int = 1,
 ) -> Iterator[CutClip]:
-    """Decode `media` once and yield each span when it is complete.
+    """Decode `media` once and yield each span, or window of a span, when it is complete.
 
     Decoding starts at a key frame before the first span if the file is seekable (`video.seek`). Frames keep
     their exact relative timestamps, so a variable frame rate stays variable. Odd sides lose their last row or
@@ -64,6 +70,8 @@ def cut(
         spans: [start, end) in units of the source's time base, sorted, not overlapping.
         crop: region of the upright frame to keep in every span.
         crops: one region per span, instead of `crop`; the scale then follows from the whole frame.
+        windows: number of equal windows to divide each span into; one each by default. Every frame of the
+            span is in exactly one of them.
         max_side: maximum long side of the clips in pixels; larger clips are scaled down.
         crf: constant quality, 0 to 51.
 
@@ -76,11 +84,13 @@ def cut(
     source = probe(media)
     if crops and (crop or len(crops) != len(spans)):
         raise ValueError(f"{len(crops)} crops for {len(spans)} spans: give one a span, or one `crop` for all")
+    if windows and (len(windows) != len(spans) or min(windows) < 1):
+        raise ValueError(f"windows are {windows} for {len(spans)} spans: give one number, at least 1, a span")
     picture = (0, 0, source.width, source.height)
     _, _, width, height = crop or picture
     scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
     whole = (round(source.height * scale), round(source.width * scale))
-    windows = [_window(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
+    regions = [_region(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
     read = partial(
         read_lazy_frames,
         media,
@@ -90,23 +100,28 @@ def cut(
     )
     frames = _read_from(read, spans[0][0])
     if source.kind == "image":
-        yield _encode_still(next(frames), windows[0], source, spans[0])
+        yield _encode_still(next(frames), regions[0], source, spans[0])
         return
-    encoder = _SpanEncoder(media, source, crf)
-    remaining = zip(spans, windows, strict=True)
-    span, window = next(remaining)
+    counts = windows or [1] * len(spans)
+    remaining = (
+        _SpanEncoder(media, source, crf, number=number, span=span, region=region, windows=count)
+        for number, (span, region, count) in enumerate(zip(spans, regions, counts, strict=True))
+    )
+    encoder = next(remaining)
     for frame in frames:
-        while frame.pts >= span[1]:
-            yield encoder.finish(span)
+        while frame.pts >= encoder.span[1]:
+            yield encoder.finish()
             following = next(remaining, None)
             if following is None:
                 return
-            span, window = following
-        if frame.pts >= span[0]:
-            encoder.add(frame, window)
-    yield encoder.finish(span)
-    for span, _ in remaining:
-        yield encoder.finish(span)
+            encoder = following
+        if frame.pts >= encoder.span[0]:
+            if encoder.starts_window(frame.pts):
+                yield encoder.finish(frame.pts)
+            encoder.add(frame)
+    yield encoder.finish()
+    for encoder in remaining:
+        yield encoder.finish()
 
 
 def _read_from(read: Callable[..., Iterator[LazyFrame]], pts: int) -> Iterator[LazyFrame]:
@@ -131,7 +146,7 @@ def check_spans(spans: Sequence[tuple[int, int]]) -> None:
         last_end = end
 
 
-def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slice, slice]:
+def _region(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slice, slice]:
     """Return the rows and columns of `crop` in the scaled frame, both even in number."""
     x, y, width, height = crop
     if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
@@ -145,15 +160,35 @@ def _window(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slic
 
 
 class _SpanEncoder:
-    """Encode one clip at a time."""
+    """Encode the windows of one span, one at a time."""
 
-    def __init__(self, media: Media, source: Probe, crf: int) -> None:
+    def __init__(
+        self,
+        media: Media,
+        source: Probe,
+        crf: int,
+        *,
+        number: int,
+        span: tuple[int, int],
+        region: tuple[slice, slice],
+        windows: int,
+    ) -> None:
         self.path, self.source, self.crf = display_name(media), source, crf
+        self.number, self.span, self.region, self.windows = number, span, region, windows
+        self.window, self.start_pts = 0, span[0]
         self.pts: list[int] = []
 
-    def add(self, frame: LazyFrame, window: tuple[slice, slice]) -> None:
-        height, width = (side.stop - side.start for side in window)
+    def starts_window(self, pts: int) -> bool:
+        """Return whether the frame at `pts` lies in a later window than those added since `finish`."""
+        return bool(self.pts) and self._window_of(pts) > self.window
+
+    def _window_of(self, pts: int) -> int:
+        return (pts - self.span[0]) * self.windows // (self.span[1] - self.span[0])
+
+    def add(self, frame: LazyFrame) -> None:
+        height, width = (side.stop - side.start for side in self.region)
         if not self.pts:
+            self.window = self._window_of(frame.pts)
             self.buffer = io.BytesIO()
             self.writer = VideoWriter(
                 self.buffer,
@@ -168,17 +203,18 @@ class _SpanEncoder:
         if yuv is not None and (yuv.height, yuv.width) == (height, width):
             self.writer.write_yuv(yuv, frame.pts - self.pts[0])
         else:
-            self.writer.write(frame.to_rgb()[window], frame.pts - self.pts[0])
+            self.writer.write(frame.to_rgb()[self.region], frame.pts - self.pts[0])
 
-    def finish(self, span: tuple[int, int]) -> CutClip:
+    def finish(self, end_pts: int | None = None) -> CutClip:
+        """Return the frames added since the last window, which ends at `end_pts`, or with the span."""
         if not self.pts:
-            raise VideoError(
-                VideoErrorCode.NO_FRAMES, self.path, f"no frame lies in the span [{span[0]}, {span[1]})"
-            )
+            message = f"no frame lies in the span [{self.span[0]}, {self.span[1]})"
+            raise VideoError(VideoErrorCode.NO_FRAMES, self.path, message)
         with self.writer:
             pass
         pts, self.pts = self.pts, []
         gaps = len(pts) - 1
+        start_pts, self.start_pts = self.start_pts, self.span[1] if end_pts is None else end_pts
         return CutClip(
             media=self.buffer.getvalue(),
             suffix="mp4",
@@ -186,17 +222,19 @@ class _SpanEncoder:
             fps=gaps / ((pts[-1] - pts[0]) * self.source.time_base) if gaps else self.source.fps,
             height=self.writer.size[0],
             width=self.writer.size[1],
-            start_pts=span[0],
-            end_pts=span[1],
+            start_pts=start_pts,
+            end_pts=self.start_pts,
+            span=self.number,
+            window=self.window,
             first_pts=pts[0],
             last_pts=pts[-1],
         )
 
 
 def _encode_still(
-    frame: LazyFrame, window: tuple[slice, slice], source: Probe, span: tuple[int, int]
+    frame: LazyFrame, region: tuple[slice, slice], source: Probe, span: tuple[int, int]
 ) -> CutClip:
-    rgb_HWC = np.ascontiguousarray(frame.to_rgb()[window])
+    rgb_HWC = np.ascontiguousarray(frame.to_rgb()[region])
     suffix = "jpg" if source.codec == "mjpeg" else "png"
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == "jpg" else []
     _, picture = cv2.imencode(f".{suffix}", cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR), options)

@@ -72,10 +72,10 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
     clip_id = clip["clip_id"]
     unit_s = clip["time_base_num"] / clip["time_base_den"]
     decision = _row(view.selections.to_pylist(), clip_id)
-    media = _row(view.media.to_pylist(), clip_id)
-    caption = _row(view.captions().to_pylist(), clip_id)
+    media = _media(view, clip_id)
     duplicate = _duplicates(view, clip_id)
-    failures = [f for f in view.failures.to_pylist() if f["unit"] in (clip_id, media.get("media_id"))]
+    units = {clip_id, *(row["media_id"] for row in media)}
+    failures = [f for f in view.failures.to_pylist() if f["unit"] in units]
     carried = _source_columns(view, clip["source_key"])
     results = check_rules(clip, last(view.dataset, "select", SelectConfig))
     data = {
@@ -83,8 +83,9 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
         "carried": carried,
         "decision": decision,
         "duplicate": duplicate,
-        "media": media,
-        "caption": caption,
+        "media": media[0] if media else {},
+        "caption": (media[0]["caption"] if media else None) or {},
+        "windows": media,
         "failures": failures,
     }
     data["rules"] = [
@@ -109,13 +110,25 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
     if duplicate["copies"]:
         lines = (f"{row['clip_id']}  {row['kind']}  {row['detail']}" for row in duplicate["copies"])
         table.add_row("copies", "\n".join(lines))
-    if media:
-        table.add_row("media", f"{media['path']} at {media['offset']}, {media['length']} bytes")
-    if caption:
-        why = f"{caption['outcome']}: {caption['detail']}"
-        table.add_row("caption", Text(longest_text(caption) or why))
+    for row in media:
+        window = f"window {row['window_index'] + 1} of {row['num_windows']}, " * (row["num_windows"] > 1)
+        place = f"{row['path']} at {row['offset']}, {row['length']} bytes"
+        table.add_row("media", f"{window}{row['duration_s']:.3f} s, {place}")
+        if caption := row["caption"]:
+            why = f"{caption['outcome']}: {caption['detail']}"
+            table.add_row("caption", Text(longest_text(caption) or why))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
     return Result(data, Group(table, *failed, _rule_table(results), _other_scores(clip)))
+
+
+def _media(view: LiveView, clip_id: str) -> list[dict[str, Any]]:
+    """Return the media of a clip, each with the caption that counts, or None."""
+    captions = view.captions()
+    texts = captions.filter(pc.equal(captions["clip_id"], clip_id)).to_pylist()
+    by_media = {row["media_id"]: row for row in texts}
+    rows = view.media.filter(pc.equal(view.media["clip_id"], clip_id)).to_pylist()
+    rows.sort(key=lambda row: row["window_index"])
+    return [row | {"caption": by_media.get(row["media_id"])} for row in rows]
 
 
 def _duplicates(view: LiveView, clip_id: str) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def run(config: Config) -> Result:
         return Result(asdict(report), shown)
     if report.nothing_left:
         text = f"nothing to do: {config.out} already holds these {report.samples} samples"
+        if report.former_layout:
+            text += ", in the layout of an earlier version. Pack into a new folder for the one of today"
         return Result(asdict(report), Group(text, *_captions(report)))
     shown = Group(_table(report), *footage, *_captions(report), _summary(report, config.out))
     return Result(asdict(report), shown)

@@ -36,6 +36,8 @@ class CaptionUnit:
 
     media_id: str
     clip_id: str
+    key: str
+    """Unique in a batch, which may hold several windows of one clip: answers are matched by it."""
     uri: str
     """Of the source, for error reports."""
     path: str
@@ -86,7 +88,10 @@ def caption_units(
             errors[unit.media_id] = error
     by_media = {row.media_id: row for row in _caption_clips(captioner, clips, spec, errors)}
     rows = [
-        by_media.get(unit.media_id) or _error_caption(unit, errors[unit.media_id], spec) for unit in units
+        replace(by_media[unit.media_id], clip_id=unit.clip_id)
+        if unit.media_id in by_media
+        else _error_caption(unit, errors[unit.media_id], spec)
+        for unit in units
     ]
     pairs = zip(units, rows, strict=True)
     failures = [_failure(*pair, errors) for pair in pairs if pair[1].outcome is not Outcome.OK]
@@ -125,7 +130,7 @@ def _read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> Clip
     every = _frame_step(unit, config)
     frames = list(read_frames(content, size_px=_size(unit, config), every=every, interpolation="AREA"))
     return ClipFrames(
-        clip_id=unit.clip_id,
+        clip_id=unit.key,
         media_id=unit.media_id,
         frames_THWC=np.stack([frame.rgb_HWC for frame in frames]),
         times_s=tuple(frame.time_s - frames[0].time_s for frame in frames),

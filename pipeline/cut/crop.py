@@ -26,5 +26,9 @@ def crop_of(clip: Mapping[str, Any], config: CutConfig) -> Crop | None:
 
 def encoding_of(crop: Crop | None, config: CutConfig) -> str:
     """Return the digest of the crop and the encoding settings."""
-    name = config_digest(config)
-    return name if crop is None else digest_parts("crop", name, *crop)
+    return encoding_under(crop, config_digest(config))
+
+
+def encoding_under(crop: Crop | None, config: str) -> str:
+    """Return `encoding_of` a crop under the settings of which `config` is the digest."""
+    return config if crop is None else digest_parts("crop", config, *crop)

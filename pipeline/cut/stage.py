@@ -3,18 +3,20 @@
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
 from ray.data import Dataset
 
-from manifests.digest import digest_bytes, digest_parts
+from manifests.digest import digest_bytes
 from manifests.parts import PartStore
 from manifests.records import Failure, Media
 from manifests.storage import is_disk_full
 from pipeline.config import CutConfig, config_digest
 from pipeline.cut.crop import encoding_of
 from pipeline.cut.unit import CutUnit
+from pipeline.cut.windows import media_id_of
 from pipeline.errors import SourceChanged
 from pipeline.media.tar import TarWriter
 from pipeline.runtime.attempt_log import AttemptLog
@@ -51,8 +53,8 @@ def cut_batch(row: dict[str, Any], *, config: CutConfig, context: StageContext) 
         place.storage.delete(path)
     parts = [place.write_records("media", media)] if media else []
     parts += [place.write_records("failures", failures)] if failures else []
-    counts = {"cut": len(media)} | count_by_code(failures)
     num_clips = sum(unit.num_clips for unit in units)
+    counts = {"cut": num_clips - len(failures), "media": len(media)} | count_by_code(failures)
     return TaskResult(parts=tuple(parts), units=num_clips, counts=counts).to_row()
 
 
@@ -72,22 +74,35 @@ def cut_source(
     attempts: AttemptLog,
     store_clip: Callable[[int, CutClip, CutUnit], Media],
 ) -> tuple[list[Media], list[Failure]]:
-    """Cut one source in the sandbox; return the stored clips and the failures.
+    """Cut one source in the sandbox; return the stored media of its complete clips, and the failures.
 
     Args:
-        store_clip: takes the index of a clip in `unit`, the cut clip and the unit.
+        store_clip: takes the index of a clip in `unit`, the cut clip or a window of it, and the unit.
 
     Raises OSError if the disk is full.
     """
-    media: list[Media] = []
+    done: list[list[Media]] = []
+    """The media of each clip, in the order of `unit`."""
 
     def cut_rest(path: str) -> None:  # a second attempt continues where the first died
-        spans = unit.spans[len(media) :]
-        crops = [unit.crop(number) for number in range(len(media), len(unit.spans))]
+        first, windows = len(done), list[Media]()
+        spans = unit.spans[first:]
+        numbers = range(first, len(unit.spans))
         footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
-        task = partial(cut, path, spans, crops=crops, max_side=config.max_side_px or None, crf=config.crf)
+        task = partial(
+            cut,
+            path,
+            spans,
+            crops=[unit.crop(number) for number in numbers],
+            windows=[unit.num_windows(number) for number in numbers],
+            max_side=config.max_side_px or None,
+            crf=config.crf,
+        )
         for clip in sandbox.stream(task, path, footage_s=footage_s):
-            media.append(store_clip(len(media), clip, unit))
+            windows.append(store_clip(first + clip.span, clip, unit))
+            if clip.end_pts == spans[clip.span][1]:
+                done.append(windows)
+                windows = []
 
     try:
         now = stat_source(unit.uri)
@@ -100,8 +115,8 @@ def cut_source(
     except Exception as error:
         if is_disk_full(error):
             raise
-        return media, _failures(unit, unit.clip_ids[len(media) :], config, error)
-    return media, []
+        return [*chain(*done)], _failures(unit, unit.clip_ids[len(done) :], config, error)
+    return [*chain(*done)], []
 
 
 def _failures(unit: CutUnit, clip_ids: Iterable[str], config: CutConfig, error: Exception) -> list[Failure]:
@@ -112,14 +127,18 @@ def _failures(unit: CutUnit, clip_ids: Iterable[str], config: CutConfig, error: 
 def _store(
     number: int, clip: CutClip, unit: CutUnit, *, config: CutConfig, tar: TarWriter, path: str
 ) -> Media:
-    clip_id, encoding = unit.clip_ids[number], encoding_of(unit.crop(number), config)
-    media_id = digest_parts("media", clip_id, encoding)
-    _, offset = tar.add(f"{clip_id}.{clip.suffix}", clip.media)
+    clip_id, span = unit.clip_ids[number], (clip.start_pts, clip.end_pts)
+    about: dict[str, Any] = {"media_id": unit.kept_media_id(number)}
+    if not about["media_id"]:
+        about = {"media_id": media_id_of(clip_id, unit.crop(number), span)}
+        about |= {"window_index": clip.window, "num_windows": unit.num_windows(number)}
+        about |= {"window_start_pts": clip.start_pts, "window_end_pts": clip.end_pts}
+    _, offset = tar.add(f"{clip_id}-{clip.window:03d}.{clip.suffix}", clip.media)
     duration = (clip.end_pts - clip.start_pts) * Fraction(unit.time_base_num, unit.time_base_den)
     return Media(
-        media_id=media_id,
+        **about,
         clip_id=clip_id,
-        encoding=encoding,
+        encoding=encoding_of(unit.crop(number), config),
         path=path,
         offset=offset,
         length=len(clip.media),

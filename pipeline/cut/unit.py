@@ -18,6 +18,10 @@ class CutUnit:
     """[start, end) of each clip in units of the time base."""
     crops: tuple[tuple[int, int, int, int] | None, ...] = ()
     """(x, y, width, height) of each clip in upright pixels; None, or no crops at all, for the full frame."""
+    windows: tuple[int, ...] = ()
+    """Number of equal windows to divide each clip into; no numbers at all for whole clips."""
+    media_ids: tuple[str, ...] = ()
+    """Media id to keep of each clip that was cut before there were windows, empty for the others."""
 
     @property
     def name(self) -> str:
@@ -27,6 +31,14 @@ class CutUnit:
     @property
     def num_clips(self) -> int:
         return len(self.clip_ids)
+
+    def kept_media_id(self, index: int) -> str:
+        """Return the media id to keep of the clip at `index`, or an empty string."""
+        return self.media_ids[index] if self.media_ids else ""
+
+    def num_windows(self, index: int) -> int:
+        """Return the number of windows of the clip at `index`."""
+        return self.windows[index] if self.windows else 1
 
     def crop(self, index: int) -> Crop | None:
         """Return the crop of the clip at `index`."""

@@ -71,7 +71,8 @@ def pack(
     if not planned.shards:
         raise NothingToDo(_nothing_to_do(dataset, planned, num_media, choice))
     seconds = {"plan": round(time.monotonic() - begin, 2)}
-    same = before.get("fingerprint") == planned.fingerprint
+    former = before.get("fingerprint") == planned.former_fingerprint
+    same = former or before.get("fingerprint") == planned.fingerprint
     plans: tuple[StagePlan, ...] = ()
     unnoted = ""
     if dry_run:
@@ -87,13 +88,15 @@ def pack(
             out.clean_up()  # when no task can still write
         seconds["write"] = round(time.monotonic() - begin - seconds["plan"], 2)
         unnoted = _record(dataset, planned, out, config, time.monotonic() - begin)
+    shards = before["shards"] if same else [shard.path for shard in planned.shards]
     counts: dict[str, int] = {}
     for shard in planned.shards:
         counts[shard.bucket] = counts.get(shard.bucket, 0) + shard.num_samples
     return PackReport(
         samples=planned.num_samples,
-        shards=len(planned.shards),
+        shards=len(shards),
         nothing_left=same,
+        former_layout=former,
         buckets=counts,
         footage_used=footage_used(planned.rows),
         left_out=planned.left_out,
@@ -102,7 +105,7 @@ def pack(
         captions=count_texts(planned.rows),
         without_caption_why=choice.left_out,
         redrawn=choice.redrawn,
-        bytes=0 if dry_run else out.size([shard.path for shard in planned.shards]),
+        bytes=0 if dry_run else out.size(shards),
         seconds=seconds,
         dry_run=dry_run,
         plan=plans,

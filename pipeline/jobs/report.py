@@ -83,6 +83,8 @@ class PackReport:
     shards: int
     nothing_left: bool
     """The folder held exactly this set already."""
+    former_layout: bool
+    """An earlier version packed this set, in its own layout: it stays as it is."""
     buckets: Mapping[str, int]
     """Samples by bucket."""
     footage_used: Mapping[str, float]

@@ -15,10 +15,12 @@ from manifests.arrow import pc
 from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
 from manifests.records import LENGTH_COLUMNS, Bucket
-from manifests.shards import IMAGES, VIDEOS
+from manifests.shards import IMAGES, VIDEOS, sample_keys
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
 
+_FORMER_MEDIA = 11
+"""Number of columns of media that earlier versions packed."""
 _FORMAT = "pack 2"
 """Increment when the same content is packed into other bytes, so that older sets are packed again."""
 _SAMPLE_OVERHEAD = 2048
@@ -85,6 +87,8 @@ class PackPlan:
     """Number of captioned clips that fit no bucket, by reason."""
     fingerprint: str
     """Digest of everything that the bytes of the shards depend on."""
+    former_fingerprint: str
+    """What earlier versions, which had another layout, called a set with the same content."""
 
     @property
     def num_samples(self) -> int:
@@ -118,6 +122,10 @@ COLUMNS = {
         "duration_s",
         "encoding",
         "digest",
+        "num_windows",
+        "window_index",
+        "window_start_pts",
+        "window_end_pts",
     ),
     "captions": ("text", "short", "medium", "captioner", "model", "revision", "prompt_digest", "version"),
 }
@@ -125,8 +133,12 @@ COLUMNS = {
 
 
 def caption_digests(captions: pa.Table) -> pa.Array:
-    """Return a digest of each caption's columns in `COLUMNS`."""
-    rows = zip(*(captions[name].to_pylist() for name in COLUMNS["captions"]), strict=True)
+    """Return a digest of each caption's columns in `COLUMNS`, as before `medium` for those without one."""
+    names = COLUMNS["captions"]
+    rows = [
+        [cell for name, cell in zip(names, cells, strict=True) if name != "medium" or cell is not None]
+        for cells in zip(*(captions[name].to_pylist() for name in names), strict=True)
+    ]
     return pa.array([digest_parts(*row) for row in rows], pa.string())
 
 
@@ -158,7 +170,7 @@ def _check_time_factor(bucket: Bucket, time_factor: int) -> None:
 
 
 def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
-    """Plan the shards of `rows`, one per captioned clip, in any order.
+    """Plan the shards of `rows`, one per captioned medium, in any order.
 
     Args:
         rows: the columns of sources, clips and media in `COLUMNS`, and for the caption `content`
@@ -175,9 +187,8 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
     rows = rows.append_column("window_frames", pa.array(shapes_N3[:, 0]))
     rows = rows.filter(pc.not_equal(rows["bucket"], ""))
     rows = rows.append_column("folder", _folders(rows, config.fps))
-    rows = rows.take(
-        pc.sort_indices(rows, [("folder", "ascending"), ("clip_id", "ascending")])
-    ).combine_chunks()
+    rows = rows.append_column("key", sample_keys(rows))
+    rows = rows.take(pc.sort_indices(rows, [("folder", "ascending"), ("key", "ascending")])).combine_chunks()
     shards = tuple(
         PlannedShard(
             path=f"{folder}/{number:06d}.tar", bucket=rows["bucket"][first].as_py(), first=first, last=last
@@ -185,9 +196,16 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
         for folder, begin, end in _value_ranges(rows["folder"])
         for number, (first, last) in enumerate(_split(rows.slice(begin, end - begin), begin, config))
     )
-    fingerprint = digest_parts(_FORMAT, config_digest(config), _fingerprint(rows))
-    left_out = dict(sorted(left_out.items()))
-    return PackPlan(shards=shards, rows=rows, left_out=left_out, fingerprint=fingerprint)
+    name = config_digest(config)
+    return PackPlan(
+        shards=shards,
+        rows=rows,
+        left_out=dict(sorted(left_out.items())),
+        fingerprint=digest_parts(_FORMAT, name, _digest_rows(rows, COLUMNS["media"], ("folder", "key"))),
+        former_fingerprint=digest_parts(
+            "pack", name, _digest_rows(rows, COLUMNS["media"][:_FORMER_MEDIA], ("bucket", "clip_id"))
+        ),
+    )
 
 
 def _shapes(rows: pa.Table, fps: float) -> np.ndarray:
@@ -271,14 +289,19 @@ def footage_used(rows: pa.Table) -> dict[str, float]:
     return {name: float(used / total) for name, (used, total) in sums.items() if total > 0}
 
 
-def _fingerprint(rows: pa.Table) -> str:
-    """Return a digest of everything that the shards' bytes depend on, except the configuration."""
-    names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"], "content", "folder"]
+def _digest_rows(rows: pa.Table, media: Sequence[str], order: tuple[str, str]) -> str:
+    """Return a digest of everything that the shards' bytes depend on, except the configuration.
+
+    Args:
+        media: the columns of media to take.
+        order: what the samples are sorted by; the first is part of the digest.
+    """
+    names = [*COLUMNS["sources"], *COLUMNS["clips"], *media, "content", order[0]]
     location = {"source_key", "path", "offset"}  # does not change the bytes
     texts = [f"coalesce({name}::VARCHAR, chr(0))" for name in names if name not in location]
     sql = f"""
-        SELECT md5(string_agg(row, '' ORDER BY folder, clip_id)) FROM
-        (SELECT folder, clip_id, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
+        SELECT md5(string_agg(row, '' ORDER BY {order[0]}, {order[1]})) FROM
+        (SELECT {order[0]}, {order[1]}, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
     with connect() as connection:
         connection.register("rows", rows)
         return str(connection.sql(sql).fetchall()[0][0])
@@ -304,15 +327,17 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> S
     set from its first samples.
     """
     unit_s = row["time_base_num"] / row["time_base_den"]
+    whole = row["window_start_pts"] is None
+    start, end = (row[name if whole else f"window_{name}"] for name in ("start_pts", "end_pts"))
     record: dict[str, Any] = {
-        "key": row["clip_id"],
+        "key": row["key"],
         "clip_id": row["clip_id"],
         "media_id": row["media_id"],
         "source": {
             "uri": row["uri"],
             "digest": row["source_digest"],
-            "start_s": row["start_pts"] * unit_s,
-            "end_s": row["end_pts"] * unit_s,
+            "start_s": start * unit_s,
+            "end_s": end * unit_s,
             "carried": row.get("carried") or "{}",
         },
         "num_frames": row["num_frames"],
@@ -333,11 +358,10 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> S
             "version": row["version"],
         },
     }
-    names = ("clip_id", "media_id", "window_frames", "path", "offset", "length", "extension")
+    names = ("key", "clip_id", "media_id", "window_frames", "path", "offset", "length", "extension")
     return Sample(
         **{name: row[name] for name in names},
         text=row[LENGTH_COLUMNS[row["text_length"]]],
-        key=row["clip_id"],
         source=row["source_digest"],
         packed_as="mp4" if row["extension"] == "mp4" else config.image_format,
         record=record,

@@ -30,6 +30,7 @@ from pipeline.select.select import rules_digest
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
 UNSCORED = "a scorer failed before"
 OTHER_MODEL = "other weights or code version"
+OTHER_WINDOWS = "other windows"
 UNLESS_COPY = "unless it is a copy"
 
 
@@ -142,7 +143,9 @@ def plan_cut(view: LiveView, clips: pa.Table, config: CutConfig, compared: pa.Ch
     media = view.read("media", ["clip_id", "encoding"])
     before = _align(media, "clip_id", clips["clip_id"])
     has_failed = pc.is_in(clips["clip_id"], value_set=combine(pending.failed_units(view, "cut")["unit"]))
-    why = pc.if_else(has_failed, FAILED, _labels(before["encoding"], change).fill_null("not cut yet"))
+    same = pc.equal(before["encoding"], clips["encoding"])
+    why = pc.if_else(same, OTHER_WINDOWS, _labels(before["encoding"], change)).fill_null("not cut yet")
+    why = pc.if_else(has_failed, FAILED, why)
     is_compared = pc.is_in(clips["clip_id"], value_set=combine(compared))
     why = pc.if_else(is_compared, pc.binary_join_element_wise(why, UNLESS_COPY, "; "), why)
     num_kept = int(pc.sum(view.read("selections", ["kept"])["kept"]).as_py() or 0)

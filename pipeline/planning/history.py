@@ -7,7 +7,7 @@ from typing import Any
 from manifests.dataset import Commit
 from manifests.redact import redact_values
 from manifests.renamed_fields import rename_keys
-from pipeline.config import NO_EFFECT
+from pipeline.config import ADDED, NO_EFFECT, RECORDED
 
 UNKNOWN = "another configuration, which the log does not hold"
 OTHER_CODE = "other code version"
@@ -67,7 +67,9 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for name in common
         if _format(before[name]) != _format(after[name])
     ]
-    changed += _format_fields("new", sorted(after.keys() - before.keys()))
+    silent = {*ADDED, *RECORDED}
+    new = {name for name in after.keys() - before.keys() if name.split(".")[-1] not in silent}
+    changed += _format_fields("new", sorted(new))
     changed += _format_fields("former", sorted(before.keys() - after.keys()))
     return f"other configuration: {', '.join(changed)}" if changed else OTHER_CODE
 

@@ -13,11 +13,13 @@ import pyarrow as pa
 from manifests.arrow import combine, pc
 from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.records import Source
+from manifests.shards import sample_keys
 from pipeline.caption.batch import CaptionUnit
 from pipeline.columns import BORDER_NAMES
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
-from pipeline.cut.crop import crop_of, encoding_of
+from pipeline.cut.crop import crop_of, encoding_of, encoding_under
 from pipeline.cut.unit import CutUnit
+from pipeline.cut.windows import count_windows
 from pipeline.dedup.decisions import with_duplicates
 from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.select import rule_columns, rules_digests
@@ -101,21 +103,25 @@ def to_cut(
     mode: RetryMode = "none",
     source_keys: Collection[str] | None = None,
 ) -> pa.Table:
-    """Return the kept clips without media of the wanted crop and encoding, by source and time.
+    """Return the kept clips without media of the wanted crop, encoding and windows, by source and time.
 
-    Columns: the clip, `crop`, `encoding`, and `seekable`: whether its source can be cut in chunks.
+    Columns: the clip, `crop`, `encoding`, `num_windows`, `media_id` to keep (or an empty string), and
+    `seekable`: whether its source can be cut in chunks. A clip that was cut whole before there were windows
+    stays whole, with its media id, while its crop is the same and `window_s` is the default.
 
     Args:
         mode: whether failed clips are left out or the only ones taken.
         source_keys: in a retry, sources whose clips are all taken as well.
     """
     names = ["clip_id", "source_key", "uri", "start_pts", "end_pts", "time_base_num", "time_base_den"]
-    names += ["height", "width", *BORDER_NAMES]
-    clips = view.read("clips", names)
+    names += ["height", "width", "kind", "num_frames", *BORDER_NAMES]
+    clips = _with_windows(view.read("clips", names), config)
     selection = view.read("selections", ["clip_id", "kept"])
     clips = clips.filter(_in(clips["clip_id"], selection.filter(selection["kept"])["clip_id"]))
-    crops = _crops(clips, config)
+    earlier = {commit.config_digest for commit in view.dataset.commits if commit.stage == "cut"}
+    crops = _crops(clips, config, earlier | {config_digest(config)})
     shape = [name for name in clips.column_names if name in crops.column_names]
+    stays_whole = f"m.num_windows = 0 AND (c.num_windows = 1 OR {config.window_s == CutConfig.window_s})"
     same_shape = " AND ".join(f"c.{name} IS NOT DISTINCT FROM k.{name}" for name in shape)
     if mode == "none":
         wanted = "NOT EXISTS (SELECT 1 FROM f WHERE f.unit = c.clip_id)"
@@ -123,17 +129,27 @@ def to_cut(
         wanted = "(c.clip_id IN (SELECT unit FROM f) OR c.source_key IN (SELECT key FROM o))"
     return view.query(
         f"""
+        WITH m AS (
+            SELECT clip_id, any_value(encoding) AS encoding, any_value(media_id) AS media_id,
+                   max(num_windows) AS num_windows
+            FROM media GROUP BY clip_id),
+        p AS (
+            SELECT c.*, k.crop, k.encoding,
+                   coalesce({stays_whole} AND list_contains(k.same_crop, m.encoding), false) AS is_kept,
+                   m.media_id AS old_id, m.encoding AS old_encoding, m.num_windows AS old_windows
+            FROM c JOIN k ON {same_shape} LEFT JOIN m USING (clip_id))
         SELECT c.clip_id, c.source_key, c.uri, c.start_pts, c.end_pts, c.time_base_num, c.time_base_den,
-               k.crop, k.encoding, s.source_key IS NOT NULL AS seekable
-        FROM c JOIN k ON {same_shape} LEFT JOIN s USING (source_key)
-        WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.clip_id = c.clip_id AND m.encoding = k.encoding)
+               c.crop, c.encoding, CASE WHEN is_kept THEN 1 ELSE c.num_windows END AS num_windows,
+               CASE WHEN is_kept THEN old_id ELSE '' END AS media_id, s.source_key IS NOT NULL AS seekable
+        FROM p c LEFT JOIN s USING (source_key)
+        WHERE NOT coalesce(old_encoding = c.encoding AND (is_kept OR old_windows = c.num_windows), false)
           AND {wanted}
         ORDER BY c.uri, c.source_key, c.start_pts, c.clip_id
         """,
         c=clips,
         k=crops,
         s=_seekable_sources(view),
-        m=view.read("media", ["clip_id", "encoding"]),
+        media=view.read("media", ["clip_id", "media_id", "encoding", "num_windows"]),
         f=_failed_cuts(view, config_digest(config), mode),
         o=pa.table({"key": pa.array([*(source_keys or ())], pa.string())}),
     )
@@ -176,15 +192,29 @@ def _seekable_sources(view: LiveView) -> pa.Table:
     return sources.filter(pc.and_(codec, local)).group_by("source_key").aggregate([])
 
 
-def _crops(clips: pa.Table, config: CutConfig) -> pa.Table:
-    """Return each distinct frame size and border, with its crop and the name of its encoding."""
+def _with_windows(clips: pa.Table, config: CutConfig) -> pa.Table:
+    """Append `num_windows`, the number of windows that each clip is to be divided into."""
+    columns = ("start_pts", "end_pts", "time_base_num", "time_base_den", "num_frames")
+    start_N, end_N, num_N, den_N, frames_N = (clips[name].to_numpy() for name in columns)
+    is_still_N = pc.equal(clips["kind"], "image").to_numpy(zero_copy_only=False)
+    duration_N = np.where(is_still_N, 0.0, (end_N - start_N) * num_N / den_N)
+    return clips.append_column("num_windows", pa.array(count_windows(duration_N, frames_N, config.window_s)))
+
+
+def _crops(clips: pa.Table, config: CutConfig, earlier: Collection[str]) -> pa.Table:
+    """Return each distinct frame size and border, with its crop and the name of its encoding.
+
+    Args:
+        earlier: digests of the settings of cuts, which give the encodings of the same crop (`same_crop`).
+    """
     shape = [name for name in clips.column_names if name in ("height", "width") or name.startswith("border_")]
     shapes = clips.select(shape).group_by(shape).aggregate([])
     crops = [crop_of(row, config) for row in shapes.to_pylist()]
     encodings = [encoding_of(crop, config) for crop in crops]
-    return shapes.append_column("crop", pa.array(crops, pa.list_(pa.int64()))).append_column(
-        "encoding", pa.array(encodings, pa.string())
-    )
+    same_crop = [[encoding_under(crop, each) for each in sorted(earlier)] for crop in crops]
+    shapes = shapes.append_column("crop", pa.array(crops, pa.list_(pa.int64())))
+    shapes = shapes.append_column("encoding", pa.array(encodings, pa.string()))
+    return shapes.append_column("same_crop", pa.array(same_crop, pa.list_(pa.string())))
 
 
 def _cut_unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
@@ -197,6 +227,8 @@ def _cut_unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
         clip_ids=tuple(clip["clip_id"] for clip in clips),
         spans=tuple((clip["start_pts"], clip["end_pts"]) for clip in clips),
         crops=tuple(None if clip["crop"] is None else tuple(clip["crop"]) for clip in clips),
+        windows=tuple(clip["num_windows"] for clip in clips),
+        media_ids=tuple(clip["media_id"] for clip in clips),
     )
 
 
@@ -207,7 +239,7 @@ def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[
         retry: return the media where `version` failed instead.
     """
     names = ["media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width"]
-    media = view.read("media", names)
+    media = view.read("media", [*names, "num_windows", "window_index"])
     captions = view.read("captions", ["media_id", "outcome"], version=version)
     wanted = pc.invert(_in(media["media_id"], captions["media_id"]))
     if retry:
@@ -217,7 +249,8 @@ def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[
     uris = pc.take(
         clips["uri"], pc.index_in(media_to_caption["clip_id"], value_set=combine(clips["clip_id"]))
     )
-    rows = media_to_caption.append_column("uri", uris)
+    rows = media_to_caption.select(names).append_column("uri", uris)
+    rows = rows.append_column("key", sample_keys(media_to_caption))
     return LazyUnits(rows, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
 
 

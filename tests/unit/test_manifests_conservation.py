@@ -118,9 +118,40 @@ def test_a_whole_dataset_adds_up(tmp_path):
     assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
     assert funnel["clips"]["seconds"] == pytest.approx(9.5)
     assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0}
-    assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "seconds": 4.0}
+    assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "media": 1, "seconds": 4.0}
     assert funnel["captions"] == {"ok": 1, "other": {}, "to_do": 0, "by": {"vlm": 1}}
     assert funnel["caption_versions"] == {"v": {"ok": 1, "failed": 0, "counts": 1, "packed": {}}}
+
+
+def window(index: int, start: int, end: int, **changes) -> Media:
+    about = {"media_id": f"m5-{index}", "window_index": index, "num_windows": 2, "num_frames": end - start}
+    return replace(MEDIA, **about, window_start_pts=start, window_end_pts=end, **changes)
+
+
+WINDOWS = [window(0, 5, 27), window(1, 27, 45)]
+
+
+def test_a_clip_in_windows_adds_up(tmp_path):
+    captions = [replace(CAPTION, media_id=row.media_id) for row in WINDOWS]
+    dataset = store(tmp_path, WHOLE | {"media": WINDOWS, "captions": captions})
+    assert conservation.violations(dataset) == []
+    funnel = conservation.funnel(dataset)
+    assert (funnel["cut"]["done"], funnel["cut"]["media"], funnel["cut"]["to_do"]) == (1, 2, 0)
+    assert (funnel["captions"]["ok"], funnel["captions"]["to_do"]) == (2, 0)
+
+
+def test_the_media_of_a_clip_are_those_of_its_newest_cut(tmp_path):
+    dataset = store(tmp_path, WHOLE | {"media": WINDOWS, "captions": []})
+    assert LiveView(dataset).media["media_id"].to_pylist() == ["m5-0", "m5-1"]
+    thirds = [window(n, start, end) for n, (start, end) in enumerate([(5, 18), (18, 32), (32, 45)])]
+    view = LiveView(dataset)
+    assert view.media.num_rows == 2
+    dataset = dataset.commit(Commit(stage="cut", added=(dataset.write_records("media", thirds),)))
+    assert view.advanced_to(dataset).media["window_end_pts"].to_pylist() == [18, 32, 45]
+    whole = replace(window(0, 5, 45), media_id="whole", num_windows=1)
+    dataset = dataset.commit(Commit(stage="cut", added=(dataset.write_records("media", [whole]),)))
+    assert LiveView(dataset).media["media_id"].to_pylist() == ["whole"]
+    assert LiveView(Dataset.open(tmp_path, at=dataset.number - 1)).media.num_rows == 3
 
 
 def test_a_caption_of_any_one_length_is_whole(tmp_path):
@@ -176,6 +207,10 @@ def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_fai
         ({"sources": [replace(SOURCE, status=SourceStatus.FAILED)]}, "neither ok nor failed"),
         ({"selections": [replace(KEPT, reason="black"), DROPPED]}, "kept, dropped and undecided"),
         ({"media": [replace(MEDIA, num_frames=39)]}, "as many frames"),
+        ({"media": [window(0, 5, 27), window(1, 27, 44)]}, "as many frames"),
+        ({"media": [window(0, 5, 27), window(1, 27, 44)]}, "windows of a clip do not tile it"),
+        ({"media": [window(0, 5, 27), window(1, 28, 45)]}, "windows of a clip do not tile it"),
+        ({"media": [window(1, 27, 45)]}, "windows of a clip do not tile it"),
         ({"captions": [replace(CAPTION, text=None, short=None)]}, "OK without a text"),
         ({"captions": [replace(CAPTION, outcome=Outcome.EMPTY)]}, "a text without being OK"),
         (

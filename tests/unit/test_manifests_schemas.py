@@ -46,13 +46,15 @@ ROW_1 = {
     "fps": 25.0,
     "duration_s": 0.12,
 }
+SINCE = {"digest": "", "window_index": 0, "num_windows": 0, "window_start_pts": None, "window_end_pts": None}
+"""What a row of version 1 has now besides."""
 PINNED = {
     "SourceRow": (1, "457d71d54fd8"),
     "Clip": (1, "6bc962b0814b"),
     "Gap": (1, "2f0c86b61115"),
     "Selection": (1, "91e5de909c92"),
     "Duplicate": (1, "d64f621449f5"),
-    "Media": (2, "f1a24c774c4a"),
+    "Media": (3, "6f42271b2af0"),
     "Caption": (2, "4194cc3c4d02"),
     "Review": (1, "9ccaaf220215"),
     "Failure": (2, "2271a2298bb7"),
@@ -78,7 +80,8 @@ def test_a_dataset_of_version_1_reads_as_today(tmp_path, capsys):
     write_dataset_of_version_1(tmp_path / "d")
     dataset = Dataset.open(tmp_path / "d")
     [media] = dataset.records("media")
-    assert asdict(media) == {**ROW_1, "digest": ""}
+    assert asdict(media) == {**ROW_1, **SINCE}
+    assert media.key == "c1"
     assert dataset.read("media", ["clip_id", "digest"]).to_pylist() == [{"clip_id": "c1", "digest": ""}]
     new = dataset.write_records("media", [records.Media(**{**ROW_1, "media_id": "m2", "digest": "d"})])
     dataset = dataset.commit(Commit(stage="cut", added=(new,)))
@@ -93,7 +96,7 @@ def test_scores_beside_a_record_survive_its_migration():
         [ROW_1 | {"motion": 0.5}], schema=MEDIA_1.append(pa.field("motion", pa.float64()))
     )
     new = schemas.upgrade(records.Media, table, 1)
-    assert new.to_pylist() == [{**ROW_1, "digest": "", "motion": 0.5}]
+    assert new.to_pylist() == [{**ROW_1, **SINCE, "motion": 0.5}]
     assert new.schema.metadata == schemas.arrow_schema(records.Media).metadata
 
 

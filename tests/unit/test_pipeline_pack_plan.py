@@ -19,6 +19,7 @@ from pipeline.pack.plan import (
 
 def packable(number: int, **changes: Any) -> dict[str, Any]:
     media = {"media_id": f"m{number}", "path": "t", "offset": 0, "length": 1000, "extension": "mp4"}
+    media |= {"num_windows": 1, "window_index": 0, "window_start_pts": 0, "window_end_pts": 200}
     shape = {"num_frames": 30, "fps": 15.0, "duration_s": 2.2, "uri": "/a", "source_digest": "s"}
     caption = {
         "short": "s",
