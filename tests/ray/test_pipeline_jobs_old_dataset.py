@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 
 LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
 
@@ -74,3 +75,28 @@ def test_an_old_dataset_goes_on(folder):
     kept = kinora(folder, "curate", "--config", "curate.yaml", "--select.min-duration-s", "30")
     assert (kept["analyzed"], kept["kept"], kept["dropped"]) == (0, 0, {"too_short": 8})
     assert kinora(folder, "status", "--dataset", "data")["commit"] == commits(folder) - 1
+
+
+def test_an_old_dataset_encoded_anew_keeps_its_media_ids_and_captions(folder):
+    def ids() -> dict[str, tuple[str, int]]:
+        rows = LiveView(Dataset.open(folder / "data")).media.to_pylist()
+        return {row["clip_id"]: (row["media_id"], row["num_windows"]) for row in rows}
+
+    before = ids()
+    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", "--cut.crf", "30")
+    assert (again["to_cut"], again["cut"]) == (8, 8)
+    assert ids() == before
+    captioned = kinora(folder, "caption", "--dataset", "data")
+    assert (captioned["media"], captioned["already_done"]) == (8, 8)
+    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", "--cut.crf", "30")
+    assert again["to_cut"] == 0
+    windows = [
+        "--cut.crf",
+        "30",
+        "--cut.window_s",
+        "0.7",
+    ]  # another length than the default: windows are wanted
+    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", *windows)
+    assert again["cut"] == 8
+    assert {count for _, count in ids().values()} == {2}
+    assert kinora(folder, "status", "--dataset", "data")["funnel"]["cut"]["media"] == 16
