@@ -90,13 +90,8 @@ def test_an_old_dataset_encoded_anew_keeps_its_media_ids_and_captions(folder):
     assert (captioned["media"], captioned["already_done"]) == (8, 8)
     again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", "--cut.crf", "30")
     assert again["to_cut"] == 0
-    windows = [
-        "--cut.crf",
-        "30",
-        "--cut.window_s",
-        "0.7",
-    ]  # another length than the default: windows are wanted
+    windows = ["--cut.crf", "30", "--cut.window_s", "0.7"]  # not the default, so windows are wanted
     again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", *windows)
     assert again["cut"] == 8
     assert {count for _, count in ids().values()} == {2}
-    assert kinora(folder, "status", "--dataset", "data")["funnel"]["cut"]["media"] == 16
+    assert kinora(folder, "status", "--dataset", "data")["cut"]["media"] == 16
