@@ -56,7 +56,7 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     uncut = _reasons("failed", cut["failed"]) + _reasons("pending", {"": cut["to_do"]})
     table.add_row("cut", str(selection["kept"]), str(cut["done"]), uncut)
     uncaptioned = _reasons("not ok", captions["other"]) + _reasons("pending", {"": captions["to_do"]})
-    table.add_row("caption", str(cut["done"]), str(captions["ok"]), uncaptioned)
+    table.add_row("caption", str(cut["media"]), str(captions["ok"]), uncaptioned)
     return table
 
 

@@ -183,7 +183,7 @@ def stages(counts: Mapping[str, Any]) -> list[Stage]:
         ),
         Stage(
             name="clips captioned",
-            num_in=cut["done"],
+            num_in=cut.get("media", cut["done"]),
             kept=captions["ok"],
             dropped={},
             failed=captions["other"],
