@@ -1,14 +1,17 @@
 """Precompute the latents and text embeddings of packed shards."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from manifests.ranges import UnitFloat
+from pipeline.config import PoolConfig, RayConfig
 from trainer.config import EncodeConfig
 from trainer.data.encode import encode
+from trainer.data.encode_pool import open_workers
+from trainer.data.encode_tasks import OpenWorkers
 
 _SHOWN_FAILURES = 5
 
@@ -17,15 +20,30 @@ _SHOWN_FAILURES = 5
 class Config(EncodeConfig):
     max_failed: UnitFloat = 0.01
     """Fraction of clips that may fail; the exit code is 10 above it."""
+    on_ray: bool = False
+    """Encode in `processes` actors on Ray: on the cluster of RAY_ADDRESS, else on this machine."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """Resources of each actor on Ray; `processes` is their number."""
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
     """Encode what has not been encoded yet; exit with code 10 if more clips failed than `max_failed`."""
-    figures = encode(
-        subconfig(config, EncodeConfig), progress=lambda line: print(line, file=sys.stderr, flush=True)
-    )
+    figures = encode(subconfig(config, EncodeConfig), progress=_print, workers=_workers(config))
     too_many = len(figures["failed"]) > config.max_failed * figures["clips"]
     return Result(figures, _summary(figures), Exit.FAILED if too_many else Exit.DONE)
+
+
+def _workers(config: Config) -> OpenWorkers:
+    if not config.on_ray:
+        return open_workers
+    from kinora.training.encode_on_ray import on_ray
+
+    return on_ray(config.pool, config.ray)
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _summary(figures: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pipeline.config import RayConfig
 from pipeline.runtime import preflight
 from pipeline.runtime.pools import check_pools
 
-_SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "video")
+_SHIPPED = ("captioner", "kinora", "manifests", "pipeline", "trainer", "video")
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by `ray job submit`, which ships the packages itself."""
 
