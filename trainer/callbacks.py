@@ -1,5 +1,6 @@
 """Lightning callbacks: progress lines and sample videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -19,8 +20,10 @@ from video.encode import encode_mp4
 class ProgressLines(Callback):
     """Print the step, losses and remaining time every few seconds, where there is no progress bar."""
 
-    def __init__(self, every_s: float) -> None:
-        self.every_s = every_s
+    def __init__(
+        self, every_s: float, names: Sequence[str] = ("train/loss", "val/loss", "val/psnr_db")
+    ) -> None:
+        self.every_s, self.names = every_s, names
         self.printed_s = self.started_s = monotonic()
         self.first_step = 0
 
@@ -38,7 +41,7 @@ class ProgressLines(Callback):
         steps_per_s = (trainer.global_step - self.first_step) / (now_s - self.started_s)
         left_s = (trainer.max_steps - trainer.global_step) / max(steps_per_s, 1e-9)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        losses = [f"{n} {metrics[n]:.4f}" for n in ("train/loss", "val/loss", "val/psnr_db") if n in metrics]
+        losses = [f"{n} {metrics[n]:.4f}" for n in self.names if n in metrics]
         print(
             f"step {trainer.global_step}/{trainer.max_steps}  {'  '.join(losses)}  "
             f"{steps_per_s:.2f} steps/s  {left_s:.0f} s left",

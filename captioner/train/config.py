@@ -74,7 +74,7 @@ class TrainConfig:
     validate_every_n_steps: PositiveInt = 500
     """Optimizer steps between validations."""
     checkpoint_every_n_steps: PositiveInt = 200
-    """Optimizer steps between checkpoints. A resumed run ends with the same weights."""
+    """Optimizer steps between checkpoints, of which the newest two are kept; a run also ends with one."""
     threads: PositiveInt = 1
     """Torch threads."""
     model: ModelConfig

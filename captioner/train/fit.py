@@ -1,50 +1,68 @@
 """Train the embedded captioner and export it as a standard transformers model folder."""
 
 import json
+import shutil
 import time
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
 from captioner.train.config import TrainConfig
 from captioner.train.data import Batches, SampleExamples, kind_at
 from captioner.train.module import CaptionModule
-from captioner.train.optimizer import JoinOptimizers
+from captioner.train.optimizer import JoinOptimizers, MakeSchedule
 
 VALIDATION_BATCHES = 4
 """Batches of each kind (short, dense) per validation."""
+EXPORT = "export"
+"""Folder of the exported model, in the run's folder."""
 
 
-def fit(
-    config: TrainConfig,
-    sample: SampleExamples,
-    texts: Iterable[str],
-    join_optimizers: JoinOptimizers,
-    *,
-    resume: str | None = None,
-) -> Path:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunParts:
+    """What the command line gives a training: optimizers, checkpoints, and what to go on from."""
+
+    join_optimizers: JoinOptimizers
+    make_schedule: MakeSchedule
+    callbacks: Sequence[Callback] = ()
+    """Such as one that saves checkpoints; without it none are saved."""
+    plugins: Sequence[Any] = ()
+    running: Callable[[L.Trainer], AbstractContextManager[None]] = lambda trainer: nullcontext()
+    """Context that the training runs in."""
+    resume: Path | None = None
+    """Checkpoint to go on from."""
+    weights: Mapping[str, Tensor] | None = None
+    """State of a `CaptionModule` to start from."""
+
+
+def fit(config: TrainConfig, sample: SampleExamples, texts: Iterable[str], parts: RunParts) -> Path:
     """Train for `config.steps` and export the model (bf16, safetensors); return its folder.
 
     Args:
         sample: creates the examples of a step; negative steps are held out for validation.
         texts: texts that the tokenizer's vocabulary must cover.
-        join_optimizers: returns one optimizer that steps both of its arguments.
-        resume: checkpoint of an earlier run with the same configuration.
     """
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)
     tokenizer = build_tokenizer(texts)
     processor = build_processor(tokenizer, config.model)
-    module = CaptionModule(build_model(tokenizer, config.model), config, join_optimizers)
-    trainer = build_trainer(config)
+    module = CaptionModule(
+        build_model(tokenizer, config.model), config, parts.join_optimizers, parts.make_schedule
+    )
+    if parts.weights is not None:
+        load_weights(module, parts.weights)
+    trainer = build_trainer(config, parts)
     batches = partial(Batches, processor, sample, config.batch_size)
     training = batches(
         first=lambda: trainer.global_step, last=config.steps, kind=lambda step: kind_at(step, config)
@@ -55,15 +73,14 @@ def fit(
     ]
     began = time.monotonic()
     loaders = [DataLoader(held, batch_size=None) for held in held_out]
-    trainer.fit(
-        module,
-        DataLoader(training, batch_size=None),
-        loaders,
-        ckpt_path=resume,
-        weights_only=True if resume else None,
-    )
-    folder = Path(config.out) / "export"
-    save_pretrained(module.model.bfloat16().eval(), processor, folder)
+    with parts.running(trainer):
+        trainer.fit(
+            module,
+            DataLoader(training, batch_size=None),
+            loaders,
+            ckpt_path=parts.resume,
+            weights_only=True if parts.resume else None,
+        )
     record = {
         "config": asdict(config),
         "optimizer_steps": trainer.global_step,
@@ -71,12 +88,40 @@ def fit(
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "final": {name: round(float(value), 5) for name, value in trainer.callback_metrics.items()},
     }
-    (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    folder = Path(config.out) / EXPORT
+    if trainer.is_global_zero:
+        export(module, processor, record, folder)
     return folder
 
 
-def build_trainer(config: TrainConfig) -> L.Trainer:
-    """Return a Trainer with bf16 autocast, CSV logs and periodic checkpoints."""
+def load_weights(module: CaptionModule, weights: Mapping[str, Tensor]) -> None:
+    """Load weights; a head that they lack starts anew. Raises ValueError for those of another shape."""
+    expected = module.state_dict()
+    for name, tensor in expected.items():
+        theirs = tuple(weights[name].shape) if name in weights else None
+        if theirs != tuple(tensor.shape) and not (theirs is None and name.startswith("cell_head.")):
+            raise ValueError(
+                f"the weights to start from have {name} {theirs or 'missing'}, but this configuration has "
+                f"{tuple(tensor.shape)}: give the `model` settings of that run"
+            )
+    module.load_state_dict({name: weights.get(name, tensor) for name, tensor in expected.items()})
+
+
+def export(module: CaptionModule, processor: Any, record: Mapping[str, Any], folder: Path) -> None:
+    """Write the model folder beside its place, and put it there in one step."""
+    partial_folder, former = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "former"))
+    for leftover in (partial_folder, former):
+        shutil.rmtree(leftover, ignore_errors=True)
+    save_pretrained(module.model.bfloat16().eval(), processor, partial_folder)
+    (partial_folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    if folder.exists():
+        folder.replace(former)
+    partial_folder.replace(folder)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def build_trainer(config: TrainConfig, parts: RunParts) -> L.Trainer:
+    """Return a Trainer with bf16 autocast and CSV logs."""
     return L.Trainer(
         max_steps=config.steps,
         precision="bf16-mixed",
@@ -85,17 +130,12 @@ def build_trainer(config: TrainConfig) -> L.Trainer:
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=config.log_every_n_steps,
-        logger=CSVLogger(config.out, name="log", version=""),
-        callbacks=[
-            LearningRateMonitor("step"),
-            ModelCheckpoint(
-                config.out,
-                filename="last",
-                every_n_train_steps=config.checkpoint_every_n_steps,
-                enable_version_counter=False,
-            ),
-        ],
+        logger=CSVLogger(config.out, name="log"),
+        callbacks=[LearningRateMonitor("step"), *parts.callbacks],
+        plugins=list(parts.plugins),
+        enable_checkpointing=bool(parts.callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         accelerator="auto",
+        default_root_dir=config.out,
     )

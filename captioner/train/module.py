@@ -17,7 +17,7 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import VisionAttention, appl
 
 from captioner.train.config import TrainConfig
 from captioner.train.data import IGNORED
-from captioner.train.optimizer import JoinOptimizers, build_optimizers
+from captioner.train.optimizer import JoinOptimizers, MakeSchedule, build_optimizers
 
 
 class FlatPatches(nn.Conv3d):
@@ -63,9 +63,11 @@ class CaptionModule(L.LightningModule):
         model: Qwen2VLForConditionalGeneration,
         config: TrainConfig,
         join_optimizers: JoinOptimizers,
+        make_schedule: MakeSchedule,
     ) -> None:
         super().__init__()
-        self.model, self.config, self.join_optimizers = model, config, join_optimizers
+        self.model, self.config = model, config
+        self.join_optimizers, self.make_schedule = join_optimizers, make_schedule
         self.cell_head = nn.Linear(config.model.text_width, sum(config.num_cell_classes))
         # in bf16 on a CPU plain products beat the fused kernel's backward
         model.set_attn_implementation("eager")
@@ -102,7 +104,7 @@ class CaptionModule(L.LightningModule):
         assert self._visual_ND is not None
         scores = self.cell_head(self._visual_ND).float().split(list(self.config.num_cell_classes), dim=-1)
         losses = [
-            F.cross_entropy(s, y, ignore_index=IGNORED).nan_to_num()
+            F.cross_entropy(s, y, ignore_index=IGNORED) if bool((y != IGNORED).any()) else 0 * s.sum()
             for s, y in zip(scores, cell_classes_NA.unbind(1), strict=True)
         ]
         self.log_dict({f"cell_{k}": loss.detach() for k, loss in enumerate(losses)})
@@ -128,7 +130,7 @@ class CaptionModule(L.LightningModule):
         )
         optimizer = self.join_optimizers(muon, adamw)
         schedule = partial(lr_scale, config=self.config)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+        scheduler = self.make_schedule(optimizer, schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 JoinOptimizers = Callable[[Muon, AdamW], Optimizer]
 """Returns one optimizer that steps both."""
+MakeSchedule = Callable[[Optimizer, Callable[[int], float]], LRScheduler]
+"""Returns a schedule that multiplies the learning rates by a function of the step."""
 
 
 def build_optimizers(

@@ -5,20 +5,22 @@ files, and score every claim against ground truth.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from captioner.embedded import FPS, FRAMES, load_embedded
 from captioner.train.config import TrainConfig
-from captioner.train.fit import fit
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, sample_examples, vocabulary_texts
+from kinora.training.captioner_run import train_captioner
 from manifests.renamed_flags import rename_args
-from trainer.optim import MuonWithAdamW
+from trainer.run.ending import run_to_exit_code, say
 
 CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
 
@@ -27,7 +29,7 @@ def main(args: Sequence[str]) -> int:
     """Run `fit` or `validate`."""
     try:
         parser = build_parser()
-        named = rename_args(args, CONFIGS.get(args[0], {}) if args else {})
+        named = rename_args(_with_newest(args), CONFIGS.get(args[0], {}) if args else {})
         parsed = parser.instantiate(parser.parse_args(named))
     except ArgumentError as error:
         print(f"error: {error}\nSee `kinora train captioner --help` for the options.", file=sys.stderr)
@@ -45,9 +47,15 @@ def main(args: Sequence[str]) -> int:
             f"got {list(config.num_cell_classes)} and {config.model.frames}"
         )
     sample = partial(sample_examples, config.seed, FPS, FRAMES)
-    folder = fit(config, sample, vocabulary_texts(), MuonWithAdamW, resume=parsed.fit.resume)
-    print(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
-    return Exit.DONE
+
+    def run() -> None:
+        folder = train_captioner(
+            config, sample, vocabulary_texts(), resume=parsed.fit.resume, init_from=parsed.fit.init_from
+        )
+        say(f"exported to {folder}; score it with `kinora train captioner validate --weights {folder}`")
+
+    words = ["kinora", "train", "captioner", *args, *(() if parsed.fit.resume else ("--resume",))]
+    return run_to_exit_code(run, shlex.join(words))
 
 
 def build_parser() -> ArgumentParser:
@@ -55,7 +63,15 @@ def build_parser() -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     fit_parser = ArgumentParser(exit_on_error=False)
     fit_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
-    fit_parser.add_argument("--resume", type=str | None, default=None, help="checkpoint to resume from")
+    fit_parser.add_argument(
+        "--resume",
+        type=str,
+        default="",
+        help="go on from the newest checkpoint in --out, or from the checkpoint that is named",
+    )
+    fit_parser.add_argument(
+        "--init_from", type=str, default="", help="folder of a run whose weights a new run starts from"
+    )
     fit_parser.add_class_arguments(TrainConfig, as_group=False)
     validate_parser = ArgumentParser(exit_on_error=False)
     validate_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
@@ -69,6 +85,14 @@ def build_parser() -> ArgumentParser:
     commands.add_subcommand("fit", fit_parser)
     commands.add_subcommand("validate", validate_parser)
     return parser
+
+
+def _with_newest(args: Sequence[str]) -> list[str]:
+    """Give a bare `--resume` its value."""
+    words: list[str] = []
+    for word, following in zip_longest(args, args[1:], fillvalue="--"):
+        words.append("--resume=newest" if word == "--resume" and following.startswith("--") else word)
+    return words
 
 
 def _from_namespace(config_class, values):

@@ -15,14 +15,14 @@ from captioner.prompts import load_prompt
 from captioner.train.build import END, build_model, build_processor, build_tokenizer, init_patch_embed
 from captioner.train.config import ModelConfig, TrainConfig
 from captioner.train.data import IGNORED, Example, collate, kind_at, question
-from captioner.train.fit import fit
+from captioner.train.fit import RunParts, export, fit, load_weights
 from captioner.train.module import CaptionModule, lr_scale
 from captioner.train.optimizer import role
 from kinora.commands.train_captioner import build_parser
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
-from trainer.optim import MuonWithAdamW
+from trainer.optim import ConfiguredLR, MuonWithAdamW
 from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
 from worlds.shapes.family import sample_world
 
@@ -41,6 +41,7 @@ CONFIG = TrainConfig(
     log_every_n_steps=1,
     model=TINY,
 )
+OPTIMIZER = MuonWithAdamW, ConfiguredLR
 CONFIGS = Path(__file__).parents[2] / "captioner" / "train" / "configs"
 DRAW = partial(sample_examples, 0, FPS, FRAMES)
 
@@ -74,7 +75,7 @@ def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
     batch.pop("cell_classes_NA")
     with torch.no_grad():
         standard = model(**batch).loss
-        fast = CaptionModule(model, CONFIG, MuonWithAdamW).model(**batch).loss
+        fast = CaptionModule(model, CONFIG, *OPTIMIZER).model(**batch).loss
     assert fast.item() == pytest.approx(standard.item(), rel=128 * torch.finfo(torch.float32).eps)
 
 
@@ -106,7 +107,7 @@ def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
 
 
 def test_each_parameter_has_its_optimizer(tokenizer) -> None:
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
     roles = {name: role(name, p) for name, p in module.named_parameters()}
     assert roles["model.model.visual.patch_embed.proj.weight"] == "patch_embed"
     assert roles["model.model.visual.blocks.0.mlp.fc1.weight"] == "hidden"
@@ -122,10 +123,10 @@ def test_draws_are_named_by_step_alone() -> None:
     assert all(np.array_equal(a.frames_THWC, b.frames_THWC) for a, b in zip(first, again, strict=True))
 
 
-def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) -> None:
-    texts = list(vocabulary_texts(300))
-    short = replace(CONFIG, out=str(tmp_path / "a"))
-    folder = fit(short, DRAW, texts, MuonWithAdamW)
+def test_a_run_exports_a_model_folder(tmp_path: Path) -> None:
+    parts = RunParts(join_optimizers=MuonWithAdamW, make_schedule=ConfiguredLR)
+    folder = fit(replace(CONFIG, out=str(tmp_path)), DRAW, vocabulary_texts(300), parts)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "log"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 12e6
     captioner = load_embedded(weights=str(folder))
     world = sample_world(1, width=64, height=64, fps=8.0, num_frames=8)
@@ -137,13 +138,44 @@ def test_a_run_exports_a_model_folder_and_a_stopped_one_resumes(tmp_path: Path) 
     )
     assert row.captioner == "embedded"
     assert len(row.frames_shown) == FRAMES
-    again = replace(short, out=str(tmp_path / "b"))
-    resumed = fit(again, DRAW, texts, MuonWithAdamW, resume=str(tmp_path / "a" / "last.ckpt"))
-    assert (resumed / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_an_export_replaces_the_former_one_whole(tokenizer, tmp_path: Path) -> None:
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
+    folder = tmp_path / "export"
+    (tmp_path / ".export.partial").mkdir()
+    folder.mkdir()
+    (folder / "stale").write_text("")
+    export(module, build_processor(tokenizer, TINY), {"seconds": 1}, folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert {"model.safetensors", "training.json"} <= {path.name for path in folder.iterdir()}
+    assert not (folder / "stale").exists()
+
+
+def test_weights_of_another_shape_are_refused_by_name(tokenizer) -> None:
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
+    state = module.state_dict()
+    load_weights(module, {name: tensor for name, tensor in state.items() if "cell_head" not in name})
+    name = "model.model.visual.patch_embed.proj.weight"
+    with pytest.raises(ValueError, match=rf"{name} \(3,\), but this configuration has \(48, "):
+        load_weights(module, {**state, name: torch.zeros(3)})
+    del state[name]
+    with pytest.raises(ValueError, match=f"{name} missing"):
+        load_weights(module, state)
+
+
+def test_values_that_are_not_numbers_are_not_hidden(tokenizer) -> None:
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
+    module.log_dict = lambda *args, **kwargs: None
+    batch = collate(build_processor(tokenizer, TINY), DRAW(0, 2, "crop"), "crop")
+    module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
+    assert module.cell_loss(batch["cell_classes_NA"]).isfinite()
+    torch.nn.init.constant_(module.cell_head.bias, float("nan"))
+    assert module.cell_loss(batch["cell_classes_NA"]).isnan()
 
 
 def test_a_checkpoint_with_the_old_name_of_the_head_loads(tokenizer) -> None:
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
     state = module.state_dict()
     old = {name.replace("cell_head.", "looks."): tensor for name, tensor in state.items()}
     checkpoint = {"state_dict": old}
@@ -158,7 +190,7 @@ def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
         target="",
         cell_classes=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
     )
-    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, MuonWithAdamW)
+    module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
     module.log_dict = lambda *args, **kwargs: None
     batch = collate(build_processor(tokenizer, TINY), [nothing], "crop")
     module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])

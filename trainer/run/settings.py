@@ -6,8 +6,11 @@ from typing import Any
 Settings = dict[str, Any]
 """Values by dotted field name."""
 
+Rules = tuple[tuple[str, ...], tuple[str, ...]]
+"""Fields that are refused, and exceptions that are used. A name that ends with a dot stands for all below."""
+
 REFUSED = ("seed_everything", "data.", "model.", "init_from")
-"""Prefixes of the fields that decide what is seen or what the weights mean."""
+"""Fields that decide what is seen or what the weights mean."""
 USED = (
     "data.cache_mb",
     "data.crop.cache_mb",
@@ -45,18 +48,21 @@ def changes(before: Settings, now: Settings) -> dict[str, tuple[Any, Any]]:
     return {name: (before[name], now[name]) for name in compared if before[name] != now[name]}
 
 
-def is_refused(name: str) -> bool:
+def is_refused(name: str, rules: Rules = (REFUSED, USED)) -> bool:
     """Return whether a resume refuses a change of this field."""
-    used = any(name == field or (field.endswith(".") and name.startswith(field)) for field in USED)
-    return not used and any(name == field or name.startswith(field) for field in REFUSED)
+    refused, used = (
+        any(name == field or (field.endswith(".") and name.startswith(field)) for field in fields)
+        for fields in rules
+    )
+    return refused and not used
 
 
-def check_resume(before: Settings, now: Settings, run: str) -> Sequence[str]:
+def check_resume(before: Settings, now: Settings, run: str, rules: Rules = (REFUSED, USED)) -> Sequence[str]:
     """Return a line for each field that is used with another value. Raises ValueError for refused ones."""
     changed = changes(before, now)
     if not now.get("init_from"):
         changed.pop("init_from", None)
-    if refused := [name for name in changed if is_refused(name)]:
+    if refused := [name for name in changed if is_refused(name, rules)]:
         raise ValueError(
             f"{run}: cannot go on with {format_changes(changed, refused)}: give the former values, or start "
             f"a new run from its weights with --init-from {run} and another --out"
