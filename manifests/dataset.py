@@ -1,6 +1,6 @@
 """A dataset: immutable Parquet parts, and a log of commits that decides which parts are visible.
 
-    sources/ clips/ gaps/ selections/ captions/ reviews/ failures/   Parquet parts
+    sources/ clips/ gaps/ scores/ selections/ captions/ reviews/ failures/   Parquet parts
     media/                                                          tars of cut clips, with Parquet indexes
     _log/0000000N.json                                              one commit each
     _log/summary-0000000N.json                                      copies of many commits, to open quickly

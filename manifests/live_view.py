@@ -17,7 +17,9 @@ import pyarrow as pa
 from manifests import caption_order
 from manifests.arrow import pc
 from manifests.dataset import Dataset
+from manifests.live_failures import STILL_FAILED
 from manifests.parts import TableName
+from manifests.scores import are_scores, plain_names, requests, score_columns, with_scores
 from manifests.sql import connect
 
 THUMBNAIL = "thumbnail"
@@ -31,6 +33,7 @@ ViewName = Literal[
     "clip_occurrences",
     "clips",
     "gaps",
+    "scores",
     "selections",
     "duplicates",
     "media",
@@ -45,6 +48,7 @@ _TABLES: dict[ViewName, TableName] = {
     "clip_occurrences": "clips",
     "clips": "clips",
     "gaps": "gaps",
+    "scores": "scores",
     "selections": "selections",
     "duplicates": "duplicates",
     "media": "media",
@@ -57,6 +61,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "sources": ("uri", "source_key", "analysis", "status"),
     "clips": ("clip_id", "source_key", "analysis"),
     "gaps": ("source_key", "start_pts", "analysis"),
+    "scores": ("clip_id", "scorer", "digest"),
     "selections": ("clip_id", "kept"),
     "duplicates": ("clip_id",),
     "media": ("clip_id", "media_id", "window_index"),
@@ -69,34 +74,16 @@ _DEPENDS_ON: dict[ViewName, set[str]] = {
     "clip_occurrences": {"sources", "clips"},
     "clips": {"sources", "clips"},
     "gaps": {"sources", "gaps"},
+    "scores": {"scores"},
     "selections": {"sources", "clips", "selections"},
     "duplicates": {"sources", "clips", "duplicates"},
     "media": {"sources", "clips", "selections", "media"},
     "captions": {"sources", "clips", "selections", "media", "captions"},
     "caption_attempts": {"sources", "clips", "selections", "media", "captions"},
     "newest_attempts": {"sources", "clips", "selections", "media", "captions"},
-    "failures": {"sources", "clips", "selections", "media", "captions", "failures"},
+    "failures": {"sources", "clips", "scores", "selections", "media", "captions", "failures"},
 }
 """Tables that determine the live rows of each view."""
-_STILL_FAILED: dict[str, tuple[str, dict[str, tuple[ViewName, list[str]]]]] = {
-    "analyze": (
-        "SEMI JOIN s ON n.unit = s.source_key AND s.status = 'failed'",
-        {"s": ("sources", ["source_key", "status"])},
-    ),
-    "cut": (
-        "SEMI JOIN d ON n.unit = d.clip_id AND d.kept ANTI JOIN m ON n.unit = m.clip_id",
-        {"d": ("selections", ["clip_id", "kept"]), "m": ("media", ["clip_id"])},
-    ),
-    "caption": (
-        "SEMI JOIN c ON n.unit = c.media_id AND c.outcome <> 'ok'",
-        {"c": ("newest_attempts", ["media_id", "outcome"])},
-    ),
-    "score ": (
-        "SEMI JOIN k ON n.unit = k.clip_id AND n.config = k.analysis AND n._commit >= k._commit",
-        {"k": ("clips", ["clip_id", "analysis", COMMIT_COLUMN])},
-    ),
-}
-"""By prefix of the stage name: the join that keeps live failures, and the views it needs."""
 _NEWEST_CUT = """
     SELECT max(t._row) AS _row FROM t
     JOIN (SELECT clip_id, max(_commit) AS _commit FROM t SEMI JOIN o USING (clip_id) GROUP BY clip_id)
@@ -119,6 +106,8 @@ class LiveView:
         self._columns: dict[TableName, list[str]] = {}
         self._derived = False
         self._masks: dict[tuple[ViewName, str | None], pa.Array | None] = {}
+        self.scorer_requests = requests(dataset.commits)
+        """The scorers whose columns the clips have, by name."""
 
     def read(
         self,
@@ -132,23 +121,35 @@ class LiveView:
 
         Args:
             view: name of the property that describes the rows.
-            columns: all but `LARGE_COLUMNS` by default; those that no part has are omitted.
+            columns: all but `LARGE_COLUMNS` by default; those that no part has are omitted. Clips also have
+                the columns of the scores that count (`manifests.scores`).
             version: caption version, for `captions`.
             stage: stage name, for `failures`.
         """
         table = _TABLES[view]
         names = [*columns] if columns is not None else self._names(table)
+        if table == "clips" and are_scores(names, self.scorer_requests):
+            self.columns(table)
+            plain = plain_names(names, [*self._columns[table], COMMIT_COLUMN], self.scorer_requests)
+            clips = self._read(view, [*_KEYS[table], *plain], None)
+            scores = self._read("scores", [*_KEYS["scores"], *names], None)
+            return with_scores(clips, names, scores, self.scorer_requests)
+        return self._read(view, names, stage if version is None else version)
+
+    def _read(self, view: ViewName, names: Sequence[str], subset: str | None) -> pa.Table:
+        table = _TABLES[view]
         self._load(table, names)
-        mask = self._mask(view, stage if version is None else version)
+        mask = self._mask(view, subset)
         loaded = self._loaded[table]
         rows = loaded.select([name for name in names if name in loaded.column_names])
         return rows if mask is None else rows.filter(mask)
 
     def columns(self, table: TableName) -> list[str]:
-        """Return `Dataset.columns`, cached."""
+        """Return `Dataset.columns`, cached; of the clips also the columns of scores."""
         if table not in self._columns:
             self._columns[table] = self.dataset.columns(table)
-        return self._columns[table]
+        scored = score_columns(self.scorer_requests) if table == "clips" else []
+        return [*dict.fromkeys([*self._columns[table], *scored])]
 
     def row_indices(self, view: ViewName) -> np.ndarray:
         """Return the index of each row of `read` among all rows of the table."""
@@ -162,8 +163,11 @@ class LiveView:
             return LiveView(dataset)
         changed: list[TableName] = [table for table in self._loaded if newer.parts(table)]
         new_view = self._copy_without(dataset, {*changed})
-        if any(commit.stage == "caption" for commit in newer.commits):  # may change which caption counts
+        stages = {commit.stage for commit in newer.commits}
+        if "caption" in stages:  # may change which caption counts
             new_view._forget_masks({"captions"})
+        if "score" in stages:  # may change which scores count
+            new_view._forget_masks({"scores"})
         for table in changed:
             names = [name for name in self._loaded[table].column_names if name != COMMIT_COLUMN]
             new = newer.read(table, names).append_column(
@@ -321,6 +325,10 @@ class LiveView:
                     GROUP BY {keys[view]}"""
                 analyzed = self.read("sources", ["source_key", "analysis", "status", COMMIT_COLUMN])
                 return self.query(sql, t=self._numbered(_TABLES[view]), s=analyzed)
+            case "scores":
+                keys = "clip_id, scorer, digest"
+                sql = f"SELECT max(_row) AS _row FROM t GROUP BY {keys}"
+                return self.query(sql, t=self._numbered("scores"))
             case "selections":
                 keys = self.read("clips", ["clip_id"])
                 return self._newest_of("selections", "clip_id", keys)
@@ -362,7 +370,9 @@ class LiveView:
             f=self._numbered("failures"),
         )
         arms, tables = list[str](), {"n": newest}
-        for name, (sql, needs) in _STILL_FAILED.items():
+        digests = [each.digest for each in self.scorer_requests.values()]
+        tables["w"] = pa.table({"digest": pa.array(digests, pa.string())})
+        for name, (sql, needs) in STILL_FAILED.items():
             if stage is None or stage.startswith(name):
                 arms.append(f"SELECT n._row FROM n {sql} WHERE n.stage LIKE '{name}%'")
                 tables |= {alias: self.read(view, columns) for alias, (view, columns) in needs.items()}

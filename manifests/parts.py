@@ -17,13 +17,23 @@ from manifests.digest import digest_bytes
 from manifests.storage import Storage, open_storage
 
 TableName = Literal[
-    "sources", "clips", "gaps", "selections", "duplicates", "media", "captions", "reviews", "failures"
+    "sources",
+    "clips",
+    "gaps",
+    "scores",
+    "selections",
+    "duplicates",
+    "media",
+    "captions",
+    "reviews",
+    "failures",
 ]
 
 RECORDS: Mapping[str, type] = {
     "sources": records.SourceRow,
     "clips": records.Clip,
     "gaps": records.Gap,
+    "scores": records.Score,
     "selections": records.Selection,
     "duplicates": records.Duplicate,
     "media": records.Media,

@@ -129,6 +129,17 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """The columns of one scorer for one clip, which stand beside these fields in the scores table."""
+
+    clip_id: str
+    scorer: str
+    """Its name, or `module:function`."""
+    digest: str
+    """Digest of its settings and code version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
     """Decision to keep or drop a clip, with the reason."""
 

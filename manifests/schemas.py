@@ -30,6 +30,7 @@ VERSIONS: Mapping[str, int] = {
         "SourceRow",
         "Clip",
         "Gap",
+        "Score",
         "Selection",
         "Duplicate",
         "Media",

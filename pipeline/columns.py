@@ -16,6 +16,8 @@ class Column:
     """Name of the Arrow type. A string, because the decoding process does not import Arrow."""
     about: str
     """Short description with the unit."""
+    range: tuple[float, float] | None = None
+    """Smallest and largest value that a scorer may give; None for any."""
 
 
 BORDER_NAMES = ("border_top", "border_bottom", "border_left", "border_right")

@@ -74,6 +74,8 @@ class ScorersConfig:
     """`head` and `embedding`: file of the weights (.safetensors, or .pt that holds tensors only)."""
     aesthetic_head: str = ""
     """`head`: file of the linear layer on the image embedding, `weight` and `bias` (.safetensors or .pth)."""
+    own: tuple[str, ...] = ()
+    """Your own scorers, each `module:function` (docs/filters.md)."""
     frames: PositiveInt = 3
     """Maximum number of frames scored per clip, evenly spaced."""
     side_px: PositiveInt = 640
@@ -92,7 +94,8 @@ class ScorersConfig:
     @property
     def any(self) -> bool:
         """Whether any scorer is on."""
-        return self.text or self.logo or self.nsfw or self.embedding or self.aesthetic != "off"
+        models = self.text or self.logo or self.nsfw or self.embedding or self.aesthetic != "off"
+        return models or bool(self.own)
 
     @property
     def encodes(self) -> bool:
@@ -190,6 +193,9 @@ class SelectConfig:
     """Minimum `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
     min_aesthetic_heuristic: UnitFloat | None = None
     """Minimum `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
+    limits: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Minimum and maximum of any column of numbers, such as one of your own scorers:
+    `{my_score: [0.1, null]}`. A clip outside is dropped."""
 
     __post_init__ = check_ranges
 
@@ -341,7 +347,7 @@ class RayConfig:
     """Shared memory for blocks. Blocks hold rows, never frames."""
     commit_every_s: NonNegativeFloat = 10.0
     """Maximum time between commits of finished work, in seconds. A kill loses what is not committed."""
-    no_progress_timeout_s: float = 0.0
+    no_progress_timeout_s: NonNegativeFloat = 0.0
     """Time without any result after which a stage ends, in seconds; 0 for never. Ray Data's own default, half
     an hour, ends jobs whose units honestly take longer. The sandbox bounds a decode that hangs."""
     verbose: bool = False
@@ -406,13 +412,49 @@ ADDED: dict[str, Any] = {
     "image_format": "png",
     "medium_prompt": "",
     "joint_prompt": "",
+    "own": (),
+    "limits": {},
 }
 """Fields added later, with the value at which they leave a digest as it was."""
 
 
+_SCORERS_OFF: dict[str, Any] = {
+    "text": False,
+    "logo": False,
+    "nsfw": False,
+    "aesthetic": "off",
+    "embedding": False,
+    "clip_model": "ViT-L-14",
+    "clip_weights": "",
+    "aesthetic_head": "",
+    "frames": 3,
+    "side_px": 640,
+    "frames_per_s": 2.0,
+    "budget_mb": 64,
+    "min_text_score": 0.85,
+    "min_text_length": 3,
+}
+"""What every analysis's digest holds in place of its scorers, whose digests are their own."""
+
+
 def config_digest(config: Any) -> str:
-    """Return a digest of a stage's configuration and code version. Equal digests mean equal results."""
-    content = old_keys(type(config), _effective(asdict(config)))
+    """Return a digest of a stage's configuration and code version. Equal digests mean equal results.
+
+    That of an analysis does not depend on its scorers.
+    """
+    content = asdict(config)
+    if isinstance(config, AnalyzeConfig):
+        content["scorers"] = _SCORERS_OFF
+    return _digest(config, content)
+
+
+def scored_analysis_digest(config: AnalyzeConfig) -> str:
+    """Return the digest of an analysis from the time when scores were part of it."""
+    return _digest(config, asdict(config))
+
+
+def _digest(config: Any, content: dict[str, Any]) -> str:
+    content = old_keys(type(config), _effective(content))
     name = type(config).__name__
     return digest_parts(name, _VERSIONS[name], json.dumps(content, sort_keys=True))
 

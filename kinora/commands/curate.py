@@ -84,11 +84,12 @@ def describe(report: CurateReport, dataset: str) -> str | Group:
         f"{report.analyzed} analyzed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
         f"clips   {report.clips} found, {report.gaps} gaps"
         f"{f', {report.unscored} partly scored' if report.unscored else ''}",
+        *([f"score   {report.scored} clips of earlier runs"] if report.scored else []),
         f"select  {report.kept} of {report.decided} kept{_counted('; dropped:', report.dropped)}",
         f"cut     {report.cut} of {report.to_cut} in {report.seconds.get('cut', 0):.1f} s"
         f"{_failed(report.cut_failed)}",
     ]
-    if report.failed or report.cut_failed:
+    if report.failed or report.cut_failed or report.unscored:
         lines.append(f"see `kinora failures --dataset {dataset}` for causes and remedies")
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ from pipeline.cut.crop import crop_of
 from pipeline.dedup.decisions import KINDS
 from pipeline.planning.last_config import last
 from pipeline.select.presets import NO_LIMIT
-from pipeline.select.rules import RULES, RuleCheck, check_rules
+from pipeline.select.rules import RuleCheck, check_rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +118,8 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
             why = f"{caption['outcome']}: {caption['detail']}"
             table.add_row("caption", Text(longest_text(caption) or why))
     failed = [Text(f"{f['stage']}: {f['code']}: {f['message']}", "red") for f in failures]
-    return Result(data, Group(table, *failed, _rule_table(results), _other_scores(clip)))
+    used = {check.rule.column for check in results}
+    return Result(data, Group(table, *failed, _rule_table(results), _other_scores(view, clip, used)))
 
 
 def _media(view: LiveView, clip_id: str) -> list[dict[str, Any]]:
@@ -163,15 +164,18 @@ def _rule_table(results: list[RuleCheck]) -> Table:
     return table
 
 
-def _other_scores(clip: dict[str, Any]) -> Table:
+def _other_scores(view: LiveView, clip: dict[str, Any], used: set[str]) -> Table:
     """Render the scores that no rule uses."""
-    used = {rule.column for rule in RULES}
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for column in SCORE_COLUMNS:
-        if column.name in clip and column.name not in used and column.type != "binary":
-            value = clip[column.name]
-            text = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value
-            table.add_row(column.name, str(text), column.about)
+    about = {column.name: column.about for column in SCORE_COLUMNS if column.type != "binary"}
+    for request in view.scorer_requests.values():
+        own = {name: request.scorer for name, kind in request.columns.items() if kind != "binary"}
+        about = own | about
+    for name, text in about.items():
+        if name in clip and name not in used:
+            value = clip[name]
+            shown = "not measured" if value is None else f"{value:.4g}" if isinstance(value, float) else value
+            table.add_row(name, str(shown), text)
     return table
 
 

@@ -29,7 +29,7 @@ _BATCH_FRAMES = 64
 """Frames that analyzers process at once, so that analyzers and decoder do not evict each other's code from
 cache."""
 _LOOP_FILTER_MIN_SCALE = 0.25
-"""At or below this scale, and without scorers, the codec's deblocking filter is skipped."""
+"""At or below this scale, the codec's deblocking filter is skipped on frames that no other refers to."""
 
 
 class SeekTooLate(Exception):
@@ -49,6 +49,11 @@ def decode_pass(
     return _decode(path, info, config, limits, chunk, None)
 
 
+def uses_loop_filter(info: Probe, config: AnalyzeConfig) -> bool:
+    """Return whether the codec's deblocking filter runs on every frame, with scorers or without."""
+    return config.analysis_width_px / info.width > _LOOP_FILTER_MIN_SCALE
+
+
 def _decode(
     path: str,
     info: Probe,
@@ -59,8 +64,8 @@ def _decode(
 ) -> PassResult:
     scale = min(1.0, config.analysis_width_px / info.width)
     size_px = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
-    loop_filter = config.scorers.any or scale > _LOOP_FILTER_MIN_SCALE
     decoding = _Pass(info, config, chunk, warming_up=from_pts is not None)
+    loop_filter = uses_loop_filter(info, config)
     frames = read_frames(path, size_px=size_px, from_pts=from_pts, loop_filter=loop_filter)
     for index, frame in enumerate(frames):
         if index >= limits.max_frames:

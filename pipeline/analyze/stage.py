@@ -16,7 +16,7 @@ from manifests.parts import Part, PartStore
 from manifests.records import Clip, Failure, Gap, Source, SourceRow, SourceStatus
 from pipeline.analysis import Analysis, FileChunk, analyses_to_rows
 from pipeline.analyze.rows import failed_analysis
-from pipeline.analyze.signals.columns import SCORE_COLUMNS
+from pipeline.analyze.signals.columns import ANALYZER_COLUMNS
 from pipeline.analyze.task import AnalyzeFile, analyze_file, analyze_in_sandbox, split_source
 from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import Quarantined
@@ -150,7 +150,7 @@ def _write_found(
     """Write clips, gaps and failures; return the parts, and the counts of their rows."""
     parts: list[Part] = []
     if clips:
-        scores = (pa.field(column.name, pa.type_for_alias(column.type)) for column in SCORE_COLUMNS)
+        scores = (pa.field(column.name, pa.type_for_alias(column.type)) for column in ANALYZER_COLUMNS)
         columns = pa.schema([*schemas.arrow_schema(Clip), *scores])
         parts.append(place.write_part("clips", pa.Table.from_pylist(clips, schema=columns)))
     if gaps:

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import schemas
-from manifests.arrow import pc
+from manifests.arrow import combine, pc
 from manifests.digest import digest_parts
 from manifests.records import Duplicate
+from manifests.scores import EMBEDDING_DIGEST
 from pipeline.config import DedupConfig, config_digest
 
 KINDS = ("exact", "near", "semantic")
@@ -146,8 +147,12 @@ def _set_column(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table
 
 
 def _digests(clips: pa.Table, config: DedupConfig) -> pa.Array:
-    """Return `dedup_digest` of each clip."""
-    analyses = clips["analysis"].combine_chunks().dictionary_encode()
+    """Return `dedup_digest` of each clip. Semantic rounds also depend on the embedding."""
+    compared = clips["analysis"]
+    if config.semantic and EMBEDDING_DIGEST in clips.column_names:
+        both = pc.binary_join_element_wise(compared, clips[EMBEDDING_DIGEST], " ")
+        compared = pc.coalesce(both, compared)
+    analyses = combine(compared).dictionary_encode()
     settings = config_digest(config)
     digests = [dedup_digest(settings, analysis) for analysis in analyses.dictionary.to_pylist()]
     return pa.array(digests, pa.string()).take(analyses.indices)

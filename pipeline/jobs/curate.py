@@ -28,8 +28,11 @@ from pipeline.cut.unit import CutUnit
 from pipeline.jobs.curate_dry_run import plan_dataset, plan_run
 from pipeline.jobs.dedup import dedup
 from pipeline.jobs.report import CurateReport
+from pipeline.jobs.score import request_scores, score_clips
 from pipeline.jobs.select import select_clips
 from pipeline.planning import pending
+from pipeline.planning.limits import check_limits
+from pipeline.planning.scoring import equal_analyses, to_score, wanted_scorers
 from pipeline.runtime.context import Stage, StageContext, new_context
 from pipeline.runtime.pools import share_cpus
 from pipeline.runtime.progress import Progress, no_progress
@@ -86,7 +89,9 @@ def curate(
     if dry_run:
         return plan_dataset(dataset_uri, listed, config)
     view = LiveView(Dataset.create(dataset_uri).with_command(command))
-    sources = pending.to_analyze(view, listed, config_digest(config.analyze))
+    check_limits(view, config)
+    analyses = equal_analyses(view.dataset.commits, config.analyze)
+    sources = pending.to_analyze(view, listed, analyses)
     return _run(view, _Work(listed=len(listed), sources=sources, seconds=seconds), config, progress)
 
 
@@ -98,24 +103,20 @@ def retry(
     dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> CurateReport:
-    """Run again what failed: sources as they are now, sources of clips that a scorer failed on, uncut clips.
+    """Run again what failed: sources as they are now, clips that a scorer failed on, uncut clips.
 
     Args:
         quarantined: include quarantined units. Without it, only those whose file was replaced since.
     """
     _check(config)
     view = LiveView(Dataset.open(dataset_uri))
+    check_limits(view, config)
     failed = [refresh(source) or source for source in pending.failed_sources(view)]
-    analysis = config_digest(config.analyze)
-    unscored = map(refresh, pending.unscored_sources(view, analysis))  # an unreadable source keeps its clips
-    failed += [source for source in unscored if source]
-    skipped: set[str] = set()
-    if not quarantined:
-        unscored = pending.unscored_sources(view, analysis, quarantined=True)
-        skipped = {*pending.quarantined_units(view, "analyze"), *(source.source_key for source in unscored)}
+    skipped = set() if quarantined else pending.quarantined_units(view, "analyze")
     sources = [source for source in failed if source.source_key not in skipped]
     mode: pending.RetryMode = "all" if quarantined else "failed"
-    keys = {source.source_key for source in sources}
+    unscored = to_score(view, wanted_scorers(view.dataset.commits, config.analyze.scorers), mode)
+    keys = {*(source.source_key for source in sources), *unscored["source_key"].to_pylist()}
     if dry_run:
         return plan_run(view, failed, sources, config, mode, keys)
     work = _Work(listed=len(failed), sources=sources, retry_mode=mode, source_keys=keys)
@@ -131,8 +132,11 @@ def _check(config: CurateConfig) -> None:
 
 def _run(view: LiveView, work: _Work, config: CurateConfig, progress: Progress) -> CurateReport:
     with RaySession(config.ray) as session:
+        view = view.advanced_to(request_scores(view, config, new_sources=bool(work.sources)))
         _check_cluster(view.dataset, work.sources, config, session)
         dataset, analyzed = _analyze(view.dataset, work.sources, config, session, progress)
+        view = view.advanced_to(dataset)
+        dataset, scored = score_clips(view, config, work.retry_mode, session, progress)
         view = view.advanced_to(dataset)
         dataset, copies = dedup(view, config, session, progress)
         view = view.advanced_to(dataset)
@@ -142,7 +146,7 @@ def _run(view: LiveView, work: _Work, config: CurateConfig, progress: Progress) 
         del view  # frees its tables while clips are cut
         dataset, cut = _cut(dataset, to_cut, config, session, progress)
     dropped = {reason: count for reason, count in selected.counts.items() if reason != KEPT}
-    stages = {"analyze": analyzed, "dedup": copies, "select": selected, "cut": cut}
+    stages = {"analyze": analyzed, "score": scored, "dedup": copies, "select": selected, "cut": cut}
     seconds = work.seconds | {"ray": session.start_s} | {name: run.seconds for name, run in stages.items()}
     return CurateReport(
         listed=work.listed,
@@ -151,7 +155,8 @@ def _run(view: LiveView, work: _Work, config: CurateConfig, progress: Progress) 
         failed=analyzed.failed,
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
-        unscored=analyzed.counts.get("unscored", 0),
+        scored=scored.counts.get("scored", 0),
+        unscored=analyzed.counts.get("unscored", 0) + scored.counts.get("unscored", 0),
         compared=copies.num_new,
         decided=selected.units,
         kept=selected.counts.get(KEPT, 0),

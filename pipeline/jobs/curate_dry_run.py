@@ -5,12 +5,22 @@ from collections.abc import Collection, Sequence
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import Source
-from pipeline.config import CurateConfig, config_digest
+from pipeline.config import CurateConfig
 from pipeline.dedup.decisions import MATCHES, resolve
 from pipeline.jobs.dedup import pending_round
 from pipeline.jobs.report import CurateReport
+from pipeline.jobs.score import check_columns
 from pipeline.planning import pending
-from pipeline.planning.dry_run import plan_analyze, plan_cut, plan_dedup, plan_first_analyze, plan_select
+from pipeline.planning.dry_run import (
+    plan_analyze,
+    plan_cut,
+    plan_dedup,
+    plan_first_analyze,
+    plan_score,
+    plan_select,
+)
+from pipeline.planning.limits import check_limits
+from pipeline.planning.scoring import equal_analyses, to_score, wanted_scorers
 from pipeline.select.select import select
 
 
@@ -22,7 +32,9 @@ def plan_dataset(dataset_uri: str, listed: Sequence[Source], config: CurateConfi
             listed=len(listed), already_done=0, dry_run=True, plan=(plan_first_analyze(listed),)
         )
     view = LiveView(dataset)
-    sources = pending.to_analyze(view, listed, config_digest(config.analyze))
+    check_limits(view, config)
+    analyses = equal_analyses(dataset.commits, config.analyze)
+    sources = pending.to_analyze(view, listed, analyses)
     return plan_run(view, listed, sources, config)
 
 
@@ -35,7 +47,12 @@ def plan_run(
     source_keys: Collection[str] | None = None,
 ) -> CurateReport:
     """Plan each stage as if those before it had run, and had found no copies."""
-    plans = [plan_analyze(view, listed, sources, config.analyze)]
+    wanted = wanted_scorers(view.dataset.commits, config.analyze.scorers)
+    analyses = equal_analyses(view.dataset.commits, config.analyze)
+    plans = [plan_analyze(view, listed, sources, config.analyze, analyses)]
+    if wanted:
+        check_columns(view, wanted)
+        plans.append(plan_score(view, to_score(view, wanted, retry_mode), wanted))
     dedup_round = pending_round(view, config)
     plans.append(plan_dedup(view, dedup_round, config.dedup))
     compared = dedup_round.clips.filter(dedup_round.clips["is_new"])["clip_id"]
@@ -51,6 +68,7 @@ def plan_run(
     return CurateReport(
         listed=len(listed),
         already_done=len(listed) - len(sources),
+        scored=units.get("score", 0),
         compared=units["dedup"],
         decided=units["select"],
         to_cut=units["cut"],

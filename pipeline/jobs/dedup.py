@@ -14,12 +14,13 @@ from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from manifests.parts import Part
+from manifests.scores import EMBEDDING_DIGEST
 from pipeline.config import CurateConfig, DedupConfig, config_digest
 from pipeline.dedup.candidates import HashPrefilter, candidate_pairs, frame_table
 from pipeline.dedup.compare_stage import add_compare, compare_block
 from pipeline.dedup.decisions import MATCHES, DedupRound, durations, plan_round, resolve
 from pipeline.dedup.exact import exact_matches
-from pipeline.jobs.dedup_semantic import semantic_matches
+from pipeline.jobs.dedup_semantic import embedding_rows, semantic_matches
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.session import RaySession
 from pipeline.select.select import passes_rules, rule_columns
@@ -66,7 +67,7 @@ def dedup(
     if settings.near and dedup_round.num_new:
         matches.append(_near(dataset, parts, clips, settings, session))
     if settings.semantic and dedup_round.num_new:
-        found = semantic_matches(dataset, parts, clips, settings, session.cpus)
+        found = semantic_matches(dataset, *embedding_rows(view, parts, clips), settings, session.cpus)
         matches.append(found.cast(MATCHES))
     decided = resolve(dedup_round, pa.concat_tables(matches))
     progress("dedup", dedup_round.num_new)
@@ -94,7 +95,8 @@ def pending_round(view: LiveView, config: CurateConfig) -> DedupRound:
     clips = clips.append_column("place", pa.array(view.row_indices("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
     passing = passes_rules(clips, config.select)
-    clips = _with_rate(clips, view).select([*_COLUMNS, "bytes_per_s", "place"])
+    digest = [EMBEDDING_DIGEST] if EMBEDDING_DIGEST in clips.column_names else []
+    clips = _with_rate(clips, view).select([*_COLUMNS, *digest, "bytes_per_s", "place"])
     decided = view.read("duplicates", ["clip_id", "kind", "keeper", "config"])
     return plan_round(clips, passing, decided, settings)
 

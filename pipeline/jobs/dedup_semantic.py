@@ -12,7 +12,9 @@ import ray.data
 
 from manifests.arrow import pc
 from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from manifests.parts import Part
+from manifests.scores import EMBEDDING_DIGEST, newest_rows
 from pipeline.config import DedupConfig
 from pipeline.dedup.cluster_stage import add_assign, add_fit_centers, add_match
 from pipeline.dedup.decisions import MATCHES
@@ -21,6 +23,37 @@ from pipeline.dedup.semantic import MAX_SAMPLE, SAMPLE_PER_CLUSTER, num_clusters
 _TASK_CLIPS = 100_000
 """Clips per task (300 MB of embeddings of 768 numbers), or one cluster that is larger."""
 _COLUMNS = ("rank", "is_new", "file", "row")
+
+
+def embedding_rows(view: LiveView, parts: Sequence[Part], clips: pa.Table) -> tuple[Sequence[Part], pa.Table]:
+    """Return all parts with embeddings, and `clips` with the `file` and `row` of their embeddings.
+
+    `analysis` becomes the digest of the embedding.
+
+    Args:
+        parts: those of the clips table, where earlier versions kept embeddings.
+        clips: with `file` and `row` in `parts`.
+    """
+    request = view.scorer_requests.get("embedding")
+    if request is None:
+        return parts, clips
+    scores = view.read("scores", ["clip_id", "scorer", "digest"])
+    index = newest_rows(scores, request, clips["clip_id"])
+    has_N = index.is_valid().to_numpy(zero_copy_only=False)
+    places_N = view.row_indices("scores") if len(scores) else np.zeros(1, np.int64)
+    place_N = places_N[index.fill_null(0).to_numpy()]
+    score_parts = view.dataset.parts("scores")
+    ends = np.cumsum([part.rows for part in score_parts])
+    file_N = np.searchsorted(ends, place_N, side="right")
+    row_N = place_N - np.array([0, *ends])[file_N]
+    found = {
+        "file": pa.array(np.where(has_N, len(parts) + file_N, clips["file"].to_numpy())),
+        "row": pa.array(np.where(has_N, row_N, clips["row"].to_numpy())),
+        "analysis": pc.coalesce(clips[EMBEDDING_DIGEST], clips["analysis"]),
+    }
+    for name, column in found.items():
+        clips = clips.set_column(clips.column_names.index(name), name, column)
+    return [*parts, *score_parts], clips
 
 
 def semantic_matches(

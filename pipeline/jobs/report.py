@@ -17,6 +17,8 @@ class CurateReport:
     failed: Mapping[str, int] = field(default_factory=dict)
     clips: int = 0
     gaps: int = 0
+    scored: int = 0
+    """Clips of earlier runs that were scored."""
     unscored: int = 0
     """Clips with a failed scorer: its columns are null, and `failures` has a row."""
     compared: int = 0
@@ -35,8 +37,8 @@ class CurateReport:
     @property
     def nothing_left(self) -> bool:
         """Whether this run had nothing to do."""
-        worked = self.analyzed + self.compared + self.decided + self.to_cut + sum(self.failed.values())
-        return not self.dry_run and worked == 0
+        worked = self.analyzed + self.scored + self.unscored + self.compared + self.decided + self.to_cut
+        return not self.dry_run and worked + sum(self.failed.values()) == 0
 
     @property
     def failed_share(self) -> float:

@@ -1,6 +1,6 @@
 """Plan a run without running it: per stage, the number of units, the estimated time and the reasons."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ from manifests.dataset import Commit
 from manifests.digest import digest_parts
 from manifests.live_view import LiveView
 from manifests.records import Source
+from manifests.scores import ScorerRequest
 from pipeline.caption.batch import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
@@ -25,10 +26,9 @@ from pipeline.config import (
 from pipeline.dedup.decisions import INELIGIBLE, KINDS, DedupRound, dedup_digest
 from pipeline.planning import pending
 from pipeline.planning.history import OTHER_CODE, UNKNOWN, History, Rate, difference
-from pipeline.select.select import rules_digest
+from pipeline.select.select import measured_by, rules_digest
 
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
-UNSCORED = "a scorer failed before"
 OTHER_MODEL = "other weights or code version"
 OTHER_WINDOWS = "other windows"
 UNLESS_COPY = "unless it is a copy"
@@ -54,9 +54,13 @@ class StagePlan:
 
 
 def plan_analyze(
-    view: LiveView, listed: Sequence[Source], sources: Sequence[Source], config: AnalyzeConfig
+    view: LiveView,
+    listed: Sequence[Source],
+    sources: Sequence[Source],
+    config: AnalyzeConfig,
+    analyses: Collection[str],
 ) -> StagePlan:
-    """Plan the analysis of `sources`, the pending ones of `listed`."""
+    """Plan the analysis of `sources`, the pending ones of `listed`; `analyses` have its results."""
     history = History(view.dataset.commits, "analyze")
     known = view.read("sources", ["uri", "source_key", "analysis", "status", "size_bytes"])
     uris = pa.array([source.uri for source in sources], pa.string())
@@ -64,10 +68,10 @@ def plan_analyze(
     before = _align(known, "uri", uris)
     is_changed = pc.not_equal(before["source_key"], keys)
     has_failed = pc.equal(before["status"], "failed")
-    same_config = pc.equal(before["analysis"], config_digest(config))
+    same_config = pc.is_in(before["analysis"], value_set=pa.array(sorted(analyses), pa.string()))
     change = _labels(before["analysis"], lambda analysis: history.change(analysis, config))
     failed = pc.if_else(same_config, FAILED, pc.binary_join_element_wise(pa.scalar(FAILED), change, "; "))
-    why = pc.if_else(has_failed, failed, pc.if_else(same_config, UNSCORED, change))
+    why = pc.if_else(has_failed, failed, change)
     why = pc.if_else(is_changed, CHANGED_FILE, why).fill_null(NEW_FILE)
     sizes = known.group_by("analysis").aggregate([("size_bytes", "sum")]).to_pylist()
     rate = history.rate(config_digest(config), {row["analysis"]: row["size_bytes_sum"] for row in sizes})
@@ -78,6 +82,21 @@ def plan_analyze(
 def plan_first_analyze(listed: Sequence[Source]) -> StagePlan:
     """Plan the analysis of `listed` into a new dataset."""
     return _stage_plan("analyze", "files", _repeat(NEW_FILE, len(listed)), len(listed), None)
+
+
+def plan_score(view: LiveView, clips: pa.Table, wanted: Mapping[str, ScorerRequest]) -> StagePlan:
+    """Plan the scoring of `clips`, the rows of `to_score`: none of sources yet to be analysed."""
+    history = History(view.dataset.commits, "score")
+    before = view.scorer_requests
+
+    def why(names: str) -> str:
+        changed = [n for n in names.split() if n in before and before[n].digest != wanted[n].digest]
+        others = [n for n in names.split() if n not in changed]
+        parts = [("other settings of", changed), ("not scored by", others)]
+        return "; ".join(f"{words} {', '.join(found)}" for words, found in parts if found)
+
+    num_clips = view.read("clips", ["clip_id"]).num_rows
+    return _stage_plan("score", "clips", _labels(clips["scorers"], why), num_clips, history.rate(""))
 
 
 def plan_dedup(view: LiveView, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:
@@ -107,7 +126,8 @@ def plan_select(view: LiveView, clips: pa.Table, config: SelectConfig) -> StageP
     """Plan the selection of `clips`, the rows of `pending.to_select`."""
     history = History(view.dataset.commits, "select")
     settings = config_digest(config)
-    inputs = [*((analysis,) for analysis in _analyses(view)), *_copies(view, clips)]
+    measured = {*_analyses(view), *pc.unique(measured_by(clips)).to_pylist()}
+    inputs = [*((analysis,) for analysis in measured), *_copies(view, clips)]
     config_of = {rules_digest(each, *of): each for each in history.configs for of in inputs}
 
     @cache

@@ -7,7 +7,7 @@ from typing import Any
 from manifests.dataset import Commit
 from manifests.redact import redact_values
 from manifests.renamed_fields import rename_keys
-from pipeline.config import ADDED, NO_EFFECT, RECORDED
+from pipeline.config import ADDED, NO_EFFECT, RECORDED, AnalyzeConfig
 
 UNKNOWN = "another configuration, which the log does not hold"
 OTHER_CODE = "other code version"
@@ -38,7 +38,10 @@ class History:
         """Describe the difference between the configuration of `digest` and `now`."""
         if digest not in self.configs:
             return UNKNOWN
-        return difference(rename_keys(type(now), self.configs[digest]), asdict(now))
+        earlier, later = rename_keys(type(now), self.configs[digest]), asdict(now)
+        if isinstance(now, AnalyzeConfig):  # scorers are no part of it
+            earlier, later = ({**each, "scorers": {}} for each in (earlier, later))
+        return difference(earlier, later)
 
     def rate(self, digest: str, bytes_of: Mapping[str, int] | None = None) -> Rate | None:
         """Return the rate of the commits under `digest`, or of all commits if there are none.
@@ -67,11 +70,16 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         for name in common
         if _format(before[name]) != _format(after[name])
     ]
-    silent = {*ADDED, *RECORDED}
-    new = {name for name in after.keys() - before.keys() if name.split(".")[-1] not in silent}
-    changed += _format_fields("new", sorted(new))
+    added = {name for name in after.keys() - before.keys() if not _is_unset(name, after[name])}
+    changed += _format_fields("new", sorted(name for name in added if name.split(".")[-1] not in RECORDED))
     changed += _format_fields("former", sorted(before.keys() - after.keys()))
     return f"other configuration: {', '.join(changed)}" if changed else OTHER_CODE
+
+
+def _is_unset(name: str, value: Any) -> bool:
+    """Return whether a field added later has the value at which it changes nothing."""
+    field = name.split(".")[-1]
+    return field in ADDED and _format(ADDED[field]) == _format(value)
 
 
 def _format_fields(kind: str, names: Sequence[str]) -> list[str]:

@@ -1,12 +1,20 @@
 """The configurations that a dataset was made with, read from its log. A retry runs under them."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from manifests.dataset import Dataset
 from manifests.renamed_fields import rename_keys
-from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, DedupConfig, RayConfig, SelectConfig
+from pipeline.config import (
+    AnalyzeConfig,
+    CurateConfig,
+    CutConfig,
+    DedupConfig,
+    RayConfig,
+    ScorersConfig,
+    SelectConfig,
+)
 from video.config import SandboxConfig
 
 C = TypeVar("C")
@@ -17,8 +25,11 @@ def last_curation(dataset: Dataset, ray: RayConfig, sandbox: SandboxConfig | Non
 
     `ray` and `sandbox` never change results, so they come from the current run.
     """
+    analyze = last(dataset, "analyze", AnalyzeConfig)
+    if scored := [commit.config for commit in dataset.commits if commit.stage == "score"]:
+        analyze = replace(analyze, scorers=build(ScorersConfig, scored[-1]["scorers"]))
     return CurateConfig(
-        analyze=last(dataset, "analyze", AnalyzeConfig),
+        analyze=analyze,
         select=last(dataset, "select", SelectConfig),
         dedup=last(dataset, "dedup", DedupConfig),
         cut=last(dataset, "cut", CutConfig),

@@ -34,10 +34,11 @@ _MIN_CHUNK_S = 10.0
 _SOURCE_FIELDS = tuple(field.name for field in fields(Source))
 
 
-def to_analyze(view: LiveView, listed: Sequence[Source], analysis: str) -> list[Source]:
-    """Return the listed sources that were not analyzed, with or without success, under `analysis`."""
+def to_analyze(view: LiveView, listed: Sequence[Source], analyses: Collection[str]) -> list[Source]:
+    """Return the listed sources that were not analyzed, with or without success, under one of `analyses`."""
     sources = view.read("sources", ["source_key", "analysis"])
-    attempted = sources.filter(pc.equal(sources["analysis"], analysis))["source_key"]
+    wanted = pc.is_in(sources["analysis"], value_set=pa.array(sorted(analyses), pa.string()))
+    attempted = sources.filter(wanted)["source_key"]
     keys = pa.array([source.source_key for source in listed], pa.string())
     done = pc.is_in(keys, value_set=attempted.combine_chunks()).to_numpy(zero_copy_only=False)
     return [source for source, known in zip(listed, done, strict=True) if not known]
@@ -47,22 +48,6 @@ def failed_sources(view: LiveView) -> list[Source]:
     """Return the sources whose analysis failed."""
     rows = view.read("sources", [*_SOURCE_FIELDS, "status"])
     return _sources(rows.filter(pc.equal(rows["status"], "failed")))
-
-
-def unscored_sources(view: LiveView, analysis: str, *, quarantined: bool = False) -> list[Source]:
-    """Return the sources with a clip that a scorer failed on under `analysis`.
-
-    Args:
-        quarantined: only those with a quarantined clip.
-    """
-    failures = view.read("failures", ["stage", "unit", "config", "quarantined"])
-    failures = failures.filter(pc.starts_with(failures["stage"], "score "))
-    failures = failures.filter(pc.equal(failures["config"], analysis))
-    failures = failures.filter(failures["quarantined"]) if quarantined else failures
-    clips = view.read("clips", ["clip_id", "source_key"])
-    keys = clips.filter(_in(clips["clip_id"], failures["unit"]))["source_key"]
-    rows = view.read("sources", [*_SOURCE_FIELDS, "source_key"])
-    return _sources(rows.filter(_in(rows["source_key"], keys)))
 
 
 def _sources(rows: pa.Table) -> list[Source]:

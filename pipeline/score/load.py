@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.config import ScorersConfig
 from pipeline.score.corners import has_logo
+from pipeline.score.own import OwnScorer
 
 
 class Scorer(Protocol):
@@ -55,7 +56,7 @@ def load_scorers(config: ScorersConfig) -> dict[str, Scorer]:
         scorers["aesthetic"] = HeuristicScorer()
     if config.encodes:
         scorers |= _encoder_scorers(config)
-    return scorers
+    return scorers | {name: OwnScorer(name) for name in config.own}
 
 
 def _encoder_scorers(config: ScorersConfig) -> dict[str, Scorer]:

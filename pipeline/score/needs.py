@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.config import CurateConfig, ScorersConfig
+from pipeline.score.own import own_columns
 
 _PACKAGES = {
     "text": ("rapidocr", "onnxruntime", "py3langid"),
@@ -16,9 +17,8 @@ _PACKAGES = {
 def required_packages(config: ScorersConfig) -> tuple[str, ...]:
     """Return the packages that the enabled scorers import."""
     enabled = _enabled(config)
-    return tuple(
-        dict.fromkeys(name for scorer, names in _PACKAGES.items() if enabled[scorer] for name in names)
-    )
+    packages = [name for scorer, names in _PACKAGES.items() if enabled[scorer] for name in names]
+    return tuple(dict.fromkeys([*packages, *(name.partition(":")[0] for name in config.own)]))
 
 
 def check_semantic_dedup(config: CurateConfig) -> None:
@@ -46,6 +46,8 @@ def check_scorers(config: ScorersConfig) -> None:
             _check_file("clip_model", config.clip_model)
     if config.aesthetic == "head":
         _check_file("aesthetic_head", config.aesthetic_head)
+    for name in config.own:
+        own_columns(name)
     if config.any and (config.frames < 1 or config.frames_per_s <= 0 or config.side_px < 32):
         raise ValueError(
             "analyze.scorers: frames must be 1 or more, frames_per_s above 0, side_px 32 or more"

@@ -1,44 +1,85 @@
-"""Score the clips of analysed sources. A scorer that fails leaves a null and a failure row."""
+"""Score clips from their frames. A scorer that fails leaves no row but a failure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from manifests.records import Failure
+import pyarrow as pa
+
+from manifests import schemas
+from manifests.records import Failure, Score
 from pipeline.analysis import Analysis, decode_jpeg
+from pipeline.config import ScorersConfig
 from pipeline.errors import NoFrame
 from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import failure
+from pipeline.score.digests import scorer_columns
 from pipeline.score.load import Scorer
 
+Row = dict[str, Any]
 
-def score_analysis(analysis: Analysis, scorers: Mapping[str, Scorer], attempts: AttemptLog) -> Analysis:
-    """Return the analysis with score columns and without frames."""
-    clips, failures = [], []
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScorerSet:
+    """Loaded scorers, and the digest of each, by name."""
+
+    scorers: Mapping[str, Scorer]
+    digests: Mapping[str, str]
+
+
+def score_analysis(
+    analysis: Analysis, scorers: ScorerSet, attempts: AttemptLog
+) -> tuple[Analysis, list[Row]]:
+    """Return the analysis without frames but with the failures of scorers, and the rows of scores."""
+    rows, failures = [], []
     for clip, jpegs in zip(analysis.clips, analysis.frames, strict=True):
-        columns, failed = score_clip(clip, jpegs, scorers, attempts)
-        clips.append(clip | columns)
+        scored, failed = score_clip(clip, jpegs, scorers, attempts)
+        rows += scored
         failures += failed
-    return replace(analysis, clips=tuple(clips), frames=(), failures=(*analysis.failures, *failures))
+    return replace(analysis, frames=(), failures=(*analysis.failures, *failures)), rows
 
 
 def score_clip(
-    clip: Mapping[str, Any], jpegs: tuple[bytes, ...], scorers: Mapping[str, Scorer], attempts: AttemptLog
-) -> tuple[dict[str, Any], list[Failure]]:
-    """Run each scorer on a clip. One that raises, or repeatedly kills its worker, gives a failure row."""
-    columns: dict[str, Any] = {}
+    clip: Mapping[str, Any],
+    jpegs: tuple[bytes, ...],
+    scorers: ScorerSet,
+    attempts: AttemptLog,
+    names: tuple[str, ...] | None = None,
+) -> tuple[list[Row], list[Failure]]:
+    """Run each scorer on a clip (`clip_id`, `uri`), or those called `names`.
+
+    One that raises, or repeatedly kills its worker, gives a failure.
+    """
+    rows: list[Row] = []
     failures: list[Failure] = []
-    for name, scorer in scorers.items():
-        row = {"stage": f"score {name}", "unit": clip["clip_id"], "uri": clip["uri"]}
+    for name in scorers.scorers if names is None else names:
         try:
             if not jpegs:
                 raise NoFrame("no frame of the clip was kept for the scorers")
-            work = partial(_score_frames, scorer, jpegs)
-            columns |= attempts.run(f"score-{name}-{clip['clip_id']}", clip["uri"], work)
+            work = partial(_score_frames, scorers.scorers[name], jpegs)
+            columns = attempts.run(_unit(name, clip["clip_id"]), clip["uri"], work)
+            key = {"clip_id": clip["clip_id"], "scorer": name, "digest": scorers.digests[name]}
+            rows.append(key | columns)
         except Exception as error:
-            failures.append(failure(error, config=clip["analysis"], **row))
-    return columns, failures
+            failures.append(score_failure(error, name, clip["clip_id"], clip["uri"], scorers))
+    return rows, failures
+
+
+def score_failure(error: Exception, name: str, clip_id: str, uri: str, scorers: ScorerSet) -> Failure:
+    """Return the failure of one scorer on one clip."""
+    return failure(error, stage=f"score {name}", unit=clip_id, uri=uri, config=scorers.digests[name])
+
+
+def score_table(rows: list[Row], config: ScorersConfig) -> pa.Table:
+    """Return rows of the scores table, with the columns of all enabled scorers."""
+    columns = [column for each in scorer_columns(config).values() for column in each]
+    fields = [pa.field(column.name, pa.type_for_alias(column.type)) for column in columns]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*schemas.arrow_schema(Score), *fields]))
+
+
+def _unit(name: str, clip_id: str) -> str:
+    return f"score-{name.replace(':', '-').replace('/', '-')}-{clip_id}"
 
 
 def _score_frames(scorer: Scorer, jpegs: tuple[bytes, ...]) -> dict[str, Any]:

@@ -52,10 +52,27 @@ RULES = (
     Rule("plain", "aesthetic_heuristic", "<", "min_aesthetic_heuristic", "heuristic"),
 )
 """In order: a clip is dropped for the first rule that it breaks."""
+_LIMITS = "limits."
+
+
+def rules_of(config: SelectConfig) -> tuple[Rule, ...]:
+    """Return `RULES`, and those of `config.limits`."""
+    own = [
+        Rule(column, column, sign, f"{_LIMITS}{column}.{side}", column)
+        for column, bounds in config.limits.items()
+        for side, sign in enumerate(("<", ">"))
+        if bounds[side] is not None
+    ]
+    return (*RULES, *own)
 
 
 def limit(config: SelectConfig, field: str) -> float:
     """Return the value of a limit field: the configured one, or else the preset's."""
+    if field.startswith(_LIMITS):
+        column, _, side = field.removeprefix(_LIMITS).rpartition(".")
+        bound = config.limits[column][int(side)]
+        assert bound is not None
+        return bound
     configured = getattr(config, field)
     return PRESETS[config.preset][field] if configured is None else configured
 
@@ -110,7 +127,7 @@ def check_rules(clip: Mapping[str, Any], config: SelectConfig) -> list[RuleCheck
     """Check one clip against every rule."""
     table = pa.Table.from_pylist([dict(clip)])
     checks = []
-    for rule in RULES:
+    for rule in rules_of(config):
         value_1, rule_limit = value_N(table, rule.column, config), limit(config, rule.limit)
         value = None if np.isnan(value_1[0]) else float(value_1[0])
         broken = bool(violates(rule, value_1, rule_limit)[0])

@@ -15,8 +15,9 @@ from manifests.arrow import combine, pc
 from manifests.digest import digest_parts
 from manifests.live_view import LARGE_COLUMNS, LiveView
 from manifests.records import Selection
+from manifests.scores import EMBEDDING_DIGEST, SCORES_COLUMN
 from pipeline.config import SelectConfig, config_digest
-from pipeline.select.rules import RULES, Rule, format_violation, limit, value_N, violates
+from pipeline.select.rules import Rule, format_violation, limit, rules_of, value_N, violates
 
 KEPT = "kept"
 REVIEW = "review: "
@@ -27,7 +28,9 @@ _UNUSED = {"uri", "source_digest", *LARGE_COLUMNS}
 
 def rule_columns(view: LiveView) -> list[str]:
     """Return the columns of the clips table that decisions depend on."""
-    return [name for name in view.columns("clips") if name not in _UNUSED]
+    names = [name for name in view.columns("clips") if name not in _UNUSED]
+    scores = (SCORES_COLUMN, EMBEDDING_DIGEST) if view.scorer_requests else ()
+    return [*names, *scores]
 
 
 def rules_digest(config: str, analysis: str, *copy: str) -> str:
@@ -39,17 +42,27 @@ def rules_digest(config: str, analysis: str, *copy: str) -> str:
     return digest_parts("rules", config, analysis, *copy)
 
 
+def measured_by(clips: pa.Table) -> pa.ChunkedArray | pa.Array:
+    """Return the analysis of each row of the clips table, with the digest of its scores if it has any."""
+    if SCORES_COLUMN not in clips.column_names:
+        return clips["analysis"]
+    both = pc.binary_join_element_wise(clips["analysis"], clips[SCORES_COLUMN], " ")
+    return pc.coalesce(both, clips["analysis"])
+
+
 def rules_digests(clips: pa.Table, config: SelectConfig) -> pa.Array:
     """Return `rules_digest` of each row of the clips table."""
-    analyses = combine(clips["analysis"]).dictionary_encode()
+    measured = combine(measured_by(clips))
+    analyses = measured.dictionary_encode()
     settings = config_digest(config)
     by_analysis = [rules_digest(settings, each) for each in analyses.dictionary.to_pylist()]
     digests = pa.array(by_analysis, pa.string()).take(analyses.indices)
     if "duplicate_kind" not in clips.column_names:
         return digests
     is_copy = combine(clips["duplicate_kind"]).is_valid()
-    names = ("analysis", "duplicate_kind", "duplicate_of")
-    rows = zip(*(clips.filter(is_copy)[name].to_pylist() for name in names), strict=True)
+    copies = clips.filter(is_copy)
+    columns = (measured.filter(is_copy), copies["duplicate_kind"], copies["duplicate_of"])
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
     copy_digests = pa.array([rules_digest(settings, *row) for row in rows], pa.string())
     return pc.replace_with_mask(digests, is_copy, copy_digests)
 
@@ -59,7 +72,7 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
     reason_N = np.full(len(clips), KEPT, dtype=object)
     detail_N = np.full(len(clips), "", dtype=object)
     kept_N = np.ones(len(clips), bool)
-    for rule in RULES:
+    for rule in rules_of(config):
         rule_value_N, rule_limit = value_N(clips, rule.column, config), limit(config, rule.limit)
         broken = np.flatnonzero(kept_N & violates(rule, rule_value_N, rule_limit))
         reason_N[broken] = rule.reason
@@ -67,7 +80,7 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
         detail_N[broken] = [format_violation(rule, value, rule_limit) for value in values]
         kept_N[broken] = False
     _drop_copies(clips, kept_N, reason_N, detail_N)
-    for rule in RULES:
+    for rule in rules_of(config):
         if rule.review is not None:
             _mark_for_review(rule, rule.review, clips, config, kept_N, detail_N)
     columns = {
@@ -84,7 +97,7 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
 def passes_rules(clips: pa.Table, config: SelectConfig) -> pa.Array:
     """Return a mask of the rows of the clips table that break no rule. Ignores duplicates."""
     passing_N = np.ones(len(clips), bool)
-    for rule in RULES:
+    for rule in rules_of(config):
         passing_N &= ~violates(rule, value_N(clips, rule.column, config), limit(config, rule.limit))
     return pa.array(passing_N)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import cv2
 
@@ -31,10 +32,11 @@ class BrokenLogo(DeadlyLogo):
 class DeadlyActor(ScoreActor):
     def __init__(self, *args) -> None:
         super().__init__(*args)
-        self._scorers = {"logo": DeadlyLogo()}
+        self._scorers = replace(self._scorers, scorers={"logo": DeadlyLogo()})
 
 
 class BrokenActor(ScoreActor):
     def __init__(self, *args) -> None:
         super().__init__(*args)
-        self._scorers["logo"] = BrokenLogo()
+        loaded = self._scorers.scorers
+        self._scorers = replace(self._scorers, scorers={**loaded, "logo": BrokenLogo()})

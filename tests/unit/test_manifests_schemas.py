@@ -52,6 +52,7 @@ PINNED = {
     "SourceRow": (1, "457d71d54fd8"),
     "Clip": (1, "6bc962b0814b"),
     "Gap": (1, "2f0c86b61115"),
+    "Score": (1, "2210e9921a21"),
     "Selection": (1, "91e5de909c92"),
     "Duplicate": (1, "d64f621449f5"),
     "Media": (3, "6f42271b2af0"),

@@ -1,6 +1,6 @@
 """Configuration digests: equal settings keep their stored digest, whatever the fields are called now."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from pipeline.config import (
     ScorersConfig,
     SelectConfig,
     config_digest,
+    scored_analysis_digest,
 )
 from pipeline.planning.history import OTHER_CODE, History
 from pipeline.planning.last_config import build, last, last_curation
@@ -50,18 +51,18 @@ DEDUP = DedupConfig(
     mirrored=True,
     prefer="best",
 )
+SCORED = AnalyzeConfig(
+    detector="adaptive",
+    adaptive_threshold=2.5,
+    min_shot_s=0.25,
+    max_shot_s=10.0,
+    analysis_width_px=96,
+    samples_per_s=2.0,
+    min_chunk_s=7.0,
+    scorers=SCORERS,
+)
 STORED = {
     "bed7695636fa48b3ab034db616b9e497": AnalyzeConfig(),
-    "aff6fccd9de7ca788c01abad0e393295": AnalyzeConfig(
-        detector="adaptive",
-        adaptive_threshold=2.5,
-        min_shot_s=0.25,
-        max_shot_s=10.0,
-        analysis_width_px=96,
-        samples_per_s=2.0,
-        min_chunk_s=7.0,
-        scorers=SCORERS,
-    ),
     "65cc0176e3933823789c46ee3280644e": SelectConfig(),
     "2435c992ddff650af4c56f81278fb5d9": SelectConfig(
         preset="strict", min_duration_s=0.8, languages=("en",), max_nsfw=0.5
@@ -87,6 +88,15 @@ STORED = {
 @pytest.mark.parametrize("digest", STORED)
 def test_equal_settings_keep_their_digest(digest):
     assert config_digest(STORED[digest]) == digest
+
+
+def test_scorers_change_no_analysis_but_analyses_that_held_scores_are_recognized():
+    assert scored_analysis_digest(SCORED) == "aff6fccd9de7ca788c01abad0e393295"
+    assert config_digest(SCORED) == config_digest(replace(SCORED, scorers=ScorersConfig()))
+    own = replace(SCORED, scorers=replace(SCORERS, own=("my_scorers:brightness",)))
+    assert config_digest(own) == config_digest(SCORED) != config_digest(AnalyzeConfig())
+    limited = SelectConfig(limits={"my_brightness": (0.1, None)})
+    assert config_digest(limited) != config_digest(SelectConfig())
 
 
 def test_a_digest_depends_on_results_and_not_on_how_they_are_made():

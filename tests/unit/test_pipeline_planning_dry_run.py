@@ -72,11 +72,12 @@ def test_new_changed_and_failed_files_and_changed_settings_are_separate_reasons(
     files = [new, changed, *known]
     config = AnalyzeConfig(max_shot_s=5)
     view = LiveView(dataset)
-    left = pending.to_analyze(view, files, config_digest(AnalyzeConfig()))
-    assert plan_analyze(view, files, left, AnalyzeConfig()).why == {"changed file": 1, "new file": 1}
+    now = {config_digest(AnalyzeConfig())}
+    left = pending.to_analyze(view, files, now)
+    assert plan_analyze(view, files, left, AnalyzeConfig(), now).why == {"changed file": 1, "new file": 1}
     assert left == [new, changed]
-    left = pending.to_analyze(view, files, config_digest(config))
-    plan = plan_analyze(view, files, left, config)
+    left = pending.to_analyze(view, files, {config_digest(config)})
+    plan = plan_analyze(view, files, left, config, {config_digest(config)})
     other = "other configuration: max_shot_s 20 -> 5"
     num_failed = sum(part.rows for part in dataset.parts("failures"))
     assert num_failed

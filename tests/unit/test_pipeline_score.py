@@ -17,11 +17,13 @@ import pytest
 from pipeline.analysis import Analysis, analyses_from_row, analyses_to_rows, decode_jpeg, encode_jpeg
 from pipeline.analyze.signals.frame_view import Span
 from pipeline.analyze.signals.scorer_frames import ScorerFrames
-from pipeline.config import AnalyzeConfig, ScorersConfig, SelectConfig, config_digest
+from pipeline.config import ScorersConfig, SelectConfig
 from pipeline.runtime.attempt_log import MAX_WORKER_DEATHS, AttemptLog
 from pipeline.score import corners, needs
+from pipeline.score.digests import scorer_requests
 from pipeline.score.heuristic import colorfulness, heuristic
-from pipeline.score.task import score_clip
+from pipeline.score.load import Scorer
+from pipeline.score.task import ScorerSet, score_clip
 from pipeline.select.select import KEPT, REVIEW, select_clip
 from video.encode import encode_mp4
 from video.frames import read_frames
@@ -87,11 +89,21 @@ def test_a_frame_is_resized_to_its_long_side_upright_and_never_upscaled(tmp_path
     assert np.abs(frame.resized(640).astype(int) - noise(0)).mean() < 4
 
 
-def test_where_scorers_run_changes_no_digest_but_what_they_look_at_does():
-    config = AnalyzeConfig(scorers=TEXT)
-    same = AnalyzeConfig(scorers=replace(TEXT))
-    assert config_digest(config) == config_digest(same) != config_digest(AnalyzeConfig())
-    assert config_digest(config) != config_digest(AnalyzeConfig(scorers=replace(TEXT, frames=5)))
+def test_a_scorer_has_a_digest_of_its_own_settings_and_of_the_frames_that_it_sees(tmp_path):
+    def digests(config: ScorersConfig) -> dict[str, str]:
+        return {name: request.digest for name, request in scorer_requests(config).items()}
+
+    both = replace(TEXT, logo=True)
+    assert digests(both) == digests(TEXT) | digests(ScorersConfig(logo=True))
+    changed = digests(replace(both, min_text_score=0.5))
+    assert changed["logo"] == digests(both)["logo"]
+    assert changed["text"] != digests(both)["text"]
+    assert not {*digests(replace(both, frames=5)).values()} & {*digests(both).values()}
+    weights = [tmp_path / name for name in ("a.pt", "copy.pt", "other.pt")]
+    for path, content in zip(weights, (b"1", b"1", b"2"), strict=True):
+        path.write_bytes(content)
+    found = [digests(ScorersConfig(embedding=True, clip_weights=str(path)))["embedding"] for path in weights]
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_scorer_that_cannot_run_is_named_with_its_remedy_before_anything_runs(monkeypatch, tmp_path):
@@ -128,6 +140,10 @@ def test_rows_for_the_scorers_are_closed_before_they_are_too_large_and_lose_no_s
     assert [len(each.clips) for row in rows for each in analyses_from_row(row)] == [2, 1, 1]
 
 
+def scorers(**by_name: Scorer) -> ScorerSet:
+    return ScorerSet(scorers=by_name, digests={name: f"{name} 1" for name in by_name})
+
+
 class Raises:
     def score(self, frames):
         raise RuntimeError("no such colour")
@@ -141,12 +157,13 @@ class Counts:
 def test_a_scorer_that_raises_leaves_a_null_and_a_failure_and_the_others_their_scores(tmp_path):
     clip = {"clip_id": "c", "uri": "u", "analysis": "a"}
     jpegs = (encode_jpeg(noise(1), 90), encode_jpeg(noise(2), 90))
-    columns, failures = score_clip(clip, jpegs, {"bad": Raises(), "good": Counts()}, AttemptLog(tmp_path))
-    assert columns == {"n": 2}
-    assert [(f.stage, f.unit, f.code) for f in failures] == [("score bad", "c", "INTERNAL")]
+    rows, failures = score_clip(clip, jpegs, scorers(bad=Raises(), good=Counts()), AttemptLog(tmp_path))
+    assert rows == [{"clip_id": "c", "scorer": "good", "digest": "good 1", "n": 2}]
+    failed = [("score bad", "c", "INTERNAL", "bad 1")]
+    assert [(f.stage, f.unit, f.code, f.config) for f in failures] == failed
     assert "no such colour" in failures[0].message
-    columns, failures = score_clip(clip, (), {"good": Counts()}, AttemptLog(tmp_path))
-    assert columns == {}
+    rows, failures = score_clip(clip, (), scorers(good=Counts()), AttemptLog(tmp_path))
+    assert rows == []
     assert failures[0].code == "NO_FRAME"
     assert "budget_mb" in failures[0].remedy
 
@@ -161,11 +178,11 @@ def test_a_clip_that_ends_its_actor_again_and_again_is_left_alone(tmp_path):
     jpegs = (encode_jpeg(noise(1), 90),)
     for _ in range(MAX_WORKER_DEATHS):
         if (pid := os.fork()) == 0:
-            score_clip(clip, jpegs, {"text": Kills()}, AttemptLog(tmp_path))
+            score_clip(clip, jpegs, scorers(text=Kills()), AttemptLog(tmp_path))
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
-    columns, failures = score_clip(clip, jpegs, {"text": Kills()}, AttemptLog(tmp_path))
-    assert columns == {}
+    rows, failures = score_clip(clip, jpegs, scorers(text=Kills()), AttemptLog(tmp_path))
+    assert rows == []
     assert failures[0].quarantined
 
 

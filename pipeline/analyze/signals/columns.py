@@ -10,15 +10,16 @@ from pipeline.analyze.signals.thumbnail import Thumbnail
 from pipeline.columns import SCORER_COLUMNS
 from pipeline.config import AnalyzeConfig
 
-SCORE_COLUMNS = (
+ANALYZER_COLUMNS = (
     *Light.COLUMNS,
     *Sharpness.COLUMNS,
     *Motion.COLUMNS,
     *Borders.COLUMNS,
     *Fingerprint.COLUMNS,
     *Thumbnail.COLUMNS,
-    *SCORER_COLUMNS,
 )
+SCORE_COLUMNS = (*ANALYZER_COLUMNS, *SCORER_COLUMNS)
+"""Also those of the scorers, which stand in the scores table."""
 
 
 def create_analyzers(config: AnalyzeConfig) -> list[Analyzer]:

@@ -33,6 +33,10 @@ class ScorerFrames:
             self._per_s /= 2
             self._sampler = FrameSampler(self._per_s)
 
+    def skip(self, time_s: float) -> None:
+        """Pass over a frame of no clip: it counts for the sampling of later ones."""
+        self._sampler(time_s)
+
     def in_span(self, span: Span) -> tuple[bytes, ...]:
         """Return at most `frames` JPEGs of a clip, nearest to the middles of equal parts."""
         count = self._config.frames

@@ -1,0 +1,104 @@
+"""Scorers of your own: functions, or classes that load a model, given in the configuration as `module:name`.
+
+    from pipeline.columns import Column
+
+    def brightness(frames_THWC):
+        return {"my_brightness": float(frames_THWC.mean()) / 255}
+
+    brightness.columns = (Column("my_brightness", "float64", "mean of all channels, 0 to 1", (0.0, 1.0)),)
+    brightness.version = "1"
+
+Without `version`, a change of the module's source is another scorer. A class is made once per actor.
+"""
+
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from pipeline.columns import Column
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "float64": (int, float),
+    "int64": (int,),
+    "bool": (bool,),
+    "string": (str,),
+    "binary": (bytes,),
+}
+
+
+class OwnScorer:
+    """Calls the function, and checks what it returns against its columns."""
+
+    def __init__(self, name: str) -> None:
+        found = load(name)
+        self._call: Callable[[np.ndarray], Any] = found() if isinstance(found, type) else found
+        self._name, self._columns = name, {column.name: column for column in own_columns(name)}
+
+    def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Return the columns of a clip from its frames, rgb_HWC of one size.
+
+        Raises ValueError for an unknown column, and for a value of another type or out of range.
+        """
+        values = self._call(np.stack(frames))
+        if not isinstance(values, dict):
+            raise ValueError(f"{self._name} returned {type(values).__name__}, not a dict of its columns")
+        if unknown := sorted(values.keys() - self._columns.keys()):
+            raise ValueError(f"{self._name} returned {', '.join(unknown)}, which it does not declare")
+        return {name: self._checked(self._columns[name], value) for name, value in values.items()}
+
+    def _checked(self, column: Column, value: Any) -> Any:
+        value = value.item() if isinstance(value, np.generic) else value
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        is_bool = isinstance(value, bool)
+        if not isinstance(value, _TYPES[column.type]) or (is_bool and column.type != "bool"):
+            raise ValueError(f"{self._name} returned {value!r} for {column.name}, a {column.type}")
+        if column.range is not None and not column.range[0] <= value <= column.range[1]:
+            raise ValueError(f"{self._name} returned {value!r} for {column.name}, out of {column.range}")
+        return float(value) if column.type == "float64" else value
+
+
+def load(name: str) -> Any:
+    """Return the function or class called `module:name`, from an installed module or the working directory.
+
+    Raises ValueError, with the remedy, if there is none.
+    """
+    module, _, attribute = name.partition(":")
+    where = f"analyze.scorers.own: {name}"
+    if not module or not attribute:
+        raise ValueError(f"{where}: give a scorer as `module:function`")
+    if os.getcwd() not in sys.path:  # as for `python -m`; Ray's workers have it
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{where}: cannot be imported ({error}); install it on every node, or run in its folder"
+        ) from error
+    if not callable(found):
+        raise ValueError(f"{where}: is a {type(found).__name__}; give a function or a class")
+    return found
+
+
+def own_columns(name: str) -> tuple[Column, ...]:
+    """Return the columns that a scorer declares. Raises ValueError if they are none or not valid."""
+    declared: Any = getattr(load(name), "columns", ())
+    columns = tuple(declared) if isinstance(declared, tuple | list) else ()
+    if not columns or not all(isinstance(each, Column) and each.type in _TYPES for each in columns):
+        raise ValueError(
+            f"analyze.scorers.own: {name}: set its attribute `columns` to a tuple of pipeline.columns.Column"
+        )
+    return columns
+
+
+def own_version(name: str) -> str:
+    """Return the version that a scorer states, or else the source of its module."""
+    found = load(name)
+    version = getattr(found, "version", None)
+    return f"version {version}" if version is not None else inspect.getsource(sys.modules[found.__module__])
