@@ -131,8 +131,8 @@ class LiveView:
         if table == "clips" and are_scores(names, self.scorer_requests):
             self.columns(table)
             plain = plain_names(names, [*self._columns[table], COMMIT_COLUMN], self.scorer_requests)
-            clips = self._read(view, [*_KEYS[table], *plain], None)
-            scores = self._read("scores", [*_KEYS["scores"], *names], None)
+            clips = self._read(view, [*dict.fromkeys((*_KEYS[table], *plain))], None)
+            scores = self._read("scores", [*dict.fromkeys((*_KEYS["scores"], *names))], None)
             return with_scores(clips, names, scores, self.scorer_requests)
         return self._read(view, names, stage if version is None else version)
 

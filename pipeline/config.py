@@ -450,7 +450,9 @@ def config_digest(config: Any) -> str:
 
 def scored_analysis_digest(config: AnalyzeConfig) -> str:
     """Return the digest of an analysis from the time when scores were part of it."""
-    return _digest(config, asdict(config))
+    content = asdict(config)
+    content["scorers"] = {name: content["scorers"][name] for name in _SCORERS_OFF}
+    return _digest(config, content)
 
 
 def _digest(config: Any, content: dict[str, Any]) -> str:

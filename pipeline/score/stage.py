@@ -120,8 +120,12 @@ def load_scorer_set(config: ScorersConfig, context: StageContext) -> ScorerSet:
         import torch
 
         torch.set_num_threads(1)
+    return load_or_retire(partial(_load, config), context)
+
+
+def _load(config: ScorersConfig) -> ScorerSet:
     digests = {name: request.digest for name, request in scorer_requests(config).items()}
-    return ScorerSet(scorers=load_or_retire(partial(load_scorers, config), context), digests=digests)
+    return ScorerSet(scorers=load_scorers(config), digests=digests)
 
 
 def unit_failures(unit: ScoreUnit, scorers: ScorerSet, error: Exception) -> list[Failure]:

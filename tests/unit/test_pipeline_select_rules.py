@@ -76,7 +76,7 @@ def test_the_default_keeps_static_shots():
 
 def test_a_review_band_keeps_and_marks(monkeypatch):
     rule = replace(next(rule for rule in RULES if rule.reason == "black"), review="max_blank")
-    monkeypatch.setattr(selecting, "RULES", (rule,))
+    monkeypatch.setattr(selecting, "rules_of", lambda config: (rule,))
     config = SelectConfig(max_black=0.5, max_blank=0.2)
     row = clips(1)[0]
     marked = select_clip(row | {"black": 0.3}, config)
