@@ -44,7 +44,12 @@ def requests(commits: Iterable[Commit]) -> dict[str, ScorerRequest]:
     for commit in commits:
         if commit.stage == STAGE:
             for each in commit.config.get("requests", ()):
-                found[each["scorer"]] = ScorerRequest(**{**each, "analyses": tuple(each["analyses"])})
+                found[each["scorer"]] = ScorerRequest(
+                    scorer=each["scorer"],
+                    digest=each["digest"],
+                    columns=each["columns"],
+                    analyses=tuple(each["analyses"]),
+                )
     return found
 
 

@@ -1,6 +1,6 @@
 """Retry failed sources, scorers, cuts and captions with the configuration of their last run.
 
-A scorer failure reruns the analysis of the whole source; its clips keep their other results.
+A failed scorer runs again on its clip alone; nothing is analyzed again.
 """
 
 from dataclasses import asdict, dataclass, field

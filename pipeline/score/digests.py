@@ -1,7 +1,6 @@
 """The digest and the columns of each scorer that a configuration enables."""
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def _digest(name: str, config: ScorersConfig) -> str:
     return digest_parts("scorer", name, version, json.dumps(frames | _settings(name, config), sort_keys=True))
 
 
-def _settings(name: str, config: ScorersConfig) -> Mapping[str, Any]:
+def _settings(name: str, config: ScorersConfig) -> dict[str, Any]:
     """Return the settings of one scorer, files by their content."""
     model = {"clip_model": _content(config.clip_model), "clip_weights": _content(config.clip_weights)}
     if name == "text":
