@@ -17,6 +17,7 @@ __all__ = [
     "renamed_fields",
     "renamed_flags",
     "schemas",
+    "scores",
     "shards",
     "sql",
     "storage",

@@ -19,6 +19,7 @@ from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.live_failures import STILL_FAILED
 from manifests.parts import TableName
+from manifests.row_commits import commit_numbers
 from manifests.scores import are_scores, plain_names, requests, score_columns, with_scores
 from manifests.sql import connect
 
@@ -171,7 +172,7 @@ class LiveView:
         for table in changed:
             names = [name for name in self._loaded[table].column_names if name != COMMIT_COLUMN]
             new = newer.read(table, names).append_column(
-                COMMIT_COLUMN, pa.array(_commit_numbers(newer, table))
+                COMMIT_COLUMN, pa.array(commit_numbers(newer, table))
             )
             new_view._loaded[table] = pa.concat_tables([self._loaded[table], new], promote_options="default")
         return new_view
@@ -280,7 +281,7 @@ class LiveView:
             rows = self._all_rows(table, [*wanted])
             added = len(self._added.get(table, ()))
             commits_N = np.append(
-                _commit_numbers(self.dataset, table), np.full(added, self.dataset.number + 1)
+                commit_numbers(self.dataset, table), np.full(added, self.dataset.number + 1)
             )
             self._loaded[table] = rows.append_column(COMMIT_COLUMN, pa.array(commits_N))
             return
@@ -377,18 +378,6 @@ class LiveView:
                 arms.append(f"SELECT n._row FROM n {sql} WHERE n.stage LIKE '{name}%'")
                 tables |= {alias: self.read(view, columns) for alias, (view, columns) in needs.items()}
         return self.query(" UNION ALL ".join(arms), **tables)
-
-
-def _commit_numbers(dataset: Dataset, table: TableName) -> np.ndarray:
-    """Return the commit number of each row of `table`."""
-    visible = {part.path for part in dataset.parts(table)}
-    rows = [
-        (commit.number, part.rows)
-        for commit in dataset.commits
-        for part in commit.added
-        if part.path in visible
-    ]
-    return np.repeat(*np.array(rows, np.int64).reshape(-1, 2).T)
 
 
 def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:

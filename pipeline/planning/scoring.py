@@ -72,19 +72,19 @@ def to_score(view: LiveView, wanted: Mapping[str, ScorerRequest], mode: RetryMod
     names = [" ".join(n for i, n in enumerate(wanted) if code >> i & 1) for code in codes.tolist()]
     clips = clips.append_column("scorers", pa.array(names, pa.string()).take(pa.array(inverse_N)))
     clips = clips.filter(pa.array(code_N > 0)).drop_columns(["analysis"])
-    media = view.read("media", ["clip_id", "path", "offset", "length"])
+    media = view.read("media", ["clip_id", "path", "offset", "length", "window_index"])
     return view.query(
         """
         SELECT c.*, s.first_pts, m.media FROM c
         LEFT JOIN (SELECT source_key, any_value(start_pts) AS first_pts FROM s GROUP BY source_key) s
             USING (source_key)
-        LEFT JOIN (SELECT clip_id, list([path, "offset"::VARCHAR, length::VARCHAR] ORDER BY number) AS media
+        LEFT JOIN (SELECT clip_id, list([path, "offset"::VARCHAR, length::VARCHAR] ORDER BY window_index) AS media
                    FROM m GROUP BY clip_id) m USING (clip_id)
         ORDER BY c.source_key, c.scorers, c.start_pts, c.clip_id
         """,
         c=clips,
         s=view.read("sources", ["source_key", "start_pts"]),
-        m=media.append_column("number", pa.array(np.arange(len(media)))),
+        m=media,
     )
 
 

@@ -59,6 +59,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "renamed_fields",
         "renamed_flags",
         "schemas",
+        "scores",
         "shards",
         "sql",
         "storage",
