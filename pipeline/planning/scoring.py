@@ -78,8 +78,10 @@ def to_score(view: LiveView, wanted: Mapping[str, ScorerRequest], mode: RetryMod
         SELECT c.*, s.first_pts, m.media FROM c
         LEFT JOIN (SELECT source_key, any_value(start_pts) AS first_pts FROM s GROUP BY source_key) s
             USING (source_key)
-        LEFT JOIN (SELECT clip_id, list([path, "offset"::VARCHAR, length::VARCHAR] ORDER BY window_index) AS media
-                   FROM m GROUP BY clip_id) m USING (clip_id)
+        LEFT JOIN (
+            SELECT clip_id, list([path, "offset"::VARCHAR, length::VARCHAR] ORDER BY window_index) AS media
+            FROM m GROUP BY clip_id
+        ) m USING (clip_id)
         ORDER BY c.source_key, c.scorers, c.start_pts, c.clip_id
         """,
         c=clips,
