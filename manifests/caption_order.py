@@ -10,6 +10,7 @@ counts again.
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,14 +20,14 @@ LATEST_ROWS = "SELECT version, max(_commit) AS number FROM t GROUP BY version"
 """Query for the commit of the newest row of each version, from the caption rows `t`."""
 
 
-def latest_requests(rows: Mapping[str, int], commits: Iterable[Commit]) -> dict[str, int]:
+def latest_requests(rows: Iterable[Mapping[str, Any]], commits: Iterable[Commit]) -> dict[str, int]:
     """Return the number of the commit that last asked for each caption version.
 
     Args:
-        rows: result of `LATEST_ROWS`: commit of the newest row, by version.
+        rows: result of `LATEST_ROWS`.
         commits: the log; `kinora caption` also records a request that finds nothing to do.
     """
-    requests = dict(rows)
+    requests: dict[str, int] = {row["version"]: row["number"] for row in rows}
     for commit in commits:
         if commit.stage == "caption" and commit.config_digest in requests:
             requests[commit.config_digest] = max(requests[commit.config_digest], commit.number)

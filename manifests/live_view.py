@@ -251,9 +251,8 @@ class LiveView:
     def caption_requests(self) -> dict[str, int]:
         """Return the number of the commit that last asked for each caption version."""
         self._load("captions", ())
-        rows = self.query(caption_order.LATEST_ROWS, t=self._numbered("captions")).to_pylist()
-        newest = {row["version"]: row["number"] for row in rows}
-        return caption_order.latest_requests(newest, self.dataset.commits)
+        rows = self.query(caption_order.LATEST_ROWS, t=self._numbered("captions"))
+        return caption_order.latest_requests(rows.to_pylist(), self.dataset.commits)
 
     @cached_property
     def failures(self) -> pa.Table:
@@ -320,12 +319,10 @@ class LiveView:
                     "gaps": "source_key, start_pts, analysis",
                 }
                 sql = f"""
-                    SELECT max(t._row) AS _row FROM t
-                    SEMI JOIN s ON t.source_key = s.source_key AND t.analysis = s.analysis AND s.status = 'ok'
-                        AND t._commit >= s._commit
+                    SELECT max(t._row) AS _row FROM t SEMI JOIN s
+                    ON t.source_key = s.source_key AND t.analysis = s.analysis AND t._commit >= s._commit
                     GROUP BY {keys[view]}"""
-                analyzed = self.read("sources", ["source_key", "analysis", "status", COMMIT_COLUMN])
-                return self.query(sql, t=self._numbered(_TABLES[view]), s=analyzed)
+                return self.query(sql, t=self._numbered(_TABLES[view]), s=self._analyzed())
             case "scores":
                 keys = "clip_id, scorer, digest"
                 sql = f"SELECT max(_row) AS _row FROM t GROUP BY {keys}"
@@ -351,6 +348,15 @@ class LiveView:
     def _newest_of(self, table: TableName, key: str, keys: pa.Table) -> pa.Table:
         sql = f"SELECT max(t._row) AS _row FROM t SEMI JOIN o USING ({key}) GROUP BY {key}"
         return self.query(sql, t=self._numbered(table), o=keys)
+
+    def _analyzed(self) -> pa.Table:
+        """Return the newest successful analysis of each live source version: a failed one hides no clips."""
+        sql = f"""
+            SELECT source_key, analysis, {COMMIT_COLUMN} FROM t
+            SEMI JOIN live ON t.uri = live.uri AND t.source_key = live.source_key WHERE status = 'ok'
+            QUALIFY row_number() OVER (PARTITION BY uri ORDER BY _row DESC) = 1"""
+        live = self.read("sources", ["uri", "source_key"])
+        return self.query(sql, t=self._numbered("sources"), live=live)
 
     def _captions(self, view: ViewName, version: str | None) -> pa.Table:
         """Return the row indices of a view of captions: the first of each group."""

@@ -222,3 +222,16 @@ def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_fai
 def test_each_loss_is_named(tmp_path, changes, said):
     violations = conservation.violations(store(tmp_path, WHOLE | changes))
     assert any(said in violation for violation in violations)
+
+
+def test_a_failed_analysis_hides_no_clips_of_an_earlier_one(tmp_path):
+    dataset = store(tmp_path, WHOLE)
+    fails = replace(SOURCE, analysis="b", status=SourceStatus.FAILED, start_pts=None, end_pts=None)
+    dataset = store(tmp_path, {"sources": [fails], "failures": [failed("analyze", SOURCE.source_key)]})
+    assert LiveView(dataset).clips["clip_id"].to_pylist() == [clip.clip_id for clip in CLIPS]
+    assert LiveView(dataset).captions().num_rows == 1
+    assert LiveView(dataset).failures["stage"].to_pylist() == ["analyze"]
+    assert conservation.violations(dataset) == []
+    replaced = replace(fails, source_key="other bytes")
+    dataset = store(tmp_path, {"sources": [replaced], "failures": [failed("analyze", "other bytes")]})
+    assert LiveView(dataset).clips.num_rows == 0

@@ -115,7 +115,9 @@ class Rows:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self.sources = self._newest("sources", "uri")
-        good = {(s["source_key"], s["analysis"]) for s in self.sources if s["status"] == "ok"}
+        live = {s["source_key"] for s in self.sources}
+        analyzed = [s for s in self._all("sources") if s["status"] == "ok" and s["source_key"] in live]
+        good = {(s["source_key"], s["analysis"]) for s in {s["uri"]: s for s in analyzed}.values()}
         every = self._newest("clips", "clip_id", "source_key", "analysis")
         self.clip_occurrences = [c for c in every if (c["source_key"], c["analysis"]) in good]
         self.clips = [*{c["clip_id"]: c for c in self.clip_occurrences}.values()]

@@ -28,9 +28,9 @@ class RawSample:
     media: bytes
     extension: str
     short: str
-    """The one-sentence caption."""
+    """The text of the `.txt` member: the one-sentence caption, or the text that `pack --captions` fixed."""
     dense: str
-    """The long caption, or the short one where there is none."""
+    """The long caption, or `short` where there is none, or where the text is fixed."""
 
 
 def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
@@ -48,8 +48,8 @@ def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
             "but needs a video or an image and a .txt; pack again"
         )
     short = files["txt"].decode().strip()
-    caption = json.loads(files["json"]).get("caption") if "json" in files else None
-    dense = (caption or {}).get("dense") or short
+    caption = (json.loads(files["json"]).get("caption") if "json" in files else None) or {}
+    dense = short if caption.get("fixed_length") else caption.get("dense") or short
     return RawSample(
         clip_id=ref.clip_id, media=files[extension], extension=extension, short=short, dense=dense
     )
