@@ -126,9 +126,8 @@ def refusal(text: str) -> str:
     What is quoted does not count. A refusal stands at the beginning: what the speaker cannot do together with
     the task, an apology together with either, or a phrase that needs no other.
     """
-    lead = [
-        sentence for sentence in map(normalize, _sentences(without_quotes(text))) if sentence.strip(' \n".')
-    ]
+    parts = (part for sentence in _sentences(without_quotes(text)) for part in re.split("[;；]", sentence))
+    lead = [part for part in map(normalize, parts) if part.strip(' \n".')]
     lead = lead[:_LEAD_SENTENCES]
     num_words = _count_words(text)
     books = phrasebooks_with(("refuse", "cannot", "sorry"), " ".join(lead))

@@ -35,6 +35,8 @@ _SOUTH_EAST_ASIAN, _CHINESE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff", r"\u34
 _JAPANESE, _KOREAN = r"\u3040-\u30ff", r"\u1100-\u11ff\uac00-\ud7af"
 NO_SPACES = _SOUTH_EAST_ASIAN + _CHINESE + _JAPANESE + _KOREAN
 """Ranges of characters of scripts without spaces between words, and of Korean, whose words take endings."""
+_ACCENT = re.compile(r"[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]")
+"""Accents of Latin, Greek and Cyrillic letters, and Hebrew and Arabic marks that are often left out."""
 QUOTED = re.compile(
     "|".join(
         rf"{begin}[^{end}\n]{{1,300}}{end}"
@@ -47,7 +49,7 @@ QUOTED = re.compile(
 def normalize(text: str) -> str:
     """Return `text` in lower case, without accents and invisible characters, with plain punctuation."""
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
-    return "".join(char for char in decomposed if unicodedata.category(char) not in ("Mn", "Cf"))
+    return "".join(c for c in _ACCENT.sub("", decomposed) if unicodedata.category(c) != "Cf")
 
 
 def without_quotes(text: str) -> str:
