@@ -19,7 +19,7 @@ _SEED = 8
 _PHRASE_WORDS, _PHRASE_CHARS = 4, 8
 """Length of a repeated phrase: in words, or in characters of a script without spaces."""
 _MAX_COMPRESSION = 3.5
-"""Maximum compression of a text by zlib, one byte a character. Captions of 1,500 characters reach 2.3."""
+"""Maximum compression of a text by zlib, one byte a character. Captions of up to 640 characters reach 2.3."""
 _MIN_COMPRESSED = 200
 """Minimum length of a text whose compression is judged, in characters."""
 
