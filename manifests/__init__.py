@@ -21,4 +21,5 @@ __all__ = [
     "shards",
     "sql",
     "storage",
+    "thumbnails",
 ]

@@ -7,7 +7,7 @@ filtered by a mask, without a Python object per row.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from functools import cached_property
 from typing import Literal
 
@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import caption_order
-from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.live_failures import STILL_FAILED
 from manifests.parts import TableName
@@ -384,21 +383,3 @@ class LiveView:
                 arms.append(f"SELECT n._row FROM n {sql} WHERE n.stage LIKE '{name}%'")
                 tables |= {alias: self.read(view, columns) for alias, (view, columns) in needs.items()}
         return self.query(" UNION ALL ".join(arms), **tables)
-
-
-def thumbnails(dataset: Dataset, clip_ids: Iterable[str]) -> dict[str, bytes]:
-    """Return the JPEG thumbnails of clips by clip id, without those that have none.
-
-    Reads thumbnails only from parts that contain one of the clips.
-    """
-    missing, found = set(clip_ids), dict[str, bytes]()
-    for part in reversed(dataset.parts("clips")):  # the newest analysis of a clip comes last
-        if not missing:
-            break
-        is_missing = pc.field("clip_id").isin(sorted(missing))
-        if not dataset.read_part(part, ["clip_id"]).filter(is_missing).num_rows:
-            continue
-        rows = dataset.read_part(part, ["clip_id", THUMBNAIL]).filter(is_missing).to_pylist()
-        found |= {row["clip_id"]: row[THUMBNAIL] for row in rows if row.get(THUMBNAIL)}
-        missing -= found.keys()
-    return found

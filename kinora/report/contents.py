@@ -8,11 +8,12 @@ from typing import Any
 
 from kinora.report.embed import Embedded, data_uri, embed
 from kinora.report.reading import Missing
-from manifests import buckets, conservation, live_view
+from manifests import buckets, conservation
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import Bucket, longest_text
 from manifests.shards import ShardIndex
+from manifests.thumbnails import read_thumbnails
 
 CLIPS_SHOWN = 12
 """Maximum clips per captioner."""
@@ -100,7 +101,7 @@ def read_dataset(root: Path) -> Contents | Missing:
         failures, num_sources = view.failures.to_pylist(), view.sources.num_rows
         dropped_clips = [row for row in selection if not row["kept"]]
         shown = _interleave_reasons(dropped_clips)[:DROPPED_SHOWN]
-        thumbnails = live_view.thumbnails(dataset, [row["clip_id"] for row in shown])
+        thumbnails = read_thumbnails(dataset, [row["clip_id"] for row in shown])
         faults = conservation.violations(dataset)
     except (ValueError, OSError) as error:
         return Missing(f"Cannot read the dataset: {error}")

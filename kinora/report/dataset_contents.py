@@ -12,9 +12,10 @@ from kinora.report.contents import DroppedClip, file_name
 from kinora.report.embed import data_uri
 from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
+from manifests.thumbnails import read_thumbnails
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import SelectConfig
 from pipeline.planning.last_config import last
@@ -175,7 +176,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Re
         QUALIFY row_number() OVER (PARTITION BY d.reason ORDER BY d.clip_id) <= {EXAMPLES}
         ORDER BY clips DESC, d.reason, d.clip_id
     """).fetchall()
-    pictures = live_view.thumbnails(dataset, [row[1] for row in rows])
+    pictures = read_thumbnails(dataset, [row[1] for row in rows])
     reasons: dict[tuple[str, int], list[DroppedClip]] = {}
     for reason, clip_id, detail, uri, clips in rows:
         jpeg = pictures.get(clip_id)

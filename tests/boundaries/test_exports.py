@@ -64,6 +64,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "sql",
         "storage",
         "storage.s3",
+        "thumbnails",
     ),
     "captioner": (
         "auto",

@@ -10,9 +10,9 @@ from kinora.cli import main as cli
 from kinora.cli.spelling import to_command_line
 from kinora.report import write_dataset_report
 from kinora.report.histograms import BINS, build_histogram
-from manifests import live_view
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
+from manifests.thumbnails import read_thumbnails
 from pipeline.runtime.progress import format_line
 
 DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
@@ -62,11 +62,11 @@ def test_no_dataset_is_an_error_that_says_what_to_do(tmp_path: Path, capsys: pyt
 
 def test_thumbnails_come_from_the_parts_that_hold_them(dataset: Dataset) -> None:
     ids = LiveView(dataset).clips["clip_id"].to_pylist()
-    assert set(live_view.thumbnails(dataset, ids[:2])) == set(ids[:2])
-    assert live_view.thumbnails(dataset, ["nobody"]) == {}
+    assert set(read_thumbnails(dataset, ids[:2])) == set(ids[:2])
+    assert read_thumbnails(dataset, ["nobody"]) == {}
     bare = dataset.read("clips").drop_columns(["thumbnail"])
     later = dataset.commit(Commit(stage="x", added=(dataset.write_part("clips", bare),)))
-    assert set(live_view.thumbnails(later, ids)) == set(ids)
+    assert set(read_thumbnails(later, ids)) == set(ids)
 
 
 def test_every_clip_lies_in_a_bin() -> None:
