@@ -63,4 +63,10 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
         codes = ", ".join(f"{count} {code}" for code, count in report.failed.items())
         lines.append(f"failed: {codes}; see `kinora failures --dataset {dataset}`")
     lines += [f"a captioner could not be loaded, others did its work: {error}" for error in report.unloaded]
+    if report.shares_text:
+        count, clip = report.shared
+        lines.append(
+            f"warning: {count} clips have the same text, as clip {clip}: does it say what they show? See "
+            f"`kinora explain --dataset {dataset} --clip {clip}`"
+        )
     return "\n".join(lines)

@@ -4,11 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+import pyarrow as pa
 import ray.data
 
 from captioner.protocol import Captioner
+from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
+from manifests.digest import digest_bytes
 from manifests.live_view import LiveView
+from manifests.records import LENGTH_COLUMNS, LENGTHS
 from pipeline.caption.batch import CaptionSpec, CaptionUnit
 from pipeline.caption.stage import add_caption, record_lost
 from pipeline.config import CaptionConfig, RayConfig
@@ -58,7 +62,8 @@ def caption(
     if dry_run:
         return replace(report, plan=(plan_caption(view, units.table, num_media, config, spec),))
     if not units:
-        _ask_again(dataset, view, config, spec)
+        if not retry:
+            _ask_again(dataset, view, config, spec)
         return report
     with RaySession(ray_config) as session:
         session.check(("caption",), [dataset.uri])
@@ -71,7 +76,8 @@ def caption(
             _, result = run_in_waves(dataset, stage, batches, context, progress)
     seconds = round(time.monotonic() - begin, 2)
     counts = {"ok": result.counts.get("ok", 0), "failed": result.failed}
-    return replace(report, **counts, unloaded=result.unloaded, seconds=seconds)
+    shared = _most_shared(Dataset.open(dataset_uri), spec.version)
+    return replace(report, **counts, unloaded=result.unloaded, shared=shared, seconds=seconds)
 
 
 def _ask_again(dataset: Dataset, view: LiveView, config: CaptionConfig, spec: CaptionSpec) -> None:
@@ -85,6 +91,31 @@ def _ask_again(dataset: Dataset, view: LiveView, config: CaptionConfig, spec: Ca
             stage="caption", config=asdict(config), config_digest=spec.version, counts={"units": 0}
         )
         dataset.commit(commit, rebase=True)
+
+
+def _most_shared(dataset: Dataset, version: str) -> tuple[int, str]:
+    """Return how many media have the most frequent text of a caption version, and the clip of one of them.
+
+    Texts are compared by digest, part by part.
+    """
+    view = LiveView(dataset)
+    view.derive("captions", "text_digest", [*LENGTH_COLUMNS.values()], _text_digests)
+    captions = view.read("captions", ["clip_id", "outcome", "text_digest"], version=version)
+    captions = captions.filter(pc.equal(captions["outcome"], "ok"))
+    groups = captions.group_by("text_digest").aggregate([("clip_id", "min"), ([], "count_all")])
+    if not groups.num_rows:
+        return 0, ""
+    first = (
+        groups.sort_by([("count_all", "descending"), ("clip_id_min", "ascending")]).slice(0, 1).to_pylist()
+    )
+    return first[0]["count_all"], first[0]["clip_id_min"]
+
+
+def _text_digests(captions: pa.Table) -> pa.Array:
+    """Return a digest of the longest text of each caption."""
+    columns = [LENGTH_COLUMNS[length] for length in reversed(LENGTHS)]
+    texts = pc.coalesce(*(captions[column] for column in columns), "").to_pylist()
+    return pa.array([digest_bytes(text.encode(), size=8) for text in texts], pa.string())
 
 
 def _stage(

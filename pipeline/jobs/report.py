@@ -60,10 +60,17 @@ class CaptionReport:
     """Attempts without a good caption, by code."""
     unloaded: tuple[str, ...] = ()
     """The error of each captioner that could not be loaded, while others worked."""
+    shared: tuple[int, str] = (0, "")
+    """Number of media with the most frequent text of this version, and the clip of one of them."""
     seconds: float = 0.0
     dry_run: bool = False
     plan: tuple[StagePlan, ...] = ()
     """Of a dry run: the work, its expected time, and the reasons for it."""
+
+    @property
+    def shares_text(self) -> bool:
+        """Whether one text is of so many clips that it may describe none: 20, and a twentieth of all."""
+        return self.shared[0] >= max(20, (self.ok + self.already_done) / 20)
 
     @property
     def nothing_left(self) -> bool:

@@ -250,3 +250,13 @@ def test_captions_are_packed_by_a_policy_and_never_mixed_unasked(curated, tmp_pa
     assert Dataset.open(uri).number == number  # asked for last already
     assert pack(uri, str(out), PACK, RAY).captions == {"a": {"short": 6}}
     assert conservation.violations(Dataset.open(uri)) == []
+
+
+def test_one_text_for_many_clips_is_reported(curated, tmp_path):
+    uri = copied(curated, tmp_path / "d")
+    report = caption(uri, CAPTION, RAY, asking("v1"), load_teller(lambda request: "Pa fotografi."))
+    ids = LiveView(Dataset.open(uri)).media["clip_id"].to_pylist()
+    assert report.shared == (len(ids), min(ids))
+    assert replace(report, shared=(20, "c")).shares_text
+    assert not replace(report, shared=(20, "c"), ok=500).shares_text
+    assert not report.shares_text

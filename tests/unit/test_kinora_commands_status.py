@@ -1,0 +1,26 @@
+"""The caption versions in `kinora status`, and the warning of a mix."""
+
+from dataclasses import replace
+
+from test_manifests_caption_order import said
+from test_manifests_conservation import CLIPS, DROPPED, KEPT, MEDIA, WHOLE, store
+
+from kinora.cli.main import main
+
+
+def test_versions_are_listed_and_a_mix_is_said(tmp_path, capsys):
+    second = replace(MEDIA, clip_id=DROPPED.clip_id, media_id="m6")
+    kept = replace(DROPPED, kept=True, reason="kept")
+    clips = [replace(clip, num_frames=MEDIA.num_frames) for clip in CLIPS]
+    other = replace(said("b", media_id="m6"), clip_id=DROPPED.clip_id)
+    rows = {
+        "clips": clips,
+        "selections": [KEPT, kept],
+        "media": [MEDIA, second],
+        "captions": [said("a"), other],
+    }
+    dataset = store(tmp_path / "d", WHOLE | rows)
+    main(["status", "--dataset", dataset.uri])
+    shown = capsys.readouterr().out
+    assert "caption version" in shown
+    assert "captions of 2 versions count (a 1, b 1)" in shown.replace("\n", " ")
