@@ -17,6 +17,12 @@ def split_lengths(text: str, lengths: Sequence[str]) -> dict[str, str]:
     return {length: plain[length].strip() for length in lengths if plain.get(length, "").strip()}
 
 
+def from_json(text: str) -> str:
+    """Return the only text of an answer that is a JSON object, or `text`."""
+    found = _from_json(text) if text.startswith("{") and text.endswith("}") else {}
+    return next(iter(found.values())) if len(found) == 1 else text
+
+
 def _from_json(text: str) -> dict[str, str]:
     begin, end = text.find("{"), text.rfind("}")
     if not 0 <= begin < end:

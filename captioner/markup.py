@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from captioner.phrasebook import QUOTED, without_quotes
@@ -24,7 +25,8 @@ _FORMS = re.compile(
     r"|[▁Ġ]\w+[▁Ġ]\w+|Ċ|�"  # pieces of a tokenizer, bytes that are no text
     r"|&(?:lt|gt|amp|quot|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});"
 )
-_THOUGHT = r"(?:[\w:.-]*(?:think|thought|reason|reflect|scratchpad|analysis|cot|chain_of_thought)[\w:.-]*)"
+_ASIDES = "think|thought|reason|reflect|scratchpad|analysis|cot|tool_call|tool_response|details"
+_THOUGHT = rf"(?:[\w:.-]*(?:{_ASIDES})[\w:.-]*)"
 _OPEN = re.compile(
     rf"<[|｜]?(?:begin_of_|START_)?{_THOUGHT}[|｜]?>|◁{_THOUGHT}▷|\[(?:THINK|THOUGHT|REASONING)\]",
     re.IGNORECASE,
@@ -48,6 +50,18 @@ _EMPHASIS = re.compile(r"(?<!\w)(\*{1,3}|_{2,3})(?=\S)([^*\n]+?)(?<=\S)\1(?!\w)"
 _HEADING = re.compile(
     r"^[ \t]{0,3}#{1,6}[ \t]+.*(?:\n+|\Z)|^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*(?:\n+|\Z)", re.MULTILINE
 )
+_ASKED = re.compile(
+    r"\s*(?:<s>|<bos>|<\|begin_of_text\|>)?\s*(?:<\|?(?:im_start|start_header_id|start_of_turn|start_of_role)\|?>)?\s*"
+    r"(?:(?:user|human|system)\b|<[|｜](?:user|human|system)[|｜]>|\[INST\]|<<SYS>>)",
+    re.IGNORECASE,
+)
+"""The beginning of a turn of another speaker."""
+_ANSWERED = re.compile(
+    r"\[/INST\]|<[|｜]?(?:assistant|model|bot)[|｜]?>"
+    r"|(?:\A|\n|>)[ \t]*(?:assistant|model|ai|bot|gpt)\b[ \t]*:?",
+    re.IGNORECASE,
+)
+"""The beginning of a turn of the model."""
 _SPEAKER = re.compile(r"\b(?:USER|ASSISTANT|HUMAN|SYSTEM):(?=\s)")
 _QUOTE_MARK = 0xF0000
 """First of the private characters that stand for quotations while markup is taken off."""
@@ -57,6 +71,25 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 """Tokens between turns; other tokens (places of images, boxes) stand inside an answer."""
+_HASHTAGS = re.compile(r"(?:\s+#[^\W\d]\w*){2,}\s*\Z")
+_BULLET = re.compile(r"\A\s*[-*•>]\s+(?=\S)")
+_THOUGHT_LABEL = re.compile(
+    r"\A\W*(?:thinking|thoughts?|reasoning|analysis|rationale|observations?)\b[^\n:]{0,40}:", re.IGNORECASE
+)
+_ANSWER_LABEL = re.compile(
+    r"^\W*(?:final )?(?:answer|caption|description|response|output)\b[^\n:]{0,20}:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WRITING = (
+    _EMPHASIS,
+    _HEADING,
+    _HASHTAGS,
+    _BULLET,
+    _THOUGHT_LABEL,
+    re.compile(r"\\(?:\[|\(|begin\{|text\{)"),
+    re.compile(r"\A\s*[\[{]\s*\".*[\]}]\s*\Z", re.DOTALL),
+)
+"""Markdown, formulas and JSON."""
 _ROLES = (
     "assistant",
     "user",
@@ -87,7 +120,7 @@ class Markup:
         tokens = {str(token) for token in getattr(tokenizer, "all_special_tokens", ())}
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         tokens |= {token.content for token in added if token.special or _looks_like_token(token.content)}
-        tokens = {token for token in tokens if token.strip() and not token.isalnum()}
+        tokens = {token for token in tokens if any(map(str.isalnum, token)) and not token.isalnum()}
         template = (
             getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None) or ""
         )
@@ -114,7 +147,7 @@ def find_markup(text: str, markup: Markup) -> str:
     unquoted = without_quotes(text)
     if match := _FORMS.search(unquoted) or re.search(r"```|~~~|\\boxed\{|\\text\{", unquoted):
         return match[0]
-    if match := _EMPHASIS.search(unquoted) or _HEADING.search(unquoted):
+    if match := next((found for form in _WRITING if (found := form.search(unquoted))), None):
         return match[0].strip()
     return role.strip() if (role := _role(unquoted, markup)) else ""
 
@@ -146,6 +179,8 @@ def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
     text = _without_thoughts(text)
     if answers := _ANSWER.findall(text):
         text = answers[-1][1]
+    if formula := re.fullmatch(r"\s*\\[\[(](.*)\\[\])]\s*", text, re.DOTALL):
+        text = formula[1]
     if boxed := _BOXED.search(text):
         text = re.sub(r"\A\\text\{(.*)\}\Z", r"\1", boxed[1] or boxed[2], flags=re.DOTALL)
     text = _first_turn(text, markup)
@@ -153,9 +188,12 @@ def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
         text = fenced[2] or fenced[4] or ""
     if not markdown:
         return text.strip()
+    if _THOUGHT_LABEL.match(text) and (labels := [*_ANSWER_LABEL.finditer(text)]):
+        text = text[labels[-1].end() :]
     text = _HEADING.sub("", text)
     text = _EMPHASIS.sub(r"\2", text)
-    return text.strip()
+    text = _HASHTAGS.sub("", text.strip())
+    return _BULLET.sub("", text) if "\n" not in text else text
 
 
 def thinks_only(text: str) -> bool:
@@ -170,6 +208,7 @@ def _without_thoughts(text: str) -> str:
     if channels := [*_CHANNEL.finditer(text)]:
         final = [channel for channel in channels if (channel[1] or "").lower() == "final"]
         text = text[final[-1].end() :] if final else text[: channels[0].start()]
+    text = re.sub(r"<unused\d+>\s*thought\b.*?(?:<unused\d+>|\Z)", "", text, flags=re.DOTALL)
     while closed := [*_CLOSE.finditer(text)]:
         opened = _OPEN.search(text, 0, closed[0].start())
         text = text[: opened.start() if opened else 0] + text[closed[0].end() :]
@@ -178,7 +217,12 @@ def _without_thoughts(text: str) -> str:
 
 
 def _first_turn(text: str, markup: Markup) -> str:
-    """Return the first part between turns that holds more than a role name, without control tokens."""
+    """Return the first part between turns that holds more than a role name, without control tokens.
+
+    Of a text that begins with the user's turn, the first turn of the model.
+    """
+    if _ASKED.match(text) and (begins := _ANSWERED.search(text)):
+        text = text[begins.end() :]
     begin, turns = 0, list[str]()
     for token in _token_pattern(markup).finditer(text):
         if _TURN.search(token[0]):
@@ -192,7 +236,7 @@ def _first_turn(text: str, markup: Markup) -> str:
 
 def _without_roles(turn: str, markup: Markup) -> str:
     """Return a turn without its own role name, up to that of the next speaker."""
-    turn = turn.strip()
+    turn = turn.strip().lstrip(":").lstrip()
     while role := _role(turn, markup):
         if not turn.startswith(role.strip()):
             return turn[: turn.index(role)].strip()
@@ -200,8 +244,10 @@ def _without_roles(turn: str, markup: Markup) -> str:
     return "" if turn.lower() in markup.roles else turn
 
 
+@lru_cache(maxsize=8)
 def _token_pattern(markup: Markup) -> re.Pattern[str]:
-    tokens = sorted(markup.tokens, key=len, reverse=True)
+    """Return the pattern of the model's tokens and of those with a known form."""
+    tokens = sorted((t for t in markup.tokens if not _FORMS.fullmatch(t)), key=len, reverse=True)
     own = "|".join(re.escape(token) for token in tokens)
     return re.compile(f"{own}|{_FORMS.pattern}" if own else _FORMS.pattern)
 
@@ -213,6 +259,7 @@ def _role(text: str, markup: Markup) -> str:
         sorted({*markup.roles} - {"model", "tool", "human", "system", "bot"}, key=len, reverse=True)
     )
     alone = rf"(?:\A|\n)[ \t]*(?:###?[ \t]*)?(?:{names})[ \t]*:?[ \t]*(?=\n|\Z)"
-    before = rf"(?:\A|\n)[ \t]*(?:###?[ \t]*)?(?:{speakers}|###[ \t]*\w+)[ \t]*:(?=\s)"
+    speakers += r"|(?:[\w-]+[ \t]+){1,3}assistant|###[ \t]*\w+"
+    before = rf"(?:\A|\n)[ \t]*(?:###?[ \t]*)?(?:{speakers})[ \t]*:(?=\s)"
     match = re.search(f"{alone}|{before}", text, re.IGNORECASE) or _SPEAKER.search(text)
     return match[0] if match else ""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from captioner.lengths import split_lengths
+from captioner.lengths import from_json, split_lengths
 from captioner.loops import repetition
 from captioner.markup import Markup, find_markup, strip_markup, thinks_only
 from captioner.phrasebook import (
@@ -34,6 +34,8 @@ _SHORT_APOLOGY, _APOLOGY = 6, 25
 """Number of words: an apology of fewer is a refusal; one of fewer, about the task, too."""
 _LEAD_WORDS = 25
 """Maximum number of words of an announcement."""
+_WEAK = {"yes", "ok", "okay", "great", "si", "oui", "ja", "da", "oo", "so", "hello", "hi", "are", "tak"}
+"""Affirmations that may begin a caption, with a comma."""
 _OFFERS = 3
 """Maximum number of sentences that are taken off the end."""
 
@@ -59,7 +61,8 @@ def read_answer(raw: str, *, ended: bool, markup: Markup = _NO_MARKUP) -> ReadAn
     if thinks_only(raw):
         outcome = Outcome.EMPTY if ended else Outcome.TRUNCATED
         return ReadAnswer(outcome=outcome, text=None, detail="a thought without an answer")
-    text = _unwrap(strip_offers(strip_preamble(_unwrap(strip_markup(raw, markup)))))
+    text = from_json(_unwrap(strip_markup(raw, markup)))
+    text = _unwrap(strip_offers(strip_preamble(text)))
     outcome, detail = classify(text, ended=ended, markup=markup)
     return ReadAnswer(outcome=outcome, text=text if outcome is Outcome.OK else None, detail=detail)
 
@@ -157,8 +160,16 @@ def strip_preamble(text: str) -> str:
     for _ in range(4):
         rest = _after_assent(text) or _after_lead(text)
         if not rest:
-            return text
+            break
         text = rest
+    return _first_of_several(text)
+
+
+def _first_of_several(text: str) -> str:
+    """Return what stands before a second caption that is labelled on a line of its own ("Caption 2: …")."""
+    for match in re.finditer(r"\n\W*([^:：\n]{1,40}?)\s*\d*\s*[:：]", text):
+        if begins_with("caption", normalize(match[1]).strip(' *_#"')) and _count_words(match[1]) <= 3:
+            return text[: match.start()].strip()
     return text
 
 
@@ -166,9 +177,8 @@ def _after_assent(text: str) -> str:
     """Return what follows an affirmation set off by punctuation, or an empty string."""
     plain = normalize(text).lstrip()
     found = begins_with("assent", plain)
-    if found is None or not re.match(
-        r"\s*(?:[!.:~-]+|,(?!\s*(?:a|an|the|one|two)\s))(?!\w)", plain[found.end() :]
-    ):
+    mark = re.match(r"\s*(?:!+|[.:~-]+(?!\w)|,)", plain[found.end() :]) if found else None
+    if found is None or mark is None or (mark[0].strip() == "," and found[0] in _WEAK):
         return ""
     words = len(_WORD.findall(found[0]))
     match = re.match(rf"\W*(?:\w+\W+?){{{max(0, words - 1)}}}\w+\s*[!！.。:：,，、~-]+\s*", text)
@@ -217,7 +227,8 @@ def _after_announcing_sentence(text: str) -> str:
     if len(sentences) < 2:
         return ""
     lead = normalize(sentences[0]).strip(' *_#"')
-    announces = begins_with("here", lead) and find("caption", lead) and _count_words(lead) <= _LEAD_WORDS
+    names = find("caption", lead) or re.search(r"des?cri[bpv]|beschreib|decri", lead)
+    announces = begins_with("here", lead) and names and _count_words(lead) <= _LEAD_WORDS
     return text[len(sentences[0]) :].strip() if announces else ""
 
 
