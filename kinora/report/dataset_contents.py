@@ -19,7 +19,7 @@ from manifests.thumbnails import read_thumbnails
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import SelectConfig
 from pipeline.planning.last_config import last
-from pipeline.select.rules import RULES, limit
+from pipeline.select.rules import limit, rules_of
 
 EXAMPLES = 4
 """Clips shown per reason, and files listed per failure code."""
@@ -99,11 +99,12 @@ def read(dataset: Dataset) -> DatasetContents:
         for name, table in (("c", view.clips), ("d", view.selections), ("s", view.sources)):
             connection.register(name, table)
         connection.register("f", view.failures)
-        columns = _measurements(connection, view.clips.column_names)
+        about = _own_columns(view)
+        columns = _measurements(connection, view.clips.column_names, [*about])
         kept_N = columns.pop("kept").astype(bool)
         limits = _limits(dataset)
         histograms = [
-            build_histogram(name, _about(name), values_N, kept_N, limits.get(name, ()))
+            build_histogram(name, about.get(name) or _about(name), values_N, kept_N, limits.get(name, ()))
             for name, values_N in columns.items()
         ]
         duration_N = columns["duration_s"]
@@ -127,9 +128,22 @@ def read(dataset: Dataset) -> DatasetContents:
         )
 
 
-def _measurements(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _own_columns(view: LiveView) -> dict[str, str]:
+    """Return the columns of numbers of scorers of the user's own, with the scorer of each."""
+    return {
+        name: request.scorer
+        for request in view.scorer_requests.values()
+        for name, kind in request.columns.items()
+        if ":" in request.scorer and kind in ("float64", "int64")
+    }
+
+
+def _measurements(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """Return `kept` and one array per measurement, NaN where missing, all in the same clip order."""
     scores = [c.name for c in SCORE_COLUMNS if c.name in names and c.type in ("float64", "int64")]
+    scores += own
     wanted = ", ".join(f"c.{name}::DOUBLE AS {name}" for name in scores)
     found = connection.sql(f"""
         SELECT coalesce(d.kept, false) AS kept,
@@ -149,7 +163,7 @@ def _limits(dataset: Dataset) -> dict[str, list[float]]:
     """Return the limits of the last selection's rules by measurement."""
     config = last(dataset, "select", SelectConfig)
     limits: dict[str, list[float]] = {}
-    for rule in RULES:
+    for rule in rules_of(config):
         limits.setdefault(rule.column, []).append(limit(config, rule.limit))
     limits["short_side"] = limits.get("side_px", [])
     return limits

@@ -1,6 +1,7 @@
 """Analyse sources: a task takes a batch, or one chunk of a long file, and writes the rows as parts."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,8 @@ from pipeline.config import AnalyzeConfig
 from pipeline.runtime.attempt_log import Quarantined
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.failures import count_by_code
-from pipeline.runtime.tasks import open_attempt_log, run_task, task_args
+from pipeline.runtime.pieces import PIECE_S, Piece
+from pipeline.runtime.tasks import open_attempt_log, run_in_pieces, task_args
 from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import is_local
 from video.errors import VideoError
@@ -71,13 +73,14 @@ def add_analyze(
     context: StageContext,
     analyze_file: AnalyzeFile = analyze_file,
 ) -> Dataset:
-    """Map rows of `Source` units, or of chunks, to one `TaskResult` row a task.
+    """Map rows of `Source` units, or of chunks, to rows of `run_in_pieces`.
 
     Args:
         analyze_file: analyses one file; runs in the sandbox.
     """
     task = partial(analyze_batch, config=config, context=context, analyze_file=analyze_file)
-    return sources.map(partial(run_task, stage="analyze", task=task), **task_args(context))
+    work = partial(run_in_pieces, stage="analyze", task=task, context=context)
+    return sources.flat_map(work, **task_args(context))
 
 
 def analyze_batch(
@@ -86,10 +89,16 @@ def analyze_batch(
     config: AnalyzeConfig,
     context: StageContext,
     analyze_file: AnalyzeFile = analyze_file,
-) -> dict[str, str]:
-    """Analyse the sources of one row and write their rows as uncommitted parts."""
-    analyses = [*_analyses(row, config, context, analyze_file)]
-    return write_analyses(PartStore(context.dataset_uri), analyses).to_row()
+) -> Iterator[Piece]:
+    """Analyse the sources of one row and write their rows as uncommitted parts, a piece each `PIECE_S`."""
+    place, begin, analyses = PartStore(context.dataset_uri), time.monotonic(), list[Analysis]()
+    for analysis in _analyses(row, config, context, analyze_file):
+        analyses.append(analysis)
+        if time.monotonic() - begin >= PIECE_S:
+            yield Piece(num_units=len(analyses), result=write_analyses(place, analyses))
+            begin, analyses = time.monotonic(), []
+    if analyses:
+        yield Piece(num_units=len(analyses), result=write_analyses(place, analyses))
 
 
 def _analyses(

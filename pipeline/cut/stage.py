@@ -1,6 +1,8 @@
 """Cut kept clips: a task decodes a batch of sources once more and writes one tar of encoded clips."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -22,40 +24,56 @@ from pipeline.media.tar import TarWriter
 from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.failures import count_by_code, failure
-from pipeline.runtime.tasks import open_attempt_log, run_task, task_args
+from pipeline.runtime.pieces import Piece
+from pipeline.runtime.tasks import open_attempt_log, run_in_pieces, task_args
 from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import local_copy
 from pipeline.sources.stat import stat_source
 from video.cut import CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
 
+_TAR_S = 600.0
+"""Time after which a tar is closed, so that long tasks are committed as they go, in seconds."""
+
 
 def add_cut(units: Dataset, config: CutConfig, context: StageContext) -> Dataset:
-    """Map rows of `CutUnit` to one `TaskResult` row a task, which writes one tar and its parts."""
+    """Map rows of `CutUnit` to rows of `run_in_pieces`."""
     task = partial(cut_batch, config=config, context=context)
-    return units.map(partial(run_task, stage="cut", task=task), **task_args(context))
+    work = partial(run_in_pieces, stage="cut", task=task, context=context)
+    return units.flat_map(work, **task_args(context))
 
 
-def cut_batch(row: dict[str, Any], *, config: CutConfig, context: StageContext) -> dict[str, str]:
-    """Cut the units of one row into one tar; write its index and the failures as uncommitted parts."""
-    units = [CutUnit(**fields) for fields in from_row(row)]
+def cut_batch(row: dict[str, Any], *, config: CutConfig, context: StageContext) -> Iterator[Piece]:
+    """Cut the units of one row into one tar, or into one for each `_TAR_S` of work."""
+    units = deque(CutUnit(**fields) for fields in from_row(row))
+    while units:
+        yield cut_tar(units, config, context)
+
+
+def cut_tar(units: deque[CutUnit], config: CutConfig, context: StageContext) -> Piece:
+    """Cut units into one tar until `_TAR_S` have passed; write its index and failures as uncommitted parts.
+
+    Removes these units from `units`.
+    """
+    begin, done = time.monotonic(), list[CutUnit]()
     sandbox, attempts = process_sandbox(context.sandbox), open_attempt_log(context)
     media: list[Media] = []
     failures: list[Failure] = []
     place, path = PartStore(context.dataset_uri), f"media/{uuid4().hex}.tar"
     with TarWriter(place.storage, path) as tar:
         store_clip = partial(_store, config=config, tar=tar, path=path)
-        for unit in units:
-            stored, failed = cut_source(unit, config, sandbox, attempts, store_clip)
+        while units and (not done or time.monotonic() - begin < _TAR_S):
+            stored, failed = cut_source(units[0], config, sandbox, attempts, store_clip)
+            done.append(units.popleft())
             media += stored
             failures += failed
     if not media:
         place.storage.delete(path)
     parts = [place.write_records("media", media)] if media else []
     parts += [place.write_records("failures", failures)] if failures else []
-    num_clips = sum(unit.num_clips for unit in units)
+    num_clips = sum(unit.num_clips for unit in done)
     counts = {"cut": num_clips - len(failures), "media": len(media)} | count_by_code(failures)
-    return TaskResult(parts=tuple(parts), units=num_clips, counts=counts).to_row()
+    return Piece(num_units=len(done), result=TaskResult(parts=tuple(parts), units=num_clips, counts=counts))
 
 
 def record_lost(

@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.analyze.stage import analyze_batch
 from pipeline.analyze.task import analyze_file
 from pipeline.config import AnalyzeConfig, CaptionConfig
 from pipeline.cut.stage import cut_batch
+from pipeline.runtime.pieces import Piece
 from video.config import SandboxConfig
 
 
@@ -32,18 +33,18 @@ def measure_or_die(source: Source, config: AnalyzeConfig, limits: SandboxConfig)
     return analyze_file(source, config, limits)
 
 
-def analyze_or_raise(row: dict[str, Any], **settings: Any) -> dict[str, str]:
+def analyze_or_raise(row: dict[str, Any], **settings: Any) -> Iterator[Piece]:
     """Analyse the sources of a row, but raise for the whole of it when `raise…` is among them."""
     if "/raise" in row["units"]:
         raise OSError(5, "Input/output error")
-    return analyze_batch(row, **settings)
+    yield from analyze_batch(row, **settings)
 
 
-def cut_until_full(row: dict[str, Any], **settings: Any) -> dict[str, str]:
+def cut_until_full(row: dict[str, Any], **settings: Any) -> Iterator[Piece]:
     """Cut the sources of a row, but find no room where `good0` is among them."""
     if "/good0" in row["units"]:
         raise OSError(errno.ENOSPC, "there is no room")
-    return cut_batch(row, **settings)
+    yield from cut_batch(row, **settings)
 
 
 class DeadlyCaptioner:

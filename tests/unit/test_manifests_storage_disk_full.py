@@ -55,7 +55,7 @@ def test_clips_that_find_no_room_are_no_failures_and_leave_nothing(tmp_path, mon
     context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path / "attempts"))
     monkeypatch.setattr(cut_stage, "_store", no_room)
     with pytest.raises(OSError, match=r"media/.*\.tar: cannot be written, .*/d is full"):
-        cut_stage.cut_batch(to_row([unit]), config=CutConfig(), context=context)
+        list(cut_stage.cut_batch(to_row([unit]), config=CutConfig(), context=context))
     assert [found.key for found in dataset.storage.list()] == ["_log/00000000.json"]
     assert [*dataset.storage.incomplete_uploads()] == []
 

@@ -163,7 +163,7 @@ def done_of(tmp_path: Path, paths: list[str]) -> list[TaskResult]:
     """Divide and analyse files as the tasks of a job do; return what each task hands back."""
     context = stage_context(tmp_path)
     rows = split_batch(row(paths), config=CONFIG, context=context, max_chunk_bytes=10_000)
-    return [TaskResult.from_row(analyze_batch(each, config=CONFIG, context=context)) for each in rows]
+    return [piece.result for each in rows for piece in analyze_batch(each, config=CONFIG, context=context)]
 
 
 def test_long_files_of_a_row_are_split_and_merged(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,15 +20,16 @@ from pipeline.media.tar import TarWriter
 from pipeline.pack.stage import write_shards
 from pipeline.planning import pending
 from pipeline.runtime.context import StageContext
-from pipeline.runtime.units import TaskResult, to_row
+from pipeline.runtime.pieces import Piece
+from pipeline.runtime.units import to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources
 from video.encode import encode_mp4
 from video.frames import read_frames
 
 
-def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
-    done = TaskResult.from_row(row)
+def commit(dataset: Dataset, stage: str, pieces: Iterator[Piece]) -> Dataset:
+    [done] = [piece.result for piece in pieces]
     return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
 
 

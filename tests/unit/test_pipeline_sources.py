@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -26,7 +27,8 @@ from pipeline.cut.stage import cut_batch
 from pipeline.errors import NothingToDo
 from pipeline.planning import pending
 from pipeline.runtime.context import StageContext
-from pipeline.runtime.units import TaskResult, to_row
+from pipeline.runtime.pieces import Piece
+from pipeline.runtime.units import to_row
 from pipeline.select.select import KEPT
 from pipeline.sources.listing import list_sources
 from pipeline.sources.lists import SourceListError
@@ -61,8 +63,8 @@ def tar_of(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def commit(dataset: Dataset, stage: str, row: dict[str, str]) -> Dataset:
-    done = TaskResult.from_row(row)
+def commit(dataset: Dataset, stage: str, pieces: Iterator[Piece]) -> Dataset:
+    [done] = [piece.result for piece in pieces]
     return dataset.commit(Commit(stage=stage, added=done.parts, counts=dict(done.counts)), rebase=True)
 
 
