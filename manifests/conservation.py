@@ -8,11 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.arrow import pc
+from manifests.arrow import combine, pc
 from manifests.caption_order import count_versions
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS
+from manifests.scores import DIGEST_PREFIX
 from manifests.sql import connect
 
 
@@ -68,6 +69,7 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
             "gaps": _value_counts(tables["gaps"]["reason"]),
             "seconds": _seconds(clips),
         },
+        "scores": _scores(tables["scores"], failures),
         "selection": {"kept": kept, "dropped": reasons, "undecided": clips.num_rows - selection.num_rows},
         "cut": {
             "done": num_cut,
@@ -84,6 +86,20 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
         },
         "caption_versions": _caption_versions(tables, dataset),
     }
+
+
+def _scores(clips: pa.Table, failures: pa.Table) -> dict[str, dict[str, int]]:
+    """Count the clips that each scorer scored, failed on, and has not seen."""
+    counts: dict[str, dict[str, int]] = {}
+    for column in clips.column_names:
+        if column.startswith(DIGEST_PREFIX):
+            name = column.removeprefix(DIGEST_PREFIX)
+            units = combine(failures.filter(pc.equal(failures["stage"], f"score {name}"))["unit"])
+            failed = pc.is_in(clips["clip_id"], value_set=units)
+            done = pc.and_not(clips[column].is_valid(), failed)
+            scored, lost = (int(pc.sum(mask).as_py() or 0) for mask in (done, failed))
+            counts[name] = {"scored": scored, "failed": lost, "to_do": clips.num_rows - scored - lost}
+    return counts
 
 
 def _caption_versions(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
@@ -150,6 +166,7 @@ _RULES = {
 def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     """Read the columns that the rules and the funnel use."""
     view = LiveView(dataset)
+    digests = [DIGEST_PREFIX + name for name in view.scorer_requests]
     span = ["source_key", "start_pts", "end_pts"]
     sources = view.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
     clip = ["clip_id", *span, "time_base_num", "time_base_den", "num_frames"]
@@ -170,6 +187,7 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
         "captions": captions,
         "attempts": view.read("caption_attempts", ["version", "outcome"]),
         "failures": view.read("failures", ["stage", "unit", "code"]),
+        "scores": view.read("clips", ["clip_id", *digests]),
     }
 
 

@@ -284,7 +284,8 @@ class LiveView:
             self._loaded[table] = rows.append_column(COMMIT_COLUMN, pa.array(commits_N))
             return
         missing = [name for name in wanted if name not in loaded.column_names]
-        new = self._all_rows(table, missing) if missing else loaded.select([])
+        key = _KEYS[table][0]  # counts the rows of parts that have none of the others
+        new = self._all_rows(table, [key, *missing]).drop_columns([key]) if missing else loaded.select([])
         for name in new.column_names:
             loaded = loaded.append_column(name, new[name])
         self._loaded[table] = loaded

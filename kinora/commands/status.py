@@ -50,6 +50,9 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     table.add_row("files", str(sources["listed"]), str(sources["ok"]), _reasons("failed", sources["failed"]))
     gaps = _reasons("gap", clips["gaps"]) + _reasons("repeated", {"equal files": clips["repeated"]})
     table.add_row("clips", str(sources["ok"]), str(clips["found"]), gaps)
+    for name, each in funnel["scores"].items():
+        other = _reasons("failed", {"": each["failed"]}) + _reasons("pending", {"": each["to_do"]})
+        table.add_row(Text(f"score {name}"), str(clips["found"]), str(each["scored"]), other)
     undecided = _reasons("undecided", {"": selection["undecided"]})
     dropped = _reasons("dropped", selection["dropped"]) + undecided
     table.add_row("select", str(clips["found"]), str(selection["kept"]), dropped)

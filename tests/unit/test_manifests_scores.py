@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
+from manifests import conservation
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from manifests.records import Clip, Failure, SourceRow, SourceStatus
@@ -107,3 +108,15 @@ def test_a_failure_of_a_scorer_lives_until_it_succeeds_or_other_settings_count(t
     dataset = fail(ask(dataset, B), "c2", "B")
     assert failures(dataset) == ["c1", "c2"]
     assert failures(score(ask(dataset, A), "A", {"c1": 0.1})) == []
+
+
+def test_every_clip_is_scored_failed_or_left_to_do(tmp_path):
+    dataset = made(tmp_path)
+    assert conservation.funnel(dataset)["scores"] == {}
+    dataset = ask(dataset, A)
+    assert conservation.funnel(dataset)["scores"] == {"text": {"scored": 2, "failed": 0, "to_do": 1}}
+    row = Failure(stage="score text", unit="c3", uri="u", code="C", message="", remedy="", config="A")
+    failed = dataset.commit(Commit(stage=STAGE, added=(dataset.write_records("failures", [row]),)))
+    assert conservation.funnel(failed)["scores"] == {"text": {"scored": 2, "failed": 1, "to_do": 0}}
+    done = conservation.funnel(score(failed, "A", {"c3": 0.3}))["scores"]
+    assert done == {"text": {"scored": 3, "failed": 0, "to_do": 0}}
