@@ -7,7 +7,7 @@ files too, so only old ones are deleted.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -56,7 +56,7 @@ def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Fin
     parts = [part for commit in dataset.commits for part in commit.added]
     broken = [problem for part in parts for problem in _problems(dataset.storage, part, after, quick=quick)]
     whole = [part for part in parts if part.table == "media" and part.path in after]
-    tars, problems = _tars(dataset.storage, whole, after, media=media)
+    tars, problems = _tars(dataset.storage, whole, after, media=media, removed=dataset.removed())
     named = {part.path for part in parts} | {*tars} | {entry_key(commit.number) for commit in dataset.commits}
     named |= set(filter(log_summary.is_summary, before))
     orphans = [stored for key, stored in before.items() if key not in named and key.split("/")[0] in _OURS]
@@ -86,7 +86,9 @@ class RepairResult:
     left: int
 
 
-def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float) -> RepairResult:
+def repair(
+    dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: float, stage: str = REPAIR
+) -> RepairResult:
     """Delete orphans and incomplete uploads older than `older_than_s`.
 
     A commit removes the orphans before they are deleted, so a slow writer that would add one later gets a
@@ -99,7 +101,7 @@ def repair(dataset: Dataset, findings: Findings, *, older_than_s: float, now_s: 
     new = tuple(sorted(o.key for o in old if o.key not in removed and not o.key.startswith("_log/")))
     if new:
         counts = {"orphans": len(new), "bytes": sum(o.size for o in old)}
-        snapshot.commit(Commit(stage=REPAIR, removed=new, counts=counts), rebase=True)
+        snapshot.commit(Commit(stage=stage, removed=new, counts=counts), rebase=True)
     for orphan in old:
         dataset.storage.delete(orphan.key)
     for write in stale:
@@ -138,12 +140,22 @@ def _content_problems(part: Part, data: bytes) -> Iterator[str]:
 
 
 def _tars(
-    storage: Storage, parts: Sequence[Part], stored: Mapping[str, ObjectInfo], *, media: bool
+    storage: Storage,
+    parts: Sequence[Part],
+    stored: Mapping[str, ObjectInfo],
+    *,
+    media: bool,
+    removed: Set[str],
 ) -> tuple[dict[str, int], list[str]]:
-    """Return the end offset of the media rows in each tar, in bytes, and the problems of the tars."""
+    """Return the end offset of the media rows in each tar, in bytes, and the problems of the tars.
+
+    Tars that a commit removed (`kinora gc`) are left out.
+    """
     ends: dict[str, int] = {}
     problems: list[str] = []
     for row in _media_rows(storage, parts):
+        if row["path"] in removed:
+            continue
         end = row["offset"] + row["length"]
         ends[row["path"]] = max(end, ends.get(row["path"], 0))
         if media and row["digest"] and row["path"] in stored:

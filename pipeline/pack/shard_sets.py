@@ -22,13 +22,13 @@ from manifests.shards import ENCODED, INDEX_FILE, PACK_FILE, PARQUET_FILE, SET_K
 from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
 _OURS = {PACK_FILE, INDEX_FILE, PARQUET_FILE, TARS, ENCODED}
-_OLD_BUCKETS = "ar_"
+OLD_BUCKETS = "ar_"
 """Prefix of the buckets' folders in sets of older versions, which had no folder of tars."""
 _TOLERATED = {"README.md", "dataset_infos.json", ".nv-meta", ".gitattributes", ".cache", ".huggingface"}
 """Names that other readers of the tars, and the hubs that sets are uploaded to, leave in the folder."""
 _DERIVED = {".info.json", ".info.yaml", "index.sqlite", "index.uuid", "split.yaml"}
 """Files in `.nv-meta` that `energon prepare` makes from the tars."""
-_SETS = "set-"
+SETS = "set-"
 _STALE_S = 24 * 3600.0
 """Age at which a later run removes what a killed run left on S3."""
 
@@ -103,6 +103,9 @@ class LocalShardSet:
         return str(self._out.absolute().parent)
 
     def begin(self, fingerprint: str) -> str:
+        for moved in self._out.parent.glob(f".{self._out.name}.*.old"):
+            if not self._out.exists() and (moved / PACK_FILE).is_file():
+                moved.rename(self._out)  # a run was killed between the two renames of `publish`
         with describe_disk_full(self.uri, self._new.parent):
             self._new.mkdir(parents=True)
         return str(self._new)
@@ -148,7 +151,7 @@ class S3ShardSet:
 
     def read_description(self) -> dict[str, Any]:
         names = self._storage.list_root()
-        foreign = [name for name in names if not _belongs(name) and not name.startswith(_SETS)]
+        foreign = [name for name in names if not _belongs(name) and not name.startswith(SETS)]
         if foreign:
             raise _refused(self.uri, foreign)
         self._before = json.loads(self._storage.read(PACK_FILE)) if PACK_FILE in names else {}
@@ -159,7 +162,7 @@ class S3ShardSet:
         return self.uri
 
     def begin(self, fingerprint: str) -> str:
-        self._set = f"{_SETS}{fingerprint}"
+        self._set = f"{SETS}{fingerprint}"
         return f"{self.uri}/{self._set}"
 
     def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
@@ -174,7 +177,7 @@ class S3ShardSet:
 
     def _keep(self) -> None:
         """Copy what users keep among the old tars into the new set."""
-        old = self._before.get(SET_KEY)
+        old = str(self._before.get(SET_KEY, ""))
         for found in [*self._storage.list(old)] if old and old != self._set else []:
             name = PurePosixPath(found.key).relative_to(old)
             if not _is_replaced(name):
@@ -201,7 +204,7 @@ class S3ShardSet:
         keys: dict[str, list[str]] = {}
         for found in self._storage.list():
             name = found.key.partition("/")[0]
-            if name.startswith(_SETS) and name != self._set:
+            if name.startswith(SETS) and name != self._set:
                 newest[name] = max(newest.get(name, 0.0), found.modified_s)
                 keys.setdefault(name, []).append(found.key)
         for name, own in keys.items():
@@ -212,7 +215,7 @@ class S3ShardSet:
 
 def _belongs(name: str) -> bool:
     """Return whether a name at the top may lie in a shard set."""
-    return name in _OURS or name in _TOLERATED or name.startswith(_OLD_BUCKETS)
+    return name in _OURS or name in _TOLERATED or name.startswith(OLD_BUCKETS)
 
 
 def _is_replaced(name: PurePath) -> bool:

@@ -1,0 +1,84 @@
+"""Find and delete shard sets that were replaced, or that a killed run left unfinished."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from manifests.shards import INDEX_FILE, PARQUET_FILE, SET_KEY, TARS
+from manifests.storage import LocalStorage, open_storage
+from pipeline.pack.shard_sets import OLD_BUCKETS, SETS, open_shard_set
+
+_PARTIAL = re.compile(r"[0-9a-f]{32}\.(partial|old)")
+_ROOT_FILES = {INDEX_FILE, PARQUET_FILE, TARS}
+"""What a set at the root of a prefix consists of, besides its `pack.json` and former folders of buckets."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleSet:
+    """A set that no `pack.json` names."""
+
+    name: str
+    keys: Sequence[str]
+    """Its objects on S3; empty for a folder."""
+    size_bytes: int
+    modified_s: float
+    """When its newest file was written."""
+
+
+def find_stale_sets(uri: str) -> list[StaleSet]:
+    """Return the sets at `uri` besides the published one. Raises OutputRefused if it is no shard set."""
+    place = open_shard_set(uri)
+    published = place.read_description()
+    if uri.startswith("s3://"):
+        return _on_s3(place.uri, str(published.get(SET_KEY, "")))
+    return _on_disk(Path(place.uri), is_published=bool(published))
+
+
+def delete_stale_set(uri: str, stale: StaleSet) -> None:
+    """Delete one set that `find_stale_sets` found at `uri`."""
+    place = open_shard_set(uri)
+    if stale.keys:
+        storage = open_storage(place.uri)
+        for key in stale.keys:
+            storage.delete(key)
+    else:
+        shutil.rmtree(Path(place.uri).with_name(stale.name), ignore_errors=True)
+
+
+def _on_s3(uri: str, published: str) -> list[StaleSet]:
+    """Return the sets below a prefix, and the parts of one at its root if the published one is not there."""
+    found: dict[str, list[tuple[str, int, float]]] = {}
+    for info in open_storage(uri).list():
+        name = info.key.partition("/")[0]
+        at_root = name in _ROOT_FILES or name.startswith(OLD_BUCKETS)
+        if (name.startswith(SETS) and name != published) or (at_root and published):
+            found.setdefault(name, []).append((info.key, info.size, info.modified_s))
+    return [
+        StaleSet(
+            name=name,
+            keys=[key for key, _, _ in files],
+            size_bytes=sum(size for _, size, _ in files),
+            modified_s=max(modified_s for _, _, modified_s in files),
+        )
+        for name, files in sorted(found.items())
+    ]
+
+
+def _on_disk(out: Path, *, is_published: bool) -> list[StaleSet]:
+    """Return the hidden folders that runs killed while they wrote or replaced `out` left beside it.
+
+    While there is no set at `out`, a former one that was moved away is the only copy, and is left out.
+    """
+    prefix = f".{out.name}."
+    stale: list[StaleSet] = []
+    for path in sorted(out.parent.glob(f"{prefix}*")) if out.parent.is_dir() else []:
+        name = path.name.removeprefix(prefix)
+        if not _PARTIAL.fullmatch(name) or (name.endswith(".old") and not is_published):
+            continue
+        files = [*LocalStorage(path).list()]
+        modified_s = max([path.stat().st_mtime, *(info.modified_s for info in files)])
+        size_bytes = sum(info.size for info in files)
+        stale.append(StaleSet(name=path.name, keys=(), size_bytes=size_bytes, modified_s=modified_s))
+    return stale
