@@ -9,6 +9,7 @@ __all__ = [
     "conservation",
     "dataset",
     "digest",
+    "gc",
     "integrity",
     "live_view",
     "parts",

@@ -10,6 +10,7 @@ __all__ = [
     "errors",
     "fingerprint_format",
     "jobs",
+    "pack",
     "planning",
     "runtime",
     "score",

@@ -30,7 +30,7 @@ COMMANDS = {
     "explain": "show why a clip was kept or dropped",
     "captions sample": "print a random sample of captions",
     "captions check": "verify the integrity of a dataset",
-    "gc": "delete media, shard sets and latents that no version refers to",
+    "gc": "delete what no version refers to any more",
     "encode": "precompute latents and text embeddings of shards",
     "train vae": "train the video VAE (fit, validate)",
     "train dit": "train the diffusion transformer (fit, validate)",

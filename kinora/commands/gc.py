@@ -16,8 +16,7 @@ from kinora.cli.result import Result
 from manifests.dataset import Dataset
 from manifests.gc import Garbage, delete_garbage, find_garbage
 from manifests.storage import open_storage
-from pipeline.pack.shard_sets import open_shard_set
-from pipeline.pack.stale_sets import delete_stale_set, find_stale_sets
+from pipeline.pack.stale_sets import delete_stale_set, find_stale_sets, published_set
 from trainer.data.encoded_gc import UnreferencedEncodings
 from trainer.data.encoded_gc import drop as drop_encodings
 from trainer.data.encoded_gc import unreferenced as find_encodings
@@ -104,17 +103,17 @@ def _clean_sets(config: Config, found: _Found) -> None:
 
 
 def _clean_encodings(config: Config, found: _Found) -> None:
-    place = open_shard_set(config.shards)
-    if not place.read_description():
+    uri = published_set(config.shards)
+    if not uri:
         found.notes.append(f"{config.shards}: no published shard set, so what is encoded stays")
         return
-    if _is_encoding(place.uri, config):
+    if _is_encoding(uri, config):
         found.notes.append(
             f"{config.shards}: something was encoded in the last {config.older_than_h:g} h, so all that is "
             "encoded stays"
         )
         return
-    result: UnreferencedEncodings = (find_encodings if config.dry_run else drop_encodings)(place.uri)
+    result: UnreferencedEncodings = (find_encodings if config.dry_run else drop_encodings)(uri)
     found.dropped["latents"] = result.latents.rows, result.latents.bytes
     found.dropped["text states"] = result.texts.rows, result.texts.bytes
     found.dropped["texts of samples that are not packed"] = result.samples, 0

@@ -36,6 +36,12 @@ def find_stale_sets(uri: str) -> list[StaleSet]:
     return _on_disk(Path(place.uri), is_published=bool(published))
 
 
+def published_set(uri: str) -> str:
+    """Return the absolute URI of the shard set at `uri`, empty if none is published there."""
+    place = open_shard_set(uri)
+    return place.uri if place.read_description() else ""
+
+
 def delete_stale_set(uri: str, stale: StaleSet) -> None:
     """Delete one set that `find_stale_sets` found at `uri`."""
     place = open_shard_set(uri)
