@@ -7,7 +7,7 @@ from captioner.domain import is_confident, is_simulated_world
 from captioner.frames import sample_uniform
 from captioner.outcome import Outcome
 from captioner.prompts import Prompt
-from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, with_media_ids
+from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
 PROBE_FRAMES = 3
 """Frames that decide whether a clip is a simulated world."""
@@ -27,17 +27,17 @@ class AutoCaptioner:
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         """Answer every request."""
-        clips = {r.media_id: r for r in requests}
-        routing = {media_id: is_simulated_world(_probe_frames(r)) for media_id, r in clips.items()}
-        attempts = self._ask_embedded([r for r in requests if routing[r.media_id][0]])
+        clips = {r.clip_id: r for r in requests}
+        routing = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
+        attempts = self._ask_embedded([r for r in requests if routing[r.clip_id][0]])
         rejected = {
-            a.media_id: a for a in attempts if a.outcome is not Outcome.OK or not is_confident(a.confidence)
+            a.clip_id: a for a in attempts if a.outcome is not Outcome.OK or not is_confident(a.confidence)
         }
-        accepted = [_with_detail(a, routing[a.media_id][1]) for a in attempts if a.media_id not in rejected]
-        remaining = [r for r in requests if not routing[r.media_id][0] or r.media_id in rejected]
-        fallback = with_media_ids(self.facts.caption(remaining), remaining) if remaining else []
+        accepted = [_with_detail(a, routing[a.clip_id][1]) for a in attempts if a.clip_id not in rejected]
+        remaining = [r for r in requests if not routing[r.clip_id][0] or r.clip_id in rejected]
+        fallback = self.facts.caption(remaining) if remaining else []
         return accepted + [
-            _with_detail(a, _fallback_reason(routing[a.media_id][1], rejected.get(a.media_id)))
+            _with_detail(a, _fallback_reason(routing[a.clip_id][1], rejected.get(a.clip_id)))
             for a in fallback
         ]
 
@@ -45,7 +45,7 @@ class AutoCaptioner:
         """Caption with the embedded model's prompts; return answers under the requested digests."""
         translated = [replace(r, prompt=self.prompts[r.prompt.digest]) for r in requests]
         requested = {own.digest: digest for digest, own in self.prompts.items()}
-        answers = with_media_ids(self.embedded.caption(translated), translated) if translated else []
+        answers = self.embedded.caption(translated) if translated else []
         return [replace(a, prompt_digest=requested[a.prompt_digest]) for a in answers]
 
 

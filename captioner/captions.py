@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from captioner.prompts import Prompt
-from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest, with_media_ids
+from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 from manifests.records import Caption, Outcome
 
 
@@ -32,7 +32,7 @@ def caption_clips(
 ) -> list[Caption]:
     """Return one Caption for each of `clips`, in their order, with a text for each prompt.
 
-    A clip with missing or duplicate answers gets an ERROR row. Raises ValueError for a repeated media id, and
+    A clip with missing or duplicate answers gets an ERROR row. Raises ValueError for a repeated clip id, and
     without a prompt.
 
     Args:
@@ -42,18 +42,18 @@ def caption_clips(
     asked = {length: prompt for length, prompt in prompts.items() if prompt is not None}
     if not asked:
         raise ValueError("no prompt to caption with; give dense, short, medium or joint")
-    ids = [clip.media_id for clip in clips]
+    ids = [clip.clip_id for clip in clips]
     if len(set(ids)) != len(ids):
-        raise ValueError("two clips of a batch have the same media_id; pass each clip once")
+        raise ValueError("two clips of a batch have the same clip_id; pass each clip once")
     requests = [_request(clip, prompt) for clip in clips for prompt in asked.values()]
     by_key: dict[tuple[str, str], list[CaptionAnswer]] = {}
-    for answer in with_media_ids(captioner.caption(requests), requests):
-        by_key.setdefault((answer.media_id, answer.prompt_digest), []).append(answer)
+    for answer in captioner.caption(requests):
+        by_key.setdefault((answer.clip_id, answer.prompt_digest), []).append(answer)
     digest = prompts_digest(*prompts.values())
     return [
         _caption(
             clip,
-            {length: by_key.get((clip.media_id, prompt.digest), []) for length, prompt in asked.items()},
+            {length: by_key.get((clip.clip_id, prompt.digest), []) for length, prompt in asked.items()},
             digest,
         )
         for clip in clips

@@ -44,9 +44,9 @@ class FactsCaptioner:
         """Answer every request: one sentence for prompts whose name ends in `short`, else a dense caption."""
         measured: dict[str, Facts] = {}
         for request in requests:
-            if request.media_id not in measured:
-                measured[request.media_id] = self.measure(request.frames_THWC, request.times_s)
-        return [self._answer(request, measured[request.media_id]) for request in requests]
+            if request.clip_id not in measured:
+                measured[request.clip_id] = self.measure(request.frames_THWC, request.times_s)
+        return [self._answer(request, measured[request.clip_id]) for request in requests]
 
     def measure(self, frames_THWC: np.ndarray, times_s: Sequence[float]) -> Facts:
         """Run all detectors on one clip."""
@@ -80,7 +80,6 @@ class FactsCaptioner:
         text = short_text(facts) if request.prompt.name.endswith("short") else dense_text(facts)
         return CaptionAnswer(
             clip_id=request.clip_id,
-            media_id=request.media_id,
             prompt_digest=request.prompt.digest,
             outcome=Outcome.OK,
             text=text,

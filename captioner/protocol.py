@@ -4,7 +4,7 @@ Shapes: T frames of one clip, H x W pixels, C = 3 (RGB, uint8).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -52,7 +52,7 @@ class CaptionAnswer:
     """Answer to one request."""
 
     clip_id: str
-    """Clip id of the request."""
+    """Clip id of the request; answers are matched by it, not by position."""
     prompt_digest: str
     outcome: Outcome
     text: str | None
@@ -66,21 +66,8 @@ class CaptionAnswer:
     """Mean token probability, in [0, 1]; None for captioners without one."""
     detail: str = ""
     """Reason for the outcome or for the choice of captioner."""
-    media_id: str = ""
-    """Media id of the request; answers are matched by it, or by `clip_id` if it is empty, not by position."""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Texts by length, for a prompt with `lengths`; empty unless the outcome is OK."""
-
-
-def with_media_ids(
-    answers: Sequence[CaptionAnswer], requests: Sequence[CaptionRequest]
-) -> list[CaptionAnswer]:
-    """Return `answers` with the media ids of their requests; those that have none are matched by clip id."""
-    media_of = {request.clip_id: request.media_id for request in requests}
-    return [
-        answer if answer.media_id else replace(answer, media_id=media_of.get(answer.clip_id, ""))
-        for answer in answers
-    ]
 
 
 class Captioner(Protocol):

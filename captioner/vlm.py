@@ -58,7 +58,7 @@ class TransformersCaptioner:
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         """Answer every request, batched by prompt and frame size."""
-        order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.media_id))
+        order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.clip_id))
         size = self.config.batch_size
         answers = []
         for start in range(0, len(order), size):
@@ -128,7 +128,6 @@ class TransformersCaptioner:
             outcome, detail = Outcome.TIMEOUT, f"not finished after {self.config.timeout_s} s"
         return CaptionAnswer(
             clip_id=request.clip_id,
-            media_id=request.media_id,
             prompt_digest=request.prompt.digest,
             outcome=outcome,
             text=answer.text,
@@ -143,7 +142,6 @@ class TransformersCaptioner:
     def _error_answer(self, request: CaptionRequest, detail: str) -> CaptionAnswer:
         return CaptionAnswer(
             clip_id=request.clip_id,
-            media_id=request.media_id,
             prompt_digest=request.prompt.digest,
             outcome=Outcome.ERROR,
             text=None,
