@@ -11,7 +11,7 @@ from captioner.captions import ClipFrames, caption_clips
 from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.prompts import FOLDER, Prompt, load_prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
-from manifests.records import Outcome
+from manifests.records import LENGTHS, Outcome
 
 DENSE, SHORT = Prompt(name="dense", text="all of it"), Prompt(name="short", text="briefly")
 WHO = Provenance(captioner="vlm", model="m", revision="r", decoding="{}")
@@ -115,3 +115,28 @@ def test_frames_are_chosen_by_time() -> None:
     assert sample_at_fps([0.0], 4.0, 3) == (0, 0, 0)
     assert largest_gap_s([0.0, 0.1, 0.6, 5.0], until_s=0.5) == pytest.approx(0.5)
     assert largest_gap_s([0.0], until_s=2.0) == 0.0
+
+
+def test_a_prompt_for_several_lengths_gives_them_all_and_null_where_one_is_missing() -> None:
+    joint = Prompt(name="lengths", text="all lengths", lengths=LENGTHS)
+
+    class Joint(Parrot):
+        def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+            texts = {"short": f"{request.clip_id} short", "dense": f"{request.clip_id} dense"}
+            return replace(super()._answer(request), texts=texts, detail="the answer has no medium")
+
+    rows = caption_clips(Joint(), [clip(n) for n in "ab"], joint=joint)
+    assert [(r.short, r.medium, r.text) for r in rows] == [(f"{n} short", None, f"{n} dense") for n in "ab"]
+    assert {(r.prompt_digest, r.detail) for r in rows} == {(joint.digest, "the answer has no medium")}
+    assert rows[0].texts == {"short": "a short", "dense": "a dense"}
+
+
+def test_each_length_has_a_prompt_of_its_own_and_may_be_left_out() -> None:
+    medium = Prompt(name="medium", text="in two sentences")
+    [row] = caption_clips(Parrot(), [clip("a")], dense=DENSE, short=SHORT, medium=medium)
+    assert (row.short, row.medium, row.text) == ("a short", "a medium", "a dense")
+    assert row.prompt_digest == f"{DENSE.digest}+{SHORT.digest}+{medium.digest}"
+    [row] = caption_clips(Parrot(), [clip("a")], dense=DENSE)
+    assert (row.short, row.medium, row.text) == (None, None, "a dense")
+    with pytest.raises(ValueError, match="no prompt"):
+        caption_clips(Parrot(), [clip("a")])

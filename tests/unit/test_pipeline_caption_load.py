@@ -1,0 +1,41 @@
+"""The prompts and the version of a caption configuration."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from captioner.config import CaptionerConfig, VlmConfig
+from manifests.records import LENGTHS
+from pipeline.caption.load import caption_spec
+from pipeline.config import CaptionConfig
+
+
+@pytest.fixture
+def vlm(tmp_path: Path) -> CaptionerConfig:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return CaptionerConfig(kind="vlm", vlm=VlmConfig(model=str(tmp_path)))
+
+
+def spec_of(captioner: CaptionerConfig):
+    return caption_spec(CaptionConfig(captioner=captioner))
+
+
+def test_lengths_have_prompts_of_their_own_or_share_one(vlm):
+    plain, more = spec_of(vlm), spec_of(replace(vlm, medium_prompt="medium"))
+    joint = spec_of(replace(vlm, joint_prompt="lengths"))
+    assert [name for name, prompt in plain.prompts.items() if prompt] == ["dense", "short"]
+    assert [name for name, prompt in more.prompts.items() if prompt] == ["dense", "short", "medium"]
+    assert [name for name, prompt in joint.prompts.items() if prompt] == ["joint"]
+    assert joint.joint is not None
+    assert joint.joint.lengths == LENGTHS
+    assert len({plain.version, more.version, joint.version}) == 3
+    alone = spec_of(replace(vlm, short_prompt=""))
+    assert alone.prompt_digest == plain.prompt_digest.split("+")[0]
+
+
+def test_settings_without_effect_are_refused(vlm):
+    with pytest.raises(ValueError, match=r"captioner\.medium_prompt: captioner facts has texts of its own"):
+        spec_of(CaptionerConfig(kind="facts", medium_prompt="medium"))
+    with pytest.raises(ValueError, match="no prompt is set"):
+        spec_of(replace(vlm, dense_prompt="", short_prompt=""))
