@@ -52,7 +52,7 @@ _HEADING = re.compile(
 )
 _ASKED = re.compile(
     r"\s*(?:<s>|<bos>|<\|begin_of_text\|>)?\s*(?:<\|?(?:im_start|start_header_id|start_of_turn|start_of_role)\|?>)?\s*"
-    r"(?:(?:user|human|system)\b|<[|｜](?:user|human|system)[|｜]>|\[INST\]|<<SYS>>)",
+    r"(?:(?:user|human|system)\s*(?::|\n|<)|<[|｜](?:user|human|system)[|｜]>|\[INST\]|<<SYS>>)",
     re.IGNORECASE,
 )
 """The beginning of a turn of another speaker."""
@@ -190,7 +190,7 @@ def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
         return text.strip()
     if _THOUGHT_LABEL.match(text) and (labels := [*_ANSWER_LABEL.finditer(text)]):
         text = text[labels[-1].end() :]
-    text = _HEADING.sub("", text)
+    text = _HEADING.sub("", text) if _HEADING.sub("", text).strip() else text.strip("# \t\n")
     text = _EMPHASIS.sub(r"\2", text)
     text = _HASHTAGS.sub("", text.strip())
     return _BULLET.sub("", text) if "\n" not in text else text
@@ -229,8 +229,11 @@ def _first_turn(text: str, markup: Markup) -> str:
             turns.append(text[begin : token.start()])
             begin = token.end()
     for turn in (*turns, text[begin:]):
-        if answer := _without_roles(_token_pattern(markup).sub(" ", turn), markup):
-            return re.sub(r" +(?=[.,;:!?])", "", re.sub(r"[ \t]+", " ", answer))
+        plain, removed = _token_pattern(markup).subn(" ", turn)
+        if removed:
+            plain = re.sub(r" +(?=[.,;:!?])", "", re.sub(r"[ \t]+", " ", plain))
+        if answer := _without_roles(plain, markup):
+            return answer
     return ""
 
 

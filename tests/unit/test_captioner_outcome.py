@@ -113,6 +113,7 @@ def test_a_refusal_in_a_quotation_is_part_of_the_caption() -> None:
         f"```\n{BIRD}\n```",
         f"```text\n{BIRD}\n```\nLet me know if you need anything else!",
         f"# Caption\n\n{BIRD}",
+        f"# {BIRD}",
         "A **heron** lands on a *wet branch*.",
         f"**Caption:** {BIRD}",
         f"Video description - {BIRD}",
