@@ -1,6 +1,6 @@
 """Lightning callbacks: progress lines and sample videos."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -50,7 +50,20 @@ class ProgressLines(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and not trainer.training:
-            print("  ".join(f"{n} {float(v):.4f}" for n, v in trainer.callback_metrics.items()), flush=True)
+            metrics = trainer.callback_metrics.items()
+            print(wrap(f"{n} {float(v):.4f}" for n, v in metrics if n.startswith("val")), flush=True)
+
+
+def wrap(parts: Iterable[str], width: int = 80) -> str:
+    """Join parts with two spaces, on lines of at most `width` characters."""
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}  {part}" if lines[-1] else part
+        if lines[-1] and len(joined) > width:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return "\n".join(lines)
 
 
 class SampleVideos(Callback):

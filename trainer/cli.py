@@ -25,10 +25,11 @@ from trainer.checkpoints import DIT, VAE
 from trainer.config import SampleConfig, WatchConfig
 from trainer.precision import lightning_precision
 from trainer.run.ending import run_to_exit_code, say
-from trainer.run.preflight import check_clipping, step_clips
+from trainer.run.nonfinite import nonfinite_clips
+from trainer.run.preflight import check_clipping
 from trainer.run.saving import FOLDER, SETTINGS, SaveSteps, newest_checkpoint, read_checkpoint
 from trainer.run.settings import Settings, changes, check_resume, flatten, format_changes
-from trainer.run.stopping import StopOnNonFinite, StopOnSignal
+from trainer.run.stopping import StopOnNonFinite, StopOnSignal, interrupt_ends_process
 from trainer.run.weights import RunWeights, check_shapes, load_run_weights
 
 
@@ -80,7 +81,7 @@ class TrainingCli(LightningCLI):
         out = Path(self._get(self.config, "out"))
         self.saver = SaveSteps(out / FOLDER, watch.checkpoint_every_steps, self.settings())
         self.stop = StopOnSignal(self.saver.save)
-        callbacks += [self.saver, self.stop, StopOnNonFinite(self.saver.save_first, step_clips)]
+        callbacks += [self.saver, self.stop, StopOnNonFinite(self.saver.save_first, nonfinite_clips)]
         plugins = _as_list(trainer.plugins)
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(self.saver.io)
@@ -149,6 +150,10 @@ class TrainingCli(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         with self.stop.installed(self.trainer):
             self.trainer.fit(**kwargs)
+
+    def validate(self, **kwargs: Any) -> None:
+        with interrupt_ends_process():
+            self.trainer.validate(**kwargs)
 
     def after_fit(self) -> None:
         out = Path(self._get(self.config, "out"))

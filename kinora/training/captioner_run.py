@@ -32,7 +32,7 @@ REFUSED = (
     "model.",
 )
 """Settings that decide what a step sees or what the weights mean; a resume uses new values of the others."""
-LOGGED = ("train_loss", "train_cell_loss", "val_short", "val_dense")
+LOGGED = ("train_loss", "train_cell_loss")
 LOG_EVERY_S = 10.0
 
 

@@ -12,6 +12,7 @@ from trainer.config import EncodeConfig, SampleConfig
 from trainer.data.encode import encode
 from trainer.run.saving import newest_checkpoint
 from trainer.sample import generate, load_model
+from trainer.vae.module import VaeModule
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
 CONFIGS, VAE, DIT, train = (RUNS[name] for name in ("CONFIGS", "TINY_VAE", "TINY_DIT", "train"))
@@ -80,3 +81,69 @@ def test_checkpoints_are_plain_state(packer, tmp_path):
     state = torch.load(newest, weights_only=True)
     assert state["global_step"] == 3
     assert state["PixelData"]["next_step"] == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_own_callbacks_and_loggers_are_used_next_to_ours(shards, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"""
+trainer:
+  log_every_n_steps: 1
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.LearningRateMonitor
+      init_args: {{logging_interval: step}}
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {{dirpath: {tmp_path}/best, monitor: train/loss, every_n_train_steps: 1}}
+  logger:
+    class_path: lightning.pytorch.loggers.CSVLogger
+    init_args: {{save_dir: {tmp_path}/mine, name: own}}
+"""
+    )
+    assert train("vae", "fit", tmp_path / "run", shards, "--config", str(own), "--max_steps=2", *VAE) == 0
+    ours, theirs = (
+        next(folder.rglob("metrics.csv")).read_text()
+        for folder in (tmp_path / "run" / "logs", tmp_path / "mine")
+    )
+    assert "lr-MuonWithAdamW" in ours
+    assert ours == theirs
+    assert list((tmp_path / "run" / "logs").rglob("events.out.tfevents.*"))
+    assert len(list((tmp_path / "best").glob("*.ckpt"))) == 1
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step=2.ckpt"]
+    config = tmp_path / "run" / "logs" / "version_0" / "config.yaml"
+    more = ["--config", str(config), "--max_steps=3", "--resume"]
+    assert main("vae", ["fit", *more]) == 0  # the configuration that a run wrote is enough to go on
+    off = ["--config", str(config), "--trainer.logger=false", "--trainer.callbacks=[]"]
+    assert main("vae", ["fit", *off, "--max_steps=1", "--out", str(tmp_path / "quiet")]) == 0
+    assert not (tmp_path / "quiet" / "logs").exists()
+    assert main("vae", ["validate", "--config", str(config)]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_clip_norm_of_the_optimizer_is_used(shards, tmp_path, monkeypatch):
+    norms = []
+    plain = VaeModule.configure_gradient_clipping
+
+    def clip(self, *args, **kwargs):
+        plain(self, *args, **kwargs)
+        norms.append(torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters()]).item())
+
+    monkeypatch.setattr(VaeModule, "configure_gradient_clipping", clip)
+    flags = [*VAE, "--max_steps=2"]
+    train("vae", "fit", tmp_path / "a", shards, *flags, "--model.optim.clip_norm=0.001")
+    assert norms == pytest.approx([0.001, 0.001], rel=1e-3)
+    norms.clear()
+    train("vae", "fit", tmp_path / "b", shards, *flags, "--model.optim.clip_norm=0")
+    assert min(norms) > 1
+    norms.clear()
+    train("vae", "fit", tmp_path / "c", shards, *flags, "--trainer.gradient_clip_val=0.01")
+    assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_flow_that_was_trained_is_stored_and_sampled(encoded, tmp_path):
+    shards, vae = encoded
+    flags = ["--model.vae", str(vae), "--max_steps=1", "--data.warmup_bucket_steps=0", "--watch.prompts=[]"]
+    shifts = ["--data.flow.shift_tokens=7", "--model.flow.shift_tokens=9"]
+    train("dit", "fit", tmp_path, shards, *DIT, *flags, *shifts)
+    assert load_model(tmp_path).flow.shift_tokens == 7

@@ -8,6 +8,7 @@ Legend: B clips, C channels, T latent frames, H height, W width, L text tokens, 
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,14 +95,17 @@ class LatentData(ShardData):
     def data_digest(self) -> str:
         return self.encoded.digest
 
-    def read(self, step: int, micro_batch: int) -> LatentBatch:
-        rows = self.rows_of_step(step)
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity, "flow": asdict(self.flow), "text": asdict(self.text)}
+
+    def read_rows(self, step: int, rows: Sequence[int]) -> LatentBatch:
         groups: defaultdict[tuple[int, ...], list[_NoisyClip]] = defaultdict(list)
         caption = self._caption_of(step)
-        for row in self.rows_of_rank(rows, micro_batch):
+        for row in rows:
             clip = self._noisy_clip(step, row, caption)
             groups[clip.latent_CTHW.shape].append(clip)
-        num_tokens = sum(self._target_tokens(step, row) for row in rows)
+        num_tokens = sum(self._target_tokens(step, row) for row in self.rows_of_step(step))
         return LatentBatch(step, [_group(groups[key]) for key in sorted(groups)], num_tokens)
 
     def _caption_of(self, step: int) -> str:

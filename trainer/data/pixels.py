@@ -62,12 +62,16 @@ class PixelData(ShardData):
                 self._decoded_bytes += window_THWC.nbytes
         return window_THWC[start : start + num_frames]
 
-    def read(self, step: int, micro_batch: int) -> PixelBatch:
-        rows = self.rows_of_step(step)
+    @property
+    def identity(self) -> dict[str, Any]:
+        crop = {"crop.side_px": self.crop.side_px, "crop.lengths": list(self.crop.lengths)}
+        return {**super().identity, **crop}
+
+    def read_rows(self, step: int, rows: Sequence[int]) -> PixelBatch:
         length = int(generator(self.seed, step, "length").choice(self.crop.lengths))
         groups: defaultdict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
         seeds: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for row in self.rows_of_rank(rows, micro_batch):
+        for row in rows:
             ref = self.index.sample(row)
             start = draw_start(self.seed, step, ref.key, ref.window_frames, ref.bucket.num_frames)
             rng = generator(self.seed, step, ref.key, "crop")
@@ -78,7 +82,7 @@ class PixelData(ShardData):
             step=step,
             frames_BTHWC=[torch.from_numpy(np.stack(crops)) for crops in groups.values()],
             noise_seeds=list(seeds.values()),
-            num_values=sum(self._num_values(row, length) for row in rows),
+            num_values=sum(self._num_values(row, length) for row in self.rows_of_step(step)),
         )
 
     def validation_batches(self, rows: Sequence[int]) -> list[list[int]]:

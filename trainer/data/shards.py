@@ -134,9 +134,13 @@ class ShardData(L.LightningDataModule):
         """Return the digest of the training data. Override it to cover more than the index."""
         return self.index.digest
 
-    @abstractmethod
     def read(self, step: int, micro_batch: int) -> Any:
         """Return this rank's micro-batch of optimizer step `step`."""
+        return self.read_rows(step, self.rows_of_rank(self.rows_of_step(step), micro_batch))
+
+    @abstractmethod
+    def read_rows(self, step: int, rows: Sequence[int]) -> Any:
+        """Return a batch of these rows of the global batch of optimizer step `step`."""
 
     @abstractmethod
     def validation_batches(self, rows: Sequence[int]) -> Sequence[Any]:
@@ -198,19 +202,26 @@ class ShardData(L.LightningDataModule):
         return batch
 
     @property
-    def identity(self) -> dict[str, str | int]:
-        """Return what a resumed run must share to see the same batches."""
-        return {**self.plan.identity, "warmup_bucket_steps": self.warmup_bucket_steps}
+    def identity(self) -> dict[str, Any]:
+        """Return what a resumed run must share to see the same batches: plain values by name."""
+        return {
+            **self.plan.identity,
+            "num_samples": self.plan.num_samples,
+            "validation_fraction": self.validation_fraction,
+            "warmup_bucket_steps": self.warmup_bucket_steps,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"next_step": self.next_step, **self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state_dict = migrate_data_state(state_dict)
-        changed = [key for key, value in self.identity.items() if state_dict.get(key) != value]
+        identity = self.identity  # a checkpoint of an older version lacks names
+        changed = [key for key in identity if key in state_dict and state_dict[key] != identity[key]]
         if changed:
+            values = ", ".join(f"{key}: {state_dict[key]} -> {identity[key]}" for key in changed)
             raise ValueError(
-                f"cannot resume exactly: {', '.join(changed)} changed since the checkpoint; "
+                f"cannot resume exactly: {', '.join(changed)} changed since the checkpoint ({values}); "
                 "go back to the same data and settings, or start a new run with another --out"
             )
         self.next_step = state_dict["next_step"]

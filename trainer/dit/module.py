@@ -93,16 +93,20 @@ class DitModule(L.LightningModule):
 
         Logs the loss of the whole batch.
         """
-        total = torch.zeros((), device=self.device)
-        velocities = self.model([group.model_input() for group in batch.groups])
-        for group, velocity_BCTHW in zip(batch.groups, velocities, strict=True):
-            total = total + error_sum(group, velocity_BCTHW, self.model.config)
-        loss = total / batch.num_tokens
+        loss = self.loss_sum(batch) / batch.num_tokens
         self.step_sums.add({"train/loss": loss})
         num_micro_batches = self.trainer.accumulate_grad_batches
         if (number + 1) % num_micro_batches == 0 or self.trainer.is_last_batch:
             self.log_dict(self.step_sums.reduce(), prog_bar=True)
         return loss * self.trainer.world_size * num_micro_batches
+
+    def loss_sum(self, batch: LatentBatch) -> Tensor:
+        """Return the velocity error of a batch, summed over its target tokens."""
+        total = torch.zeros((), device=self.device)
+        velocities = self.model([group.model_input() for group in batch.groups])
+        for group, velocity_BCTHW in zip(batch.groups, velocities, strict=True):
+            total = total + error_sum(group, velocity_BCTHW, self.model.config)
+        return total
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step and update the EMA, so that a checkpoint of this step holds both."""

@@ -1,7 +1,6 @@
 """Checks of a run before its first step: each names both numbers that do not go together."""
 
 from collections.abc import Iterable
-from typing import Any, cast
 
 import lightning as L
 
@@ -71,9 +70,3 @@ def check_channels(dit: DitConfig, vae: VaeConfig, text_width: int) -> None:
             f"model.dit.text_width={dit.text_width}, but the states of the text encoder have {text_width} "
             f"channels: set it to {text_width}"
         )
-
-
-def step_clips(trainer: L.Trainer, step: int) -> list[str]:
-    """Return the keys of the clips of an optimizer step, over all ranks and micro-batches."""
-    data = cast(Any, trainer).datamodule
-    return [data.index.sample(row).key for row in data.rows_of_step(step)]

@@ -125,7 +125,7 @@ class StopOnNonFinite(Callback):
 
     Args:
         keep: called on all ranks before the error, while the weights are still good; returns what is kept.
-        clips: names the clips of a step (index rows' keys) whose loss is not finite, or all of them.
+        clips: names the clips of a step that are to blame; called on all ranks.
     """
 
     def __init__(
@@ -158,6 +158,19 @@ class StopOnNonFinite(Callback):
             f"step {step}: the {what} is not finite; nothing was changed by it"
             f"{_format_clips(self.clips(trainer, step - 1))}; {self.keep(trainer)}"
         )
+
+
+@contextmanager
+def interrupt_ends_process() -> Iterator[None]:
+    """Let Ctrl-C end the process in this block, where nothing is to be saved; Lightning exits with 1."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def ignore_signals(worker_id: int) -> None:

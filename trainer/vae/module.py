@@ -57,6 +57,21 @@ class VaeModule(L.LightningModule):
 
         Logs the loss of the whole batch.
         """
+        total, logged = self._loss(batch)
+        self.step_sums.add({f"train/{name}": value for name, value in {"loss": total, **logged}.items()})
+        num_micro_batches = self.trainer.accumulate_grad_batches
+        if (number + 1) % num_micro_batches == 0 or self.trainer.is_last_batch:
+            sums = self.step_sums.reduce()
+            self.log("train/loss", sums.pop("train/loss"), prog_bar=True)
+            self.log_dict(sums)
+        return total * self.trainer.world_size * num_micro_batches
+
+    def loss_sum(self, batch: PixelBatch) -> Tensor:
+        """Return a batch's part of the loss of the global batch."""
+        return self._loss(batch)[0]
+
+    def _loss(self, batch: PixelBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss, with its gradient, and its terms by name, without."""
         total = torch.zeros((), device=self.device)
         logged: dict[str, Tensor] = dict.fromkeys(LOSS_TERMS, torch.zeros((), device=self.device))
         for frames_BTHWC, seeds in zip(batch.frames_BTHWC, batch.noise_seeds, strict=True):
@@ -68,13 +83,7 @@ class VaeModule(L.LightningModule):
             total = total + weight * sum(terms.values(), torch.zeros((), device=self.device))
             for name, value in terms.items():
                 logged[name] = logged[name] + weight * value.detach()
-        self.step_sums.add({f"train/{name}": value for name, value in {"loss": total, **logged}.items()})
-        num_micro_batches = self.trainer.accumulate_grad_batches
-        if (number + 1) % num_micro_batches == 0 or self.trainer.is_last_batch:
-            sums = self.step_sums.reduce()
-            self.log("train/loss", sums.pop("train/loss"), prog_bar=True)
-            self.log_dict(sums)
-        return total * self.trainer.world_size * num_micro_batches
+        return total, logged
 
     def _loss_terms(
         self, out_BCTHW: Tensor, pixels_BCTHW: Tensor, posterior: DiagonalGaussian
