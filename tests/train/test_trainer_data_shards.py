@@ -57,5 +57,5 @@ def test_training_may_start_with_the_squarest_bucket(shards):
 def test_other_data_is_refused(shards, packer, tmp_path):
     vae_run(shards, tmp_path / "cut", steps=2, every=1)
     other = packer(tmp_path / "other", clips_a_bucket=5)
-    with pytest.raises(ValueError, match="digest, num_samples changed .*num_samples: 18 -> 15"):
+    with pytest.raises(ValueError, match=r"digest, num_samples changed .*num_samples: 18 -> 15"):
         vae_run(other, tmp_path / "rest", steps=3, ckpt=tmp_path / "cut" / "step=2.ckpt")
