@@ -9,7 +9,7 @@ import torch
 
 from trainer.data.encode_worker import encode_float32
 from trainer.masks import MASKS, clean_frames, clean_suffix, suffix_lengths
-from trainer.vae.boundaries import encode_given, encode_in_chunks
+from trainer.vae.boundaries import encode_given, encode_in_chunks, encode_with_suffixes
 from trainer.vae.model import VideoVae
 
 VAE = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))["VAE"]
@@ -39,11 +39,11 @@ def test_the_frames_before_do_not_change_given_latents(vae):
 
 
 @torch.no_grad()
-def test_given_frames_of_a_video_that_stood_still_before_are_as_in_the_video(vae):
-    moving = video(0, 8)
-    still = moving[:, :, :1].expand(-1, -1, 1 + 4 * VAE.encoder_history, -1, -1)
-    whole = vae.encode(torch.cat([still, moving], dim=2))
-    torch.testing.assert_close(encode_given(vae, moving), whole[:, :, -2:], atol=1e-5, rtol=1e-5)
+def test_given_frames_are_as_in_a_video_that_repeats_the_first_of_them(vae):
+    given = video(0, 8)
+    warm_up = [given[:, :, :1], *[given[:, :, :4]] * VAE.encoder_history]
+    whole = vae.encode(torch.cat([*warm_up, given], dim=2))
+    torch.testing.assert_close(encode_given(vae, given), whole[:, :, -2:], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -64,13 +64,18 @@ def test_the_history_of_the_encoder_is_what_its_config_says(vae):
     assert changed.nonzero().flatten().tolist() == [*range(1, 2 + vae.config.encoder_history)]
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("max_bytes", [1, 2 * 3 * 9 * 32 * 32 * 4, 1 << 30])
 def test_chunks_of_a_long_clip_equal_one_pass(vae, max_bytes):
     frames = video(0, 33)
-    with torch.no_grad():
-        whole = vae.encode(frames)
-        torch.testing.assert_close(encode_in_chunks(vae, frames, max_bytes), whole, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(encode_float32(vae, frames, max_bytes), whole, atol=1e-5, rtol=1e-5)
+    whole = vae.encode(frames)
+    torch.testing.assert_close(encode_in_chunks(vae, frames, max_bytes), whole, atol=1e-5, rtol=1e-5)
+    for encode in (encode_with_suffixes, encode_float32):
+        encoded = encode(vae, frames, (0, 1, 4), max_bytes)
+        torch.testing.assert_close(encoded[0], whole, atol=1e-5, rtol=1e-5)
+        for suffix in (1, 4):
+            given = encode_given(vae, frames[:, :, -4 * suffix :])
+            torch.testing.assert_close(encoded[suffix], given, atol=1e-5, rtol=1e-5)
 
 
 def test_the_other_number_of_given_frames_is_refused(vae):

@@ -4,6 +4,7 @@ Legend: B clips, C channels, T frames or latent frames, H height, W width.
 """
 
 import tarfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -32,7 +33,7 @@ from trainer.data.encoded_keys import CAPTIONS, LATENTS, TEXTS, latent_name, lat
 from trainer.data.tensor_store import PartWriter, TensorStore, compact
 from trainer.pixels import to_pixels
 from trainer.text import TextEncoder, describe_encoder
-from trainer.vae.boundaries import encode_given, encode_in_chunks
+from trainer.vae.boundaries import encode_with_suffixes
 from trainer.vae.model import VideoVae
 
 _MB = 1_000_000
@@ -143,20 +144,18 @@ class Worker:
     ) -> list[dict[str, np.ndarray]]:
         """Return the latents of each sample of a batch by name; samples that want the same share a pass."""
         latents: list[dict[str, np.ndarray]] = [{} for _ in batch]
-        for variant in dict.fromkeys(variant for wanted, _ in batch for variant in wanted.variants):
-            start, suffix = variant
-            places = [place for place, (wanted, _) in enumerate(batch) if variant in wanted.variants]
-            frames_BTHWC = np.stack([batch[place][1][start] for place in places])
-            latent_BCTHW = self._encode(vae, frames_BTHWC, suffix)
-            for place, latent_CTHW in zip(places, latent_BCTHW, strict=True):
-                latents[place][latent_name(batch[place][0].key, start, suffix)] = latent_CTHW
+        passes: defaultdict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
+        for place, (wanted, frames) in enumerate(batch):
+            for start in frames:
+                passes[start, tuple(suffix for at, suffix in wanted.variants if at == start)].append(place)
+        for (start, suffixes), places in passes.items():
+            frames_BTHWC = torch.from_numpy(np.stack([batch[place][1][start] for place in places]))
+            pixels_BCTHW = to_pixels(frames_BTHWC.to(self._device))
+            encoded = encode_float32(vae, pixels_BCTHW, suffixes, self._config.batch_mb * _MB)
+            for suffix, latent_BCTHW in encoded.items():
+                for place, latent_CTHW in zip(places, latent_BCTHW.cpu().numpy(), strict=True):
+                    latents[place][latent_name(batch[place][0].key, start, suffix)] = latent_CTHW
         return latents
-
-    def _encode(self, vae: VideoVae, frames_BTHWC: np.ndarray, suffix: int) -> np.ndarray:
-        if suffix:
-            frames_BTHWC = frames_BTHWC[:, -suffix * vae.config.time_factor :]
-        pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC).to(self._device))
-        return encode_float32(vae, pixels_BCTHW, self._config.batch_mb * _MB, given=suffix > 0).cpu().numpy()
 
     def _writer(self, folder: str, space: str) -> PartWriter:
         store = TensorStore(self._index.out_uri, folder)
@@ -164,11 +163,13 @@ class Worker:
 
 
 @torch.inference_mode()
-def encode_float32(vae: VideoVae, pixels_BCTHW: Tensor, max_bytes: int, *, given: bool = False) -> Tensor:
+def encode_float32(
+    vae: VideoVae, pixels_BCTHW: Tensor, suffixes: Sequence[int], max_bytes: int
+) -> dict[int, Tensor]:
     """Encode without bfloat16 or TF32, in which a latent depends on the other clips of its batch.
 
     Args:
-        given: encode frames of the middle of a video (`encode_given`).
+        suffixes: as in `encode_with_suffixes`.
     """
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        return encode_given(vae, pixels_BCTHW) if given else encode_in_chunks(vae, pixels_BCTHW, max_bytes)
+        return encode_with_suffixes(vae, pixels_BCTHW, suffixes, max_bytes)

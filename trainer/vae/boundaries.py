@@ -7,18 +7,19 @@ given frames are all there is. `encode_given` encodes them for both.
 Legend: B clips, C channels, T frames or latent frames, H height, W width.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from trainer.vae.model import Cache, StillCache, VideoVae
+from trainer.vae.model import Cache, RepeatCache, VideoVae
 
 
 def encode_given(vae: VideoVae, frames_BCTHW: Tensor) -> Tensor:
     """Encode frames that are given at the end or in the middle of a video, without the frames before them.
 
-    The encoder first sees the first of them standing still for ever; that latent is discarded. Each latent
+    The warm-up context is their first `time_factor` frames, repeated for ever, and is discarded. Each latent
     holds `time_factor` frames, as in the middle of a video; the first latent of a video holds one frame.
 
     Args:
@@ -26,9 +27,31 @@ def encode_given(vae: VideoVae, frames_BCTHW: Tensor) -> Tensor:
 
     Returns k normalized latents. Raises ValueError for another number of frames.
     """
-    cache = StillCache()
-    vae.encode(frames_BCTHW[:, :, :1], cache)
-    return vae.encode(frames_BCTHW, cache)
+    return vae.encode(frames_BCTHW, RepeatCache())
+
+
+def encode_with_suffixes(
+    vae: VideoVae, frames_BCTHW: Tensor, suffixes: Sequence[int], max_bytes: int
+) -> dict[int, Tensor]:
+    """Return the latents of a clip, and of its last frames as given, which share the first convolution.
+
+    Args:
+        suffixes: latent frames of each result: 0 for the whole clip, else the last ones by `encode_given`.
+        max_bytes: pixels of more bytes are encoded in chunks of time, without sharing.
+    """
+    factor = vae.config.time_factor
+    if frames_BCTHW.nbytes <= max_bytes:
+        x = vae.embed_patches(frames_BCTHW)
+        return {
+            suffix: vae.encode_patches(x[:, :, -suffix:], RepeatCache()) if suffix else vae.encode_patches(x)
+            for suffix in suffixes
+        }
+    return {
+        suffix: encode_given(vae, frames_BCTHW[:, :, -suffix * factor :])
+        if suffix
+        else encode_in_chunks(vae, frames_BCTHW, max_bytes)
+        for suffix in suffixes
+    }
 
 
 def encode_in_chunks(vae: VideoVae, frames_BCTHW: Tensor, max_bytes: int) -> Tensor:

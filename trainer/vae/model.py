@@ -20,8 +20,14 @@ Cache = dict[nn.Module, Tensor]
 """Last inputs of each convolution, so that a video streamed in chunks equals one pass."""
 
 
-class StillCache(Cache):
-    """A cache that begins as if the first frame had been there for ever, where others begin with zeros."""
+class RepeatCache(Cache):
+    """A cache in the middle of a video that repeated the first latent frame's frames for ever before.
+
+    What each convolution saw is then its own first input.
+    """
+
+    def __bool__(self) -> bool:
+        return True
 
 
 class CausalConv3d(nn.Module):
@@ -42,7 +48,7 @@ class CausalConv3d(nn.Module):
             past = None if cache is None else cache.get(self)
             if past is None:
                 first = x[:, :, :1].expand(-1, -1, self.history, -1, -1)
-                past = first if isinstance(cache, StillCache) else torch.zeros_like(first)
+                past = first if isinstance(cache, RepeatCache) else torch.zeros_like(first)
             x = torch.cat([past, x], dim=2)
             if cache is not None:
                 cache[self] = x[:, :, -self.history :]
@@ -126,6 +132,10 @@ class VideoVae(nn.Module):
 
         T is 1 + k * time_factor, or k * time_factor with a `cache` of earlier frames; else raises ValueError.
         """
+        return self.posterior_of_patches(self.embed_patches(frames_BCTHW, cache), cache)
+
+    def embed_patches(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
+        """Return the input of the encoder's blocks, which mixes no latent frames: the first convolution."""
         started = bool(cache)
         check_frames(frames_BCTHW, self.config, started=started)
         if not started:
@@ -133,7 +143,10 @@ class VideoVae(nn.Module):
             frames_BCTHW = torch.cat([first, frames_BCTHW], dim=2)
             if cache is not None:
                 cache[self] = first[:, :, :0]  # an encoder without temporal layers keeps nothing else
-        x = self.conv_in(space_to_depth(frames_BCTHW, self.config.time_factor, self.config.patch))
+        return self.conv_in(space_to_depth(frames_BCTHW, self.config.time_factor, self.config.patch))
+
+    def posterior_of_patches(self, x: Tensor, cache: Cache | None = None) -> DiagonalGaussian:
+        """Return the posterior for what `embed_patches` returned."""
         for block in self.encoder_fine:
             x = block(x, cache)
         x = self.downsample(space_to_depth(x, 1, 2))
@@ -156,7 +169,11 @@ class VideoVae(nn.Module):
 
     def encode(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
         """Encode pixels in [-1, 1] to normalized latents: zero mean, unit variance on average."""
-        centered_BCTHW = self.posterior(frames_BCTHW, cache).mean_BCTHW - per_channel(self.latent_mean_C)
+        return self.encode_patches(self.embed_patches(frames_BCTHW, cache), cache)
+
+    def encode_patches(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        """Return the normalized latents for what `embed_patches` returned."""
+        centered_BCTHW = self.posterior_of_patches(x, cache).mean_BCTHW - per_channel(self.latent_mean_C)
         return matmul_channels(torch.linalg.inv(self.latent_scale_CC), centered_BCTHW)
 
     def decode(self, latent_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:
