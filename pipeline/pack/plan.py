@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from manifests.arrow import pc
+from manifests.arrow import combine, pc
 from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
 from manifests.records import LENGTH_COLUMNS, Bucket
@@ -240,7 +240,7 @@ def _value_ranges(column: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
 def _folders(rows: pa.Table, fps: float) -> pa.ChunkedArray:
     """Return the folder of each row's shards: videos and stills apart, one folder a bucket."""
     kinds = pc.if_else(pc.equal(rows["extension"], "mp4"), VIDEOS, IMAGES)
-    encoded = rows["bucket"].combine_chunks().dictionary_encode()
+    encoded = combine(rows["bucket"]).dictionary_encode()
     names = [shard_folder(parse_bucket(name), fps) for name in encoded.dictionary.to_pylist()]
     return pc.binary_join_element_wise(kinds, pa.array(names, pa.string()).take(encoded.indices), "/")
 
@@ -279,12 +279,14 @@ def footage_used(rows: pa.Table) -> dict[str, float]:
 
     Stills have no footage. Samples start anywhere within their medium, so that this is what one epoch sees.
     """
-    frames = [parse_bucket(name).num_frames for name in rows["bucket"].to_pylist()]
+    bucket = combine(rows["bucket"]).dictionary_encode()
+    names = bucket.dictionary.to_pylist()
+    index_N = bucket.indices.to_numpy()
+    frames_N = np.array([parse_bucket(name).num_frames for name in names], np.int64)[index_N]
     is_still_N = pc.equal(rows["kind"], "image").to_numpy(zero_copy_only=False)
     total_N = np.where(is_still_N, 0.0, rows["duration_s"].to_numpy())
-    used_N = total_N * np.minimum(1, np.array(frames) / rows["window_frames"].to_numpy())
-    buckets_N = rows["bucket"].to_numpy()
-    groups = {"all": total_N >= 0} | {name: buckets_N == name for name in sorted({*buckets_N.tolist()})}
+    used_N = total_N * np.minimum(1, frames_N / rows["window_frames"].to_numpy())
+    groups = {"all": total_N >= 0} | {names[n]: index_N == n for n in np.argsort(names)}
     sums = {name: (used_N[mask].sum(), total_N[mask].sum()) for name, mask in groups.items()}
     return {name: float(used / total) for name, (used, total) in sums.items() if total > 0}
 
