@@ -95,6 +95,8 @@ def _lost(garbage: Garbage, *, dry_run: bool) -> list[str]:
 
 def _clean_sets(config: Config, found: _Found) -> None:
     stale = find_stale_sets(config.shards)
+    if not (stale or published_set(config.shards)):
+        raise ValueError(f"{config.shards}: no shard set is here; name what `kinora pack --out` wrote")
     old = [each for each in stale if each.modified_s <= time.time() - config.older_than_h * 3600]
     for each in [] if config.dry_run else old:
         delete_stale_set(config.shards, each)

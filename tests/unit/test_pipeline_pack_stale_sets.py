@@ -106,6 +106,8 @@ def test_the_command_respects_age_and_refuses_other_folders(tmp_path, capsys):
     assert left.exists()
     assert run()["dropped"] == sets
     assert not left.exists()
+    assert cli.main(["gc", "--shards", str(tmp_path / "typo")]) == 2
+    assert "no shard set is here" in capsys.readouterr().err
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("mine")
     with pytest.raises(OutputRefused, match=r"mine\.txt"):
