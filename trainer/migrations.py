@@ -61,5 +61,5 @@ def _ema_key(key: str) -> str:
 
 
 def migrate_data_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a data module's state under today's names."""
-    return {RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()}
+    """Return a data module's state under today's names; older versions had one order of the samples."""
+    return {"order": "samples"} | {RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()}

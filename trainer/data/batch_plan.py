@@ -40,7 +40,7 @@ class BatchPlan:
     @property
     def identity(self) -> dict[str, str | int]:
         """Return what a resumed run must share to see the same batches."""
-        return {"digest": self.digest, "seed": self.seed, "batch_size": self.batch_size}
+        return {"digest": self.digest, "seed": self.seed, "batch_size": self.batch_size, "order": "samples"}
 
 
 def permute(index: int, size: int, key: str) -> int:

@@ -4,6 +4,7 @@ Legend: T frames, H height, W width, C channels (RGB).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from tarfile import open as open_tar
@@ -41,6 +42,11 @@ def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
             for member in tar
             if (handle := tar.extractfile(member)) is not None
         }
+    return raw_sample(index, ref, files)
+
+
+def raw_sample(index: ShardIndex, ref: SampleRef, files: Mapping[str, bytes]) -> RawSample:
+    """Return one sample from its tar members by extension. Raises ValueError where a member is missing."""
     extension = next((name for name in ("mp4", *sorted(IMAGES)) if name in files), None)
     if extension is None or "txt" not in files:
         raise ValueError(

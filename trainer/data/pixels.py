@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.config import CropConfig
-from trainer.data.decode import decode_sample, read_sample
+from trainer.data.decode import decode_sample
 from trainer.data.shards import ShardData
 from trainer.data.windows import draw_start
 from trainer.rng import generator
@@ -52,10 +52,10 @@ class PixelData(ShardData):
         ref = self.index.sample(row)
         num_frames, limit = ref.bucket.num_frames, self.crop.cache_mb * 1_000_000
         if ref.window_frames > num_frames and self._windows_bytes > limit:
-            return decode_sample(read_sample(self.index, ref), ref.bucket, self.index.fps, start=start)
+            return decode_sample(self.read_sample(row), ref.bucket, self.index.fps, start=start)
         window_THWC = self._decoded.get(row)
         if window_THWC is None:
-            sample = read_sample(self.index, ref)
+            sample = self.read_sample(row)
             window_THWC = decode_sample(sample, ref.bucket, self.index.fps, num_frames=ref.window_frames)
             if self._decoded_bytes + window_THWC.nbytes <= limit:
                 self._decoded[row] = window_THWC

@@ -7,6 +7,7 @@ accumulated batches. It depends on the batch plan alone, not on the workers that
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from itertools import count
 from typing import Annotated, Any
 
@@ -15,10 +16,14 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from manifests.digest import digest_parts
 from manifests.ranges import NonNegativeInt, PositiveInt, Range, check_values
 from manifests.records import Bucket
 from manifests.shards import ShardIndex
 from trainer.data.batch_plan import BatchPlan, rank_slice
+from trainer.data.decode import RawSample, read_sample
+from trainer.data.stream import BLOCK_BYTES, BlockReader, block_size_of, rows_of_shards
+from trainer.data.stream_plan import LANE_STEPS, Block, StreamPlan
 from trainer.data.validation import share_of_rank, split_rows, stratify
 from trainer.migrations import migrate_data_state
 from trainer.rng import generator
@@ -45,6 +50,8 @@ class ShardData(L.LightningDataModule):
         warmup_bucket_steps: NonNegativeInt = 0,
         validation_fraction: Annotated[float, Range(min=0, below=1)] = 0.03,
         validation_clips: PositiveInt = 64,
+        streaming: bool = False,
+        stream_lanes: PositiveInt = 8,
     ) -> None:
         """Args:
         shards: folder that `kinora pack` wrote.
@@ -54,15 +61,20 @@ class ShardData(L.LightningDataModule):
         warmup_bucket_steps: first steps that read one bucket only, the one with the squarest frames.
         validation_fraction: fraction of samples held out for validation, by whole sources; 0 turns it off.
         validation_clips: maximum number of them to validate on, spread over the buckets.
+        streaming: read shards in long stretches, for sets on S3, in an order that allows it.
+        stream_lanes: stretches that a step reads from at once; best a multiple of ranks times micro-batches.
         """
         super().__init__()
         check_values(ShardData.__init__, locals(), "data")
         self.shards, self.batch_size, self.seed, self.num_workers = shards, batch_size, seed, num_workers
         self.warmup_bucket_steps = warmup_bucket_steps
         self.validation_fraction, self.validation_clips = validation_fraction, validation_clips
+        self.streaming, self.stream_lanes = streaming, stream_lanes
         self.next_step = 0
         """Optimizer steps trained so far, equal on every rank."""
         self._newest_window: tuple[int, list[int]] = -1, []
+        self._blocks: dict[int, Block] = {}
+        self._reader: BlockReader | None = None
 
     def setup(self, stage: str) -> None:
         """Open the index and split it. Raises ValueError for a set too small to validate on."""
@@ -84,18 +96,31 @@ class ShardData(L.LightningDataModule):
         if split.warning:
             rank_zero_warn(f"{self.shards}: {split.warning}")
         self.warmup_rows = self._rows_of_warmup_bucket(self.training_rows)
-        self.warmup_plan, self.plan = (
-            BatchPlan(
-                num_samples=len(rows), batch_size=self.batch_size, digest=self.data_digest(), seed=self.seed
-            )
-            for rows in (self.warmup_rows, self.training_rows)
-        )
+        self.warmup_plan = self._batch_plan(self.warmup_rows)
+        self.plan = self._stream_plan() if self.streaming else self._batch_plan(self.training_rows)
 
         if self.trainer and 0 < self.trainer.max_steps <= self.warmup_bucket_steps:
             rank_zero_warn(
                 f"data.warmup_bucket_steps={self.warmup_bucket_steps} leaves none of the "
                 f"{self.trainer.max_steps} steps for other buckets: lower it, or train longer"
             )
+
+    def _batch_plan(self, rows: np.ndarray) -> BatchPlan:
+        return BatchPlan(
+            num_samples=len(rows), batch_size=self.batch_size, digest=self.data_digest(), seed=self.seed
+        )
+
+    def _stream_plan(self) -> StreamPlan:
+        shards = rows_of_shards(self.index, self.training_rows)
+        layout = "/".join(blake2b(rows.tobytes(), digest_size=16).hexdigest() for rows in shards)
+        return StreamPlan(
+            rows_of_shards=shards,
+            batch_size=self.batch_size,
+            digest=digest_parts(self.data_digest(), layout),
+            seed=self.seed,
+            lanes=self.stream_lanes,
+            block_size=block_size_of(self.index),
+        )
 
     def _bucket_names(self) -> list[str]:
         """Return the name of each row's bucket."""
@@ -105,11 +130,11 @@ class ShardData(L.LightningDataModule):
     def _validated(self, held_rows: np.ndarray) -> np.ndarray:
         """Return the rows to validate on, spread over the buckets."""
         rows = [int(row) for row in held_rows]
-        refs = {row: self.index.sample(row) for row in rows}
+        keys, names = self.index.column("key"), self._bucket_names()
         chosen = stratify(
             rows,
-            keys={row: ref.key for row, ref in refs.items()},
-            buckets={row: ref.bucket.name for row, ref in refs.items()},
+            keys={row: keys[row] for row in rows},
+            buckets={row: names[row] for row in rows},
             limit=self.validation_clips,
         )
         return np.array(chosen, np.int32)
@@ -150,21 +175,35 @@ class ShardData(L.LightningDataModule):
     def read_validation(self, batch: Any) -> Any: ...
 
     def rows_of_step(self, step: int) -> tuple[int, ...]:
-        """Return the index rows of the global batch: of the warm-up bucket, then runs of one bucket each.
+        """Return the index rows of the global batch: of the warm-up bucket, then runs of one bucket each, or
+        of the lanes of a stream.
 
         A forward pass costs more the more shapes it has, so the clips of `WINDOW_STEPS` steps are sorted by
         bucket, cut into runs, and the runs shuffled; each clip is still read once per epoch.
         """
         if step < self.warmup_bucket_steps:
             return tuple(int(self.warmup_rows[index]) for index in self.warmup_plan.at(step))
+        if isinstance(self.plan, StreamPlan):
+            batch = self.plan.at(step - self.warmup_bucket_steps)
+            self._blocks = dict(batch)
+            return tuple(row for row, _ in batch)
         window, step_in_window = divmod(step - self.warmup_bucket_steps, WINDOW_STEPS)
         start = step_in_window * self.batch_size
-        return tuple(self._window(window)[start : start + self.batch_size])
+        return tuple(self._window(self.plan, window)[start : start + self.batch_size])
 
-    def _window(self, window: int) -> list[int]:
+    def read_sample(self, row: int) -> RawSample:
+        """Read a sample: one of the newest step's from its block, where the set is streamed."""
+        if row not in self._blocks:
+            return read_sample(self.index, self.index.sample(row))
+        if self._reader is None:
+            waiting = self.stream_lanes * LANE_STEPS * BLOCK_BYTES / self._rank_and_world_size()[1]
+            self._reader = BlockReader(self.index, buffer_bytes=round(2 * waiting))
+        return self._reader.read(row, self._blocks[row])
+
+    def _window(self, plan: BatchPlan, window: int) -> list[int]:
         if self._newest_window[0] != window:
             steps = range(window * WINDOW_STEPS, (window + 1) * WINDOW_STEPS)
-            rows = [int(self.training_rows[index]) for step in steps for index in self.plan.at(step)]
+            rows = [int(self.training_rows[index]) for step in steps for index in plan.at(step)]
             rows.sort(key=lambda row: self.index.sample(row).bucket.name)
             runs = [rows[start : start + RUN_CLIPS] for start in range(0, len(rows), RUN_CLIPS)]
             order = generator(self.seed, window, "runs").permutation(len(runs))
