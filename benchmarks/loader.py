@@ -9,39 +9,33 @@ A 20 s clip of 1280x720, encoded as `kinora curate` cuts, is read to a sample of
 - `over_bare_decode`: over decoding the frames up to the last one with PyAV, converting none;
 - `over_decord`, `decord_import_mb`: over decord reading the same frames, and the memory of importing it.
 
-`clips_per_cpu_s` is of batches from demo-like clips without a cache; `wait_share`, the share of elapsed time
-in which a training of the VAE of `tiny` waits for its two workers (it needs an idle machine). With --before,
-`speedup_over_before` and `memory_over_before` compare the start that both builds read, 0.
+`kinora encode` with two processes: `encode_s`, and `texts_reencoded` after one caption changed
+(`benchmarks/loader_encode.py`). `clips_per_cpu_s` is of batches from demo-like clips without a cache;
+`wait_share`, the share of elapsed time in which a training of the VAE of `tiny` waits for its two workers.
+Elapsed time needs an idle machine. With --before, `speedup_over_before` and `memory_over_before` compare the
+start that both builds read, 0.
 """
 
-import io
 import json
 import subprocess
 import sys
-import tarfile
-from collections.abc import Iterable
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import cv2
-import numpy as np
 from rich.table import Table
 
 import kinora
+from benchmarks.loader_encode import measure_encode
+from benchmarks.loader_sets import write_clips, write_film
 from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
 from kinora.bench.figures import Figures
-from manifests.records import Bucket, SampleRef
-from manifests.shards import write_index
-from video.encode import VideoWriter
+from manifests.records import Bucket
 
 CHILD = Path(__file__).with_name("loader_child.py")
-SET_FPS = 8.0
 SAMPLE = Bucket(num_frames=17, height=64, width=64)
-SOURCE_FPS, SOURCE_SIZE = 24, (720, 1280)
 NUM_STARTS = 6
 """Starts that are spread over the clip, for the mean."""
 SPEEDUP_LIMIT, MEMORY_LIMIT = 8.0, 1 / 20
@@ -58,9 +52,10 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
     seconds, num_clips, steps = (3, 8, 2) if quick else (20, 48, 12)
     with TemporaryDirectory() as folder:
         film, clips = Path(folder) / "film", Path(folder) / "clips"
-        window_frames = write_film(film, seconds, seed)
+        window_frames = write_film(film, SAMPLE, seconds, seed)
         write_clips(clips, num_clips, seed)
         figures = measure(builds, film, clips, window_frames, turns=1 if quick else turns, steps=steps)
+        figures |= measure_encode(builds, Path(folder), 8 if quick else 256, seed)
     return Figures(figures=figures, text=table(figures, before))
 
 
@@ -145,80 +140,6 @@ def run(build: Build, task: str, shards: Path, number: int) -> dict[str, Any]:
     if done.returncode:
         raise ChildProcessError(f"{build.label}: {task}: {done.stderr[-1000:]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def write_film(root: Path, seconds: int, seed: int) -> int:
-    """Write a set of one clip: a camera pans over a texture with noise, a disc crosses. Return its frames at
-    the set's rate."""
-    rng = np.random.default_rng(seed)
-    height, width = SOURCE_SIZE
-    texture_HWC = cv2.resize(rng.integers(0, 255, (200, 400, 3), np.uint8), (2 * width, 2 * height))
-    grain_HWC = rng.integers(-2, 3, (height + 64, width + 64, 3), np.int16)
-
-    def frame(number: int) -> np.ndarray:
-        left, top = int(500 * (1 + np.sin(number / 60))), int(300 * (1 + np.cos(number / 90)))
-        rgb_HWC = texture_HWC[top : top + height, left : left + width].copy()
-        cv2.circle(rgb_HWC, (int(640 + 400 * np.sin(number / 10)), 360), 80, (255, number % 255, 0), -1)
-        dy, dx = rng.integers(0, 64, 2)
-        return np.clip(rgb_HWC + grain_HWC[dy : dy + height, dx : dx + width], 0, 255).astype(np.uint8)
-
-    media = encode(map(frame, range(seconds * SOURCE_FPS)), height, width)
-    window_frames = round(seconds * SET_FPS)
-    write_shards(root, [("film", media, SAMPLE, window_frames)])
-    return window_frames
-
-
-def write_clips(root: Path, count: int, seed: int) -> None:
-    """Write a set like the demo's: short clips of 64 to 96 pixels, in three buckets."""
-    rng = np.random.default_rng(seed)
-    shapes = [(64, 64), (64, 96), (96, 64)]
-    samples = []
-    for number in range(count):
-        height, width = shapes[number % len(shapes)]
-        ground_HWC = cv2.resize(rng.integers(0, 255, (6, 6, 3), np.uint8), (width, height))
-
-        def frame(time: int, ground_HWC: np.ndarray = ground_HWC) -> np.ndarray:
-            rgb_HWC = ground_HWC.copy()
-            cv2.circle(rgb_HWC, (8 + time % (rgb_HWC.shape[1] - 16), 32), 8, (255, 255, 255), -1)
-            return rgb_HWC
-
-        bucket = Bucket(num_frames=17, height=height, width=width)
-        samples.append((f"clip-{number:03d}", encode(map(frame, range(54)), height, width), bucket, 17))
-    write_shards(root, samples)
-
-
-def encode(frames: Iterable[np.ndarray], height: int, width: int) -> bytes:
-    """Encode frames as `video.cut` does."""
-    buffer, time_base = io.BytesIO(), Fraction(1, SOURCE_FPS)
-    with VideoWriter(buffer, height=height, width=width, fps=SOURCE_FPS, time_base=time_base) as writer:
-        for number, rgb_HWC in enumerate(frames):
-            writer.write(rgb_HWC, number)
-    return buffer.getvalue()
-
-
-def write_shards(root: Path, samples: Iterable[tuple[str, bytes, Bucket, int]]) -> None:
-    """Write (key, media, bucket, window_frames) as one tar with its index."""
-    root.mkdir()
-    refs = []
-    with (root / "000000.tar").open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
-        for key, media, bucket, window_frames in samples:
-            start = file.tell()
-            for extension, content in {"mp4": media, "txt": b"a clip", "json": b'{"caption": null}'}.items():
-                info = tarfile.TarInfo(f"{key}.{extension}")
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            refs.append(
-                SampleRef(
-                    clip_id=key,
-                    source=f"source-{key}",
-                    bucket=bucket,
-                    shard="000000.tar",
-                    offset=start,
-                    length=file.tell() - start,
-                    window_frames=window_frames,
-                )
-            )
-    write_index(root, refs, fps=SET_FPS)
 
 
 def table(figures: dict[str, float], before: str | None) -> Table:

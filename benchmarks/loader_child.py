@@ -164,6 +164,22 @@ def wait(shards: str, steps: int) -> dict[str, Any]:
     return {"wait_share": waited_s / (time.monotonic() - began_s), "threads": torch.get_num_threads()}
 
 
+def vae(folder: str, seed: int) -> dict[str, Any]:
+    """Write the VAE of `tiny` with random weights."""
+    import torch
+
+    from trainer.config import VaeConfig
+
+    torch.manual_seed(seed)
+    try:
+        from trainer.checkpoints import save_model
+        from trainer.vae.model import VideoVae
+    except ModuleNotFoundError:
+        save_model = import_module("trainer.weights").save_model
+        VideoVae = import_module("trainer.vae").VideoVae
+    return {"digest": save_model(folder, "vae", VideoVae(VaeConfig()), {})}
+
+
 if __name__ == "__main__":
-    tasks = {"sample": sample, "bare": bare, "decord": decord, "batches": batches, "wait": wait}
+    tasks = {"vae": vae, "sample": sample, "bare": bare, "decord": decord, "batches": batches, "wait": wait}
     print(json.dumps(tasks[sys.argv[1]](sys.argv[2], int(sys.argv[3]))))

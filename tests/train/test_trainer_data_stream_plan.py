@@ -73,7 +73,7 @@ def test_shards_come_in_another_order_in_each_epoch():
     assert len(set(seen)) == 4
 
 
-@pytest.mark.parametrize(("workers", "ranks", "micro_batches"), product([1, 2, 4, 8], [1, 2, 4], [1, 2]))
+@pytest.mark.parametrize(("workers", "ranks", "micro_batches"), [*product([1, 2, 4, 8], [1, 2, 4], [1, 2])])
 def test_no_block_is_read_by_two_workers(workers, ranks, micro_batches):
     order = plan(shards=20, samples=64, lanes=8, batch_size=32)
     readers: defaultdict[Block, set[tuple[int, int]]] = defaultdict(set)
