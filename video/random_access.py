@@ -53,7 +53,7 @@ def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
     """
     if not indices or min(indices) < 0:
         raise IndexError(f"{display_name(media)}: indices are {list(indices)}: name at least one, all from 0")
-    num_frames, reason = inspect_for_decord(media)
+    num_frames, size_px, reason = inspect_for_decord(media)
     if reason is None and max(indices) >= num_frames:
         raise IndexError(
             f"{display_name(media)}: frame {max(indices)} was asked for, but there are {num_frames}"
@@ -61,9 +61,11 @@ def frames_at(media: Media, indices: Sequence[int]) -> FramesAt:
     if reason is None:
         try:
             return FramesAt(
-                frames_NHWC=_read_with_decord(media, indices, num_frames), reader="decord", reason=None
+                frames_NHWC=_read_with_decord(media, indices, num_frames, size_px),
+                reader="decord",
+                reason=None,
             )
-        except (decord.DECORDError, _FrameCountMismatch) as error:
+        except (decord.DECORDError, _Mismatch) as error:
             reason = f"decord failed: {str(error).splitlines()[0]}"
     return FramesAt(frames_NHWC=_read_with_pyav(media, indices), reader="pyav", reason=reason)
 
@@ -79,25 +81,26 @@ def _read_with_pyav(media: Media, indices: Sequence[int]) -> np.ndarray:
     return read_chosen(media, choose)
 
 
-def inspect_for_decord(media: Media) -> tuple[int, str | None]:
-    """Return the number of packets, and the reason why decord's frames would differ (None if they do not).
+def inspect_for_decord(media: Media) -> tuple[int, tuple[int, int], str | None]:
+    """Return the number of frames, their (height, width), and why decord's would differ (None if not).
 
     Demuxes the file once and decodes only its first frame.
     """
     if is_animated_webp(media):
-        return 0, "an animated WebP"
+        return 0, (0, 0), "an animated WebP"
     with open_media(media) as (container, stream):
         stream.codec_context.thread_count = 1
         frame, _, interlaced = next(decode(container, stream, display_name(media)))
+        size_px = frame.height, frame.width
         reason = _reason_against_decord(container, stream, frame, interlaced)
     if reason is not None:
-        return 0, reason
+        return 0, size_px, reason
     with open_media(media) as (container, stream):
         timeline = read_timeline(container, stream)
         if isinstance(timeline, str):
-            return 0, timeline
+            return 0, size_px, timeline
         codec = stream.codec_context.name
-    return len(timeline.pts_T), _reason_against_seeking(timeline, codec)
+    return len(timeline.pts_T), size_px, _reason_against_seeking(timeline, codec)
 
 
 def _reason_against_seeking(timeline: Timeline, codec: str) -> str | None:
@@ -138,16 +141,21 @@ def _is_large(frame: VideoFrame) -> bool:
     return frame.width >= 1280 or frame.height > 576
 
 
-class _FrameCountMismatch(Exception):
-    """decord and PyAV count different numbers of frames."""
+class _Mismatch(Exception):
+    """decord and PyAV give frames of different number or size."""
 
 
-def _read_with_decord(media: Media, indices: Sequence[int], num_frames: int) -> np.ndarray:
+def _read_with_decord(
+    media: Media, indices: Sequence[int], num_frames: int, size_px: tuple[int, int]
+) -> np.ndarray:
     source = io.BytesIO(media) if isinstance(media, bytes) else str(local_path(media))
     reader: Any = decord.VideoReader(source, num_threads=1)
     if len(reader) != num_frames:
-        raise _FrameCountMismatch(f"it counts {len(reader)} frames, not {num_frames}")
+        raise _Mismatch(f"it counts {len(reader)} frames, not {num_frames}")
     rgb_HWC = {index: _unpad_rows(reader[index].asnumpy()) for index in sorted(set(indices))}
+    height, width = rgb_HWC[indices[0]].shape[:2]
+    if (height, width) != size_px:
+        raise _Mismatch(f"its frames are {width}x{height}, not {size_px[1]}x{size_px[0]}")
     return np.stack([rgb_HWC[index] for index in indices])
 
 

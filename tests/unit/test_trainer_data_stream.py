@@ -48,7 +48,8 @@ def shards(place) -> str:
                     )
                 )
         storage.put(name, tar_bytes.getvalue())
-    storage.put("index.arrow", serialize_index(refs, fps=8.0))
+    for name, content in serialize_index(refs, fps=8.0).items():
+        storage.put(name, content)
     storage.put(PACK_FILE, b"{}")
     return place
 

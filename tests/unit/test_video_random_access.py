@@ -126,3 +126,15 @@ def test_a_file_without_its_end_is_no_video_of_fewer_frames():
     with pytest.raises(VideoError) as caught:
         frames_at(media[: len(media) * 9 // 10], [0, 5])
     assert caught.value.code == VideoErrorCode.TRUNCATED
+
+
+def test_cropping_that_decord_scales_away():
+    media = h264(
+        options={"x264-params": "crop-rect=34,0,0,0", "bf": "0"},
+        pictures=[picture(n, 96, 160) for n in range(6)],
+    )
+    found = frames_at(media, ORDER)
+    assert found.reader == "pyav"
+    assert found.reason is not None
+    assert found.reason.startswith("decord failed: its frames are ")
+    assert (found.frames_NHWC == in_sequence(media)[ORDER]).all()
