@@ -34,12 +34,13 @@ def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     return result, {"cpu_s": cpu_s, "wall_s": wall_s, "peak_mb": peak_mb(), "grown_mb": peak_mb() - before_mb}
 
 
-def sample(shards: str, start: int) -> dict[str, Any]:
-    """Read the first sample from frame `start`, which an older build without windows ignores."""
+def sample(shards: str, number: int) -> dict[str, Any]:
+    """Read sample `number // 1000` from frame `number % 1000`, which a build without windows ignores."""
+    row, start = divmod(number, 1000)
     from manifests.shards import ShardIndex
 
     index = ShardIndex.load(shards)
-    ref = index.sample(0)
+    ref = index.sample(row)
     try:
         from trainer.data.decode import decode_sample, read_sample
 

@@ -18,6 +18,8 @@ from video.encode import VideoWriter
 
 SET_FPS = 8.0
 SOURCE_FPS, SOURCE_SIZE = 24, (720, 1280)
+WINDOW_S = 4
+"""What `cut.window_s` makes of 20 s: windows of equal length, at most 4.25 s."""
 
 
 class Sample(NamedTuple):
@@ -31,8 +33,10 @@ class Sample(NamedTuple):
 
 
 def write_film(root: Path, bucket: Bucket, seconds: int, seed: int) -> int:
-    """Write a set of one clip: a camera pans over a texture with noise, a disc crosses. Return its frames at
-    the set's rate."""
+    """Write a set of one clip, whole and in windows of `WINDOW_S`, and return its frames at the set's rate.
+
+    A camera pans over a texture with noise, a disc crosses.
+    """
     rng = np.random.default_rng(seed)
     height, width = SOURCE_SIZE
     texture_HWC = cv2.resize(rng.integers(0, 255, (200, 400, 3), np.uint8), (2 * width, 2 * height))
@@ -45,10 +49,18 @@ def write_film(root: Path, bucket: Bucket, seconds: int, seed: int) -> int:
         dy, dx = rng.integers(0, 64, 2)
         return np.clip(rgb_HWC + grain_HWC[dy : dy + height, dx : dx + width], 0, 255).astype(np.uint8)
 
-    media = encode(map(frame, range(seconds * SOURCE_FPS)), height, width)
-    window_frames = round(seconds * SET_FPS)
-    write_shards(root, [Sample("film", media, bucket, window_frames, "a film")])
-    return window_frames
+    window = WINDOW_S * SOURCE_FPS
+    pictures = range(seconds * SOURCE_FPS)
+    samples = [
+        Sample(
+            "film", encode(map(frame, pictures), height, width), bucket, round(seconds * SET_FPS), "a film"
+        )
+    ]
+    for number, start in enumerate(pictures[::window]):
+        media = encode(map(frame, pictures[start : start + window]), height, width)
+        samples.append(Sample(f"film-{number:03d}", media, bucket, round(WINDOW_S * SET_FPS), "a film"))
+    write_shards(root, samples)
+    return samples[0].window_frames
 
 
 def write_clips(root: Path, count: int, seed: int, *, changed_caption: bool = False) -> None:

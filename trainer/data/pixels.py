@@ -17,6 +17,9 @@ from trainer.data.shards import ShardData
 from trainer.data.windows import draw_start
 from trainer.rng import generator
 
+MAX_CACHED_LENGTH = 3
+"""Longest window that is decoded whole, in lengths of its bucket: a longer one takes too long to read."""
+
 
 class PixelBatch(NamedTuple):
     """One micro-batch: clips in groups of equal shape. Lightning cannot move a frozen dataclass."""
@@ -47,11 +50,13 @@ class PixelData(ShardData):
     def frames(self, row: int, start: int = 0) -> np.ndarray:
         """Return frames_THWC of a sample in its bucket's shape, from frame `start` of its window.
 
-        Cached up to `crop.cache_mb`: whole windows where all of them fit or have one start only.
+        Cached up to `crop.cache_mb`: samples that have one start; and, if all samples fit, whole windows of at
+        most `MAX_CACHED_LENGTH` times the bucket's frames.
         """
         ref = self.index.sample(row)
         num_frames, limit = ref.bucket.num_frames, self.crop.cache_mb * 1_000_000
-        if ref.window_frames > num_frames and self._windows_bytes > limit:
+        is_cached = self._windows_bytes <= limit and ref.window_frames <= MAX_CACHED_LENGTH * num_frames
+        if ref.window_frames > num_frames and not is_cached:
             return decode_sample(self.read_sample(row), ref.bucket, self.index.fps, start=start)
         window_THWC = self._decoded.get(row)
         if window_THWC is None:
