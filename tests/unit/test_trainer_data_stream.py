@@ -113,11 +113,12 @@ def test_an_epoch_asks_once_for_each_block(shards, requests):
     assert len(requests) == sum(map(len, shards_of))
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_batches_do_not_depend_on_workers_and_resume_from_one_integer(shards, workers):
-    expected = [data(shards).read(step, 0) for step in range(10)]
+    streamed = data(shards)
+    expected = [streamed.read(step, 0) for step in range(10)]
     streamed = data(shards, num_workers=workers)
-    streamed.load_state_dict({**data(shards).state_dict(), "next_step": 3})
+    streamed.load_state_dict({**streamed.state_dict(), "next_step": 3})
     for step, batch in zip(range(3, 10), streamed.train_dataloader(), strict=False):
         assert batch.step == step
         for one, other in zip(batch.frames_BTHWC, expected[step].frames_BTHWC, strict=True):

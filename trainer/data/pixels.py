@@ -50,8 +50,8 @@ class PixelData(ShardData):
     def frames(self, row: int, start: int = 0) -> np.ndarray:
         """Return frames_THWC of a sample in its bucket's shape, from frame `start` of its window.
 
-        Cached up to `crop.cache_mb`: samples that have one start; and, if all samples fit, whole windows of at
-        most `MAX_CACHED_LENGTH` times the bucket's frames.
+        Cached up to `crop.cache_mb`: samples that have one start; if all samples fit, also whole windows of
+        at most `MAX_CACHED_LENGTH` times the bucket's frames.
         """
         ref = self.index.sample(row)
         num_frames, limit = ref.bucket.num_frames, self.crop.cache_mb * 1_000_000
