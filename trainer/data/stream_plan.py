@@ -4,7 +4,7 @@ The shards of an epoch, in a keyed order, are one sequence of samples, divided i
 lane fills one range of the batch in every `LANE_STEPS`-th step, so that a rank reads few lanes, and one of
 its workers all of a lane. Within a lane, blocks of consecutive samples are shuffled; a reader fetches one
 block at a time. Batches run over the end of an epoch, so that no sample is dropped. See
-docs/adr/0024-loader.md.
+docs/adr/0028-loader.md.
 """
 
 from collections.abc import Sequence
