@@ -23,7 +23,9 @@ SCORES_COLUMN = "_scores"
 """Digest of the scores of a clip; null for a clip without rows in the scores table."""
 DIGEST_PREFIX = "_digest_"
 """`_digest_NAME` is the digest under which scorer NAME gave the columns of a clip."""
-EMBEDDING_DIGEST = f"{DIGEST_PREFIX}embedding"
+ROW_PREFIX = "_row_"
+"""`_row_NAME` is the same for clips with a row in the scores table, and null for others."""
+EMBEDDING_DIGEST, EMBEDDING_ROW = f"{DIGEST_PREFIX}embedding", f"{ROW_PREFIX}embedding"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +63,9 @@ def score_columns(wanted: Mapping[str, ScorerRequest]) -> list[str]:
 def are_scores(names: Iterable[str], wanted: Mapping[str, ScorerRequest]) -> bool:
     """Return whether one of the columns `names` of the clips view comes from the scores table."""
     scored = {*score_columns(wanted)}
-    return any(name in scored or name.startswith((DIGEST_PREFIX, SCORES_COLUMN)) for name in names)
+    return any(
+        name in scored or name.startswith((DIGEST_PREFIX, ROW_PREFIX, SCORES_COLUMN)) for name in names
+    )
 
 
 def plain_names(
@@ -101,10 +105,9 @@ def with_scores(
                 found[name] = _column(name, pa.type_for_alias(kind), scores, index, own, analyzed)
         outdated = pc.and_not(pc.and_not(outdated, analyzed), scored)
         states.append(np.where(_bools(scored), 1, np.where(_bools(outdated), 2, 0)))
-        if (name := DIGEST_PREFIX + request.scorer) in columns:
-            digest = pa.scalar(request.digest)
-            has = pc.or_(scored, analyzed)
-            found[name] = pc.if_else(has, digest, pa.scalar(None, pa.string()))
+        for prefix, has in ((DIGEST_PREFIX, pc.or_(scored, analyzed)), (ROW_PREFIX, scored)):
+            digest = pc.if_else(has, pa.scalar(request.digest), pa.scalar(None, pa.string()))
+            found[prefix + request.scorer] = digest
     if SCORES_COLUMN in columns:
         found[SCORES_COLUMN] = _labels(states, list(wanted.values()), len(clips))
     kept = {name: clips[name] for name in columns if name in clips.column_names and name not in found}

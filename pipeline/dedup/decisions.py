@@ -14,7 +14,7 @@ from manifests import schemas
 from manifests.arrow import combine, pc
 from manifests.digest import digest_parts
 from manifests.records import Duplicate
-from manifests.scores import EMBEDDING_DIGEST
+from manifests.scores import EMBEDDING_ROW
 from pipeline.config import DedupConfig, config_digest
 
 KINDS = ("exact", "near", "semantic")
@@ -147,10 +147,10 @@ def _set_column(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table
 
 
 def _digests(clips: pa.Table, config: DedupConfig) -> pa.Array:
-    """Return `dedup_digest` of each clip. Semantic rounds also depend on the embedding."""
+    """Return `dedup_digest` of each clip. Semantic rounds also depend on embeddings in the scores table."""
     compared = clips["analysis"]
-    if config.semantic and EMBEDDING_DIGEST in clips.column_names:
-        both = pc.binary_join_element_wise(compared, clips[EMBEDDING_DIGEST], " ")
+    if config.semantic and EMBEDDING_ROW in clips.column_names:
+        both = pc.binary_join_element_wise(compared, clips[EMBEDDING_ROW], " ")
         compared = pc.coalesce(both, compared)
     analyses = combine(compared).dictionary_encode()
     settings = config_digest(config)

@@ -14,7 +14,7 @@ from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from manifests.parts import Part
-from manifests.scores import EMBEDDING_DIGEST
+from manifests.scores import EMBEDDING_DIGEST, EMBEDDING_ROW
 from pipeline.config import CurateConfig, DedupConfig, config_digest
 from pipeline.dedup.candidates import HashPrefilter, candidate_pairs, frame_table
 from pipeline.dedup.compare_stage import add_compare, compare_block
@@ -95,8 +95,8 @@ def pending_round(view: LiveView, config: CurateConfig) -> DedupRound:
     clips = clips.append_column("place", pa.array(view.row_indices("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
     passing = passes_rules(clips, config.select)
-    digest = [EMBEDDING_DIGEST] if EMBEDDING_DIGEST in clips.column_names else []
-    clips = _with_rate(clips, view).select([*_COLUMNS, *digest, "bytes_per_s", "place"])
+    digests = [name for name in (EMBEDDING_DIGEST, EMBEDDING_ROW) if name in clips.column_names]
+    clips = _with_rate(clips, view).select([*_COLUMNS, *digests, "bytes_per_s", "place"])
     decided = view.read("duplicates", ["clip_id", "kind", "keeper", "config"])
     return plan_round(clips, passing, decided, settings)
 

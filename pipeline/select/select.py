@@ -15,7 +15,7 @@ from manifests.arrow import combine, pc
 from manifests.digest import digest_parts
 from manifests.live_view import LARGE_COLUMNS, LiveView
 from manifests.records import Selection
-from manifests.scores import EMBEDDING_DIGEST, SCORES_COLUMN
+from manifests.scores import EMBEDDING_DIGEST, EMBEDDING_ROW, SCORES_COLUMN
 from pipeline.config import SelectConfig, config_digest
 from pipeline.select.rules import Rule, format_violation, limit, rules_of, value_N, violates
 
@@ -29,7 +29,7 @@ _UNUSED = {"uri", "source_digest", *LARGE_COLUMNS}
 def rule_columns(view: LiveView) -> list[str]:
     """Return the columns of the clips table that decisions depend on."""
     names = [name for name in view.columns("clips") if name not in _UNUSED]
-    scores = (SCORES_COLUMN, EMBEDDING_DIGEST) if view.scorer_requests else ()
+    scores = (SCORES_COLUMN, EMBEDDING_ROW, EMBEDDING_DIGEST) if view.scorer_requests else ()
     return [*names, *scores]
 
 

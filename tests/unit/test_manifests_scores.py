@@ -82,6 +82,8 @@ def test_the_newest_request_decides_and_earlier_settings_find_their_rows_again(t
               for name, each in {"a": dataset, "b": other, "back": back}.items()}  # fmt: skip
     assert labels["a"] == labels["back"] != labels["b"]
     assert labels["a"][0] is None
+    digests = LiveView(dataset).read("clips", ["_digest_text", "_row_text"]).to_pydict()
+    assert digests == {"_digest_text": ["A", "A", "A"], "_row_text": [None, None, "A"]}
 
 
 def test_a_view_that_is_advanced_has_the_new_scores(tmp_path):

@@ -46,6 +46,15 @@ def test_the_frames_of_all_clips_and_of_some_equal_those_of_the_pass(film):
         assert found == [clip.frames for clip in some]
 
 
+def test_the_frame_of_a_still_is_the_still(tmp_path):
+    path = tmp_path / "still.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))
+    [clip] = decode_pass(str(path), probe(path), CONFIG, LIMITS).clips
+    assert len(clip.frames) == 1
+    spans = [(clip.start_pts, clip.end_pts)]
+    assert span_frames(str(path), spans, clip.start_pts, CONFIG, LIMITS) == [clip.frames]
+
+
 def unit_of(path: Path, media: tuple[tuple[str, int, int], ...]) -> ScoreUnit:
     [clip, *_] = decode_pass(str(path), probe(path), CONFIG, LIMITS).clips
     return ScoreUnit(
