@@ -145,6 +145,16 @@ def test_a_tar_that_lacks_a_sample_names_it(shards):
         BlockReader(index, buffer_bytes=0).read(0, (0,))
 
 
+def test_a_damaged_tar_is_named(shards, monkeypatch):
+    index = ShardIndex.load(shards)
+    monkeypatch.setattr(ShardIndex, "read", lambda self, ref: b"no tar" * 500)
+    message = r"tars/000000\.tar at byte 0: clip clip-0: no tar \(.*\); pack again"
+    with pytest.raises(ValueError, match=message):
+        read_sample(index, index.sample(0))
+    with pytest.raises(ValueError, match=message):
+        BlockReader(index, buffer_bytes=0).read(0, (0, 1))
+
+
 def test_blocks_hold_some_megabytes(shards):
     index = ShardIndex.load(shards)
     assert block_size_of(index) == 64

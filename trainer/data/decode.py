@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from tarfile import TarError
 from tarfile import open as open_tar
 
 import cv2
@@ -35,14 +36,23 @@ class RawSample:
 
 
 def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
-    """Read one sample with one seek. Raises ValueError where a member is missing."""
-    with open_tar(fileobj=BytesIO(index.read(ref)), mode="r:") as tar:
-        files = {
-            member.name.rsplit(".", 1)[-1]: handle.read()
-            for member in tar
-            if (handle := tar.extractfile(member)) is not None
-        }
+    """Read one sample with one seek. Raises ValueError where a member is missing or the tar is damaged."""
+    try:
+        with open_tar(fileobj=BytesIO(index.read(ref)), mode="r:") as tar:
+            files = {
+                member.name.rsplit(".", 1)[-1]: handle.read()
+                for member in tar
+                if (handle := tar.extractfile(member)) is not None
+            }
+    except TarError as error:
+        raise damaged_tar(index, ref, error) from error
     return raw_sample(index, ref, files)
+
+
+def damaged_tar(index: ShardIndex, ref: SampleRef, error: TarError) -> ValueError:
+    """Return the error to raise for a tar that cannot be read from `ref` on."""
+    where = f"{index.root / ref.shard} at byte {ref.offset}"
+    return ValueError(f"{where}: clip {ref.clip_id}: no tar ({error}); pack again")
 
 
 def raw_sample(index: ShardIndex, ref: SampleRef, files: Mapping[str, bytes]) -> RawSample:

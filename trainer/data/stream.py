@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from itertools import groupby
+from tarfile import TarError
 
 import numpy as np
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from manifests.records import SampleRef
 from manifests.shards import ShardIndex
-from trainer.data.decode import RawSample, raw_sample
+from trainer.data.decode import RawSample, damaged_tar, raw_sample
 from trainer.data.stream_plan import Block
 
 BLOCK_BYTES = 8_000_000
@@ -35,7 +36,7 @@ class BlockReader:
         self._bytes = 0
 
     def read(self, row: int, block: Block) -> RawSample:
-        """Return a sample of `block`. Raises ValueError where the tar lacks it or one of its members."""
+        """Return a sample of `block`. Raises ValueError where the tar lacks it or is damaged."""
         samples = self._blocks.pop(block, {})
         if row not in samples:
             self._bytes -= sum(len(sample.media) for sample in samples.values())
@@ -56,7 +57,10 @@ class BlockReader:
             first, last = refs[span[0]], refs[span[-1]]
             data = self.index.read(replace(first, length=last.offset + last.length - first.offset))
             source = {"url": f"{self.index.root}/{first.shard}", "stream": BytesIO(data)}
-            found = {sample["__key__"]: sample for sample in group_by_keys(tar_file_expander([source]))}
+            try:
+                found = {sample["__key__"]: sample for sample in group_by_keys(tar_file_expander([source]))}
+            except TarError as error:
+                raise damaged_tar(self.index, first, error) from error
             for row in span:
                 yield row, raw_sample(self.index, refs[row], found.get(refs[row].key, {}))
 
