@@ -66,7 +66,7 @@ class TrainingCli(LightningCLI):
             "datamodule",
             "weights_only",
         }
-        return {"fit": {*hidden, "ckpt_path"}, "validate": {*hidden, "ckpt_path"}}
+        return {"fit": {*hidden, "ckpt_path"}, "validate": hidden}
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add our loggers and callbacks, which write to the run's folder, to those of the configuration."""
@@ -141,6 +141,8 @@ class TrainingCli(LightningCLI):
 
     def before_validate(self) -> None:
         """Load the weights that are validated. Raises FileNotFoundError or ValueError, with the remedy."""
+        if self._get(self.config, "ckpt_path"):  # named by the user, and loaded by Lightning
+            return
         weights = self._load(Path(self._get(self.config, "out")))
         changed = changes(weights.settings, self.settings())
         if other := [name for name in changed if name.startswith("data.")]:
@@ -161,9 +163,9 @@ class TrainingCli(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        return (
-            {**kwargs, "ckpt_path": self.checkpoint, "weights_only": True} if subcommand == "fit" else kwargs
-        )
+        if subcommand == "fit":
+            kwargs["ckpt_path"] = self.checkpoint
+        return {**kwargs, "weights_only": True}
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -30,6 +30,9 @@ def test_validate_gives_the_number_that_fit_gave(packer, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"validating {out / 'checkpoints' / 'step=12.ckpt'}, step 12" in said
     assert psnr_db(said) == [fitted]
+    named = ["--ckpt_path", str(out / "checkpoints" / "step=12.ckpt")]
+    train("vae", "validate", tmp_path / "elsewhere", shards, *TINY_VAE, *named)
+    assert psnr_db(capsys.readouterr().out) == [fitted]
     for path in (out / "checkpoints").iterdir():
         path.unlink()  # what was exported holds the same weights
         files.discard(path)

@@ -46,7 +46,7 @@ class FileCheckpointIO(TorchCheckpointIO):
             path.unlink(missing_ok=True)
             if path.suffix != PARTIAL:
                 raise
-            if error.errno == errno.ENOSPC and _drop_all_but_newest(path.parent):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and _drop_all_but_newest(path.parent):
                 self.save_checkpoint(checkpoint, path)
             else:
                 self.error = f"{path.parent}: {error.strerror or error}"

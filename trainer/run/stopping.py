@@ -76,7 +76,7 @@ class StopOnSignal(Callback):
             yield
         finally:
             for signum, handler in former.items():
-                signal.signal(signum, handler)
+                signal.signal(signum, handler or signal.SIG_DFL)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.received is None:
