@@ -50,16 +50,19 @@ def plan_run(
     wanted = wanted_scorers(view.dataset.commits, config.analyze.scorers)
     analyses = equal_analyses(view.dataset.commits, config.analyze)
     plans = [plan_analyze(view, listed, sources, config.analyze, analyses)]
+    scored = None
     if wanted:
         check_columns(view, wanted)
-        plans.append(plan_score(view, to_score(view, wanted, retry_mode), wanted))
+        unscored = to_score(view, wanted, retry_mode)
+        scored = unscored["clip_id"]
+        plans.append(plan_score(view, unscored, wanted))
     dedup_round = pending_round(view, config)
     plans.append(plan_dedup(view, dedup_round, config.dedup))
     compared = dedup_round.clips.filter(dedup_round.clips["is_new"])["clip_id"]
     planned = view.with_rows("duplicates", resolve(dedup_round, MATCHES.empty_table()))
     del dedup_round
     to_select = pending.to_select(planned, config.select, config.dedup, source_keys)
-    plans.append(plan_select(view, to_select, config.select))
+    plans.append(plan_select(view, to_select, config.select, scored))
     planned = planned.with_rows("selections", select(to_select, config.select))
     del to_select
     to_cut = pending.to_cut(planned, config.cut, retry_mode, source_keys)

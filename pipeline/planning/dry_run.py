@@ -29,6 +29,7 @@ from pipeline.planning.history import OTHER_CODE, UNKNOWN, History, Rate, differ
 from pipeline.select.select import measured_by, rules_digest
 
 NEW_FILE, CHANGED_FILE, FAILED = "new file", "changed file", "failed before"
+NEW_SCORES = "scored first"
 OTHER_MODEL = "other weights or code version"
 OTHER_WINDOWS = "other windows"
 UNLESS_COPY = "unless it is a copy"
@@ -122,8 +123,14 @@ def plan_dedup(view: LiveView, dedup_round: DedupRound, config: DedupConfig) -> 
     return _stage_plan("dedup", "clips", why, num_clips, history.rate(settings))
 
 
-def plan_select(view: LiveView, clips: pa.Table, config: SelectConfig) -> StagePlan:
-    """Plan the selection of `clips`, the rows of `pending.to_select`."""
+def plan_select(
+    view: LiveView, clips: pa.Table, config: SelectConfig, scored: pa.ChunkedArray | None = None
+) -> StagePlan:
+    """Plan the selection of `clips`, the rows of `pending.to_select`.
+
+    Args:
+        scored: ids of clips that are scored first, and selected then.
+    """
     history = History(view.dataset.commits, "select")
     settings = config_digest(config)
     measured = {*_analyses(view), *pc.unique(measured_by(clips)).to_pylist()}
@@ -138,6 +145,9 @@ def plan_select(view: LiveView, clips: pa.Table, config: SelectConfig) -> StageP
     before = _align(decided, "clip_id", clips["clip_id"])
     why = _labels(before["rules"], lambda digest: change(config_of.get(digest, "")))
     why = why.fill_null("not decided yet")
+    if scored is not None:
+        others = scored.filter(pc.invert(pc.is_in(scored, value_set=combine(clips["clip_id"]))))
+        why = pa.chunked_array([*why.chunks, *_repeat(NEW_SCORES, len(others)).chunks], pa.string())
     num_clips = view.read("clips", ["clip_id"]).num_rows
     return _stage_plan("select", "clips", why, num_clips, history.rate(settings))
 

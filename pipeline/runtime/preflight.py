@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -108,9 +109,7 @@ def describe_problem(name: str, report: NodeReport) -> str:
     """Return what the node called `name` lacks, with the remedy; empty if it lacks nothing."""
     lines = []
     for module, error in sorted(report.missing.items()):
-        extra = _EXTRAS.get(module)
-        what = f"kinora[{extra}]" if extra else "kinora"
-        lines.append(f"node {name} lacks `{module}` ({error}): `pip install '{what}'` there")
+        lines.append(f"node {name} lacks `{module}` ({error}): {_remedy(module)}")
     if report.error:
         lines.append(f"node {name} does not answer ({report.error}): look at Ray's logs there")
     if report.unseen_paths:
@@ -120,6 +119,16 @@ def describe_problem(name: str, report: NodeReport) -> str:
             "at the same path, or on S3 (s3://bucket/prefix)"
         )
     return "\n".join(lines)
+
+
+def _remedy(module: str) -> str:
+    if extra := _EXTRAS.get(module):
+        return f"`pip install 'kinora[{extra}]'` there"
+    spec = find_spec(module) if module.isidentifier() else None
+    origin = (spec and spec.origin) or ""
+    if origin and Path(origin).parent == Path.cwd():  # a user's own module
+        return "install it there, or submit the job with `--working-dir .`"
+    return "`pip install 'kinora'` there"
 
 
 def can_autoscale(status: bytes | None) -> bool:

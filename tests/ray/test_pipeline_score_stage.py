@@ -136,6 +136,7 @@ def test_scorers_added_later_run_over_what_is_there_and_nothing_else_is_done_aga
     planned = {each.stage: each for each in curate(str(raw), uri, logo, dry_run=True).plan}
     assert (planned["analyze"].units, planned["score"].units) == (0, 3)
     assert planned["score"].why == {"not scored by logo": 3}
+    assert planned["select"].why == {"scored first": 3}
     later = curate(str(raw), uri, logo)
     assert (later.analyzed, later.scored, later.unscored, later.to_cut) == (0, 3, 0, 0)
     assert curate(str(raw), uri, logo).nothing_left

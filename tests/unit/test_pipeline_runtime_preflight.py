@@ -55,6 +55,14 @@ def test_what_a_node_lacks_is_said_with_the_extra_that_brings_it():
     assert describe_problem("worker-1", NodeReport(missing={}, unseen_paths=())) == ""
 
 
+def test_a_module_of_the_users_own_is_brought_with_the_job(tmp_path, monkeypatch):
+    (tmp_path / "own_of_the_user.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = describe_problem("w", NodeReport(missing={"own_of_the_user": "No module"}, unseen_paths=()))
+    assert "node w lacks `own_of_the_user` (No module): install it there, or submit the job with" in text
+
+
 def test_only_a_cluster_with_an_autoscaler_may_grow():
     by_hand = {"autoscaler_report": {"active_nodes": {"node_27f6": 1}}}
     scaled = {"autoscaler_report": {"active_nodes": {"ray.head.default": 1}}}
