@@ -12,6 +12,7 @@ kill in between leaves orphans, which the next run deletes.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -91,7 +92,7 @@ def delete_garbage(dataset: Dataset, garbage: Garbage, *, older_than_s: float, n
     return integrity.repair(dataset, findings, older_than_s=older_than_s, now_s=now_s, stage=GC)
 
 
-def _tars(dataset: Dataset) -> list[dict[str, int]]:
+def _tars(dataset: Dataset) -> list[dict[str, Any]]:
     """Return a row of `_LIVE` for each tar that was not deleted."""
     visible, removed = {part.path for part in dataset.parts("media")}, dataset.removed()
     tables = [
