@@ -1,3 +1,7 @@
 """The command line, and what composes the packages."""
 
-__all__ = ["bench", "demo", "evaluation"]
+__all__ = [
+    "bench",
+    "demo",
+    "evaluation",
+]

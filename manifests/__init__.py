@@ -13,6 +13,7 @@ __all__ = [
     "integrity",
     "live_view",
     "parts",
+    "ranges",
     "records",
     "redact",
     "renamed_fields",

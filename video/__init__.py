@@ -13,6 +13,7 @@ __all__ = [
     "errors",
     "formats",
     "frames",
+    "gif",
     "probe",
     "resize",
     "sandbox",
