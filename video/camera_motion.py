@@ -58,6 +58,10 @@ class CameraMotion(NamedTuple):
     """Mean length of the flow that the camera does not explain, in short sides."""
 
 
+_MIN_SIZE_PX = 32, 12
+"""Height and width from which OpenCV 5.0's DIS is safe; smaller images are padded."""
+
+
 class FlowEstimator:
     """Compute dense flow by inverse search (DIS; Kroeger et al., ECCV 2016)."""
 
@@ -71,7 +75,17 @@ class FlowEstimator:
 
     def __call__(self, first_HW: np.ndarray, second_HW: np.ndarray) -> np.ndarray:
         """Return flow_HW2, (x, y) in pixels, from one uint8 luma image to the next."""
-        return self._dis.calc(first_HW, second_HW, self._no_initial_flow)
+        height, width = first_HW.shape
+        if height >= _MIN_SIZE_PX[0] and width >= _MIN_SIZE_PX[1]:
+            return self._dis.calc(first_HW, second_HW, self._no_initial_flow)
+        padded = (_pad(image_HW) for image_HW in (first_HW, second_HW))
+        return np.ascontiguousarray(self._dis.calc(*padded, self._no_initial_flow)[:height, :width])
+
+
+def _pad(image_HW: np.ndarray) -> np.ndarray:
+    """Repeat the last row and column up to `_MIN_SIZE_PX`."""
+    below, right = (max(0, least - side) for least, side in zip(_MIN_SIZE_PX, image_HW.shape, strict=True))
+    return cv2.copyMakeBorder(image_HW, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
 
 def estimate_camera_motion(gray_HW: np.ndarray, flow_HW2: np.ndarray) -> CameraMotion | None:

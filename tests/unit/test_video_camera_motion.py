@@ -77,3 +77,11 @@ def test_medians_follow_the_larger_area_and_report_the_rest() -> None:
     assert (shift, growth) == (0, 0)
     assert np.count_nonzero(residual_HW > 0.5) == 20 * 30
     assert residual_HW.max() == pytest.approx(5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 160), (90, 4), (4, 4)])
+def test_images_too_small_for_the_flow_are_padded(height: int, width: int):
+    first_HW = np.ascontiguousarray(texture()[:height, :width])
+    flow_HW2 = FlowEstimator("ultrafast")(first_HW, first_HW)
+    assert flow_HW2.shape == (height, width, 2)
+    assert np.abs(flow_HW2).max() < 0.01
