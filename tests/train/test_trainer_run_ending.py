@@ -109,6 +109,7 @@ def test_a_signal_saves_and_the_printed_command_goes_on(shards, tmp_path, proces
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_a_run_of_many_kills_equals_one_without(shards, tmp_path, processes):
     flags = [*TINY_VAE, "--max_steps=60", "--watch.checkpoint_every_steps=7", "--watch.log_every_s=0"]
     train("vae", "fit", tmp_path / "whole", shards, *flags)
@@ -116,8 +117,7 @@ def test_a_run_of_many_kills_equals_one_without(shards, tmp_path, processes):
     for _ in range(40):
         run = start(shards, tmp_path / "broken", *flags, *resume)
         processes.append(run)
-        if ends:
-            wait_for_step(run)
+        wait_for_step(run)
         time.sleep(float(torch.rand(1, generator=rng)) * 0.6)
         how = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)[len(ends) % 3]
         run.send_signal(how)
@@ -175,7 +175,7 @@ def test_a_second_signal_ends_all_ranks_at_once(shards, tmp_path, processes):
     assert run.poll() is None
     run.send_signal(signal.SIGTERM)
     run.wait(timeout=30)
-    assert run.returncode == -signal.SIGTERM
+    assert run.returncode == 143
     deadline = time.monotonic() + 30
     while members(run.pid) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -71,14 +71,32 @@ class StopOnSignal(Callback):
 
         connector.register_signal_handlers = register_and_replace
         former = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        receiver, sender = os.pipe()
+        os.set_blocking(sender, False)
+        former_fd = signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+        watcher = threading.Thread(target=self._watch, args=(receiver,), daemon=True)
+        watcher.start()
         install()
         try:
             yield
         finally:
             for signum, handler in former.items():
                 signal.signal(signum, handler or signal.SIG_DFL)
+            signal.set_wakeup_fd(former_fd)
+            os.close(sender)
+            watcher.join()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
+        """Keep the default action away; `_watch` acts, also while the main thread waits for another rank."""
+
+    def _watch(self, receiver: int) -> None:
+        """Act on each signal, from a thread of its own, until the other end of the pipe is closed."""
+        while byte := os.read(receiver, 1):
+            if byte[0] in (signal.SIGTERM, signal.SIGINT):
+                self._receive(byte[0])
+        os.close(receiver)
+
+    def _receive(self, signum: int) -> None:
         if self.received is None:
             self.received, self._received_s = signum, monotonic()
             name = signal.Signals(signum).name
@@ -88,8 +106,7 @@ class StopOnSignal(Callback):
         elif monotonic() - self._received_s > REPEAT_S:
             for child in self._children:
                 child.kill()
-            signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)
+            os._exit(128 + signum)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
