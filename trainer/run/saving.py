@@ -220,8 +220,11 @@ def _write(checkpoint: dict[str, Any], path: Path) -> None:
     with path.open("wb") as file:
         try:
             torch.save(checkpoint, file)
-        except RuntimeError as error:  # torch's own, where a write failed
-            raise OSError(getattr(error.__cause__, "errno", None) or errno.EIO, str(error)) from error
+        except RuntimeError as error:  # torch's own, raised while it handles that of a write
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__cause__ or cause.__context__
+            raise cause or OSError(errno.EIO, str(error)) from error
         file.flush()
         os.fsync(file.fileno())
 
