@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from manifests import conservation, live_view
+from manifests import conservation
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from manifests.thumbnails import read_thumbnails
 from pipeline.config import AnalyzeConfig, CurateConfig, CutConfig, SelectConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import curate, retry
@@ -68,7 +69,7 @@ def test_shots_become_clips_with_exactly_their_frames(raw, tmp_path):
         assert len(frames) == row["num_frames"] == clip["num_frames"]
         means.append(frames[-1].rgb_HWC[-4:, -4:].mean(axis=(0, 1)))
     np.testing.assert_allclose(means[1:], COLORS[:3], atol=6)
-    assert set(live_view.thumbnails(dataset, media)) == set(media)
+    assert set(read_thumbnails(dataset, media)) == set(media)
 
 
 def test_a_second_run_does_nothing_and_a_threshold_decodes_nothing(raw, tmp_path):
@@ -156,6 +157,7 @@ def test_a_source_that_goes_away_before_it_is_cut_is_a_failure_of_its_clips(raw,
     assert retry(uri, CONFIG).cut == 2
     assert conservation.funnel(Dataset.open(uri))["cut"] == {
         "done": 4,
+        "media": 4,
         "failed": {},
         "to_do": 0,
         "seconds": pytest.approx(4),

@@ -200,10 +200,11 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     saver = SaveSteps(tmp_path, every_n_steps=1)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = L.Trainer(accelerator="cpu", max_steps=2, callbacks=[saver], plugins=[saver.io], **quiet)
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(NonFiniteError, match=r"step 1: the weights weight are not finite; there is no check"):
         trainer.fit(Broken(), torch.utils.data.DataLoader([torch.tensor(100.0)] * 2, batch_size=None))
     assert not list(tmp_path.iterdir())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_folder_with_a_run_is_not_overwritten(shards, tmp_path):
