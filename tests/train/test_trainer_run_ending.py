@@ -111,7 +111,7 @@ def test_a_signal_saves_and_the_printed_command_goes_on(shards, tmp_path, proces
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_of_many_kills_equals_one_without(shards, tmp_path, processes):
-    flags = [*TINY_VAE, "--max_steps=60", "--watch.checkpoint_every_steps=7", "--watch.log_every_s=0"]
+    flags = [*TINY_VAE, "--max_steps=30", "--watch.checkpoint_every_steps=3", "--watch.log_every_s=0"]
     train("vae", "fit", tmp_path / "whole", shards, *flags)
     rng, resume, ends = torch.Generator().manual_seed(1), [], []
     for _ in range(40):
