@@ -70,6 +70,8 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
+        if run.stdout:
+            run.stdout.close()
 
 
 def members(session: int) -> list[int]:
