@@ -9,6 +9,7 @@ To rename a field, rename it in its class and add a line to RENAMED. After that:
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from inspect import getmro
 from typing import Any, cast, get_args, get_type_hints
 
@@ -92,8 +93,11 @@ def _rename(node: Node, values: Mapping[str, Any], names_of: Any) -> dict[str, A
 
 def _renames(node: Node) -> dict[str, str]:
     """Return the new names of a class's fields by their old ones."""
-    if isinstance(node, Mapping):
-        return {}
+    return {} if isinstance(node, Mapping) else _class_renames(node)
+
+
+@cache
+def _class_renames(node: type) -> dict[str, str]:
     owners = {f"{cls.__module__}.{cls.__qualname__}" for cls in node.__mro__}
     split = [(*key.rsplit(".", 1), new) for key, new in RENAMED.items()]
     return {old: new for owner, old, new in split if owner in owners}
@@ -106,6 +110,11 @@ def _olds(node: Node) -> dict[str, str]:
 def _child(node: Node, name: str) -> Node:
     if isinstance(node, Mapping):
         return node.get(name, {})
+    return _class_child(node, name)
+
+
+@cache
+def _class_child(node: type, name: str) -> Node:
     hint = field_types(node).get(name)
     kinds = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)]
     return kinds[0] if kinds else {}

@@ -44,6 +44,9 @@ def table(monkeypatch):
     names = {"Pool.most": "max_tasks", "Base.again": "keep_all", "Module.pace": "speed"}
     table = {f"{__name__}.{old}": new for old, new in names.items()}
     monkeypatch.setattr(renamed_fields, "RENAMED", table)
+    renamed_fields._class_renames.cache_clear()
+    yield
+    renamed_fields._class_renames.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,7 @@ def test_stored_names_are_read_and_written_back():
 
 def test_a_command_takes_old_flags_and_files_and_refuses_both_names(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(renamed_fields, "RENAMED", {"kinora.commands.captions_sample.Config.number": "n"})
+    renamed_fields._class_renames.cache_clear()
     Dataset.create(tmp_path / "d").commit(Commit(stage="test"))
     command = ["captions", "sample", "--dataset", str(tmp_path / "d")]
     assert main([*command, "--number", "2"]) == 3
@@ -137,6 +141,7 @@ def test_a_digest_is_that_of_the_old_name_and_the_log_is_read(tmp_path, monkeypa
 
     Renamed.__name__ = "CutConfig"  # config_digest names the class
     monkeypatch.setattr(renamed_fields, "RENAMED", {f"{__name__}.{Renamed.__qualname__}.crf": "quality"})
+    renamed_fields._class_renames.cache_clear()
     dataset = Dataset.open(tmp_path / "d")
     assert last(dataset, "cut", Renamed) == Renamed(quality=20)
     assert old_keys(Renamed, {"quality": 20}) == {"crf": 20}
@@ -158,6 +163,7 @@ def test_every_entry_of_the_table_names_a_field_that_is_and_one_that_was(key):
 @pytest.mark.parametrize("config", [AnalyzeConfig, CutConfig, DedupConfig, PackConfig])
 def test_an_older_dataset_has_the_digests_of_today(config, monkeypatch):
     monkeypatch.setattr(renamed_fields, "RENAMED", RENAMED)
+    renamed_fields._class_renames.cache_clear()
     stage = config.__name__.removesuffix("Config").lower()
     commits = [c for c in Dataset.open(LEGACY).commits if c.stage == stage]
     assert commits
