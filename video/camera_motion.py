@@ -78,8 +78,8 @@ class FlowEstimator:
         height, width = first_HW.shape
         if height >= _MIN_SIZE_PX[0] and width >= _MIN_SIZE_PX[1]:
             return self._dis.calc(first_HW, second_HW, self._no_initial_flow)
-        padded = (_pad(image_HW) for image_HW in (first_HW, second_HW))
-        return np.ascontiguousarray(self._dis.calc(*padded, self._no_initial_flow)[:height, :width])
+        flow_HW2 = self._dis.calc(_pad(first_HW), _pad(second_HW), self._no_initial_flow)
+        return np.ascontiguousarray(flow_HW2[:height, :width])
 
 
 def _pad(image_HW: np.ndarray) -> np.ndarray:
