@@ -124,6 +124,16 @@ class ShardIndex:
         bucket = Bucket(**{name: cell.pop(name) for name in ("num_frames", "height", "width")})
         return SampleRef(bucket=bucket, **cell)
 
+    @cached_property
+    def buckets(self) -> list[Bucket]:
+        """The bucket of each sample, read from its columns alone; equal buckets are one object."""
+        shapes = zip(*(self.column(name) for name in ("num_frames", "height", "width")), strict=True)
+        known: dict[tuple[int, int, int], Bucket] = {}
+        return [
+            known.setdefault(shape, Bucket(num_frames=shape[0], height=shape[1], width=shape[2]))
+            for shape in shapes
+        ]
+
     def column(self, name: str) -> list[Any]:
         """Return one column of the index, a value per sample; `SampleRef` names them."""
         return self._table.column(name).to_pylist()

@@ -54,7 +54,7 @@ def latent_key(media_digest: str | None, shape: tuple[int, int, int]) -> str:
 
 def bucket_shapes(index: ShardIndex) -> list[tuple[int, int, int]]:
     """Return frames, height and width of each sample's bucket."""
-    return list(zip(*(index.column(name) for name in ("num_frames", "height", "width")), strict=True))
+    return [(bucket.num_frames, bucket.height, bucket.width) for bucket in index.buckets]
 
 
 def latent_name(key: str, start: int, suffix: int) -> str:
@@ -91,14 +91,12 @@ def variants_of(
     """Return (start, suffix) of every latent that is kept of each sample; suffix 0 is the whole clip."""
 
     @cache
-    def of_shape(num_frames: int, height: int, width: int, window_frames: int) -> tuple[tuple[int, int], ...]:
-        bucket = Bucket(num_frames=num_frames, height=height, width=width)
+    def of_bucket(bucket: Bucket, window_frames: int) -> tuple[tuple[int, int], ...]:
         suffixes = (0, *suffixes_of(vae_config, bucket))
         starts = starts_of(bucket, window_frames, max_starts)
         return tuple((start, suffix) for start in starts for suffix in suffixes)
 
-    names = ("num_frames", "height", "width", "window_frames")
-    return [of_shape(*shape) for shape in zip(*(index.column(name) for name in names), strict=True)]
+    return [of_bucket(*row) for row in zip(index.buckets, index.column("window_frames"), strict=True)]
 
 
 def sample_ids(index: ShardIndex) -> list[str]:

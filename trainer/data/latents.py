@@ -142,7 +142,7 @@ class LatentData(ShardData):
         """Return each of `VALIDATION_SIGMAS` with every clip, in batches of one shape."""
         by_shape: defaultdict[str, list[int]] = defaultdict(list)
         for row in rows:
-            by_shape[self.index.sample(row).bucket.name].append(row)
+            by_shape[self.index.buckets[row].name].append(row)
         batches = [
             same[start : start + VALIDATION_BATCH]
             for same in by_shape.values()

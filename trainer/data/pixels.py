@@ -93,7 +93,7 @@ class PixelData(ShardData):
     def validation_batches(self, rows: Sequence[int]) -> list[list[int]]:
         by_shape: defaultdict[str, list[int]] = defaultdict(list)
         for row in rows:
-            by_shape[self.index.sample(row).bucket.name].append(row)
+            by_shape[self.index.buckets[row].name].append(row)
         return [same[i : i + 8] for same in by_shape.values() for i in range(0, len(same), 8)]
 
     def read_validation(self, batch: list[int]) -> PixelBatch:
@@ -113,7 +113,7 @@ class PixelData(ShardData):
 
     def _num_values(self, row: int, length: int) -> int:
         """Count the pixel values of a clip's crop from its bucket, without reading it."""
-        bucket = self.index.sample(row).bucket
+        bucket = self.index.buckets[row]
         side = self.crop.side_px
         frames = longest_fitting(length, bucket.num_frames, self.crop.lengths)
         return frames * min(side, bucket.height) * min(side, bucket.width) * 3

@@ -82,7 +82,7 @@ class ShardData(L.LightningDataModule):
         split = split_rows(
             sources=self.index.column("source"),
             clip_ids=self.index.column("clip_id"),
-            buckets=self._bucket_names(),
+            buckets=self.index.buckets,
             fraction=self.validation_fraction,
         )
         missing = np.array(self.missing_rows(), np.int32)
@@ -122,26 +122,21 @@ class ShardData(L.LightningDataModule):
             block_size=block_size_of(self.index),
         )
 
-    def _bucket_names(self) -> list[str]:
-        """Return the name of each row's bucket."""
-        sides = (self.index.column(name) for name in ("num_frames", "height", "width"))
-        return ["x".join(map(str, shape)) for shape in zip(*sides, strict=True)]
-
     def _validated(self, held_rows: np.ndarray) -> np.ndarray:
         """Return the rows to validate on, spread over the buckets."""
         rows = [int(row) for row in held_rows]
-        keys, names = self.index.column("key"), self._bucket_names()
+        keys, buckets = self.index.column("key"), self.index.buckets
         chosen = stratify(
             rows,
             keys={row: keys[row] for row in rows},
-            buckets={row: names[row] for row in rows},
+            buckets={row: buckets[row].name for row in rows},
             limit=self.validation_clips,
         )
         return np.array(chosen, np.int32)
 
     def _rows_of_warmup_bucket(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of the bucket with the squarest frames; ties go to the one with most clips."""
-        buckets = [self.index.sample(int(row)).bucket for row in rows]
+        buckets = [self.index.buckets[int(row)] for row in rows]
         counts = Counter(buckets)
 
         def rank(bucket: Bucket) -> tuple[float, int, str]:
@@ -204,7 +199,7 @@ class ShardData(L.LightningDataModule):
         if self._newest_window[0] != window:
             steps = range(window * WINDOW_STEPS, (window + 1) * WINDOW_STEPS)
             rows = [int(self.training_rows[index]) for step in steps for index in plan.at(step)]
-            rows.sort(key=lambda row: self.index.sample(row).bucket.name)
+            rows.sort(key=lambda row: self.index.buckets[row].name)
             runs = [rows[start : start + RUN_CLIPS] for start in range(0, len(rows), RUN_CLIPS)]
             order = generator(self.seed, window, "runs").permutation(len(runs))
             self._newest_window = window, [row for index in order for row in runs[index]]
