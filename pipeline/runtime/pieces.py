@@ -29,8 +29,9 @@ class PieceLog:
     """The pieces that earlier attempts at one task returned."""
 
     def __init__(self, store: AttemptStore, row: Mapping[str, Any]) -> None:
-        """Open the log of the task whose units are in `row`."""
-        self._store, self._name = store, f"pieces-{digest_parts('pieces', row['task'], row['units'])}"
+        """Open the log of the task whose units are in `row`. Each chunk of a unit is a task of its own."""
+        name = digest_parts("pieces", row["task"], row["units"], row.get("chunk", ""))
+        self._store, self._name = store, f"pieces-{name}"
 
     def read(self) -> Iterator[Piece]:
         """Yield the recorded pieces, in order."""
