@@ -19,4 +19,5 @@ __all__ = [
     "sandbox",
     "scorers",
     "seek",
+    "tags",
 ]

@@ -4,10 +4,10 @@ Legend: T frames, H height, W width, C channels (RGB, uint8).
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self, cast
 
 import av
@@ -28,6 +28,7 @@ from video.formats import (
     stores_color_matrix,
     stores_timestamps,
 )
+from video.tags import container_options
 
 REPRODUCIBLE = {"fflags": "+bitexact"}
 """Omit the creation time, so that equal frames give equal bytes."""
@@ -58,6 +59,7 @@ class VideoWriter:
         preset: str = PRESET,
         gop: int | None = None,
         max_b_frames: int = 0,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Open the file.
 
@@ -69,6 +71,7 @@ class VideoWriter:
             container, codec: a pair of `video.formats.CONTAINER_CODECS`.
             gop: maximum distance between key frames; None uses the codec's default (250).
             max_b_frames: maximum number of consecutive B-frames (H.264, HEVC and MPEG-4, not in AVI).
+            tags: texts by name, stored in the file (`video.tags`).
 
         Raises:
             ValueError: for odd or too short sides, a pair that is not supported, or an encoder that this
@@ -93,7 +96,9 @@ class VideoWriter:
         self.num_frames = 0
         tags_color = stores_color_matrix(container, codec)
         self.matrix = Colorspace.ITU709 if tags_color else Colorspace.ITU601
-        self.container = av.open(destination, "w", format=MUXERS[container], options=REPRODUCIBLE)
+        muxing = REPRODUCIBLE | container_options(container, tags)
+        self.container = av.open(destination, "w", format=MUXERS[container], options=muxing)
+        self.container.metadata.update(tags)
         options = encoder_options(codec, crf, preset)
         # PyAV's stubs leave the type argument of Packet and of add_stream open.
         stream = self.container.add_stream(  # pyright: ignore[reportUnknownMemberType]

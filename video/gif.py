@@ -3,8 +3,10 @@
 Legend: T frames, H height, W width, C channels (RGB, uint8).
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import av
@@ -14,13 +16,23 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from video.encode import REPRODUCIBLE, exact_fps
+from video.tags import with_gif_tags
 
 TIME_BASE = Fraction(1, 100)
 """GIF counts hundredths of a second."""
 
 
-def encode_gif(frames_THWC: np.ndarray, fps: Fraction | float, destination: str | Path) -> None:
-    """Write frames as a GIF that repeats without end. Frame times are rounded to 1/100 s."""
+def encode_gif(
+    frames_THWC: np.ndarray,
+    fps: Fraction | float,
+    destination: str | Path,
+    *,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write frames as a GIF that repeats without end, with `tags` in its comment.
+
+    Frame times are rounded to 1/100 s.
+    """
     rate = exact_fps(fps)
     height, width = frames_THWC.shape[1:3]
     graph = _palette_graph(width, height, 1 / rate)
@@ -40,6 +52,9 @@ def encode_gif(frames_THWC: np.ndarray, fps: Fraction | float, destination: str 
             frame.pts, frame.time_base = round(number / rate / TIME_BASE), TIME_BASE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if tags:
+        path = Path(destination)
+        path.write_bytes(with_gif_tags(path.read_bytes(), tags))
 
 
 def _palette_graph(width: int, height: int, time_base: Fraction) -> Any:

@@ -26,6 +26,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "scorers.nsfw",
         "scorers.text",
         "seek",
+        "tags",
     ),
     "worlds": (
         "claims",
