@@ -16,7 +16,7 @@ from worlds.occlusion import family as occlusion
 from worlds.physics import family as physics
 from worlds.rooms import family as rooms
 from worlds.shapes import family as shapes
-from worlds.split import is_unseen
+from worlds.split import UNSEEN_PAIRS, is_unseen
 from worlds.styles import apply_style
 
 FAMILIES: dict[str, Family] = {
@@ -27,6 +27,7 @@ FAMILIES: dict[str, Family] = {
     "canvas": as_family(canvas),
     "grid": as_family(grid),
 }
+_UNSEEN_NAMES = {f"{color} {shape}" for color, shape in UNSEEN_PAIRS}
 MAX_TRIES = 1000
 """Maximum number of worlds sampled until one is in the requested part of the split."""
 
@@ -110,6 +111,11 @@ def judge(frames_THWC: np.ndarray, fps: float, world: AnyWorld) -> dict[str, boo
 def is_held_out(world: AnyWorld) -> bool:
     """Return whether the combination of a world is held out of training."""
     return is_unseen(world.family, family_of(world.family).combination(world))
+
+
+def has_unseen_pair(world: AnyWorld) -> bool:
+    """Return whether a thing of a world has a colour and shape of `worlds.split.UNSEEN_PAIRS`."""
+    return bool(_UNSEEN_NAMES & {claim.subject for claim in claims(world)})
 
 
 def from_json(fields: Mapping[str, Any]) -> AnyWorld:

@@ -30,6 +30,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     ),
     "worlds": (
         "claims",
+        "color_lookup",
         "families",
         "family",
         "palette",
@@ -43,7 +44,9 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "shapes.family",
         "shapes.grammar",
         "shapes.judge",
+        "shapes.measure",
         "shapes.truth",
+        "split",
         "styles",
     ),
     "manifests": (

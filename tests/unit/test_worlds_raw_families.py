@@ -246,3 +246,14 @@ def test_unjudged_clips_are_counted_with_reasons(tmp_path):
     assert said.exit is Exit.NOTHING
     assert said.data["not_judged"] == {"physics: the event is not whole": 1}
     assert "not judged: physics" in str(said.text)
+
+
+def test_held_out_pairs_are_left_out_of_every_family():
+    config = replace(CONFIG, hold_out_pairs=True)
+    rng, style_rng = Random(5), Random(6)
+    worlds = [sample_scene(rng, style_rng, config, SQUARE, alone=24).world for _ in range(60)]
+    assert {world.family for world in worlds} == set(FAMILY_NAMES)
+    assert not any(families.has_unseen_pair(world) for world in worlds)
+    rng, style_rng = Random(5), Random(6)
+    without = [sample_scene(rng, style_rng, CONFIG, SQUARE, alone=24).world for _ in range(60)]
+    assert any(families.has_unseen_pair(world) for world in without)

@@ -40,6 +40,9 @@ class RawConfig:
     """Motions of objects in `shapes` to choose from: eight directions and `still`."""
     speeds: tuple[str, ...] = tuple(SPEEDS)
     """Speeds of objects in `shapes` to choose from."""
+    hold_out_pairs: bool = False
+    """Leave things of the colours and shapes in `worlds.split.UNSEEN_PAIRS` out, to measure later whether a
+    model combines them."""
     slate_rate: float = 0.05
     """Probability of an empty black slate between two shots."""
     slate_seconds: tuple[float, float] = (0.5, 1.0)

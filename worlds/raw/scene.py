@@ -82,6 +82,8 @@ def sample_scene(
         if name == SHAPES:
             break
         candidates = _other_family_scenes(style_rng, name, style, frame_spec, alone, overlaps)
+        if config.hold_out_pairs:
+            candidates = (scene for scene in candidates if not families.has_unseen_pair(scene.world))
         if (scene := _most_distinct(candidates, neighbours)) is not None:
             return scene
     plain = _shapes_scenes(first, style_rng, config, frame_spec, avoid, style)
@@ -96,17 +98,20 @@ def sample_shapes(
     Args:
         avoid: colours not to use for the background.
     """
-    return sample_world(
-        rng.getrandbits(48),
-        width=frame_spec.width,
-        height=frame_spec.height,
-        fps=frame_spec.fps,
-        num_frames=num_frames,
-        num_things=2 if rng.random() < config.two_objects_prob else 1,
-        distinct_from=avoid,
-        motions=config.motions,
-        speeds=config.speeds,
-    )
+    while True:
+        world = sample_world(
+            rng.getrandbits(48),
+            width=frame_spec.width,
+            height=frame_spec.height,
+            fps=frame_spec.fps,
+            num_frames=num_frames,
+            num_things=2 if rng.random() < config.two_objects_prob else 1,
+            distinct_from=avoid,
+            motions=config.motions,
+            speeds=config.speeds,
+        )
+        if not (config.hold_out_pairs and families.has_unseen_pair(world)):
+            return world
 
 
 def _shapes_scenes(

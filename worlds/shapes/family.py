@@ -16,7 +16,7 @@ from worlds.shapes.captions import claims, dense_caption, short_caption
 from worlds.shapes.draw import draw
 from worlds.shapes.grammar import parse_claims
 from worlds.shapes.judge import judge
-from worlds.shapes.truth import Thing, World, unobservable
+from worlds.shapes.truth import Thing, ThingRequirements, World, unobservable
 from worlds.split import SEPARATOR
 
 __all__ = [
@@ -38,6 +38,8 @@ GAP = 0.04
 """Minimum distance between things, so that blur does not join them."""
 CANDIDATES = 256
 """Number of placements tried at once; the first that keeps things apart is used."""
+PLACEMENTS = 8
+"""How often `place_things` tries `CANDIDATES` placements with new sizes."""
 
 
 def sample_world(
@@ -107,6 +109,60 @@ def sample(seed: int, *, width: int, height: int, fps: float, num_frames: int, s
     count = Random(f"worlds/shapes/count/{seed}").choice(tuple(SIZES))
     return sample_world(
         seed, width=width, height=height, fps=fps, num_frames=num_frames, num_things=count, style=style
+    )
+
+
+def place_things(
+    seed: int,
+    things: Sequence[ThingRequirements],
+    *,
+    background: str,
+    width: int,
+    height: int,
+    fps: float,
+    num_frames: int,
+    style: str = "flat",
+) -> World:
+    """Return a world of one to three given things; their sizes and starts are sampled, deterministically.
+
+    Args:
+        things: all of them with a colour, a shape and a motion, of different colours.
+
+    Raises:
+        ValueError: if they touch wherever they start.
+    """
+    check_not_empty(width=width, height=height, fps=fps, num_frames=num_frames)
+    rng = Random(f"worlds/shapes/placed/{seed}")
+    extent = (width / min(width, height), height / min(width, height))
+    time_T = np.arange(num_frames) / fps
+    for attempt in range(2 * PLACEMENTS):
+        unplaced = [_to_thing(thing, rng.uniform(*SIZES[len(things)])) for thing in things]
+        placed = _assign_starts(unplaced, extent, time_T, rng, wrap=attempt >= PLACEMENTS)
+        if placed is not None:
+            return World(
+                seed=seed,
+                style=style,
+                things=placed,
+                background=background,
+                width=width,
+                height=height,
+                fps=fps,
+                num_frames=num_frames,
+            )
+    raise ValueError(f"{len(things)} things touch wherever they start: change a direction or a speed")
+
+
+def _to_thing(wanted: ThingRequirements, size: float) -> Thing:
+    if wanted.color is None or wanted.shape is None or wanted.direction is None:
+        raise ValueError(f"{wanted}: a thing needs a colour, a shape and a motion")
+    speed = None if wanted.direction == STILL else wanted.speed
+    return Thing(
+        color=wanted.color,
+        shape=wanted.shape,
+        direction=wanted.direction,
+        speed=speed,
+        size=size,
+        start=(0.0, 0.0),
     )
 
 

@@ -83,23 +83,30 @@ def measure(frames_THWC: np.ndarray, fps: float) -> Measured:
         ValueError: if the frames have another layout.
     """
     frames_THWC = shrink(frames_THWC, MEASURED_SIDE_PX)
-    num_frames, height, width = frames_THWC.shape[:3]
-    lab_THWL = to_lab(frames_THWC)
-    background_L = np.median(lab_THWL.reshape(-1, 3)[:: max(1, num_frames // 8)], axis=0)
-    away_THW = np.sqrt(((lab_THWL - background_L) ** 2).sum(axis=-1))
-    blobs_T = [
-        _find_blobs(index, frames_THWC[index], lab_THWL[index], away_THW[index])
-        for index in range(num_frames)
-    ]
-    count = int(np.median([len(blobs) for blobs in blobs_T]))
-    tracks = _link_tracks(blobs_T, min(count, MAX_THINGS), np.array([width, height], float))
-    background_rgb_C = np.median(frames_THWC[away_THW < FOREGROUND], axis=0)
+    found = _find_tracks(frames_THWC)
+    background_rgb_C = np.median(frames_THWC[found.away_THW < FOREGROUND], axis=0)
     return Measured(
-        background=nearest(background_L, BACKGROUNDS),
-        things=tuple(_describe(track, frames_THWC, background_rgb_C, fps) for track in tracks),
-        count=count,
-        num_frames=num_frames,
+        background=nearest(found.background_L, BACKGROUNDS),
+        things=tuple(_describe(track, frames_THWC, background_rgb_C, fps) for track in found.tracks),
+        count=found.count,
+        num_frames=len(frames_THWC),
     )
+
+
+def measure_paths(frames_THWC: np.ndarray) -> list[np.ndarray]:
+    """Return the path of each thing: (frame, x, y) in short sides, N x 3, without jumps at wrapped edges.
+
+    Raises:
+        ValueError: if the frames have another layout.
+    """
+    frames_THWC = shrink(frames_THWC, MEASURED_SIDE_PX)
+    extent_2 = np.array(frames_THWC.shape[2:0:-1], float)
+    return [
+        np.column_stack(
+            [[blob.frame for blob in track], (track[0].center_2 + _path(track, extent_2)) / extent_2.min()]
+        )
+        for track in _find_tracks(frames_THWC).tracks
+    ]
 
 
 def measured_truth(world: World) -> Measured:
@@ -126,6 +133,31 @@ def nearest(lab_L: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> s
     distance_N = np.sqrt(((palette_NL - lab_L) ** 2).sum(axis=1))
     best = int(np.argmin(distance_N))
     return list(palette)[best] if distance_N[best] < UNKNOWN_COLOR else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Tracks:
+    """Things of a video, and the background that they were found against."""
+
+    tracks: list[list[_Blob]]
+    count: int
+    background_L: np.ndarray
+    away_THW: np.ndarray
+    """CIELAB distance of each pixel from the background."""
+
+
+def _find_tracks(frames_THWC: np.ndarray) -> _Tracks:
+    num_frames, height, width = frames_THWC.shape[:3]
+    lab_THWL = to_lab(frames_THWC)
+    background_L = np.median(lab_THWL.reshape(-1, 3)[:: max(1, num_frames // 8)], axis=0)
+    away_THW = np.sqrt(((lab_THWL - background_L) ** 2).sum(axis=-1))
+    blobs_T = [
+        _find_blobs(index, frames_THWC[index], lab_THWL[index], away_THW[index])
+        for index in range(num_frames)
+    ]
+    count = int(np.median([len(blobs) for blobs in blobs_T]))
+    tracks = _link_tracks(blobs_T, min(count, MAX_THINGS), np.array([width, height], float))
+    return _Tracks(tracks=tracks, count=count, background_L=background_L, away_THW=away_THW)
 
 
 def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: np.ndarray) -> list[_Blob]:
@@ -222,8 +254,7 @@ def _motion(
     """Return direction, speed class and speed, from the slope of a line fitted to all centres."""
     if len(track) < 2:
         return None, None, None
-    steps = [_shortest(b.center_2 - a.center_2, extent_2) for a, b in itertools.pairwise(track)]
-    path_T2 = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)]) / extent_2.min()
+    path_T2 = _path(track, extent_2) / extent_2.min()
     time_T = np.array([blob.frame for blob in track]) / fps
     time_T = time_T - time_T.mean()
     velocity_2 = (time_T[:, None] * path_T2).sum(axis=0) / (time_T**2).sum()
@@ -233,6 +264,12 @@ def _motion(
     direction = max(DIRECTIONS, key=lambda name: float(np.dot(DIRECTIONS[name], velocity_2)))
     speed = min(SPEEDS, key=lambda name: abs(math.log(SPEEDS[name] / speed_per_s)))
     return direction, speed, speed_per_s
+
+
+def _path(track: Sequence[_Blob], extent_2: np.ndarray) -> np.ndarray:
+    """Return the centres relative to the first (pixels), summed over the shortest steps on the torus."""
+    steps = [_shortest(b.center_2 - a.center_2, extent_2) for a, b in itertools.pairwise(track)]
+    return np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0).reshape(-1, 2)])
 
 
 def _shape(

@@ -1,0 +1,121 @@
+"""Figures of an evaluation: each with its n, its bound at 95 %, and chance and ceiling where defined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinora.evaluation.intervals import bootstrap_difference, bootstrap_mean, wilson_low
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One number of a row of the table."""
+
+    name: str
+    value: float
+    bound: float | None
+    """Bound at 95 % on the side of the goal: lower if more is better, upper if less is; None without one."""
+    n: int
+    """Samples that it was measured on."""
+    goal: float | None = None
+    at_most: bool = False
+    """Whether the figure should be at most the goal, not at least."""
+    chance: float | None = None
+    """The same against another sample's prompt."""
+    ceiling: float | None = None
+    """The same of true videos after a round trip through the VAE."""
+    digits: int = 3
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bound meets the goal; None without a goal."""
+        if self.goal is None:
+            return None
+        bound = self.value if self.bound is None else self.bound
+        return bound <= self.goal if self.at_most else bound >= self.goal
+
+    def to_json(self) -> dict[str, float]:
+        """Return NAME, NAME_n, and where they are defined NAME_low or NAME_high, _goal, _chance, _ceiling."""
+        more = {
+            "high" if self.at_most else "low": self.bound,
+            "n": self.n,
+            "goal": self.goal,
+            "chance": self.chance,
+            "ceiling": self.ceiling,
+        }
+        return {self.name: self.value} | {
+            f"{self.name}_{key}": value for key, value in more.items() if value is not None
+        }
+
+
+def share(
+    name: str,
+    verdicts: Sequence[bool],
+    *,
+    goal: float | None = None,
+    chance: Sequence[bool] = (),
+    ceiling: Sequence[bool] = (),
+) -> Figure:
+    """Return the share of verdicts that are true, with Wilson's lower bound.
+
+    Raises:
+        ValueError: without verdicts.
+    """
+    if not len(verdicts):
+        raise ValueError(f"{name}: nothing was judged")
+    right = sum(map(bool, verdicts))
+    return Figure(
+        name=name,
+        value=right / len(verdicts),
+        bound=wilson_low(right, len(verdicts)),
+        n=len(verdicts),
+        goal=goal,
+        chance=mean_of(chance),
+        ceiling=mean_of(ceiling),
+    )
+
+
+def average(
+    name: str,
+    values: Sequence[float],
+    *,
+    goal: float | None = None,
+    at_most: bool = False,
+    ceiling: Sequence[float] = (),
+    digits: int = 3,
+) -> Figure:
+    """Return a mean with its bootstrap bound on the side of the goal.
+
+    Raises:
+        ValueError: without values.
+    """
+    if not len(values):
+        raise ValueError(f"{name}: nothing was measured")
+    low, high = bootstrap_mean(values)
+    return Figure(
+        name=name,
+        value=sum(values) / len(values),
+        bound=high if at_most else low,
+        n=len(values),
+        goal=goal,
+        at_most=at_most,
+        ceiling=mean_of(ceiling),
+        digits=digits,
+    )
+
+
+def drop(name: str, before: Sequence[float], after: Sequence[float], *, goal: float) -> Figure:
+    """Return how much lower the mean of `after` is than that of `before`, with the upper bound.
+
+    Raises:
+        ValueError: where one of them is empty.
+    """
+    if not len(before) or not len(after):
+        raise ValueError(f"{name}: nothing was judged on one of the sides")
+    _, high = bootstrap_difference(before, after)
+    value = sum(before) / len(before) - sum(after) / len(after)
+    return Figure(name=name, value=value, bound=high, n=min(len(before), len(after)), goal=goal, at_most=True)
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    """Return the mean; None without values."""
+    return sum(values) / len(values) if len(values) else None
