@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from trainer.checkpoints import load_vae
-from trainer.sample import reconstruct
+from trainer.sample.decode import reconstruct
 from trainer.vae.model import VideoVae
 from video.encode import mp4_bytes
 from video.frames import read_clip

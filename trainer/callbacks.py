@@ -12,7 +12,10 @@ from lightning.pytorch.callbacks import Callback
 
 from trainer.checkpoints import load_vae, read_vae_config
 from trainer.config import SampleConfig, WatchConfig
-from trainer.sample import TextToVideo, generate, latent_shape
+from trainer.sample.frames import latent_shape
+from trainer.sample.model import TextToVideo
+from trainer.sample.sampler import generate
+from trainer.sample.verbs import text_to_video
 from trainer.text import TextEncoder
 from video.encode import encode_mp4
 
@@ -76,7 +79,7 @@ class SampleVideos(Callback):
         """Raise ValueError for a size that cannot be sampled."""
         module = cast(Any, pl_module)
         try:
-            latent_shape(read_vae_config(module.vae), module.model.config, *self.watch.sample_size)
+            latent_shape(read_vae_config(module.vae), module.model.config.patch, *self.watch.sample_size)
         except ValueError as error:
             raise ValueError(f"watch.sample_size={list(self.watch.sample_size)}: {error}") from error
 
@@ -85,15 +88,11 @@ class SampleVideos(Callback):
             return
         model = self._model(pl_module, trainer)
         num_frames, height, width = self.watch.sample_size
-        videos_BTHWC = generate(
-            model,
-            self.watch.prompts,
-            height=height,
-            width=width,
-            num_frames=num_frames,
-            seeds=range(len(self.watch.prompts)),
-            sample=self.sample,
-        )
+        conditions = [
+            text_to_video(model, prompt, num_frames=num_frames, height=height, width=width, seed=seed)
+            for seed, prompt in enumerate(self.watch.prompts)
+        ]
+        videos_BTHWC = np.stack(generate(model, conditions, self.sample))
         folder = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}"
         folder.mkdir(parents=True, exist_ok=True)
         for number, frames_THWC in enumerate(videos_BTHWC):

@@ -1,6 +1,7 @@
 """Every setting of the trainer. Imports nothing heavy, so that `kinora --help` stays quick."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from manifests.ranges import (
@@ -46,6 +47,11 @@ class VaeConfig:
     def encoder_history(self) -> int:
         """Latent frames before one that the encoder lets it depend on."""
         return 2 * sum(self.encoder_depths)
+
+    @property
+    def decoder_history(self) -> int:
+        """Latent frames before one that the decoder lets its frames depend on."""
+        return 2 + 2 * sum(self.decoder_depths)
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return (C, T, H, W) of a clip's latents."""
@@ -207,8 +213,22 @@ class SampleConfig:
     """Sampler steps from noise to video."""
     guidance: NonNegativeFloat = 3.0
     """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1 turns it off."""
+    condition_guidance: NonNegativeFloat = 1.0
+    """Scale of guidance towards given frames (Brooks et al. 2023, arXiv 2211.09800); 1 turns it off."""
+    sigmas: tuple[UnitFloat, ...] = ()
+    """Noise levels from 1 down to 0, in place of `steps` and the flow's shift."""
+    window_latents: PositiveInt | None = None
+    """Most latent frames that are sampled together; by default those of the longest training clip."""
+    overlap_latents: PositiveInt | None = None
+    """Latent frames that a window takes over from its neighbours; by default a third of a window."""
 
-    __post_init__ = check_ranges
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.sigmas and (self.sigmas[0] != 1 or self.sigmas[-1] != 0 or self._rises()):
+            raise ValueError(f"sigmas={list(self.sigmas)}: must fall from 1 to 0, such as 1,0.8,0.4,0")
+
+    def _rises(self) -> bool:
+        return any(a <= b for a, b in pairwise(self.sigmas))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

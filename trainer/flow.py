@@ -56,24 +56,34 @@ def sampling_sigmas(steps: int, tokens: int, config: FlowConfig) -> list[float]:
 def sample_adams_bashforth(
     velocity: Callable[[Tensor, Tensor], Tensor],
     x_BCTHW: Tensor,
-    clean_BT: Tensor,
+    level_BT: Tensor,
     sigmas: Sequence[float],
 ) -> Tensor:
     """Integrate the flow from noise to data with the two-step Adams-Bashforth method, after one Euler step.
 
     Args:
         velocity: maps (x_BCTHW, sigma_BT) to velocity_BCTHW.
-        x_BCTHW: noise, and data in the frames where `clean_BT` is true, which stay as they are.
+        x_BCTHW: latents at the noise of `level_BT`.
+        level_BT: noise level that each frame starts from: it waits until sigma is below; at 0 it stays.
         sigmas: noise levels, from 1 down to 0.
     """
-    target_BT = (~clean_BT).float()
-    previous_BCTHW, previous_step = None, 0.0
+    level_BT = level_BT.double().cpu()
+    previous_BCTHW, previous_step_BT = None, torch.zeros_like(level_BT)
     for sigma, next_sigma in pairwise(sigmas):
-        velocity_BCTHW, step = velocity(x_BCTHW, sigma * target_BT), next_sigma - sigma
-        delta_BCTHW = step * velocity_BCTHW
+        sigma_BT = level_BT.clamp(max=sigma)
+        step_BT = level_BT.clamp(max=next_sigma) - sigma_BT
+        if not step_BT.any():
+            continue
+        velocity_BCTHW = velocity(x_BCTHW, sigma_BT.float().to(x_BCTHW.device))
+        delta_BCTHW = _per_frame(step_BT, x_BCTHW) * velocity_BCTHW
         if previous_BCTHW is not None:
-            correction = step * step / (2 * previous_step)
-            delta_BCTHW = delta_BCTHW + correction * (velocity_BCTHW - previous_BCTHW)
-        x_BCTHW = x_BCTHW + delta_BCTHW * target_BT[:, None, :, None, None]
-        previous_BCTHW, previous_step = velocity_BCTHW, step
+            correction_BT = step_BT.square() / (2 * previous_step_BT)
+            correction_BT = torch.where(previous_step_BT < 0, correction_BT, 0.0)
+            delta_BCTHW += _per_frame(correction_BT, x_BCTHW) * (velocity_BCTHW - previous_BCTHW)
+        x_BCTHW = x_BCTHW + delta_BCTHW
+        previous_BCTHW, previous_step_BT = velocity_BCTHW, step_BT
     return x_BCTHW
+
+
+def _per_frame(value_BT: Tensor, like_BCTHW: Tensor) -> Tensor:
+    return value_BT.float().to(like_BCTHW.device)[:, None, :, None, None]

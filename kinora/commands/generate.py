@@ -12,7 +12,10 @@ from kinora.cli.result import Result
 from manifests.buckets import parse_bucket
 from manifests.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
 from trainer.config import SampleConfig
-from trainer.sample import generate, load_model
+from trainer.sample.frames import nearest_length
+from trainer.sample.model import load_model
+from trainer.sample.sampler import generate
+from trainer.sample.verbs import text_to_video
 from video.encode import VideoWriter
 from video.formats import CONTAINER_CODECS
 from video.gif import encode_gif
@@ -55,21 +58,17 @@ def run(config: Config) -> Result:
     model = load_model(config.model)
     frames = config.frames
     if frames is None:
-        frames = frames_for(config.seconds, model.fps, model.vae.config.time_factor)
+        frames = nearest_length(config.seconds * model.fps, model.vae.config.time_factor)
     partial = _open_output(out)
     started = monotonic()
     try:
-        videos_BTHWC = generate(
-            model,
-            [config.prompt],
-            height=height,
-            width=width,
-            num_frames=frames,
-            seeds=[config.seed],
-            sample=SampleConfig(steps=config.steps, guidance=config.guidance),
+        conditions = text_to_video(
+            model, config.prompt, num_frames=frames, height=height, width=width, seed=config.seed
         )
+        sample = SampleConfig(steps=config.steps, guidance=config.guidance)
+        video_THWC = generate(model, [conditions], sample)[0]
         seconds = monotonic() - started
-        write_frames(videos_BTHWC[0], model.fps, _ending(out), partial)
+        write_frames(video_THWC, model.fps, _ending(out), partial)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
@@ -77,11 +76,6 @@ def run(config: Config) -> Result:
     data = {"out": str(out), "frames": frames, "width": width, "height": height, "seconds": seconds}
     lines = [f"{out}: {frames} frames of {width}x{height} in {seconds:.1f} s", never_trained]
     return Result({**data, "never_trained": never_trained}, "\n".join(line for line in lines if line))
-
-
-def frames_for(seconds: float, fps: float, time_factor: int) -> int:
-    """Return the number of frames (1 + k * time_factor) nearest to a duration."""
-    return 1 + time_factor * max(0, round(seconds * fps / time_factor))
 
 
 def write_frames(frames_THWC: np.ndarray, fps: float, ending: str, path: Path) -> None:

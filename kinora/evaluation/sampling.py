@@ -15,7 +15,10 @@ import torch
 
 from kinora.evaluation.prompts import EvalPrompt
 from trainer.config import SampleConfig
-from trainer.sample import TextToVideo, generate, load_model, reconstruct
+from trainer.sample.decode import reconstruct
+from trainer.sample.model import TextToVideo, load_model
+from trainer.sample.sampler import generate
+from trainer.sample.verbs import text_to_video
 from worlds.shapes.draw import render
 
 BATCH = 16
@@ -57,14 +60,11 @@ def _sample_batch(
 ) -> tuple[np.ndarray, np.ndarray]:
     model = _model(folder)
     world = batch[0].world
-    generated = generate(
-        model,
-        [prompt.text for prompt in batch],
-        height=world.height,
-        width=world.width,
-        num_frames=world.num_frames,
-        seeds=[prompt.seed for prompt in batch],
-        sample=sample,
-    )
+    frames, height, width = world.num_frames, world.height, world.width
+    conditions = [
+        text_to_video(model, prompt.text, num_frames=frames, height=height, width=width, seed=prompt.seed)
+        for prompt in batch
+    ]
+    generated = np.stack(generate(model, conditions, sample))
     true_BTHWC = np.stack([render(prompt.world) for prompt in batch])
     return generated, reconstruct(model.vae, true_BTHWC)

@@ -139,7 +139,12 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "run.saving",
         "run.settings",
         "run.stopping",
-        "sample",
+        "sample.conditions",
+        "sample.decode",
+        "sample.frames",
+        "sample.model",
+        "sample.sampler",
+        "sample.verbs",
         "vae.model",
     ),
     "kinora": (

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from kinora.cli.main import main
-from kinora.commands.generate import describe_untrained, frames_for
+from kinora.commands.generate import describe_untrained
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
 SHAPE = ["--size", "32x32", "--frames", "5", "--steps", "2"]
@@ -109,7 +109,3 @@ def test_a_shape_that_was_never_trained_is_said(model, tmp_path, capsys):
     assert describe_untrained(17, 32, 48, buckets).endswith("never trained on 17 frames of 48x32")
     both = describe_untrained(81, 512, 512, buckets)
     assert both.endswith("512x512 (it knows 32x32, 48x32) and 81 frames (it knows 1, 9, 17)")
-
-
-def test_a_duration_is_rounded_to_frames_that_the_vae_makes():
-    assert [frames_for(seconds, 8, 4) for seconds in (0.01, 0.5, 2, 2.2)] == [1, 5, 17, 17]

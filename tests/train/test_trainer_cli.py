@@ -11,7 +11,9 @@ from trainer.cli import main
 from trainer.config import EncodeConfig, SampleConfig
 from trainer.data.encode import encode
 from trainer.run.saving import newest_checkpoint
-from trainer.sample import generate, load_model
+from trainer.sample.model import load_model
+from trainer.sample.sampler import generate
+from trainer.sample.verbs import text_to_video
 from trainer.vae.module import VaeModule
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
@@ -59,17 +61,20 @@ def test_from_shards_to_a_video(packer, tmp_path, capsys):
     assert "val/loss" in "".join(path.read_text() for path in (dit / "logs").rglob("metrics.csv"))
 
     model = load_model(dit)
-    shape = {"height": 32, "width": 48, "num_frames": 9, "sample": SampleConfig(steps=2)}
-    both = generate(model, ["a red square", "a blue square"], seeds=[1, 2], **shape)
+
+    def videos(*seeds: int, num_frames: int = 9) -> np.ndarray:
+        shape = {"num_frames": num_frames, "height": 32, "width": 48}
+        conditions = [text_to_video(model, "a red square", seed=seed, **shape) for seed in seeds]
+        return np.stack(generate(model, conditions, SampleConfig(steps=2)))
+
+    both = videos(1, 2)
     assert both.shape == (2, 9, 32, 48, 3)
     assert both.dtype == np.uint8
-    again = generate(model, ["a red square", "a blue square"], seeds=[1, 2], **shape)
-    assert np.array_equal(both, again)
-    assert not np.array_equal(generate(model, ["a red square"], seeds=[7], **shape)[0], both[0])
-    image = generate(model, ["a red square"], seeds=[1], **{**shape, "num_frames": 1})
-    assert image.shape == (1, 1, 32, 48, 3)
+    assert np.array_equal(both, videos(1, 2))
+    assert not np.array_equal(both[0], both[1])
+    assert videos(1, num_frames=1).shape == (1, 1, 32, 48, 3)
     with pytest.raises(ValueError, match="such as 9 frames of 48x32"):
-        generate(model, ["a red square"], seeds=[1], **{**shape, "num_frames": 8})
+        videos(1, num_frames=8)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -148,14 +148,14 @@ def test_the_loss_is_on_target_frames_alone():
 
 def test_the_sampler_reaches_the_data_and_keeps_clean_frames():
     target, start = torch.randn(1, 2, 3, 2, 2), torch.randn(1, 2, 3, 2, 2)
-    clean_BT = torch.tensor([[True, False, False]])
+    level_BT = torch.tensor([[0.0, 1, 1]])
     start[:, :, 0] = target[:, :, 0]
 
     def velocity(x_BCTHW: torch.Tensor, sigma_BT: torch.Tensor) -> torch.Tensor:
         assert sigma_BT[0, 0] == 0
         return (x_BCTHW - target) / sigma_BT[:, None, :, None, None].clamp_min(1e-6)
 
-    end = sample_adams_bashforth(velocity, start, clean_BT, sampling_sigmas(6, 64, FlowConfig()))
+    end = sample_adams_bashforth(velocity, start, level_BT, sampling_sigmas(6, 64, FlowConfig()))
     assert_close(end, target)
     assert math.isclose(float((end - start)[:, :, 0].abs().max()), 0)
 

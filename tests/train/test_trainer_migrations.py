@@ -16,7 +16,9 @@ from trainer.config import EncodeConfig, SampleConfig
 from trainer.data.encode import encode
 from trainer.migrations import migrate_state
 from trainer.optim import ConfiguredLR, MuonWithAdamW
-from trainer.sample import generate, load_model
+from trainer.sample.model import load_model
+from trainer.sample.sampler import generate
+from trainer.sample.verbs import text_to_video
 
 LEGACY = Path(__file__).parents[1] / "golden" / "legacy"
 WEIGHTS = {"vae": "vae", "dit": "model"}
@@ -83,11 +85,9 @@ def former_rate(monkeypatch) -> None:
 def test_a_model_generates_what_it_generated(legacy):
     model = load_model(legacy / "dit")
     assert (model.flow.logit_mean, model.flow.clean_prob) == (0.7, 0.4)
-    prompts, shape = ["a red circle moves left over a gray background"], (5, 32, 32)
-    frames, height, width = shape
-    videos_BTHWC = generate(
-        model, prompts, height=height, width=width, num_frames=frames, seeds=[3], sample=SampleConfig(steps=4)
-    )
+    prompt = "a red circle moves left over a gray background"
+    conditions = text_to_video(model, prompt, num_frames=5, height=32, width=32, seed=3)
+    videos_BTHWC = np.stack(generate(model, [conditions], SampleConfig(steps=4)))
     expected = np.load(LEGACY / "generated.npz")["frames_BTHWC"].astype(int)
     assert np.abs(videos_BTHWC - expected).max() <= 1  # rounding to uint8
 

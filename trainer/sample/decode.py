@@ -1,0 +1,98 @@
+"""Decode latents to frames, streamed in chunks of bounded size.
+
+Legend: B videos, C channels, T frames or latent frames, H height, W width.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.pixels import to_frames, to_pixels
+from trainer.precision import autocast
+from trainer.sample.conditions import Conditions
+from trainer.sample.model import TextToVideo
+from trainer.vae.model import Cache, VideoVae
+
+CHUNK_BYTES = 1 << 25
+"""Pixels (float32) that leave the decoder together."""
+
+
+def decode(
+    model: TextToVideo, latent_CTHW: Tensor, *, loop: bool = False, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[np.ndarray]:
+    """Yield the frames of a video in chunks of frames_THWC (uint8).
+
+    The decoder sees the latents in their order, with its cache. In a loop it sees the last ones before the
+    first, so that rotating the latents rotates the frames.
+    """
+    vae, device = model.vae, model.device
+    factor, side = vae.config.time_factor, vae.config.space_factor
+    _, num_latents, height, width = latent_CTHW.shape
+    size = max(1, chunk_bytes // (4 * 3 * factor * height * width * side**2))
+    cache: Cache = {}
+    order = [*range(num_latents)]
+    if loop:
+        history = vae.config.decoder_history
+        warm_up = [t % num_latents for t in range(-history, 0)]
+        for start in range(0, history, size):
+            _decode(vae, latent_CTHW[:, warm_up[start : start + size]], cache, device)
+    for start in range(0, num_latents, size):
+        yield _decode(vae, latent_CTHW[:, order[start : start + size]], cache, device)
+
+
+def decode_result(
+    model: TextToVideo, conditions: Conditions, latent_CTHW: Tensor, *, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[np.ndarray]:
+    """Yield the frames of a result in chunks of frames_THWC (uint8), with the kept pixels in their places."""
+    num_frames = conditions.num_frames(model.vae.config.time_factor)
+    height, width = (side * model.vae.config.space_factor for side in latent_CTHW.shape[2:])
+    shape = (height, width, 3)
+    start = 0
+    for chunk_THWC in _chunks(model, conditions, latent_CTHW, shape, chunk_bytes):
+        chunk_THWC = chunk_THWC[: num_frames - start]
+        _put_kept(conditions, chunk_THWC, start)
+        start += len(chunk_THWC)
+        yield chunk_THWC
+
+
+def _chunks(
+    model: TextToVideo,
+    conditions: Conditions,
+    latent_CTHW: Tensor,
+    shape: tuple[int, int, int],
+    chunk_bytes: int,
+) -> Iterator[np.ndarray]:
+    size = max(1, chunk_bytes // (4 * int(np.prod(shape))))
+    for number in range(0, conditions.frames_before, size):
+        yield np.empty((min(size, conditions.frames_before - number), *shape), np.uint8)
+    yield from decode(model, latent_CTHW, loop=conditions.loop, chunk_bytes=chunk_bytes)
+    for number in range(0, conditions.frames_after, size):
+        yield np.empty((min(size, conditions.frames_after - number), *shape), np.uint8)
+
+
+def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> None:
+    """Replace the kept pixels of a chunk that begins at frame `start` of the result."""
+    for first, frames_THWC in conditions.kept:
+        begin, end = max(first, start), min(first + len(frames_THWC), start + len(chunk_THWC))
+        if begin < end:
+            chunk_THWC[begin - start : end - start] = frames_THWC[begin - first : end - first]
+
+
+@torch.inference_mode()
+def _decode(vae: VideoVae, latent_CTHW: Tensor, cache: Cache, device: torch.device) -> np.ndarray:
+    with autocast(device):
+        return to_frames(vae.decode(latent_CTHW[None].to(device), cache))[0].cpu().numpy()
+
+
+@torch.inference_mode()
+def reconstruct(vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
+    """Return videos (uint8) after a round trip through the VAE: the ceiling of a score."""
+    device = next(vae.parameters()).device
+    reconstructed = []
+    for start in range(0, len(frames_BTHWC), batch_size):
+        pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
+        with autocast(device):
+            reconstructed.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
+    return np.concatenate(reconstructed)

@@ -1,0 +1,66 @@
+"""Load a trained model: the transformer with its VAE and text encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from manifests.buckets import parse_bucket
+from manifests.renamed_fields import rename_keys
+from trainer.checkpoints import load_dit, load_vae
+from trainer.config import FlowConfig
+from trainer.dit.model import Dit
+from trainer.precision import best_device
+from trainer.sample.frames import latent_shape
+from trainer.text import TextEncoder
+from trainer.vae.model import VideoVae
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextToVideo:
+    """A trained transformer with its VAE and text encoder."""
+
+    dit: Dit
+    vae: VideoVae
+    text: TextEncoder
+    flow: FlowConfig
+    fps: float
+    """Frame rate that the model was trained at."""
+    buckets: tuple[str, ...]
+    """Shapes (frames x height x width) of the training clips."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.dit.parameters()).device
+
+    @property
+    def window(self) -> int | None:
+        """Latent frames of the longest training clip; None where the buckets are not known."""
+        lengths = [parse_bucket(name).num_frames for name in self.buckets]
+        return self.vae.latent_shape(max(lengths), 0, 0)[1] if lengths else None
+
+    def latent_shape(
+        self, num_frames: int, height: int, width: int, *, loop: bool = False
+    ) -> tuple[int, int, int, int]:
+        """Return (C, T, H, W) of a video's latents. Raises ValueError with the nearest shape that works."""
+        return latent_shape(self.vae.config, self.dit.config.patch, num_frames, height, width, loop=loop)
+
+
+def load_model(folder: Path | str, device: torch.device | None = None) -> TextToVideo:
+    """Load a folder of `kinora train dit`. Raises FileNotFoundError or ValueError, with the remedy."""
+    device = device or best_device()
+    dit, about = load_dit(folder)
+    vae, vae_about = load_vae(folder)
+    if vae_about["digest"] != about["vae_digest"]:
+        raise ValueError(
+            f"{folder}: vae.safetensors is not the one that the model was trained with; copy the right one"
+        )
+    text = TextEncoder.load(about["text_encoder"], about["text_digest"], device=str(device))
+    return TextToVideo(
+        dit=dit.to(device),
+        vae=vae.to(device),
+        text=text,
+        flow=FlowConfig(**rename_keys(FlowConfig, about["flow"])),
+        fps=float(about["fps"]),
+        buckets=tuple(about["buckets"]),
+    )

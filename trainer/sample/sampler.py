@@ -1,0 +1,101 @@
+"""The one sampler: from the conditions of videos to their latents and frames.
+
+Legend: B videos, C channels, T frames or latent frames, H height, W width.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.config import SampleConfig
+from trainer.flow import interpolate, sample_adams_bashforth, sampling_sigmas
+from trainer.rng import generator
+from trainer.sample.conditions import Conditions
+from trainer.sample.decode import decode_result
+from trainer.sample.guidance import Guidance
+from trainer.sample.model import TextToVideo
+from trainer.sample.windows import Window, plan_windows
+
+
+@torch.inference_mode()
+def generate(model: TextToVideo, conditions: Sequence[Conditions], config: SampleConfig) -> list[np.ndarray]:
+    """Return frames_THWC (uint8) of each video, with the kept pixels in their places."""
+    latents = sample(model, conditions, config)
+    pairs = zip(conditions, latents, strict=True)
+    return [np.concatenate([*decode_result(model, each, latent)]) for each, latent in pairs]
+
+
+@torch.inference_mode()
+def sample(model: TextToVideo, conditions: Sequence[Conditions], config: SampleConfig) -> list[Tensor]:
+    """Return latent_CTHW (on the CPU) of each video.
+
+    Videos of one shape whose windows are the same are sampled together. The noise is a function of the seed
+    and the window alone. Raises ValueError for a video that windows cannot make.
+    """
+    batches: defaultdict[object, list[int]] = defaultdict(list)
+    for number, each in enumerate(conditions):
+        starts = tuple(prompt.start for prompt in each.prompts)
+        new = tuple((each.level_T > 0).tolist())
+        batches[each.latent_CTHW.shape, new, each.loop, starts].append(number)
+    latents: dict[int, Tensor] = {}
+    for numbers in batches.values():
+        batch_BCTHW = _sample_batch(model, [conditions[number] for number in numbers], config)
+        latents |= zip(numbers, batch_BCTHW, strict=True)
+    return [latents[number] for number in range(len(conditions))]
+
+
+def plan_of(model: TextToVideo, conditions: Conditions, config: SampleConfig) -> list[Window]:
+    """Return the windows in which a video is made."""
+    window = config.window_latents or model.window
+    new = (conditions.level_T > 0).tolist()
+    return plan_windows(new, window, config.overlap_latents, loop=conditions.loop)
+
+
+def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: SampleConfig) -> Tensor:
+    latent_BCTHW = torch.stack([each.latent_CTHW for each in batch])
+    level_BT = torch.stack([each.level_T for each in batch])
+    guidance = Guidance(
+        model.dit,
+        model.text.states([each.prompts[0].text for each in batch]),
+        model.text.states([each.negative_prompt for each in batch]),
+        config,
+        model.device,
+    )
+    for number, window in enumerate(plan_of(model, batch[0], config)):
+        index = list(window.latents)
+        data_BCTHW, window_BT = latent_BCTHW[:, :, index], level_BT[:, index]
+        if window.lead:
+            data_BCTHW = torch.cat([torch.zeros_like(data_BCTHW[:, :, :1]), data_BCTHW], dim=2)
+            window_BT = torch.cat([torch.ones_like(window_BT[:, :1]), window_BT], dim=1)
+        noise_BCTHW = _noise([each.seed for each in batch], number, data_BCTHW.shape[1:])
+        made_BCTHW = _sample_window(model, guidance, data_BCTHW, noise_BCTHW, window_BT, config)
+        places = [index.index(t) + window.lead for t in window.made]
+        latent_BCTHW[:, :, list(window.made)] = made_BCTHW[:, :, places]
+        level_BT[:, list(window.made)] = 0
+    return latent_BCTHW
+
+
+def _sample_window(
+    model: TextToVideo,
+    guidance: Guidance,
+    data_BCTHW: Tensor,
+    noise_BCTHW: Tensor,
+    level_BT: Tensor,
+    config: SampleConfig,
+) -> Tensor:
+    """Return the latents of a window at noise level 0."""
+    data_BCTHW, noise_BCTHW = data_BCTHW.to(model.device), noise_BCTHW.to(model.device)
+    tokens = model.dit.config.num_tokens(tuple(data_BCTHW.shape[1:]))
+    sigmas = config.sigmas or sampling_sigmas(config.steps, tokens, model.flow)
+    guidance.give(data_BCTHW, noise_BCTHW, (level_BT == 0).to(model.device))
+    x_BCTHW = interpolate(data_BCTHW, noise_BCTHW, level_BT.to(model.device))
+    return sample_adams_bashforth(guidance, x_BCTHW, level_BT, sigmas).cpu()
+
+
+def _noise(seeds: Sequence[int], window: int, shape: tuple[int, ...]) -> Tensor:
+    """Return noise_BCTHW, of each video a function of its seed and the window's number."""
+    names = [("sample", seed) if window == 0 else ("sample", seed, window) for seed in seeds]
+    return torch.from_numpy(np.stack([generator(*name).standard_normal(shape, np.float32) for name in names]))
