@@ -1,6 +1,6 @@
 """Muon and AdamW behind one optimizer, and the learning-rate schedule.
 
-Muon (Jordan et al. 2024; torch.optim.Muon) trains the weight matrices of hidden layers, AdamW the rest. On
+Muon (trainer/muon.py) trains the weight matrices of hidden layers, AdamW the rest. On
 the video VAE, PSNR after 100 steps was 4 dB above that of AdamW alone.
 """
 
@@ -10,16 +10,17 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainer.config import OptimConfig
+from trainer.muon import BatchedMuon
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Step a Muon and an AdamW together; schedulers see the parameter groups of both."""
 
-    def __init__(self, muon: Muon, adamw: AdamW) -> None:
+    def __init__(self, muon: torch.optim.Muon, adamw: AdamW) -> None:
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self.muon, self.adamw = muon, adamw
         self._share_groups()
@@ -73,7 +74,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> MuonWithAdamW:
     rest = [p for _, p in named if id(p) not in ids]
     decay, matrix_lr = config.weight_decay, config.lr * config.matrix_lr_factor
     return MuonWithAdamW(
-        Muon(hidden, lr=matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        BatchedMuon(hidden, lr=matrix_lr, weight_decay=decay),
         AdamW(rest, lr=config.lr, weight_decay=decay, betas=(0.9, 0.98), eps=1e-10, fused=True),
     )
 
