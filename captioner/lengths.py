@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from captioner.markup import printable
+
 
 def split_lengths(text: str, lengths: Sequence[str]) -> dict[str, str]:
     """Return the texts of an answer by length, in the order of `lengths`; empty if it names none.
@@ -34,7 +36,7 @@ def _from_json(text: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {}
     items = cast(Mapping[str, Any], value).items()
-    return {key: content for key, content in items if isinstance(content, str)}
+    return {printable(key): printable(content) for key, content in items if isinstance(content, str)}
 
 
 def _from_sections(text: str, lengths: Sequence[str]) -> dict[str, str]:

@@ -87,9 +87,11 @@ _WRITING = (
     _BULLET,
     _THOUGHT_LABEL,
     re.compile(r"\\(?:\[|\(|begin\{|text\{)"),
-    re.compile(r"\A\s*[\[{]\s*\".*[\]}]\s*\Z", re.DOTALL),
+    re.compile(r"\A\s*(?:\{\s*\"[^\"]*\"\s*:|\[\s*\".*\]\s*\Z)", re.DOTALL),
 )
 """Markdown, formulas and JSON."""
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
+"""Control characters, byte order marks, and halves of characters, which UTF-8 cannot write."""
 _ROLES = (
     "assistant",
     "user",
@@ -140,6 +142,11 @@ def _template_roles(template: str, tokens: Iterable[str]) -> set[str]:
     return {word.lower() for word in (*after, *re.findall(r"\b([A-Z]{4,16}):", template))}
 
 
+def printable(text: str) -> str:
+    """Return `text` without characters that no reader shows and no file can hold."""
+    return _UNPRINTABLE.sub("", text)
+
+
 def find_markup(text: str, markup: Markup) -> str:
     """Return the first markup in `text`, or an empty string."""
     if found := next((token for token in markup.tokens if token in text), ""):
@@ -166,7 +173,7 @@ def strip_markup(text: str, markup: Markup, *, markdown: bool = True) -> str:
         quotes.append(match[0])
         return chr(_QUOTE_MARK + len(quotes) - 1)
 
-    text = QUOTED.sub(lambda match: keep(match) if _FORMS.search(match[0]) else match[0], text)
+    text = QUOTED.sub(lambda match: keep(match) if _FORMS.search(match[0]) else match[0], printable(text))
     text = _strip(text, markup, markdown=markdown)
     return "".join(
         quotes[ord(char) - _QUOTE_MARK] if 0 <= ord(char) - _QUOTE_MARK < len(quotes) else char

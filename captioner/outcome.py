@@ -27,6 +27,8 @@ from manifests.records import Outcome
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[^.!?。！？।؟۔…\n]+(?:[.!?。！？।؟۔…]+[\"”’'»)」』]*|\n+|\Z)\s*|\n+")
+_NOTHING = re.compile(r"\W*(?:null|none|n/?a|nan|undefined)\W*", re.IGNORECASE)
+"""What programs write for no value."""
 _NO_MARKUP = Markup()
 _LEAD_SENTENCES = 3
 """Sentences at the beginning of an answer in which a refusal is looked for."""
@@ -104,7 +106,7 @@ def classify(raw: str, *, ended: bool, markup: Markup = _NO_MARKUP) -> tuple[Out
     A repetitive text is DEGENERATE even when it was also cut off.
     """
     text = raw.strip()
-    if not _WORD.search(text):
+    if not _WORD.search(text) or _NOTHING.fullmatch(text):
         return Outcome.EMPTY, "no words in the answer"
     if phrase := repetition(text):
         return Outcome.DEGENERATE, f"repeats {phrase[:80]!r}"

@@ -39,6 +39,9 @@ def answers(kind: str) -> list[Any]:
         ("", True, Outcome.EMPTY),
         (" \n.", True, Outcome.EMPTY),
         ("…", False, Outcome.EMPTY),
+        ("null", True, Outcome.EMPTY),
+        ("N/A.", True, Outcome.EMPTY),
+        ("None of the boats moves.", True, Outcome.OK),
         (DENSE[:200], False, Outcome.TRUNCATED),
         ("a red red red red circle", True, Outcome.DEGENERATE),
         ("The cat sits there. " * 3, True, Outcome.DEGENERATE),
@@ -181,6 +184,7 @@ def test_a_thought_without_an_answer_is_no_caption(raw: str) -> None:
         "A heron lands on a br�nch.",
         "A heron &lt;b&gt;lands&lt;/b&gt; on a branch.",
         "▁A▁heron▁lands▁on▁a▁branch.",
+        '{"short": "A heron lands on a branch",',
     ],
 )
 def test_thinking_aloud_and_damage_are_no_captions(raw: str) -> None:
@@ -273,6 +277,14 @@ def test_an_answer_of_several_lengths_is_split(raw: str) -> None:
     answer, texts = read_lengths(raw % TEXTS, ended=True, lengths=LENGTHS)
     assert (answer.outcome, answer.detail) == (Outcome.OK, "")
     assert texts == TEXTS
+
+
+def test_what_no_file_can_hold_is_taken_off_also_where_json_spells_it() -> None:
+    assert read_answer("\ufeffA heron\x00 lands on \ud83da wet branch.", ended=True).text == BIRD
+    raw = '{"short": "A bird \\ud83dlands.", "dense": "A \\u0000bird \\ud83d\\udc26 lands."}'
+    _, texts = read_lengths(raw, ended=True, lengths=LENGTHS)
+    assert texts == {"short": "A bird lands.", "dense": "A bird 🐦 lands."}
+    assert read_answer('{"caption": "A heron lands on a wet branch.\\udc26"}', ended=True).text == BIRD
 
 
 def test_a_length_that_is_missing_is_named_and_one_that_is_no_caption_decides() -> None:
