@@ -25,6 +25,7 @@ from trainer.checkpoints import DIT, VAE
 from trainer.config import SampleConfig, WatchConfig
 from trainer.precision import lightning_precision
 from trainer.run.ending import run_to_exit_code, say
+from trainer.run.lock import exclusive
 from trainer.run.nonfinite import nonfinite_clips
 from trainer.run.preflight import check_clipping
 from trainer.run.saving import FOLDER, SETTINGS, SaveSteps, newest_checkpoint, read_checkpoint
@@ -66,7 +67,7 @@ class TrainingCli(LightningCLI):
             "datamodule",
             "weights_only",
         }
-        return {"fit": {*hidden, "ckpt_path"}, "validate": hidden}
+        return {"fit": {*hidden, "ckpt_path"}, "validate": {*hidden, "verbose"}}
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add our loggers and callbacks, which write to the run's folder, to those of the configuration."""
@@ -149,13 +150,20 @@ class TrainingCli(LightningCLI):
             say(f"not the data of the run: {format_changes(changed, other)}")
         say(f"validating {weights.path}, step {weights.step}")
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand != "fit":
+            super()._run_subcommand(subcommand)
+            return
+        with exclusive(Path(self._get(self.config, "out"))):
+            super()._run_subcommand(subcommand)
+
     def fit(self, **kwargs: Any) -> None:
         with self.stop.installed(self.trainer):
             self.trainer.fit(**kwargs)
 
     def validate(self, **kwargs: Any) -> None:
         with interrupt_ends_process():
-            self.trainer.validate(**kwargs)
+            self.trainer.validate(**kwargs, verbose=False)
 
     def after_fit(self) -> None:
         out = Path(self._get(self.config, "out"))

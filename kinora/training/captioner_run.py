@@ -15,6 +15,7 @@ from trainer.callbacks import ProgressLines
 from trainer.cli import silence_lightning
 from trainer.optim import ConfiguredLR, MuonWithAdamW
 from trainer.run.ending import say
+from trainer.run.lock import exclusive
 from trainer.run.saving import FOLDER, SETTINGS, SaveSteps, newest_checkpoint, read_checkpoint
 from trainer.run.settings import check_resume, flatten
 from trainer.run.stopping import StopOnNonFinite, StopOnSignal
@@ -55,6 +56,13 @@ def train_captioner(
         FileNotFoundError: where there is nothing to go on or to start from.
     """
     silence_lightning()
+    with exclusive(Path(config.out)):
+        return _train(config, sample, texts, resume, init_from)
+
+
+def _train(
+    config: TrainConfig, sample: SampleExamples, texts: Iterable[str], resume: str, init_from: str
+) -> Path:
     checkpoint = _find_checkpoint(config, resume)
     saver = SaveSteps(Path(config.out) / FOLDER, config.checkpoint_every_n_steps, flatten(asdict(config)))
     stop = StopOnSignal(saver.save)

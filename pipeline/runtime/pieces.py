@@ -38,13 +38,16 @@ class PieceLog:
         for line in self._store.read(self._name):
             try:
                 content = json.loads(line)
-            except ValueError:  # the worker died while it wrote this line
-                return
+            except (
+                ValueError
+            ):  # the worker died while it wrote this line; the next one returned the piece again
+                continue
             yield Piece(num_units=content["num_units"], result=TaskResult.from_row(content))
 
     def append(self, piece: Piece) -> None:
         """Record a piece whose parts are written."""
-        self._store.append(self._name, json.dumps({"num_units": piece.num_units, **piece.result.to_row()}))
+        line = json.dumps({"num_units": piece.num_units, **piece.result.to_row()})
+        self._store.append(self._name, f"\n{line}")  # not at the end of a line that a dead worker began
 
 
 def rest_of(row: Mapping[str, Any], num_units: int) -> dict[str, Any]:

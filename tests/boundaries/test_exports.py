@@ -136,6 +136,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "pixels",
         "precision",
         "run.ending",
+        "run.lock",
         "run.saving",
         "run.settings",
         "run.stopping",

@@ -24,3 +24,16 @@ def test_tasks_of_the_same_units_read_their_own_pieces(tmp_path):
     PieceLog(store, row()).append(piece)
     assert list(PieceLog(store, row()).read()) == [piece]
     assert list(PieceLog(store, row(task=1)).read()) == []
+
+
+def test_a_line_that_a_dead_worker_began_hides_no_piece_after_it(tmp_path):
+    store = open_attempt_store(str(tmp_path))
+    log = PieceLog(store, row())
+    pieces = [Piece(num_units=n, result=TaskResult(parts=(), units=n)) for n in (1, 2, 3)]
+    log.append(pieces[0])
+    (entry,) = tmp_path.iterdir()
+    with entry.open("a") as file:
+        file.write('\n{"num_units": 2, "do')
+    log.append(pieces[1])
+    log.append(pieces[2])
+    assert list(log.read()) == pieces
