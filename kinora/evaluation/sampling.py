@@ -1,14 +1,17 @@
-"""Sample videos for many prompts in parallel processes, and reconstruct ground-truth videos with the VAE.
+"""Sample in parallel processes, each with a model of its own and one torch thread.
 
-Each process has its own model and one torch thread: on a CPU, two such processes beat one with two threads.
+On a CPU, two such processes beat one with two threads.
+
+Legend: B videos, T frames, H height, W width, C channels (RGB).
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +25,37 @@ from trainer.sample.verbs import text_to_video
 from worlds.shapes.draw import render
 
 BATCH = 16
+Batch = TypeVar("Batch")
+Done = TypeVar("Done")
+
+
+def run_batches(
+    model: Path, work: Callable[[TextToVideo, Batch], Done], batches: Sequence[Batch], processes: int
+) -> Iterator[Done]:
+    """Yield `work(model, batch)` of each batch, in their order.
+
+    Args:
+        model: folder of the model.
+        work: a function of a module, which other processes can import.
+    """
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(_run, model, work, batch) for batch in batches]
+        try:
+            for task in tasks:
+                yield task.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(folder: Path, work: Callable[[TextToVideo, Any], Any], batch: Any) -> Any:
+    return work(loaded(folder), batch)
+
+
+@lru_cache(maxsize=1)
+def loaded(folder: Path) -> TextToVideo:
+    """Load the model, once per process."""
+    torch.set_num_threads(1)
+    return load_model(folder)
 
 
 def sample_videos(
@@ -29,13 +63,11 @@ def sample_videos(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return generated and reconstructed ground-truth videos (frames_THWC uint8), in prompt order."""
     batches = _batches(prompts)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(_sample_batch, model, batch, sample) for batch in batches]
-        done = [task.result() for task in tasks]
+    done = run_batches(model, partial(_sample_batch, sample=sample), batches, processes)
     videos: dict[int, np.ndarray] = {}
     truths: dict[int, np.ndarray] = {}
-    for batch, (generated_BTHWC, true_BTHWC) in zip(batches, done, strict=True):
-        for prompt, video_THWC, true_THWC in zip(batch, generated_BTHWC, true_BTHWC, strict=True):
+    for batch, (generated, true_BTHWC) in zip(batches, done, strict=True):
+        for prompt, video_THWC, true_THWC in zip(batch, generated, true_BTHWC, strict=True):
             videos[prompt.index], truths[prompt.index] = video_THWC, true_THWC
     return [videos[prompt.index] for prompt in prompts], [truths[prompt.index] for prompt in prompts]
 
@@ -48,23 +80,19 @@ def _batches(prompts: Sequence[EvalPrompt]) -> list[list[EvalPrompt]]:
     return [same[i : i + BATCH] for same in shapes.values() for i in range(0, len(same), BATCH)]
 
 
-@lru_cache(maxsize=1)
-def _model(folder: Path) -> TextToVideo:
-    """Load the model, once per process."""
-    torch.set_num_threads(1)
-    return load_model(folder)
-
-
 def _sample_batch(
-    folder: Path, batch: list[EvalPrompt], sample: SampleConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    model = _model(folder)
-    world = batch[0].world
-    frames, height, width = world.num_frames, world.height, world.width
+    model: TextToVideo, batch: list[EvalPrompt], *, sample: SampleConfig
+) -> tuple[list[np.ndarray], np.ndarray]:
     conditions = [
-        text_to_video(model, prompt.text, num_frames=frames, height=height, width=width, seed=prompt.seed)
+        text_to_video(
+            model,
+            prompt.text,
+            num_frames=prompt.world.num_frames,
+            height=prompt.world.height,
+            width=prompt.world.width,
+            seed=prompt.seed,
+        )
         for prompt in batch
     ]
-    generated = np.stack(generate(model, conditions, sample))
     true_BTHWC = np.stack([render(prompt.world) for prompt in batch])
-    return generated, reconstruct(model.vae, true_BTHWC)
+    return generate(model, conditions, sample), reconstruct(model.vae, true_BTHWC)

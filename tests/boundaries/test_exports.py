@@ -153,7 +153,9 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "bench.cpu_time",
         "bench.figures",
         "demo.clips",
+        "evaluation.config",
         "evaluation.intervals",
+        "evaluation.run",
     ),
     "benchmarks": (),
 }

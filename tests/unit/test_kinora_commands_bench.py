@@ -50,3 +50,18 @@ def test_without_a_comparison_figures_are_those_of_the_benchmark(monkeypatch, ca
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["figures"] == {"x": 1.0}
     assert "before" not in data
+
+
+def test_flags_of_a_model_are_for_benchmarks_of_a_model(capsys):
+    assert main(["bench", "worlds", "--row", "text", "--samples", "4"]) == 2
+    assert "--row, --samples: for" in capsys.readouterr().err
+    assert main(["bench", "sora", "--before", "main"]) == 2
+    assert "trained model" in capsys.readouterr().err
+
+
+def test_an_unknown_row_or_model_is_refused(capsys, tmp_path):
+    assert main(["bench", "sora", "--model", str(tmp_path)]) == 2
+    assert "model.json" in capsys.readouterr().err
+    (tmp_path / "model.json").write_text("{}")
+    assert main(["bench", "sora", "--model", str(tmp_path), "--row", "text,nosuch"]) == 2
+    assert "no row nosuch: there are text, animate" in capsys.readouterr().err

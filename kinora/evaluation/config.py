@@ -1,0 +1,58 @@
+"""Settings of the evaluation of every verb. Imports nothing heavy."""
+
+from dataclasses import dataclass
+
+from manifests.ranges import NonNegativeFloat, PositiveInt, check_ranges
+
+ROWS = ("text", "animate", "extend", "loop", "connect", "edit", "images", "sizes", "draft")
+"""Modules of `kinora.evaluation.rows`."""
+SAMPLES, FEW = 512, 128
+"""Cases of a group with a goal of 0.9 or more, and of another one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """Which model is evaluated, on what."""
+
+    model: str = "demo/runs/dit"
+    """Model folder written by `kinora train dit`."""
+    row: str | None = None
+    """Row of the table, or several with commas: text, animate, extend, loop, connect, edit, images, sizes,
+    draft. Default: all."""
+    samples: PositiveInt | None = None
+    """Videos of each group of a row. Default: 512 where a goal is 0.9 or more, 128 elsewhere."""
+    families: tuple[str, ...] = ("shapes",)
+    """Families of worlds that the model was trained on; the rows text and animate judge all of them."""
+    motions: tuple[str, ...] = ("left", "right", "up", "down", "still")
+    """Motions in the prompts: those that the model was trained on. Those of the demo by default."""
+    speeds: tuple[str, ...] = ("medium",)
+    """Speeds in the prompts: any of slow, medium, quick."""
+    counts: tuple[PositiveInt, ...] = (1, 2, 3)
+    """Numbers of things in the prompts, each equally often."""
+    styles: tuple[str, ...] = ("flat",)
+    """Styles in the prompts: any of flat, outline, textured, night."""
+    steps: PositiveInt = 24
+    """Sampling steps."""
+    guidance: NonNegativeFloat = 3.0
+    """Scale of guidance by the prompt."""
+    processes: PositiveInt = 2
+    """Processes that sample and judge, one thread each."""
+    cache: str = ".bench/sora"
+    """Folder of the generated videos, by weights and conditions: a run that was ended goes on there."""
+
+    __post_init__ = check_ranges
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the rows. Raises ValueError for an unknown one."""
+        if self.row is None:
+            return ROWS
+        names = tuple(name.strip() for name in self.row.split(","))
+        if unknown := [name for name in names if name not in ROWS]:
+            raise ValueError(f"no row {', '.join(unknown)}: there are {', '.join(ROWS)}")
+        return names
+
+    @property
+    def few(self) -> int:
+        """Cases of a group without a goal of 0.9 or more."""
+        return FEW if self.samples is None else min(FEW, self.samples)
