@@ -108,6 +108,42 @@ def test_padding_of_the_text_is_masked(dit):
         torch.testing.assert_close(dit([given])[0], dit([given._replace(text_BLD=noisy)])[0])
 
 
+def test_texts_encoded_once_give_the_same_velocity(dit):
+    pack = [group(2, 5, 8, 8, 7), group(3, 3, 6, 10, 12)]
+    with torch.no_grad():
+        texts = dit.encode_text([(each.text_BLD, each.text_length_B) for each in pack])
+        bare = [Group(each.latent_BCTHW, each.sigma_BT) for each in pack]
+        for cached, computed in zip(dit(bare, texts), dit(pack), strict=True):
+            assert torch.equal(cached, computed)
+    with pytest.raises(ValueError, match="has no text states"):
+        dit(bare)
+
+
+def test_each_span_of_time_follows_its_own_text(dit):
+    for block in dit.blocks:  # what one frame sees of the others is left out
+        torch.nn.init.zeros_(block.self_attn.out.weight)
+    one, other = group(2, 5, 4, 4, 7), group(2, 5, 4, 4, 7)
+    text_BLD = torch.stack([one.text_BLD, other.text_BLD], dim=1).flatten(0, 1)
+    lengths_B = torch.stack([one.text_length_B, other.text_length_B], dim=1).flatten()
+    both = one._replace(text_BLD=text_BLD, text_length_B=lengths_B, spans=(0, 2))
+    with torch.no_grad():
+        first = dit([one])[0]
+        second = dit([one._replace(text_BLD=other.text_BLD, text_length_B=other.text_length_B)])[0]
+        assert_close(dit([both])[0], torch.cat([first[:, :, :2], second[:, :, 2:]], dim=2))
+        assert (first - second).abs().max() > 1e-2
+
+
+def test_two_spans_of_one_text_are_as_one(dit):
+    one = group(2, 5, 4, 4, 7)
+    twice = one._replace(
+        text_BLD=one.text_BLD.repeat_interleave(2, dim=0),
+        text_length_B=one.text_length_B.repeat_interleave(2),
+        spans=(0, 3),
+    )
+    with torch.no_grad():
+        assert_close(dit([twice])[0], dit([one])[0])
+
+
 def test_unpatchify_inverts_patchify(dit):
     given = group(2, 3, 4, 6, 2)
     segment = pack_segments([given], NANO)[0]

@@ -21,7 +21,8 @@ from trainer.data.encoded_keys import ABOUT, FOLDER
 from trainer.data.latent_cache import EncodedSet
 from trainer.data.shards import ShardData
 from trainer.data.windows import draw_encoded_start
-from trainer.dit.model import Group, pad_text
+from trainer.dit.model import Group
+from trainer.dit.text import pad_text
 from trainer.flow import draw_sigmas, interpolate
 from trainer.masks import clean_suffix
 from trainer.rng import generator

@@ -14,16 +14,18 @@ width, M keys, F position features.
 """
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
-from itertools import combinations
-from typing import NamedTuple
+from itertools import combinations, pairwise
+from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.config import DitConfig
+from trainer.dit.attention import AttentionSpan, SelfAttention, attention, concat, mlp, rotary_embedding
+from trainer.dit.text import EncodedText, KeysValues, TextRefiner, TextSegment, pool_text, text_segments
 
 
 class Group(NamedTuple):
@@ -32,17 +34,18 @@ class Group(NamedTuple):
     latent_BCTHW: Tensor
     sigma_BT: Tensor
     """Noise level of each latent frame, from 0 (clean) to 1 (noise)."""
-    text_BLD: Tensor
-    """Text states, zero-padded to L."""
-    text_length_B: Tensor
+    text_BLD: Tensor | None = None
+    """Text states, zero-padded to L: of each clip a text for each span, in their order."""
+    text_length_B: Tensor | None = None
+    spans: tuple[int, ...] = (0,)
+    """First latent frame of each span of time that has a text of its own."""
 
 
 class Segment(NamedTuple):
-    """A group's position in a pack, and its position embeddings and text mask."""
+    """A group's position in a pack, and its position embeddings."""
 
     tokens: slice
     rows: slice
-    words: slice
     clips: int
     grid: tuple[int, int, int]
     """Tokens in time, height and width."""
@@ -50,71 +53,7 @@ class Segment(NamedTuple):
     """Absolute position features of one clip's tokens."""
     rotary_NE: Tensor
     """Rotary embedding of one clip's tokens: complex, half a head wide."""
-    text_rotary_LE: Tensor
-    text_bias_B11L: Tensor
-    """0 for words, minus infinity for padding."""
-
-
-class AttentionSpan(NamedTuple):
-    """Tokens of a pack that self-attention runs on, clip by clip."""
-
-    tokens: slice
-    clips: int
-    rotary_NE: Tensor
-    bias_B11N: Tensor | None
-
-
-def attention(q_BHNE: Tensor, k_BHME: Tensor, v_BHME: Tensor, bias_B11M: Tensor | None = None) -> Tensor:
-    """Return softmax attention. On a CPU, matmul and softmax are faster than SDPA (measured)."""
-    bias = None if bias_B11M is None else bias_B11M.to(v_BHME.dtype)
-    if q_BHNE.device.type != "cpu":
-        return F.scaled_dot_product_attention(q_BHNE, k_BHME, v_BHME, attn_mask=bias)
-    scores = (q_BHNE * q_BHNE.shape[-1] ** -0.5) @ k_BHME.transpose(-1, -2)
-    return (scores if bias is None else scores + bias).softmax(-1) @ v_BHME
-
-
-def rotary_embedding(grid: tuple[int, ...], config: DitConfig, device: torch.device | None = None) -> Tensor:
-    """Return rotary_NE: per position and pair of channels, a unit complex number. Axes share the pairs."""
-    pairs, axes = config.width // config.heads // 2, len(grid)
-    pairs_per_axis = [pairs // axes + (1 if axis < pairs % axes else 0) for axis in range(axes)]
-    positions = torch.meshgrid(*(torch.arange(size, device=device).float() for size in grid), indexing="ij")
-    angles = [
-        config.rope_max_angle
-        * position.reshape(-1, 1)
-        * config.rope_base ** -(torch.arange(count, device=device) / count)
-        for position, count in zip(positions, pairs_per_axis, strict=True)
-    ]
-    angle_NE = torch.cat(angles, dim=1)
-    return torch.polar(torch.ones_like(angle_NE), angle_NE)
-
-
-def apply_rotary(x_BNHE: Tensor, rotary_NE: Tensor) -> Tensor:
-    """Rotate each pair of channels by the angle of its position."""
-    pairs = torch.view_as_complex(x_BNHE.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotary_NE[:, None]).flatten(-2)
-
-
-class SelfAttention(nn.Module):
-    """Self-attention within each clip, with QK-norm and rotary positions."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_q = nn.LayerNorm(width // heads, bias=False)
-        self.norm_k = nn.LayerNorm(width // heads, bias=False)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width, bias=False)
-
-    def forward(self, x_ND: Tensor, spans: list[AttentionSpan]) -> Tensor:
-        qkv_NHE = self.qkv(x_ND).unflatten(-1, (3 * self.heads, -1))
-        outs = []
-        for tokens, clips, rotary, bias in spans:
-            q, k, v = qkv_NHE[tokens].unflatten(0, (clips, -1)).chunk(3, dim=2)
-            q = apply_rotary(self.norm_q(q.float()), rotary).to(v.dtype)
-            k = apply_rotary(self.norm_k(k.float()), rotary).to(v.dtype)
-            out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias)
-            outs.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
-        return self.out(concat(outs))
+    spans: tuple[int, ...]
 
 
 class CrossAttention(nn.Module):
@@ -129,21 +68,40 @@ class CrossAttention(nn.Module):
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_ND: Tensor, text_ND: Tensor, segments: list[Segment]) -> Tensor:
-        q_NHE = self.q(x_ND).unflatten(-1, (self.heads, -1))
+    def keys_values(self, text_ND: Tensor, texts: list[TextSegment]) -> list[KeysValues]:
+        """Return what `forward` reads of each group's texts."""
         kv_NHE = self.kv(text_ND).unflatten(-1, (2 * self.heads, -1))
+        result = []
+        for text in texts:
+            k, v = kv_NHE[text.words].unflatten(0, (text.texts, -1)).chunk(2, dim=2)
+            k = self.norm_k(k).to(v.dtype)
+            result.append(KeysValues(k.transpose(1, 2), v.transpose(1, 2), text.bias_B11L))
+        return result
+
+    def forward(self, x_ND: Tensor, keys_values: list[KeysValues], segments: list[Segment]) -> Tensor:
+        q_NHE = self.q(x_ND).unflatten(-1, (self.heads, -1))
         outs = []
-        for segment in segments:
+        for segment, text in zip(segments, keys_values, strict=True):
             q = self.norm_q(q_NHE[segment.tokens].unflatten(0, (segment.clips, -1)))
-            k, v = kv_NHE[segment.words].unflatten(0, (segment.clips, -1)).chunk(2, dim=2)
-            q, k = q.to(v.dtype).transpose(1, 2), self.norm_k(k).to(v.dtype).transpose(1, 2)
-            out = attention(q, k, v.transpose(1, 2), segment.text_bias_B11L)
-            outs.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
+            q = q.to(text.v_BHLE.dtype).transpose(1, 2)
+            outs.append(attend_spans(q, text, segment).transpose(1, 2).flatten(2).flatten(0, 1))
         return self.out(concat(outs))
 
 
-def mlp(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+def attend_spans(q_BHNE: Tensor, text: KeysValues, segment: Segment) -> Tensor:
+    """Return the attention of the tokens of each span to the text of that span alone."""
+    if len(segment.spans) == 1:
+        return attention(q_BHNE, *text)
+    frame_tokens = math.prod(segment.grid[1:])
+    starts = [start * frame_tokens for start in (*segment.spans, segment.grid[0])]
+    by_span = [value.unflatten(0, (segment.clips, -1)).unbind(1) for value in text]
+    return torch.cat(
+        [
+            attention(q_BHNE[:, :, start:stop], *span)
+            for (start, stop), span in zip(pairwise(starts), zip(*by_span, strict=True), strict=True)
+        ],
+        dim=2,
+    )
 
 
 class DitBlock(nn.Module):
@@ -160,12 +118,14 @@ class DitBlock(nn.Module):
         nn.init.zeros_(self.modulation.bias)
         nn.init.zeros_(self.cross_attn.out.weight)
 
-    def forward(self, x_ND: Tensor, cond_RD: Tensor, text_ND: Tensor, segments: list[Segment]) -> Tensor:
+    def forward(
+        self, x_ND: Tensor, cond_RD: Tensor, keys_values: list[KeysValues], segments: list[Segment]
+    ) -> Tensor:
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(cond_RD).chunk(6, dim=-1)
         spans = [AttentionSpan(s.tokens, s.clips, s.rotary_NE, None) for s in segments]
         attended = self.self_attn(modulate(x_ND, shift_a, scale_a, segments), spans)
         x_ND = x_ND + gate(attended, gate_a, segments)
-        x_ND = x_ND + self.cross_attn(self.norm_cross(x_ND), text_ND, segments)
+        x_ND = x_ND + self.cross_attn(self.norm_cross(x_ND), keys_values, segments)
         return x_ND + gate(self.mlp(modulate(x_ND, shift_m, scale_m, segments)), gate_m, segments)
 
 
@@ -187,29 +147,6 @@ def gate(x_ND: Tensor, gate_RD: Tensor, segments: list[Segment]) -> Tensor:
 def by_frame(x_ND: Tensor, segment: Segment) -> Tensor:
     """View a group's tokens as (latent frames of the group, tokens of a frame, D)."""
     return x_ND[segment.tokens].unflatten(0, (segment.clips * segment.grid[0], -1))
-
-
-def concat(tensors: list[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-
-
-class TextRefiner(nn.Module):
-    """Transformer layers with rotary positions over the frozen text states."""
-
-    def __init__(self, text_width: int, width: int, heads: int, depth: int) -> None:
-        super().__init__()
-        self.proj_in = nn.Linear(text_width, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * depth + 1))
-        self.self_attns = nn.ModuleList(SelfAttention(width, heads) for _ in range(depth))
-        self.mlps = nn.ModuleList(mlp(width) for _ in range(depth))
-
-    def forward(self, text_ND: Tensor, segments: list[Segment]) -> Tensor:
-        spans = [AttentionSpan(s.words, s.clips, s.text_rotary_LE, s.text_bias_B11L) for s in segments]
-        x = self.proj_in(text_ND)
-        for layer, (self_attn, mlp_layer) in enumerate(zip(self.self_attns, self.mlps, strict=True)):
-            x = x + self_attn(self.norms[2 * layer](x), spans)
-            x = x + mlp_layer(self.norms[2 * layer + 1](x))
-        return self.norms[-1](x)
 
 
 class Dit(nn.Module):
@@ -244,16 +181,20 @@ class Dit(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, pack: list[Group]) -> list[Tensor]:
-        """Return velocity_BCTHW (float32) for each group."""
+    def forward(self, pack: list[Group], texts: list[EncodedText] | None = None) -> list[Tensor]:
+        """Return velocity_BCTHW (float32) for each group.
+
+        Args:
+            texts: what `encode_text` returned for each group; by default, that of its text states.
+        """
         segments = pack_segments(pack, self.config)
-        text_ND = self.refiner(concat([group.text_BLD.flatten(0, 1) for group in pack]), segments)
+        texts = self.encode_text([text_of(group) for group in pack]) if texts is None else texts
         x_ND = self.patch_embed(concat([patchify(group.latent_BCTHW, self.config.patch) for group in pack]))
         if self.pos_embed is not None:
             x_ND = x_ND + concat([self.pos_embed(s.pos_NF).repeat(s.clips, 1) for s in segments])
-        cond_RD = F.silu(self._conditioning(pack, text_ND, segments))
-        for block in self.blocks:
-            x_ND = block(x_ND, cond_RD, text_ND, segments)
+        cond_RD = F.silu(self._conditioning(pack, texts))
+        for number, block in enumerate(self.blocks):
+            x_ND = block(x_ND, cond_RD, [text.keys_values[number] for text in texts], segments)
         shift_RD, scale_RD = self.final_modulation(cond_RD).chunk(2, dim=-1)
         out_ND = self.proj_out(modulate(x_ND, shift_RD, scale_RD, segments)).float()
         return [
@@ -261,16 +202,37 @@ class Dit(nn.Module):
             for group, segment in zip(pack, segments, strict=True)
         ]
 
-    def _conditioning(self, pack: list[Group], text_ND: Tensor, segments: list[Segment]) -> Tensor:
-        """Return the input of adaLN for each latent frame: timestep embedding plus pooled text."""
+    def encode_text(self, padded: Sequence[tuple[Tensor, Tensor]]) -> list[EncodedText]:
+        """Return what the blocks read of texts, the same at every step of a sampler.
+
+        Args:
+            padded: text_BLD and text_length_B of each group of texts.
+        """
+        texts = text_segments(padded, self.config)
+        text_ND = self.refiner(concat([text_BLD.flatten(0, 1) for text_BLD, _ in padded]), texts)
+        pooled = [self.pooled_text_proj(pool_text(text_ND, text)) for text in texts]
+        blocks = [cast(DitBlock, block).cross_attn.keys_values(text_ND, texts) for block in self.blocks]
+        return [EncodedText(*each) for each in zip(pooled, map(list, zip(*blocks, strict=True)), strict=True)]
+
+    def _conditioning(self, pack: list[Group], texts: list[EncodedText]) -> Tensor:
+        """Return the input of adaLN for each latent frame: timestep embedding plus its pooled text."""
         rows = []
-        for group, segment in zip(pack, segments, strict=True):
-            words_BLD = text_ND[segment.words].unflatten(0, (segment.clips, -1))
-            weight_B1L = segment.text_bias_B11L[:, 0].exp() / group.text_length_B[:, None, None]
-            pooled_BD = (weight_B1L.to(words_BLD.dtype) @ words_BLD)[:, 0]
+        for group, text in zip(pack, texts, strict=True):
+            clips, frames = group.sigma_BT.shape
+            pooled_BSD = text.pooled_BD.unflatten(0, (clips, -1))
+            if len(group.spans) > 1:
+                span_T = [bisect(group.spans, t) - 1 for t in range(frames)]
+                pooled_BSD = pooled_BSD[:, span_T]
             timestep_BTD = self.timestep_embed(timestep_embedding(group.sigma_BT, self.config))
-            rows.append((timestep_BTD + self.pooled_text_proj(pooled_BD)[:, None]).flatten(0, 1))
+            rows.append((timestep_BTD + pooled_BSD).flatten(0, 1))
         return concat(rows)
+
+
+def text_of(group: Group) -> tuple[Tensor, Tensor]:
+    """Return the text states of a group. Raises ValueError where it has none."""
+    if group.text_BLD is None or group.text_length_B is None:
+        raise ValueError("a group has no text states: give `texts` of `encode_text`")
+    return group.text_BLD, group.text_length_B
 
 
 def to_velocity(out_BCTHW: Tensor, group: Group) -> Tensor:
@@ -327,40 +289,24 @@ def unpatchify(token_ND: Tensor, segment: Segment, patch: int) -> Tensor:
 
 def pack_segments(pack: list[Group], config: DitConfig) -> list[Segment]:
     """Lay out the groups of a pack in sequence. Raises ValueError for latents that patches do not tile."""
-    segments, token, row, word = [], 0, 0, 0
+    segments, token, row = [], 0, 0
     for group in pack:
         clips, _, frames, height, width = group.latent_BCTHW.shape
         if height % config.patch or width % config.patch:
             raise ValueError(f"latents of {width}x{height} do not divide into patches of {config.patch}")
-        length, device = group.text_BLD.shape[1], group.latent_BCTHW.device
+        device, octaves = group.latent_BCTHW.device, config.pos_embed_octaves
         grid = frames, height // config.patch, width // config.patch
-        tokens, rows, words = clips * math.prod(grid), clips * frames, clips * length
-        padding_BL = torch.arange(length, device=device) >= group.text_length_B[:, None]
-        bias_B11L = torch.zeros(clips, 1, 1, length, device=device).masked_fill(
-            padding_BL[:, None, None], -torch.inf
-        )
-        octaves = config.pos_embed_octaves
+        tokens, rows = clips * math.prod(grid), clips * frames
         segments.append(
             Segment(
                 tokens=slice(token, token + tokens),
                 rows=slice(row, row + rows),
-                words=slice(word, word + words),
                 clips=clips,
                 grid=grid,
                 pos_NF=position_features(grid, octaves, device) if octaves else None,
                 rotary_NE=rotary_embedding(grid, config, device),
-                text_rotary_LE=rotary_embedding((length,), config, device),
-                text_bias_B11L=bias_B11L,
+                spans=group.spans,
             )
         )
-        token, row, word = token + tokens, row + rows, word + words
+        token, row = token + tokens, row + rows
     return segments
-
-
-def pad_text(states: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stack state_LD of different lengths: text_BLD, zero-padded, and text_length_B."""
-    lengths = [len(state) for state in states]
-    text_BLD = torch.zeros(len(states), max(lengths), states[0].shape[1])
-    for row, state in enumerate(states):
-        text_BLD[row, : len(state)] = torch.from_numpy(np.asarray(state, np.float32))
-    return text_BLD, torch.tensor(lengths)

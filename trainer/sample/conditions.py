@@ -3,7 +3,7 @@
 Legend: C channels, T frames or latent frames, H height, W width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -67,3 +67,8 @@ class Conditions:
         """Return the length of the result in frames."""
         decoded = frames_in(self.latent_CTHW.shape[1], time_factor, loop=self.loop)
         return self.frames_before + decoded + self.frames_after
+
+
+def with_seeds(conditions: Conditions, count: int) -> list[Conditions]:
+    """Return the same conditions with `count` seeds that count up from theirs."""
+    return [replace(conditions, seed=conditions.seed + number) for number in range(count)]

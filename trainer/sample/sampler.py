@@ -15,7 +15,7 @@ from trainer.flow import interpolate, sample_adams_bashforth, sampling_sigmas
 from trainer.rng import generator
 from trainer.sample.conditions import Conditions
 from trainer.sample.decode import decode_result
-from trainer.sample.guidance import Guidance
+from trainer.sample.guidance import Guidance, WindowText
 from trainer.sample.model import TextToVideo
 from trainer.sample.windows import Window, plan_windows
 
@@ -57,13 +57,7 @@ def plan_of(model: TextToVideo, conditions: Conditions, config: SampleConfig) ->
 def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: SampleConfig) -> Tensor:
     latent_BCTHW = torch.stack([each.latent_CTHW for each in batch])
     level_BT = torch.stack([each.level_T for each in batch])
-    guidance = Guidance(
-        model.dit,
-        model.text.states([each.prompts[0].text for each in batch]),
-        model.text.states([each.negative_prompt for each in batch]),
-        config,
-        model.device,
-    )
+    text = WindowText(model, batch)
     for number, window in enumerate(plan_of(model, batch[0], config)):
         index = list(window.latents)
         data_BCTHW, window_BT = latent_BCTHW[:, :, index], level_BT[:, index]
@@ -71,7 +65,7 @@ def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: Sampl
             data_BCTHW = torch.cat([torch.zeros_like(data_BCTHW[:, :, :1]), data_BCTHW], dim=2)
             window_BT = torch.cat([torch.ones_like(window_BT[:, :1]), window_BT], dim=1)
         noise_BCTHW = _noise([each.seed for each in batch], number, data_BCTHW.shape[1:])
-        made_BCTHW = _sample_window(model, guidance, data_BCTHW, noise_BCTHW, window_BT, config)
+        made_BCTHW = _sample_window(model, text, window, data_BCTHW, noise_BCTHW, window_BT, config)
         places = [index.index(t) + window.lead for t in window.made]
         latent_BCTHW[:, :, list(window.made)] = made_BCTHW[:, :, places]
         level_BT[:, list(window.made)] = 0
@@ -80,7 +74,8 @@ def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: Sampl
 
 def _sample_window(
     model: TextToVideo,
-    guidance: Guidance,
+    text: WindowText,
+    window: Window,
     data_BCTHW: Tensor,
     noise_BCTHW: Tensor,
     level_BT: Tensor,
@@ -90,7 +85,10 @@ def _sample_window(
     data_BCTHW, noise_BCTHW = data_BCTHW.to(model.device), noise_BCTHW.to(model.device)
     tokens = model.dit.config.num_tokens(tuple(data_BCTHW.shape[1:]))
     sigmas = config.sigmas or sampling_sigmas(config.steps, tokens, model.flow)
-    guidance.give(data_BCTHW, noise_BCTHW, (level_BT == 0).to(model.device))
+    given_BT = (level_BT == 0).to(model.device)
+    guidance = Guidance(
+        model, text, window, config, data_BCTHW=data_BCTHW, noise_BCTHW=noise_BCTHW, given_BT=given_BT
+    )
     x_BCTHW = interpolate(data_BCTHW, noise_BCTHW, level_BT.to(model.device))
     return sample_adams_bashforth(guidance, x_BCTHW, level_BT, sigmas).cpu()
 
