@@ -14,6 +14,7 @@ from manifests.ranges import (
     UnitFloat,
     check_ranges,
 )
+from trainer.masks import FIXED_MASKS, MASKS
 
 Size = Literal["tiny", "small", "base", "xl"]
 """Names of the transformer's sizes: tiny trains on a CPU, xl needs many GPUs."""
@@ -148,8 +149,16 @@ class FlowConfig:
     """Tokens up to which sigma is not shifted; four times as many double the odds sigma / (1 - sigma)."""
     clean_prob: UnitFloat = 0.1
     """Probability that a training clip has clean frames (sigma 0), which condition the others."""
+    masks: tuple[str, ...] = FIXED_MASKS
+    """Sets of clean frames to draw from, of `trainer.masks.MASKS`. `start`, `continue` and `bridge` train the
+    windows of long videos; the default is that of runs of older versions."""
+    given_noise: UnitFloat = 0.0
+    """Largest share of noise in clean frames, which the network is not told: against drift over windows."""
 
-    __post_init__ = check_ranges
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not self.masks or not {*self.masks} <= {*MASKS}:
+            raise ValueError(f"masks={list(self.masks)}: must be one or more of {', '.join(MASKS)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +229,7 @@ class SampleConfig:
     window_latents: PositiveInt | None = None
     """Most latent frames that are sampled together; by default those of the longest training clip."""
     overlap_latents: PositiveInt | None = None
-    """Latent frames that a window takes over from its neighbours; by default a third of a window."""
+    """Latent frames that a window takes over from its neighbours; by default half of a window."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

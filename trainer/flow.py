@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainer.config import FlowConfig
-from trainer.masks import MASKS, clean_frames
+from trainer.masks import draw_clean_frames
 
 
 def shift(sigma: float, tokens: int, config: FlowConfig) -> float:
@@ -31,7 +31,8 @@ def draw_sigmas(rng: np.random.Generator, frames: int, tokens: int, config: Flow
         sigma = rng.random()
     sigma_T = np.full(frames, shift(sigma, tokens, config), np.float32)
     if frames > 1 and rng.random() < config.clean_prob:
-        sigma_T[clean_frames(MASKS[rng.integers(len(MASKS))], frames)] = 0
+        mask = config.masks[rng.integers(len(config.masks))]
+        sigma_T[draw_clean_frames(mask, frames, rng)] = 0
     return sigma_T
 
 

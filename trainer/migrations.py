@@ -6,6 +6,8 @@ Former names of configuration fields are in manifests/renamed_fields.py.
 from collections.abc import Mapping
 from typing import Any
 
+from trainer.masks import FIXED_MASKS
+
 RENAMED_MODULES: Mapping[str, Mapping[str, str]] = {
     "vae": {
         "stem": "conv_in",
@@ -61,5 +63,10 @@ def _ema_key(key: str) -> str:
 
 
 def migrate_data_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a data module's state under today's names; older versions had one order of the samples."""
-    return {"order": "samples"} | {RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()}
+    """Return a data module's state under today's names, with what older versions always had."""
+    migrated: dict[str, Any] = {"order": "samples"} | {
+        RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()
+    }
+    if "flow" in migrated:
+        migrated["flow"] = {"masks": FIXED_MASKS, "given_noise": 0.0, **migrated["flow"]}
+    return migrated

@@ -144,3 +144,30 @@ def test_a_set_of_an_older_version_that_leaks_is_told(encoded, tmp_path):
         data = window_data(shards)
     assert data.encoded.suffixes(0) == ()
     assert data.data_digest() == digest_parts(index.digest, "v", "t")  # which checkpoints hold
+
+
+def test_noise_in_given_frames_is_small_and_untold(encoded):
+    plain = window_data(encoded[0], clean_prob=1.0)
+    noisy = window_data(encoded[0], clean_prob=1.0, given_noise=0.1)
+    shares = []
+    for row in range(plain.index.num_samples):
+        before, after = (data._noisy_clip(3, row, "short") for data in (plain, noisy))
+        assert np.array_equal(before.sigma_T, after.sigma_T)
+        given = after.sigma_T == 0
+        assert np.array_equal(before.latent_CTHW[:, ~given], after.latent_CTHW[:, ~given])
+        if given.any():
+            added = (after.latent_CTHW - before.latent_CTHW)[:, given]
+            full = (before.noise_CTHW - before.latent_CTHW)[:, given]
+            shares.append(float((added * full).sum() / np.square(full).sum()))
+            np.testing.assert_allclose(added, shares[-1] * full, atol=1e-5)
+    assert 0 < min(shares) < max(shares) <= 0.1
+
+
+def test_a_checkpoint_from_before_masks_were_a_setting_goes_on(encoded):
+    data = window_data(encoded[0])
+    state = data.state_dict()
+    old = {**state, "flow": {k: v for k, v in state["flow"].items() if k not in ("masks", "given_noise")}}
+    data.load_state_dict(old)
+    other = window_data(encoded[0], masks=("first", "continue"))
+    with pytest.raises(ValueError, match="flow changed since the checkpoint"):
+        other.load_state_dict(old)

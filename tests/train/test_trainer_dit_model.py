@@ -18,8 +18,6 @@ from trainer.dit.model import (
     unpatchify,
 )
 from trainer.flow import (
-    MASKS,
-    clean_frames,
     draw_sigmas,
     sample_adams_bashforth,
     sampling_sigmas,
@@ -157,12 +155,6 @@ def test_shift_grows_with_tokens_and_keeps_the_ends():
     sigmas = sampling_sigmas(8, 256, flow)
     assert (sigmas[0], sigmas[-1], len(sigmas)) == (1, 0, 9)
     assert sigmas == sorted(sigmas, reverse=True)
-
-
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("frames", [2, 3, 5])
-def test_a_mask_has_clean_frames_and_never_all(mask, frames):
-    assert 0 < len({*clean_frames(mask, frames)}) < frames
 
 
 def test_sigmas_follow_the_configuration():

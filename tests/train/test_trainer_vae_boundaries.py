@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer.data.encode_worker import encode_float32
-from trainer.masks import MASKS, clean_frames, clean_suffix, suffix_lengths
+from trainer.masks import FIXED_MASKS, clean_frames, clean_suffix, suffix_lengths
 from trainer.vae.boundaries import encode_given, encode_in_chunks, encode_with_suffixes
 from trainer.vae.model import VideoVae
 
@@ -87,7 +87,7 @@ def test_suffixes_are_those_that_the_masks_leave_clean():
     lengths = {1: (), 2: (1,), 3: (1,), 4: (1, 2), 5: (1, 2), 9: (1, 4)}
     assert {frames: suffix_lengths(frames) for frames in lengths} == lengths
     for frames in range(2, 12):
-        for mask in MASKS:
+        for mask in FIXED_MASKS:
             clean = [t in clean_frames(mask, frames) for t in range(frames)]
             suffix = clean_suffix(clean)
             assert suffix == 0 or suffix in suffix_lengths(frames)

@@ -123,6 +123,10 @@ class LatentData(ShardData):
         suffix = clean_suffix(sigma_T == 0)
         if suffix in self.encoded.suffixes(row):
             latent_CTHW[:, -suffix:] = self.encoded.latent(row, start, suffix)
+        if self.flow.given_noise:
+            share = self.flow.given_noise * generator(self.seed, step, key, "given").random()
+            given = sigma_T == 0
+            latent_CTHW[:, given] += share * (noise_CTHW[:, given] - latent_CTHW[:, given])
         dropped = generator(self.seed, step, key, "text").random() < self.text.drop_prob
         state_LD = self.empty_LD if dropped else self.encoded.text(row, caption)
         return _NoisyClip(latent_CTHW, noise_CTHW, sigma_T, state_LD)

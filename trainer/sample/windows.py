@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
 def default_overlap(window: int) -> int:
     """Return how many latent frames a window takes over from what is before or behind it."""
-    return max(1, round(window / 3))
+    return max(1, window // 2)
 
 
 def plan_windows(
@@ -35,7 +35,7 @@ def plan_windows(
     Args:
         new: whether each latent frame is to be made.
         window: most latent frames of a window; None for no limit.
-        overlap: known latent frames that a window sees on a side, at least; by default a third of a window.
+        overlap: known latent frames that a window sees on a side, at least; by default half of a window.
 
     Raises ValueError for a window too small to join others.
     """
