@@ -16,12 +16,10 @@ from manifests.digest import digest_file
 from trainer.config import DitConfig, VaeConfig
 from trainer.dit.model import Dit
 from trainer.migrations import migrate_state
+from trainer.model_files import DIT, VAE, read_about
 from trainer.vae.model import VideoVae
 
 Model = TypeVar("Model", bound=nn.Module)
-
-VAE, DIT = "vae", "model"
-"""File names, without the suffix."""
 
 
 def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict[str, Any]) -> str:
@@ -54,17 +52,6 @@ def load_dit(folder: Path | str) -> tuple[Dit, dict[str, Any]]:
     """Return a diffusion transformer in eval mode, and its JSON file."""
     about = read_about(folder, DIT)
     return _load_weights(Dit(_parse_config(DitConfig, about["config"])), folder, DIT, about), about
-
-
-def read_about(folder: Path | str, name: str) -> dict[str, Any]:
-    """Return the JSON file of weights. Raises FileNotFoundError with the remedy."""
-    path = Path(folder) / f"{name}.json"
-    if not path.is_file():
-        verb = "vae" if name == VAE else "dit"
-        raise FileNotFoundError(
-            f"{folder}: no {path.name}; train one with `kinora train {verb} fit --out {folder}`"
-        )
-    return json.loads(path.read_text())
 
 
 def _parse_config(cls: type, fields: dict[str, Any]) -> Any:

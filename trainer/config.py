@@ -30,6 +30,9 @@ class VaeConfig:
     """Channels at the finer and the coarser resolution: 1/patch and 1/(2 patch) of the frame."""
     encoder_depths: tuple[NonNegativeInt, NonNegativeInt] = (0, 0)
     """Residual blocks of the encoder at each resolution, finer first."""
+    encoder_time_kernel: PositiveInt = 3
+    """Latent frames that a block of the encoder mixes, up to its own. With 1, a latent depends on its own
+    frames alone, wherever in a video they are."""
     decoder_depths: tuple[NonNegativeInt, NonNegativeInt] = (2, 2)
     """Residual blocks of the decoder at each resolution, coarser first."""
     patch: PositiveInt = 4
@@ -47,7 +50,7 @@ class VaeConfig:
     @property
     def encoder_history(self) -> int:
         """Latent frames before one that the encoder lets it depend on."""
-        return 2 * sum(self.encoder_depths)
+        return (self.encoder_time_kernel - 1) * sum(self.encoder_depths)
 
     @property
     def decoder_history(self) -> int:

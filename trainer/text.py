@@ -7,29 +7,43 @@ decoder-only models such as Gemma and Qwen.
 Legend: L tokens, D width.
 """
 
-import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
 
-from manifests.digest import digest_file, digest_parts
 from trainer.config import EMBEDDED_TEXT_ENCODER
-from trainer.text_files import WEIGHTS, content_digest, encoder_folder
-from trainer.text_models import hidden_layer, load_network, load_tokenizer, max_positions, read_config
+from trainer.text_digest import (
+    OLD_LAYER,
+    OLD_MAX_TOKENS,
+    encoder_digest,
+    is_embedded,
+    layer_and_limit,
+    old_digests,
+)
+from trainer.text_files import encoder_folder
 
-MAX_TOKENS = 512
-"""Most tokens of a text, for an encoder that takes more."""
 _BATCH_TOKENS = 16384
 """Tokens that go through the network together."""
-_EMBEDDED = "2da6fdd4355260303510254ed97e2c3d", "61d90fe1e8d3d61d13d89ba057ed9ba7"
-"""Digest of the embedded encoder's content, and the digest by which models and encoded texts know it."""
-_OLD_MAX_TOKENS, _OLD_LAYER = 256, -2
-"""Limit and layer of every encoder before digests named the content."""
+
+
+class Tokenizer(Protocol):
+    """Turns texts to token ids."""
+
+    def token_ids(self, texts: Sequence[str], max_length: int | None = None) -> list[list[int]]: ...
+
+
+class Network(Protocol):
+    """Turns token ids to states."""
+
+    def to(self, device: str) -> Self: ...
+
+    def states(self, ids_BL: torch.Tensor, layer: int) -> torch.Tensor: ...
 
 
 class TextStates(NamedTuple):
@@ -55,20 +69,23 @@ class TextEncoder:
         """Load `name`: `minilm`, a folder, or a hub name.
 
         Args:
-            max_length: most tokens of a text; by default what the encoder takes, up to `MAX_TOKENS`.
+            max_length: most tokens of a text; by default what the encoder takes, up to
+                `trainer.text_digest.MAX_TOKENS`.
             layer: hidden layer whose states are returned; by default what suits the encoder's family.
 
         Raises FileNotFoundError or ValueError, with the remedy.
         """
-        folder = encoder_folder(name)
-        config = read_config(folder)
-        self.name, self.layer = name, hidden_layer(config) if layer is None else layer
-        self._tokenizer = load_tokenizer(folder)
-        self._model = load_network(folder).to(device)
-        self._device = device
-        limit = min(MAX_TOKENS, max_positions(config, self._tokenizer), _sentence_limit(folder))
+        self._folder = encoder_folder(name)
+        own_layer, limit = layer_and_limit(self._folder)
+        self.name, self.layer = name, own_layer if layer is None else layer
         self.max_length = limit if max_length is None else max_length
-        self.digest = _digest(folder, self.max_length, self.layer)
+        self._tokenizer, network = _open(self._folder)
+        self._network, self._device = network.to(device), device
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of weights, configuration and tokenizer, with limit and layer."""
+        return encoder_digest(self._folder, self.max_length, self.layer)
 
     @classmethod
     def load(cls, name: str, digest: str, *, device: str = "cpu") -> Self:
@@ -76,8 +93,8 @@ class TextEncoder:
         encoder = cls(name, device=device)
         if encoder.digest == digest:
             return encoder
-        if digest in _old_digests(name):
-            old = cls(name, max_length=_OLD_MAX_TOKENS, layer=_OLD_LAYER, device=device)
+        if digest in old_digests(name):
+            old = cls(name, max_length=OLD_MAX_TOKENS, layer=OLD_LAYER, device=device)
             old.digest = digest
             return old
         raise ValueError(
@@ -123,82 +140,32 @@ class TextEncoder:
         return [TextStates(states[row], truncated[row]) for row in range(len(texts))]
 
     def _forward(self, ids_BL: torch.Tensor) -> np.ndarray:
-        out = self._model(
-            input_ids=ids_BL, attention_mask=torch.ones_like(ids_BL), output_hidden_states=self.layer != -1
-        )
-        state_BLD = out.last_hidden_state if self.layer == -1 else out.hidden_states[self.layer]
+        state_BLD = self._network.states(ids_BL, self.layer)
         if not torch.isfinite(state_BLD).all():
             raise ValueError(f"text encoder {self.name}: its states are not finite; check its weights")
         return state_BLD.float().cpu().numpy()
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """Return the token ids of each text, without padding, and whether it was cut."""
-        token_ids = self._token_ids(list(texts), truncate=False)
+        token_ids = self._tokenizer.token_ids(texts)
         truncated = [len(ids) > self.max_length for ids in token_ids]
         rows = [row for row, cut in enumerate(truncated) if cut]
         if rows:
-            for row, ids in zip(
-                rows, self._token_ids([texts[row] for row in rows], truncate=True), strict=True
-            ):
+            cut_ids = self._tokenizer.token_ids([texts[row] for row in rows], self.max_length)
+            for row, ids in zip(rows, cut_ids, strict=True):
                 token_ids[row] = ids
-        return [ids or self._empty_ids() for ids in token_ids], truncated
-
-    def _token_ids(self, texts: list[str], *, truncate: bool) -> list[list[int]]:
-        limit = {"truncation": True, "max_length": self.max_length} if truncate else {}
-        tokens = self._tokenizer(texts, padding=False, return_attention_mask=True, verbose=False, **limit)
-        pairs = zip(tokens["input_ids"], tokens["attention_mask"], strict=True)
-        return [[token for token, kept in zip(ids, mask, strict=True) if kept] for ids, mask in pairs]
-
-    def _empty_ids(self) -> list[int]:
-        """Return the special token that stands for a text without tokens."""
-        special = self._tokenizer
-        ids = (special.bos_token_id, special.cls_token_id, special.eos_token_id, special.pad_token_id)
-        found = [token for token in ids if token is not None]
-        if not found:
-            raise ValueError(
-                f"text encoder {self.name}: its tokenizer gives no token for the empty text, which guidance "
-                "needs, and has no special token; add a bos, eos or pad token to it"
-            )
-        return found[:1]
+        return token_ids, truncated
 
 
-def describe_encoder(name: str) -> tuple[str, int]:
-    """Return `digest` and `max_length` of `TextEncoder(name)`, without loading its weights into memory."""
-    folder = encoder_folder(name)
-    config = read_config(folder)
-    limit = min(MAX_TOKENS, max_positions(config, load_tokenizer(folder)), _sentence_limit(folder))
-    return _digest(folder, limit, hidden_layer(config)), limit
+def _open(folder: Path) -> tuple[Tokenizer, Network]:
+    """Load an encoder; only one that is not embedded imports transformers."""
+    if is_embedded(folder):
+        from trainer.text_embedded import EmbeddedNetwork, EmbeddedTokenizer
 
+        return EmbeddedTokenizer(folder), EmbeddedNetwork(folder)
+    from trainer.text_models import ModelNetwork, ModelTokenizer
 
-def is_digest_of(name: str, digest: str) -> bool:
-    """Return whether `TextEncoder.load(name, digest)` finds the encoder, without loading its weights."""
-    return describe_encoder(name)[0] == digest or digest in _old_digests(name)
-
-
-def _digest(folder: Path, max_length: int, layer: int) -> str:
-    digest = digest_parts(content_digest(folder), max_length, layer)
-    return _EMBEDDED[1] if digest == _EMBEDDED[0] else digest
-
-
-def _old_digests(name: str) -> Iterator[str]:
-    """Yield the digest of an encoder in models of older versions, which held its name as it was written."""
-    folder = encoder_folder(name)
-    weights = folder / WEIGHTS
-    contents = [folder.name, "None"]  # a hub model's commit; a folder with its weights in several files
-    if weights.is_file():
-        contents.append(digest_file(weights))
-    for content in contents:
-        yield digest_parts(name, content, _OLD_MAX_TOKENS, _OLD_LAYER)
-
-
-def _sentence_limit(folder: Path) -> int:
-    """Return the most tokens of a sentence-transformers model, which was not trained on longer texts."""
-    path = folder / "sentence_bert_config.json"
-    return (
-        int(json.loads(path.read_text()).get("max_seq_length") or MAX_TOKENS)
-        if path.is_file()
-        else MAX_TOKENS
-    )
+    return ModelTokenizer(folder), ModelNetwork(folder)
 
 
 def _compact(state_LD: np.ndarray) -> np.ndarray:

@@ -11,9 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-
 from manifests.digest import digest_file, digest_parts
 from trainer.config import EMBEDDED_TEXT_ENCODER
 
@@ -57,6 +54,9 @@ def encoder_folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder.resolve()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
     try:
         patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
         return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))

@@ -1,13 +1,16 @@
-"""Load the network of a text encoder in float32: an encoder, or the text part of a larger model."""
+"""Load the network of a text encoder in float32: an encoder, or the text part of a larger model.
+
+Legend: B texts, L tokens, D width.
+"""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -40,6 +43,59 @@ _OFFSET_POSITIONS = frozenset(
 """Families whose positions begin after the padding token's id."""
 _TOWERS = ("language_model", "text_model")
 """Names of the text part of a model for several modalities."""
+
+
+class ModelTokenizer:
+    """A tokenizer of transformers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer, self._folder = load_tokenizer(folder), folder
+
+    def token_ids(self, texts: Sequence[str], max_length: int | None = None) -> list[list[int]]:
+        """Return the token ids of each text, without padding or its end beyond `max_length`.
+
+        Raises ValueError where the empty text has no token.
+        """
+        limit = {} if max_length is None else {"truncation": True, "max_length": max_length}
+        tokens = self._tokenizer([*texts], padding=False, return_attention_mask=True, verbose=False, **limit)
+        pairs = zip(tokens["input_ids"], tokens["attention_mask"], strict=True)
+        token_ids = [[token for token, kept in zip(ids, mask, strict=True) if kept] for ids, mask in pairs]
+        return [ids or self._empty_ids() for ids in token_ids]
+
+    def _empty_ids(self) -> list[int]:
+        """Return the special token that stands for a text without tokens."""
+        special = self._tokenizer
+        ids = (special.bos_token_id, special.cls_token_id, special.eos_token_id, special.pad_token_id)
+        found = [token for token in ids if token is not None]
+        if not found:
+            raise ValueError(
+                f"{self._folder}: its tokenizer gives no token for the empty text, which guidance needs, and "
+                "has no special token; add a bos, eos or pad token to it"
+            )
+        return found[:1]
+
+
+class ModelNetwork:
+    """A network of transformers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model: Any = load_network(folder)
+
+    def to(self, device: str) -> Self:
+        self._model = self._model.to(device)
+        return self
+
+    def states(self, ids_BL: Tensor, layer: int) -> Tensor:
+        """Return state_BLD of a hidden layer, -1 for the last one, with the final norm."""
+        mask_BL = torch.ones_like(ids_BL)
+        out = self._model(input_ids=ids_BL, attention_mask=mask_BL, output_hidden_states=layer != -1)
+        return out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+
+
+def describe(folder: Path) -> tuple[int, int]:
+    """Return the layer whose states are used, and the most tokens that the encoder takes."""
+    config = read_config(folder)
+    return hidden_layer(config), max_positions(config, load_tokenizer(folder))
 
 
 def load_network(folder: Path) -> nn.Module:

@@ -3,6 +3,8 @@
 import json
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from manifests.digest import digest_file, digest_parts
-from trainer.text import TextEncoder, describe_encoder
+from trainer.text import TextEncoder
+from trainer.text_digest import describe_encoder
 from trainer.text_files import embedded_folder
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
@@ -280,6 +283,25 @@ def test_states_of_the_embedded_encoder_do_not_depend_on_the_other_texts():
     for state_LD, words in zip(together, texts, strict=True):
         alone_LD = text.states([words])[0]
         assert_equal_to_float32_rounding(state_LD.astype(np.float32), alone_LD.astype(np.float32))
+
+
+@pytest.mark.parametrize("layer", [-1, -2, -7])
+def test_the_embedded_encoder_gives_the_states_of_transformers(tmp_path, layer):
+    copied = Path(shutil.copytree(embedded_folder(), tmp_path / "copied"))
+    texts = ["", "A red circle — [SEP] Ünïcode, 圆!", "a red circle moves left. " * 80]
+    ours, theirs = (TextEncoder(name, layer=layer).encode(texts) for name in ("minilm", str(copied)))
+    for own, other in zip(ours, theirs, strict=True):
+        assert own.truncated == other.truncated
+        assert_equal_to_float32_rounding(own.state_LD.astype(np.float32), other.state_LD.astype(np.float32))
+
+
+def test_the_embedded_encoder_needs_no_transformers():
+    code = (
+        "import sys; from trainer.text import TextEncoder; TextEncoder().states(['a']); "
+        "print([name for name in ('transformers', 'huggingface_hub') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_hub_name_is_its_snapshot(tmp_path, monkeypatch):

@@ -4,29 +4,17 @@ What is there already is kept, so another caption, a repack or a kill costs only
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
-from typing import Any
+from typing import Any, Self
 
 from manifests.arrow import combine
 from manifests.shards import ShardIndex
 from manifests.storage import open_storage
 from trainer.config import EncodeConfig, VaeConfig
 from trainer.data.encode_pool import open_workers
-from trainer.data.encode_tasks import (
-    Describe,
-    Described,
-    EncodeLatents,
-    EncodeTexts,
-    OpenWorkers,
-    ReadTexts,
-    Report,
-    Task,
-    Wanted,
-    Workers,
-)
+from trainer.data.encode_shares import latent_tasks, read_tasks, text_tasks
+from trainer.data.encode_tasks import OpenWorkers, Report, SampleTexts, Task, Wanted, Workers
 from trainer.data.encoded_keys import (
     CAPTIONS,
     FOLDER,
@@ -43,21 +31,36 @@ from trainer.data.encoded_keys import (
     variants_of,
     write_samples,
 )
-from trainer.data.latent_cache import About, Origin, read_about, write_about
+from trainer.data.latent_cache import About, Origin, write_about
+from trainer.data.latent_cache import read_about as read_encoded
 from trainer.data.legacy_cache import remove_legacy
 from trainer.data.tensor_store import TensorStore
+from trainer.model_files import VAE, read_about
+from trainer.text_digest import describe_encoder
 
 _WAVE_ROWS = 8192
 """Samples whose texts are in memory at a time."""
-_MIN_TASK_CLIPS, _MAX_TASK_CLIPS = 16, 256
-_MAX_TASK_VALUES = 1 << 33
-"""Most pixel values that one task encodes."""
-_MIN_TASK_CHARS, _MAX_TASK_CHARS = 1 << 12, 1 << 17
-"""Characters of the texts of one task."""
-_READ_ROWS = 64
-"""Samples whose texts one task reads."""
-_TASKS_PER_WORKER = 4
-"""So that the last task leaves no worker idle for long."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Described:
+    """The networks that encode."""
+
+    vae: str
+    """Digest of the VAE."""
+    vae_config: VaeConfig
+    text: str
+    """Digest of the text encoder."""
+    max_length: int
+    """Most tokens of a text."""
+
+    @classmethod
+    def read(cls, config: EncodeConfig) -> Self:
+        """Read the files of the networks, without loading them."""
+        about = read_about(config.vae, VAE)
+        text, max_length = describe_encoder(config.text_encoder)
+        vae_config = VaeConfig(**about["config"])
+        return cls(vae=about["digest"], vae_config=vae_config, text=text, max_length=max_length)
 
 
 def encode(
@@ -73,11 +76,9 @@ def encode(
     Raises FileNotFoundError, ValueError or OSError, with the remedy; what was written stands.
     """
     begin = time.monotonic()
-    index = ShardIndex.load(config.shards)
+    index, described = ShardIndex.load(config.shards), Described.read(config)
     with workers(config) as pool:
-        described = next(iter(pool.map([Describe()]))).described
-        assert described is not None
-        about = read_about(index)
+        about = read_encoded(index)
         if about and about.legacy and about.origin == _origin(index, described, max_starts=1):
             counts = _Counts(total=index.num_samples)
         else:
@@ -95,11 +96,11 @@ def _finish(config: EncodeConfig, index: ShardIndex, described: Described, count
     keys = {row: index.sample(row).key for row in counts.failed}
     about = About(
         origin=_origin(index, described, config.max_starts),
-        vae_config=VaeConfig(**described.vae_config),
+        vae_config=described.vae_config,
         text_encoder=config.text_encoder,
         failed={keys[row]: counts.failed[row] for row in sorted(keys)},
     )
-    if read_about(index) != about:
+    if read_encoded(index) != about:
         write_about(open_storage(index.out_uri), about)
         remove_legacy(index.out_uri)
 
@@ -146,7 +147,10 @@ class _Counts:
 
 
 class _Encoding:
-    """One encode, in waves of samples: read the texts that are new, then encode what the stores lack."""
+    """One encode, in waves of samples: what the stores lack of their latents, then of their texts.
+
+    A sample is read once, for both; only where its index does not name its medium, its texts are read before.
+    """
 
     def __init__(
         self,
@@ -159,31 +163,55 @@ class _Encoding:
         self._index, self._pool, self._progress = index, pool, progress
         self._storage, self._names_content = open_storage(index.out_uri), names_content(index)
         self._samples = samples_of(index, read_samples(self._storage))
-        self._variants = variants_of(index, config.max_starts, VaeConfig(**described.vae_config))
+        self._variants = variants_of(index, config.max_starts, described.vae_config)
         self._latents = _names(index, LATENTS, latent_space(described.vae, index.fps))
-        self._texts = _names(index, TEXTS, described.text)
+        self._texts, self._text_space = _names(index, TEXTS, described.text), described.text
         self._shapes = bucket_shapes(index)
         self._counts = _Counts(total=index.num_samples)
         self._seen_texts: set[str] = set()
         self._done = 0
 
     def run(self) -> _Counts:
-        self._encode([""], {}, [])
+        texts = {text_key(""): ""}
         for first in range(0, self._index.num_samples, _WAVE_ROWS):
-            self._wave(range(first, min(first + _WAVE_ROWS, self._index.num_samples)))
+            texts |= self._wave(range(first, min(first + _WAVE_ROWS, self._index.num_samples)))
+            self._encode_texts(texts)
+            texts = {}
+        self._encode_texts(texts)
         self._counts.distinct_texts = len(self._seen_texts)
         return self._counts
 
-    def _wave(self, rows: range) -> None:
+    def _wave(self, rows: range) -> dict[str, str]:
+        """Encode latents, and record the samples' texts; return the texts that were read, by key."""
         samples = self._samples.slice(rows.start, len(rows)).to_pylist()
-        unread = [
+        unread = {
             row
             for row, sample in zip(rows, samples, strict=True)
             if not self._names_content or any(sample[name] not in self._texts for name in CAPTIONS)
-        ]
+        }
+        read: list[SampleTexts] = []
+        if not self._names_content:
+            read += self._run(read_tasks(sorted(unread)))
+            for each in read:
+                samples[each.row - rows.start]["media_digest"] = each.media_digest
+            unread = set()
+        readable = [row for row in rows if row not in self._counts.failed]
+        lacking = (self._wanted(row, samples[row - rows.start]["media_digest"], unread) for row in readable)
+        wanted = [each for each in lacking if each.variants]
+        self._done += len(rows) - len(wanted)
+        unread -= {each.row for each in wanted}
+        tasks = [*latent_tasks(wanted, self._shapes, self._pool.count), *read_tasks(sorted(unread))]
+        read += self._run(tasks)
+        encoded = [each for each in wanted if each.row not in self._counts.failed]
+        self._latents |= {latent_name(each.key, *variant) for each in encoded for variant in each.variants}
+        return self._record(rows, samples, read)
+
+    def _record(
+        self, rows: range, samples: list[dict[str, Any]], read: Sequence[SampleTexts]
+    ) -> dict[str, str]:
         texts: dict[str, str] = {}
         recorded = []
-        for sample in self._read(unread):
+        for sample in read:
             keys = {name: text_key(text) for name, text in sample.texts.items()}
             texts |= {keys[name]: text for name, text in sample.texts.items()}
             own = samples[sample.row - rows.start]
@@ -194,70 +222,33 @@ class _Encoding:
         name = "" if self._names_content else f"{self._index.digest}-{rows.start}"
         write_samples(self._storage, recorded, name)
         self._seen_texts |= {sample[name] for sample in samples for name in CAPTIONS if sample[name]}
-        media = {row: sample["media_digest"] for row, sample in zip(rows, samples, strict=True)}
-        self._encode([*texts.values()], media, rows)
+        return texts
 
-    def _read(self, rows: Sequence[int]) -> Iterator[Any]:
-        starts = range(0, len(rows), _READ_ROWS)
-        tasks = [ReadTexts(rows=tuple(rows[start : start + _READ_ROWS])) for start in starts]
-        for report in self._pool.map(tasks):
-            self._counts.add(report)
-            yield from report.samples
-
-    def _encode(self, texts: Sequence[str], media: dict[int, str], rows: Sequence[int]) -> None:
-        """Encode texts and the latents of rows, each if the stores lack it."""
-        missing = {key: text for text in texts if (key := text_key(text)) not in self._texts}
-        readable = [row for row in rows if row not in self._counts.failed]
-        wanted = [each for row in readable if (each := self._wanted(row, media[row])).variants]
-        self._done += len(rows) - len(wanted)
-        for report in self._pool.map([*self._text_tasks([*missing.values()]), *self._latent_tasks(wanted)]):
-            self._counts.add(report)
-            if report.rows or report.failed:
-                self._done += len(report.rows) + len(report.failed)
-                self._progress(f"encoded {self._done} of {self._counts.total} clips")
-            elif report.texts > 1:
-                self._progress(f"encoded {self._counts.texts} texts")
+    def _encode_texts(self, texts: dict[str, str]) -> None:
+        missing = {key: text for key, text in texts.items() if key not in self._texts}
+        self._run(text_tasks([*missing.values()], self._text_space, self._pool.count))
         self._texts |= missing.keys()
-        encoded = [each for each in wanted if each.row not in self._counts.failed]
-        self._latents |= {latent_name(each.key, *variant) for each in encoded for variant in each.variants}
 
-    def _wanted(self, row: int, medium: str) -> Wanted:
+    def _wanted(self, row: int, medium: str, unread: set[int]) -> Wanted:
         """Return the latents of a row that the store lacks."""
         key = latent_key(medium, self._shapes[row])
         variants = tuple(
             variant for variant in self._variants[row] if latent_name(key, *variant) not in self._latents
         )
-        return Wanted(row=row, key=key, variants=variants)
+        return Wanted(row=row, key=key, variants=variants, texts=row in unread)
 
-    def _text_tasks(self, texts: list[str]) -> Iterator[Task]:
-        """Share out texts, those of about equal length together."""
-        texts.sort(key=len)
-        limit = min(_MAX_TASK_CHARS, max(_MIN_TASK_CHARS, self._share(sum(map(len, texts)))))
-        group, chars = [], 0
-        for text in texts:
-            group.append(text)
-            chars += len(text) + 1
-            if chars >= limit:
-                yield EncodeTexts(texts=tuple(group))
-                group, chars = [], 0
-        if group:
-            yield EncodeTexts(texts=tuple(group))
-
-    def _latent_tasks(self, wanted: list[Wanted]) -> Iterator[Task]:
-        """Share out clips, those of one bucket together."""
-        by_bucket: defaultdict[tuple[int, int, int], list[Wanted]] = defaultdict(list)
-        for each in wanted:
-            by_bucket[self._shapes[each.row]].append(each)
-        share = max(_MIN_TASK_CLIPS, self._share(len(wanted)))
-        for (num_frames, height, width), same in by_bucket.items():
-            values = 3 * num_frames * height * width * len(same[0].variants)
-            size = max(1, min(_MAX_TASK_CLIPS, share, _MAX_TASK_VALUES // values))
-            for start in range(0, len(same), size):
-                yield EncodeLatents(wanted=tuple(same[start : start + size]))
-
-    def _share(self, amount: int) -> int:
-        """Return how much of `amount` one task does, so that every worker gets several."""
-        return ceil(amount / (self._pool.count * _TASKS_PER_WORKER)) if self._pool.count > 1 else amount
+    def _run(self, tasks: Iterable[Task]) -> list[SampleTexts]:
+        """Run tasks, count what they did, and return the texts that they read."""
+        samples: list[SampleTexts] = []
+        for report in self._pool.map(tasks):
+            self._counts.add(report)
+            samples += report.samples
+            if report.rows or report.failed:
+                self._done += len(report.rows) + len(report.failed)
+                self._progress(f"encoded {self._done} of {self._counts.total} clips")
+            elif report.texts > 1:
+                self._progress(f"encoded {self._counts.texts} texts")
+        return samples
 
 
 def _names(index: ShardIndex, folder: str, space: str) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,7 @@ _worker: Any = None
 
 @contextmanager
 def open_workers(config: EncodeConfig) -> Generator[Workers]:
-    """Start `config.processes` processes; one is this process itself."""
+    """Return `config.processes` processes, started by their first tasks; one is this process itself."""
     if config.processes == 1:
         yield _ThisProcess(config)
         return
@@ -37,18 +38,23 @@ def open_workers(config: EncodeConfig) -> Generator[Workers]:
 
 
 class _ThisProcess:
-    """Runs tasks one after another."""
+    """Runs tasks one after another. Imports the networks with the first one."""
 
     count = 1
 
     def __init__(self, config: EncodeConfig) -> None:
+        self._config = config
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[Report]:
+        for task in tasks:
+            yield self._worker.run(task)
+
+    @cached_property
+    def _worker(self) -> Any:
         from trainer.data.encode_worker import Worker
         from trainer.precision import best_device
 
-        self._worker = Worker(config, str(best_device()))
-
-    def map(self, tasks: Iterable[Task]) -> Iterator[Report]:
-        return map(self._worker.run, tasks)
+        return Worker(self._config, str(best_device()))
 
 
 class _Pool:

@@ -3,14 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainer.config import EncodeConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Describe:
-    """Name the networks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +20,8 @@ class EncodeTexts:
     """Encode texts."""
 
     texts: tuple[str, ...]
+    space: str
+    """Digest of the text encoder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +33,8 @@ class Wanted:
     """Key of the medium's latents."""
     variants: tuple[tuple[int, int], ...]
     """(start, suffix) of each latent; suffix 0 is the whole clip."""
+    texts: bool
+    """Whether to return its texts as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,20 +44,7 @@ class EncodeLatents:
     wanted: tuple[Wanted, ...]
 
 
-Task = Describe | ReadTexts | EncodeTexts | EncodeLatents
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Described:
-    """The networks that encode."""
-
-    vae: str
-    """Digest of the VAE."""
-    vae_config: dict[str, Any]
-    text: str
-    """Digest of the text encoder."""
-    max_length: int
-    """Most tokens of a text."""
+Task = ReadTexts | EncodeTexts | EncodeLatents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +60,6 @@ class SampleTexts:
 class Report:
     """What one task did."""
 
-    described: Described | None = None
     samples: tuple[SampleTexts, ...] = ()
     rows: tuple[int, ...] = ()
     """Index rows whose latents were encoded."""

@@ -15,12 +15,10 @@ from torch import Tensor
 
 from manifests.digest import digest_bytes
 from manifests.shards import ShardIndex
-from trainer.checkpoints import VAE, load_vae, read_about
+from trainer.checkpoints import load_vae
 from trainer.config import EncodeConfig
-from trainer.data.decode import decode_sample, read_sample
+from trainer.data.decode import RawSample, decode_sample, read_sample
 from trainer.data.encode_tasks import (
-    Describe,
-    Described,
     EncodeLatents,
     EncodeTexts,
     ReadTexts,
@@ -32,7 +30,7 @@ from trainer.data.encode_tasks import (
 from trainer.data.encoded_keys import CAPTIONS, LATENTS, TEXTS, latent_name, latent_space, text_key
 from trainer.data.tensor_store import PartWriter, TensorStore, compact
 from trainer.pixels import to_pixels
-from trainer.text import TextEncoder, describe_encoder
+from trainer.text import TextEncoder
 from trainer.vae.boundaries import encode_with_suffixes
 from trainer.vae.model import VideoVae
 
@@ -51,12 +49,10 @@ class Worker:
 
     def run(self, task: Task) -> Report:
         """Run one task. Raises OSError where the shards or the store fail."""
-        if isinstance(task, Describe):
-            return self._describe()
         if isinstance(task, ReadTexts):
             return self._read_texts(task.rows)
         if isinstance(task, EncodeTexts):
-            return self._encode_texts(task.texts)
+            return self._encode_texts(task)
         return self._encode_latents(task)
 
     @cached_property
@@ -68,14 +64,6 @@ class Worker:
     def _text(self) -> TextEncoder:
         return TextEncoder(self._config.text_encoder, device=self._device)
 
-    def _describe(self) -> Report:
-        about = read_about(self._config.vae, VAE)
-        digest, max_length = describe_encoder(self._config.text_encoder)
-        described = Described(
-            vae=about["digest"], vae_config=about["config"], text=digest, max_length=max_length
-        )
-        return Report(described=described)
-
     def _read_texts(self, rows: Sequence[int]) -> Report:
         samples, failed = [], {}
         for row in rows:
@@ -84,12 +72,11 @@ class Worker:
             except _BAD_SAMPLE as error:
                 failed[row] = str(error)
             else:
-                texts = {caption: getattr(sample, caption) for caption in CAPTIONS}
-                samples.append(SampleTexts(row=row, media_digest=digest_bytes(sample.media), texts=texts))
+                samples.append(_texts_of(row, sample))
         return Report(samples=tuple(samples), failed=failed)
 
-    def _encode_texts(self, texts: Sequence[str]) -> Report:
-        writer = self._writer(TEXTS, self._text.digest)
+    def _encode_texts(self, task: EncodeTexts) -> Report:
+        writer, texts = self._writer(TEXTS, task.space), task.texts
         truncated = 0
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             chunk = texts[start : start + _TEXTS_AT_ONCE]
@@ -102,8 +89,8 @@ class Worker:
     def _encode_latents(self, task: EncodeLatents) -> Report:
         vae, digest = self._vae
         writer = self._writer(LATENTS, latent_space(digest, self._index.fps))
-        done, failed = [], {}
-        for batch in self._batches(task.wanted, failed):
+        done, samples, failed = [], [], {}
+        for batch in self._batches(task.wanted, samples, failed):
             for (wanted, _), latents in zip(batch, self._latents(vae, batch), strict=True):
                 try:
                     writer.add({name: compact(latent) for name, latent in latents.items()})
@@ -111,16 +98,24 @@ class Worker:
                 except ValueError as error:
                     failed[wanted.row] = f"the VAE {self._config.vae} {error}; check its weights"
         writer.flush()
-        return Report(rows=tuple(done), written_bytes=writer.written_bytes, failed=failed)
+        return Report(
+            samples=tuple(samples), rows=tuple(done), written_bytes=writer.written_bytes, failed=failed
+        )
 
     def _batches(
-        self, wanted: Sequence[Wanted], failed: dict[int, str]
+        self, wanted: Sequence[Wanted], samples: list[SampleTexts], failed: dict[int, str]
     ) -> Iterator[list[tuple[Wanted, dict[int, np.ndarray]]]]:
-        """Yield samples with their frames_THWC by start, in batches of bounded memory."""
+        """Yield samples with their frames_THWC by start, in batches of bounded memory.
+
+        Adds the texts that are wanted to `samples`, and what cannot be read to `failed`.
+        """
         batch: list[tuple[Wanted, dict[int, np.ndarray]]] = []
         for each in wanted:
             try:
-                frames = self._frames(each)
+                sample = read_sample(self._index, self._index.sample(each.row))
+                if each.texts:
+                    samples.append(_texts_of(each.row, sample))
+                frames = self._frames(each, sample)
             except _BAD_SAMPLE as error:
                 failed[each.row] = str(error)
                 continue
@@ -132,12 +127,11 @@ class Worker:
         if batch:
             yield batch
 
-    def _frames(self, wanted: Wanted) -> dict[int, np.ndarray]:
+    def _frames(self, wanted: Wanted, sample: RawSample) -> dict[int, np.ndarray]:
         """Return frames_THWC of each start of a sample."""
-        ref = self._index.sample(wanted.row)
-        sample = read_sample(self._index, ref)
+        bucket = self._index.sample(wanted.row).bucket
         starts = dict.fromkeys(start for start, _ in wanted.variants)
-        return {start: decode_sample(sample, ref.bucket, self._index.fps, start=start) for start in starts}
+        return {start: decode_sample(sample, bucket, self._index.fps, start=start) for start in starts}
 
     def _latents(
         self, vae: VideoVae, batch: Sequence[tuple[Wanted, dict[int, np.ndarray]]]
@@ -160,6 +154,11 @@ class Worker:
     def _writer(self, folder: str, space: str) -> PartWriter:
         store = TensorStore(self._index.out_uri, folder)
         return PartWriter(store, space, max_bytes=self._config.part_mb * _MB, max_s=self._config.part_s)
+
+
+def _texts_of(row: int, sample: RawSample) -> SampleTexts:
+    texts = {caption: getattr(sample, caption) for caption in CAPTIONS}
+    return SampleTexts(row=row, media_digest=digest_bytes(sample.media), texts=texts)
 
 
 @torch.inference_mode()

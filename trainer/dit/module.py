@@ -22,7 +22,7 @@ from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
 from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.run.preflight import check_batch, check_buckets, check_channels
-from trainer.text import describe_encoder, is_digest_of
+from trainer.text_digest import describe_encoder, is_digest_of
 
 
 class DitModule(L.LightningModule):

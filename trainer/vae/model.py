@@ -45,18 +45,24 @@ class CausalConv3d(nn.Module):
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         if self.history:
-            past = None if cache is None else cache.get(self)
-            if past is None:
-                first = x[:, :, :1].expand(-1, -1, self.history, -1, -1)
-                past = first if isinstance(cache, RepeatCache) else torch.zeros_like(first)
-            x = torch.cat([past, x], dim=2)
-            if cache is not None:
-                cache[self] = x[:, :, -self.history :]
+            x = self._with_past(x, cache)
         weight = self.weight.unflatten(1, (*self.kernel, -1)).movedim(-1, 1)  # channels last in memory
         padding = (0, self.kernel[1] // 2, self.kernel[2] // 2)
         return F.conv3d(
             x.contiguous(memory_format=torch.channels_last_3d), weight, self.bias, padding=padding
         )
+
+    def _with_past(self, x: Tensor, cache: Cache | None) -> Tensor:
+        """Put the inputs before `x` in front of it, and keep a copy of the last ones."""
+        x_BTHWC = x.movedim(1, -1)
+        past = None if cache is None else cache.get(self)
+        if past is None:
+            first = x_BTHWC[:, :1].expand(-1, self.history, -1, -1, -1)
+            past = first if isinstance(cache, RepeatCache) else torch.zeros_like(first)
+        x_BTHWC = torch.cat([past, x_BTHWC], dim=1)
+        if cache is not None:
+            cache[self] = x_BTHWC[:, -self.history :].clone()  # a view keeps the whole chunk alive
+        return x_BTHWC.movedim(-1, 1)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -69,11 +75,11 @@ class ChannelNorm(nn.LayerNorm):
 class ResBlock(nn.Module):
     """A spatial and a temporal convolution with a residual connection."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, time_kernel: int = 3) -> None:
         super().__init__()
         self.norms = nn.ModuleList([ChannelNorm(width), ChannelNorm(width)])
         self.spatial_conv = CausalConv3d(width, width, (1, 3, 3))
-        self.temporal_conv = CausalConv3d(width, width, (3, 1, 1))
+        self.temporal_conv = CausalConv3d(width, width, (time_kernel, 1, 1))
         nn.init.zeros_(self.temporal_conv.weight)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
@@ -85,14 +91,16 @@ def space_to_depth(x_BCTHW: Tensor, t: int, s: int) -> Tensor:
     """Move t frames and s x s pixels into channels."""
     b, c, frames, height, width = x_BCTHW.shape
     x = x_BCTHW.reshape(b, c, frames // t, t, height // s, s, width // s, s)
-    return x.permute(0, 3, 5, 7, 1, 2, 4, 6).reshape(b, -1, frames // t, height // s, width // s)
+    x_BTHWC = x.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(b, frames // t, height // s, width // s, -1)
+    return x_BTHWC.movedim(-1, 1)  # channels last in memory, as the convolutions read
 
 
 def depth_to_space(x_BCTHW: Tensor, t: int, s: int) -> Tensor:
     """Invert `space_to_depth`."""
     b, c, frames, height, width = x_BCTHW.shape
-    x = x_BCTHW.reshape(b, t, s, s, c // (t * s * s), frames, height, width)
-    return x.permute(0, 4, 5, 1, 6, 2, 7, 3).reshape(b, -1, frames * t, height * s, width * s)
+    x = x_BCTHW.movedim(1, -1).reshape(b, frames, height, width, t, s, s, c // (t * s * s))
+    x_BTHWC = x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(b, frames * t, height * s, width * s, -1)
+    return x_BTHWC.movedim(-1, 1)
 
 
 class DiagonalGaussian(NamedTuple):
@@ -113,11 +121,11 @@ class VideoVae(nn.Module):
         super().__init__()
         self.config = config
         fine, coarse = config.widths
-        pixels = 3 * config.time_factor * config.patch**2
+        pixels, kernel = 3 * config.time_factor * config.patch**2, config.encoder_time_kernel
         self.conv_in = CausalConv3d(pixels, fine, (1, 3, 3))
-        self.encoder_fine = nn.ModuleList(ResBlock(fine) for _ in range(config.encoder_depths[0]))
+        self.encoder_fine = nn.ModuleList(ResBlock(fine, kernel) for _ in range(config.encoder_depths[0]))
         self.downsample = CausalConv3d(4 * fine, coarse, (1, 1, 1))
-        self.encoder_coarse = nn.ModuleList(ResBlock(coarse) for _ in range(config.encoder_depths[1]))
+        self.encoder_coarse = nn.ModuleList(ResBlock(coarse, kernel) for _ in range(config.encoder_depths[1]))
         self.to_latent = CausalConv3d(coarse, 2 * config.latent_channels, (1, 1, 1))
         self.from_latent = CausalConv3d(config.latent_channels, coarse, (3, 3, 3))
         self.decoder_coarse = nn.ModuleList(ResBlock(coarse) for _ in range(config.decoder_depths[0]))
