@@ -37,6 +37,7 @@ COMMANDS = {
     "train captioner": "train the embedded captioner (fit, validate)",
     "generate": "generate a video from a prompt",
     "report": "write an HTML report on a dataset or a demo run",
+    "gallery": "write a page of videos of every verb",
     "bench": "run a benchmark",
 }
 

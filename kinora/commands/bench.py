@@ -22,6 +22,7 @@ NAMES = (
     "dedup",
     "filters",
     "loader",
+    "sample",
     "sandbox",
     "scale",
     "scorers",
@@ -33,14 +34,14 @@ NAMES = (
 SIDE_BY_SIDE = ("loader",)
 """Benchmarks that run the older build themselves, as it may lack them: `bench` takes `before` and `turns`."""
 
-OF_A_MODEL = ("sora",)
+OF_A_MODEL = ("sample", "sora")
 """Benchmarks of a trained model: `bench` takes `config` and `out`."""
 _OF_ALL = ("name", "quick", "seed", "before", "turns")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config(EvaluationConfig):
-    """Settings of a benchmark; those of EvaluationConfig and `out` are for `sora`."""
+    """Settings of a benchmark; those of EvaluationConfig and `out` are for `sora` and `sample`."""
 
     name: str
     """Which benchmark."""

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from kinora.report import charts, contents, reading
@@ -114,10 +114,14 @@ def frame() -> dict[str, Any]:
     }
 
 
-def environment() -> Environment:
-    """Return the Jinja environment with the filters and charts of all pages."""
+def environment(*packages: str) -> Environment:
+    """Return the Jinja environment with the filters and charts of all pages.
+
+    Args:
+        packages: packages whose templates are found too.
+    """
     environment = Environment(
-        loader=PackageLoader("kinora.report", "."),
+        loader=ChoiceLoader([PackageLoader(name, ".") for name in ("kinora.report", *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

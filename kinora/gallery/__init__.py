@@ -1,0 +1,1 @@
+"""One page with playing videos of every verb, successes and failures alike."""
