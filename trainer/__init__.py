@@ -6,10 +6,12 @@ __all__ = [
     "cli",
     "config",
     "data",
+    "model_files",
     "optim",
     "pixels",
     "precision",
     "run",
     "sample",
     "vae",
+    "vocabulary",
 ]

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -58,7 +59,12 @@ def _parse_config(cls: type, fields: dict[str, Any]) -> Any:
     """Build a configuration from JSON, with its types checked and lists as tuples."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "config")
-    return parser.instantiate(parser.parse_object({"config": fields}))["config"]
+    try:
+        return parser.instantiate(parser.parse_object({"config": fields}))["config"]
+    except ArgumentError as error:
+        raise ValueError(
+            f"no configuration of a {cls.__name__} ({error}): of another version or kind"
+        ) from error
 
 
 def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:
@@ -69,5 +75,11 @@ def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, 
         raise ValueError(
             f"{path}: its content is not what {name}.json names; copy both files of one training"
         )
-    model.load_state_dict(migrate_state(load_file(path), name))
+    try:
+        model.load_state_dict(migrate_state(load_file(path), name))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: no weights of this model ({reason}); copy the whole folder again"
+        ) from error
     return model.eval().requires_grad_(False)

@@ -6,6 +6,10 @@ from typing import Any
 
 VAE, DIT = "vae", "model"
 """File names, without the suffix."""
+_FILE_KEYS = {"config", "digest"}
+_MODEL_KEYS = {"vae_digest", "fps", "buckets", "flow", "text_encoder", "text_digest"}
+_KEYS = {VAE: _FILE_KEYS, DIT: _FILE_KEYS | _MODEL_KEYS}
+"""Keys that each JSON file must have."""
 
 
 def read_about(folder: Path | str, name: str) -> dict[str, Any]:
@@ -16,4 +20,13 @@ def read_about(folder: Path | str, name: str) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{folder}: no {path.name}; train one with `kinora train {verb} fit --out {folder}`"
         )
-    return json.loads(path.read_text())
+    try:
+        about = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({error}); copy the whole folder again") from error
+    missing = sorted(_KEYS[name] - set(about if isinstance(about, dict) else ()))
+    if missing:
+        raise ValueError(
+            f"{path}: lacks {missing[0]!r}, so it is of another kind; name a folder that `kinora train` wrote"
+        )
+    return about

@@ -122,6 +122,10 @@ class TextEncoder:
             )
         return [states.state_LD for states in encoded]
 
+    def truncates(self, texts: Sequence[str]) -> list[bool]:
+        """Return whether each text is longer than the encoder takes."""
+        return self._tokenize(texts)[1]
+
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> list[TextStates]:
         """Return the states of each text and whether it was cut.

@@ -1,7 +1,8 @@
 """Parse the command line, import the module of the selected command, and run it.
 
-A command module defines either `Config` and `run(config) -> Result`, with an optional `POSITIONAL` field
-name, or `main(args) -> int` if it has a parser of its own (LightningCLI).
+A command module defines either `Config` and `run(config) -> Result`, or `main(args) -> int` if it has a
+parser of its own (LightningCLI). Beside `Config` it may define `POSITIONAL`, the name of a field, and
+`WORDS`, the number of words of each flag that takes several or may be repeated.
 """
 
 import json
@@ -9,13 +10,14 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import zip_longest
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.words import gather_words
 
 COMMANDS = {
     "demo": "run every step, from raw video to a report page",
@@ -143,12 +145,16 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     positional = getattr(module, "POSITIONAL", None)
     if positional:
-        parser.add_argument(positional, type=str, help=f"the {positional}")
+        default = module.Config.__dataclass_fields__[positional].default
+        optional = {} if default is MISSING else {"nargs": "?", "default": default}
+        parser.add_argument(positional, type=str, help=f"the {positional}", **optional)
     parser.add_class_arguments(module.Config, as_group=False, skip={positional} if positional else None)
     parser.format_help = _with_dashes(parser.format_help)  # type: ignore[method-assign]
     flags = {action.dest for action in parser._actions}
     try:
-        known = parser.parse_args(_normalize_args(args, module.Config))
+        words = getattr(module, "WORDS", {})
+        args = gather_words(_normalize_args(args, module.Config), words, _nested_fields(module.Config))
+        known = parser.parse_args(args)
     except (ArgumentError, TypeError, KeyError) as error:
         raise SystemExit(_usage_error(_with_suggestion(str(error), flags, name))) from None
     values = dict(vars(parser.instantiate(known)))
@@ -188,6 +194,12 @@ def _boolean_fields(config: type, prefix: str = "") -> list[str]:
         elif isinstance(hint, type) and is_dataclass(hint):
             names += _boolean_fields(hint, f"{prefix}{field.name}.")
     return names
+
+
+def _nested_fields(config: type) -> frozenset[str]:
+    """Return the names of the fields that are tuples of tuples."""
+    hints = {name: hint for name, hint in get_type_hints(config).items() if get_origin(hint) is tuple}
+    return frozenset(name for name, hint in hints.items() if get_origin(get_args(hint)[0]) is tuple)
 
 
 def _with_dashes(format_help: Any) -> Any:

@@ -1,142 +1,224 @@
-"""Generate a video from a prompt."""
+"""Generate videos and images: from a prompt, images, videos, or a file of prompts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
-import cv2
-import numpy as np
-
-from kinora.cli.result import Result
-from manifests.buckets import parse_bucket
-from manifests.ranges import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
+from kinora.cli.result import Exit, Result
+from kinora.cli.subconfig import subconfig
+from kinora.generation.config import WORDS, RequestConfig, to_request
+from kinora.generation.files import check_ending, check_place
+from kinora.generation.inputs import MediaReader
+from kinora.generation.prepare import Prepared, prepare
+from kinora.generation.provenance import command_line, from_prompt_at, read_provenance
+from kinora.generation.request import Request, verb_of
+from kinora.generation.row_worker import OpenRowWorkers, RowOptions, make_rows, open_worker
+from kinora.generation.rows import read_rows
+from kinora.generation.run import batches, check_new_part, sample_chunks, write_result
+from kinora.generation.weights import check_weights
+from manifests.ranges import NonNegativeFloat, PositiveInt, UnitFloat
+from pipeline.config import PoolConfig, RayConfig
 from trainer.config import SampleConfig
-from trainer.sample.frames import nearest_length
-from trainer.sample.model import load_model
-from trainer.sample.sampler import generate
-from trainer.sample.verbs import text_to_video
-from video.encode import VideoWriter
-from video.formats import CONTAINER_CODECS
-from video.gif import encode_gif
+from trainer.precision import Dtype
+from trainer.sample.model import TextToVideo, load_model
+
+__all__ = ["POSITIONAL", "WORDS", "Config", "run"]
 
 POSITIONAL = "prompt"
-VIDEOS, IMAGES = ("mp4", "webm", "mov", "mkv", "gif"), ("png", "jpg", "jpeg")
-"""Endings of the files that can be written."""
-JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    prompt: str
-    """Text prompt."""
+class Config(RequestConfig):
     model: str = "demo/runs/dit"
     """Model folder written by `kinora train dit`."""
-    out: str = "out.mp4"
-    """Output file (also `-o`): .mp4, .webm, .mov, .mkv or .gif; .png or .jpg with --frames 1."""
-    size: str = "64x64"
-    """Width x height in pixels, multiples of 16; best at sizes that the model was trained on."""
-    seconds: PositiveFloat = 2.0
-    """Duration in seconds."""
-    frames: PositiveInt | None = None
-    """Number of frames; overrides --seconds. 1 generates an image."""
-    seed: int = 0
-    """Random seed of the initial noise."""
+    out: str | None = None
+    """Output file (also `-o`): .mp4, .webm, .mov, .mkv or .gif; .png or .jpg with --frames 1. By default
+    out.mp4 or out.png; with --prompts a folder, `out`."""
+    prompts: str | None = None
+    """File with a JSON object a line, whose keys are options, such as {"prompt": "…", "seed": 3}; options of
+    the command hold for lines that do not name them."""
+    format: str = "mp4"
+    """Ending of the files of --prompts; images are .png."""
+    num_videos: PositiveInt = 1
+    """Videos to make, with seeds that count up; the seed is in the name of each file."""
+    new_part_only: bool = False
+    """Leave the frames of given videos out of the file."""
     guidance: NonNegativeFloat = 3.0
-    """Classifier-free guidance scale; 1 disables guidance."""
+    """Scale of guidance by the prompt; 1 turns it off."""
+    condition_guidance: NonNegativeFloat = 1.0
+    """Scale of guidance by given frames; 1 turns it off."""
     steps: PositiveInt = 24
     """Sampling steps."""
-
-    __post_init__ = check_ranges
+    sigmas: tuple[UnitFloat, ...] = ()
+    """Noise levels from 1 down to 0, such as [1,0.8,0.4,0], in place of --steps."""
+    window_latents: PositiveInt | None = None
+    """Most latent frames that are made together; by default those of the longest training clip."""
+    overlap_latents: PositiveInt | None = None
+    """Latent frames that a window takes over from its neighbours; by default a third of a window."""
+    device: str | None = None
+    """`cpu`, `cuda` or `cuda:1`; by default the GPU where there is one."""
+    dtype: Dtype = "auto"
+    """Numbers that the networks compute in; `auto` is bfloat16 where the device multiplies it natively."""
+    max_failed: UnitFloat = 0.01
+    """Fraction of the lines of --prompts that may fail; the exit code is 10 above it."""
+    on_ray: bool = False
+    """Share the lines of --prompts out to `processes` actors on Ray: on the cluster of RAY_ADDRESS, else on
+    this machine."""
+    processes: PositiveInt = 1
+    """Actors on Ray, each with a model of its own."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """Resources of each actor on Ray."""
+    ray: RayConfig = field(default_factory=RayConfig)
 
 
 def run(config: Config) -> Result:
-    """Generate one video. Raises ValueError for a shape or an output file that cannot be."""
-    out = Path(config.out)
-    _check_output(out, config.frames)
-    width, height = _size(config.size)
-    model = load_model(config.model)
-    frames = config.frames
-    if frames is None:
-        frames = nearest_length(config.seconds * model.fps, model.vae.config.time_factor)
-    partial = _open_output(out)
+    """Generate what a configuration asks for. Raises ValueError or OSError for what cannot be made."""
+    command = command_line(sys.argv[2:]) if sys.argv[1:2] == ["generate"] else ""
+    with _ended_by_sigterm():
+        if config.prompts is not None:
+            return _run_rows(config, command)
+        return _run_one(config, command)
+
+
+def _sample_config(config: Config) -> SampleConfig:
+    return SampleConfig(**{field.name: getattr(config, field.name) for field in fields(SampleConfig)})
+
+
+def _run_one(config: Config, command: str) -> Result:
+    """Generate the videos of one request, which differ in their seeds."""
+    config = _with_draft(config)
+    first = to_request(subconfig(config, RequestConfig), seed=config.seed or 0)
+    verb_of(first)
+    requests = [replace(first, seed=first.seed + number) for number in range(config.num_videos)]
+    out = Path(config.out or ("out.png" if config.frames == 1 else "out.mp4"))
+    check_ending(out, config.frames)
+    outs = [_numbered(out, request.seed, config.num_videos) for request in requests]
+    for path in outs:
+        check_place(path)
+    model = load_model(check_weights(config.model), device=config.device, dtype=config.dtype)
+    with MediaReader() as reader:
+        prepared = prepare(model, first, _sample_config(config), reader)
+    if config.new_part_only:
+        check_new_part(prepared)
     started = monotonic()
+    videos = [_with_seed(prepared, request) for request in requests]
+    frames = _make(model, videos, outs, config, command)
+    return _result(prepared, outs, requests, frames, monotonic() - started)
+
+
+def _make(
+    model: TextToVideo, videos: list[Prepared], outs: list[Path], config: Config, command: str
+) -> list[int]:
+    """Sample and write videos; return the number of frames of each."""
+    frames: dict[int, int] = {}
+    for places in batches(model, videos):
+        batch = [videos[place] for place in places]
+        chunks = sample_chunks(model, batch, new_part_only=config.new_part_only)
+        for place, each, video in zip(places, batch, chunks, strict=True):
+            frames[place] = write_result(model, each, video, outs[place], command)
+    return [frames[place] for place in range(len(videos))]
+
+
+def _with_seed(prepared: Prepared, request: Request) -> Prepared:
+    conditions = replace(prepared.conditions, seed=request.seed)
+    return replace(prepared, request=request, conditions=conditions)
+
+
+def _with_draft(config: Config) -> Config:
+    """Take what is not given from the provenance of the draft."""
+    if config.from_draft is None:
+        return config
+    made = read_provenance(config.from_draft)
+    if made is None:
+        if not config.prompt.strip():
+            raise ValueError(f"--from-draft {config.from_draft}: the file does not say its prompt: give it")
+        return config
+    return replace(
+        config,
+        prompt=config.prompt or made.prompt,
+        prompt_at=config.prompt_at or (() if config.prompt else from_prompt_at(made.prompt_at)),
+        negative_prompt=config.negative_prompt or made.negative_prompt,
+        seed=int(made.seed) if config.seed is None else config.seed,
+    )
+
+
+def _numbered(out: Path, seed: int, num_videos: int) -> Path:
+    return out if num_videos == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")
+
+
+def _result(
+    prepared: Prepared, outs: list[Path], requests: list[Request], frames: list[int], seconds: float
+) -> Result:
+    size, notes = prepared.size, prepared.notes
+    videos: list[dict[str, Any]] = [
+        {"out": str(out), "seed": request.seed, "frames": count}
+        for out, request, count in zip(outs, requests, frames, strict=True)
+    ]
+    shape = {"width": size.width, "height": size.height}
+    never_trained = next((note for note in notes if "never trained" in note), "")
+    data = {**videos[0], **shape, "verb": prepared.verb, "seconds": seconds, "videos": videos}
+    lines = [f"{video['out']}: {video['frames']} frames of {size}" for video in videos]
+    lines[-1] += f" in {seconds:.1f} s"
+    text = "\n".join([*lines, *notes])
+    return Result({**data, "notes": notes, "never_trained": never_trained}, text, Exit.DONE)
+
+
+def _run_rows(config: Config, command: str) -> Result:
+    """Generate the videos of a prompts file that are not there yet."""
+    if config.prompt:
+        raise ValueError("a prompt and --prompts do not go together: put the prompt into the file")
+    check_ending(Path(f"x.{config.format}"))
+    model, folder, prompts = (
+        check_weights(config.model),
+        Path(config.out or "out"),
+        Path(config.prompts or ""),
+    )
+    if config.on_ray:  # processes on other nodes have other working folders
+        model, folder, prompts = model.absolute(), folder.absolute(), prompts.absolute()
+    options = RowOptions(
+        model=str(model),
+        folder=str(folder),
+        format=config.format,
+        config=_sample_config(config),
+        new_part_only=config.new_part_only,
+        device=config.device,
+        dtype=config.dtype,
+        command=command,
+    )
+    rows = read_rows(prompts, subconfig(config, RequestConfig), config.num_videos)
+    report = make_rows(rows, options, _workers(config), progress=_print)
+    if not report.results:
+        return Result(report.to_json(), f"{config.prompts}: no line asks for a video", Exit.NOTHING)
+    too_many = len(report.failed) > config.max_failed * len(report.results)
+    return Result(report.to_json(), report.to_text(), Exit.FAILED if too_many else Exit.DONE)
+
+
+def _workers(config: Config) -> OpenRowWorkers:
+    if not config.on_ray:
+        return open_worker
+    from kinora.generation.rows_on_ray import on_ray
+
+    return on_ray(config.processes, config.pool, config.ray)
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Generator[None]:
+    """End with exit code 143 after SIGTERM, so that no unfinished file stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        conditions = text_to_video(
-            model, config.prompt, num_frames=frames, height=height, width=width, seed=config.seed
-        )
-        sample = SampleConfig(steps=config.steps, guidance=config.guidance)
-        video_THWC = generate(model, [conditions], sample)[0]
-        seconds = monotonic() - started
-        write_frames(video_THWC, model.fps, _ending(out), partial)
-        partial.replace(out)
+        yield
     finally:
-        partial.unlink(missing_ok=True)
-    never_trained = describe_untrained(frames, height, width, model.buckets)
-    data = {"out": str(out), "frames": frames, "width": width, "height": height, "seconds": seconds}
-    lines = [f"{out}: {frames} frames of {width}x{height} in {seconds:.1f} s", never_trained]
-    return Result({**data, "never_trained": never_trained}, "\n".join(line for line in lines if line))
-
-
-def write_frames(frames_THWC: np.ndarray, fps: float, ending: str, path: Path) -> None:
-    """Write frames in the format of an ending of VIDEOS or IMAGES, whatever the name of `path`."""
-    height, width = frames_THWC.shape[1:3]
-    if ending in IMAGES:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if ending != "png" else []
-        image_HWC = cv2.cvtColor(frames_THWC[0], cv2.COLOR_RGB2BGR)
-        path.write_bytes(cv2.imencode(f".{ending}", image_HWC, quality)[1].tobytes())
-    elif ending == "gif":
-        encode_gif(frames_THWC, fps, path)
-    else:
-        codec = CONTAINER_CODECS[ending][0]
-        with VideoWriter(path, height=height, width=width, fps=fps, container=ending, codec=codec) as writer:
-            for number, frame_HWC in enumerate(frames_THWC):
-                writer.write(frame_HWC, number)
-
-
-def describe_untrained(frames: int, height: int, width: int, buckets: Sequence[str]) -> str:
-    """Return a line on what of a shape the model was never trained on; empty for a bucket of its training."""
-    trained = [parse_bucket(name) for name in buckets]
-    if any((b.num_frames, b.height, b.width) == (frames, height, width) for b in trained):
-        return ""
-    sizes = sorted({(b.width, b.height) for b in trained})
-    lengths = sorted({b.num_frames for b in trained})
-    parts = []
-    if (width, height) not in sizes:
-        parts.append(f"{width}x{height} (it knows {', '.join(f'{w}x{h}' for w, h in sizes)})")
-    if frames not in lengths:
-        parts.append(f"{frames} frames (it knows {', '.join(map(str, lengths))})")
-    return f"the model was never trained on {' and '.join(parts) or f'{frames} frames of {width}x{height}'}"
-
-
-def _check_output(out: Path, frames: int | None) -> None:
-    ending = _ending(out)
-    if ending not in (*VIDEOS, *IMAGES):
-        raise ValueError(
-            f"{out}: the ending says how to write it: use .{', .'.join(VIDEOS)}, or .{', .'.join(IMAGES)} "
-            "with --frames 1"
-        )
-    if ending in IMAGES and frames != 1:
-        raise ValueError(f"{out}: holds one frame; add --frames 1, or name a video such as {out.stem}.mp4")
-    if out.exists():
-        raise ValueError(f"{out}: already exists; choose another --out")
-
-
-def _open_output(out: Path) -> Path:
-    """Create the file beside `out` that becomes it. Raises OSError where it cannot be written."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.touch()
-    return partial
-
-
-def _ending(out: Path) -> str:
-    return out.suffix.removeprefix(".").lower()
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT, such as 64x64") from None
-    return width, height
+        signal.signal(signal.SIGTERM, before)

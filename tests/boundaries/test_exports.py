@@ -132,6 +132,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "data.encode_worker",
         "data.encoded_gc",
         "data.pixels",
+        "model_files",
         "optim",
         "pixels",
         "precision",
@@ -147,6 +148,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "sample.sampler",
         "sample.verbs",
         "vae.model",
+        "vocabulary",
     ),
     "kinora": (
         "bench.before",
@@ -161,6 +163,20 @@ EXPORTS: dict[str, tuple[str, ...]] = {
     ),
     "benchmarks": (),
 }
+API = (
+    "Dataset",
+    "Provenance",
+    "Request",
+    "SampleConfig",
+    "TextToVideo",
+    "Video",
+    "generate",
+    "generate_batch",
+    "load_model",
+    "open_dataset",
+    "read_provenance",
+)
+"""Names of the Python interface, which `kinora` itself has; docs/api.md lists them."""
 
 
 def modules_named(node: ast.AST) -> Iterator[str]:
@@ -200,6 +216,7 @@ def test_other_packages_import_exported_modules_alone(package):
 @pytest.mark.parametrize("package", EXPORTS)
 def test_all_lists_the_exported_modules(package):
     names = {name.partition(".")[0] for name in EXPORTS[package]}
+    names |= {*API} if package == "kinora" else set()
     assert importlib.import_module(package).__all__ == sorted(names)
     assert all(is_module(f"{package}.{name}") for name in EXPORTS[package])
 
@@ -210,3 +227,14 @@ def test_imports_are_found_in_every_form():
     )
     names = {name for node in ast.walk(tree) for name in modules_named(node)}
     assert names == {"video.probe", "video", "manifests.storage.s3", "os"}
+
+
+def test_the_python_interface_is_there_and_documented():
+    import kinora
+
+    documented = (ROOT / "docs" / "api.md").read_text()
+    for name in API:
+        assert getattr(kinora, name).__doc__
+        assert f"`{name}" in documented
+    with pytest.raises(AttributeError, match="no attribute 'generat'"):
+        _ = kinora.generat

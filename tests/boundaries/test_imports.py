@@ -112,6 +112,7 @@ def test_a_cycle_is_found():
     [
         "import manifests",
         "import manifests.records",
+        "import kinora",
         "from kinora.cli.main import main; main(['--help'])",
         "import pipeline.config, trainer.config, captioner.config, worlds.raw.config",
     ],

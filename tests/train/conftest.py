@@ -92,3 +92,10 @@ def any_machine(request, monkeypatch) -> None:
     """Run on this machine as it is, then as one with native bfloat16 (AMX)."""
     if request.param == "fast bfloat16":
         monkeypatch.setattr("trainer.precision.has_fast_bfloat16", lambda device: True)
+
+
+@pytest.fixture(scope="session")
+def legacy_model(tmp_path_factory) -> Path:
+    """A folder with a tiny trained model (tests/golden/legacy)."""
+    copy = runpy.run_path(str(Path(__file__).with_name("legacy_model.py")))["copy_legacy_model"]
+    return copy(tmp_path_factory.mktemp("legacy") / "model")

@@ -15,6 +15,7 @@ from trainer.checkpoints import DIT, VAE, read_about, read_vae_config, save_mode
 from trainer.config import EMBEDDED_TEXT_ENCODER, DitConfig, FlowConfig, OptimConfig, Size, dit_config
 from trainer.data.latents import VALIDATION_SIGMAS, LatentBatch, LatentData, NoisyGroup
 from trainer.data.shards import PADDING
+from trainer.data.vocabulary import read_vocabulary
 from trainer.dit.model import Dit
 from trainer.ema import update_ema
 from trainer.flow import velocity_error
@@ -160,6 +161,7 @@ class DitModule(L.LightningModule):
             "text_digest": data.encoded.origin.text,
             "vae_digest": data.encoded.origin.vae,
             "data": data.index.digest,
+            "vocabulary": read_vocabulary(data.index),
         }
         save_model(folder, DIT, self.ema, about)
         for name in (f"{VAE}.safetensors", f"{VAE}.json"):

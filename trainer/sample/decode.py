@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.pixels import to_frames, to_pixels
-from trainer.precision import autocast
+from trainer.precision import Dtype, autocast
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
 from trainer.vae.model import Cache, VideoVae
@@ -37,9 +37,9 @@ def decode(
         history = vae.config.decoder_history
         warm_up = [t % num_latents for t in range(-history, 0)]
         for start in range(0, history, size):
-            _decode(vae, latent_CTHW[:, warm_up[start : start + size]], cache, device)
+            _decode(vae, latent_CTHW[:, warm_up[start : start + size]], cache, device, model.dtype)
     for start in range(0, num_latents, size):
-        yield _decode(vae, latent_CTHW[:, order[start : start + size]], cache, device)
+        yield _decode(vae, latent_CTHW[:, order[start : start + size]], cache, device, model.dtype)
 
 
 def decode_result(
@@ -81,8 +81,10 @@ def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> Non
 
 
 @torch.inference_mode()
-def _decode(vae: VideoVae, latent_CTHW: Tensor, cache: Cache, device: torch.device) -> np.ndarray:
-    with autocast(device):
+def _decode(
+    vae: VideoVae, latent_CTHW: Tensor, cache: Cache, device: torch.device, dtype: Dtype
+) -> np.ndarray:
+    with autocast(device, dtype):
         return to_frames(vae.decode(latent_CTHW[None].to(device), cache))[0].cpu().numpy()
 
 

@@ -13,7 +13,7 @@ from trainer.config import SampleConfig
 from trainer.dit.model import Group
 from trainer.dit.text import EncodedText, pad_text
 from trainer.flow import interpolate
-from trainer.precision import autocast
+from trainer.precision import Dtype, autocast
 from trainer.sample.conditions import Conditions, Prompt
 from trainer.sample.model import TextToVideo
 from trainer.sample.windows import Window
@@ -50,7 +50,7 @@ class WindowText:
         if key not in self._encoded:
             device = self.model.device
             padded = [tensor.to(device) for tensor in pad_text([self._states[text] for text in texts])]
-            with autocast(device):
+            with autocast(device, self.model.dtype):
                 self._encoded[key] = self.model.dit.encode_text([(padded[0], padded[1])])[0]
         return self._encoded[key]
 
@@ -80,6 +80,7 @@ class Guidance:
         noise_BCTHW: Tensor,
         given_BT: Tensor,
     ) -> None:
+        self.dtype: Dtype = model.dtype
         self.dit, self.scale, self.condition_scale = model.dit, config.guidance, config.condition_guidance
         self.data_BCTHW, self.noise_BCTHW, self.given_BT = data_BCTHW, noise_BCTHW, given_BT
         self.spans, cond = text.spans(window)
@@ -96,7 +97,7 @@ class Guidance:
             pack.append(Group(x_BCTHW, sigma_BT))
         if self.drops_given:
             pack.append(self._without_given(x_BCTHW, sigma_BT))
-        with autocast(x_BCTHW.device):
+        with autocast(x_BCTHW.device, self.dtype):
             velocities = self.dit(pack, self.texts)
         velocity_BCTHW = velocities[0]
         if len(pack) > 1:

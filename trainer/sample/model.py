@@ -10,7 +10,7 @@ from manifests.renamed_fields import rename_keys
 from trainer.checkpoints import load_dit, load_vae
 from trainer.config import FlowConfig
 from trainer.dit.model import Dit
-from trainer.precision import best_device
+from trainer.precision import Dtype, best_device, checked_device
 from trainer.sample.frames import latent_shape
 from trainer.text import TextEncoder
 from trainer.vae.model import VideoVae
@@ -28,6 +28,14 @@ class TextToVideo:
     """Frame rate that the model was trained at."""
     buckets: tuple[str, ...]
     """Shapes (frames x height x width) of the training clips."""
+    name: str = ""
+    """Folder that it was loaded from."""
+    digest: str = ""
+    """Digest of the transformer's weights."""
+    dtype: Dtype = "auto"
+    """Numbers that the networks compute in."""
+    vocabulary: frozenset[str] = frozenset()
+    """Words of the training captions; empty where they were not recorded."""
 
     @property
     def device(self) -> torch.device:
@@ -46,9 +54,11 @@ class TextToVideo:
         return latent_shape(self.vae.config, self.dit.config.patch, num_frames, height, width, loop=loop)
 
 
-def load_model(folder: Path | str, device: torch.device | None = None) -> TextToVideo:
+def load_model(
+    folder: Path | str, device: torch.device | str | None = None, dtype: Dtype = "auto"
+) -> TextToVideo:
     """Load a folder of `kinora train dit`. Raises FileNotFoundError or ValueError, with the remedy."""
-    device = device or best_device()
+    device = best_device() if device is None else checked_device(device)
     dit, about = load_dit(folder)
     vae, vae_about = load_vae(folder)
     if vae_about["digest"] != about["vae_digest"]:
@@ -63,4 +73,8 @@ def load_model(folder: Path | str, device: torch.device | None = None) -> TextTo
         flow=FlowConfig(**rename_keys(FlowConfig, about["flow"])),
         fps=float(about["fps"]),
         buckets=tuple(about["buckets"]),
+        name=str(folder),
+        digest=about["digest"],
+        dtype=dtype,
+        vocabulary=frozenset(about.get("vocabulary", ())),
     )

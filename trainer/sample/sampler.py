@@ -17,7 +17,7 @@ from trainer.sample.conditions import Conditions
 from trainer.sample.decode import decode_result
 from trainer.sample.guidance import Guidance, WindowText
 from trainer.sample.model import TextToVideo
-from trainer.sample.windows import Window, plan_windows
+from trainer.sample.windows import MIN_WINDOW, Window, plan_windows
 
 
 @torch.inference_mode()
@@ -49,7 +49,7 @@ def sample(model: TextToVideo, conditions: Sequence[Conditions], config: SampleC
 
 def plan_of(model: TextToVideo, conditions: Conditions, config: SampleConfig) -> list[Window]:
     """Return the windows in which a video is made."""
-    window = config.window_latents or model.window
+    window = config.window_latents or (model.window and max(MIN_WINDOW, model.window))
     new = (conditions.level_T > 0).tolist()
     return plan_windows(new, window, config.overlap_latents, loop=conditions.loop)
 
