@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from trainer.pixels import to_frames, to_pixels
-from trainer.precision import Dtype, autocast
+from trainer.precision import autocast
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
-from trainer.vae.model import Cache, VideoVae
+from trainer.vae.model import VideoVae
+from trainer.vae.streaming import decode_stream
 
 CHUNK_BYTES = 1 << 25
 """Pixels (float32) that leave the decoder together."""
@@ -27,19 +28,14 @@ def decode(
     The decoder sees the latents in their order, with its cache. In a loop it sees the last ones before the
     first, so that rotating the latents rotates the frames.
     """
-    vae, device = model.vae, model.device
-    factor, side = vae.config.time_factor, vae.config.space_factor
-    _, num_latents, height, width = latent_CTHW.shape
-    size = max(1, chunk_bytes // (4 * 3 * factor * height * width * side**2))
-    cache: Cache = {}
-    order = [*range(num_latents)]
-    if loop:
-        history = vae.config.decoder_history
-        warm_up = [t % num_latents for t in range(-history, 0)]
-        for start in range(0, history, size):
-            _decode(vae, latent_CTHW[:, warm_up[start : start + size]], cache, device, model.dtype)
-    for start in range(0, num_latents, size):
-        yield _decode(vae, latent_CTHW[:, order[start : start + size]], cache, device, model.dtype)
+    latent_BCTHW = latent_CTHW[None].to(model.device)
+    chunks = decode_stream(model.vae, latent_BCTHW, chunk_bytes, loop=loop)
+    while True:
+        with torch.inference_mode(), autocast(model.device, model.dtype):
+            chunk_BCTHW = next(chunks, None)
+        if chunk_BCTHW is None:
+            return
+        yield to_frames(chunk_BCTHW)[0].cpu().numpy()
 
 
 def decode_result(
@@ -78,14 +74,6 @@ def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> Non
         begin, end = max(first, start), min(first + len(frames_THWC), start + len(chunk_THWC))
         if begin < end:
             chunk_THWC[begin - start : end - start] = frames_THWC[begin - first : end - first]
-
-
-@torch.inference_mode()
-def _decode(
-    vae: VideoVae, latent_CTHW: Tensor, cache: Cache, device: torch.device, dtype: Dtype
-) -> np.ndarray:
-    with autocast(device, dtype):
-        return to_frames(vae.decode(latent_CTHW[None].to(device), cache))[0].cpu().numpy()
 
 
 @torch.inference_mode()

@@ -8,12 +8,12 @@ Legend: B clips, C channels, T frames or latent frames, H height, W width.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from trainer.vae.model import Cache, RepeatCache, VideoVae
+from trainer.vae.model import RepeatCache, VideoVae
+from trainer.vae.streaming import encode_stream
 
 
 def encode_given(vae: VideoVae, frames_BCTHW: Tensor) -> Tensor:
@@ -59,10 +59,6 @@ def encode_in_chunks(vae: VideoVae, frames_BCTHW: Tensor, max_bytes: int) -> Ten
 
     A chunk has at least `time_factor` frames.
     """
-    frames, step = frames_BCTHW.shape[2], vae.config.time_factor
-    chunk = step * max(1, max_bytes * frames // (step * frames_BCTHW.nbytes))
-    if 1 + chunk >= frames:
+    if frames_BCTHW.nbytes <= max_bytes:
         return vae.encode(frames_BCTHW)
-    starts = [0, *range(1 + chunk, frames, chunk), frames]
-    cache: Cache = {}
-    return torch.cat([vae.encode(frames_BCTHW[:, :, a:b], cache) for a, b in pairwise(starts)], dim=2)
+    return torch.cat([*encode_stream(vae, [frames_BCTHW], max_bytes)], dim=2)

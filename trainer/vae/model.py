@@ -150,7 +150,7 @@ class VideoVae(nn.Module):
             first = frames_BCTHW[:, :, :1].expand(-1, -1, self.config.time_factor - 1, -1, -1)
             frames_BCTHW = torch.cat([first, frames_BCTHW], dim=2)
             if cache is not None:
-                cache[self] = first[:, :, :0]  # an encoder without temporal layers keeps nothing else
+                cache[self] = first.new_empty(0)  # an encoder without temporal layers keeps nothing else
         return self.conv_in(space_to_depth(frames_BCTHW, self.config.time_factor, self.config.patch))
 
     def posterior_of_patches(self, x: Tensor, cache: Cache | None = None) -> DiagonalGaussian:
