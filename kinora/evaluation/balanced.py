@@ -42,6 +42,8 @@ class Vocabulary:
     def moving(self) -> "Vocabulary":
         """The same without things at rest. Raises ValueError where nothing is left."""
         motions = tuple(motion for motion in self.motions if motion != STILL)
+        if not motions:
+            raise ValueError("motions: nothing moves; name a direction that the model was trained on")
         return Vocabulary(motions=motions, speeds=self.speeds, counts=self.counts, styles=self.styles)
 
 

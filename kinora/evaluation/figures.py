@@ -13,7 +13,8 @@ class Figure:
     name: str
     value: float
     bound: float | None
-    """Bound at 95 % on the side of the goal: lower if more is better, upper if less is; None without one."""
+    """Bound at 95 % on the side of the goal: lower if more is better, upper if less is; None for the mean of
+    a single value, which has none."""
     n: int
     """Samples that it was measured on."""
     goal: float | None = None
@@ -30,8 +31,9 @@ class Figure:
         """Whether the bound meets the goal; None without a goal."""
         if self.goal is None:
             return None
-        bound = self.value if self.bound is None else self.bound
-        return bound <= self.goal if self.at_most else bound >= self.goal
+        if self.bound is None:
+            return False
+        return self.bound <= self.goal if self.at_most else self.bound >= self.goal
 
     def to_json(self) -> dict[str, float]:
         """Return NAME, NAME_n, and where they are defined NAME_low or NAME_high, _goal, _chance, _ceiling."""
@@ -90,11 +92,11 @@ def average(
     """
     if not len(values):
         raise ValueError(f"{name}: nothing was measured")
-    low, high = bootstrap_mean(values)
+    interval = bootstrap_mean(values) if len(values) > 1 else None
     return Figure(
         name=name,
         value=sum(values) / len(values),
-        bound=high if at_most else low,
+        bound=interval and (interval.high if at_most else interval.low),
         n=len(values),
         goal=goal,
         at_most=at_most,
@@ -111,7 +113,8 @@ def drop(name: str, before: Sequence[float], after: Sequence[float], *, goal: fl
     """
     if not len(before) or not len(after):
         raise ValueError(f"{name}: nothing was judged on one of the sides")
-    _, high = bootstrap_difference(before, after)
+    several = min(len(before), len(after)) > 1
+    high = bootstrap_difference(before, after).high if several else None
     value = sum(before) / len(before) - sum(after) / len(after)
     return Figure(name=name, value=value, bound=high, n=min(len(before), len(after)), goal=goal, at_most=True)
 

@@ -29,6 +29,12 @@ def test_a_figure_that_should_be_small_is_held_against_its_upper_bound():
     assert average("psnr", values, goal=0.5).bound == bootstrap_mean(values).low
 
 
+def test_one_value_has_no_bound_and_meets_no_goal():
+    single = average("jump", [1.0], goal=1.2, at_most=True)
+    assert (single.bound, single.met) == (None, False)
+    assert drop("size_drop", [1.0], [1.0] * 9, goal=0.05).met is False
+
+
 def test_a_drop_is_the_difference_of_two_means():
     figure = drop("size_drop", [1.0] * 50, [0.9, 1.0] * 25, goal=0.05)
     assert figure.value == pytest.approx(0.05)
@@ -55,7 +61,7 @@ def test_the_numbers_by_name():
         "colour_chance": 0.5,
         "colour_ceiling": 1.0,
     }
-    assert "jump_high" in average("jump", [1.0], at_most=True).to_json()
+    assert "jump_high" in average("jump", [1.0, 1.1], at_most=True).to_json()
 
 
 def test_the_table_fits_80_columns_and_tells_what_did_not_run():
@@ -64,7 +70,7 @@ def test_the_table_fits_80_columns_and_tells_what_did_not_run():
             share("direction_of_rooms", RIGHT, goal=0.9, chance=RIGHT, ceiling=RIGHT),
             average("image_psnr_db", [31.25, 29.5], goal=30, digits=1),
         ],
-        "extend": [average("extend_backward_jump", [1.0], goal=1.2, at_most=True)],
+        "extend": [average("extend_backward_jump", [1.0, 1.0], goal=1.2, at_most=True)],
     }
     failed = {"loop": "the model has no moving things to make a loop of, or any other long reason for it"}
     console = Console(width=80, record=True)

@@ -19,6 +19,7 @@ from kinora.evaluation.rows.shapes import render
 from trainer.sample.verbs import connect
 from worlds.shapes import draw
 from worlds.shapes.captions import short_caption
+from worlds.shapes.family import place_things
 from worlds.shapes.truth import World, requirements_of
 
 NAME = "connect"
@@ -35,26 +36,25 @@ def cases(setup: Setup) -> list[Case]:
     moving = replace(setup.vocabulary.moving, counts=(1,))
     worlds = setup.worlds(setup.samples, num_frames=3 * half + 1, vocabulary=moving)
     same = number(NAME, "same", worlds, setup.seed, given=half + 1)
-    others = replace(setup, seed=setup.seed + 1).worlds(
-        setup.samples, num_frames=half, vocabulary=moving, kind="seen"
-    )
-    other = [
-        replace(case, group="other", source=_fitting(case.world, another))
-        for case, another in zip(same, others, strict=True)
-    ]
-    return same + [
-        replace(case, prompt=short_caption(case.source, case.source.seed))
-        for case in other
-        if case.source is not None
-    ]
+    subjects = replace(setup, seed=setup.seed + 1).worlds(setup.samples, num_frames=half, vocabulary=moving)
+    return same + [_to_another(case, subject, half) for case, subject in zip(same, subjects, strict=True)]
 
 
-def _fitting(world: object, another: World) -> World:
-    """Return another world with the size and background of a world."""
-    if not isinstance(world, World):
+def _to_another(case: Case, subject: World, num_frames: int) -> Case:
+    """Return a case that leads to the thing of another world, in frames of the same size and background."""
+    if not isinstance(case.world, World):
         raise TypeError("this row connects worlds of `shapes`")
-    size = {"width": world.width, "height": world.height}
-    return replace(another, background=world.background, **size)
+    other = place_things(
+        subject.seed,
+        requirements_of(subject).things,
+        background=case.world.background,
+        width=case.world.width,
+        height=case.world.height,
+        fps=case.world.fps,
+        num_frames=num_frames,
+        style=case.world.style,
+    )
+    return replace(case, group="other", source=other, prompt=short_caption(other, other.seed))
 
 
 def given(case: Case) -> list[Given]:
