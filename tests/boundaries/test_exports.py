@@ -142,6 +142,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "run.settings",
         "run.stopping",
         "sample.conditions",
+        "sample.cost",
         "sample.decode",
         "sample.frames",
         "sample.model",

@@ -12,6 +12,7 @@ from trainer.sample.frames import frames_in, nearest_length
 from trainer.sample.model import TextToVideo
 from trainer.sample.windows import MIN_WINDOW, default_overlap
 from trainer.vae.model import Cache, RepeatCache, VideoVae
+from trainer.vae.streaming import encode_stream
 
 CHUNK_BYTES = 1 << 26
 """Pixels (float32) that go through the encoder together."""
@@ -19,9 +20,7 @@ CHUNK_BYTES = 1 << 26
 
 def encode_start(vae: VideoVae, frames_THWC: np.ndarray) -> Tensor:
     """Return latent_CTHW of 1 + k * time_factor frames (uint8) as the start of a video."""
-    cache: Cache = {}
-    first_CTHW = _encode(vae, frames_THWC[:1], cache)
-    return torch.cat([first_CTHW, *_chunks(vae, frames_THWC[1:], cache)], dim=1)
+    return _encode(vae, frames_THWC, {})
 
 
 def encode_middle(vae: VideoVae, frames_THWC: np.ndarray) -> Tensor:
@@ -29,7 +28,7 @@ def encode_middle(vae: VideoVae, frames_THWC: np.ndarray) -> Tensor:
 
     Equals `trainer.vae.boundaries.encode_given`.
     """
-    return torch.cat(_chunks(vae, frames_THWC, RepeatCache()), dim=1)
+    return _encode(vae, frames_THWC, RepeatCache())
 
 
 def context_latents(model: TextToVideo, new: int, sides: int = 1) -> int | None:
@@ -91,17 +90,14 @@ def check_frames(frames_THWC: np.ndarray, size: tuple[int, int]) -> None:
         )
 
 
-def _chunks(vae: VideoVae, frames_THWC: np.ndarray, cache: Cache) -> list[Tensor]:
-    factor = vae.config.time_factor
-    frame_bytes = 4 * int(np.prod(frames_THWC.shape[1:]))
-    size = factor * max(1, CHUNK_BYTES // (factor * frame_bytes))
-    return [
-        _encode(vae, frames_THWC[start : start + size], cache) for start in range(0, len(frames_THWC), size)
-    ]
-
-
 @torch.inference_mode()
 def _encode(vae: VideoVae, frames_THWC: np.ndarray, cache: Cache) -> Tensor:
+    """Return latent_CTHW on the CPU, with a bounded number of pixels on the device."""
     device = next(vae.parameters()).device
-    pixels_BCTHW = to_pixels(torch.from_numpy(np.ascontiguousarray(frames_THWC))[None].to(device))
-    return vae.encode(pixels_BCTHW, cache)[0].cpu()
+    size = max(1, CHUNK_BYTES // (4 * int(np.prod(frames_THWC.shape[1:]))))
+    chunks = (
+        to_pixels(torch.from_numpy(np.ascontiguousarray(frames_THWC[None, start : start + size])).to(device))
+        for start in range(0, len(frames_THWC), size)
+    )
+    latents = [latent_BCTHW[0].cpu() for latent_BCTHW in encode_stream(vae, chunks, CHUNK_BYTES, cache)]
+    return torch.cat(latents, dim=1)

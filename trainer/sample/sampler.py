@@ -35,16 +35,21 @@ def sample(model: TextToVideo, conditions: Sequence[Conditions], config: SampleC
     Videos of one shape whose windows are the same are sampled together. The noise is a function of the seed
     and the window alone. Raises ValueError for a video that windows cannot make.
     """
+    latents: dict[int, Tensor] = {}
+    for numbers in batches_of(conditions):
+        batch_BCTHW = _sample_batch(model, [conditions[number] for number in numbers], config)
+        latents |= zip(numbers, batch_BCTHW, strict=True)
+    return [latents[number] for number in range(len(conditions))]
+
+
+def batches_of(conditions: Sequence[Conditions]) -> list[list[int]]:
+    """Return the numbers of the videos that are sampled together."""
     batches: defaultdict[object, list[int]] = defaultdict(list)
     for number, each in enumerate(conditions):
         starts = tuple(prompt.start for prompt in each.prompts)
         new = tuple((each.level_T > 0).tolist())
         batches[each.latent_CTHW.shape, new, each.loop, starts].append(number)
-    latents: dict[int, Tensor] = {}
-    for numbers in batches.values():
-        batch_BCTHW = _sample_batch(model, [conditions[number] for number in numbers], config)
-        latents |= zip(numbers, batch_BCTHW, strict=True)
-    return [latents[number] for number in range(len(conditions))]
+    return [*batches.values()]
 
 
 def plan_of(model: TextToVideo, conditions: Conditions, config: SampleConfig) -> list[Window]:
@@ -61,9 +66,9 @@ def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: Sampl
     for number, window in enumerate(plan_of(model, batch[0], config)):
         index = list(window.latents)
         data_BCTHW, window_BT = latent_BCTHW[:, :, index], level_BT[:, index]
-        if window.lead:
-            data_BCTHW = torch.cat([torch.zeros_like(data_BCTHW[:, :, :1]), data_BCTHW], dim=2)
-            window_BT = torch.cat([torch.ones_like(window_BT[:, :1]), window_BT], dim=1)
+        if window.lead:  # as new as what is made; where that is replaced in part, what follows is nearest
+            data_BCTHW = torch.cat([data_BCTHW[:, :, :1], data_BCTHW], dim=2)
+            window_BT = torch.cat([window_BT.amax(dim=1, keepdim=True), window_BT], dim=1)
         noise_BCTHW = _noise([each.seed for each in batch], number, data_BCTHW.shape[1:])
         made_BCTHW = _sample_window(model, text, window, data_BCTHW, noise_BCTHW, window_BT, config)
         places = [index.index(t) + window.lead for t in window.made]
@@ -83,14 +88,19 @@ def _sample_window(
 ) -> Tensor:
     """Return the latents of a window at noise level 0."""
     data_BCTHW, noise_BCTHW = data_BCTHW.to(model.device), noise_BCTHW.to(model.device)
-    tokens = model.dit.config.num_tokens(tuple(data_BCTHW.shape[1:]))
-    sigmas = config.sigmas or sampling_sigmas(config.steps, tokens, model.flow)
+    sigmas = sigmas_of(model, config, tuple(data_BCTHW.shape[1:]))
     given_BT = (level_BT == 0).to(model.device)
     guidance = Guidance(
         model, text, window, config, data_BCTHW=data_BCTHW, noise_BCTHW=noise_BCTHW, given_BT=given_BT
     )
     x_BCTHW = interpolate(data_BCTHW, noise_BCTHW, level_BT.to(model.device))
     return sample_adams_bashforth(guidance, x_BCTHW, level_BT, sigmas).cpu()
+
+
+def sigmas_of(model: TextToVideo, config: SampleConfig, shape: tuple[int, ...]) -> Sequence[float]:
+    """Return the noise levels, from 1 down to 0, at which a window of shape (C, T, H, W) is sampled."""
+    tokens = model.dit.config.num_tokens(shape)
+    return config.sigmas or sampling_sigmas(config.steps, tokens, model.flow)
 
 
 def _noise(seeds: Sequence[int], window: int, shape: tuple[int, ...]) -> Tensor:

@@ -25,7 +25,7 @@ def decode_stream(
             rotating the latents rotates the frames; every latent holds `time_factor` frames.
     """
     latents = latent_BCTHW.shape[2]
-    size = _chunk_latents(vae, latent_BCTHW, max_bytes)
+    size = chunk_latents(vae, latent_BCTHW, max_bytes)
     cache: Cache = {}
     if loop:
         history = vae.config.decoder_history
@@ -76,7 +76,7 @@ def encode_stream(
         )
 
 
-def _chunk_latents(vae: VideoVae, latent_BCTHW: Tensor, max_bytes: int) -> int:
+def chunk_latents(vae: VideoVae, latent_BCTHW: Tensor, max_bytes: int) -> int:
     """Return how many latents are decoded together."""
     batch, _, _, height, width = latent_BCTHW.shape
     frame_bytes = 4 * 3 * batch * height * width * vae.config.space_factor**2
