@@ -28,10 +28,11 @@ NAMES = (
     "scorers",
     "shots",
     "sora",
+    "training",
     "worlds",
 )
 """Modules of `benchmarks`, each with `bench(*, quick: bool, seed: int) -> Figures`."""
-SIDE_BY_SIDE = ("loader",)
+SIDE_BY_SIDE = ("loader", "training")
 """Benchmarks that run the older build themselves, as it may lack them: `bench` takes `before` and `turns`."""
 
 OF_A_MODEL = ("sample", "sora")
