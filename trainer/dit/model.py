@@ -24,7 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.config import DitConfig
-from trainer.dit.attention import AttentionSpan, SelfAttention, attention, concat, mlp, rotary_embedding
+from trainer.dit.attention import (
+    AttentionSpan,
+    SelfAttention,
+    attention,
+    concat,
+    mlp,
+    rotary_embedding,
+    split,
+)
 from trainer.dit.text import EncodedText, KeysValues, TextRefiner, TextSegment, pool_text, text_segments
 
 
@@ -44,8 +52,10 @@ class Group(NamedTuple):
 class Segment(NamedTuple):
     """A group's position in a pack, and its position embeddings."""
 
-    tokens: slice
-    rows: slice
+    tokens: int
+    """Tokens of all its clips."""
+    rows: int
+    """Latent frames of all its clips."""
     clips: int
     grid: tuple[int, int, int]
     """Tokens in time, height and width."""
@@ -72,8 +82,9 @@ class CrossAttention(nn.Module):
         """Return what `forward` reads of each group's texts."""
         kv_NHE = self.kv(text_ND).unflatten(-1, (2 * self.heads, -1))
         result = []
-        for text in texts:
-            k, v = kv_NHE[text.words].unflatten(0, (text.texts, -1)).chunk(2, dim=2)
+        parts = split(kv_NHE, [text.words for text in texts])
+        for part_NHE, text in zip(parts, texts, strict=True):
+            k, v = part_NHE.unflatten(0, (text.texts, -1)).chunk(2, dim=2)
             k = self.norm_k(k).to(v.dtype)
             result.append(KeysValues(k.transpose(1, 2), v.transpose(1, 2), text.bias_B11L))
         return result
@@ -81,8 +92,9 @@ class CrossAttention(nn.Module):
     def forward(self, x_ND: Tensor, keys_values: list[KeysValues], segments: list[Segment]) -> Tensor:
         q_NHE = self.q(x_ND).unflatten(-1, (self.heads, -1))
         outs = []
-        for segment, text in zip(segments, keys_values, strict=True):
-            q = self.norm_q(q_NHE[segment.tokens].unflatten(0, (segment.clips, -1)))
+        parts = split(q_NHE, [segment.tokens for segment in segments])
+        for part_NHE, segment, text in zip(parts, segments, keys_values, strict=True):
+            q = self.norm_q(part_NHE.unflatten(0, (segment.clips, -1)))
             q = q.to(text.v_BHLE.dtype).transpose(1, 2)
             outs.append(attend_spans(q, text, segment).transpose(1, 2).flatten(2).flatten(0, 1))
         return self.out(concat(outs))
@@ -123,30 +135,53 @@ class DitBlock(nn.Module):
     ) -> Tensor:
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(cond_RD).chunk(6, dim=-1)
         spans = [AttentionSpan(s.tokens, s.clips, s.rotary_NE, None) for s in segments]
-        attended = self.self_attn(modulate(x_ND, shift_a, scale_a, segments), spans)
-        x_ND = x_ND + gate(attended, gate_a, segments)
+        runs = frame_runs(segments)
+        attended_ND = self.self_attn(modulate(x_ND, shift_a, scale_a, runs), spans)
+        x_ND = add_gated(x_ND, attended_ND, gate_a, runs)
         x_ND = x_ND + self.cross_attn(self.norm_cross(x_ND), keys_values, segments)
-        return x_ND + gate(self.mlp(modulate(x_ND, shift_m, scale_m, segments)), gate_m, segments)
+        return add_gated(x_ND, self.mlp(modulate(x_ND, shift_m, scale_m, runs)), gate_m, runs)
 
 
-def modulate(x_ND: Tensor, shift_RD: Tensor, scale_RD: Tensor, segments: list[Segment]) -> Tensor:
+class FrameRun(NamedTuple):
+    """Latent frames of a pack, the next ones in sequence, that have equally many tokens."""
+
+    rows: int
+    frame_tokens: int
+
+
+def frame_runs(segments: list[Segment]) -> list[FrameRun]:
+    """Join the neighbouring groups of a pack whose frames have equally many tokens."""
+    runs: list[FrameRun] = []
+    for segment in segments:
+        rows, frame_tokens = segment.rows, segment.tokens // segment.rows
+        if runs and runs[-1].frame_tokens == frame_tokens:
+            rows += runs.pop().rows
+        runs.append(FrameRun(rows, frame_tokens))
+    return runs
+
+
+def by_frame(x_ND: Tensor, runs: list[FrameRun]) -> list[Tensor]:
+    """View the tokens of each run as (latent frames, tokens of a frame, D)."""
+    parts = split(x_ND, [run.rows * run.frame_tokens for run in runs])
+    return [part.unflatten(0, (run.rows, -1)) for part, run in zip(parts, runs, strict=True)]
+
+
+def of_frame(x_RD: Tensor, runs: list[FrameRun]) -> list[Tensor]:
+    """View the values of each run's latent frames as (latent frames, 1, D)."""
+    return [part[:, None] for part in split(x_RD, [run.rows for run in runs])]
+
+
+def modulate(x_ND: Tensor, shift_RD: Tensor, scale_RD: Tensor, runs: list[FrameRun]) -> Tensor:
     """Normalize each token, then scale and shift it by the modulation of its latent frame."""
     x_ND = F.layer_norm(x_ND, x_ND.shape[-1:])
-    outs = [
-        torch.addcmul(shift_RD[s.rows, None], by_frame(x_ND, s), 1 + scale_RD[s.rows, None]).flatten(0, 1)
-        for s in segments
-    ]
-    return concat(outs)
+    parts = zip(of_frame(shift_RD, runs), by_frame(x_ND, runs), of_frame(1 + scale_RD, runs), strict=True)
+    return concat([torch.addcmul(*part).flatten(0, 1) for part in parts])
 
 
-def gate(x_ND: Tensor, gate_RD: Tensor, segments: list[Segment]) -> Tensor:
-    """Multiply each token by the gate of its latent frame."""
-    return concat([(by_frame(x_ND, s) * gate_RD[s.rows, None]).flatten(0, 1) for s in segments])
-
-
-def by_frame(x_ND: Tensor, segment: Segment) -> Tensor:
-    """View a group's tokens as (latent frames of the group, tokens of a frame, D)."""
-    return x_ND[segment.tokens].unflatten(0, (segment.clips * segment.grid[0], -1))
+def add_gated(x_ND: Tensor, y_ND: Tensor, gate_RD: Tensor, runs: list[FrameRun]) -> Tensor:
+    """Add `y_ND`, each token times the gate of its latent frame."""
+    parts = zip(by_frame(x_ND, runs), by_frame(y_ND, runs), of_frame(gate_RD, runs), strict=True)
+    return concat([torch.addcmul(*part).flatten(0, 1) for part in parts])
 
 
 class Dit(nn.Module):
@@ -196,10 +231,11 @@ class Dit(nn.Module):
         for number, block in enumerate(self.blocks):
             x_ND = block(x_ND, cond_RD, [text.keys_values[number] for text in texts], segments)
         shift_RD, scale_RD = self.final_modulation(cond_RD).chunk(2, dim=-1)
-        out_ND = self.proj_out(modulate(x_ND, shift_RD, scale_RD, segments)).float()
+        out_ND = self.proj_out(modulate(x_ND, shift_RD, scale_RD, frame_runs(segments))).float()
+        parts = split(out_ND, [segment.tokens for segment in segments])
         return [
-            to_velocity(unpatchify(out_ND[segment.tokens], segment, self.config.patch), group)
-            for group, segment in zip(pack, segments, strict=True)
+            to_velocity(unpatchify(part_ND, segment, self.config.patch), group)
+            for part_ND, group, segment in zip(parts, pack, segments, strict=True)
         ]
 
     def encode_text(self, padded: Sequence[tuple[Tensor, Tensor]]) -> list[EncodedText]:
@@ -210,7 +246,10 @@ class Dit(nn.Module):
         """
         texts = text_segments(padded, self.config)
         text_ND = self.refiner(concat([text_BLD.flatten(0, 1) for text_BLD, _ in padded]), texts)
-        pooled = [self.pooled_text_proj(pool_text(text_ND, text)) for text in texts]
+        parts = split(text_ND, [text.words for text in texts])
+        pooled = [
+            self.pooled_text_proj(pool_text(part, text)) for part, text in zip(parts, texts, strict=True)
+        ]
         blocks = [cast(DitBlock, block).cross_attn.keys_values(text_ND, texts) for block in self.blocks]
         return [EncodedText(*each) for each in zip(pooled, map(list, zip(*blocks, strict=True)), strict=True)]
 
@@ -289,18 +328,17 @@ def unpatchify(token_ND: Tensor, segment: Segment, patch: int) -> Tensor:
 
 def pack_segments(pack: list[Group], config: DitConfig) -> list[Segment]:
     """Lay out the groups of a pack in sequence. Raises ValueError for latents that patches do not tile."""
-    segments, token, row = [], 0, 0
+    segments = []
     for group in pack:
         clips, _, frames, height, width = group.latent_BCTHW.shape
         if height % config.patch or width % config.patch:
             raise ValueError(f"latents of {width}x{height} do not divide into patches of {config.patch}")
         device, octaves = group.latent_BCTHW.device, config.pos_embed_octaves
         grid = frames, height // config.patch, width // config.patch
-        tokens, rows = clips * math.prod(grid), clips * frames
         segments.append(
             Segment(
-                tokens=slice(token, token + tokens),
-                rows=slice(row, row + rows),
+                tokens=clips * math.prod(grid),
+                rows=clips * frames,
                 clips=clips,
                 grid=grid,
                 pos_NF=position_features(grid, octaves, device) if octaves else None,
@@ -308,5 +346,4 @@ def pack_segments(pack: list[Group], config: DitConfig) -> list[Segment]:
                 spans=group.spans,
             )
         )
-        token, row = token + tokens, row + rows
     return segments

@@ -17,7 +17,8 @@ from trainer.dit.attention import AttentionSpan, SelfAttention, mlp, rotary_embe
 class TextSegment(NamedTuple):
     """The position of a group's texts among those of a pack."""
 
-    words: slice
+    words: int
+    """Tokens of all its texts, padding included."""
     texts: int
     rotary_LE: Tensor
     bias_B11L: Tensor
@@ -63,23 +64,22 @@ class TextRefiner(nn.Module):
 
 def text_segments(texts: Sequence[tuple[Tensor, Tensor]], config: DitConfig) -> list[TextSegment]:
     """Lay out the texts of the groups of a pack in sequence: (text_BLD, text_length_B) of each."""
-    segments, word = [], 0
+    segments = []
     for text_BLD, text_length_B in texts:
         count, length = text_BLD.shape[:2]
-        device, words = text_BLD.device, count * length
+        device = text_BLD.device
         padding_BL = torch.arange(length, device=device) >= text_length_B[:, None]
         bias_B11L = torch.zeros(count, 1, 1, length, device=device).masked_fill(
             padding_BL[:, None, None], -torch.inf
         )
         rotary_LE = rotary_embedding((length,), config, device)
-        segments.append(TextSegment(slice(word, word + words), count, rotary_LE, bias_B11L, text_length_B))
-        word += words
+        segments.append(TextSegment(count * length, count, rotary_LE, bias_B11L, text_length_B))
     return segments
 
 
-def pool_text(text_ND: Tensor, text: TextSegment) -> Tensor:
-    """Return the mean of each text's states (B, D)."""
-    words_BLD = text_ND[text.words].unflatten(0, (text.texts, -1))
+def pool_text(words_ND: Tensor, text: TextSegment) -> Tensor:
+    """Return the mean of each text's states (B, D), from the states of the segment."""
+    words_BLD = words_ND.unflatten(0, (text.texts, -1))
     weight_B1L = text.bias_B11L[:, 0].exp() / text.length_B[:, None, None]
     return (weight_B1L.to(words_BLD.dtype) @ words_BLD)[:, 0]
 
