@@ -56,7 +56,7 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
         window_frames = write_film(film, SAMPLE, seconds, seed)
         write_clips(clips, num_clips, seed)
         figures = measure(builds, film, clips, window_frames, turns=1 if quick else turns, steps=steps)
-        figures |= measure_encode(builds, Path(folder), 8 if quick else 256, seed)
+        figures |= measure_encode(builds, Path(folder), 8 if quick else 700, seed)
     return Figures(figures=figures, text=table(figures, before))
 
 

@@ -166,11 +166,14 @@ def wait(shards: str, steps: int) -> dict[str, Any]:
 
 
 def vae(folder: str, seed: int) -> dict[str, Any]:
-    """Write the VAE of `tiny` with random weights."""
+    """Write the VAE of `vae_tiny.yaml` of this build with random weights."""
     import torch
+    import yaml
 
-    from trainer.config import VaeConfig
+    from trainer import config as trainer_config
 
+    settings = Path(trainer_config.__file__).with_name("configs") / "vae_tiny.yaml"
+    shape = yaml.safe_load(settings.read_text())["model"]["vae"]
     torch.manual_seed(seed)
     try:
         from trainer.checkpoints import save_model
@@ -178,7 +181,7 @@ def vae(folder: str, seed: int) -> dict[str, Any]:
     except ModuleNotFoundError:
         save_model = import_module("trainer.weights").save_model
         VideoVae = import_module("trainer.vae").VideoVae
-    return {"digest": save_model(folder, "vae", VideoVae(VaeConfig()), {})}
+    return {"digest": save_model(folder, "vae", VideoVae(trainer_config.VaeConfig(**shape)), {})}
 
 
 if __name__ == "__main__":

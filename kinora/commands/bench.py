@@ -29,6 +29,7 @@ NAMES = (
     "shots",
     "sora",
     "training",
+    "vae",
     "worlds",
 )
 """Modules of `benchmarks`, each with `bench(*, quick: bool, seed: int) -> Figures`."""

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from manifests.records import Bucket
 from trainer.data.encode_worker import encode_float32
+from trainer.data.encoded_keys import suffixes_of
 from trainer.masks import FIXED_MASKS, clean_frames, clean_suffix, suffix_lengths
 from trainer.vae.boundaries import encode_given, encode_in_chunks, encode_with_suffixes
 from trainer.vae.model import VideoVae
@@ -47,12 +49,18 @@ def test_given_frames_are_as_in_a_video_that_repeats_the_first_of_them(vae):
 
 
 @torch.no_grad()
-def test_without_history_given_latents_and_chunks_are_those_of_the_video():
+@pytest.mark.parametrize("change", [{"encoder_depths": (0, 0)}, {"encoder_time_kernel": 1}])
+def test_without_history_given_latents_and_chunks_are_those_of_the_video(change):
     torch.manual_seed(0)
-    vae = VideoVae(replace(VAE, encoder_depths=(0, 0))).eval()
+    vae = VideoVae(replace(VAE, **change)).eval()
+    for block in (*vae.encoder_fine, *vae.encoder_coarse):
+        torch.nn.init.normal_(block.temporal_conv.weight, std=0.3)
     assert vae.config.encoder_history == 0
+    assert suffixes_of(vae.config, Bucket(num_frames=17, height=32, width=32)) == ()
     whole = vae.encode(video(0))
-    torch.testing.assert_close(encode_given(vae, video(0)[:, :, -4:]), whole[:, :, -1:])
+    for suffix in (1, 2):
+        given = encode_given(vae, video(0)[:, :, -4 * suffix :])
+        torch.testing.assert_close(given, whole[:, :, -suffix:], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(encode_in_chunks(vae, video(0), 1), whole)
 
 
