@@ -49,9 +49,17 @@ def velocity_error(
     return torch.where(sigma_BT > 0, error_BT, 0.0)
 
 
-def sampling_sigmas(steps: int, tokens: int, config: FlowConfig) -> list[float]:
-    """Return the steps + 1 sigmas of sampling, from 1 down to 0."""
-    return [shift(1 - step / steps, tokens, config) for step in range(steps + 1)]
+def sampling_sigmas(
+    steps: int, tokens: int, config: FlowConfig, *, factor: float = 1.0, spacing: float = 1.0
+) -> list[float]:
+    """Return the steps + 1 sigmas of sampling, from 1 down to 0.
+
+    Args:
+        factor: of the flow's shift.
+        spacing: power of the even spacing before the shift.
+    """
+    even = [shift((1 - step / steps) ** spacing, tokens, config) for step in range(steps + 1)]
+    return [factor * sigma / (1 + (factor - 1) * sigma) for sigma in even]
 
 
 def sample_adams_bashforth(

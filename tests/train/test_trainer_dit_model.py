@@ -155,6 +155,10 @@ def test_shift_grows_with_tokens_and_keeps_the_ends():
     sigmas = sampling_sigmas(8, 256, flow)
     assert (sigmas[0], sigmas[-1], len(sigmas)) == (1, 0, 9)
     assert sigmas == sorted(sigmas, reverse=True)
+    few = sampling_sigmas(8, 256, flow, factor=2, spacing=1.5)
+    assert (few[0], few[-1], len({*few})) == (1, 0, 9)
+    odds = [sigma / (1 - sigma) for sigma in (few[4], shift(0.5**1.5, 256, flow))]
+    assert odds[0] == pytest.approx(2 * odds[1])
 
 
 def test_sigmas_follow_the_configuration():

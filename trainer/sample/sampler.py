@@ -100,7 +100,9 @@ def _sample_window(
 def sigmas_of(model: TextToVideo, config: SampleConfig, shape: tuple[int, ...]) -> Sequence[float]:
     """Return the noise levels, from 1 down to 0, at which a window of shape (C, T, H, W) is sampled."""
     tokens = model.dit.config.num_tokens(shape)
-    return config.sigmas or sampling_sigmas(config.steps, tokens, model.flow)
+    return config.sigmas or sampling_sigmas(
+        config.steps, tokens, model.flow, factor=config.shift, spacing=config.spacing
+    )
 
 
 def _noise(seeds: Sequence[int], window: int, shape: tuple[int, ...]) -> Tensor:
