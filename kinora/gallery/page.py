@@ -1,6 +1,7 @@
 """Render the results of an evaluation (`kinora.evaluation.results`) as a folder with one HTML page."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,21 +115,19 @@ def render(sections: Sequence[Section], summary: Mapping[str, Any]) -> str:
     settings = summary["settings"]
     figures = [figure for section in sections for figure in section.figures]
     with_goal = [figure for figure in figures if figure.goal is not None]
-    return (
-        environment("kinora.gallery")
-        .get_template("gallery.html.jinja")
-        .render(
-            **frame(),
-            gallery_style=Markup(style),
-            mark=Markup(MARK),
-            sections=sections,
-            failed=summary["failed"],
-            seed=summary["seed"],
-            settings=settings,
-            goals=len(with_goal),
-            met=sum(bool(figure.met) for figure in with_goal),
-            number=_number,
-        )
+    pages = environment("kinora.gallery")
+    pages.filters["flags"] = _at_flags
+    return pages.get_template("gallery.html.jinja").render(
+        **frame(),
+        gallery_style=Markup(style),
+        mark=Markup(MARK),
+        sections=sections,
+        failed=summary["failed"],
+        seed=summary["seed"],
+        settings=settings,
+        goals=len(with_goal),
+        met=sum(bool(figure.met) for figure in with_goal),
+        number=_number,
     )
 
 
@@ -185,3 +184,8 @@ def _copy(results: Path, out: Path, file: str) -> str:
 
 def _number(value: float | None, figure: Figure) -> str:
     return "–" if value is None else f"{value:.{min(figure.digits, 2)}f}"
+
+
+def _at_flags(command: str) -> list[str]:
+    """Divide a command before each flag, so that no line of the page ends within one."""
+    return re.split(r" (?=--)", command)
