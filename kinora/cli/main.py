@@ -8,8 +8,12 @@ parser of its own (LightningCLI). Beside `Config` it may define `POSITIONAL`, th
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -58,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (default: sys.argv) and return its exit code."""
     for name, value in _DEFAULT_ENV.items():
         os.environ.setdefault(name, value)
+    warnings.formatwarning = _format_warning
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run_command(args)
@@ -70,9 +75,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("KINORA_DEBUG"):
             raise
         return _usage_error(f"{error}\n(set KINORA_DEBUG=1 for a traceback)")
-    except KeyboardInterrupt:
-        print("interrupted; committed work is kept, rerun the command to continue", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        print(f"{word}; committed work is kept, rerun the command to continue", file=sys.stderr)
+        return code
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, so that finished work is committed."""
+
+
+@contextmanager
+def _sigterm_raises() -> Generator[None]:
+    """Raise Terminated at SIGTERM in this block, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: Any) -> None:
+        raise Terminated
+
+    former = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
 
 
 def _run_command(args: list[str]) -> int:
@@ -120,7 +147,8 @@ def _usage(names: list[str]) -> str:
 
 def _run_module(name: str, module: Any, args: list[str]) -> int:
     config, as_json = _parse(name, module, args)
-    result: Result = module.run(config)
+    with _sigterm_raises():
+        result: Result = module.run(config)
     if as_json:
         print(json.dumps(result.data, default=str))
     elif isinstance(result.text, str):
@@ -215,6 +243,11 @@ def _with_suggestion(message: str, flags: set[str], name: str) -> str:
     near = get_close_matches(unknown[1].replace("-", "_"), sorted(flags), n=1, cutoff=0.5)
     hint = f"; did you mean `{near[0].replace('_', '-')}`?" if near else "."
     return f"unknown option `{unknown[1]}`{hint} See `kinora {name} --help` for the options."
+
+
+def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    """Return a warning as a line for people, without the place in the code."""
+    return f"warning: {message}\n"
 
 
 def _usage_error(message: str) -> int:

@@ -2,9 +2,12 @@
 
 import logging
 import os
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -56,7 +59,8 @@ class RaySession:
         """CPUs to size tasks for. Starts Ray if necessary."""
         if not ray.is_initialized():
             begin = time.monotonic()
-            _start_with_retries(self._config)
+            with _keep_sigterm_handler():
+                _start_with_retries(self._config)
             self._started, self.start_s = True, time.monotonic() - begin
         context = DataContext.get_current()
         context.execution_no_progress_timeout_s = self._config.no_progress_timeout_s or -1
@@ -65,7 +69,7 @@ class RaySession:
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         if not self._config.verbose:
             context.enable_progress_bars = context.print_on_execution_start = False
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised
         return max(1, self._config.expect_cpus or int(ray.cluster_resources().get("CPU", 1)))
 
     def check(
@@ -91,6 +95,15 @@ class RaySession:
     def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
         if self._started:
             ray.shutdown()
+
+
+@contextmanager
+def _keep_sigterm_handler() -> Generator[None]:
+    """Install the handler of SIGTERM again: starting Ray 2.60 replaces it by one that aborts the process."""
+    former = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, former or signal.SIG_DFL)
 
 
 def _start_with_retries(config: RayConfig) -> None:

@@ -1,6 +1,8 @@
 """A run that is broken off keeps what was done; the next does the rest, and the rows are the same."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,28 @@ def test_a_run_broken_off_in_either_stage_ends_with_the_rows_of_one_that_was_not
     assert report.already_done == 11
     assert 0 < report.to_cut < 10
     assert rows(broken) == rows(whole)
+
+
+SIGTERM = """
+import os, signal, time
+from pipeline.config import RayConfig
+from pipeline.runtime.session import RaySession
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, stop)
+try:
+    with RaySession(RayConfig(num_cpus=1)) as session:
+        assert session.cpus == 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_sigterm_reaches_a_process_that_started_ray():
+    """Ray 2.60's own handler aborts the process, so that nothing more is committed."""
+    run = subprocess.run([sys.executable, "-c", SIGTERM], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "stopped\n"), run.stderr

@@ -1,12 +1,16 @@
 """The command line: wrong words get the nearest right one, and every outcome has its exit code."""
 
 import json
+import os
+import signal
+import warnings
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from kinora.cli.main import COMMANDS, main
+from kinora.commands import status
 from manifests.dataset import Commit, Dataset
 from manifests.records import Caption, Outcome
 
@@ -94,3 +98,26 @@ def test_captions_are_printed_as_written(captioned, capsys):
     assert main(["captions", "sample", "--dataset", str(captioned), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["captions"][0]["short"] == "short"
     assert main(["captions", "sample", "--dataset", str(captioned), "--captioner", "vlm"]) == 3
+
+
+def test_a_warning_is_one_line_without_the_place_in_the_code(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    assert main(["--version"]) == 0
+    assert warnings.formatwarning("one source", UserWarning, "module.py", 7) == "warning: one source\n"
+
+
+def test_sigterm_ends_a_command_with_143_and_what_it_holds_is_closed(monkeypatch, capsys):
+    closed = []
+
+    def run(config: status.Config) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            closed.append(config.dataset)
+
+    monkeypatch.setattr(status, "run", run)
+    former = signal.getsignal(signal.SIGTERM)
+    assert main(["status", "--dataset", "x"]) == 143
+    assert closed == ["x"]
+    assert signal.getsignal(signal.SIGTERM) is former
+    assert capsys.readouterr().err == "terminated; committed work is kept, rerun the command to continue\n"
