@@ -26,6 +26,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.arrow import pc
 from manifests.digest import digest_bytes, digest_parts
 from manifests.records import Bucket, SampleRef
 from manifests.storage import Storage, open_storage
@@ -146,13 +147,25 @@ class ShardIndex:
             for row in groups.to_pylist()
         }
 
+    def shard_sizes(self) -> dict[str, int]:
+        """Return how many bytes of each tar the samples take, from its beginning."""
+        ends = pc.add(self._table["offset"], self._table["length"])
+        table = pa.table({"shard": self._table["shard"], "end": ends})
+        rows = table.group_by("shard").aggregate([("end", "max")]).to_pylist()
+        return {row["shard"]: row["end_max"] for row in rows}
+
     def read(self, ref: SampleRef) -> bytes:
-        """Return the tar members of one sample, with their headers."""
-        if self._s3:
-            return self._storage().read_range(ref.shard, ref.offset, ref.length)
-        with (self.root / ref.shard).open("rb") as shard:
-            shard.seek(ref.offset)
-            return shard.read(ref.length)
+        """Return the tar members of one sample, with their headers. Raises FileNotFoundError."""
+        try:
+            if self._s3:
+                return self._storage().read_range(ref.shard, ref.offset, ref.length)
+            with (self.root / ref.shard).open("rb") as shard:
+                shard.seek(ref.offset)
+                return shard.read(ref.length)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self.out_uri}: the tar {ref.shard} of the index is not there; bring it back, or pack again"
+            ) from error
 
     def _storage(self) -> Storage:
         """Return the S3 storage; a forked process opens connections of its own."""

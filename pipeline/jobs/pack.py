@@ -22,7 +22,7 @@ from pipeline.jobs.report import PackReport
 from pipeline.pack.caption_rows import choose_captions, count_texts, read_texts
 from pipeline.pack.captions import CaptionChoice
 from pipeline.pack.plan import COLUMNS, PackPlan, check_buckets, fill_shard, footage_used, plan_shards
-from pipeline.pack.shard_sets import OutputRefused, ShardSet, open_shard_set
+from pipeline.pack.shard_sets import OutputRefused, ShardSet, damage, open_shard_set
 from pipeline.pack.stage import add_pack
 from pipeline.planning.dry_run import StagePlan, plan_pack
 from pipeline.runtime.context import StageContext
@@ -52,7 +52,7 @@ def pack(
 
     The same dataset and configuration give the same bytes on any machine.
 
-    Replaces a shard set at `out_uri` once the new one is complete; leaves it alone if it is the same.
+    Replaces a shard set at `out_uri` once the new one is complete; leaves a whole one that is the same alone.
 
     Raises:
         OutputRefused: the folder holds something else.
@@ -73,10 +73,16 @@ def pack(
     seconds = {"plan": round(time.monotonic() - begin, 2)}
     former = before.get("fingerprint") == planned.former_fingerprint
     same = former or before.get("fingerprint") == planned.fingerprint
+    damaged = damage(out) if same else ""
+    same = same and not damaged
     plans: tuple[StagePlan, ...] = ()
     unnoted = ""
     if dry_run:
-        plans = (plan_pack(dataset.commits, planned.num_samples, num_media, before, config, same=same),)
+        plans = (
+            plan_pack(
+                dataset.commits, planned.num_samples, num_media, before, config, same=same, damaged=damaged
+            ),
+        )
     elif not same:
         try:
             with RaySession(ray_config) as session:
@@ -96,7 +102,7 @@ def pack(
         samples=planned.num_samples,
         shards=len(shards),
         nothing_left=same,
-        former_layout=former,
+        former_layout=former and same,
         buckets=counts,
         footage_used=footage_used(planned.rows),
         left_out=planned.left_out,
@@ -105,7 +111,7 @@ def pack(
         captions=count_texts(planned.rows),
         without_caption_why=choice.left_out,
         redrawn=choice.redrawn,
-        bytes=0 if dry_run else out.size(shards),
+        bytes=0 if dry_run else sum(out.sizes(shards).values()),
         seconds=seconds,
         dry_run=dry_run,
         plan=plans,

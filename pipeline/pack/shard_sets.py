@@ -18,7 +18,16 @@ from uuid import uuid4
 
 from manifests.records import SampleRef
 from manifests.redact import redact
-from manifests.shards import ENCODED, INDEX_FILE, PACK_FILE, PARQUET_FILE, SET_KEY, TARS, serialize_index
+from manifests.shards import (
+    ENCODED,
+    INDEX_FILE,
+    PACK_FILE,
+    PARQUET_FILE,
+    SET_KEY,
+    TARS,
+    ShardIndex,
+    serialize_index,
+)
 from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
 _OURS = {PACK_FILE, INDEX_FILE, PARQUET_FILE, TARS, ENCODED}
@@ -63,9 +72,19 @@ class ShardSet(Protocol):
         """Remove what was not published."""
         ...
 
-    def size(self, shards: Sequence[str]) -> int:
-        """Return the size of `shards` of the published set, in bytes."""
+    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
+        """Return the sizes of those of `shards` that the published set holds, in bytes."""
         ...
+
+
+def damage(place: ShardSet) -> str:
+    """Return the name of a file that the published set lacks, or that is cut short, or an empty string."""
+    try:
+        needed = ShardIndex.load(place.uri).shard_sizes()
+    except (OSError, ValueError):
+        return INDEX_FILE
+    stored = place.sizes([*needed])
+    return next((shard for shard, size in needed.items() if stored.get(shard, 0) < size), "")
 
 
 def open_shard_set(uri: str) -> ShardSet:
@@ -96,7 +115,7 @@ class LocalShardSet:
             raise _refused(str(out), foreign)
         if PACK_FILE not in names:
             return {}
-        return json.loads((out / PACK_FILE).read_text())
+        return _parse((out / PACK_FILE).read_text())
 
     def shared_uri(self) -> str:
         self._out.parent.mkdir(parents=True, exist_ok=True)
@@ -137,8 +156,9 @@ class LocalShardSet:
     def clean_up(self) -> None:
         shutil.rmtree(self._new, ignore_errors=True)
 
-    def size(self, shards: Sequence[str]) -> int:
-        return sum((self._out / shard).stat().st_size for shard in shards)
+    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
+        paths = {shard: self._out / shard for shard in shards}
+        return {shard: path.stat().st_size for shard, path in paths.items() if path.is_file()}
 
 
 class S3ShardSet:
@@ -154,7 +174,7 @@ class S3ShardSet:
         foreign = [name for name in names if not _belongs(name) and not name.startswith(SETS)]
         if foreign:
             raise _refused(self.uri, foreign)
-        self._before = json.loads(self._storage.read(PACK_FILE)) if PACK_FILE in names else {}
+        self._before = _parse(self._storage.read(PACK_FILE).decode()) if PACK_FILE in names else {}
         self._set = self._before.get(SET_KEY, "")
         return self._before
 
@@ -186,8 +206,9 @@ class S3ShardSet:
     def clean_up(self) -> None:
         """Leave the keys: the next run of the same set overwrites them, and a later one removes them."""
 
-    def size(self, shards: Sequence[str]) -> int:
-        return sum(self._sizes()[shard] for shard in shards)
+    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
+        stored = self._sizes()
+        return {shard: stored[shard] for shard in shards if shard in stored}
 
     def _sizes(self) -> dict[str, int]:
         below = f"{self._set}/"
@@ -224,6 +245,14 @@ def _is_replaced(name: PurePath) -> bool:
         return name.name in _OURS
     derived = ".nv-meta" in name.parts and name.name in _DERIVED
     return derived or (name.suffix in (".tar", ".idx") and name.parts[0] != ENCODED)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return the content of a `pack.json`; of a damaged one, what is wrong: it describes no known set."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        return {"damaged": str(error)}
 
 
 def _text(about: Mapping[str, Any]) -> bytes:

@@ -212,15 +212,18 @@ def plan_pack(
     config: PackConfig,
     *,
     same: bool,
+    damaged: str = "",
 ) -> StagePlan:
     """Plan the packing of a shard set.
 
     Args:
         before: the record of the existing shard set; empty if there is none.
         same: whether the existing set is up to date.
+        damaged: a file that it lacks, or that is cut short.
     """
     history = History(commits, "pack")
     why = _pack_change(commits, before, config) if before else "no shard set is there yet"
+    why = f"{damaged} is missing or cut short" if damaged else why
     why_each = _repeat(why, 0 if same else num_samples)
     return _stage_plan("pack", "clips", why_each, num_media, history.rate(config_digest(config)))
 

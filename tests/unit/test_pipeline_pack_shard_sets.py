@@ -7,7 +7,7 @@ import pytest
 from manifests.records import Bucket, SampleRef
 from manifests.shards import ShardIndex
 from manifests.storage import DatasetError, open_storage
-from pipeline.pack.shard_sets import OutputRefused, open_shard_set
+from pipeline.pack.shard_sets import OutputRefused, damage, open_shard_set
 
 REF = SampleRef(
     clip_id="c", bucket=Bucket(num_frames=1, height=8, width=8), shard="ar_1-1/0.tar", offset=2, length=3
@@ -23,7 +23,7 @@ def publish(uri: str, fingerprint: str) -> None:
     place.read_description()
     place.begin(fingerprint)
     place.publish([REF], {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
-    assert place.size([REF.shard]) == 6
+    assert place.sizes([REF.shard, "other.tar"]) == {REF.shard: 6}
 
 
 def test_until_pack_json_is_written_there_is_no_set_and_the_next_run_begins_again(s3_uri):
@@ -53,6 +53,41 @@ def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
     with pytest.raises(DatasetError, match=r"set-one/ar_1-1/0.tar: was removed meanwhile; pack again"):
         publish(s3_uri, "one")
     assert open_shard_set(s3_uri).read_description() == {}
+
+
+@pytest.mark.parametrize("on_s3", [False, True])
+def test_a_set_with_a_tar_or_an_index_that_is_gone_or_cut_short_is_damaged(on_s3, s3_uri, tmp_path):
+    uri = s3_uri if on_s3 else str(tmp_path / "set")
+    storage = open_storage(open_shard_set(uri).begin("one"))
+    storage.put(REF.shard, b"ababab")
+    if on_s3:
+        publish(uri, "one")
+        below = "set-one/"
+    else:
+        place = open_shard_set(uri)
+        new = place.begin("one")
+        open_storage(new).put(REF.shard, b"ababab")
+        place.publish([REF], {"fingerprint": "one", "shards": [REF.shard]}, 8.0)
+        below = ""
+    stored = open_storage(uri)
+
+    def found() -> str:
+        place = open_shard_set(uri)
+        place.read_description()
+        return damage(place)
+
+    assert found() == ""
+    stored.put(below + REF.shard, b"abab")  # the sample ends at byte 5
+    assert found() == REF.shard
+    stored.delete(below + REF.shard)
+    assert found() == REF.shard
+    index = ShardIndex.load(uri)
+    with pytest.raises(FileNotFoundError, match=r"tar ar_1-1/0.tar of the index is not there"):
+        index.read(index.sample(0))
+    stored.put(below + "index.arrow", b"no index")
+    assert found() == "index.arrow"
+    stored.put("pack.json", b"")
+    assert "damaged" in open_shard_set(uri).read_description()
 
 
 OTHERS = {"README.md": b"# my set", "tars/videos/.nv-meta/dataset.yaml": b"mine", "tars/notes.txt": b"mine"}
