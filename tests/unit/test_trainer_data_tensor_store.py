@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -114,13 +113,32 @@ def test_a_part_is_written_when_it_is_large_or_old(tmp_path):
     assert store.table().num_rows == 6
 
 
-def test_a_part_that_was_cut_short_is_named(tmp_path):
+@pytest.mark.parametrize("harm", ["cut short", "gone", "index cut short"])
+def test_a_damaged_part_counts_as_missing_and_is_named_to_those_who_read_it(tmp_path, harm):
     store = TensorStore(str(tmp_path), "t")
     store.write("s", {"a": values(1)})
-    (part,) = tmp_path.rglob("*.safetensors")
-    part.write_bytes(part.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=f"{Path(part).name}: is cut short"):
-        read(store, "a")
+    reader = TensorReader.open(store, "s")
+    store.write("s", {"b": values(2)})
+    (part,) = [path for path in tmp_path.rglob("*.safetensors") if b'"a"' in path.read_bytes()]
+    if harm == "gone":
+        part.unlink()
+        with pytest.raises(FileNotFoundError, match=f"{part.name}: is not there any more; encode again"):
+            reader.at(0)
+    elif harm == "cut short":
+        part.write_bytes(part.read_bytes()[:-1])
+        with pytest.raises(ValueError, match=f"{part.name}: is cut short; encode again"):
+            reader.at(0)
+    else:
+        index = part.with_suffix(".parquet")
+        index.write_bytes(index.read_bytes()[:-1])
+    assert store.table()["name"].to_pylist() == ["b"]
+    left = {path for path in tmp_path.rglob("*") if path.stem == part.stem}
+    for path in left:
+        os.utime(path, (0, 0))
+    size = sum(path.stat().st_size for path in left)
+    assert store.drop({"b"}).bytes == size
+    assert not any(path.exists() for path in left)
+    np.testing.assert_array_equal(read(store, "b"), values(2).astype(np.float32))
 
 
 def test_compact_takes_the_type_that_holds_the_values():

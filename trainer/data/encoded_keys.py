@@ -124,12 +124,20 @@ def write_samples(storage: Storage, rows: Sequence[dict[str, str]], name: str = 
 
 
 def read_samples(storage: Storage) -> pa.Table:
-    """Return what `write_samples` recorded."""
+    """Return what `write_samples` recorded. A damaged file counts as none: its samples are read again."""
     keys = sorted(info.key for info in storage.list(SAMPLES) if info.key.endswith(".parquet"))
     with ThreadPoolExecutor(storage.max_concurrency) as pool:
         parts = list(pool.map(storage.read, keys))
-    tables = [pq.read_table(io.BytesIO(part), schema=_SAMPLES) for part in parts]
-    return pa.concat_tables([_SAMPLES.empty_table(), *tables])
+    tables = (read_parquet(part, _SAMPLES) for part in parts)
+    return pa.concat_tables([_SAMPLES.empty_table(), *(table for table in tables if table is not None)])
+
+
+def read_parquet(data: bytes, schema: pa.Schema) -> pa.Table | None:
+    """Return a table from the bytes of a Parquet file; None if they are damaged."""
+    try:
+        return pq.read_table(io.BytesIO(data), schema=schema)
+    except (pa.ArrowInvalid, OSError):
+        return None
 
 
 def samples_of(index: ShardIndex, samples: pa.Table) -> pa.Table:

@@ -68,10 +68,10 @@ class About:
 
 
 def read_about(index: ShardIndex) -> About | None:
-    """Return what `encoded.json` says; None if there is none."""
+    """Return what `encoded.json` says; None if there is none, or a damaged one: encode again."""
     try:
         content = json.loads(open_storage(index.out_uri).read(f"{FOLDER}/{ABOUT}"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     shape = content.pop("vae_config", None)  # sets of older versions may hold none
     vae_config = VaeConfig(**shape or {})

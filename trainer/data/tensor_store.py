@@ -1,8 +1,9 @@
 """An append-only store of tensors by name, in a folder or on S3.
 
 Tensors lie in safetensors parts; beside each part, a Parquet file of the same name says where each of its
-tensors begins. It is written second, so a part without one was cut short and is invisible. A reader fetches
-single tensors by byte range and holds no file open.
+tensors begins. It is written second, so a part without one was cut short and is invisible, as is a part whose
+file is gone or shorter than its index says. A reader fetches single tensors by byte range and holds no file
+open.
 
 A tensor's name is a key, such as the digest of what was encoded, or a key, a space and a variant.
 """
@@ -82,24 +83,30 @@ class TensorStore:
 
     def table(self, space: str | None = None) -> pa.Table:
         """Return where every tensor lies, of one space or of all."""
-        parts = [info.key.removesuffix(_INDEX) for info in self._files() if info.key.endswith(_INDEX)]
+        sizes = {info.key: info.size for info in self._files()}
+        parts = sorted(key.removesuffix(_INDEX) for key in sizes if key.endswith(_INDEX))
+        stored = [sizes.get(part + _TENSORS, 0) for part in parts]
         with ThreadPoolExecutor(self.storage.max_concurrency) as pool:
-            tables = [table for table in pool.map(self._read_index, sorted(parts)) if table is not None]
+            tables = [table for table in pool.map(self._read_index, parts, stored) if table is not None]
         table = pa.concat_tables([_LISTED.empty_table(), *tables])
         return table if space is None else table.filter(pc.equal(table["space"], space))
 
     def read(self, row: Mapping[str, Any]) -> np.ndarray:
         """Return the tensor of one row of `table` as float32."""
-        data = self.storage.read_range(row["part"] + _TENSORS, row["offset"], row["length"])
+        path = row["part"] + _TENSORS
+        try:
+            data = self.storage.read_range(path, row["offset"], row["length"])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{self.uri}/{path}: is not there any more; encode again") from error
         if len(data) != row["length"]:
-            raise ValueError(f"{self.uri}/{row['part']}{_TENSORS}: is cut short; delete it, and encode again")
+            raise ValueError(f"{self.uri}/{path}: is cut short; encode again")
         return np.frombuffer(data, _DTYPES[row["dtype"]]).reshape(row["shape"]).astype(np.float32)
 
     def unreferenced(self, keys: Collection[str]) -> Unreferenced:
         """Return what has none of `keys`, and what killed processes left."""
         table = self.table()
         dead = table.filter(pc.invert(_has_key(table, keys)))
-        abandoned = sum(info.size for info in self._abandoned())
+        abandoned = sum(info.size for info in self._abandoned(table))
         return Unreferenced(rows=dead.num_rows, bytes=(pc.sum(dead["length"]).as_py() or 0) + abandoned)
 
     def drop(self, keys: Collection[str]) -> Unreferenced:
@@ -110,7 +117,7 @@ class TensorStore:
             self._rewrite(rows.filter(_has_key(rows, keys)))
             self.storage.delete(part + _INDEX)
             self.storage.delete(part + _TENSORS)
-        for info in self._abandoned():
+        for info in self._abandoned(table):
             self.storage.delete(info.key)
         return found
 
@@ -124,23 +131,28 @@ class TensorStore:
     def _files(self) -> Iterator[ObjectInfo]:
         return self.storage.list(self.folder)
 
-    def _abandoned(self) -> list[ObjectInfo]:
-        files = {info.key: info for info in self._files()}
+    def _abandoned(self, table: pa.Table) -> list[ObjectInfo]:
+        """Return the files of parts that `table` lacks, old enough that none is being written."""
+        parts = {*pc.unique(table["part"]).to_pylist()}
+        old_s = time.time() - _ABANDONED_S
         return [
             info
-            for key, info in files.items()
-            if key.endswith(_TENSORS)
-            and key.removesuffix(_TENSORS) + _INDEX not in files
-            and info.modified_s < time.time() - _ABANDONED_S
+            for info in self._files()
+            if info.key.removesuffix(_TENSORS).removesuffix(_INDEX) not in parts and info.modified_s < old_s
         ]
 
-    def _read_index(self, part: str) -> pa.Table | None:
-        """Return the index of one part; None if it was dropped meanwhile."""
+    def _read_index(self, part: str, num_bytes: int) -> pa.Table | None:
+        """Return the index of one part; None if it was dropped meanwhile, or the part is damaged.
+
+        Args:
+            num_bytes: size of its tensors' file.
+        """
         try:
-            data = self.storage.read(part + _INDEX)
-        except FileNotFoundError:
+            table = pq.read_table(io.BytesIO(self.storage.read(part + _INDEX)), schema=_SCHEMA)
+        except (FileNotFoundError, pa.ArrowInvalid):
             return None
-        table = pq.read_table(io.BytesIO(data), schema=_SCHEMA)
+        if num_bytes < (pc.max(pc.add(table["offset"], table["length"])).as_py() or 0):
+            return None
         return table.append_column(_LISTED.field("part"), pa.array([part] * table.num_rows, pa.string()))
 
 
