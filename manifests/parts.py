@@ -3,7 +3,8 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from manifests import records, schemas
 from manifests.digest import digest_bytes
-from manifests.storage import Storage, open_storage
+from manifests.storage import DatasetError, Storage, open_storage
 
 TableName = Literal[
     "sources",
@@ -88,9 +89,9 @@ class PartStore:
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `part` under the current schema, with those of `columns` that it has.
 
-        Raises schemas.SchemaError for a part written by a newer version of Kinora.
+        Raises schemas.SchemaError for a part of a newer version of Kinora, DatasetError for a damaged one.
         """
-        with self.storage.open_reader(part.path) as file:
+        with self._open(part) as file:
             parquet = pq.ParquetFile(file)
             record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
             version = schemas.version_of(record, parquet.schema_arrow, where)
@@ -101,5 +102,17 @@ class PartStore:
 
     def column_names(self, part: Part) -> list[str]:
         """Return the column names in the file of `part`."""
-        with self.storage.open_reader(part.path) as file:
+        with self._open(part) as file:
             return pq.read_schema(file).names
+
+    @contextmanager
+    def _open(self, part: Part) -> Generator[Any]:
+        """Open a part. Raises DatasetError, with its name, if it is missing or damaged."""
+        try:
+            with self.storage.open_reader(part.path) as file:
+                yield file
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise DatasetError(
+                f"{self.storage.uri}/{part.path}: is missing or damaged ({error}); restore it from a copy. "
+                "`kinora captions check` lists all damage"
+            ) from error

@@ -88,10 +88,17 @@ def upgrade(record: type, table: pa.Table, version: int) -> pa.Table:
 
 
 def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
-    """Convert instances of `record` to a table; an empty one if there are none."""
+    """Convert instances of `record` to a table; an empty one if there are none.
+
+    Halves of characters, as in the error of a file whose name is not UTF-8, are written as `\\udcff`.
+    """
     names = [field.name for field in fields(record)]
     plain = [{name: _to_arrow(getattr(row, name)) for name in names} for row in rows]
-    return pa.Table.from_pylist(plain, schema=arrow_schema(record))
+    try:
+        return pa.Table.from_pylist(plain, schema=arrow_schema(record))
+    except UnicodeEncodeError:
+        plain = [{name: _to_utf8(value) for name, value in row.items()} for row in plain]
+        return pa.Table.from_pylist(plain, schema=arrow_schema(record))
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:
@@ -133,6 +140,10 @@ def _unwrap(hint: Any) -> tuple[Any, bool]:
 
 def _to_arrow(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, StrEnum) else value
+
+
+def _to_utf8(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _from_arrow(hint: Any) -> Any:

@@ -42,6 +42,11 @@ def test_rows_come_back_as_they_went_in(tmp_path):
     dataset = Dataset.create(tmp_path / "d")
     dataset = dataset.commit(Commit(stage="caption", added=(dataset.write_records("captions", [caption]),)))
     assert Dataset.open(tmp_path / "d").records("captions") == [caption]
+    (part,) = (tmp_path / "d" / "captions").iterdir()
+    for harm in (part.write_bytes, lambda _: part.unlink()):
+        harm(b"PAR1")
+        with pytest.raises(DatasetError, match=f"{part.name}: is missing or damaged .*; restore it"):
+            Dataset.open(tmp_path / "d").records("captions")
 
 
 def test_a_part_counts_only_once_committed_and_the_past_stays(tmp_path):

@@ -149,3 +149,16 @@ def test_no_record_changes_without_a_migration():
     found = {r.__name__: (schemas.VERSIONS[r.__name__], shape(r)) for r in parts.RECORDS.values()}
     assert found == PINNED
     assert {*schemas.VERSIONS} == {*found} >= {*STEPS}
+
+
+def test_a_text_that_is_not_utf8_costs_no_row(tmp_path):
+    """The name of a file, and so the error about it, may hold bytes that are no text."""
+    names = dict.fromkeys(("stage", "unit", "code", "remedy", "config"), "x")
+    rows = [
+        records.Failure(**names, uri="b\udcff.mp4", message="cannot open b\udcff.mp4 🔴"),
+        records.Failure(**names, uri="é.mp4", message="é"),
+    ]
+    part = parts.PartStore(str(tmp_path)).write_records("failures", rows)
+    table = pq.read_table(tmp_path / part.path)
+    assert table["uri"].to_pylist() == ["b\\udcff.mp4", "é.mp4"]
+    assert table["message"].to_pylist() == ["cannot open b\\udcff.mp4 🔴", "é"]
