@@ -71,6 +71,8 @@ def _weights(config: CaptionConfig) -> str:
         return ""
     folder = Path(_vlm(config).model) if kind == "vlm" else WEIGHTS
     if kind == "vlm" and not folder.is_dir():
+        if folder.is_absolute() or len(folder.parts) > 2 or folder.parts[:1] == ("..",):  # no name on a hub
+            raise FileNotFoundError(f"captioner.vlm.model: {folder}: no such folder")
         return f"{folder} {_vlm(config).revision}"
     files = sorted(folder.glob("*.safetensors"))
     if not files:

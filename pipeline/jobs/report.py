@@ -42,9 +42,11 @@ class CurateReport:
 
     @property
     def failed_share(self) -> float:
-        """Failed units over all units of this run."""
+        """Share of files and cuts that failed, or of clips that a scorer failed on: the larger one."""
         failed = sum(self.failed.values()) + sum(self.cut_failed.values())
-        return failed / max(1, self.analyzed + sum(self.failed.values()) + self.to_cut)
+        units = self.analyzed + sum(self.failed.values()) + self.to_cut
+        scored = max(self.clips + self.scored, self.unscored)
+        return max(failed / max(1, units), self.unscored / max(1, scored))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

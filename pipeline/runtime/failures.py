@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from manifests.records import Failure
 from manifests.redact import redact
-from pipeline.errors import NoFrame, SourceChanged
+from pipeline.errors import NoFrame, OwnScorerFailed, SourceChanged
 from pipeline.runtime.attempt_log import Quarantined
 from video.errors import VideoError
 
@@ -45,6 +45,12 @@ def _explain(error: Exception) -> tuple[str, str, str]:
             "NO_FRAME",
             str(error),
             "raise analyze.scorers.budget_mb or .frames_per_s, then `kinora curate`",
+        )
+    if isinstance(error, OwnScorerFailed):
+        return (
+            "OWN_SCORER",
+            str(error),
+            "mend the scorer, then `kinora curate` again; `kinora retry` if its version is the same",
         )
     if isinstance(error, TaskLost):
         return "LOST", str(error), "mend what the message says of the machine, then `kinora retry`"

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.columns import Column
+from pipeline.errors import OwnScorerFailed
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "float64": (int, float),
@@ -43,13 +44,17 @@ class OwnScorer:
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         """Return the columns of a clip from its frames, rgb_HWC of one size.
 
-        Raises ValueError for an unknown column, and for a value of another type or out of range.
+        Raises OwnScorerFailed for what the scorer raises, for an unknown column, and for a value of another
+        type, infinite or out of range.
         """
-        values = self._call(np.stack(frames))
+        try:
+            values = self._call(np.stack(frames))
+        except Exception as error:
+            raise OwnScorerFailed(f"{self._name}: {type(error).__name__}: {error}") from error
         if not isinstance(values, dict):
-            raise ValueError(f"{self._name} returned {type(values).__name__}, not a dict of its columns")
-        if unknown := sorted(values.keys() - self._columns.keys()):
-            raise ValueError(f"{self._name} returned {', '.join(unknown)}, which it does not declare")
+            raise OwnScorerFailed(f"{self._name} returned {type(values).__name__}, not a dict of its columns")
+        if unknown := sorted(map(str, values.keys() - self._columns.keys())):
+            raise OwnScorerFailed(f"{self._name} returned {', '.join(unknown)}, which it does not declare")
         return {name: self._checked(self._columns[name], value) for name, value in values.items()}
 
     def _checked(self, column: Column, value: Any) -> Any:
@@ -58,9 +63,15 @@ class OwnScorer:
             return None
         is_bool = isinstance(value, bool)
         if not isinstance(value, _TYPES[column.type]) or (is_bool and column.type != "bool"):
-            raise ValueError(f"{self._name} returned {value!r} for {column.name}, a {column.type}")
+            raise OwnScorerFailed(f"{self._name} returned {value!r} for {column.name}, a {column.type}")
+        if isinstance(value, float) and math.isinf(value):
+            raise OwnScorerFailed(
+                f"{self._name} returned {value!r} for {column.name}: give a finite number or NaN"
+            )
         if column.range is not None and not column.range[0] <= value <= column.range[1]:
-            raise ValueError(f"{self._name} returned {value!r} for {column.name}, out of {column.range}")
+            raise OwnScorerFailed(f"{self._name} returned {value!r} for {column.name}, out of {column.range}")
+        if isinstance(value, str):
+            return value.encode(errors="backslashreplace").decode()  # a file cannot hold half a character
         return float(value) if column.type == "float64" else value
 
 
@@ -81,6 +92,8 @@ def load(name: str) -> Any:
         raise ValueError(
             f"{where}: cannot be imported ({error}); install it on every node, or run in its folder"
         ) from error
+    except Exception as error:
+        raise ValueError(f"{where}: cannot be imported ({type(error).__name__}: {error}); mend it") from error
     if not callable(found):
         raise ValueError(f"{where}: is a {type(found).__name__}; give a function or a class")
     return found

@@ -151,7 +151,7 @@ def test_scorers_added_later_run_over_what_is_there_and_nothing_else_is_done_aga
         plain, analyze=AnalyzeConfig(scorers=scorers), select=SelectConfig(limits={"my_red": (0.45, None)})
     )
     third = curate(str(raw), uri, own)
-    assert (third.analyzed, third.scored, third.unscored) == (0, 2, 1)
+    assert (third.analyzed, third.scored, third.unscored, third.failed_share) == (0, 2, 1, 1 / 3)
     view = LiveView(Dataset.open(uri))
     rows = {Path(row["uri"]).name: row for row in view.clips.to_pylist()}
     values = {name: row["my_red"] for name, row in rows.items()}
@@ -162,7 +162,7 @@ def test_scorers_added_later_run_over_what_is_there_and_nothing_else_is_done_aga
         is_dropped = row["my_red"] is not None and row["my_red"] < 0.45
         assert reasons[row["clip_id"]] == ("my_red" if is_dropped else "kept")
     (failure,) = view.failures.to_pylist()
-    assert (failure["stage"], failure["code"]) == ("score own_scorers:red", "INTERNAL")
+    assert (failure["stage"], failure["code"]) == ("score own_scorers:red", "OWN_SCORER")
     assert "too red to measure" in failure["message"]
     assert logos(uri) == logos(at_once)
     assert conservation.violations(Dataset.open(uri)) == []

@@ -39,3 +39,10 @@ def test_settings_without_effect_are_refused(vlm):
         spec_of(CaptionerConfig(kind="facts", medium_prompt="medium"))
     with pytest.raises(ValueError, match="no prompt is set"):
         spec_of(replace(vlm, dense_prompt="", short_prompt=""))
+
+
+@pytest.mark.parametrize("model", ["/nowhere", "../nowhere", "a/b/c"])
+def test_a_model_folder_that_does_not_exist_is_refused_before_anything_runs(model):
+    with pytest.raises(FileNotFoundError, match=rf"captioner\.vlm\.model: {model}: no such folder"):
+        spec_of(CaptionerConfig(kind="vlm", vlm=VlmConfig(model=model)))
+    assert spec_of(CaptionerConfig(kind="vlm", vlm=VlmConfig(model="owner/name"))).version

@@ -7,7 +7,9 @@ import pytest
 
 from pipeline.columns import Column
 from pipeline.config import CurateConfig, ScorersConfig, SelectConfig
+from pipeline.errors import OwnScorerFailed
 from pipeline.planning.limits import check_limits
+from pipeline.runtime.failures import failure
 from pipeline.score import needs
 from pipeline.score.digests import scorer_requests
 from pipeline.score.own import OwnScorer
@@ -54,7 +56,15 @@ def nothing(frames_THWC):
     return {"my_mean": float("nan"), "my_count": None}
 
 
-for function in (wrong, unknown, text, nothing):
+def infinite(frames_THWC):
+    return {"my_mean": float("inf")}
+
+
+def raises(frames_THWC):
+    return {"my_mean": 1 / 0}
+
+
+for function in (wrong, unknown, text, nothing, infinite, raises):
     function.columns = COLUMNS
 
 
@@ -69,6 +79,7 @@ NUMBER = 3
 @pytest.fixture(autouse=True)
 def module(tmp_path, monkeypatch):
     (tmp_path / "own_for_test.py").write_text(MODULE)
+    (tmp_path / "broken_for_test.py").write_text("def f(:")
     monkeypatch.chdir(tmp_path)  # a module of the working directory is found
 
 
@@ -84,11 +95,15 @@ def test_a_function_and_a_class_score_the_frames_of_a_clip():
         ("wrong", r"256\.0 for my_mean, out of \(0, 255\)"),
         ("unknown", "returned other, which it does not declare"),
         ("text", "'two' for my_count, a int64"),
+        ("infinite", "inf for my_mean: give a finite number or NaN"),
+        ("raises", "own_for_test:raises: ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_a_scorer_returns_is_checked(name, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(OwnScorerFailed, match=message) as raised:
         OwnScorer(f"own_for_test:{name}").score(FRAMES)
+    row = failure(raised.value, stage="score", unit="c", uri="", config="")
+    assert (row.code, "mend the scorer" in row.remedy) == ("OWN_SCORER", True)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +115,7 @@ def test_what_a_scorer_returns_is_checked(name, message):
             r"cannot be imported \(No module named 'no_such_module'\); install it on every node",
         ),
         ("own_for_test:absent", "cannot be imported"),
+        ("broken_for_test:f", r"broken_for_test:f: cannot be imported \(SyntaxError: .*\); mend it"),
         ("own_for_test:NUMBER", "is a int; give a function or a class"),
         ("own_for_test:undeclared", "set its attribute `columns`"),
     ],
