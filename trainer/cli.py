@@ -41,6 +41,18 @@ class TrainingCli(LightningCLI):
         self.network = network
         super().__init__(*args, **kwargs)
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Name the command as it was typed."""
+        return super().init_parser(**{"prog": f"kinora train {self.network}", **kwargs})
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        """Give a usage of one line: `--help` lists the fields."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.usage = f"kinora train {self.network} {subcommand} --config FILE.yaml [--FIELD VALUE …]"
+        return parser
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--out", type=str, required=True, help="folder for weights, logs, samples, checkpoints"

@@ -26,4 +26,5 @@ def run(config: Config) -> Result:
     else:
         path = write_dataset_report(config.dataset, Path(config.out), at=config.at)
     size = path.stat().st_size
-    return Result({"report": str(path), "bytes": size}, f"{path}  ({size / 1e6:.1f} MB)")
+    shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+    return Result({"report": str(path), "bytes": size}, f"{path}  ({shown})")

@@ -39,7 +39,5 @@ def _outcome(contents: DatasetContents) -> str:
     share = f" ({contents.kept / contents.clips:.0%})" if contents.clips else ""
     tail = f"{failed:,} failed" if failed else "nothing failed"
     files = f"{contents.sources:,} file{'s' * (contents.sources != 1)}"
-    return (
-        f"{files}, {contents.clips:,} clips, {contents.kept:,} kept{share}: "
-        f"{clock(contents.kept_s)} of {clock(contents.footage_s)}; {tail}."
-    )
+    footage = f": {clock(contents.kept_s)} of {clock(contents.footage_s)}" if contents.footage_s else ""
+    return f"{files}, {contents.clips:,} clips, {contents.kept:,} kept{share}{footage}; {tail}."

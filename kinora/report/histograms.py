@@ -55,7 +55,7 @@ def build_histogram(
     low, high, median = float(values.min()), float(values.max()), float(np.median(values))
     logarithmic = low > 0 and high > LOG_SCALE_RATIO * median
     if high <= low:
-        low, high = low - 0.5, high + 0.5
+        low, high = (0.0, 1.0) if 0 <= low < 0.5 else (low - 0.5, high + 0.5)  # no negative shares
     edges = np.geomspace(low, high, BINS + 1) if logarithmic else np.linspace(low, high, BINS + 1)
     edges[0], edges[-1] = low, high  # guard against rounding
     return Histogram(

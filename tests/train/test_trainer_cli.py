@@ -40,7 +40,11 @@ def test_an_unknown_key_is_refused(capsys):
     with pytest.raises(SystemExit) as done:
         main("vae", ["fit", "--data.shardz", "x"])
     assert done.value.code == 2
-    assert "shardz" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "shardz" in said
+    assert said.startswith("usage: kinora train vae fit --config FILE.yaml [--FIELD VALUE …]\n")
+    assert "run: kinora train vae fit --help" in said
+    assert len(said.splitlines()) == 3
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -85,7 +85,10 @@ def test_every_clip_lies_in_a_bin() -> None:
 def test_one_value_and_no_value() -> None:
     alike = build_histogram("x", "unit", np.full(4, 2.0), np.ones(4, bool))
     assert alike
-    assert sum(alike.kept) == 4
+    assert (sum(alike.kept), alike.low, alike.high) == (4, 1.5, 2.5)
+    none = build_histogram("share", "0 to 1", np.zeros(4), np.ones(4, bool), limits=[0.5])
+    assert none
+    assert (sum(none.kept), none.low, none.high, none.position(0.5)) == (4, 0.0, 1.0, 0.5)
     assert build_histogram("x", "unit", np.full(4, np.nan), np.ones(4, bool)) is None
 
 
