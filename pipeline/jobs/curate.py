@@ -156,6 +156,7 @@ def _run(view: LiveView, work: _Work, config: CurateConfig, progress: Progress) 
         clips=analyzed.counts.get("clips", 0),
         gaps=analyzed.counts.get("gaps", 0),
         scored=scored.counts.get("scored", 0),
+        rescored=scored.units,
         unscored=analyzed.counts.get("unscored", 0) + scored.counts.get("unscored", 0),
         compared=copies.num_new,
         decided=selected.units,

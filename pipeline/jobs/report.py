@@ -21,6 +21,8 @@ class CurateReport:
     """Clips of earlier runs that were scored."""
     unscored: int = 0
     """Clips with a failed scorer: its columns are null, and `failures` has a row."""
+    rescored: int = 0
+    """Clips of earlier runs that scorers ran on, with success or without."""
     compared: int = 0
     """Clips that were compared with others to find copies."""
     decided: int = 0
@@ -45,8 +47,7 @@ class CurateReport:
         """Share of files and cuts that failed, or of clips that a scorer failed on: the larger one."""
         failed = sum(self.failed.values()) + sum(self.cut_failed.values())
         units = self.analyzed + sum(self.failed.values()) + self.to_cut
-        scored = max(self.clips + self.scored, self.unscored)
-        return max(failed / max(1, units), self.unscored / max(1, scored))
+        return max(failed / max(1, units), self.unscored / max(1, self.clips + self.rescored))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
