@@ -6,6 +6,8 @@ __all__ = [
     "cli",
     "config",
     "data",
+    "dit",
+    "ema",
     "model_files",
     "optim",
     "pixels",

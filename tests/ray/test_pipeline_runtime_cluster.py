@@ -44,7 +44,7 @@ def test_a_submitted_job_brings_its_code_and_its_metrics_are_on_the_prometheus_e
         done = cluster.run(*submit, "--working-dir", ".", "--", *kinora)
         print(done.stdout)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "6 analysed" in done.stdout
+        assert "6 analyzed" in done.stdout
         assert conservation.violations(Dataset.open(uri)) == []
         host = cluster.address.partition(":")[0]
         wanted = ("units_total", "failed_total", "unit_seconds_count", "read_bytes_total")
