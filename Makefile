@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 RAY_DISABLE_IMPORT_WARNING=1 RAY_ENABLE_UV_RUN_RUNTIME_ENV=0 RAY_USAGE_STATS_ENABLED=0
 TORCH_INDEX := $(if $(KINORA_TORCH_INDEX),--index-url $(KINORA_TORCH_INDEX))
 
-.PHONY: setup demo test test-web test-slow test-gpu check bench clean lock
+.PHONY: setup demo weights test test-web test-slow test-gpu check bench clean lock
 setup: .venv/.ready
 
 # Torch first, from its own index if one is named; then the rest exactly as pinned.
@@ -21,6 +21,10 @@ setup: .venv/.ready
 
 demo: setup
 	@$(RUN) $(BIN)/kinora demo
+
+# Train the weights that ship, for a day on two cores; run it again to go on (docs/training-shipped.md).
+weights: setup
+	@$(RUN) $(BIN)/python -m kinora.training.shipped --out $(or $(OUT),runs/shipped)
 
 check: setup
 	@$(BIN)/ruff check

@@ -11,7 +11,7 @@ demo's: three shapes of 17 frames, and stills. Processor time, so that other loa
 
 With --before, `dit_speedup`, `vae_speedup` and `run_speedup` are over the older build, measured in turns in
 the same run; `dit_loss_difference` is the largest relative difference between the losses of both builds at
-the same steps, 0 but for rounding where the recipe is the same.
+the same steps, which are rounding: both train by the recipe of the older one.
 """
 
 import json
@@ -132,7 +132,7 @@ def measure_runs(
 
 def train(build: Build, folder: Path, out: Path, steps: int, seed: int) -> float:
     """Return the processor seconds of a run of `steps`, without validation and sample videos."""
-    recipe = build.root / "trainer" / "configs" / "dit_tiny.yaml"
+    recipe = folder / "configs" / "dit_tiny.yaml"
     flags = f"--max_steps {steps} --data.seed {seed} --data.warmup_bucket_steps 0 --trainer.devices 2"
     command = ["train", "dit", "fit", "--config", recipe, "--data.shards", folder / "shards", "--out", out]
     command += ["--model.vae", folder / "vae", "--watch.prompts", "[]", "--data.batch_size", 32]

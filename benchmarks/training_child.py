@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import yaml
 
-from trainer import config as settings
 from trainer.config import CropConfig, FlowConfig, OptimConfig, TextChoice, VaeConfig, VaeLossConfig
 from trainer.data.latents import LatentData
 from trainer.data.pixels import PixelData
@@ -51,10 +50,17 @@ class Phases:
         return {phase: median(step[phase] for step in steps) for phase in steps[0]}
 
 
-def recipe(network: str) -> dict[str, Any]:
-    """Return the configuration of `tiny` that the build ships."""
-    path = Path(settings.__file__).with_name("configs") / f"{network}_tiny.yaml"
-    return yaml.safe_load(path.read_text())
+def recipe(folder: Path, network: str) -> dict[str, Any]:
+    """Return the configuration of `tiny`."""
+    config = yaml.safe_load((folder / "configs" / f"{network}_tiny.yaml").read_text())
+    return tuples(config)
+
+
+def tuples(config: Any) -> Any:
+    """Turn the lists of a configuration into tuples, as fields hold them."""
+    if isinstance(config, dict):
+        return {name: tuples(value) for name, value in config.items()}
+    return tuple(map(tuples, config)) if isinstance(config, list) else config
 
 
 def train(module: Any, data: Any, optim: OptimConfig, steps: int) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def train(module: Any, data: Any, optim: OptimConfig, steps: int) -> dict[str, A
 
 def dit(folder: Path, steps: int, seed: int) -> dict[str, Any]:
     """Train `tiny` on half of a global batch of the mixture: one rank of two."""
-    config = recipe("dit")
+    config = recipe(folder, "dit")
     optim = OptimConfig(**config["model"]["optim"])
     torch.manual_seed(seed)
     module = DitModule(dit=config["model"]["dit"], optim=optim, vae=str(folder / "vae"))
@@ -107,7 +113,7 @@ def dit(folder: Path, steps: int, seed: int) -> dict[str, Any]:
 
 def vae(folder: Path, steps: int, seed: int) -> dict[str, Any]:
     """Train the VAE of `tiny` on half of a global batch: one rank of two."""
-    config = recipe("vae")
+    config = recipe(folder, "vae")
     optim = OptimConfig(**config["model"]["optim"])
     torch.manual_seed(seed)
     loss = VaeLossConfig(**config["model"]["loss"])

@@ -20,9 +20,10 @@ RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
 CONFIGS, VAE, DIT, train = (RUNS[name] for name in ("CONFIGS", "TINY_VAE", "TINY_DIT", "train"))
 
 
+@pytest.mark.parametrize("recipe", ["tiny", "shipped"])
 @pytest.mark.parametrize("kind", ["vae", "dit"])
-def test_shipped_configurations_parse(kind, capsys):
-    config = next(CONFIGS.glob(f"{kind}_tiny.yaml"))
+def test_shipped_configurations_parse(kind, recipe, capsys):
+    config = CONFIGS / f"{kind}_{recipe}.yaml"
     args = ["fit", "--config", str(config), "--data.shards", "s", "--out", "o", "--print_config"]
     if kind == "dit":
         args[3:3] = ["--model.vae", "v"]
@@ -33,7 +34,8 @@ def test_shipped_configurations_parse(kind, capsys):
 
 
 def test_every_shipped_configuration_is_tested():
-    assert {path.name for path in CONFIGS.iterdir()} == {"vae_tiny.yaml", "dit_tiny.yaml"}
+    names = {f"{kind}_{recipe}.yaml" for kind in ("vae", "dit") for recipe in ("tiny", "shipped")}
+    assert {path.name for path in CONFIGS.iterdir()} == names
 
 
 def test_an_unknown_key_is_refused(capsys):

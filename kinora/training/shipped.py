@@ -1,0 +1,87 @@
+"""Train the weights that ship: `python -m kinora.training.shipped --out DIR`, or `make weights`.
+
+Renders worlds into shards, trains the VAE, encodes, and trains the transformer, each as a `kinora` command of
+its own. Run it again to go on where it was stopped; docs/training-shipped.md tells what it costs.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import trainer
+from kinora.training.shipped_worlds import write_worlds
+
+CONFIGS = Path(str(trainer.__file__)).with_name("configs")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShippedConfig:
+    """What the weights are trained on, and for how long; the recipes are trainer/configs/*_shipped.yaml."""
+
+    out: Path
+    num_worlds: int = 24_000
+    processes: int = 2
+    """Processes that render, encode and train, one thread each."""
+    seed: int = 0
+    vae_steps: int | None = None
+    """Optimizer steps, by default those of the recipe."""
+    dit_steps: int | None = None
+
+
+def train_shipped(config: ShippedConfig) -> None:
+    """Run what is left of all steps. Raises ChildProcessError where a command fails."""
+    out = config.out
+    written = write_worlds(
+        out / "shards", config.num_worlds, seed=config.seed, processes=config.processes, progress=_say
+    )
+    _say(f"{written} worlds rendered, {config.num_worlds - written} were there")
+    _train(config, "vae", config.vae_steps, [])
+    inputs = ["--shards", f"{out}/shards", "--vae", f"{out}/vae", "--processes", str(config.processes)]
+    _kinora("encode", *inputs)
+    _train(config, "dit", config.dit_steps, ["--model.vae", f"{out}/vae"])
+
+
+def _train(config: ShippedConfig, network: str, steps: int | None, flags: list[str]) -> None:
+    """Train a network, or go on from its newest checkpoint; a run at its last step exports again."""
+    run = config.out / network
+    length = [] if steps is None else ["--max_steps", str(steps)]
+    resume = ["--resume"] if any(run.glob("checkpoints/*.ckpt")) else []
+    recipe = ["--config", str(CONFIGS / f"{network}_shipped.yaml"), "--data.shards", f"{config.out}/shards"]
+    seed = ["--data.seed", str(config.seed), "--seed_everything", str(config.seed)]
+    devices = ["--trainer.devices", str(config.processes)]
+    _kinora("train", network, "fit", *recipe, *seed, "--out", str(run), *devices, *flags, *length, *resume)
+
+
+def _kinora(*words: str) -> None:
+    _say(f"$ kinora {shlex.join(words)}")
+    code = subprocess.run([sys.executable, "-m", "kinora", *words], check=False).returncode
+    if code:
+        raise ChildProcessError(f"`kinora {shlex.join(words)}` ended with exit code {code}; run this again")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(args: list[str]) -> int:
+    """Parse `args` and train."""
+    parser = argparse.ArgumentParser(prog="python -m kinora.training.shipped", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards and both runs")
+    for name in ("num-worlds", "processes", "seed"):
+        default = getattr(ShippedConfig(out=Path()), name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
+    for name in ("vae-steps", "dit-steps"):
+        parser.add_argument(f"--{name}", type=int, help="default: those of the recipe")
+    try:
+        train_shipped(ShippedConfig(**vars(parser.parse_args(args))))
+    except ChildProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

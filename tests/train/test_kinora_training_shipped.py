@@ -1,0 +1,83 @@
+"""The recipe of the shipped weights runs from worlds to a model, and goes on where it was stopped."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kinora.training import shipped
+from kinora.training.shipped import ShippedConfig, train_shipped
+from kinora.training.shipped_worlds import FAMILIES, FPS, SIZES, STYLES, sample_of, write_worlds
+from manifests.shards import ShardIndex
+from trainer.data.decode import decode_sample, read_sample
+from worlds import families
+
+
+def write(root: Path, num_worlds: int, lines: list[str] | None = None) -> int:
+    progress = (lambda line: None) if lines is None else lines.append
+    return write_worlds(root, num_worlds, seed=3, processes=1, progress=progress, shard_worlds=4)
+
+
+def test_samples_are_whole_and_a_stopped_run_goes_on(tmp_path):
+    lines: list[str] = []
+    assert write(tmp_path / "once", 10, lines) == 10
+    assert lines[-1] == "3 of 3 shards of worlds"
+    assert write(tmp_path / "twice", 8) == 8
+    (tmp_path / "twice" / "tars" / "000001-4.refs.json").unlink()  # as if it had been stopped
+    assert write(tmp_path / "twice", 10) == 6
+    assert write(tmp_path / "twice", 10) == 0
+    once, twice = (ShardIndex.load(tmp_path / name) for name in ("once", "twice"))
+    assert once.digest == twice.digest
+    assert (once.num_samples, once.fps) == (10, FPS)
+    for row in range(10):
+        ref, world = once.sample(row), sample_of(3, row)
+        sample = read_sample(once, ref)
+        frames_THWC = decode_sample(sample, ref.bucket, once.fps)
+        assert frames_THWC.shape == (world.num_frames, world.height, world.width, 3)
+        assert sample.short == families.short_caption(world, row)
+        assert sample.dense == families.dense_caption(world, row)
+        error = frames_THWC.astype(float) - families.render(world)
+        assert (error**2).mean() < 100  # of H.264 with 4:2:0 chroma
+
+
+def test_samples_cover_families_styles_and_shapes_without_held_out_pairs():
+    worlds = [sample_of(0, number) for number in range(300)]
+    assert {world.family for world in worlds} == {name for name, _ in FAMILIES}
+    assert {world.style for world in worlds} == {name for name, _ in STYLES}
+    assert {(world.width, world.height) for world in worlds} == {size for size, _ in SIZES}
+    assert {world.num_frames for world in worlds} == {1, 9, 17, 25, 33}
+    assert not any(families.has_unseen_pair(world) for world in worlds)
+    shapes = [world for world in worlds if world.family == "shapes"]
+    counts = Counter(len(families.from_json(world.to_json()).things) for world in shapes)  # type: ignore[attr-defined]
+    assert set(counts) == {1, 2, 3}
+
+
+def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
+    monkeypatch.setattr(shipped, "_kinora", lambda *words: commands.append(words))
+    (tmp_path / "vae" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "vae" / "checkpoints" / "step=20.ckpt").touch()
+    train_shipped(ShippedConfig(out=tmp_path, vae_steps=20))
+    assert [words[:2] for words in commands] == [("train", "vae"), ("encode", "--shards"), ("train", "dit")]
+    assert [("--resume" in words, "--max_steps" in words) for words in commands] == [
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+
+
+def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
+    monkeypatch.setattr(sys, "executable", "false")
+    assert shipped.main(["--out", str(tmp_path)]) == 1
+    assert "train vae fit" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_from_worlds_to_a_model(tmp_path):
+    config = ShippedConfig(out=tmp_path, num_worlds=200, processes=1, vae_steps=2, dit_steps=2)
+    train_shipped(config)
+    assert (tmp_path / "dit" / "model.safetensors").is_file()
+    train_shipped(config)  # all is there
