@@ -15,6 +15,7 @@ the same steps, which are rounding: both train by the recipe of the older one.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,10 +50,11 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_mixture(folder / "shards", 24 if quick else 192, seed)
-        python(builds["now"], "-P", VAE_CHILD, "vae", folder / "vae", seed)
-        python(
-            builds["now"], "-m", "kinora", "encode", "--shards", folder / "shards", "--vae", folder / "vae"
-        )
+        oldest = builds.get("before", builds["now"])  # each build reads what it writes
+        shutil.copytree(oldest.root / "trainer" / "configs", folder / "configs")
+        python(oldest, "-P", VAE_CHILD, "vae", folder / "vae", seed)
+        inputs = ["--shards", folder / "shards", "--vae", folder / "vae"]
+        python(oldest, "-m", "kinora", "encode", *inputs)
         figures = measure(builds, folder, 2 if quick else 24, seed, turns=1 if quick else turns)
         figures |= measure_runs(builds, folder, (2, 4) if quick else (4, 28), seed)
     return Figures(figures=figures, text=table(figures, before))
