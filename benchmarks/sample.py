@@ -25,7 +25,7 @@ from kinora.evaluation.intervals import bootstrap_mean
 from kinora.evaluation.judging import row_of, run_row
 from kinora.evaluation.run import setup_of
 from trainer.checkpoints import DIT, read_about
-from trainer.config import SampleConfig
+from trainer.config import FEW_STEPS, SampleConfig
 from trainer.sample.frames import nearest_length
 
 SIZES = ((64, 64), (96, 96), (128, 80), (256, 144))
@@ -107,7 +107,7 @@ def few_step_loss(config: EvaluationConfig, setup: Setup, n: int) -> dict[str, f
     `few_step_loss` is the mean difference, `few_step_loss_high` its upper bound at 95 %.
     """
     sample = SampleConfig(steps=config.steps, guidance=config.guidance)
-    few = replace(sample, steps=max(1, sample.steps // FEWER))
+    few = replace(FEW_STEPS, steps=max(1, sample.steps // FEWER), guidance=sample.guidance)
     all_steps, few_steps = (_scores(config, setup, n, each) for each in (sample, few))
     losses = [before - after for before, after in zip(all_steps, few_steps, strict=True)]
     return {

@@ -29,7 +29,7 @@ def wilson_low(right: int, n: int, z: float = 1.96) -> float:
     share = right / n
     center = share + z * z / (2 * n)
     margin = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (center - margin) / (1 + z * z / n)
+    return max(0.0, (center - margin) / (1 + z * z / n))
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kinora.evaluation.balanced import Vocabulary
 from kinora.evaluation.cases import Setup
-from kinora.evaluation.config import FEW, SAMPLES, EvaluationConfig
+from kinora.evaluation.config import FEW, ROWS, SAMPLES, EvaluationConfig
 from kinora.evaluation.figures import Figure
 from kinora.evaluation.judging import row_of, run_row
 from kinora.evaluation.results import write_row
@@ -21,6 +21,8 @@ from trainer.checkpoints import DIT, read_about
 from trainer.config import SampleConfig
 from worlds.palette import FAMILY_NAMES
 
+NOT_OF_RESULTS = ("row", "processes", "cache")
+"""Settings that results do not depend on."""
 SHOWN = 24
 """About how many videos of a row are kept to look at: the first of each group."""
 
@@ -55,8 +57,8 @@ def evaluate_rows(
     there is no model, or the configuration asks for what there is not.
     """
     report = report or _to_stderr
-    about = read_about(config.model, DIT)
     rows, sample = config.rows, SampleConfig(steps=config.steps, guidance=config.guidance)
+    about = read_about(config.model, DIT)
     setup = setup_of(config, about, seed)
     store = Path(config.cache) / str(about["digest"])[:16]
     done = Evaluation()
@@ -66,7 +68,7 @@ def evaluate_rows(
         except (ValueError, RuntimeError, OSError) as error:
             done.failed[name] = f"{type(error).__name__}: {error}"
             report(f"{name}: {done.failed[name]}")
-        write_summary(out, config, done, seed)
+        write_summary(out, config, done, seed, str(about["digest"]))
     return done
 
 
@@ -126,18 +128,35 @@ def setup_of(config: EvaluationConfig, about: dict[str, Any], seed: int) -> Setu
     )
 
 
-def write_summary(out: Path, config: EvaluationConfig, done: Evaluation, seed: int) -> None:
-    """Write the table and all figures."""
+def write_summary(out: Path, config: EvaluationConfig, done: Evaluation, seed: int, weights: str) -> None:
+    """Write the table and all figures, with rows that an earlier run of the same model and settings wrote."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "table.md").write_text(markdown_table(done.figures, done.failed))
+    same = {name: value for name, value in asdict(config).items() if name not in NOT_OF_RESULTS}
+    identity = json.loads(json.dumps({"settings": same, "seed": seed, "weights": weights}))
+    found = {**_earlier_figures(out, identity, set(done.failed)), **done.figures}
+    figures = {name: found[name] for name in ROWS if name in found}
+    (out / "table.md").write_text(markdown_table(figures, done.failed))
     content = {
-        "settings": asdict(config),
-        "seed": seed,
-        "rows": list(done.figures),
+        **identity,
+        "rows": list(figures),
         "failed": done.failed,
-        "figures": done.numbers(),
+        "figures": Evaluation(figures=figures).numbers(),
     }
     (out / "results.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _earlier_figures(out: Path, identity: dict[str, Any], failed: Collection[str]) -> dict[str, list[Figure]]:
+    """Return the figures of rows in a folder, where they are of the same model and settings."""
+    path = out / "results.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    if any(earlier.get(name) != value for name, value in identity.items()):
+        return {}
+    rows = {
+        name: json.loads((out / name / "row.json").read_text())
+        for name in earlier["rows"]
+        if name not in failed
+    }
+    return {name: [Figure(**fields) for fields in row["figures"]] for name, row in rows.items()}
 
 
 def _to_stderr(line: str) -> None:

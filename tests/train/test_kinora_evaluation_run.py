@@ -50,6 +50,9 @@ def test_a_run_goes_on_where_it_ended_and_becomes_a_gallery(model, tmp_path, cap
     assert summary["figures"].keys() == first.keys()
     assert "nothing moves" in (out / "table.md").read_text()
 
+    assert main(["bench", "sora", *flags, "--row", "loop"]) == 2
+    assert json.loads((out / "results.json").read_text())["rows"] == ["images"]
+
     page = tmp_path / "gallery"
     assert main(["gallery", "--results", str(out), "--out", str(page)]) == 0
     assert len([*page.rglob("*.png")]) == 2
