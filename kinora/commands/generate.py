@@ -13,6 +13,7 @@ from typing import Any
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from kinora.generation.config import WORDS, RequestConfig, to_request
+from kinora.generation.cost import describe_cost
 from kinora.generation.files import check_ending, check_place
 from kinora.generation.inputs import MediaReader
 from kinora.generation.prepare import Prepared, prepare
@@ -106,8 +107,10 @@ def _run_one(config: Config, command: str) -> Result:
         prepared = prepare(model, first, _sample_config(config), reader)
     if config.new_part_only:
         check_new_part(prepared)
-    started = monotonic()
     videos = [_with_seed(prepared, request) for request in requests]
+    if cost := describe_cost(model, videos):
+        _print(cost)
+    started = monotonic()
     frames = _make(model, videos, outs, config, command)
     return _result(prepared, outs, requests, frames, monotonic() - started)
 

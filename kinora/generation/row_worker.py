@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 from kinora.generation.files import check_place
@@ -225,9 +226,11 @@ def _make(
     tasks = [RowTask(pairs[at : at + ROWS_TOGETHER]) for at in range(0, len(pairs), ROWS_TOGETHER)]
     results: list[RowResult | RowError] = []
     with open_workers(options) as workers:
+        started = monotonic()
         for done in workers.map(tasks):
             results += done
-            progress(f"made {len(results)} of {len(pairs)} videos")
+            left_s = (monotonic() - started) / len(results) * (len(pairs) - len(results))
+            progress(f"{len(results)} of {len(pairs)} videos, about {left_s:.0f} s left")
     return results
 
 
