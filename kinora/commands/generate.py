@@ -1,11 +1,7 @@
 """Generate videos and images: from a prompt, images, videos, or a file of prompts."""
 
-import signal
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,7 +19,7 @@ from kinora.generation.row_worker import OpenRowWorkers, RowOptions, make_rows, 
 from kinora.generation.rows import read_rows
 from kinora.generation.run import batches, check_new_part, sample_chunks, write_result
 from kinora.generation.weights import check_weights
-from manifests.ranges import NonNegativeFloat, PositiveInt, UnitFloat
+from manifests.ranges import PositiveInt, UnitFloat
 from pipeline.config import PoolConfig, RayConfig
 from trainer.config import SampleConfig
 from trainer.precision import Dtype
@@ -34,8 +30,8 @@ __all__ = ["POSITIONAL", "WORDS", "Config", "run"]
 POSITIONAL = "prompt"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config(RequestConfig):
+@dataclass(frozen=True, kw_only=True)
+class Config(RequestConfig, SampleConfig):
     model: str = "demo/runs/dit"
     """Model folder written by `kinora train dit`."""
     out: str | None = None
@@ -50,18 +46,6 @@ class Config(RequestConfig):
     """Videos to make, with seeds that count up; the seed is in the name of each file."""
     new_part_only: bool = False
     """Leave the frames of given videos out of the file."""
-    guidance: NonNegativeFloat = 3.0
-    """Scale of guidance by the prompt; 1 turns it off."""
-    condition_guidance: NonNegativeFloat = 1.0
-    """Scale of guidance by given frames; 1 turns it off."""
-    steps: PositiveInt = 24
-    """Sampling steps."""
-    sigmas: tuple[UnitFloat, ...] = ()
-    """Noise levels from 1 down to 0, such as [1,0.8,0.4,0], in place of --steps."""
-    window_latents: PositiveInt | None = None
-    """Most latent frames that are made together; by default those of the longest training clip."""
-    overlap_latents: PositiveInt | None = None
-    """Latent frames that a window takes over from its neighbours; by default a third of a window."""
     device: str | None = None
     """`cpu`, `cuda` or `cuda:1`; by default the GPU where there is one."""
     dtype: Dtype = "auto"
@@ -81,14 +65,7 @@ class Config(RequestConfig):
 def run(config: Config) -> Result:
     """Generate what a configuration asks for. Raises ValueError or OSError for what cannot be made."""
     command = command_line(sys.argv[2:]) if sys.argv[1:2] == ["generate"] else ""
-    with _ended_by_sigterm():
-        if config.prompts is not None:
-            return _run_rows(config, command)
-        return _run_one(config, command)
-
-
-def _sample_config(config: Config) -> SampleConfig:
-    return SampleConfig(**{field.name: getattr(config, field.name) for field in fields(SampleConfig)})
+    return _run_one(config, command) if config.prompts is None else _run_rows(config, command)
 
 
 def _run_one(config: Config, command: str) -> Result:
@@ -104,7 +81,7 @@ def _run_one(config: Config, command: str) -> Result:
         check_place(path)
     model = load_model(check_weights(config.model), device=config.device, dtype=config.dtype)
     with MediaReader() as reader:
-        prepared = prepare(model, first, _sample_config(config), reader)
+        prepared = prepare(model, first, subconfig(config, SampleConfig), reader)
     if config.new_part_only:
         check_new_part(prepared)
     videos = [_with_seed(prepared, request) for request in requests]
@@ -188,7 +165,7 @@ def _run_rows(config: Config, command: str) -> Result:
         model=str(model),
         folder=str(folder),
         format=config.format,
-        config=_sample_config(config),
+        config=subconfig(config, SampleConfig),
         new_part_only=config.new_part_only,
         device=config.device,
         dtype=config.dtype,
@@ -212,16 +189,3 @@ def _workers(config: Config) -> OpenRowWorkers:
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Generator[None]:
-    """End with exit code 143 after SIGTERM, so that no unfinished file stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,9 +15,9 @@ FILES = ("image", "video", "connect", "from_draft")
 """Fields that name files."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestConfig:
-    """One video."""
+    """One video. No slots: the command's configuration has another base with slots."""
 
     prompt: str = ""
     """Text prompt; with --from-draft, that of the draft by default."""

@@ -19,7 +19,7 @@ from kinora.generation.shapes import (
     num_frames,
     trained_sizes,
 )
-from trainer.config import SampleConfig
+from trainer.config import FEW_STEPS, SampleConfig
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
 from trainer.sample.verbs import animate, connect, edit, extend, from_draft, loop, text_to_video
@@ -141,7 +141,8 @@ def _draft(model: TextToVideo, size: Size, config: SampleConfig) -> tuple[Size, 
     side = model.vae.config.space_factor * model.dit.config.patch
     smaller = draft_size(size, side, trained_sizes(model.buckets))
     if smaller is None:
-        return size, replace(config, steps=max(1, config.steps // DRAFT_STEPS))
+        steps = max(1, config.steps // DRAFT_STEPS)
+        return size, replace(config, steps=steps, shift=FEW_STEPS.shift, spacing=FEW_STEPS.spacing)
     return smaller, config
 
 
