@@ -143,7 +143,7 @@ def _result(
     shape = {"width": size.width, "height": size.height}
     never_trained = next((note for note in notes if "never trained" in note), "")
     data = {**videos[0], **shape, "verb": prepared.verb, "seconds": seconds, "videos": videos}
-    lines = [f"{video['out']}: {video['frames']} frames of {size}" for video in videos]
+    lines = [f"{video['out']}: {_count(video['frames'], 'frame')} of {size}" for video in videos]
     lines[-1] += f" in {seconds:.1f} s"
     text = "\n".join([*lines, *notes])
     return Result({**data, "notes": notes, "never_trained": never_trained}, text, Exit.DONE)
@@ -189,3 +189,7 @@ def _workers(config: Config) -> OpenRowWorkers:
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -29,6 +29,8 @@ MAX_INPUT_MB = 512
 """Most memory for the pixels of one given video, after it is fitted to the size of the result."""
 _NOTED_CROP = 0.02
 """Smallest part of a picture whose loss is reported."""
+_NOTED_RATE = 0.05
+"""Smallest difference of rates that is reported: a GIF of 8 frames a second states 8.33."""
 _REMEDIES = {
     "VANISHED": "check the path",
     "UNREADABLE": "give a plain file that you may read",
@@ -104,7 +106,7 @@ class MediaReader:
         notes = _describe(found, size)
         if len(frames_THWC) == 1:
             notes = (*notes, "it holds one frame")
-        elif rate and abs(rate / fps - 1) > 1e-3:
+        elif rate and abs(rate / fps - 1) > _NOTED_RATE:
             notes = (*notes, f"its {rate:.4g} frames a second become the model's {fps:g}")
         return Fitted(frames_THWC, _named(picture, flag, notes))
 
@@ -168,7 +170,8 @@ def _fit(frames_THWC: np.ndarray, size: Size, flag: str) -> Fitted:
 
 
 def _describe(found: Probe, size: Size) -> tuple[str, ...]:
-    has_alpha = any(component.is_alpha for component in VideoFormat(found.pixel_format).components)
+    components = VideoFormat(found.pixel_format).components
+    has_alpha = found.container != "gif" and any(component.is_alpha for component in components)
     alpha = ("transparent parts are shown over white",) if has_alpha else ()
     return (*_describe_crop(Size(found.width, found.height), size), *alpha)
 
