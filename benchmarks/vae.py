@@ -28,12 +28,12 @@ def bench(*, quick: bool, seed: int) -> Figures:
     """Measure peak memory and error. A smoke test streams fewer and smaller pictures."""
     scale = 8 if quick else 1
     short, long = (round(seconds * FPS / scale / 4) for seconds in (5, 60))
-    wide = (1080 // scale // 8 * 8, 1920 // scale // 8 * 8)
+    height, width = (side // scale // 8 * 8 for side in (1080, 1920))
     short_mb = child("round_trip", short, 144, 256, seed)["peak_mb"]
     long_trip, landscape, portrait = (
         child("round_trip", long, 144, 256, seed),
-        child("decode", short, *wide, seed),
-        child("decode", short, *wide[::-1], seed),
+        child("decode", short, height, width, seed),
+        child("decode", short, width, height, seed),
     )
     figures = {
         "peak_rss_mb_60s": long_trip["peak_mb"],

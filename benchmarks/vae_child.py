@@ -59,7 +59,7 @@ def errors(vae: VideoVae, latents: int, height: int, width: int) -> dict[str, fl
     frames = torch.cat([*frames_of(latents, height, width)], dim=2)
     latent = vae.encode(frames)
     encoded = torch.cat([*encode_stream(vae, frames.split(3, dim=2), 1)], dim=2)
-    decoded = [torch.cat([*decode_stream(vae, latent, size)], dim=2) for size in (1, 1_000_000)]
+    decoded = [torch.cat([*decode_stream(vae, latent, size)], dim=2) for size in (1, 1 << 22)]
     one_pass = vae.decode(latent)
     error = max(float((encoded - latent).abs().max()), float((decoded[0] - one_pass).abs().max()))
     return {
