@@ -81,7 +81,7 @@ def test_a_disk_that_fills_up_while_clips_are_cut_and_packed(disk, tmp_path):
     pack = ["pack", "--dataset", dataset, "--out", shards, "--buckets", '["9x48x64"]', "--fps", "8"]
     disk.leave(size_kb // 2)
     said = run(*pack, code=2)
-    assert f"error: pack: [Errno 28] {shards}/ar_4-3" in said
+    assert f"error: pack: [Errno 28] {shards}/tars/videos/ar_4-3" in said
     assert "is full (No space left on device); make room there and run the same command again" in said
     assert [path.name for path in disk.path.iterdir()] == ["d"]
     disk.leave(ROOMY_KB)
