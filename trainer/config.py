@@ -188,9 +188,6 @@ class VaeLossConfig:
     """Weight of the mean squared error; without it small objects do not appear."""
     gradient: NonNegativeFloat = 0.5
     """Weight of the mean absolute error of differences between neighbouring pixels."""
-    motion: NonNegativeFloat = 0.0
-    """Weight of the mean absolute error of differences between neighbouring frames; without it the picture
-    jumps where the frames of one latent end (docs/adr/0033)."""
     kl: NonNegativeFloat = 3e-4
     """Weight of the KL divergence of the latents from a unit Gaussian, in nats per latent value."""
 

@@ -21,7 +21,7 @@ from trainer.pixels import to_pixels
 from trainer.run.preflight import check_batch, check_buckets, check_crop
 from trainer.vae.model import DiagonalGaussian, VideoVae
 
-LOSS_TERMS = ("l1", "l2", "gradient", "motion", "kl")
+LOSS_TERMS = ("l1", "l2", "gradient", "kl")
 
 
 class VaeModule(L.LightningModule):
@@ -92,12 +92,10 @@ class VaeModule(L.LightningModule):
         mean, logvar = posterior
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         gradient = error.diff(dim=3).abs().mean() + error.diff(dim=4).abs().mean()
-        motion = error.diff(dim=2).abs().mean() if error.shape[2] > 1 else error.new_zeros(())
         return {
             "l1": self.loss.l1 * error.abs().mean(),
             "l2": self.loss.l2 * error.square().mean(),
             "gradient": self.loss.gradient * gradient,
-            "motion": self.loss.motion * motion,
             "kl": self.loss.kl * kl,
         }
 
