@@ -1,11 +1,13 @@
-import ast
 import base64
+import dataclasses
 import json
 import os
 import re
 import runpy
 import shlex
 from html.parser import HTMLParser
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -121,8 +123,8 @@ def test_commands_to_go_on_with_exist_with_these_fields(html: str) -> None:
     for line in lines:
         words = shlex.split(line)[1:]
         name = next(" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in cli.COMMANDS)
-        path = Path(cli.__file__).parents[1] / "commands" / f"{name.replace(' ', '_')}.py"
-        fields = config_fields(path) if path.exists() else {}
+        module = f"kinora.commands.{name.replace(' ', '_')}"
+        fields = config_fields(module) if find_spec(module) else {}
         flags = {word.removeprefix("--") for word in words if word.startswith("--")} - {"help"}
         if fields:
             assert flags <= set(fields), line
@@ -130,12 +132,11 @@ def test_commands_to_go_on_with_exist_with_these_fields(html: str) -> None:
             assert {field for field, required in fields.items() if required} <= flags | positional, line
 
 
-def config_fields(command: Path) -> dict[str, bool]:
-    """Return the fields of a command's Config and whether each must be given, without importing it."""
-    classes = [node for node in ast.parse(command.read_text()).body if isinstance(node, ast.ClassDef)]
-    body = [node for found in classes if found.name == "Config" for node in found.body]
-    found = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    return {node.target.id: node.value is None for node in found}  # type: ignore[union-attr]
+def config_fields(module: str) -> dict[str, bool]:
+    """Return the fields of a command's Config, inherited ones too, and whether each must be given."""
+    config = getattr(import_module(module), "Config", None)
+    found = dataclasses.fields(config) if config else ()
+    return {field.name: field.default is field.default_factory is dataclasses.MISSING for field in found}
 
 
 def test_refuses_a_folder_without_a_run(tmp_path: Path) -> None:
