@@ -77,7 +77,7 @@ def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_from_worlds_to_a_model(tmp_path):
-    config = ShippedConfig(out=tmp_path, num_worlds=200, processes=1, vae_steps=2, dit_steps=2)
+    config = ShippedConfig(out=tmp_path, num_worlds=48, processes=1, vae_steps=2, dit_steps=2)
     train_shipped(config)
     assert (tmp_path / "dit" / "model.safetensors").is_file()
     train_shipped(config)  # all is there
