@@ -18,10 +18,12 @@ __all__ = [
     "redact",
     "renamed_fields",
     "renamed_flags",
+    "sandboxed_sql",
     "schemas",
     "scores",
     "shards",
     "sql",
     "storage",
     "thumbnails",
+    "view_schemas",
 ]

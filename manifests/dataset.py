@@ -208,9 +208,16 @@ class Dataset:
     def columns(self, table: TableName) -> list[str]:
         """Return the column names of all parts of `table`, those of its record first."""
         names = dict.fromkeys(schemas.arrow_schema(RECORDS[table]).names)
-        for found in self.map_parallel(self._parts.column_names, self.parts(table)):
-            names |= dict.fromkeys(found)
+        for found in self.map_parallel(self._parts.schema, self.parts(table)):
+            names |= dict.fromkeys(found.names)
         return list(names)
+
+    def schema(self, table: TableName) -> pa.Schema:
+        """Return the columns of all parts of `table` with their types, those of its record first."""
+        found = self.map_parallel(self._parts.schema, self.parts(table))
+        record = schemas.arrow_schema(RECORDS[table])
+        extra = [pa.schema([field for field in each if field.name not in record.names]) for each in found]
+        return pa.unify_schemas([record.remove_metadata(), *extra], promote_options="default")
 
     def records(self, table: TableName) -> list[Any]:
         """Return all rows of `table` as records, without their score columns."""

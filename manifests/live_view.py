@@ -92,6 +92,11 @@ _NEWEST_CUT = """
 """
 
 
+def table_of(view: ViewName) -> TableName:
+    """Return the table that a view takes its rows from."""
+    return _TABLES[view]
+
+
 class LiveView:
     """The live rows of one dataset snapshot; each column is read once.
 

@@ -100,10 +100,10 @@ class PartStore:
             table = schemas.upgrade(record, parquet.read(use_threads=False), version)
         return table if columns is None else table.select([c for c in columns if c in table.column_names])
 
-    def column_names(self, part: Part) -> list[str]:
-        """Return the column names in the file of `part`."""
+    def schema(self, part: Part) -> pa.Schema:
+        """Return the columns in the file of `part`."""
         with self._open(part) as file:
-            return pq.read_schema(file).names
+            return pq.read_schema(file)
 
     @contextmanager
     def _open(self, part: Part) -> Generator[Any]:

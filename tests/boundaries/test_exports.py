@@ -65,6 +65,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "redact",
         "renamed_fields",
         "renamed_flags",
+        "sandboxed_sql",
         "schemas",
         "scores",
         "shards",
@@ -72,6 +73,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "storage",
         "storage.s3",
         "thumbnails",
+        "view_schemas",
     ),
     "captioner": (
         "auto",

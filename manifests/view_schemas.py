@@ -1,0 +1,92 @@
+"""The views that SQL statements read, and their columns."""
+# pyarrow and DuckDB have no complete types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
+
+import json
+from typing import Any, get_args
+
+import pyarrow as pa
+
+from manifests import schemas
+from manifests.dataset import Dataset
+from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView, ViewName, table_of
+from manifests.parts import RECORDS
+
+CAPTIONED = "captioned"
+"""View with a row for each media: it, the caption that counts, the clip with its scores, its selection."""
+COMMITS = "commits"
+"""View with a row for each commit."""
+VIEWS: tuple[str, ...] = (*get_args(ViewName), CAPTIONED, COMMITS)
+
+COMMITS_SCHEMA = pa.schema(
+    [
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("at", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("config_digest", pa.string(), nullable=False),
+        pa.field("config", pa.string(), nullable=False),
+        pa.field("counts", pa.string(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("command", pa.string(), nullable=False),
+        pa.field("versions", pa.string(), nullable=False),
+    ]
+)
+_RENAMED = {("captions", "detail"): "caption_detail", ("media", "digest"): "media_digest"}
+"""Columns of `captioned` that are ambiguous without their view."""
+
+
+def view_schema(view: LiveView, name: Any) -> pa.Schema:
+    """Return the columns of a live view without `LARGE_COLUMNS`, then `_commit`: what added the row."""
+    table = table_of(name)
+    record = schemas.arrow_schema(RECORDS[table])
+    found = {field.name: field for field in record}
+    if table in ("clips", "scores"):  # the only tables with columns beside those of their record
+        found |= {field.name: field for field in view.dataset.schema(table) if field.name not in found}
+    if table == "clips":
+        for request in view.scorer_requests.values():
+            for column, kind in request.columns.items():
+                found[column] = pa.field(column, pa.type_for_alias(kind))
+    fields = [field for field in found.values() if field.name not in LARGE_COLUMNS]
+    return pa.schema([*fields, pa.field(COMMIT_COLUMN, pa.int64())])
+
+
+def commits_table(dataset: Dataset) -> pa.Table:
+    """Return the log as a table; configurations, counts and versions are JSON objects."""
+    rows = [
+        {
+            "number": commit.number,
+            "at": commit.at,
+            "stage": commit.stage,
+            "config_digest": commit.config_digest,
+            "config": json.dumps(commit.config, default=str),
+            "counts": json.dumps(commit.counts, default=str),
+            "seconds": float(commit.seconds),
+            "command": commit.command,
+            "versions": json.dumps(commit.versions, default=str),
+        }
+        for commit in dataset.commits
+    ]
+    return pa.Table.from_pylist(rows, schema=COMMITS_SCHEMA)
+
+
+def captioned_columns(view: LiveView) -> dict[str, tuple[str, str]]:
+    """Return the columns of `captioned`: for each the view and the column it comes from."""
+    columns: dict[str, tuple[str, str]] = {}
+    for name in ("media", "captions", "clips", "selections"):
+        names: list[str] = view_schema(view, name).names
+        for column in names:
+            if column != COMMIT_COLUMN:
+                columns.setdefault(_RENAMED.get((name, column), column), (name, column))
+    return columns
+
+
+def captioned_sql(view: LiveView) -> str:
+    """Return the statement that creates `captioned` from the views that it joins."""
+    columns = captioned_columns(view)
+    listed = ", ".join(f'{name}."{column}" AS "{shown}"' for shown, (name, column) in columns.items())
+    return f"""
+        CREATE VIEW {CAPTIONED} AS SELECT {listed} FROM media
+        LEFT JOIN captions ON captions.media_id = media.media_id
+        LEFT JOIN clips ON clips.clip_id = media.clip_id
+        LEFT JOIN selections ON selections.clip_id = media.clip_id"""
