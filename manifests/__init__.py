@@ -18,6 +18,7 @@ __all__ = [
     "redact",
     "renamed_fields",
     "renamed_flags",
+    "review",
     "sandboxed_sql",
     "schemas",
     "scores",

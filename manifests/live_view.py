@@ -40,6 +40,7 @@ ViewName = Literal[
     "captions",
     "caption_attempts",
     "newest_attempts",
+    "reviews",
     "failures",
 ]
 
@@ -55,6 +56,7 @@ _TABLES: dict[ViewName, TableName] = {
     "captions": "captions",
     "caption_attempts": "captions",
     "newest_attempts": "captions",
+    "reviews": "reviews",
     "failures": "failures",
 }
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -66,6 +68,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "duplicates": ("clip_id",),
     "media": ("clip_id", "media_id", "window_index"),
     "captions": ("media_id", "version", "outcome"),
+    "reviews": ("review_id",),
     "failures": ("stage", "unit", "config"),
 }
 """Key columns of each table, which determine its live rows."""
@@ -81,6 +84,7 @@ _DEPENDS_ON: dict[ViewName, set[str]] = {
     "captions": {"sources", "clips", "selections", "media", "captions"},
     "caption_attempts": {"sources", "clips", "selections", "media", "captions"},
     "newest_attempts": {"sources", "clips", "selections", "media", "captions"},
+    "reviews": {"reviews"},
     "failures": {"sources", "clips", "scores", "selections", "media", "captions", "failures"},
 }
 """Tables that determine the live rows of each view."""
@@ -259,6 +263,11 @@ class LiveView:
         return caption_order.latest_requests(rows.to_pylist(), self.dataset.commits)
 
     @cached_property
+    def reviews(self) -> pa.Table:
+        """The reviews, in order and each once; `manifests.review.decisions` says which stand."""
+        return self.read("reviews")
+
+    @cached_property
     def failures(self) -> pa.Table:
         """The newest failure of each live unit that has not succeeded since."""
         return self.read("failures")
@@ -340,6 +349,9 @@ class LiveView:
             case "media":
                 keys = self.read("selections", ["clip_id", "kept"])
                 return self.query(_NEWEST_CUT, t=self._numbered("media"), o=keys.filter(keys["kept"]))
+            case "reviews":
+                sql = "SELECT min(_row) AS _row FROM t GROUP BY review_id"
+                return self.query(sql, t=self._numbered("reviews"))
             case "captions" | "caption_attempts" | "newest_attempts":
                 return self._captions(view, subset)
             case "failures":

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
+from manifests.digest import digest_parts
+
 Step = Callable[[pa.Table], pa.Table]
 
 
@@ -38,9 +40,39 @@ def caption_1_to_2(table: pa.Table) -> pa.Table:
     return table.append_column("medium", pa.nulls(table.num_rows, pa.string()))
 
 
+def review_1_to_2(table: pa.Table) -> pa.Table:
+    """Add what version 1, which no command wrote, did not know: ids, the media, what the reviewer saw.
+
+    A new text replaces the dense one, the only one that version 1 could name.
+    """
+    names = ("clip_id", "caption_version", "reviewer", "at", "verdict")
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    has_text = table["new_text"].is_valid().to_pylist()
+    empty, nulls = pa.array([""] * len(table), pa.string()), pa.nulls(len(table), pa.float64())
+    columns: dict[str, pa.Array] = {
+        "review_id": pa.array([digest_parts("review 1", *row) for row in rows], pa.string()),
+        "media_id": empty,
+        "caption_digest": empty,
+        "saw": empty,
+        "blind": pa.array([False] * len(table), pa.bool_()),
+        "length": pa.array(["dense" if has else "" for has in has_text], pa.string()),
+        "note": empty,
+        "start_s": nulls,
+        "end_s": nulls,
+        "action": empty,
+        "withdraws": empty,
+        "other_version": empty,
+        "choice": empty,
+    }
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
 STEPS: Mapping[str, tuple[Step, ...]] = {
     "Media": (media_1_to_2, media_2_to_3),
     "Failure": (failure_1_to_2,),
     "Caption": (caption_1_to_2,),
+    "Review": (review_1_to_2,),
 }
 """By record name: step i migrates from version i + 1 to i + 2. A record without steps is at version 1."""

@@ -250,18 +250,77 @@ def longest_text(caption: Mapping[str, Any]) -> str | None:
     return next((text for text in texts if text is not None), None)
 
 
+class Verdict(StrEnum):
+    """Decision of a reviewer on one piece of media."""
+
+    APPROVE = "approve"
+    EDIT = "edit"
+    """Replaces one text of the caption."""
+    REJECT = "reject"
+    """The media leaves the training data."""
+    FLAG = "flag"
+    """For somebody else to decide."""
+    SPAN = "span"
+    """Replaces the span of the media."""
+    WITHDRAW = "withdraw"
+    """Undoes an earlier row, or all rows of one action."""
+    COMPARE = "compare"
+    """Prefers one of two caption versions, shown side by side without their names."""
+
+
+class Choice(StrEnum):
+    """The preferred side of a comparison."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    TIE = "tie"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """One verdict of one reviewer. Append-only: the newest per reviewer is valid."""
+    """One decision of one reviewer. Append-only; `manifests.review.decisions` says which rows stand."""
 
+    review_id: str
+    """Made by the client, in hexadecimal: a decision that is sent twice is recorded once."""
     clip_id: str
-    caption_version: str
+    media_id: str
+    """Empty for a withdrawal."""
     reviewer: str
     at: str
-    """UTC time, ISO 8601."""
-    verdict: str
-    new_text: str | None
-    reason: str
+    """UTC time, ISO 8601. For people: the order of decisions is that of the rows."""
+    verdict: Verdict
+    caption_version: str = ""
+    """Version of the caption that was shown; of the left one for a comparison."""
+    caption_digest: str = ""
+    """`caption_digest` of the caption that was shown; empty if unknown."""
+    saw: str = ""
+    """The newest decision on this media that the reviewer was shown; empty if none was."""
+    blind: bool = False
+    """The decisions of other reviewers were hidden."""
+    length: str = ""
+    """Length of the text that an edit replaces (`LENGTHS`)."""
+    new_text: str | None = None
+    """Text of an edit."""
+    reason: str = ""
+    note: str = ""
+    start_s: float | None = None
+    """Start of a new span, in seconds from the start of the media."""
+    end_s: float | None = None
+    """End of a new span, in seconds from the start of the media, exclusive."""
+    action: str = ""
+    """Names the rows of one bulk action; empty for a single decision."""
+    withdraws: str = ""
+    """The `review_id` or the `action` that a withdrawal undoes."""
+    other_version: str = ""
+    """Version of the caption on the right of a comparison."""
+    choice: str = ""
+    """The preferred side of a comparison (`Choice`)."""
+
+
+def caption_digest(short: str | None, medium: str | None, dense: str | None) -> str:
+    """Return the digest of a caption's texts, which tells whether a review saw these texts."""
+    texts = zip(LENGTHS, (short, medium, dense), strict=True)
+    return digest_parts("caption", *(f"{length}={text}" for length, text in texts if text is not None))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "redact",
         "renamed_fields",
         "renamed_flags",
+        "review.decisions",
         "sandboxed_sql",
         "schemas",
         "scores",

@@ -57,7 +57,7 @@ PINNED = {
     "Duplicate": (1, "d64f621449f5"),
     "Media": (3, "6f42271b2af0"),
     "Caption": (2, "4194cc3c4d02"),
-    "Review": (1, "9ccaaf220215"),
+    "Review": (2, "87c65fe71977"),
     "Failure": (2, "2271a2298bb7"),
 }
 """Version and shape of each record."""
@@ -99,6 +99,36 @@ def test_scores_beside_a_record_survive_its_migration():
     new = schemas.upgrade(records.Media, table, 1)
     assert new.to_pylist() == [{**ROW_1, **SINCE, "motion": 0.5}]
     assert new.schema.metadata == schemas.arrow_schema(records.Media).metadata
+
+
+REVIEW_1 = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("caption_version", pa.string(), nullable=False),
+        pa.field("reviewer", pa.string(), nullable=False),
+        pa.field("at", pa.string(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("new_text", pa.string(), nullable=True),
+        pa.field("reason", pa.string(), nullable=False),
+    ],
+    metadata={"kinora.record": "Review", "kinora.version": "1"},
+)
+
+
+def test_reviews_of_version_1_get_ids_and_name_the_text_that_they_replace(tmp_path):
+    dataset = Dataset.create(tmp_path / "d")
+    old = {"clip_id": "c", "caption_version": "v", "reviewer": "ann", "at": "2025-01-01", "reason": "r"}
+    rows = [old | {"verdict": "edit", "new_text": "x"}, old | {"verdict": "approve", "new_text": None}]
+    path = dataset.root / "reviews" / "part-0.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=REVIEW_1), path)
+    part = Part(table="reviews", path="reviews/part-0.parquet", rows=2)
+    edit, approval = dataset.commit(Commit(stage="review", added=(part,))).records("reviews")
+    assert (edit.verdict, edit.length, edit.new_text) == (records.Verdict.EDIT, "dense", "x")
+    assert (approval.verdict, approval.length, approval.new_text) == (records.Verdict.APPROVE, "", None)
+    assert len({edit.review_id, approval.review_id, ""}) == 3
+    assert {edit.clip_id, edit.reason, edit.reviewer} == {"c", "r", "ann"}
+    assert (edit.media_id, edit.saw, edit.blind, edit.start_s) == ("", "", False, None)
 
 
 def relabelled(dataset: Dataset, **labels: str) -> Dataset:

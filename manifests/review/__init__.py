@@ -1,0 +1,1 @@
+"""Reviews: the decisions that stand, and the desk that records them."""
