@@ -67,6 +67,9 @@ class Actors(Generic[T, R]):
         for _ in range(count):
             self._give(start(), None)
 
+    def start(self) -> None:
+        """Do nothing: actors start as they are made."""
+
     def map(self, tasks: Iterable[T]) -> Iterator[R]:
         tasks = iter(tasks)
         again: list[T] = []

@@ -55,9 +55,12 @@ class Described:
     """Most tokens of a text."""
 
     @classmethod
-    def read(cls, config: EncodeConfig) -> Self:
-        """Read the files of the networks, without loading them."""
-        about = read_about(config.vae, VAE)
+    def read(cls, config: EncodeConfig, about: dict[str, Any]) -> Self:
+        """Read the files of the networks, without loading them.
+
+        Args:
+            about: `read_about` of the VAE.
+        """
         text, max_length = describe_encoder(config.text_encoder)
         vae_config = VaeConfig(**about["config"])
         return cls(vae=about["digest"], vae_config=vae_config, text=text, max_length=max_length)
@@ -76,9 +79,12 @@ def encode(
     Raises FileNotFoundError, ValueError or OSError, with the remedy; what was written stands.
     """
     begin = time.monotonic()
-    index, described = ShardIndex.load(config.shards), Described.read(config)
+    index, about_vae = ShardIndex.load(config.shards), read_about(config.vae, VAE)
     with workers(config) as pool:
         about = read_encoded(index)
+        if about is None:
+            pool.start()  # they import while the encoders' files are read here
+        described = Described.read(config, about_vae)
         if about and about.legacy and about.origin == _origin(index, described, max_starts=1):
             counts = _Counts(total=index.num_samples)
         else:

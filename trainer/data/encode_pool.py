@@ -45,6 +45,9 @@ class _ThisProcess:
     def __init__(self, config: EncodeConfig) -> None:
         self._config = config
 
+    def start(self) -> None:
+        """Do nothing: this process runs."""
+
     def map(self, tasks: Iterable[Task]) -> Iterator[Report]:
         for task in tasks:
             yield self._worker.run(task)
@@ -62,6 +65,9 @@ class _Pool:
 
     def __init__(self, pool: ProcessPoolExecutor, count: int) -> None:
         self._pool, self.count = pool, count
+
+    def start(self) -> None:
+        self._pool.submit(_nothing)  # the first task starts all processes
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Report]:
         pending: set[Future[Report]] = set()
@@ -99,6 +105,10 @@ def _exit_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _run(task: Task) -> Report:

@@ -77,6 +77,10 @@ class Workers(Protocol):
 
     count: int
 
+    def start(self) -> None:
+        """Start the processes; otherwise the first task does."""
+        ...
+
     def map(self, tasks: Iterable[Task]) -> Iterator[Report]:
         """Run tasks; yield their reports as they are done."""
         ...
