@@ -296,7 +296,7 @@ def _selected(store: PartStore, group: Group) -> list[Part]:
             own = rules_digest(config_digest(SelectConfig()), analysis, "near", keeper)
             reason, detail = "duplicate_near", f"of {keeper}: {_SAME}"
         row = {"clip_id": clip_id, "kept": reason == "kept", "reason": reason, "detail": detail}
-        rows.append(row | {"rules": own})
+        rows.append(row | {"rules": own, "review": ""})
     return [store.write_part("selections", _table(rows))]
 
 

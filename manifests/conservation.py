@@ -53,7 +53,7 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
         stage: _value_counts(failures.filter(pc.equal(failures["stage"], stage))["code"])
         for stage in ("analyze", "cut", "caption")
     }
-    reasons = _value_counts(selection["reason"])
+    reasons, bands = _value_counts(selection["reason"]), _value_counts(selection["review"])
     kept = reasons.pop("kept", 0)
     outcomes = _value_counts(captions["outcome"])
     num_cut = pc.count_distinct(media["clip_id"]).as_py()
@@ -70,7 +70,12 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
             "seconds": _seconds(clips),
         },
         "scores": _scores(tables["scores"], failures),
-        "selection": {"kept": kept, "dropped": reasons, "undecided": clips.num_rows - selection.num_rows},
+        "selection": {
+            "kept": kept,
+            "dropped": reasons,
+            "undecided": clips.num_rows - selection.num_rows,
+            "review": {rule: count for rule, count in bands.items() if rule},
+        },
         "cut": {
             "done": num_cut,
             "failed": failed["cut"],
@@ -137,6 +142,8 @@ _RULES = {
                                    OR w.broken)""",
     "a clip is not one of kept, dropped and undecided": """
         SELECT clip_id FROM selection WHERE kept <> (reason = 'kept')""",
+    "a dropped clip is marked for review": """
+        SELECT clip_id FROM selection WHERE review <> '' AND NOT kept""",
     "a clip is both cut and failed to be cut": """
         SELECT m.clip_id FROM media m SEMI JOIN (SELECT unit FROM failures WHERE stage = 'cut') f
         ON f.unit = m.clip_id""",
@@ -172,7 +179,7 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     clip = ["clip_id", *span, "time_base_num", "time_base_den", "num_frames"]
     spans, clips = view.read("clip_occurrences", clip), view.read("clips", clip)
     gaps = view.read("gaps", [*span, "reason"])
-    selection = view.read("selections", ["clip_id", "kept", "reason"])
+    selection = view.read("selections", ["clip_id", "kept", "reason", "review"])
     window = ["num_windows", "window_index", "window_start_pts", "window_end_pts"]
     media = view.read("media", ["clip_id", "media_id", "num_frames", "duration_s", *window])
     view.derive("captions", "has_text", [*LENGTH_COLUMNS.values()], _has_text)

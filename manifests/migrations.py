@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
+from manifests.arrow import pc
 from manifests.digest import digest_parts
 
 Step = Callable[[pa.Table], pa.Table]
@@ -69,9 +70,20 @@ def review_1_to_2(table: pa.Table) -> pa.Table:
     return table
 
 
+def selection_1_to_2(table: pa.Table) -> pa.Table:
+    """Add `review` from the prefix `review: RULE ` that version 1 wrote into the `detail` of a kept clip."""
+    marked = pc.extract_regex(table["detail"], r"^review: (?P<rule>\S+) (?P<value>.*)$")
+    is_marked = pc.and_(table["kept"], marked.is_valid())
+    review = pc.if_else(is_marked, pc.struct_field(marked, "rule"), "")
+    detail = pc.if_else(is_marked, pc.struct_field(marked, "value"), table["detail"])
+    table = table.set_column(table.column_names.index("detail"), "detail", detail)
+    return table.append_column("review", review)
+
+
 STEPS: Mapping[str, tuple[Step, ...]] = {
     "Media": (media_1_to_2, media_2_to_3),
     "Failure": (failure_1_to_2,),
+    "Selection": (selection_1_to_2,),
     "Caption": (caption_1_to_2,),
     "Review": (review_1_to_2,),
 }

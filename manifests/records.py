@@ -148,9 +148,11 @@ class Selection:
     reason: str
     """The first rule that dropped the clip, or `kept`."""
     detail: str
-    """The measured value and its limit, for people."""
+    """The measured value and its limit, for people; empty for a kept clip outside of every review band."""
     rules: str
     """Digest of the rules."""
+    review: str = ""
+    """The rule in whose review band a kept clip lies, such as `nsfw`; empty for other clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,7 +65,13 @@ def _explain_rules(view: LiveView, examples: int) -> Result:
             "examples": [{k: r[k] for k in ("clip_id", "detail")} for r in sample],
         }
         table.add_row(reason, str(count), "\n".join(f"{r['clip_id']}  {r['detail']}" for r in sample))
-    return Result({"rules": data}, table)
+    bands: dict[str, Any] = {}
+    for rule, count in Counter(row["review"] for row in rows if row["review"]).most_common():
+        sample = [row for row in rows if row["review"] == rule][:examples]
+        bands[rule] = {"clips": count, "examples": [{k: r[k] for k in ("clip_id", "detail")} for r in sample]}
+        found = "\n".join(f"{r['clip_id']}  {r['detail']}" for r in sample)
+        table.add_row(f"kept, review {rule}", str(count), found)
+    return Result({"rules": data, "review": bands}, table)
 
 
 def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
@@ -104,7 +110,8 @@ def _explain_clip(view: LiveView, clip: dict[str, Any]) -> Result:
     table.add_row("span", f"{span}, {clip['num_frames']} frames, {clip['width']}x{clip['height']}")
     if crop := crop_of(clip, last(view.dataset, "cut", CutConfig)):
         table.add_row("crop", f"{crop[2]}x{crop[3]} at ({crop[0]}, {crop[1]}), without borders")
-    table.add_row("decision", f"{decision.get('reason', 'undecided')}  {decision.get('detail', '')}")
+    band = f", in the review band of {decision['review']}" if decision.get("review") else ""
+    table.add_row("decision", f"{decision.get('reason', 'undecided')}{band}  {decision.get('detail', '')}")
     for file in duplicate["also_in"]:
         table.add_row("same bytes in", Text(file))
     if duplicate["copies"]:

@@ -54,7 +54,7 @@ def _table(funnel: Mapping[str, Any]) -> Table:
         other = _reasons("failed", {"": each["failed"]}) + _reasons("pending", {"": each["to_do"]})
         table.add_row(Text(f"score {name}"), str(clips["found"]), str(each["scored"]), other)
     undecided = _reasons("undecided", {"": selection["undecided"]})
-    dropped = _reasons("dropped", selection["dropped"]) + undecided
+    dropped = _reasons("dropped", selection["dropped"]) + undecided + _reasons("review", selection["review"])
     table.add_row("select", str(clips["found"]), str(selection["kept"]), dropped)
     uncut = _reasons("failed", cut["failed"]) + _reasons("pending", {"": cut["to_do"]})
     table.add_row("cut", str(selection["kept"]), str(cut["done"]), uncut)

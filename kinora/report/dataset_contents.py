@@ -38,7 +38,7 @@ _DERIVED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """Clips dropped for one reason."""
+    """Clips dropped for one reason, or kept in the review band of one rule."""
 
     name: str
     clips: int
@@ -82,6 +82,8 @@ class DatasetContents:
     histograms: Sequence[Histogram]
     value_counts: Sequence[ValueCounts]
     reasons: Sequence[Reason]
+    bands: Sequence[Reason]
+    """Kept clips in the review band of each rule."""
     codes: Sequence[Code]
     slowest: Sequence[Mapping[str, Any]]
     largest: Sequence[Mapping[str, Any]]
@@ -119,7 +121,8 @@ def read(dataset: Dataset) -> DatasetContents:
             faults=faults,
             histograms=[found for found in histograms if found],
             value_counts=_value_counts(connection, view.clips),
-            reasons=_reasons(connection, dataset),
+            reasons=_reasons(connection, dataset, column="reason", where="NOT d.kept"),
+            bands=_reasons(connection, dataset, column="review", where="d.kept AND d.review <> ''"),
             codes=_codes(connection),
             slowest=_files(connection, view.sources, "analyze_s"),
             largest=_files(connection, view.sources, "size_bytes"),
@@ -183,12 +186,15 @@ def _value_counts(connection: duckdb.DuckDBPyConnection, clips: pa.Table) -> lis
     return found
 
 
-def _reasons(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> list[Reason]:
+def _reasons(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, *, column: str, where: str
+) -> list[Reason]:
+    """Count the selections for which `where` holds by `column`, with examples of each."""
     rows = connection.sql(f"""
-        SELECT d.reason, d.clip_id, d.detail, c.uri, count(*) OVER (PARTITION BY d.reason) AS clips
-        FROM d JOIN c USING (clip_id) WHERE NOT d.kept
-        QUALIFY row_number() OVER (PARTITION BY d.reason ORDER BY d.clip_id) <= {EXAMPLES}
-        ORDER BY clips DESC, d.reason, d.clip_id
+        SELECT d.{column}, d.clip_id, d.detail, c.uri, count(*) OVER (PARTITION BY d.{column}) AS clips
+        FROM d JOIN c USING (clip_id) WHERE {where}
+        QUALIFY row_number() OVER (PARTITION BY d.{column} ORDER BY d.clip_id) <= {EXAMPLES}
+        ORDER BY clips DESC, d.{column}, d.clip_id
     """).fetchall()
     pictures = read_thumbnails(dataset, [row[1] for row in rows])
     reasons: dict[tuple[str, int], list[DroppedClip]] = {}

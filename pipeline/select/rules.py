@@ -25,7 +25,7 @@ class Rule:
     """The field of `SelectConfig` that holds the limit."""
     unit: str
     review: str | None = None
-    """The field with the limit from which on a kept clip is marked for review in its `detail`."""
+    """The field with the limit from which on a kept clip is marked for review in its selection's `review`."""
 
 
 RULES = (

@@ -20,8 +20,6 @@ from pipeline.config import SelectConfig, config_digest
 from pipeline.select.rules import Rule, format_violation, limit, rules_of, value_N, violates
 
 KEPT = "kept"
-REVIEW = "review: "
-"""Prefix of the `detail` of a clip that is kept but marked for review."""
 _UNUSED = {"uri", "source_digest", *LARGE_COLUMNS}
 """Long columns of the clips table that no rule reads."""
 
@@ -80,15 +78,17 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
         detail_N[broken] = [format_violation(rule, value, rule_limit) for value in values]
         kept_N[broken] = False
     _drop_copies(clips, kept_N, reason_N, detail_N)
+    review_N = np.full(len(clips), "", dtype=object)
     for rule in rules_of(config):
         if rule.review is not None:
-            _mark_for_review(rule, rule.review, clips, config, kept_N, detail_N)
+            _mark_for_review(rule, rule.review, clips, config, kept_N, review_N, detail_N)
     columns = {
         "clip_id": clips["clip_id"],
         "kept": pa.array(kept_N),
         "reason": pa.array(reason_N, pa.string()),
         "detail": pa.array(detail_N, pa.string()),
         "rules": rules_digests(clips, config),
+        "review": pa.array(review_N, pa.string()),
     }
     schema = schemas.arrow_schema(Selection)
     return pa.table([columns[name] for name in schema.names], schema=schema)
@@ -127,10 +127,11 @@ def _mark_for_review(
     clips: pa.Table,
     config: SelectConfig,
     kept_N: np.ndarray,
+    review_N: np.ndarray,
     detail_N: np.ndarray,
 ) -> None:
-    """Write the detail of kept clips that are beyond the rule's review limit, in place."""
+    """Mark kept clips that are beyond the rule's review limit, in place; the first such rule counts."""
     rule_value_N, review_limit = value_N(clips, rule.column, config), limit(config, review_field)
-    for row in np.flatnonzero(kept_N & (detail_N == "") & violates(rule, rule_value_N, review_limit)):
-        violation = format_violation(rule, float(rule_value_N[row]), review_limit)
-        detail_N[row] = f"{REVIEW}{rule.reason} {violation}"
+    for row in np.flatnonzero(kept_N & (review_N == "") & violates(rule, rule_value_N, review_limit)):
+        review_N[row] = rule.reason
+        detail_N[row] = format_violation(rule, float(rule_value_N[row]), review_limit)

@@ -117,7 +117,7 @@ def test_a_whole_dataset_adds_up(tmp_path):
     assert funnel["sources"] == {"listed": 1, "ok": 1, "failed": {}}
     assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
     assert funnel["clips"]["seconds"] == pytest.approx(9.5)
-    assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0}
+    assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0, "review": {}}
     assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "media": 1, "seconds": 4.0}
     assert funnel["captions"] == {"ok": 1, "other": {}, "to_do": 0, "by": {"vlm": 1}}
     assert funnel["caption_versions"] == {"v": {"ok": 1, "failed": 0, "counts": 1, "packed": {}}}
@@ -206,6 +206,7 @@ def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_fai
         ({"clips": CLIPS[:1]}, "do not tile"),
         ({"sources": [replace(SOURCE, status=SourceStatus.FAILED)]}, "neither ok nor failed"),
         ({"selections": [replace(KEPT, reason="black"), DROPPED]}, "kept, dropped and undecided"),
+        ({"selections": [KEPT, replace(DROPPED, review="nsfw")]}, "marked for review"),
         ({"media": [replace(MEDIA, num_frames=39)]}, "as many frames"),
         ({"media": [window(0, 5, 27), window(1, 27, 44)]}, "as many frames"),
         ({"media": [window(0, 5, 27), window(1, 27, 44)]}, "windows of a clip do not tile it"),

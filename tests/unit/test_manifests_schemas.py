@@ -53,7 +53,7 @@ PINNED = {
     "Clip": (1, "6bc962b0814b"),
     "Gap": (1, "2f0c86b61115"),
     "Score": (1, "2210e9921a21"),
-    "Selection": (1, "91e5de909c92"),
+    "Selection": (2, "5ca81d0e5cb2"),
     "Duplicate": (1, "d64f621449f5"),
     "Media": (3, "6f42271b2af0"),
     "Caption": (2, "4194cc3c4d02"),
@@ -129,6 +129,42 @@ def test_reviews_of_version_1_get_ids_and_name_the_text_that_they_replace(tmp_pa
     assert len({edit.review_id, approval.review_id, ""}) == 3
     assert {edit.clip_id, edit.reason, edit.reviewer} == {"c", "r", "ann"}
     assert (edit.media_id, edit.saw, edit.blind, edit.start_s) == ("", "", False, None)
+
+
+SELECTION_1 = pa.schema(
+    [
+        pa.field("clip_id", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("rules", pa.string(), nullable=False),
+    ],
+    metadata={"kinora.record": "Selection", "kinora.version": "1"},
+)
+
+
+def test_the_review_band_leaves_the_prefix_of_a_detail(tmp_path):
+    rows = [
+        ("a", True, "kept", "review: nsfw 0.83 > 0.5 nsfw"),
+        ("b", True, "kept", ""),
+        ("c", False, "black", "0.9 > 0.5 of frames"),
+        ("d", False, "too_dark", "review: this is no mark"),
+    ]
+    table = pa.Table.from_pylist(
+        [dict(zip(SELECTION_1.names, (*row, "r"), strict=True)) for row in rows], schema=SELECTION_1
+    )
+    dataset = Dataset.create(tmp_path / "d")
+    path = dataset.root / "selections" / "part-0.parquet"
+    path.parent.mkdir()
+    pq.write_table(table, path)
+    part = Part(table="selections", path="selections/part-0.parquet", rows=len(rows))
+    found = dataset.commit(Commit(stage="select", added=(part,))).records("selections")
+    assert [(row.review, row.detail) for row in found] == [
+        ("nsfw", "0.83 > 0.5 nsfw"),
+        ("", ""),
+        ("", "0.9 > 0.5 of frames"),
+        ("", "review: this is no mark"),
+    ]
 
 
 def relabelled(dataset: Dataset, **labels: str) -> Dataset:

@@ -24,7 +24,7 @@ from pipeline.score.digests import scorer_requests
 from pipeline.score.heuristic import colorfulness, heuristic
 from pipeline.score.load import Scorer
 from pipeline.score.task import ScorerSet, score_clip
-from pipeline.select.select import KEPT, REVIEW, select_clip
+from pipeline.select.select import KEPT, select_clip
 from video.encode import encode_mp4
 from video.frames import read_frames
 
@@ -266,7 +266,7 @@ def test_each_score_has_a_rule_and_a_null_breaks_none(scores, reason):
 def test_between_the_thresholds_of_nsfw_a_clip_is_kept_and_marked_for_review():
     decided = select_clip(clip(nsfw=0.83), SelectConfig())
     assert decided.kept
-    assert decided.detail == f"{REVIEW}nsfw 0.83 > 0.5 nsfw"
+    assert (decided.review, decided.detail) == ("nsfw", "0.83 > 0.5 nsfw")
     assert select_clip(clip(nsfw=0.2), SelectConfig()).detail == ""
     assert select_clip(clip(corner_mark=True, nsfw=0.2), SelectConfig()).kept
 

@@ -11,7 +11,7 @@ from pipeline.config import Preset, SelectConfig
 from pipeline.select import select as selecting
 from pipeline.select.presets import PRESETS
 from pipeline.select.rules import RULES, check_rules, limit
-from pipeline.select.select import REVIEW, select, select_clip
+from pipeline.select.select import select, select_clip
 
 COLUMNS = {rule.column for rule in RULES} - {"side_px", "inside_px", "duration_s"}
 
@@ -47,7 +47,8 @@ def test_selecting_a_table_equals_selecting_each_clip(preset):
         broken = [check.rule.reason for check in check_rules(row, config) if check.broken]
         assert found["reason"] == alone.reason == (broken[0] if broken else "kept")
         assert (found["kept"], found["detail"], found["rules"]) == (alone.kept, alone.detail, alone.rules)
-        assert found["kept"] == (not found["detail"] or found["detail"].startswith(REVIEW))
+        assert found["kept"] == (not found["detail"] or found["review"] != "")
+        assert found["review"] == alone.review
 
 
 def test_an_empty_table_gives_no_decisions():
@@ -81,6 +82,8 @@ def test_a_review_band_keeps_and_marks(monkeypatch):
     row = clips(1)[0]
     marked = select_clip(row | {"black": 0.3}, config)
     assert (marked.kept, marked.reason) == (True, "kept")
-    assert marked.detail == "review: black 0.3 > 0.2 of frames"
-    assert select_clip(row | {"black": 0.1}, config).detail == ""
-    assert not select_clip(row | {"black": 0.6}, config).kept
+    assert (marked.review, marked.detail) == ("black", "0.3 > 0.2 of frames")
+    clear = select_clip(row | {"black": 0.1}, config)
+    assert (clear.review, clear.detail) == ("", "")
+    dropped = select_clip(row | {"black": 0.6}, config)
+    assert (dropped.kept, dropped.review) == (False, "")
