@@ -7,6 +7,7 @@ __all__ = [
     "embedded",
     "facts",
     "frames",
+    "outcome",
     "prompts",
     "protocol",
     "train",

@@ -10,6 +10,7 @@ __all__ = [
     "errors",
     "fingerprint_format",
     "jobs",
+    "media",
     "pack",
     "planning",
     "runtime",

@@ -35,6 +35,7 @@ COMMANDS = {
     "retry": "rerun what failed",
     "explain": "show why a clip was kept or dropped",
     "captions sample": "print a random sample of captions",
+    "captions import": "import captions that you have as a caption version",
     "captions check": "verify the integrity of a dataset",
     "gc": "delete what no version refers to any more",
     "encode": "precompute latents and text embeddings of shards",
