@@ -22,7 +22,7 @@ from ray._private.services import get_node_ip_address
 
 ROOT = Path(__file__).parents[2]
 _READY = "This command will now block forever"
-_START_S = 120.0
+_START_S = 180.0
 
 
 def free_port() -> int:
@@ -45,6 +45,7 @@ class OwnCluster:
             "RAY_AUTH_TOKEN": uuid4().hex * 2,
             "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "120",  # 30 by default: too little beside other work
         }
         self.env.pop("RAY_ADDRESS", None)
         self._nodes: list[subprocess.Popen[bytes]] = []
