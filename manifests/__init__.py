@@ -23,6 +23,7 @@ __all__ = [
     "schemas",
     "scores",
     "shards",
+    "snapshots",
     "sql",
     "storage",
     "thumbnails",

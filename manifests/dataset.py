@@ -28,9 +28,11 @@ from uuid import uuid4
 import pyarrow as pa
 
 from manifests import log_summary, schemas
+from manifests.locations import require_conditional_put, require_dataset_or_empty
 from manifests.log_summary import entry_key
 from manifests.parts import RECORDS, Part, PartStore, TableName
 from manifests.redact import redact, redact_values
+from manifests.snapshots import At, parse_at, until
 from manifests.storage import DatasetError, LocalStorage, ObjectInfo, Storage, open_storage
 
 __all__ = [
@@ -101,9 +103,9 @@ class Dataset:
         Raises DatasetError if `uri` is a file or holds anything else.
         """
         storage = open_storage(uri)
-        _require_dataset_or_empty(storage)
+        require_dataset_or_empty(storage)
         if not _numbers(storage):
-            _require_conditional_put(storage)
+            require_conditional_put(storage)
             _publish(storage, _stamp(Commit(stage="create"), 0))
         return cls._open(storage, None)
 
@@ -114,13 +116,19 @@ class Dataset:
         Raises DatasetError if `uri` holds anything else.
         """
         storage = open_storage(uri)
-        _require_dataset_or_empty(storage)
+        require_dataset_or_empty(storage)
         return cls._open(storage, None) if _numbers(storage) else None
 
     @classmethod
-    def open(cls, uri: str | Path, *, at: int | None = None) -> "Dataset":
-        """Open the dataset at `uri` as of commit `at`, or the newest. Raises DatasetError if missing."""
-        return cls._open(open_storage(uri), at)
+    def open(cls, uri: str | Path, *, at: At = None) -> "Dataset":
+        """Open the dataset at `uri` as of `at` (a commit number or a time), or the newest commit.
+
+        Raises DatasetError if it or the commit is missing, ValueError for an `at` that is neither.
+        """
+        parsed, storage = parse_at(at), open_storage(uri)
+        if not isinstance(parsed, datetime):
+            return cls._open(storage, parsed)
+        return cls(storage, until(cls._open(storage, None).commits, parsed, storage.uri))
 
     @classmethod
     def _open(cls, storage: Storage, at: int | None) -> "Dataset":
@@ -296,28 +304,6 @@ def _map(function: Callable[[S], T], items: Sequence[S], max_concurrency: int) -
         return [function(item) for item in items]
     with ThreadPoolExecutor(min(max_concurrency, len(items))) as threads:
         return list(threads.map(function, items))
-
-
-def _require_dataset_or_empty(storage: Storage) -> None:
-    names = storage.list_root()
-    if names and "_log" not in names:
-        raise DatasetError(
-            f"{storage.uri}: the folder already holds something that is not a Kinora dataset; "
-            "nothing was written. Name an empty or new folder"
-        )
-
-
-def _require_conditional_put(storage: Storage) -> None:
-    """Raise DatasetError if the storage lets two writers create the same key."""
-    key = f"_log/probe-{uuid4().hex}"
-    try:
-        if not storage.put_if_absent(key, b"first") or storage.put_if_absent(key, b"second"):
-            raise DatasetError(
-                f"{storage.uri}: this store does not support conditional puts (If-None-Match): two writers "
-                "could overwrite each other's commits; use a store or a version that does"
-            )
-    finally:
-        storage.delete(key)
 
 
 def _numbers(storage: Storage) -> list[int]:

@@ -8,18 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Exit, Result
-from manifests.dataset import Dataset
+from kinora.cli.snapshot import Snapshot
 from manifests.live_view import LiveView
 from manifests.records import Caption
 from manifests.schemas import from_table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
+class Config(Snapshot):
     n: int = 5
     """Number of captions to print."""
     seed: int = 0
@@ -32,9 +28,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Print `n` captions of any outcome."""
-    captions = from_table(
-        Caption, LiveView(Dataset.open(config.dataset, at=config.at)).captions(config.version)
-    )
+    captions = from_table(Caption, LiveView(config.open()).captions(config.version))
     matching = [c for c in captions if config.captioner in (None, c.captioner)]
     if not matching:
         return Result({"captions": []}, "no captions found; run `kinora caption` first", Exit.NOTHING)

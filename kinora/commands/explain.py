@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.snapshot import Snapshot
 from manifests.arrow import pc
-from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import longest_text
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
@@ -25,11 +25,7 @@ from pipeline.select.rules import RuleCheck, check_rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
+class Config(Snapshot):
     clip: str | None = None
     """Clip id or a unique prefix of one. Default: summarize what each rule dropped."""
     examples: int = 3
@@ -38,7 +34,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Explain one clip, or summarize all decisions."""
-    view = LiveView(Dataset.open(config.dataset, at=config.at))
+    view = LiveView(config.open())
     if config.clip is None:
         return _explain_rules(view, config.examples)
     found = [row for row in view.clips.to_pylist() if row["clip_id"].startswith(config.clip)]

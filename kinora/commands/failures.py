@@ -9,16 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Result
-from manifests.dataset import Dataset
+from kinora.cli.snapshot import Snapshot
 from manifests.live_view import LiveView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
+class Config(Snapshot):
     stage: str | None = None
     """Only failures of this stage: analyze, `score NAME`, cut or caption."""
     code: str | None = None
@@ -31,7 +27,7 @@ def run(config: Config) -> Result:
     """List failures, oldest first."""
     rows = [
         row
-        for row in LiveView(Dataset.open(config.dataset, at=config.at)).failures.to_pylist()
+        for row in LiveView(config.open()).failures.to_pylist()
         if config.stage in (None, row["stage"]) and config.code in (None, row["code"])
     ]
     codes = Counter(row["code"] for row in rows)

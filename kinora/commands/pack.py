@@ -21,6 +21,8 @@ class Config(PackConfig):
     """Dataset: a folder or s3://bucket/prefix."""
     out: str
     """Output folder or s3://bucket/prefix: new, empty, or an earlier shard set to replace."""
+    at: int | str | None = None
+    """Commit number to pack the dataset at, or a time such as 2026-11-29T12:00 (UTC). Default: the latest."""
     dry_run: bool = False
     """Print what would be packed, without writing."""
     ray: RayConfig = field(default_factory=RayConfig)
@@ -36,6 +38,7 @@ def run(config: Config) -> Result:
                 config.out,
                 settings,
                 config.ray,
+                at=config.at,
                 dry_run=config.dry_run,
                 progress=progress,
             )

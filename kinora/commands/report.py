@@ -11,8 +11,8 @@ from kinora.report import write_dataset_report, write_report
 class Config:
     dataset: str | None = None
     """Dataset to report on: a folder or s3://bucket/prefix."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
+    at: int | str | None = None
+    """Commit number to read the dataset at, or a time such as 2026-11-29T12:00 (UTC). Default: the latest."""
     out: str = "report.html"
     """Output file of a dataset report; an existing report is replaced."""
     demo: str = "demo"

@@ -4,7 +4,6 @@ Exits with code 4 if the counts are inconsistent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group
@@ -12,21 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.snapshot import Snapshot
 from manifests import conservation
-from manifests.dataset import Dataset
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
+Config = Snapshot
 
 
 def run(config: Config) -> Result:
     """Count every stage and check that in = out + dropped + failed + pending."""
-    dataset = Dataset.open(config.dataset, at=config.at)
+    dataset = config.open()
     funnel, violations = conservation.audit(dataset)
     data = {"commit": dataset.number, **funnel, "violations": violations}
     verdict = Text("counts are consistent", "green")

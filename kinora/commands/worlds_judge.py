@@ -38,6 +38,8 @@ class Config:
     """Caption to score."""
     dataset: str | None = None
     """Dataset whose newest captions are scored: a folder or s3://bucket/prefix."""
+    at: int | str | None = None
+    """Commit number to read the dataset at, or a time such as 2026-11-29T12:00 (UTC). Default: the latest."""
     truth: str | None = None
     """Ground truth (`truth.jsonl`) written by `kinora worlds render`."""
     source: str | None = None
@@ -75,7 +77,7 @@ def run(config: Config) -> Result:
         case Config(caption=str(caption), truth=str(truth), source=str(source)):
             return _judge_caption(caption, truth, source, config.at_s)
         case Config(dataset=str(dataset), truth=str(truth)):
-            return _judge_dataset(dataset, truth)
+            return _judge_dataset(dataset, config.at, truth)
     raise ValueError(
         "give --video with --prompt, --caption with --truth and --source, or --dataset with --truth"
     )
@@ -104,8 +106,8 @@ def _judge_caption(text: str, truth: str, source: str, at_s: float) -> Result:
     return _result(tally)
 
 
-def _judge_dataset(uri: str, truth: str) -> Result:
-    dataset, shots = Dataset.open(uri), load_truth(truth)
+def _judge_dataset(uri: str, at: int | str | None, truth: str) -> Result:
+    dataset, shots = Dataset.open(uri, at=at), load_truth(truth)
     clips = {row["clip_id"]: row for row in LiveView(dataset).clips.to_pylist()}
     starts = {row["source_key"]: row["start_pts"] for row in LiveView(dataset).sources.to_pylist()}
     captions = [row for row in LiveView(dataset).captions().to_pylist() if longest_text(row) is not None]

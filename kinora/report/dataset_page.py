@@ -10,7 +10,7 @@ TITLE_PREFIX = "<title>Kinora: "
 """Identifies a report that may be overwritten."""
 
 
-def write_dataset_report(dataset_uri: str, path: Path, *, at: int | None = None) -> Path:
+def write_dataset_report(dataset_uri: str, path: Path, *, at: int | str | None = None) -> Path:
     """Write the report on a dataset to `path`, and return the path.
 
     Raises DatasetError if there is no dataset, and ValueError if `path` exists and is not a report.
@@ -23,7 +23,7 @@ def write_dataset_report(dataset_uri: str, path: Path, *, at: int | None = None)
     return write(path, render(dataset_uri, at=at))
 
 
-def render(dataset_uri: str, *, at: int | None = None) -> str:
+def render(dataset_uri: str, *, at: int | str | None = None) -> str:
     """Render the report on a dataset at commit `at`, by default the latest."""
     contents = read(Dataset.open(dataset_uri, at=at))
     return (

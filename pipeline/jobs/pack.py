@@ -16,6 +16,7 @@ from manifests.dataset import Commit, Dataset, DatasetError
 from manifests.live_view import LiveView
 from manifests.records import SampleRef
 from manifests.redact import redact
+from manifests.snapshots import At
 from pipeline.config import PackConfig, RayConfig, config_digest
 from pipeline.errors import NothingToDo
 from pipeline.jobs.report import PackReport
@@ -45,6 +46,7 @@ def pack(
     config: PackConfig,
     ray_config: RayConfig,
     *,
+    at: At = None,
     dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> PackReport:
@@ -63,7 +65,7 @@ def pack(
     check_buckets(config)
     out = open_shard_set(out_uri)
     before = out.read_description()
-    dataset = Dataset.open(dataset_uri)
+    dataset = Dataset.open(dataset_uri, at=at)
     view = LiveView(dataset)
     rows, choice = _rows(view, config)
     num_media = rows.num_rows + sum(choice.left_out.values())

@@ -74,6 +74,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "schemas",
         "scores",
         "shards",
+        "snapshots",
         "sql",
         "storage",
         "storage.s3",
