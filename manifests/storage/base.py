@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+STREAM_CHUNK_BYTES = 256 * 2**10
+"""Size of the chunks of `Storage.stream_range`."""
+
 
 class DatasetError(ValueError):
     """The location is not a dataset, cannot be reached, or was changed by another writer."""
@@ -74,6 +77,13 @@ class Storage(Protocol):
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, or fewer at the end of the file."""
+        ...
+
+    def stream_range(self, key: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        """Yield `length` bytes from `offset` in chunks, or fewer at the end of the file.
+
+        On S3, one GET serves the whole range. Closing the generator closes the file or the response.
+        """
         ...
 
     def open_reader(self, key: str) -> BinaryIO:

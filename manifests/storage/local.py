@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from manifests.storage.base import DatasetError, IncompleteUpload, ObjectInfo, describe_disk_full
+from manifests.storage.base import (
+    STREAM_CHUNK_BYTES,
+    DatasetError,
+    IncompleteUpload,
+    ObjectInfo,
+    describe_disk_full,
+)
 
 _PARTIAL = ".partial"
 
@@ -28,6 +34,13 @@ class LocalStorage:
         with self.open_reader(key) as file:
             file.seek(offset)
             return file.read(length)
+
+    def stream_range(self, key: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        with self.open_reader(key) as file:
+            file.seek(offset)
+            while length > 0 and (chunk := file.read(min(length, STREAM_CHUNK_BYTES))):
+                length -= len(chunk)
+                yield chunk
 
     def open_reader(self, key: str) -> BinaryIO:
         return (self.root / key).open("rb")

@@ -10,7 +10,7 @@ AWS_ENDPOINT_URL, ~/.aws, instance roles), and are never written or printed.
 import io
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, BinaryIO, cast
@@ -30,7 +30,13 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from manifests.redact import redact
-from manifests.storage.base import DatasetError, IncompleteUpload, ObjectInfo, describe_disk_full
+from manifests.storage.base import (
+    STREAM_CHUNK_BYTES,
+    DatasetError,
+    IncompleteUpload,
+    ObjectInfo,
+    describe_disk_full,
+)
 
 _MULTIPART_BYTES = 16 * 2**20
 """Threshold and part size of multipart uploads; four parts are sent concurrently."""
@@ -73,6 +79,15 @@ class S3Storage:
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         return self._get(key, Range=f"bytes={offset}-{offset + length - 1}") if length > 0 else b""
+
+    def stream_range(self, key: str, offset: int, length: int) -> Generator[bytes, None, None]:
+        if length <= 0:
+            return
+        with self._translate_errors(key):
+            response = self._get_object(key, Range=f"bytes={offset}-{offset + length - 1}")
+            if response is not None:
+                with closing(response["Body"]) as body:
+                    yield from body.iter_chunks(STREAM_CHUNK_BYTES)
 
     def open_reader(self, key: str) -> BinaryIO:
         with self._translate_errors(key):

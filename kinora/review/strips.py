@@ -1,0 +1,82 @@
+"""Decode frames into strips of pictures. Runs in the sandbox.
+
+Legend: N frames, H height, W width, C channels (RGB).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from video.chosen_frames import read_chosen
+from video.frames import read_lazy_frames
+
+HEIGHT_PX = 180
+"""Height of every picture of a strip."""
+MAX_ASPECT = 4.0
+"""Pictures wider than this are made lower instead."""
+OFFSETS_S = (0.1, 0.5, 1.0)
+"""Distances of the pictures of a source from the first or last frame of a span, in seconds."""
+_EMPTY = 90
+"""Grey of a place outside the source."""
+_QUALITY = 82
+
+
+def media_strip(content: bytes, indices: Sequence[int]) -> bytes:
+    """Return the JPEG of the frames at `indices` of a medium, from left to right."""
+
+    def choose(times_T: np.ndarray) -> list[int]:
+        return [min(index, len(times_T) - 1) for index in indices]
+
+    return _jpeg(list(read_chosen(content, choose, transform=_resized)))
+
+
+def source_strip(path: str, start_pts: int, end_pts: int, unit_s: float, *, before: bool) -> bytes:
+    """Return the JPEG of frames before `start_pts`, or from `end_pts` on, in the order of time.
+
+    Args:
+        unit_s: seconds of one unit of the source's time base.
+    """
+    edge_s = start_pts * unit_s if before else end_pts * unit_s
+    wanted_s = sorted(edge_s - offset if before else edge_s + offset for offset in OFFSETS_S)
+    nearest: list[tuple[float, np.ndarray] | None] = [None] * len(wanted_s)
+    from_pts = round((wanted_s[0] - 1.0) / unit_s)
+    shape = (HEIGHT_PX, HEIGHT_PX, 3)
+    for frame in read_lazy_frames(path, from_pts=from_pts if from_pts > 0 else None):
+        in_side = frame.pts < start_pts if before else frame.pts >= end_pts
+        if frame.time_s > max(wanted_s[-1], end_pts * unit_s) + 0.5:
+            break
+        places = [
+            k for k, time in enumerate(wanted_s) if in_side and _is_nearer(frame.time_s, time, nearest[k])
+        ]
+        if places or shape[0] == shape[1] == HEIGHT_PX:
+            picture_HWC = _resized(frame.to_rgb())
+            shape = picture_HWC.shape
+            for place in places:
+                nearest[place] = (frame.time_s, picture_HWC)
+    limit_s = 0.3
+    return _jpeg(
+        [
+            found[1] if found and abs(found[0] - time) < limit_s else np.full(shape, _EMPTY, np.uint8)
+            for found, time in zip(nearest, wanted_s, strict=True)
+        ]
+    )
+
+
+def _is_nearer(time_s: float, wanted_s: float, found: tuple[float, np.ndarray] | None) -> bool:
+    return found is None or abs(time_s - wanted_s) < abs(found[0] - wanted_s)
+
+
+def _resized(rgb_HWC: np.ndarray) -> np.ndarray:
+    height, width = rgb_HWC.shape[:2]
+    scale = min(HEIGHT_PX / height, HEIGHT_PX * MAX_ASPECT / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return cv2.resize(rgb_HWC, size, interpolation=kind)
+
+
+def _jpeg(frames_NHWC: Sequence[np.ndarray]) -> bytes:
+    sheet_HWC = np.hstack([np.asarray(each) for each in frames_NHWC])
+    ok, data = cv2.imencode(".jpg", sheet_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert ok, "a picture of 8 bits is always encoded"
+    return data.tobytes()

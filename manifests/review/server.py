@@ -1,0 +1,56 @@
+"""Serve the application with uvicorn until it is interrupted."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from manifests.review.web.hosts import is_loopback
+
+_MAX_CONNECTIONS = 256
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError with a remedy if the port is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno, f"{address}:{port}: cannot listen there ({error.strerror}); choose another --port"
+        ) from error
+    return listener
+
+
+def url_of(listener: socket.socket, address: str) -> str:
+    """Return the address of the page for a browser on this machine."""
+    port = listener.getsockname()[1]
+    shown = "localhost" if is_loopback(address) and address != "::1" else address
+    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(shown, shown)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+
+
+def serve(app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, which is raised again after the open answers were given."""
+    started()
+    uvicorn.Server(settings(app)).run(sockets=[listener])
+
+
+def settings(app: ASGIApp) -> uvicorn.Config:
+    """Return the configuration of the server."""
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=3,
+    )
