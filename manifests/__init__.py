@@ -11,6 +11,7 @@ __all__ = [
     "digest",
     "gc",
     "integrity",
+    "lineage",
     "live_view",
     "parts",
     "ranges",

@@ -213,6 +213,10 @@ class Dataset:
         """Return the rows of one part: `PartStore.read_part`."""
         return self._parts.read_part(part, columns)
 
+    def part_schema(self, part: Part) -> pa.Schema:
+        """Return the columns in the file of one part: `PartStore.schema`."""
+        return self._parts.schema(part)
+
     def columns(self, table: TableName) -> list[str]:
         """Return the column names of all parts of `table`, those of its record first."""
         names = dict.fromkeys(schemas.arrow_schema(RECORDS[table]).names)

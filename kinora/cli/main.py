@@ -37,6 +37,7 @@ COMMANDS = {
     "captions sample": "print a random sample of captions",
     "captions import": "import captions that you have as a caption version",
     "captions check": "verify the integrity of a dataset",
+    "trace": "trace a clip, sample or source back and forward",
     "gc": "delete what no version refers to any more",
     "encode": "precompute latents and text embeddings of shards",
     "train vae": "train the video VAE (fit, validate)",

@@ -58,6 +58,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "digest",
         "gc",
         "integrity",
+        "lineage",
         "live_view",
         "parts",
         "ranges",
