@@ -5,6 +5,7 @@ parser of its own (LightningCLI). Beside `Config` it may define `POSITIONAL`, th
 `WORDS`, the number of words of each flag that takes several or may be repeated.
 """
 
+import errno
 import json
 import os
 import re
@@ -50,6 +51,16 @@ COMMANDS = {
     "bench": "run a benchmark",
 }
 
+_REMEDIES = {
+    errno.EROFS: "; make it writable or name another folder",
+    errno.EACCES: "; give this user access or name another one",
+    errno.EPERM: "; give this user access or name another one",
+    errno.ENOSPC: "; make room there and run the same command again",
+    errno.EDQUOT: "; make room there and run the same command again",
+    errno.ENOENT: "; check the name",
+}
+"""What to do about errors of the operating system that reach the command line as they are."""
+
 _DEFAULT_ENV = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -76,11 +87,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("KINORA_DEBUG"):
             raise
-        return _usage_error(f"{error}\n(set KINORA_DEBUG=1 for a traceback)")
+        return _usage_error(f"{_describe(error)}\n(set KINORA_DEBUG=1 for a traceback)")
     except KeyboardInterrupt as stop:
         word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         print(f"{word}; committed work is kept, rerun the command to continue", file=sys.stderr)
         return code
+
+
+def _describe(error: ValueError | OSError) -> str:
+    """Return the message; of an error of the operating system the file, what is wrong and the remedy."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str) or not error.strerror:
+        return str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}{remedy}"
 
 
 class Terminated(KeyboardInterrupt):

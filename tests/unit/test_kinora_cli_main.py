@@ -1,5 +1,6 @@
 """The command line: wrong words get the nearest right one, and every outcome has its exit code."""
 
+import errno
 import json
 import os
 import signal
@@ -45,6 +46,24 @@ def test_a_wrong_key_in_a_file_is_refused(tmp_path, capsys):
 def test_no_dataset_is_an_error_with_a_remedy(tmp_path, capsys):
     assert main(["captions", "sample", "--dataset", str(tmp_path)]) == 2
     assert "kinora curate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errno.EROFS, "x/.lock: read-only file system; make it writable or name another folder"),
+        (errno.EACCES, "x/.lock: permission denied; give this user access or name another one"),
+        (errno.ENOSPC, "x/.lock: no space left on device; make room there"),
+        (errno.EIO, "x/.lock: input/output error"),
+    ],
+)
+def test_an_error_of_the_operating_system_names_the_file_and_the_remedy(error, said, monkeypatch, capsys):
+    def run(config: object) -> None:
+        raise OSError(error, os.strerror(error), "x/.lock")
+
+    monkeypatch.setattr(status, "run", run)
+    assert main(["status", "--dataset", "x"]) == 2
+    assert f"error: {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMANDS)
