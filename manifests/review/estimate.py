@@ -22,6 +22,8 @@ Z = 1.959964
 """Quantile of the normal distribution for 95 %."""
 _STEPS = 60
 """Of each bisection."""
+_ROUNDS, _RATES = 8, 15
+"""Rounds in which the rate of more reviews is narrowed down, and rates tried in each."""
 _LARGEST = 30.0
 """The bisections of the multiplier end at sinh of this."""
 
@@ -85,7 +87,9 @@ def estimate(strata: Sequence[Stratum]) -> Estimate:
     inside = sum(stratum.size for stratum in reviewed)
     interval = Interval(0.0, 1.0)
     if reviewed:
-        interval = _rounded_outwards(_interval(*_arrays(reviewed)), inside)
+        sizes_S, reviewed_S, wrong_S = _arrays(reviewed)
+        (low,), (high,) = intervals(sizes_S, reviewed_S, wrong_S[None]).tolist()
+        interval = _rounded_outwards(low, high, inside)
     covered = inside / size if size else 0.0
     return Estimate(
         share=sum(each.size / inside * each.wrong / each.reviewed for each in reviewed) if reviewed else None,
@@ -120,18 +124,18 @@ def reviews_to_halve(strata: Sequence[Stratum]) -> dict[str, int]:
     def planned(rate: float) -> np.ndarray:
         return np.clip(np.floor(rate * spread_S + 0.5), reviewed_S, sizes_S)
 
-    def is_enough(rate: float) -> bool:
-        target_S = planned(rate)
-        found_S = wrong_S + (target_S - reviewed_S) * share_S
-        has_S = target_S > 0
-        covered = float(sizes_S[has_S].sum() / sizes_S.sum())
-        after = _whole(_interval(sizes_S[has_S], target_S[has_S], found_S[has_S]), covered)
-        return after.high - after.low <= width / 2
+    def is_enough(rates: Sequence[float]) -> np.ndarray:
+        target_RS = np.stack([planned(rate) for rate in rates])
+        found_RS = wrong_S + (target_RS - reviewed_S) * share_S
+        low_R, high_R = intervals(sizes_S, target_RS, found_RS)
+        covered_R = (sizes_S * (target_RS > 0)).sum(axis=1) / sizes_S.sum()
+        return covered_R * (high_R - low_R) + 1 - covered_R <= width / 2
 
     low, high = 0.0, float((sizes_S / np.maximum(spread_S, 1e-12)).max()) + 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2 if low else high / 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    for _ in range(_ROUNDS):
+        rates = np.linspace(low, high, _RATES + 1)[1:].tolist()
+        first = int(np.argmax(is_enough(rates)))
+        low, high = (rates[first - 1] if first else low), rates[first]
     more = (planned(high) - reviewed_S).astype(int).tolist()
     return {stratum.name: count for stratum, count in zip(strata, more, strict=True) if count}
 
@@ -153,83 +157,72 @@ def _whole(inside: Interval, covered: float) -> Interval:
     return Interval(covered * inside.low, covered * inside.high + (1 - covered))
 
 
-def intervals(sizes_S: np.ndarray, reviewed_S: np.ndarray, wrong_RS: np.ndarray) -> np.ndarray:
+def intervals(sizes_S: np.ndarray, reviewed_RS: np.ndarray, wrong_RS: np.ndarray) -> np.ndarray:
     """Return the 95 % interval of the share, weighted by size, for each of R samples: (2, R).
 
     Args:
         sizes_S: captions by stratum.
-        reviewed_S: reviewed captions by stratum, more than 0.
+        reviewed_RS: reviewed captions by stratum, of each sample or (S) of all. Strata without are left out.
         wrong_RS: wrong ones of them in each sample.
     """
-    weights_S = sizes_S / sizes_S.sum()
-    is_open_S = reviewed_S < sizes_S
-    known_R = ((weights_S * wrong_RS / reviewed_S)[:, ~is_open_S]).sum(axis=1)
-    if not is_open_S.any():
-        return np.stack([known_R, known_R])
-    sizes_S, reviewed_S, wrong_RS = sizes_S[is_open_S], reviewed_S[is_open_S], wrong_RS[:, is_open_S]
-    reviews = float(reviewed_S.sum())
-    correction_S = (sizes_S - 1) / (sizes_S - reviewed_S)
-    sample = _Samples(
-        weights_S[is_open_S], reviewed_S * correction_S, wrong_RS * correction_S, reviews=reviews
-    )
-    tests = (sample.score, sample.likelihood_ratio)
-    low_R = np.minimum(*(_bound(sample, test, 1.0) for test in tests))
-    high_R = np.maximum(*(_bound(sample, test, -1.0) for test in tests))
-    return np.stack([known_R + low_R, known_R + high_R])
+    samples = _Samples(sizes_S, np.broadcast_to(reviewed_RS, wrong_RS.shape), wrong_RS)
+    tests = (samples.score, samples.likelihood_ratio)
+    low_R = np.minimum(*(_bound(samples, test, 1.0) for test in tests))
+    high_R = np.maximum(*(_bound(samples, test, -1.0) for test in tests))
+    return np.clip(np.stack([low_R, high_R]), 0.0, 1.0)
 
 
-def _interval(sizes_S: np.ndarray, reviewed_S: np.ndarray, wrong_S: np.ndarray) -> Interval:
-    """Return the interval of one sample."""
-    (low,), (high,) = intervals(sizes_S, reviewed_S, wrong_S[None]).tolist()
-    return Interval(min(1.0, max(0.0, low)), min(1.0, max(0.0, high)))
-
-
-def _rounded_outwards(interval: Interval, size: int) -> Interval:
-    """Widen the bounds to whole numbers of captions."""
-    return Interval(floor(interval.low * size + 1e-6) / size, ceil(interval.high * size - 1e-6) / size)
+def _rounded_outwards(low: float, high: float, size: int) -> Interval:
+    """Return the bounds, widened to whole numbers of captions."""
+    return Interval(floor(low * size + 1e-6) / size, ceil(high * size - 1e-6) / size)
 
 
 class _Samples:
     """The reviews of R samples by stratum."""
 
-    def __init__(
-        self, weights_S: np.ndarray, reviewed_S: np.ndarray, wrong_RS: np.ndarray, *, reviews: float
-    ) -> None:
+    def __init__(self, sizes_S: np.ndarray, reviewed_RS: np.ndarray, wrong_RS: np.ndarray) -> None:
         self.count = len(wrong_RS)
-        self._freedom = reviews / (reviews - len(weights_S) + 1)
-        self._weights_S, self._reviewed_S, self._wrong_RS = weights_S, reviewed_S, wrong_RS
-        share_RS = wrong_RS / reviewed_S
-        self._share_R = self.share(share_RS)
-        self._most_R = self._log_likelihood(share_RS)
+        has_RS, self._is_open_RS = reviewed_RS > 0, reviewed_RS < sizes_S
+        reviews_R, strata_R = reviewed_RS.sum(axis=1), has_RS.sum(axis=1)
+        self._freedom_R = reviews_R / np.maximum(reviews_R - strata_R + 1, 1)
+        self._weights_RS = has_RS * sizes_S / np.maximum((has_RS * sizes_S).sum(axis=1, keepdims=True), 1)
+        finite_RS = np.where(self._is_open_RS, (sizes_S - 1) / np.maximum(sizes_S - reviewed_RS, 1), 1.0)
+        self._reviewed_RS = np.where(has_RS, reviewed_RS * finite_RS, 1.0)
+        self._wrong_RS = wrong_RS * finite_RS
+        self._share_RS = self._wrong_RS / self._reviewed_RS
+        self._share_R = self.share(self._share_RS)
+        self._most_R = self._log_likelihood(self._share_RS)
 
     def share(self, share_RS: np.ndarray) -> np.ndarray:
         """Return the weighted share."""
-        return (self._weights_S * share_RS).sum(axis=1)
+        return (self._weights_RS * share_RS).sum(axis=1)
 
     def most_likely(self, multiplier_R: np.ndarray) -> np.ndarray:
         """Return the most likely share of each stratum for one weighted share, named by its multiplier.
 
         Solves a p^2 - (n + a) p + y = 0 with a = multiplier times weight (Lagrange).
         """
-        a_RS = multiplier_R[:, None] * self._weights_S
-        b_RS = self._reviewed_S + a_RS
+        a_RS = multiplier_R[:, None] * self._weights_RS
+        b_RS = self._reviewed_RS + a_RS
         root_RS = np.sqrt(np.maximum(b_RS * b_RS - 4 * a_RS * self._wrong_RS, 0))
         by_sum_RS = 2 * self._wrong_RS / np.where(b_RS + root_RS > 0, b_RS + root_RS, 1.0)
         by_difference_RS = (b_RS - root_RS) / np.where(a_RS != 0, 2 * a_RS, 1.0)
-        return np.clip(np.where(b_RS > 0, by_sum_RS, by_difference_RS), 0, 1)
+        share_RS = np.clip(np.where(b_RS > 0, by_sum_RS, by_difference_RS), 0, 1)
+        return np.where(self._is_open_RS, share_RS, self._share_RS)
 
     def score(self, share_RS: np.ndarray) -> np.ndarray:
         """Return the squared distance from the found share in standard errors under `share_RS`."""
-        variance_R = (self._weights_S**2 * share_RS * (1 - share_RS) / self._reviewed_S).sum(axis=1)
+        variance_RS = self._weights_RS**2 * share_RS * (1 - share_RS) / self._reviewed_RS
+        variance_R = self._freedom_R * (self._is_open_RS * variance_RS).sum(axis=1)
         distance_R = (self._share_R - self.share(share_RS)) ** 2
-        return np.where(distance_R > 0, distance_R / np.maximum(self._freedom * variance_R, 1e-300), 0.0)
+        return np.where(distance_R > 0, distance_R / np.maximum(variance_R, 1e-300), 0.0)
 
     def likelihood_ratio(self, share_RS: np.ndarray) -> np.ndarray:
         """Return twice the loss of log-likelihood under `share_RS`."""
         return 2 * (self._most_R - self._log_likelihood(share_RS))
 
     def _log_likelihood(self, share_RS: np.ndarray) -> np.ndarray:
-        right_RS = self._reviewed_S - self._wrong_RS
+        right_RS = self._reviewed_RS - self._wrong_RS
         wrong_RS = self._wrong_RS * np.log(np.maximum(share_RS, 1e-300))
         return (wrong_RS + right_RS * np.log(np.maximum(1 - share_RS, 1e-300))).sum(axis=1)
 
