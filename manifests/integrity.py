@@ -19,6 +19,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_bytes
 from manifests.log_summary import entry_key
 from manifests.parts import RECORDS, Part, PartStore, TableName
+from manifests.review.folder import REVIEW_FOLDER
 from manifests.storage import IncompleteUpload, ObjectInfo, Storage
 
 REPAIR = "repair"
@@ -72,7 +73,7 @@ def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Fin
         broken=[*broken, *problems],
         orphans=orphans,
         incomplete_uploads=incomplete_uploads,
-        foreign=sorted({key.split("/")[0] for key in after} - _OURS),
+        foreign=sorted({key.split("/")[0] for key in after} - _OURS - {REVIEW_FOLDER}),
     )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from manifests.dataset import Dataset
 from manifests.review.cards import RuleResult
 from pipeline.columns import BORDER_NAMES
-from pipeline.config import SelectConfig
+from pipeline.config import SelectConfig, config_digest
 from pipeline.planning.last_config import last
 from pipeline.select.presets import NO_LIMIT
 from pipeline.select.rules import Rule, check_rules, limit, rules_of, value_N
@@ -35,13 +35,20 @@ class LastRules:
         measured = [rule.column for rule, _ in self._rules if rule.column not in derived]
         return [*dict.fromkeys([*_SIZE_COLUMNS, *BORDER_NAMES, "text_language", *measured])]
 
+    @property
+    def digest(self) -> str:
+        """Digest of the limits."""
+        return config_digest(self._config)
+
     def nearest(self, clips: pa.Table) -> pa.Table:
         """Return the rule nearest to its limit for each clip: its `margin`, and a `detail` for people."""
         num = len(clips)
         margin_N, rule_N, near_N = np.full(num, np.inf), np.full(num, -1), np.full(num, np.nan)
         for index, (rule, bound) in enumerate(self._rules):
+            if bound == 0:
+                continue  # no distance is a fraction of it
             values_N = value_N(clips, rule.column, self._config)
-            own_N = np.abs(values_N - bound) / max(abs(bound), 1e-9)
+            own_N = np.abs(values_N - bound) / abs(bound)
             closer_N = own_N < margin_N  # NaN is never closer
             margin_N[closer_N], rule_N[closer_N] = own_N[closer_N], index
             near_N[closer_N] = values_N[closer_N]

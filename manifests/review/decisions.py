@@ -165,7 +165,8 @@ def _decoded(
         for name in ("verdict_row", "span_row", "newest_row")
     )
     differ = found["captions_differ"]
-    edited = {name: _where_not(differ, texts.take(combine(found[name]))) for name in _TEXTS}
+    codes = {name: combine(pc.if_else(pc.less(found[name], 0), None, found[name])) for name in _TEXTS}
+    edited = {name: _where_not(differ, texts.take(codes[name])) for name in _TEXTS}
     accepted = pc.equal(found["verdict"], _ACCEPT)
     any_text = pc.is_valid(pc.coalesce(*edited.values()))
     accepting = pc.if_else(any_text, Verdict.EDIT.value, Verdict.APPROVE.value)

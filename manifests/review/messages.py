@@ -74,8 +74,8 @@ class Conflict:
 
     media_id: str
     saw: str
-    newest: Review
-    """What the card did not show."""
+    newest: Review | None
+    """What the card did not show; None if what it showed was undone."""
     saw_now: str
     """To be sent as `saw` to record the decision all the same."""
     length: str
