@@ -24,17 +24,28 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict[str, Any]) -> str:
-    """Write `<name>.safetensors` and `<name>.json`; return the digest of the weights file."""
+    """Write `<name>.safetensors` and `<name>.json`; return the digest of the weights file.
+
+    Raises OSError, with the remedy, where they cannot be written; an earlier pair of files then stands.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    partial = folder / f".{name}.partial"
-    save_file(state, partial)
-    digest = digest_file(partial)
-    partial.replace(folder / f"{name}.safetensors")
-    content = {"config": asdict(model.config), "digest": digest, **about}
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(folder / f"{name}.json")
+    weights, about_file = folder / f".{name}.partial", folder / f".{name}.json.partial"
+    try:
+        save_file(state, weights)
+        digest = digest_file(weights)
+        content = {"config": asdict(model.config), "digest": digest, **about}
+        about_file.write_text(json.dumps(content, indent=1) + "\n")
+        weights.replace(folder / f"{name}.safetensors")
+        about_file.replace(folder / f"{name}.json")
+    except (SafetensorError, OSError) as error:  # safetensors raises no OSError for a full disk
+        for partial in (weights, about_file):
+            partial.unlink(missing_ok=True)
+        raise OSError(
+            f"{folder}: the weights of {name} cannot be written ({error}); make room there and run the same "
+            "command again, a training with --resume: its last checkpoint stands"
+        ) from error
     return digest
 
 

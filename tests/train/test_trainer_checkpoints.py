@@ -1,0 +1,42 @@
+"""Weights on disk: what is written whole or not at all."""
+
+import resource
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from trainer.checkpoints import load_vae, save_model
+from trainer.config import VaeConfig
+from trainer.vae.model import VideoVae
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Generator[None]:
+    """Let writes fail beyond a size, as on a disk that is full."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def tiny_vae(seed: int) -> VideoVae:
+    torch.manual_seed(seed)
+    return VideoVae(VaeConfig(latent_channels=2, widths=(8, 8), encoder_depths=(1, 1), decoder_depths=(1, 1)))
+
+
+def test_weights_that_cannot_be_written_leave_the_earlier_ones(tmp_path):
+    digest = save_model(tmp_path, "vae", tiny_vae(0), {})
+    files = sorted(path.name for path in tmp_path.iterdir())
+    with largest_file(1000), pytest.raises(OSError, match="make room there and run the same command again"):
+        save_model(tmp_path, "vae", tiny_vae(1), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    vae, about = load_vae(tmp_path)
+    assert about["digest"] == digest
+    assert torch.equal(vae.conv_in.weight, tiny_vae(0).conv_in.weight)
