@@ -1,11 +1,12 @@
 """Import captions that people already have: JSONL, CSV, Parquet, or text beside the source files.
 
-Rows are matched by media id, clip id, sample key, or source and span; what matches nothing is listed.
+Rows are matched by media id, clip id, sample key, or source and span; what matches nothing is listed. With
+`--format label-studio`, annotations are recorded as reviews.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group
 from rich.table import Table
@@ -16,6 +17,7 @@ from kinora.cli.spelling import to_command_line
 from kinora.cli.subconfig import subconfig
 from kinora.exchange.config import ImportConfig
 from kinora.exchange.import_captions import ImportReport, import_captions
+from kinora.exchange.label_studio_reviews import import_annotations
 from manifests.ranges import UnitFloat
 
 POSITIONAL = "path"
@@ -29,6 +31,9 @@ class Config(ImportConfig):
     """A .jsonl, .csv, .tsv, .parquet, .txt or .caption file, or a folder of them."""
     dataset: str
     """Dataset: a folder or s3://bucket/prefix."""
+    format: Literal["captions", "label-studio"] = "captions"
+    """`label-studio`: the file is what Label Studio exports as JSON, of tasks that `kinora captions export`
+    wrote. Its annotations become reviews, and the fields above do not matter."""
     unmatched: str = ""
     """JSON lines file to write all rows to that match nothing, with the reason."""
     dry_run: bool = False
@@ -40,6 +45,8 @@ class Config(ImportConfig):
 
 def run(config: Config) -> Result:
     """Import; exit with code 3 if no row matches."""
+    if config.format == "label-studio":
+        return _annotations(config)
     report = import_captions(
         config.dataset,
         config.path,
@@ -53,6 +60,31 @@ def run(config: Config) -> Result:
         exit_code = Exit.FAILED
     data = asdict(report) | {"failed_share": report.failed_share}
     return Result(data, _describe(report, config), exit_code)
+
+
+def _annotations(config: Config) -> Result:
+    report = import_annotations(
+        config.dataset,
+        config.path,
+        dry_run=config.dry_run,
+        command=to_command_line("captions import", config),
+    )
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.reviews.items())
+    verb = "would be recorded" if report.dry_run else "recorded"
+    lines = [
+        f"{report.annotations} annotations of {report.tasks} tasks; reviews {verb}: {counts or 'none'}",
+        f"{report.unchanged} were recorded before, {report.undecided} annotations decide nothing",
+    ]
+    if report.unmatched:
+        lines.append(f"{report.unmatched} tasks are of clips that are not in this dataset")
+    problems = [f"{each.file}: task {each.line}: {each.message}" for each in report.problems]
+    lines += _first("problems", problems, report.broken)
+    found = sum(report.reviews.values()) + report.unchanged
+    exit_code = Exit.DONE if found else Exit.NOTHING
+    if report.failed_share > config.max_failed:
+        exit_code = Exit.FAILED
+    data = asdict(report) | {"failed_share": report.failed_share}
+    return Result(data, Text("\n".join(lines)), exit_code)
 
 
 def _describe(report: ImportReport, config: Config) -> Group:

@@ -43,3 +43,29 @@ class ImportConfig:
     """Revision of the model, for the record."""
 
     __post_init__ = check_ranges
+
+
+ExportFormat = Literal["jsonl", "csv", "huggingface", "fiftyone", "label-studio", "croissant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What an export holds."""
+
+    format: ExportFormat
+    """What reads the export. `jsonl` and `csv` are tables for anything else."""
+    version: str = ""
+    """Only captions of this version. Default: all versions, and of each clip the caption that counts."""
+    where: str = ""
+    """Only the clips for which this SQL condition over the view `captioned` holds, such as
+    `motion > 2 and version = 'mine'` (see `kinora captions sql`)."""
+    with_media: bool | None = None
+    """Write the clips beside the table. Default: yes, but for `jsonl` and `csv`."""
+    media_prefix: str = ""
+    """For `label-studio`: folder between the root of its local files and this export's `videos` or `images`
+    folder, such as `exports/cats/videos`. Default: the folder itself is the root."""
+    title: str = ""
+    """Name of the dataset on its card. Default: the name of the dataset's folder."""
+    licence: str = ""
+    """SPDX id of the licence of the whole export, such as `cc-by-4.0`, for its card. Default: that of the
+    sources if all have the same."""

@@ -11,23 +11,29 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
+from kinora.exchange.export_rows import CLAIMS_TYPE
 from manifests import schemas
 from manifests.dataset import Commit, Dataset, Part
 from manifests.digest import digest_bytes, digest_file
+from manifests.live_view import LiveView
 from manifests.records import (
     Caption,
     Clip,
     Media,
     Outcome,
+    Review,
     Selection,
     Source,
     SourceRow,
     SourceStatus,
+    Verdict,
+    caption_digest,
     clip_id,
 )
 from pipeline.cut.windows import media_id_of
@@ -37,6 +43,11 @@ from video.encode import VideoWriter
 from video.probe import probe
 
 SIZE = (48, 64)
+MEDIUM = 'Größer, 红色; a, "b"\nand 🎈'
+CLAIMS = [
+    {"text": "a square is there", "verdict": "supported", "start_s": 0.0, "end_s": 0.96},
+    {"text": "it is red", "verdict": "unsupported", "start_s": 0.25, "end_s": 0.5},
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +116,45 @@ def make_dataset(root: Path, *, captions: bool = True) -> Dataset:
     if captions:
         rows = [caption_of(row, "v1") for row in tables["media"]]
         dataset = commit_captions(dataset, rows, "v1")
-        rows = [caption_of(row, "v2", medium='Größer, 红色; a, "b"\nand 🎈') for row in tables["media"][:3]]
-        dataset = commit_captions(dataset, rows, "v2")
+        some = [row for row in tables["media"] if row.num_frames in (24, 30, len(VARIABLE))]  # type: ignore[attr-defined]
+        rows = [caption_of(row, "v2", medium=MEDIUM) for row in some]
+        dataset = commit_captions(dataset, rows, "v2", claims=True)
     return dataset
 
 
-def commit_captions(dataset: Dataset, rows: Sequence[Caption], version: str) -> Dataset:
-    part = dataset.write_records("captions", rows)
+def add_reviews(dataset: Dataset) -> Dataset:
+    """Edit the short text of the first clip, reject the still, and mend the span of the variable one."""
+    rows = {row["num_frames"]: row for row in LiveView(dataset).media.to_pylist()}
+    edit = _review(dataset, rows[24], Verdict.EDIT, length="short", new_text="A white square.")
+    reject = _review(dataset, rows[1], Verdict.REJECT, reason="blurred")
+    span = _review(dataset, rows[len(VARIABLE)], Verdict.SPAN, start_s=0.3, end_s=2.4)
+    part = dataset.write_records("reviews", [edit, reject, span])
+    return dataset.commit(Commit(stage="review", added=(part,)))
+
+
+def _review(dataset: Dataset, media: dict[str, Any], verdict: Verdict, **about: Any) -> Review:
+    captions = LiveView(dataset).captions().to_pylist()
+    [shown] = [row for row in captions if row["media_id"] == media["media_id"]]
+    return Review(
+        review_id=f"{verdict}-of-{media['num_frames']}",
+        clip_id=media["clip_id"],
+        media_id=media["media_id"],
+        reviewer="ada",
+        at="2026-01-02T03:04:05+00:00",
+        verdict=verdict,
+        caption_version=shown["version"],
+        caption_digest=caption_digest(shown["short"], shown["medium"], shown["text"]),
+        **about,
+    )
+
+
+def commit_captions(
+    dataset: Dataset, rows: Sequence[Caption], version: str, *, claims: bool = False
+) -> Dataset:
+    table = schemas.to_table(Caption, rows)
+    if claims:
+        table = table.append_column("claims", pa.array([CLAIMS] * len(rows), CLAIMS_TYPE))
+    part = dataset.write_part("captions", table)
     return dataset.commit(Commit(stage="caption", added=(part,), config_digest=version))
 
 

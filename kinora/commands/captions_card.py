@@ -1,0 +1,42 @@
+"""Print the card of a dataset: sources, licences, counts, captions, prompts, filters and known limits."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from kinora.cli.result import Exit, Result
+from kinora.exchange.card import render_card
+from kinora.exchange.card_facts import count_facts
+from kinora.exchange.export_rows import ExportRows
+from manifests.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    dataset: str
+    """Dataset: a folder or s3://bucket/prefix."""
+    out: str = ""
+    """Markdown file to write. Default: print the card."""
+    at: int | None = None
+    """Commit number to read the dataset at. Default: the latest."""
+    version: str = ""
+    """Only captions of this version. Default: all versions, and of each clip the caption that counts."""
+    where: str = ""
+    """Only the clips for which this SQL condition over the view `captioned` holds."""
+    title: str = ""
+    """Name of the dataset. Default: the name of its folder."""
+    licence: str = ""
+    """SPDX id of the licence of the whole. Default: that of the sources if all have the same."""
+
+
+def run(config: Config) -> Result:
+    """Write or print the card; exit with code 3 if there is no clip."""
+    dataset = Dataset.open(config.dataset, at=config.at)
+    rows = ExportRows(dataset, version=config.version, where=config.where)
+    if not len(rows):
+        return Result({"clips": 0}, "no clip was cut, or none meets --where", Exit.NOTHING)
+    facts = count_facts(dataset, rows)
+    title = config.title or PurePosixPath(dataset.uri).name
+    card = render_card(facts, title=title, licence=config.licence)
+    if config.out:
+        Path(config.out).write_text(card, encoding="utf-8")
+    return Result(asdict(facts), f"written to {config.out}" if config.out else card)
