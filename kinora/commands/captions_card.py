@@ -4,20 +4,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.snapshot import Snapshot
 from kinora.exchange.card import render_card
 from kinora.exchange.card_facts import count_facts
 from kinora.exchange.export_rows import ExportRows
-from manifests.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
+class Config(Snapshot):
     out: str = ""
     """Markdown file to write. Default: print the card."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
     version: str = ""
     """Only captions of this version. Default: all versions, and of each clip the caption that counts."""
     where: str = ""
@@ -30,7 +26,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Write or print the card; exit with code 3 if there is no clip."""
-    dataset = Dataset.open(config.dataset, at=config.at)
+    dataset = config.open()
     rows = ExportRows(dataset, version=config.version, where=config.where)
     if not len(rows):
         return Result({"clips": 0}, "no clip was cut, or none meets --where", Exit.NOTHING)

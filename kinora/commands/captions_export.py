@@ -7,26 +7,21 @@ each with a dataset card.
 from dataclasses import asdict, dataclass
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.snapshot import Snapshot
 from kinora.cli.subconfig import subconfig
 from kinora.exchange.config import ExportConfig
 from kinora.exchange.export import ExportReport, export
-from manifests.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ExportConfig):
-    dataset: str
-    """Dataset: a folder or s3://bucket/prefix."""
+class Config(Snapshot, ExportConfig):
     out: str
     """New or empty folder; nothing else may be in it, since readers guess by what they find."""
-    at: int | None = None
-    """Commit number to read the dataset at. Default: the latest."""
 
 
 def run(config: Config) -> Result:
     """Export; exit with code 3 if no clip is to be exported."""
-    dataset = Dataset.open(config.dataset, at=config.at)
-    report = export(dataset, config.out, subconfig(config, ExportConfig))
+    report = export(config.open(), config.out, subconfig(config, ExportConfig))
     if report is None:
         why = "no clip meets --where" if config.where else "no clip was cut; run `kinora curate`"
         return Result({"rows": 0}, f"nothing to export: {why}", Exit.NOTHING)
