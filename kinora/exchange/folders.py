@@ -1,6 +1,5 @@
 """The folder of an export: written under a temporary name, and renamed when it is complete."""
 
-import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ def new_folder(out: str) -> Generator[Path]:
         with describe_disk_full(target, target.parent):
             partial.mkdir(parents=True)
             yield partial
-            os.sync()
             partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
