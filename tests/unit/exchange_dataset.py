@@ -96,10 +96,10 @@ RAW = (
 )
 
 
-def make_dataset(root: Path, *, captions: bool = True) -> Dataset:
-    """Write sources below `root/raw`, and a dataset of their clips at `root/data`."""
+def make_dataset(root: Path, *, uri: str = "", captions: bool = True) -> Dataset:
+    """Write sources below `root/raw`, and a dataset of their clips at `uri`, by default `root/data`."""
     raw = root / "raw"
-    dataset = Dataset.create(root / "data")
+    dataset = Dataset.create(uri or root / "data")
     tables: dict[str, list[object]] = {name: [] for name in ("sources", "clips", "selections", "media")}
     with TarWriter(dataset.storage, "media/first.tar") as tar:
         for each in RAW:

@@ -297,3 +297,19 @@ def test_damaged_media_end_an_export_and_leave_nothing(tmp_path, damage):
     ):
         run(tmp_path, tmp_path / "out", format="huggingface")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_dataset_on_s3_is_exported_and_takes_captions(tmp_path, s3_uri):
+    dataset = exchange_dataset.make_dataset(tmp_path, uri=s3_uri)
+    report = export(dataset, str(tmp_path / "out"), ExportConfig(format="huggingface"))
+    assert report is not None
+    assert (report.rows, report.files) == (8, 8)
+    media = {row["media_id"]: row for row in LiveView(dataset).media.to_pylist()}
+    rows = pq.read_table(tmp_path / "out" / "videos" / "metadata.parquet").to_pylist()
+    for row in rows:
+        content = (tmp_path / "out" / "videos" / row["file_name"]).read_bytes()
+        assert content == read_media(dataset.storage, media[row["media_id"]])
+    table = str(tmp_path / "out" / "videos" / "metadata.parquet")
+    imported = import_captions(s3_uri, table, ImportConfig(version="mine"))
+    assert (imported.ok, imported.unmatched) == (7, {})
+    assert LiveView(Dataset.open(s3_uri)).captions("mine").num_rows == 7
