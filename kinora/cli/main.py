@@ -36,7 +36,7 @@ COMMANDS = {
     "retry": "rerun what failed",
     "explain": "show why a clip was kept or dropped",
     "captions sample": "print a random sample of captions",
-    "captions card": "write the card of a dataset: sources, licences, captions, limits",
+    "captions card": "write a dataset card: sources, licences, captions, limits",
     "captions export": "export captions and clips in the format of another tool",
     "captions import": "import captions that you have as a caption version",
     "captions check": "verify the integrity of a dataset",
