@@ -190,7 +190,7 @@ def _decoded(
         "end_s": combine(rows["end_s"]).take(combine(at_span)),
         "reviewers": reviewers,
         "disagreement": found["disagreement"],
-        "stale": _stale(media_id, accepted, of_verdict["caption_digest"], captions),
+        "stale": _stale(media_id, pc.and_not(accepted, differ), of_verdict["caption_digest"], captions),
         "caption_version": of_verdict["caption_version"],
         "caption_digest": of_verdict["caption_digest"],
         "newest": combine(rows["review_id"]).take(combine(at_newest)),

@@ -97,7 +97,9 @@ def fold(rows: Sequence[Review], withdrawn: Set[str], caption_digest: str | None
         end_s=span.end_s if span else None,
         reviewers=tuple(sorted({row.reviewer for row in counted})),
         disagreement=differ or spans_differ,
-        stale=bool(is_accept and seen and caption_digest is not None and seen != caption_digest),
+        stale=bool(
+            is_accept and not differ and seen and caption_digest is not None and seen != caption_digest
+        ),
         newest=counted[-1].review_id,
     )
 

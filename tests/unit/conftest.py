@@ -1,6 +1,7 @@
 """Places for datasets: a folder, and a bucket of an S3 that runs beside the tests."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,3 +49,19 @@ def s3_uri(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a test makes its dataset: once in a folder, once on S3."""
     return str(tmp_path / "d") if request.param == "disk" else request.getfixturevalue("s3_uri")
+
+
+@pytest.fixture(scope="session")
+def review_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small dataset with captions of two versions, to be copied."""
+    import reviewed_dataset
+
+    path = tmp_path_factory.mktemp("reviewed") / "d"
+    reviewed_dataset.make(path)
+    return path
+
+
+@pytest.fixture
+def uri(review_template: Path, tmp_path: Path) -> str:
+    """A copy of it."""
+    return str(shutil.copytree(review_template, tmp_path / "d"))

@@ -1,6 +1,6 @@
 """A small dataset to review: clips of two sources, captions of two versions, without any video."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,18 @@ from manifests.records import (
     Selection,
     SourceRow,
     SourceStatus,
+    Verdict,
 )
+from manifests.review.config import ReviewConfig
+from manifests.review.desk import ReviewDesk
+from manifests.review.messages import DecisionRequest
 from manifests.schemas import to_table
 
 OLD, NEW = "old-captions", "new-captions"
+NEVER = ReviewConfig(commit_every_s=0)
+TWO = ReviewConfig(commit_every_s=0, reviews_per_clip=2)
+M = [f"m{number:03d}" for number in range(20)]
+"""Media ids of the dataset."""
 
 
 def media_id(number: int) -> str:
@@ -173,5 +181,25 @@ def committed_reviews(uri: str | Path) -> list[Review]:
     return Dataset.open(uri).records("reviews")
 
 
-def as_dict(rows: Sequence[Mapping[str, Any]], key: str) -> dict[Any, Mapping[str, Any]]:
-    return {row[key]: row for row in rows}
+def open_desk(uri: str, tmp_path: Path, config: ReviewConfig = NEVER, **options) -> ReviewDesk:
+    return ReviewDesk(uri, tmp_path / "state", config=config, **options)
+
+
+def new_id(value: int) -> str:
+    return f"{value:08x}"
+
+
+def request(desk: ReviewDesk, media_id: str, verdict: str, *, reviewer: str = "ann", id: int = 1, **fields):
+    """A decision by somebody who looks at the card now."""
+    card = desk.card(media_id, reviewer=reviewer, hold=False)
+    seen = {"saw": card.saw, "caption_version": card.caption_version, "caption_digest": card.caption_digest}
+    values = {"review_id": new_id(id), "media_id": media_id, "reviewer": reviewer}
+    return DecisionRequest(verdict=Verdict(verdict), **(values | seen | fields))
+
+
+def edit(desk: ReviewDesk, media_id: str, text: str, *, length: str = "dense", **fields):
+    return request(desk, media_id, "edit", new_text=text, length=length, **fields)
+
+
+def texts_of(desk: ReviewDesk, media_id: str, reviewer: str = "ann") -> dict[str, str]:
+    return dict(desk.card(media_id, reviewer=reviewer, hold=False).texts)

@@ -1,15 +1,12 @@
 """What a reviewer can do at the desk: queues, cards, decisions, conflicts, undo, blind reviews."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 import reviewed_dataset as made
+from reviewed_dataset import NEVER, TWO, M, edit, new_id, open_desk, request, texts_of
 
 from manifests.dataset import Dataset, DatasetError
 from manifests.records import Review, Verdict, caption_digest
 from manifests.review import store
-from manifests.review.config import ReviewConfig
 from manifests.review.desk import ReviewDesk
 from manifests.review.messages import (
     ConfirmNeeded,
@@ -20,42 +17,6 @@ from manifests.review.messages import (
     Saved,
 )
 
-NEVER = ReviewConfig(commit_every_s=0)
-TWO = ReviewConfig(commit_every_s=0, reviews_per_clip=2)
-M = [made.media_id(number) for number in range(20)]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "d"
-    made.make(path)
-    return path
-
-
-@pytest.fixture
-def uri(template: Path, tmp_path: Path) -> str:
-    return str(shutil.copytree(template, tmp_path / "d"))
-
-
-def open_desk(uri: str, tmp_path: Path, config: ReviewConfig = NEVER, **options) -> ReviewDesk:
-    return ReviewDesk(uri, tmp_path / "state", config=config, **options)
-
-
-def new_id(value: int) -> str:
-    return f"{value:08x}"
-
-
-def request(desk: ReviewDesk, media_id: str, verdict: str, *, reviewer: str = "ann", id: int = 1, **fields):
-    """A decision by somebody who looks at the card now."""
-    card = desk.card(media_id, reviewer=reviewer, hold=False)
-    seen = {"saw": card.saw, "caption_version": card.caption_version, "caption_digest": card.caption_digest}
-    values = {"review_id": new_id(id), "media_id": media_id, "reviewer": reviewer}
-    return DecisionRequest(verdict=Verdict(verdict), **(values | seen | fields))
-
-
-def edit(desk: ReviewDesk, media_id: str, text: str, *, length: str = "dense", **fields):
-    return request(desk, media_id, "edit", new_text=text, length=length, **fields)
-
 
 def decide(desk: ReviewDesk, *args, **fields) -> Saved:
     saved = desk.decide(request(desk, *args, **fields))
@@ -65,10 +26,6 @@ def decide(desk: ReviewDesk, *args, **fields) -> Saved:
 
 def sizes(desk: ReviewDesk) -> dict[str, tuple[int, int]]:
     return {each.name: (each.size, each.reviewed) for each in desk.strata()}
-
-
-def texts_of(desk: ReviewDesk, media_id: str, reviewer: str = "ann") -> dict[str, str]:
-    return dict(desk.card(media_id, reviewer=reviewer, hold=False).texts)
 
 
 # Queues
