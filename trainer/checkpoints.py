@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,20 +18,33 @@ from manifests.digest import digest_file
 from trainer.config import DitConfig, VaeConfig
 from trainer.dit.model import Dit
 from trainer.migrations import migrate_state
-from trainer.model_files import DIT, VAE, read_about
+from trainer.model_files import DIT, VAE, folder_of, read_about
 from trainer.vae.model import VideoVae
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def save_model(folder: Path | str, name: str, model: VideoVae | Dit, about: dict[str, Any]) -> str:
+def save_model(
+    folder: Path | str,
+    name: str,
+    model: VideoVae | Dit,
+    about: dict[str, Any],
+    *,
+    matrices: torch.dtype = torch.float32,
+) -> str:
     """Write `<name>.safetensors` and `<name>.json`; return the digest of the weights file.
+
+    Args:
+        matrices: type in which weight matrices are stored; biases, norms and statistics stay as they are.
 
     Raises OSError, with the remedy, where they cannot be written; an earlier pair of files then stands.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    for key, value in model.named_parameters():
+        if value.ndim > 1 and value.is_floating_point():
+            state[key] = state[key].to(matrices)
     weights, about_file = folder / f".{name}.partial", folder / f".{name}.json.partial"
     try:
         save_file(state, weights)
@@ -79,7 +93,7 @@ def _parse_config(cls: type, fields: dict[str, Any]) -> Any:
 
 
 def _load_weights(model: Model, folder: Path | str, name: str, about: dict[str, Any]) -> Model:
-    path = Path(folder) / f"{name}.safetensors"
+    path = folder_of(folder) / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; train again, or copy the whole folder")
     if digest_file(path) != about["digest"]:

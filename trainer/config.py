@@ -258,7 +258,7 @@ class EncodeConfig:
     shards: str
     """Folder that `kinora pack` wrote; the result goes to `encoded/` in it."""
     vae: str
-    """Folder with `vae.safetensors`, of `kinora train vae`."""
+    """Folder with `vae.safetensors`, of `kinora train vae`; `shipped` is the VAE in the package."""
     text_encoder: str = EMBEDDED_TEXT_ENCODER
     """`minilm`, a folder, or a hub name of a transformers encoder."""
     batch_size: PositiveInt = 16

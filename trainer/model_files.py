@@ -1,9 +1,12 @@
-"""The JSON files beside weights. Imports no torch."""
+"""Where weights lie, and the JSON files beside them. Imports no torch."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+SHIPPED = "shipped"
+"""Names the weights in the package, wherever a folder of weights is asked for."""
+SHIPPED_FOLDER = Path(__file__).with_name("weights")
 VAE, DIT = "vae", "model"
 """File names, without the suffix."""
 _FILE_KEYS = {"config", "digest"}
@@ -12,9 +15,18 @@ _KEYS = {VAE: _FILE_KEYS, DIT: _FILE_KEYS | _MODEL_KEYS}
 """Keys that each JSON file must have."""
 
 
+def folder_of(name: Path | str) -> Path:
+    """Return the folder of weights, for `shipped` that in the package."""
+    return SHIPPED_FOLDER if str(name) == SHIPPED else Path(name)
+
+
 def read_about(folder: Path | str, name: str) -> dict[str, Any]:
     """Return the JSON file of weights. Raises FileNotFoundError with the remedy."""
-    path = Path(folder) / f"{name}.json"
+    path = folder_of(folder) / f"{name}.json"
+    if not path.is_file() and str(folder) == SHIPPED:
+        raise FileNotFoundError(
+            f"{path}: these weights do not ship with this version; name a folder of your own"
+        )
     if not path.is_file():
         verb = "vae" if name == VAE else "dit"
         raise FileNotFoundError(

@@ -1,7 +1,8 @@
 """Train the weights that ship: `python -m kinora.training.shipped --out DIR`, or `make weights`.
 
 Renders worlds into shards, trains the VAE, encodes, and trains the transformer, each as a `kinora` command of
-its own. Run it again to go on where it was stopped; docs/training-shipped.md tells what it costs.
+its own, and writes both networks in bfloat16 to `weights/`. Run it again to go on where it was stopped;
+docs/training-shipped.md tells what it costs.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import trainer
 from kinora.training.shipped_worlds import write_worlds
+from trainer.model_files import DIT, VAE
 
 CONFIGS = Path(str(trainer.__file__)).with_name("configs")
 
@@ -29,6 +31,8 @@ class ShippedConfig:
     vae_steps: int | None = None
     """Optimizer steps, by default those of the recipe."""
     dit_steps: int | None = None
+    vae: Path | None = None
+    """Folder of a VAE to take instead of training one, or `shipped`."""
 
 
 def train_shipped(config: ShippedConfig) -> None:
@@ -38,10 +42,14 @@ def train_shipped(config: ShippedConfig) -> None:
         out / "shards", config.num_worlds, seed=config.seed, processes=config.processes, progress=_say
     )
     _say(f"{written} worlds rendered, {config.num_worlds - written} were there")
-    _train(config, "vae", config.vae_steps, [])
-    inputs = ["--shards", f"{out}/shards", "--vae", f"{out}/vae", "--processes", str(config.processes)]
+    if config.vae is None:
+        _train(config, "vae", config.vae_steps, [])
+        _export(out / "vae", VAE, out / "weights")
+    vae = str(config.vae or out / "weights")
+    inputs = ["--shards", f"{out}/shards", "--vae", vae, "--processes", str(config.processes)]
     _kinora("encode", *inputs)
-    _train(config, "dit", config.dit_steps, ["--model.vae", f"{out}/vae"])
+    _train(config, "dit", config.dit_steps, ["--model.vae", vae])
+    _export(out / "dit", DIT, out / "weights")
 
 
 def _train(config: ShippedConfig, network: str, steps: int | None, flags: list[str]) -> None:
@@ -53,6 +61,19 @@ def _train(config: ShippedConfig, network: str, steps: int | None, flags: list[s
     seed = ["--data.seed", str(config.seed), "--seed_everything", str(config.seed)]
     devices = ["--trainer.devices", str(config.processes)]
     _kinora("train", network, "fit", *recipe, *seed, "--out", str(run), *devices, *flags, *length, *resume)
+
+
+def _export(run: Path, name: str, out: Path) -> None:
+    """Write the network of a run with its matrices in bfloat16; the transformer trains on the latents of such
+    a VAE."""
+    import torch
+
+    from trainer.checkpoints import load_dit, load_vae, save_model
+
+    model, about = (load_vae if name == VAE else load_dit)(run)
+    rest = {key: value for key, value in about.items() if key not in ("config", "digest")}
+    digest = save_model(out, name, model, rest, matrices=torch.bfloat16)
+    _say(f"{out}/{name}.safetensors: digest {digest}")
 
 
 def _kinora(*words: str) -> None:
@@ -75,6 +96,7 @@ def main(args: list[str]) -> int:
         parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
     for name in ("vae-steps", "dit-steps"):
         parser.add_argument(f"--{name}", type=int, help="default: those of the recipe")
+    parser.add_argument("--vae", type=Path, help="folder of a VAE, or `shipped`: train the transformer alone")
     try:
         train_shipped(ShippedConfig(**vars(parser.parse_args(args))))
     except ChildProcessError as error:

@@ -5,12 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from kinora.training import shipped
 from kinora.training.shipped import ShippedConfig, train_shipped
 from kinora.training.shipped_worlds import FAMILIES, FPS, SIZES, STYLES, sample_of, write_worlds
 from manifests.shards import ShardIndex
 from trainer.data.decode import decode_sample, read_sample
+from trainer.sample.model import load_model
 from worlds import families
 
 
@@ -57,15 +60,36 @@ def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
     monkeypatch.setattr(shipped, "_kinora", lambda *words: commands.append(words))
+    monkeypatch.setattr(shipped, "_export", lambda run, name, out: commands.append(("export", name)))
     (tmp_path / "vae" / "checkpoints").mkdir(parents=True)
     (tmp_path / "vae" / "checkpoints" / "step=20.ckpt").touch()
     train_shipped(ShippedConfig(out=tmp_path, vae_steps=20))
-    assert [words[:2] for words in commands] == [("train", "vae"), ("encode", "--shards"), ("train", "dit")]
-    assert [("--resume" in words, "--max_steps" in words) for words in commands] == [
+    assert [words[:2] for words in commands] == [
+        ("train", "vae"),
+        ("export", "vae"),
+        ("encode", "--shards"),
+        ("train", "dit"),
+        ("export", "model"),
+    ]
+    assert [("--resume" in words, "--max_steps" in words) for words in commands if words[0] == "train"] == [
         (True, True),
         (False, False),
-        (False, False),
     ]
+
+
+def test_the_transformer_is_trained_on_a_vae_that_is_named(tmp_path, monkeypatch):
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
+    monkeypatch.setattr(shipped, "_kinora", lambda *words: commands.append(words))
+    monkeypatch.setattr(shipped, "_export", lambda run, name, out: commands.append(("export", name)))
+    train_shipped(ShippedConfig(out=tmp_path, vae=Path("shipped")))
+    assert [words[:2] for words in commands] == [
+        ("encode", "--shards"),
+        ("train", "dit"),
+        ("export", "model"),
+    ]
+    encode, train, _ = commands
+    assert encode[encode.index("--vae") + 1] == train[train.index("--model.vae") + 1] == "shipped"
 
 
 def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
@@ -79,5 +103,12 @@ def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
 def test_from_worlds_to_a_model(tmp_path):
     config = ShippedConfig(out=tmp_path, num_worlds=48, processes=1, vae_steps=2, dit_steps=2)
     train_shipped(config)
-    assert (tmp_path / "dit" / "model.safetensors").is_file()
+    weights = tmp_path / "weights"
+    before = {name: (weights / f"{name}.safetensors").read_bytes() for name in ("vae", "model")}
+    model = load_model(weights)
+    assert model.vae.conv_in.weight.dtype == torch.float32
+    stored = load_file(weights / "vae.safetensors")
+    assert stored["conv_in.weight"].dtype == torch.bfloat16
+    assert stored["latent_scale_CC"].dtype == torch.float32
     train_shipped(config)  # all is there
+    assert before == {name: (weights / f"{name}.safetensors").read_bytes() for name in before}

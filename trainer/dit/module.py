@@ -21,6 +21,7 @@ from trainer.ema import update_ema
 from trainer.flow import velocity_error
 from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
+from trainer.model_files import folder_of
 from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.run.preflight import check_batch, check_buckets, check_channels
 from trainer.text_digest import describe_encoder, is_digest_of
@@ -39,7 +40,7 @@ class DitModule(L.LightningModule):
     ) -> None:
         """Args:
         dit: a size by its name, or its fields.
-        vae: folder with the VAE that the clips were encoded with.
+        vae: folder with the VAE that the clips were encoded with, or `shipped`.
         text_encoder: name of the encoder that the texts were encoded with.
         flow: no longer used: `data.flow` trains, samples, and is stored with the model.
         """
@@ -164,9 +165,10 @@ class DitModule(L.LightningModule):
             "vocabulary": read_vocabulary(data.index),
         }
         save_model(folder, DIT, self.ema, about)
+        vae_folder = folder_of(self.vae)
         for name in (f"{VAE}.safetensors", f"{VAE}.json"):
-            if Path(self.vae).resolve() != folder.resolve():
-                shutil.copyfile(Path(self.vae) / name, folder / name)
+            if vae_folder.resolve() != folder.resolve():
+                shutil.copyfile(vae_folder / name, folder / name)
         self.exported = True
 
 
