@@ -35,6 +35,7 @@ COMMANDS = {
     "failures": "list failures with their causes and remedies",
     "retry": "rerun what failed",
     "explain": "show why a clip was kept or dropped",
+    "review": "serve the review page of a dataset",
     "captions sample": "print a random sample of captions",
     "captions card": "write a dataset card: sources, licences, captions, limits",
     "captions export": "export captions and clips in the format of another tool",

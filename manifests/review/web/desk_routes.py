@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from manifests.records import Choice
+from manifests.review.agreement import win_rate
 from manifests.review.desk import ReviewDesk
 from manifests.review.media import is_id
 from manifests.review.messages import BulkEdit, ConfirmNeeded, Conflict, DecisionRequest, QueueFilter, Saved
@@ -173,7 +174,9 @@ def _compare_vote(desk: ReviewDesk, reviewer: str, values: Values) -> Any:
 
 
 def _compare_votes(desk: ReviewDesk, reviewer: str, values: Values) -> Any:
-    return desk.compare_votes(values.get("version", ""), values.get("other_version", ""))
+    votes = desk.compare_votes(values.get("version", ""), values.get("other_version", ""))
+    rate = win_rate(wins=votes.wins, losses=votes.losses, ties=votes.ties)
+    return to_json(votes) | {"win_rate": rate.rate, "low": rate.interval.low, "high": rate.interval.high}
 
 
 def _disagreements(desk: ReviewDesk, reviewer: str, values: Values) -> Any:
