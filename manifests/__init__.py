@@ -20,6 +20,7 @@ __all__ = [
     "renamed_fields",
     "renamed_flags",
     "review",
+    "row_reads",
     "sandboxed_sql",
     "schemas",
     "scores",

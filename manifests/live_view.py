@@ -160,9 +160,9 @@ class LiveView:
         scored = score_columns(self.scorer_requests) if table == "clips" else []
         return [*dict.fromkeys([*self._columns[table], *scored])]
 
-    def row_indices(self, view: ViewName) -> np.ndarray:
+    def row_indices(self, view: ViewName, version: str | None = None) -> np.ndarray:
         """Return the index of each row of `read` among all rows of the table."""
-        mask = self._mask(view, None)
+        mask = self._mask(view, version)
         return np.arange(len(self._loaded[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
 
     def advanced_to(self, dataset: Dataset) -> "LiveView":
@@ -209,9 +209,16 @@ class LiveView:
         self, table: TableName, name: str, inputs: Sequence[str], compute: Callable[[pa.Table], pa.Array]
     ) -> None:
         """Add a column computed part by part from `inputs`, which are never loaded whole in memory."""
+        self.derive_columns(table, inputs, lambda part: pa.table({name: compute(part)}))
+
+    def derive_columns(
+        self, table: TableName, inputs: Sequence[str], compute: Callable[[pa.Table], pa.Table]
+    ) -> None:
+        """Add the columns that `compute` returns for each part, as `derive`; reads the inputs once."""
         self._load(table, ())
-        column = self.dataset.read(table, inputs, lambda part: pa.table({name: compute(part)}))[name]
-        self._loaded[table] = self._loaded[table].append_column(name, column)
+        columns = self.dataset.read(table, inputs, compute)
+        for name in columns.column_names:
+            self._loaded[table] = self._loaded[table].append_column(name, columns[name])
         self._derived = True
 
     @cached_property

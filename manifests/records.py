@@ -358,7 +358,10 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRef:
-    """One packed medium: its tar members are `length` bytes of `shard` from `offset`."""
+    """One packed medium: its tar members are `length` bytes of `shard` from `offset`.
+
+    In a split set that is the media alone, and the texts are `sidecar_length` bytes of `sidecar`.
+    """
 
     clip_id: str
     bucket: Bucket
@@ -378,6 +381,12 @@ class SampleRef:
     """Frames of the whole medium at the set's frame rate; at least `bucket.num_frames`."""
     text_digest: str = ""
     """Digest of all texts of the sample."""
+    sidecar: str = ""
+    """Tar of the texts in a split set; empty in a joined one."""
+    sidecar_offset: int = 0
+    sidecar_length: int = 0
+    sidecar_digest: str = ""
+    """Digest of all that the members in `sidecar` depend on, so that a repack copies those that stay."""
 
     def __post_init__(self) -> None:
         """Fill in the key and the window of a whole clip."""

@@ -1,7 +1,9 @@
-"""A shard set and its index: the byte range of every packed sample in its tar.
+"""A shard set and its index: the byte range of every packed sample in its tar, or in its two tars.
 
-    tars/videos/ar_…/dur_…/res_…/NNNNNN.tar     WebDataset tars, nothing else
+    tars/videos/ar_…/dur_…/res_…/NNNNNN.tar     joined layout: KEY.mp4, KEY.txt and KEY.json side by side
     tars/images/ar_…/dur_…/res_…/NNNNNN.tar     stills, all of one picture format
+    media/videos/ar_…/…/NNNNNN.tar              split layout: KEY.mp4 alone, and the stills below media/images
+    captions/videos/ar_…/…/NNNNNN.tar           KEY.txt and KEY.json of the same keys, in the same order
     index.arrow, index.parquet                  the same table twice: memory-mapped, and for SQL
     pack.json                                   describes the set
     encoded/                                    what `kinora encode` writes
@@ -34,13 +36,18 @@ from manifests.storage import Storage, open_storage
 INDEX_FILE = "index.arrow"
 PARQUET_FILE = "index.parquet"
 TARS = "tars"
-VIDEOS, IMAGES = f"{TARS}/videos", f"{TARS}/images"
-"""Folders of the tars, for readers of WebDataset."""
+"""Folder of the tars of a joined set, for readers of WebDataset."""
+MEDIA_TARS, CAPTION_TARS = "media", "captions"
+"""Folders of the tars of a split set."""
+VIDEOS, IMAGES = "videos", "images"
+"""Folders below these."""
 ENCODED = "encoded"
 PACK_FILE = "pack.json"
 """Describes a shard set; on S3 it is written last, and marks the set complete."""
 SET_KEY = "set"
 """Key in the root `PACK_FILE` on S3: the folder of the current set."""
+LAYOUT_KEY, JOINED, SPLIT = "layout", "joined", "split"
+"""Key in `PACK_FILE`, and its values."""
 
 _SCHEMA = pa.schema(
     [
@@ -57,17 +64,26 @@ _SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("window_frames", pa.int32(), nullable=False),
         pa.field("text_digest", pa.string(), nullable=False),
+        pa.field("sidecar", pa.string(), nullable=False),
+        pa.field("sidecar_offset", pa.int64(), nullable=False),
+        pa.field("sidecar_length", pa.int64(), nullable=False),
+        pa.field("sidecar_digest", pa.string(), nullable=False),
     ]
 )
 _HASHED_ROWS = 65536
-_LOCATION = {"shard", "offset", "length"}
-"""Columns that say where a sample lies, not what it is."""
+_LOCATION = {"shard", "offset", "length", "sidecar", "sidecar_offset", "sidecar_length", "sidecar_digest"}
+"""Columns that say where a sample lies and how it was packed, not what it is."""
+_SIDECAR = ("sidecar", "sidecar_offset", "sidecar_length")
 
 
 class ShardIndex:
     """The samples of one shard set, in packing order."""
 
     def __init__(self, root: Path, table: pa.Table, s3: str = "", out_uri: str = "") -> None:
+        """Args:
+        root: what the paths of tars are relative to.
+        s3: the same as a URI, for a set on S3.
+        """
         self.root, self._stored, self._s3 = root, table, s3
         self.out_uri = out_uri or str(root)
         """What `kinora pack --out` named: on S3, the prefix above the current set."""
@@ -78,11 +94,11 @@ class ShardIndex:
     def load(cls, root: Path | str) -> Self:
         """Open the index below `root`. Raises FileNotFoundError or ValueError, with the remedy."""
         if str(root).startswith("s3://"):
-            storage, data = _open_s3(str(root))
+            storage, data, tars_uri = _open_s3(str(root))
             return cls(
-                Path(storage.uri),
+                Path(tars_uri),
                 _read_table(pa.BufferReader(data), f"{storage.uri}/{INDEX_FILE}"),
-                storage.uri,
+                tars_uri,
                 open_storage(root).uri,
             )
         path = Path(root) / INDEX_FILE
@@ -91,6 +107,11 @@ class ShardIndex:
                 f"{root}: no {INDEX_FILE}; make the shards with `kinora pack --out {root}`"
             )
         return cls(Path(root), _read_table(pa.memory_map(str(path)), str(path)))
+
+    @property
+    def table(self) -> pa.Table:
+        """Its rows, with all columns of today's version."""
+        return self._table
 
     @property
     def fps(self) -> float:
@@ -149,22 +170,36 @@ class ShardIndex:
 
     def shard_sizes(self) -> dict[str, int]:
         """Return how many bytes of each tar the samples take, from its beginning."""
-        ends = pc.add(self._table["offset"], self._table["length"])
-        table = pa.table({"shard": self._table["shard"], "end": ends})
-        rows = table.group_by("shard").aggregate([("end", "max")]).to_pylist()
-        return {row["shard"]: row["end_max"] for row in rows}
+        sizes: dict[str, int] = {}
+        for shard, offset, length in (("shard", "offset", "length"), tuple(_SIDECAR)):
+            ends = pc.add(self._table[offset], self._table[length])
+            table = pa.table({"shard": self._table[shard], "end": ends})
+            rows = table.group_by("shard").aggregate([("end", "max")]).to_pylist()
+            sizes |= {row["shard"]: row["end_max"] for row in rows if row["shard"]}
+        return sizes
 
     def read(self, ref: SampleRef) -> bytes:
-        """Return the tar members of one sample, with their headers. Raises FileNotFoundError."""
+        """Return the tar members of one sample, with their headers. Raises FileNotFoundError.
+
+        Those of a split set follow each other as if they came from one tar: media, then texts.
+        """
+        members = self._read(ref.shard, ref.offset, ref.length)
+        return members + self.read_sidecar(ref) if ref.sidecar else members
+
+    def read_sidecar(self, ref: SampleRef) -> bytes:
+        """Return the tar members of the texts of a sample of a split set. Raises FileNotFoundError."""
+        return self._read(ref.sidecar, ref.sidecar_offset, ref.sidecar_length)
+
+    def _read(self, tar: str, offset: int, length: int) -> bytes:
         try:
             if self._s3:
-                return self._storage().read_range(ref.shard, ref.offset, ref.length)
-            with (self.root / ref.shard).open("rb") as shard:
-                shard.seek(ref.offset)
-                return shard.read(ref.length)
+                return self._storage().read_range(tar, offset, length)
+            with (self.root / tar).open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self.out_uri}: the tar {ref.shard} of the index is not there; bring it back, or pack again"
+                f"{self.out_uri}: the tar {tar} of the index is not there; bring it back, or pack again"
             ) from error
 
     def _storage(self) -> Storage:
@@ -174,8 +209,11 @@ class ShardIndex:
         return self._opened[1]
 
 
-def _open_s3(root: str) -> tuple[Storage, bytes]:
-    """Return the storage of the current set below `root`, and the bytes of its index."""
+def _open_s3(root: str) -> tuple[Storage, bytes, str]:
+    """Return the storage of the current set below `root`, the bytes of its index, and where its tars lie.
+
+    Those of a split set lie at the root, since sets share them.
+    """
     root_storage = open_storage(root)
     try:
         description = json.loads(root_storage.read(PACK_FILE))
@@ -189,7 +227,8 @@ def _open_s3(root: str) -> tuple[Storage, bytes]:
         if description.get(SET_KEY)
         else root_storage
     )
-    return storage, storage.read(INDEX_FILE)
+    is_split = description.get(LAYOUT_KEY) == SPLIT
+    return storage, storage.read(INDEX_FILE), root_storage.uri if is_split else storage.uri
 
 
 def _read_table(source: pa.NativeFile, where: str) -> pa.Table:
@@ -208,7 +247,8 @@ def _with_defaults(table: pa.Table) -> pa.Table:
     for field in _SCHEMA:
         if field.name not in table.column_names:
             same = defaults.get(field.name)
-            column = table[same] if same else pa.array([""] * table.num_rows, field.type)
+            empty = 0 if pa.types.is_integer(field.type) else ""
+            column = table[same] if same else pa.repeat(pa.scalar(empty, field.type), table.num_rows)
             table = table.append_column(field, column)
     return table
 
@@ -231,11 +271,20 @@ def sample_keys(media: pa.Table) -> pa.Array:
     return pa.array(keys, pa.string())
 
 
-def serialize_index(samples: Iterable[SampleRef], *, fps: float) -> dict[str, bytes]:
-    """Return the index of `samples` by file name: as an Arrow file, and as Parquet."""
+def index_table(samples: Iterable[SampleRef]) -> pa.Table:
+    """Return the rows of the index of `samples`."""
     names = [field.name for field in fields(SampleRef) if field.name != "bucket"]
     rows = [{name: getattr(sample, name) for name in names} | asdict(sample.bucket) for sample in samples]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({"kinora.fps": repr(fps)}))
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def serialize_index(table: pa.Table, *, fps: float) -> dict[str, bytes]:
+    """Return an index by file name: as an Arrow file, and as Parquet.
+
+    Args:
+        table: the columns of `index_table`, in any order.
+    """
+    table = table.select(_SCHEMA.names).cast(_SCHEMA.with_metadata({"kinora.fps": repr(fps)}))
     arrow, parquet = pa.BufferOutputStream(), pa.BufferOutputStream()
     with pa.ipc.new_file(arrow, table.schema) as writer:
         writer.write_table(table)
@@ -252,7 +301,7 @@ def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None
     Samples without digests get those of their members, so that the index names its content.
     """
     samples = [sample if sample.text_digest else _with_digests(root, sample) for sample in samples]
-    for name, data in serialize_index(samples, fps=fps).items():
+    for name, data in serialize_index(index_table(samples), fps=fps).items():
         partial = root / f".{name}.partial"
         partial.write_bytes(data)
         partial.replace(root / name)

@@ -274,8 +274,25 @@ class CaptionConfig:
     __post_init__ = check_ranges
 
 
+REVIEWED_CAPTIONS = "reviewed"
 LATEST_CAPTIONS = "latest-ok"
 """The caption policy of `pack` that takes the newest OK caption of each clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewUse:
+    """What `pack` does with reviewed media; without a `reviewed` in `captions`, only `rejected` matters."""
+
+    rejected: Literal["leave_out", "keep"] = "leave_out"
+    """Media that a reviewer rejected, under any policy."""
+    flagged: Literal["leave_out", "keep"] = "leave_out"
+    """Media that a reviewer flagged for somebody to look at."""
+    disputed: Literal["leave_out", "keep"] = "leave_out"
+    """Media over which reviewers differ. A kept one has its caption as it was."""
+    unreviewed: Literal["leave_out", "keep"] = "keep"
+    """Media that nobody decided on."""
+    stale: Literal["ignore", "apply"] = "ignore"
+    """Approvals and edits of captions whose texts changed since; `apply` replaces the texts of today."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,10 +327,15 @@ class PackConfig:
     unchanged."""
     min_footage: UnitFloat = 0.5
     """Warn if samples of the buckets' lengths cover less than this fraction of the packed footage, 0 to 1."""
+    layout: Literal["joined", "split"] = "joined"
+    """`joined` puts media, text and record of a sample into one tar, which every reader opens; `split` puts
+    the texts and records into tars of their own, so that a new caption rewrites no media."""
     captions: str = LATEST_CAPTIONS
     """Which captions: `latest-ok` (the newest OK caption of each clip), `VERSION[:LENGTH]` (one version only)
     or `mix:VERSION[:LENGTH]=SHARE,...` (drawn per clip). LENGTH is `short`, `medium` or `dense`; `kinora
-    status` lists the versions."""
+    status` lists the versions. `reviewed[:LENGTH]` lays the edits of reviewers over `latest-ok`, and
+    `reviewed+POLICY` over another of these."""
+    reviews: ReviewUse = field(default_factory=ReviewUse)
 
     __post_init__ = check_ranges
 
@@ -407,6 +429,8 @@ NO_EFFECT = {
 RECORDED = {"window_s"}
 """Fields whose effect the rows of the stage record themselves, so that digests leave them out."""
 ADDED: dict[str, Any] = {
+    "layout": "joined",
+    "reviews": asdict(ReviewUse()),
     "captions": "latest-ok",
     "min_shards": 2,
     "image_format": "png",

@@ -100,8 +100,12 @@ def _clean_sets(config: Config, found: _Found) -> None:
     old = [each for each in stale if each.modified_s <= time.time() - config.older_than_h * 3600]
     for each in [] if config.dry_run else old:
         delete_stale_set(config.shards, each)
-    found.dropped["replaced or unfinished shard sets"] = len(old), sum(each.size_bytes for each in old)
-    found.kept["shard sets too young to be dropped"] = len(stale) - len(old), 0
+    for kind, own in (
+        ("replaced or unfinished shard sets", [each for each in old if not each.is_tar]),
+        ("tars of replaced or unfinished shard sets", [each for each in old if each.is_tar]),
+    ):
+        found.dropped[kind] = len(own), sum(each.size_bytes for each in own)
+    found.kept["shard sets and tars too young to be dropped"] = len(stale) - len(old), 0
 
 
 def _clean_encodings(config: Config, found: _Found) -> None:

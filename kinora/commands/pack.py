@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from kinora.cli.render_plan import render_plan
+from kinora.cli.render_reviews import render_reviews
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from pipeline.config import LATEST_CAPTIONS, PackConfig, RayConfig
@@ -44,16 +45,15 @@ def run(config: Config) -> Result:
             )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
-    footage = _footage(report, config)
+    lines = [*_footage(report, config), *_captions(report), *render_reviews(report.reviews, config)]
     if report.dry_run:
-        shown = Group(_table(report), *footage, *_captions(report), render_plan(report.plan))
-        return Result(asdict(report), shown)
+        return Result(asdict(report), Group(_table(report), *lines, *_tars(report), render_plan(report.plan)))
     if report.nothing_left:
         text = f"nothing to do: {config.out} already holds these {report.samples} samples"
         if report.former_layout:
-            text += ", in the layout of an earlier version. Pack into a new folder for the one of today"
-        return Result(asdict(report), Group(text, *_captions(report)))
-    shown = Group(_table(report), *footage, *_captions(report), _summary(report, config.out))
+            text += ", in the form of an earlier version. Pack into a new folder for the one of today"
+        return Result(asdict(report), Group(text, *lines))
+    shown = Group(_table(report), *lines, *_tars(report), _summary(report, config.out))
     return Result(asdict(report), shown)
 
 
@@ -103,6 +103,16 @@ def _footage(report: PackReport, config: PackConfig) -> list[str]:
             "shorter windows (`kinora curate --cut.window_s`, about twice the longest bucket)"
         )
     return lines
+
+
+def _tars(report: PackReport) -> list[str]:
+    """Return how many tars of a split set were written, or would be."""
+    if report.layout == "joined" or not report.tars_written:
+        return []
+    kinds = ("media", "captions")
+    written = " and ".join(f"{report.tars_written.get(kind, 0)} of {kind}" for kind in kinds)
+    kept = " and ".join(f"{report.tars_kept.get(kind, 0)} of {kind}" for kind in kinds)
+    return [f"tars: {'would write' if report.dry_run else 'wrote'} {written}; {kept} stay as they are"]
 
 
 def _summary(report: PackReport, out: str) -> str:

@@ -13,6 +13,8 @@ from rich.text import Text
 from kinora.cli.result import Exit, Result
 from kinora.cli.snapshot import Snapshot
 from manifests import conservation
+from manifests.live_view import LiveView
+from manifests.review.summary import count_decisions
 
 Config = Snapshot
 
@@ -21,13 +23,15 @@ def run(config: Config) -> Result:
     """Count every stage and check that in = out + dropped + failed + pending."""
     dataset = config.open()
     funnel, violations = conservation.audit(dataset)
-    data = {"commit": dataset.number, **funnel, "violations": violations}
+    reviews = count_decisions(LiveView(dataset))
+    data = {"commit": dataset.number, **funnel, "reviews": reviews, "violations": violations}
     verdict = Text("counts are consistent", "green")
     if violations:
         verdict = Text("\n".join(["INCONSISTENT:", *violations]), "red")
     text = Group(
         _table(funnel),
         *_captions(funnel["caption_versions"]),
+        *_reviews(reviews),
         Text(f"commit {dataset.number} of {config.dataset}; ", end=""),
         verdict,
     )
@@ -74,6 +78,24 @@ def _captions(versions: Mapping[str, Any]) -> list[Table | Text]:
         f"captions of {len(mixed)} versions count ({counts}); `kinora pack --captions VERSION` packs one"
     )
     return [table, Text(warning, "yellow")]
+
+
+def _reviews(reviews: Mapping[str, Mapping[str, int]]) -> list[Text]:
+    """Return how many media have a decision, and how many of these came after the last pack."""
+    if not reviews:
+        return []
+
+    def listed(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != "media")
+
+    everything, new = reviews["all"], reviews["since_pack"]
+    lines = [f"reviews: {everything['media']} media ({listed(everything)})"]
+    if new["media"]:
+        lines.append(
+            f"reviews since the last pack: {new['media']} media ({listed(new)}); the next `kinora pack` "
+            "leaves out the rejected, and with `--captions reviewed` takes the edits"
+        )
+    return [Text(line) for line in lines]
 
 
 def _reasons(label: str, counts: Mapping[str, int]) -> str:

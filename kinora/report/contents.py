@@ -135,7 +135,7 @@ def read_shards(root: Path) -> Shards | Missing:
         cells.setdefault(key, []).append((size.removeprefix("res_").replace("x", "×"), count))
     return Shards(
         samples=index.num_samples,
-        shards=len(list(root.glob("**/*.tar"))),
+        shards=len({*index.column("shard")}),
         ratios=sorted({ratio for ratio, _ in cells}, key=_wide_first),
         durations=list(dict.fromkeys(duration for _, duration in cells)),
         cells=cells,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.pack.reviews import ReviewCounts
 from pipeline.planning.dry_run import StagePlan
 
 
@@ -96,7 +97,7 @@ class PackReport:
     nothing_left: bool
     """The folder held exactly this set already."""
     former_layout: bool
-    """An earlier version packed this set, in its own layout: it stays as it is."""
+    """An earlier version packed this set, in its own form: it stays as it is."""
     buckets: Mapping[str, int]
     """Samples by bucket."""
     footage_used: Mapping[str, float]
@@ -106,6 +107,11 @@ class PackReport:
     """Captioned clips that fit no bucket, by reason."""
     without_caption: int
     """Cut clips without a caption of the policy."""
+    layout: str = "joined"
+    tars_written: Mapping[str, int] = field(default_factory=dict)
+    """Tars that were written, or would be, by what they hold: `joined`, or `media` and `captions`."""
+    tars_kept: Mapping[str, int] = field(default_factory=dict)
+    """Tars of the split set before that stay as they are."""
     policy: str = ""
     """The caption policy (`pack --captions`)."""
     captions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -114,6 +120,8 @@ class PackReport:
     """`without_caption`, by reason."""
     redrawn: Mapping[str, int] = field(default_factory=dict)
     """Of a mix: clips that lack the caption drawn for them, by that caption and the one they got."""
+    reviews: ReviewCounts = field(default_factory=ReviewCounts)
+    """What reviews did to the samples, and the clips that left because of them."""
     bytes: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     dry_run: bool = False

@@ -30,6 +30,12 @@ class TarWriter:
         self._out.write(bytes(-len(data) % _BLOCK))
         return header_offset, data_offset
 
+    def copy(self, members: bytes, length: int) -> None:
+        """Append members of another tar, with their headers. Raises ValueError if they are cut short."""
+        if len(members) != length:
+            raise ValueError(f"members of {length} bytes are cut short to {len(members)}; pack again")
+        self._out.write(members)
+
     @property
     def end(self) -> int:
         """Offset of the next member, in bytes."""

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -10,43 +11,110 @@ from manifests.arrow import combine, pc
 from manifests.caption_order import count_versions
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS, LENGTHS
-from pipeline.pack.captions import CaptionChoice, check_versions, choose, length_bits, parse_policy
-from pipeline.pack.plan import COLUMNS, caption_digests, caption_lengths
+from manifests.row_reads import read_rows
+from pipeline.config import LATEST_CAPTIONS, PackConfig
+from pipeline.pack.captions import (
+    CaptionChoice,
+    CaptionOption,
+    check_versions,
+    choose,
+    length_bits,
+    parse_policy,
+    split_reviewed,
+)
+from pipeline.pack.reviews import (
+    EDITED,
+    ReviewCounts,
+    count_reviews,
+    decide,
+    seen_digests,
+    with_decisions,
+    with_reviews,
+    without_reviews,
+)
+from pipeline.pack.samples import COLUMNS, caption_digests, caption_lengths
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewedChoice(CaptionChoice):
+    """The caption of each media that gets one, and what its review says."""
+
+    reviews: ReviewCounts
+
 
 _KEYS = ("media_id", "version", "outcome", "lengths", "content", "chars")
 
 
-def choose_captions(view: LiveView, media_id: pa.ChunkedArray, policy: str) -> CaptionChoice:
-    """Return the caption of each media under `policy`, with `content` (a digest) and `chars` for its texts.
+def choose_captions(view: LiveView, media: pa.Table, config: PackConfig) -> ReviewedChoice:
+    """Return the caption of each media under `config.captions`, with what reviews say of it.
+
+    Its rows have `content` (a digest) and `chars` for the texts, and the columns of `with_reviews` and
+    `with_decisions`.
 
     Raises ValueError, with what there is, for a policy that cannot be followed.
     """
+    lay_over, policy = split_reviewed(config.captions)
     options = parse_policy(policy)
-    view.derive("captions", "lengths", [*LENGTH_COLUMNS.values()], _length_bits)
-    view.derive("captions", "content", COLUMNS["captions"], caption_digests)
-    view.derive("captions", "chars", [*LENGTH_COLUMNS.values()], caption_lengths)
-    versions = [*dict.fromkeys(option.version for option in options)]
-    tables = [view.read("captions", _KEYS, version=version) for version in versions or [None]]
-    candidates = pa.concat_tables(table.filter(pc.equal(table["outcome"], "ok")) for table in tables)
+    reviews = view.read("reviews")
+    decisions = decide(reviews) if reviews.num_rows else None
+    candidates = _candidates(view, options, decisions)
     if options:
-        check_versions(options, _counts(view, candidates), policy)
-    choice = choose(media_id, candidates, options)
+        check_versions(options, _counts(view, candidates), config.captions)
+    if decisions is None:
+        candidates = without_reviews(candidates)
+    else:
+        candidates = with_reviews(candidates, decisions, config.reviews, lay_over=lay_over)
+    choice = choose(media["media_id"], candidates, options)
     fixed = pc.binary_join_element_wise(choice.rows["content"], choice.rows["text_length"], ":")
     content = pc.if_else(choice.rows["fixed_length"], fixed, choice.rows["content"])
     rows = choice.rows.set_column(choice.rows.column_names.index("content"), "content", content)
-    return CaptionChoice(rows=rows, left_out=choice.left_out, redrawn=choice.redrawn)
+    rows = with_decisions(rows, media, decisions, config.reviews, lay_over=lay_over)
+    return ReviewedChoice(
+        rows=rows,
+        left_out=choice.left_out,
+        redrawn=choice.redrawn,
+        reviews=count_reviews(rows, decisions),
+    )
+
+
+def _candidates(view: LiveView, options: Sequence[CaptionOption], decisions: pa.Table | None) -> pa.Table:
+    """Return the OK captions of the versions in `options`, or those that count."""
+    reviewed = None if decisions is None else combine(decisions["media_id"])
+    inputs = ["media_id", *COLUMNS["captions"]]
+    view.derive_columns("captions", inputs, lambda part: _describe(part, reviewed))
+    names = [*_KEYS, *(() if decisions is None else ("seen",))]
+    versions = [*dict.fromkeys(option.version for option in options if option.version != LATEST_CAPTIONS)]
+    tables: list[pa.Table] = []
+    for version in versions or [None]:
+        table = view.read("captions", names, version=version)
+        table = table.append_column("caption_row", pa.array(view.row_indices("captions", version)))
+        tables.append(table.filter(pc.equal(table["outcome"], "ok")))
+    return pa.concat_tables(tables)
+
+
+def _describe(captions: pa.Table, reviewed: pa.Array | None) -> pa.Table:
+    """Return of captions which lengths they have, a digest, their size, and what their reviews saw."""
+    columns: dict[str, Any] = {
+        "lengths": length_bits(captions, LENGTH_COLUMNS),
+        "content": caption_digests(captions),
+        "chars": caption_lengths(captions),
+    }
+    if reviewed is not None:
+        columns["seen"] = seen_digests(captions, reviewed)
+    return pa.table(columns)
 
 
 def read_texts(view: LiveView, rows: pa.Table) -> pa.Table:
-    """Return the columns of captions in `COLUMNS` for each of `rows` (`media_id`, `version`)."""
-    tables: list[pa.Table] = []
-    for version in sorted({*rows["version"].to_pylist()}):
-        captions = view.read("captions", ("media_id", *COLUMNS["captions"]), version=version)
-        wanted = rows.filter(pc.equal(rows["version"], version))["media_id"]
-        tables.append(captions.filter(pc.is_in(captions["media_id"], value_set=combine(wanted))))
-    captions = pa.concat_tables(tables)
-    index = pc.index_in(rows["media_id"], value_set=combine(captions["media_id"]))
-    return captions.select(COLUMNS["captions"]).take(index)
+    """Return the columns of captions in `COLUMNS` for each of `rows`, with its edited texts.
+
+    Args:
+        rows: `caption_row` and `EDITED`.
+    """
+    texts = read_rows(view.dataset, "captions", COLUMNS["captions"], rows["caption_row"].to_numpy())
+    for length, column in LENGTH_COLUMNS.items():
+        edited = pc.coalesce(rows[EDITED[length]], texts[column])
+        texts = texts.set_column(texts.column_names.index(column), column, edited)
+    return texts.select(COLUMNS["captions"])
 
 
 def count_texts(rows: pa.Table) -> dict[str, dict[str, int]]:
@@ -68,10 +136,6 @@ def _counts(view: LiveView, candidates: pa.Table) -> dict[str, dict[str, int]]:
         found = counts[group["version"]]
         found |= {length: found.get(length, 0) + group["count_all"] for length in lengths}
     return counts
-
-
-def _length_bits(captions: pa.Table) -> pa.Array:
-    return length_bits(captions, LENGTH_COLUMNS)
 
 
 def _lengths_of(bits: int) -> Sequence[Any]:

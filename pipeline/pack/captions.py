@@ -1,10 +1,13 @@
 """Which caption, and which of its texts, a sample gets: `pack --captions`. Pure functions.
 
-    latest-ok                            of each media the caption that counts (manifests/caption_order.py)
+    latest-ok[:LENGTH]                   of each media the caption that counts (manifests/caption_order.py)
     VERSION[:LENGTH]                     of each media its caption of one version
     mix:VERSION[:LENGTH]=SHARE,…         drawn for each media by a hash of its id
+    reviewed[:LENGTH]                    latest-ok[:LENGTH], with the edits of reviewers laid over
+    reviewed+POLICY                      any of the first three, with the edits of reviewers laid over
 
 A LENGTH (short, medium or dense) fixes the text. Without one, a sample offers all texts of its caption.
+`reviewed` also leaves out what reviewers flagged or disagree about (`pack --reviews`).
 """
 
 import re
@@ -19,10 +22,12 @@ import pyarrow as pa
 from manifests.arrow import combine, pc
 from manifests.records import LENGTHS
 from pipeline.config import LATEST_CAPTIONS as LATEST
+from pipeline.config import REVIEWED_CAPTIONS as REVIEWED
 
 _MIX = "mix:"
 _USAGE = (
-    f"use {LATEST}, VERSION[:LENGTH] or {_MIX}VERSION[:LENGTH]=SHARE,…; the lengths are {', '.join(LENGTHS)}"
+    f"use {LATEST}[:LENGTH], VERSION[:LENGTH] or {_MIX}VERSION[:LENGTH]=SHARE,…, for captions as they are, "
+    f"or {REVIEWED}[:LENGTH] or {REVIEWED}+POLICY for edited ones; the lengths are {', '.join(LENGTHS)}"
 )
 _KEY = b"kinora pack --captions"
 """Key of the hash that draws a mix; a change gives every mix another draw."""
@@ -55,13 +60,33 @@ class CaptionChoice:
     """Number of media that lack the caption drawn for them, by that caption and the one they got."""
 
 
+def split_reviewed(policy: str) -> tuple[bool, str]:
+    """Return whether a policy lays reviews over captions, and the policy that chooses these captions.
+
+    Raises ValueError, with the accepted forms, for a `reviewed` with anything but a length or a policy.
+    """
+    if policy.startswith(f"{REVIEWED}+"):
+        base = policy.removeprefix(f"{REVIEWED}+")
+        if base == REVIEWED or base.startswith((f"{REVIEWED}+", f"{REVIEWED}:")):
+            raise ValueError(f"captions {policy!r}: lays reviews over reviews; {_USAGE}")
+        return True, base
+    name, _, length = policy.partition(":")
+    if name != REVIEWED:
+        return False, policy
+    if policy != name and length not in LENGTHS:
+        raise ValueError(f"captions {policy!r}: {length!r} is no length; {_USAGE}")
+    return True, policy.replace(REVIEWED, LATEST, 1)
+
+
 def parse_policy(policy: str) -> tuple[CaptionOption, ...]:
-    """Return the options of a policy, none for `latest-ok`.
+    """Return the options of a policy without `reviewed` (`split_reviewed`), none for `latest-ok`.
 
     Raises ValueError, with the accepted forms, for any other text, and for shares that do not sum to 1.
     """
     if policy == LATEST:
         return ()
+    if policy.startswith(f"{LATEST}:") and policy.removeprefix(f"{LATEST}:") in LENGTHS:
+        return (CaptionOption(version=LATEST, length=policy.removeprefix(f"{LATEST}:")),)
     if not policy.startswith(_MIX):
         return (_option(policy, 1.0, policy),)
     parts = re.findall(r"(.+?)=([^,=]*)(?:,|$)", policy.removeprefix(_MIX))
@@ -104,6 +129,8 @@ def check_versions(
         counts: for each version the number of OK captions (`ok`) and of those that have each length.
     """
     for option in options:
+        if option.version == LATEST:
+            continue
         found = counts.get(option.version)
         if found is None:
             versions = ", ".join(f"{name} ({each['ok']} ok)" for name, each in sorted(counts.items()))
@@ -179,7 +206,7 @@ def _choose_only(media_id: pa.ChunkedArray, candidates: pa.Table) -> CaptionChoi
 
 def _rows_of(option: CaptionOption, media_id: pa.ChunkedArray, candidates: pa.Table) -> np.ndarray:
     """Return the row of `candidates` that `option` gives each media, -1 if it gives none."""
-    wanted_N = pc.equal(candidates["version"], option.version).to_numpy()
+    wanted_N = pc.or_(pc.equal(candidates["version"], option.version), option.version == LATEST).to_numpy()
     if option.length:
         wanted_N &= (candidates["lengths"].to_numpy() >> LENGTHS.index(option.length) & 1).astype(bool)
     row_M = np.flatnonzero(wanted_N)

@@ -6,7 +6,6 @@ Works on Arrow columns; samples become objects one shard at a time, when they ar
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,66 +13,17 @@ import pyarrow as pa
 from manifests.arrow import combine, pc
 from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
-from manifests.records import LENGTH_COLUMNS, Bucket
-from manifests.shards import IMAGES, VIDEOS, sample_keys
+from manifests.records import Bucket
+from manifests.shards import CAPTION_TARS, IMAGES, MEDIA_TARS, SPLIT, TARS, VIDEOS, sample_keys
 from manifests.sql import connect
 from pipeline.config import PackConfig, config_digest
+from pipeline.pack.samples import COLUMNS
+from pipeline.pack.tars import PlannedShard, sample_digests, tar_digests
 
 _FORMER_MEDIA = 11
-"""Number of columns of media that earlier versions packed."""
-_FORMAT = "pack 2"
-"""Increment when the same content is packed into other bytes, so that older sets are packed again."""
+"""Number of columns of media that the first version packed."""
 _SAMPLE_OVERHEAD = 2048
 """Bytes of a sample besides media and caption: three tar headers, padding and JSON."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """One captioned clip, ready to be packed. Plain fields, so that it travels as JSON."""
-
-    key: str
-    clip_id: str
-    media_id: str
-    source: str
-    """Digest of the source file's bytes."""
-    window_frames: int
-    """Frames of the medium at the set's frame rate."""
-    path: str
-    """Tar of the dataset that holds the media; `offset` and `length` locate it there."""
-    offset: int
-    length: int
-    extension: str
-    packed_as: str
-    """Extension in the shard: a still is converted to the picture format of the set."""
-    text: str
-    """The chosen text of its caption."""
-    record: Mapping[str, Any]
-    """Content of the sample's JSON member."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shard:
-    """One tar to write."""
-
-    path: str
-    """Relative to the folder of the shard set."""
-    bucket: str
-    samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedShard:
-    """A shard before its samples are made: rows `first` to `last` (exclusive) of the plan."""
-
-    path: str
-    bucket: str
-    first: int
-    last: int
-
-    @property
-    def num_samples(self) -> int:
-        """Number of samples."""
-        return self.last - self.first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,65 +37,19 @@ class PackPlan:
     """Number of captioned clips that fit no bucket, by reason."""
     fingerprint: str
     """Digest of everything that the bytes of the shards depend on."""
-    former_fingerprint: str
-    """What earlier versions, which had another layout, called a set with the same content."""
+    config: str
+    """Digest of the configuration."""
 
     @property
     def num_samples(self) -> int:
         """Number of samples."""
         return self.rows.num_rows
 
-
-COLUMNS = {
-    "sources": ("carried",),
-    "clips": (
-        "source_key",
-        "kind",
-        "uri",
-        "source_digest",
-        "start_pts",
-        "end_pts",
-        "time_base_num",
-        "time_base_den",
-    ),
-    "media": (
-        "clip_id",
-        "media_id",
-        "path",
-        "offset",
-        "length",
-        "extension",
-        "num_frames",
-        "height",
-        "width",
-        "fps",
-        "duration_s",
-        "encoding",
-        "digest",
-        "num_windows",
-        "window_index",
-        "window_start_pts",
-        "window_end_pts",
-    ),
-    "captions": ("text", "short", "medium", "captioner", "model", "revision", "prompt_digest", "version"),
-}
-"""Columns that a sample is made of, by table."""
-
-
-def caption_digests(captions: pa.Table) -> pa.Array:
-    """Return a digest of each caption's columns in `COLUMNS`, as before `medium` for those without one."""
-    names = COLUMNS["captions"]
-    rows = [
-        [cell for name, cell in zip(names, cells, strict=True) if name != "medium" or cell is not None]
-        for cells in zip(*(captions[name].to_pylist() for name in names), strict=True)
-    ]
-    return pa.array([digest_parts(*row) for row in rows], pa.string())
-
-
-def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
-    """Return the length of the dense and medium texts of each caption, in characters."""
-    lengths = (pc.coalesce(pc.utf8_length(captions[name]).cast(pa.int64()), 0) for name in ("text", "medium"))
-    return pc.add(*lengths)
+    def former_fingerprints(self) -> set[str]:
+        """Return what earlier versions, which packed other records, called a set of the same content."""
+        first = _digest_rows(self.rows, COLUMNS["media"][:_FORMER_MEDIA], ("bucket", "clip_id"), "bucket")
+        second = _digest_rows(self.rows, COLUMNS["media"], ("folder", "key"), f"'{TARS}/' || folder")
+        return {digest_parts("pack", self.config, first), digest_parts("pack 2", self.config, second)}
 
 
 def check_buckets(config: PackConfig) -> list[Bucket]:
@@ -174,37 +78,76 @@ def plan_shards(rows: pa.Table, config: PackConfig) -> PackPlan:
 
     Args:
         rows: the columns of sources, clips and media in `COLUMNS`, and for the caption `content`
-            (`caption_digests`) and `chars` (`caption_lengths`).
+            (`caption_digests`), `chars` (`caption_lengths`) and `excluded`, why it is left out, or empty.
+            In the split layout these count where tars are divided, so that tars without one stay the same.
 
     Raises ValueError for a bucket that is refused.
     """
     buckets = check_buckets(config)
+    if config.layout != SPLIT:
+        rows = rows.filter(pc.equal(rows["excluded"], ""))
     rows = rows.combine_chunks()
     shapes_N3 = _shapes(rows, config.fps)
     shape_N, names, reasons = _assign_buckets(shapes_N3, buckets, config.max_crop)
-    left_out = Counter(reasons[shape] for shape in shape_N.tolist() if not names[shape])
+    packed_N = pc.equal(rows["excluded"], "").to_numpy()
+    left_out = Counter(reasons[shape] for shape in shape_N[packed_N].tolist() if not names[shape])
     rows = rows.append_column("bucket", pa.array(names, pa.string()).take(pa.array(shape_N)))
     rows = rows.append_column("window_frames", pa.array(shapes_N3[:, 0]))
     rows = rows.filter(pc.not_equal(rows["bucket"], ""))
     rows = rows.append_column("folder", _folders(rows, config.fps))
     rows = rows.append_column("key", sample_keys(rows))
     rows = rows.take(pc.sort_indices(rows, [("folder", "ascending"), ("key", "ascending")])).combine_chunks()
-    shards = tuple(
-        PlannedShard(
-            path=f"{folder}/{number:06d}.tar", bucket=rows["bucket"][first].as_py(), first=first, last=last
-        )
-        for folder, begin, end in _value_ranges(rows["folder"])
-        for number, (first, last) in enumerate(_split(rows.slice(begin, end - begin), begin, config))
-    )
+    spans = _spans(rows, config)
+    kept_N = pc.equal(rows["excluded"], "").to_numpy()
+    rows = rows.filter(pa.array(kept_N)).combine_chunks()
+    for name, digests in zip(("media_digest", "sample_digest"), sample_digests(rows, config), strict=True):
+        rows = rows.append_column(name, digests)
+    shards = _shards(rows, _without(spans, kept_N), config)
     name = config_digest(config)
+    tars = (part for shard in shards for part in (shard.path, shard.digest, shard.sidecar_digest))
     return PackPlan(
         shards=shards,
         rows=rows,
         left_out=dict(sorted(left_out.items())),
-        fingerprint=digest_parts(_FORMAT, name, _digest_rows(rows, COLUMNS["media"], ("folder", "key"))),
-        former_fingerprint=digest_parts(
-            "pack", name, _digest_rows(rows, COLUMNS["media"][:_FORMER_MEDIA], ("bucket", "clip_id"))
-        ),
+        fingerprint=digest_parts("pack", name, *tars),
+        config=name,
+    )
+
+
+def _spans(rows: pa.Table, config: PackConfig) -> list[tuple[str, int, int]]:
+    """Return path, first and last row (exclusive) of each shard of sorted rows."""
+    return [
+        (f"{folder}/{number:06d}.tar", first, last)
+        for folder, begin, end in _value_ranges(rows["folder"])
+        for number, (first, last) in enumerate(_split(rows.slice(begin, end - begin), begin, config))
+    ]
+
+
+def _without(spans: Sequence[tuple[str, int, int]], kept_N: np.ndarray) -> list[tuple[str, int, int]]:
+    """Return the spans among the kept rows; those that have none are gone."""
+    before_N = np.concatenate([[0], np.cumsum(kept_N)])
+    moved = ((path, int(before_N[first]), int(before_N[last])) for path, first, last in spans)
+    return [span for span in moved if span[1] < span[2]]
+
+
+def _shards(
+    rows: pa.Table, spans: Sequence[tuple[str, int, int]], config: PackConfig
+) -> tuple[PlannedShard, ...]:
+    """Return the shards of sorted rows, which have `media_digest` and `sample_digest`."""
+    ranges = [(first, last) for _, first, last in spans]
+    media, whole = (tar_digests(combine(rows[name]), ranges) for name in ("media_digest", "sample_digest"))
+    is_split = config.layout == SPLIT
+    return tuple(
+        PlannedShard(
+            path=f"{MEDIA_TARS if is_split else TARS}/{path}",
+            sidecar=f"{CAPTION_TARS}/{path}" if is_split else "",
+            bucket=rows["bucket"][first].as_py(),
+            first=first,
+            last=last,
+            digest=media[number] if is_split else whole[number],
+            sidecar_digest=whole[number] if is_split else "",
+        )
+        for number, (path, first, last) in enumerate(spans)
     )
 
 
@@ -271,7 +214,8 @@ def _sizes(rows: pa.Table, config: PackConfig) -> np.ndarray:
     pixels_N = rows["height"].to_numpy() * rows["width"].to_numpy() * 3
     kept_N = pc.is_in(rows["extension"], value_set=pa.array(["mp4", config.image_format])).to_numpy()
     media_N = np.where(kept_N, media_N, np.maximum(media_N, pixels_N + _SAMPLE_OVERHEAD))
-    return media_N + rows["chars"].to_numpy() + _SAMPLE_OVERHEAD
+    texts_N = 0 if config.layout == SPLIT else rows["chars"].to_numpy()
+    return media_N + texts_N + _SAMPLE_OVERHEAD
 
 
 def footage_used(rows: pa.Table) -> dict[str, float]:
@@ -291,80 +235,21 @@ def footage_used(rows: pa.Table) -> dict[str, float]:
     return {name: float(used / total) for name, (used, total) in sums.items() if total > 0}
 
 
-def _digest_rows(rows: pa.Table, media: Sequence[str], order: tuple[str, str]) -> str:
-    """Return a digest of everything that the shards' bytes depend on, except the configuration.
+def _digest_rows(rows: pa.Table, media: Sequence[str], order: tuple[str, str], group: str) -> str:
+    """Return the digest that earlier versions gave to rows.
 
     Args:
         media: the columns of media to take.
-        order: what the samples are sorted by; the first is part of the digest.
+        order: what the samples are sorted by.
+        group: SQL of the first of these, as it was then; it is part of the digest.
     """
-    names = [*COLUMNS["sources"], *COLUMNS["clips"], *media, "content", order[0]]
-    location = {"source_key", "path", "offset"}  # does not change the bytes
+    names = [*COLUMNS["sources"], *COLUMNS["clips"], *media, "content"]
+    location = {"source_key", "path", "offset"}
     texts = [f"coalesce({name}::VARCHAR, chr(0))" for name in names if name not in location]
     sql = f"""
         SELECT md5(string_agg(row, '' ORDER BY {order[0]}, {order[1]})) FROM
-        (SELECT {order[0]}, {order[1]}, md5(concat_ws(chr(31), {", ".join(texts)})) AS row FROM rows)"""
+        (SELECT {order[0]}, {order[1]}, md5(concat_ws(chr(31), {", ".join([*texts, group])})) AS row
+         FROM rows)"""
     with connect() as connection:
         connection.register("rows", rows)
         return str(connection.sql(sql).fetchall()[0][0])
-
-
-def fill_shard(shard: PlannedShard, plan: PackPlan, captions: pa.Table, config: PackConfig) -> Shard:
-    """Make the samples of a shard.
-
-    Args:
-        captions: the columns of captions in `COLUMNS`, a row for each row of the plan.
-    """
-    rows = plan.rows.slice(shard.first, shard.num_samples).to_pylist()
-    texts = captions.slice(shard.first, shard.num_samples).to_pylist()
-    bucket = parse_bucket(shard.bucket)
-    samples = tuple(make_sample(row | text, bucket, config) for row, text in zip(rows, texts, strict=True))
-    return Shard(path=shard.path, bucket=shard.bucket, samples=samples)
-
-
-def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> Sample:
-    """Make the sample of one row of the plan, joined with its caption.
-
-    The records of all samples have the same keys with values of the same types: readers take the schema of a
-    set from its first samples.
-    """
-    unit_s = row["time_base_num"] / row["time_base_den"]
-    whole = row["window_start_pts"] is None
-    start, end = (row[name if whole else f"window_{name}"] for name in ("start_pts", "end_pts"))
-    record: dict[str, Any] = {
-        "key": row["key"],
-        "clip_id": row["clip_id"],
-        "media_id": row["media_id"],
-        "source": {
-            "uri": row["uri"],
-            "digest": row["source_digest"],
-            "start_s": start * unit_s,
-            "end_s": end * unit_s,
-            "carried": row.get("carried") or "{}",
-        },
-        "num_frames": row["num_frames"],
-        "height": row["height"],
-        "width": row["width"],
-        "fps": float(row["fps"]),
-        "duration_s": float(row["duration_s"]),
-        "window_frames": row["window_frames"],
-        "bucket": {"name": bucket.name, "fps": float(config.fps)},
-        "caption": {
-            "length": row["text_length"],
-            "fixed_length": row["fixed_length"],
-            **{length: row[column] or "" for length, column in LENGTH_COLUMNS.items()},
-            "captioner": row["captioner"],
-            "model": row["model"],
-            "revision": row["revision"],
-            "prompt_digest": row["prompt_digest"],
-            "version": row["version"],
-        },
-    }
-    names = ("key", "clip_id", "media_id", "window_frames", "path", "offset", "length", "extension")
-    return Sample(
-        **{name: row[name] for name in names},
-        text=row[LENGTH_COLUMNS[row["text_length"]]],
-        source=row["source_digest"],
-        packed_as="mp4" if row["extension"] == "mp4" else config.image_format,
-        record=record,
-    )

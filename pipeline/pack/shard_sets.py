@@ -1,36 +1,45 @@
 """Publish a shard set atomically: a folder by a rename, on S3 by one put.
 
-S3 has no rename. A set lies below `set-<fingerprint>`, laid out as on a disk; the `pack.json` at the top
-names the published one and is written last.
+S3 has no rename. A joined set lies below `set-<fingerprint>`, laid out as on a disk; the `pack.json` at the
+top names the published one and is written last. The tars of split sets lie at the top, under names that end
+in their digest, since a set shares with the one before it those that did not change.
 
 What `kinora encode` and users keep beside the tars (a README.md, the dataset.yaml of Megatron-Energon) stays
 when a set is replaced; indexes that other readers derived from the old tars go with them.
 """
 
+import ctypes
+import errno
 import json
+import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Protocol
 from uuid import uuid4
 
-from manifests.records import SampleRef
+import pyarrow as pa
+
 from manifests.redact import redact
 from manifests.shards import (
+    CAPTION_TARS,
     ENCODED,
     INDEX_FILE,
+    LAYOUT_KEY,
+    MEDIA_TARS,
     PACK_FILE,
     PARQUET_FILE,
     SET_KEY,
+    SPLIT,
     TARS,
-    ShardIndex,
     serialize_index,
 )
 from manifests.storage import DatasetError, Storage, describe_disk_full, open_storage
 
-_OURS = {PACK_FILE, INDEX_FILE, PARQUET_FILE, TARS, ENCODED}
+SPLIT_TARS = (MEDIA_TARS, CAPTION_TARS)
+_OURS = {PACK_FILE, INDEX_FILE, PARQUET_FILE, TARS, *SPLIT_TARS, ENCODED}
 OLD_BUCKETS = "ar_"
 """Prefix of the buckets' folders in sets of older versions, which had no folder of tars."""
 _TOLERATED = {"README.md", "dataset_infos.json", ".nv-meta", ".gitattributes", ".cache", ".huggingface"}
@@ -38,6 +47,10 @@ _TOLERATED = {"README.md", "dataset_infos.json", ".nv-meta", ".gitattributes", "
 _DERIVED = {".info.json", ".info.yaml", "index.sqlite", "index.uuid", "split.yaml"}
 """Files in `.nv-meta` that `energon prepare` makes from the tars."""
 SETS = "set-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Constants of renameat2(2)."""
+_DIGEST_CHARS = 16
+"""Length of the digest in the name of a tar of a split set on S3."""
 _STALE_S = 24 * 3600.0
 """Age at which a later run removes what a killed run left on S3."""
 
@@ -47,7 +60,7 @@ class OutputRefused(ValueError):
 
 
 class ShardSet(Protocol):
-    """The output of one pack: `read_description`, `begin`, write the shards, `publish`, `clean_up`."""
+    """The output of one pack: `read_description`, `begin`, `keep`, write the tars, `publish`, `clean_up`."""
 
     uri: str
     """Absolute, without credentials."""
@@ -56,15 +69,23 @@ class ShardSet(Protocol):
         """Return the `pack.json` of the published set, empty if there is none. Raises OutputRefused."""
         ...
 
-    def begin(self, fingerprint: str) -> str:
-        """Return the URI to write the shards of a new set to."""
+    def tar_name(self, path: str, digest: str) -> str:
+        """Return the name of a tar of a split set, relative to the URI that `begin` returns."""
+        ...
+
+    def begin(self, fingerprint: str, layout: str) -> str:
+        """Return the URI to write the tars of a new set to."""
+        ...
+
+    def keep(self, tars: Collection[str]) -> None:
+        """Take tars of the published split set over into the new one, which has begun."""
         ...
 
     def shared_uri(self) -> str:
         """Return the URI that every node of a cluster must see."""
         ...
 
-    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
+    def publish(self, index: pa.Table, about: Mapping[str, Any], fps: float) -> None:
         """Write the index, and replace the published set by the new one."""
         ...
 
@@ -72,19 +93,9 @@ class ShardSet(Protocol):
         """Remove what was not published."""
         ...
 
-    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
-        """Return the sizes of those of `shards` that the published set holds, in bytes."""
+    def sizes(self, tars: Collection[str]) -> dict[str, int]:
+        """Return the sizes of those of `tars` that the published set holds, in bytes."""
         ...
-
-
-def damage(place: ShardSet) -> str:
-    """Return the name of a file that the published set lacks, or that is cut short, or an empty string."""
-    try:
-        needed = ShardIndex.load(place.uri).shard_sizes()
-    except (OSError, ValueError):
-        return INDEX_FILE
-    stored = place.sizes([*needed])
-    return next((shard for shard, size in needed.items() if stored.get(shard, 0) < size), "")
 
 
 def open_shard_set(uri: str) -> ShardSet:
@@ -121,7 +132,10 @@ class LocalShardSet:
         self._out.parent.mkdir(parents=True, exist_ok=True)
         return str(self._out.absolute().parent)
 
-    def begin(self, fingerprint: str) -> str:
+    def tar_name(self, path: str, digest: str) -> str:
+        return path
+
+    def begin(self, fingerprint: str, layout: str) -> str:
         for moved in self._out.parent.glob(f".{self._out.name}.*.old"):
             if not self._out.exists() and (moved / PACK_FILE).is_file():
                 moved.rename(self._out)  # a run was killed between the two renames of `publish`
@@ -129,36 +143,52 @@ class LocalShardSet:
             self._new.mkdir(parents=True)
         return str(self._new)
 
-    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
+    def keep(self, tars: Collection[str]) -> None:
         with describe_disk_full(self.uri, self._new.parent):
-            for name, data in serialize_index(refs, fps=fps).items():
+            for name in tars:
+                self._link(name)
+
+    def publish(self, index: pa.Table, about: Mapping[str, Any], fps: float) -> None:
+        with describe_disk_full(self.uri, self._new.parent):
+            for name, data in serialize_index(index, fps=fps).items():
                 (self._new / name).write_bytes(data)
             (self._new / PACK_FILE).write_bytes(_text(about))
-            self._keep()
+            self._keep_others()
+        if not self._out.exists():
+            self._new.rename(self._out)
+            return
         old = self._new.with_suffix(".old")
-        if self._out.exists():
+        if exchange(self._out, self._new):
+            self._new.rename(old)
+        else:
             self._out.rename(old)
-        self._new.rename(self._out)
+            self._new.rename(self._out)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _keep(self) -> None:
+    def _keep_others(self) -> None:
         """Link what is not of the old tars into the new set."""
         for path in [path for path in self._out.rglob("*") if path.is_file()]:
             name = path.relative_to(self._out)
-            target = self._new / name
-            if not _is_replaced(name) and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    target.hardlink_to(path)
-                except OSError:  # a file system without hard links
-                    shutil.copy2(path, target)
+            if not _is_replaced(name) and not (self._new / name).exists():
+                self._link(name)
+
+    def _link(self, name: PurePath | str) -> None:
+        """Make a file of the published set one of the new set too."""
+        target = self._new / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(self._out / name)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            shutil.copy2(self._out / name, target)  # a file system without hard links
 
     def clean_up(self) -> None:
         shutil.rmtree(self._new, ignore_errors=True)
 
-    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
-        paths = {shard: self._out / shard for shard in shards}
-        return {shard: path.stat().st_size for shard, path in paths.items() if path.is_file()}
+    def sizes(self, tars: Collection[str]) -> dict[str, int]:
+        paths = {tar: self._out / tar for tar in tars}
+        return {tar: path.stat().st_size for tar, path in paths.items() if path.is_file()}
 
 
 class S3ShardSet:
@@ -167,7 +197,7 @@ class S3ShardSet:
     def __init__(self, storage: Storage) -> None:
         self._storage, self.uri = storage, storage.uri
         self._before: dict[str, Any] = {}
-        self._set = ""
+        self._set, self._is_split = "", False
 
     def read_description(self) -> dict[str, Any]:
         names = self._storage.list_root()
@@ -175,27 +205,34 @@ class S3ShardSet:
         if foreign:
             raise _refused(self.uri, foreign)
         self._before = _parse(self._storage.read(PACK_FILE).decode()) if PACK_FILE in names else {}
-        self._set = self._before.get(SET_KEY, "")
+        self._set, self._is_split = self._before.get(SET_KEY, ""), is_split(self._before)
         return self._before
 
     def shared_uri(self) -> str:
         return self.uri
 
-    def begin(self, fingerprint: str) -> str:
-        self._set = f"{SETS}{fingerprint}"
-        return f"{self.uri}/{self._set}"
+    def tar_name(self, path: str, digest: str) -> str:
+        pure = PurePosixPath(path)
+        return str(pure.with_name(f"{pure.stem}-{digest[:_DIGEST_CHARS]}{pure.suffix}"))
 
-    def publish(self, refs: Sequence[SampleRef], about: Mapping[str, Any], fps: float) -> None:
-        for name, data in serialize_index(refs, fps=fps).items():
+    def begin(self, fingerprint: str, layout: str) -> str:
+        self._set, self._is_split = f"{SETS}{fingerprint}", layout == SPLIT
+        return self.uri if self._is_split else f"{self.uri}/{self._set}"
+
+    def keep(self, tars: Collection[str]) -> None:
+        """Do nothing: sets share their tars."""
+
+    def publish(self, index: pa.Table, about: Mapping[str, Any], fps: float) -> None:
+        self._check(tar_names(about))
+        for name, data in serialize_index(index, fps=fps).items():
             self._storage.put(f"{self._set}/{name}", data)
         self._storage.put(f"{self._set}/{PACK_FILE}", _text(about))
-        self._check(about["shards"])
-        self._keep()
+        self._keep_others()
         self._storage.put(PACK_FILE, _text({**about, SET_KEY: self._set}))
         with suppress(DatasetError, OSError):  # the new set is published; a later run clears
-            self._clear()
+            self._clear(tar_names(about) if self._is_split else set())
 
-    def _keep(self) -> None:
+    def _keep_others(self) -> None:
         """Copy what users keep among the old tars into the new set."""
         old = str(self._before.get(SET_KEY, ""))
         for found in [*self._storage.list(old)] if old and old != self._set else []:
@@ -206,32 +243,68 @@ class S3ShardSet:
     def clean_up(self) -> None:
         """Leave the keys: the next run of the same set overwrites them, and a later one removes them."""
 
-    def sizes(self, shards: Sequence[str]) -> dict[str, int]:
+    def sizes(self, tars: Collection[str]) -> dict[str, int]:
         stored = self._sizes()
-        return {shard: stored[shard] for shard in shards if shard in stored}
+        return {tar: stored[tar] for tar in tars if tar in stored}
 
     def _sizes(self) -> dict[str, int]:
+        """Return the sizes of the tars of the set, or, in the split layout, of all sets."""
+        if self._is_split:
+            return {found.key: found.size for folder in SPLIT_TARS for found in self._storage.list(folder)}
         below = f"{self._set}/"
         return {found.key.removeprefix(below): found.size for found in self._storage.list(self._set)}
 
-    def _check(self, shards: Sequence[str]) -> None:
-        missing = [shard for shard in shards if not self._sizes().get(shard)]
+    def _check(self, tars: Collection[str]) -> None:
+        stored = self._sizes()
+        missing = next((tar for tar in sorted(tars) if not stored.get(tar)), "")
         if missing:
-            raise DatasetError(f"{self.uri}/{self._set}/{missing[0]}: was removed meanwhile; pack again")
+            where = self.uri if self._is_split else f"{self.uri}/{self._set}"
+            raise DatasetError(f"{where}/{missing}: was removed meanwhile; pack again")
 
-    def _clear(self) -> None:
-        """Remove the set published before, and what killed runs left more than `_STALE_S` ago."""
+    def _clear(self, published: Collection[str]) -> None:
+        """Remove the set published before, and what killed runs left more than `_STALE_S` ago.
+
+        Args:
+            published: the tars of the split set that is published now.
+        """
         newest: dict[str, float] = {}
         keys: dict[str, list[str]] = {}
+        replaced = {*tar_names(self._before)} if is_split(self._before) else set[str]()
         for found in self._storage.list():
-            name = found.key.partition("/")[0]
-            if name.startswith(SETS) and name != self._set:
+            folder = found.key.partition("/")[0]
+            name = found.key if folder in SPLIT_TARS and found.key.endswith(".tar") else folder
+            if (name.startswith(SETS) and name != self._set) or (name != folder and name not in published):
                 newest[name] = max(newest.get(name, 0.0), found.modified_s)
                 keys.setdefault(name, []).append(found.key)
+        replaced |= {str(self._before.get(SET_KEY))}
         for name, own in keys.items():
-            if name == self._before.get(SET_KEY) or newest[name] < time.time() - _STALE_S:
+            if name in replaced or newest[name] < time.time() - _STALE_S:
                 for key in own:
                     self._storage.delete(key)
+
+
+def is_split(about: Mapping[str, Any]) -> bool:
+    """Return whether a `pack.json` describes a split set."""
+    return about.get(LAYOUT_KEY) == SPLIT
+
+
+def tar_names(about: Mapping[str, Any]) -> set[str]:
+    """Return the names of all tars of the set that a `pack.json` describes."""
+    return {*about.get("shards", ()), *about.get("sidecars", ())}
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, so that one is there at any time; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    if done == 0:
+        return True
+    error = ctypes.get_errno()
+    if error not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(error, os.strerror(error), str(one))
+    return False
 
 
 def _belongs(name: str) -> bool:

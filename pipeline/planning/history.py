@@ -78,8 +78,9 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _is_unset(name: str, value: Any) -> bool:
     """Return whether a field added later has the value at which it changes nothing."""
-    field = name.split(".")[-1]
-    return field in ADDED and _format(ADDED[field]) == _format(value)
+    unset = _flatten(ADDED)
+    field = name if name in unset else name.split(".")[-1]
+    return field in unset and _format(unset[field]) == _format(value)
 
 
 def _format_fields(kind: str, names: Sequence[str]) -> list[str]:

@@ -71,6 +71,8 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "review.decisions",
         "review.desk",
         "review.messages",
+        "review.summary",
+        "row_reads",
         "sandboxed_sql",
         "schemas",
         "scores",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from manifests.dataset import Commit, Dataset
+from manifests.shards import index_table
 from manifests.storage import local, open_storage
 from pipeline.config import CutConfig
 from pipeline.cut import stage as cut_stage
@@ -68,13 +69,13 @@ def test_a_note_that_finds_no_room_keeps_no_unit_from_its_work(tmp_path, monkeyp
 def test_shards_that_find_no_room_are_told_without_rays_many_lines(tmp_path, monkeypatch):
     Dataset.create(tmp_path / "d")
     monkeypatch.setattr(local, "_sync", no_room)
-    row = {"units": json.dumps([{"path": "a/0.tar", "bucket": "b", "samples": []}])}
+    row = {"units": json.dumps([{"path": "a/0.tar", "kind": "joined", "samples": []}])}
     done = pack_batch(row, dataset_uri=str(tmp_path / "d"), out_uri=str(tmp_path / "s"))
     assert "s/a/0.tar: cannot be written" in done["full"]
     monkeypatch.setattr(Path, "write_bytes", no_room)
     place = LocalShardSet(tmp_path / "shards")
-    place.begin("x")
+    place.begin("x", "joined")
     with pytest.raises(OSError, match=r"shards: cannot be written, .* is full"):
-        place.publish([], {}, 8.0)
+        place.publish(index_table([]), {}, 8.0)
     place.clean_up()
     assert {path.name for path in tmp_path.iterdir()} == {"d", "s"}

@@ -17,7 +17,7 @@ from pipeline.config import AnalyzeConfig, CutConfig, ListConfig
 from pipeline.cut.stage import cut_batch
 from pipeline.media.read import read_media
 from pipeline.media.tar import TarWriter
-from pipeline.pack.stage import write_shards
+from pipeline.pack.stage import write_tars
 from pipeline.planning import pending
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.pieces import Piece
@@ -58,15 +58,15 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     assert len(list(read_frames(content))) == media[0]["num_frames"]
     found = integrity.verify(dataset, media=True)
     assert (found.broken, found.orphans, found.incomplete_uploads, found.tars) == ([], [], [], 1)
-    about = {"key": media[0]["clip_id"], "source": "s", "window_frames": 16, "packed_as": "mp4"}
+    about = {"key": media[0]["clip_id"], "packed_as": "mp4"}
     record = {"caption": {"short": "noise", "medium": None, "dense": "all noise"}}
     samples = [media[0] | about | {"text": "noise", "record": record}]
-    shard = {"path": "ar_4-3/0.tar", "bucket": "9x32x48", "samples": samples}
-    [sample] = write_shards(
+    shard = {"path": "ar_4-3/0.tar", "kind": "joined", "samples": samples}
+    [sample] = write_tars(
         {"units": json.dumps([shard])}, dataset_uri=dataset.uri, out_uri=str(tmp_path / "shards")
     )
     with tarfile.open(tmp_path / "shards" / "ar_4-3" / "0.tar") as tar:
-        member = tar.extractfile(f"{sample['clip_id']}.mp4")
+        member = tar.extractfile(f"{sample['key']}.mp4")
         assert member is not None
         assert member.read() == content
 

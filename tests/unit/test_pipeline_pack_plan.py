@@ -7,14 +7,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.config import PackConfig
-from pipeline.pack.plan import (
-    COLUMNS,
-    caption_digests,
-    caption_lengths,
-    check_buckets,
-    footage_used,
-    plan_shards,
-)
+from pipeline.pack.plan import check_buckets, footage_used, plan_shards
+from pipeline.pack.reviews import NO_REVIEW, TRIM
+from pipeline.pack.samples import COLUMNS, caption_digests, caption_lengths
 
 
 def packable(number: int, **changes: Any) -> dict[str, Any]:
@@ -46,9 +41,12 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     captions = pa.Table.from_pylist([{name: row[name] for name in COLUMNS["captions"]} for row in rows])
     names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"]]
     narrow = pa.Table.from_pylist([{name: row.get(name, "") for name in names} for row in rows])
-    return narrow.append_column("content", caption_digests(captions)).append_column(
-        "chars", caption_lengths(captions)
-    )
+    columns = {"content": caption_digests(captions), "chars": caption_lengths(captions)}
+    columns |= {name: pa.array([row.get(name, "") for row in rows]) for name in ("excluded", *NO_REVIEW)}
+    columns |= {name: pa.array([row.get(name) for row in rows], pa.float64()) for name in TRIM}
+    for name, column in columns.items():
+        narrow = narrow.append_column(name, column)
+    return narrow
 
 
 def test_a_plan_does_not_depend_on_row_order_and_counts_left_out_clips_by_reason():
@@ -138,3 +136,37 @@ def test_a_bucket_that_the_vae_cannot_encode_is_refused_with_the_nearest_ones(bu
         check_buckets(config)
     for off in (0, 1):
         assert len(check_buckets(replace(config, time_factor=off))) == 2
+
+
+@pytest.mark.parametrize("layout", ["joined", "split"])
+def test_a_clip_that_leaves_moves_no_bounds_of_a_split_set(layout):
+    config = PackConfig(buckets=("17x64x64",), shard_bytes=8000, min_shards=1, layout=layout)
+    rows = [packable(n, width=64) for n in range(9)]
+    whole = plan_shards(table(rows), config)
+    rows[3]["excluded"] = "rejected by review"
+    rows[8]["excluded"] = "rejected by review"
+    rest = plan_shards(table(rows), config)
+    assert rest.rows["clip_id"].to_pylist() == ["c0", "c1", "c2", "c4", "c5", "c6", "c7"]
+    assert rest.left_out == {}
+    spans = [(shard.path, shard.last - shard.first) for shard in rest.shards]
+    if layout == "joined":
+        assert [count for _, count in spans] == [2, 2, 2, 1]
+        return
+    folder = "media/videos/ar_1-1/dur_17f_2.1s/res_64x64"
+    assert spans == [(f"{folder}/{number:06d}.tar", count) for number, count in enumerate((2, 1, 2, 2))]
+    same = {shard.path: shard.digest for shard in whole.shards}
+    changed = [shard.path[-5] for shard in rest.shards if same[shard.path] != shard.digest]
+    assert changed == ["1"]
+    longer = [packable(n, width=64, text="d" * 900) for n in range(9)]
+    edited = plan_shards(table(longer), config)
+    assert [shard.digest for shard in edited.shards] == [*same.values()]
+    assert all(a.sidecar_digest != b.sidecar_digest for a, b in zip(edited.shards, whole.shards, strict=True))
+
+
+def test_sets_of_earlier_versions_are_recognized():
+    config = PackConfig(buckets=("17x64x64",))
+    planned = plan_shards(table([packable(n, width=64) for n in range(3)]), config)
+    assert planned.former_fingerprints() == {
+        "04f29c8fb99ce9da6dedcf891cf54044",
+        "775f49043eaea12ded7420ceeb3b390c",
+    }

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from manifests.records import Bucket, SampleRef
-from manifests.shards import ShardIndex
+from manifests.shards import ShardIndex, index_table
 from manifests.storage import DatasetError, open_storage
-from pipeline.pack.shard_sets import OutputRefused, damage, open_shard_set
+from pipeline.pack.published import Published
+from pipeline.pack.shard_sets import OutputRefused, open_shard_set
 
 REF = SampleRef(
     clip_id="c", bucket=Bucket(num_frames=1, height=8, width=8), shard="ar_1-1/0.tar", offset=2, length=3
@@ -15,14 +16,14 @@ REF = SampleRef(
 
 
 def write(uri: str, fingerprint: str, data: bytes) -> None:
-    open_storage(open_shard_set(uri).begin(fingerprint)).put(REF.shard, data)
+    open_storage(open_shard_set(uri).begin(fingerprint, "joined")).put(REF.shard, data)
 
 
 def publish(uri: str, fingerprint: str) -> None:
     place = open_shard_set(uri)
     place.read_description()
-    place.begin(fingerprint)
-    place.publish([REF], {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
+    place.begin(fingerprint, "joined")
+    place.publish(index_table([REF]), {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
     assert place.sizes([REF.shard, "other.tar"]) == {REF.shard: 6}
 
 
@@ -58,23 +59,22 @@ def test_a_set_that_lacks_a_shard_is_not_published(s3_uri):
 @pytest.mark.parametrize("on_s3", [False, True])
 def test_a_set_with_a_tar_or_an_index_that_is_gone_or_cut_short_is_damaged(on_s3, s3_uri, tmp_path):
     uri = s3_uri if on_s3 else str(tmp_path / "set")
-    storage = open_storage(open_shard_set(uri).begin("one"))
+    storage = open_storage(open_shard_set(uri).begin("one", "joined"))
     storage.put(REF.shard, b"ababab")
     if on_s3:
         publish(uri, "one")
         below = "set-one/"
     else:
         place = open_shard_set(uri)
-        new = place.begin("one")
+        new = place.begin("one", "joined")
         open_storage(new).put(REF.shard, b"ababab")
-        place.publish([REF], {"fingerprint": "one", "shards": [REF.shard]}, 8.0)
+        place.publish(index_table([REF]), {"fingerprint": "one", "shards": [REF.shard]}, 8.0)
         below = ""
     stored = open_storage(uri)
 
     def found() -> str:
         place = open_shard_set(uri)
-        place.read_description()
-        return damage(place)
+        return Published.read(place, place.read_description()).damage
 
     assert found() == ""
     stored.put(below + REF.shard, b"abab")  # the sample ends at byte 5
@@ -133,8 +133,8 @@ def test_a_new_set_on_s3_keeps_what_others_wrote(s3_uri):
 def write_local(out, fingerprint: str, data: bytes) -> None:
     place = open_shard_set(str(out))
     place.read_description()
-    open_storage(place.begin(fingerprint)).put(REF.shard, data)
-    place.publish([REF], {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
+    open_storage(place.begin(fingerprint, "joined")).put(REF.shard, data)
+    place.publish(index_table([REF]), {"fingerprint": fingerprint, "shards": [REF.shard]}, 8.0)
     place.clean_up()
 
 

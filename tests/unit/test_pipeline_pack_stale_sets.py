@@ -9,7 +9,7 @@ import pytest
 from test_pipeline_pack_shard_sets import REF, publish, write, write_local
 
 from kinora.cli import main as cli
-from manifests.shards import ShardIndex
+from manifests.shards import ShardIndex, index_table
 from manifests.storage import open_storage
 from pipeline.pack.shard_sets import OutputRefused, open_shard_set
 from pipeline.pack.stale_sets import delete_stale_set, find_stale_sets
@@ -48,9 +48,9 @@ def test_a_set_that_was_moved_away_is_the_only_copy_and_comes_back_with_the_next
     assert names(str(out)) == []
     place = open_shard_set(str(out))
     assert place.read_description() == {}
-    open_storage(place.begin("two")).put(REF.shard, b"cdcdcd")
+    open_storage(place.begin("two", "joined")).put(REF.shard, b"cdcdcd")
     assert ShardIndex.load(out).num_samples == 1
-    place.publish([REF], {"fingerprint": "two", "shards": [REF.shard]}, 8.0)
+    place.publish(index_table([REF]), {"fingerprint": "two", "shards": [REF.shard]}, 8.0)
     assert (out / "encoded" / "latents" / "a.safetensors").read_bytes() == b"latent"
     assert names(str(out)) == []
 
@@ -98,7 +98,7 @@ def test_the_command_respects_age_and_refuses_other_folders(tmp_path, capsys):
         assert cli.main(["gc", "--shards", str(out), "--json", *flags]) == 0
         return json.loads(capsys.readouterr().out)
 
-    assert run()["kept"] == {"shard sets too young to be dropped": {"count": 1, "bytes": 0}}
+    assert run()["kept"] == {"shard sets and tars too young to be dropped": {"count": 1, "bytes": 0}}
     for path in [*left.rglob("*"), left]:
         os.utime(path, (0, 0))
     sets = {"replaced or unfinished shard sets": {"count": 1, "bytes": 5}}

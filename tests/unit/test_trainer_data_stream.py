@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from manifests.records import Bucket, SampleRef
-from manifests.shards import PACK_FILE, ShardIndex, serialize_index
+from manifests.shards import PACK_FILE, ShardIndex, index_table, serialize_index
 from manifests.storage import open_storage
 from trainer.config import CropConfig
 from trainer.data.decode import read_sample
@@ -48,7 +48,7 @@ def shards(place) -> str:
                     )
                 )
         storage.put(name, tar_bytes.getvalue())
-    for name, content in serialize_index(refs, fps=8.0).items():
+    for name, content in serialize_index(index_table(refs), fps=8.0).items():
         storage.put(name, content)
     storage.put(PACK_FILE, b"{}")
     return place

@@ -36,17 +36,40 @@ class RawSample:
 
 
 def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
-    """Read one sample with one seek. Raises ValueError where a member is missing or the tar is damaged."""
+    """Read one sample with one seek a tar.
+
+    Raises ValueError where a member is missing or the tar is damaged.
+    """
+    return raw_sample(index, ref, _members(index, ref, index.read(ref)))
+
+
+def read_texts(index: ShardIndex, ref: SampleRef) -> tuple[str, str]:
+    """Read `short` and `dense` of one sample of a split set, without its media. Raises as `read_sample`."""
+    files = _members(index, ref, index.read_sidecar(ref))
+    if "txt" not in files:
+        where = f"{index.root / ref.sidecar} at byte {ref.sidecar_offset}"
+        raise ValueError(f"{where}: clip {ref.clip_id} has no .txt; pack again")
+    return _texts(files)
+
+
+def _members(index: ShardIndex, ref: SampleRef, data: bytes) -> dict[str, bytes]:
+    """Return the members of a stretch of a tar by extension."""
     try:
-        with open_tar(fileobj=BytesIO(index.read(ref)), mode="r:") as tar:
-            files = {
+        with open_tar(fileobj=BytesIO(data), mode="r:") as tar:
+            return {
                 member.name.rsplit(".", 1)[-1]: handle.read()
                 for member in tar
                 if (handle := tar.extractfile(member)) is not None
             }
     except TarError as error:
         raise damaged_tar(index, ref, error) from error
-    return raw_sample(index, ref, files)
+
+
+def _texts(files: Mapping[str, bytes]) -> tuple[str, str]:
+    """Return `short` and `dense` of the members of a sample."""
+    short = files["txt"].decode().strip()
+    caption = (json.loads(files["json"]).get("caption") if "json" in files else None) or {}
+    return short, short if caption.get("fixed_length") else caption.get("dense") or short
 
 
 def damaged_tar(index: ShardIndex, ref: SampleRef, error: TarError) -> ValueError:
@@ -63,9 +86,7 @@ def raw_sample(index: ShardIndex, ref: SampleRef, files: Mapping[str, bytes]) ->
             f"{index.root / ref.shard} at byte {ref.offset}: clip {ref.clip_id} has {sorted(files)}, "
             "but needs a video or an image and a .txt; pack again"
         )
-    short = files["txt"].decode().strip()
-    caption = (json.loads(files["json"]).get("caption") if "json" in files else None) or {}
-    dense = short if caption.get("fixed_length") else caption.get("dense") or short
+    short, dense = _texts(files)
     return RawSample(
         clip_id=ref.clip_id, media=files[extension], extension=extension, short=short, dense=dense
     )

@@ -17,7 +17,7 @@ from manifests.digest import digest_bytes
 from manifests.shards import ShardIndex
 from trainer.checkpoints import load_vae
 from trainer.config import EncodeConfig
-from trainer.data.decode import RawSample, decode_sample, read_sample
+from trainer.data.decode import RawSample, decode_sample, read_sample, read_texts
 from trainer.data.encode_tasks import (
     EncodeLatents,
     EncodeTexts,
@@ -67,12 +67,16 @@ class Worker:
     def _read_texts(self, rows: Sequence[int]) -> Report:
         samples, failed = [], {}
         for row in rows:
+            ref = self._index.sample(row)
             try:
-                sample = read_sample(self._index, self._index.sample(row))
+                if ref.sidecar and ref.media_digest:
+                    short, dense = read_texts(self._index, ref)
+                    texts = {"short": short, "dense": dense}
+                    samples.append(SampleTexts(row=row, media_digest=ref.media_digest, texts=texts))
+                else:
+                    samples.append(_texts_of(row, read_sample(self._index, ref)))
             except _BAD_SAMPLE as error:
                 failed[row] = str(error)
-            else:
-                samples.append(_texts_of(row, sample))
         return Report(samples=tuple(samples), failed=failed)
 
     def _encode_texts(self, task: EncodeTexts) -> Report:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import groupby
 from tarfile import TarError
+from typing import Any
 
 import numpy as np
 from webdataset.tariterators import group_by_keys, tar_file_expander
@@ -55,14 +56,27 @@ class BlockReader:
         refs = {row: self.index.sample(row) for row in block}
         for span in _spans(refs):
             first, last = refs[span[0]], refs[span[-1]]
-            data = self.index.read(replace(first, length=last.offset + last.length - first.offset))
-            source = {"url": f"{self.index.root}/{first.shard}", "stream": BytesIO(data)}
+            source = {
+                "url": f"{self.index.root}/{first.shard}",
+                "stream": BytesIO(self.index.read(_stretch(first, last))),
+            }
+            found: dict[str, dict[str, Any]] = {}
             try:
-                found = {sample["__key__"]: sample for sample in group_by_keys(tar_file_expander([source]))}
+                for part in group_by_keys(tar_file_expander([source])):  # two of each sample of a split set
+                    found[part["__key__"]] = found.get(part["__key__"], {}) | part
             except TarError as error:
                 raise damaged_tar(self.index, first, error) from error
             for row in span:
                 yield row, raw_sample(self.index, refs[row], found.get(refs[row].key, {}))
+
+
+def _stretch(first: SampleRef, last: SampleRef) -> SampleRef:
+    """Return the place of consecutive samples of a tar as if they were one."""
+    return replace(
+        first,
+        length=last.offset + last.length - first.offset,
+        sidecar_length=last.sidecar_offset + last.sidecar_length - first.sidecar_offset,
+    )
 
 
 def _spans(refs: dict[int, SampleRef]) -> Iterator[list[int]]:
