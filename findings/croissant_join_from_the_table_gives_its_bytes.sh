@@ -26,7 +26,7 @@ with tarfile.open("clips.tar", "w") as tar:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
 pq.write_table(pa.table({"key": [*contents], "text": ["one", "two", "three"]}), "clips.parquet")
-NAMES = "column conformsTo extract field fileProperty fileObject fileSet includes recordSet references regex source transform"
+NAMES = "column extract field fileProperty fileObject fileSet includes recordSet references regex source transform"
 
 
 def describe(carrier):
@@ -35,7 +35,8 @@ def describe(carrier):
         about = {"@type": "cr:FileObject", "@id": name, "contentUrl": name}
         return about | {"encodingFormat": f"application/{kind}", "sha256": digest}
 
-    by_name = {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "filename"}, "transform": {"regex": r"^(.*)\.mp4$"}}
+    by_name = {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "filename"}}
+    by_name["transform"] = {"regex": r"^(.*)\.mp4$"}
     by_key = {"fileObject": {"@id": "clips.parquet"}, "extract": {"column": "key"}}
     source, target = (by_name, by_key) if carrier == "name" else (by_key, by_name)
     content = {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "content"}}
@@ -46,7 +47,8 @@ def describe(carrier):
         {"@type": "cr:Field", "@id": "r/text", "dataType": "sc:Text", "source": text},
     ]
     files = {"@type": "cr:FileSet", "@id": "files", "containedIn": {"@id": "clips.tar"}}
-    context = {"@vocab": "https://schema.org/", "cr": "http://mlcommons.org/croissant/", "sc": "https://schema.org/"}
+    context = {"@language": "en", "@vocab": "https://schema.org/", "sc": "https://schema.org/"}
+    context |= {"cr": "http://mlcommons.org/croissant/"}
     context |= {"dct": "http://purl.org/dc/terms/", **{name: f"cr:{name}" for name in NAMES.split()}}
     context |= {"conformsTo": "dct:conformsTo", "dataType": {"@id": "cr:dataType", "@type": "@vocab"}}
     return {

@@ -120,7 +120,7 @@ class ExportRows:
         self.clips = self._join_clips()
         """The clip of each row of `media`, with what its source list carried, and `licence`."""
         self.scores = _score_columns(self._view)
-        self._score_rows = self._view.read("clips", ["clip_id", *self.scores])
+        self._score_rows = self._join_scores()
         self._has_claims = CLAIMS in self._view.columns("captions")
         self.counting = self._counting_versions()
         self.reviews = self._standing_reviews()
@@ -130,14 +130,14 @@ class ExportRows:
 
     def count_versions(self) -> dict[str, int]:
         """Return the number of OK captions of these media by version."""
-        captions = self._ok_captions()[0]
+        captions, _ = self._ok_captions()
         groups = captions.group_by("version").aggregate([([], "count_all")]).to_pylist()
         return {row["version"]: row["count_all"] for row in sorted(groups, key=lambda row: row["version"])}
 
     def score_values(self) -> dict[str, pa.ChunkedArray]:
         """Return the scores of the clips of these media, a value a clip."""
-        wanted = pc.is_in(self._score_rows["clip_id"], value_set=combine(self.media["clip_id"]))
-        rows = self._score_rows.filter(wanted)
+        codes_N = combine(combine(self.media["clip_id"]).dictionary_encode()).indices.to_numpy()
+        rows = self._score_rows.take(pa.array(np.unique(codes_N, return_index=True)[1]))
         return {name: rows[name] for name in self.scores}
 
     @property
@@ -156,7 +156,7 @@ class ExportRows:
             for first in range(0, len(self), _BATCH_ROWS):
                 media = self.media.slice(first, _BATCH_ROWS).to_pylist()
                 clips = self.clips.slice(first, _BATCH_ROWS).to_pylist()
-                scores = self._scores_of(first)
+                scores = self._score_rows.slice(first, _BATCH_ROWS).to_pylist()
                 for row, (medium, clip, score) in enumerate(zip(media, clips, scores, strict=True), first):
                     found: list[dict[str, Any]] = []
                     if following is not None and following[0] == row:
@@ -212,6 +212,12 @@ class ExportRows:
         clips = clips.append_column("carried", carried.dictionary.take(carried.indices))
         return clips.append_column("licence", licences.take(carried.indices)).combine_chunks()
 
+    def _join_scores(self) -> pa.Table:
+        """Return the scores of each row of media."""
+        clips = self._view.read("clips", ["clip_id", *self.scores])
+        index = pc.index_in(self.media["clip_id"], value_set=combine(clips["clip_id"]))
+        return clips.select(self.scores or ["clip_id"]).take(index).combine_chunks()
+
     def _counting_versions(self) -> list[str | None]:
         """Return the version of the OK caption that counts of each row of media."""
         captions = self._view.read("captions", ["media_id", "version", "outcome"], version=self._version)
@@ -231,13 +237,6 @@ class ExportRows:
             row |= {length: row[column] for length, column in LENGTH_COLUMNS.items()}
             found[row["media_id"]] = {field.name: row[field.name] for field in _REVIEW_TYPE}
         return found
-
-    def _scores_of(self, first: int) -> list[dict[str, Any]]:
-        ids = self.media["clip_id"].slice(first, _BATCH_ROWS)
-        index = pc.index_in(ids, value_set=combine(self._score_rows["clip_id"]))
-        return (
-            self._score_rows.select(self.scores).take(index).to_pylist() if self.scores else [{}] * len(ids)
-        )
 
     @contextmanager
     def _sorted_captions(self) -> Generator[Iterator[tuple[int, list[dict[str, Any]]]]]:
@@ -265,27 +264,28 @@ class ExportRows:
 
     def _spool_captions(self, path: Path) -> bool:
         """Write the newest OK caption of each media and version to a file; return whether there are any."""
-        numbers_N = self._ok_captions()[1]
+        keys, numbers_N = self._ok_captions()
+        row_N = pc.index_in(keys["media_id"], value_set=combine(self.media["media_id"])).to_numpy()
         writer: pq.ParquetWriter | None = None
-        first = 0
+        first = begin = 0
         for part in self.dataset.parts("captions"):
-            chosen_N = numbers_N[(numbers_N >= first) & (numbers_N < first + part.rows)]
-            if len(chosen_N):
-                names = ["media_id", *LENGTH_COLUMNS.values(), "captioner", "model", "revision"]
-                names += ["prompt_digest", "version", *([CLAIMS] if self._has_claims else [])]
-                rows = self.dataset.read_part(part, names).take(pa.array(chosen_N - first))
-                table = self._spooled(rows, chosen_N)
+            first, last = first + part.rows, begin
+            begin = int(np.searchsorted(numbers_N, first))
+            if begin > last:
+                names = [*LENGTH_COLUMNS.values(), "captioner", "model", "revision", "prompt_digest"]
+                names += ["version", *([CLAIMS] if self._has_claims else [])]
+                chosen_N = numbers_N[last:begin]
+                rows = self.dataset.read_part(part, names).take(pa.array(chosen_N - (first - part.rows)))
+                table = self._spooled(rows, row_N[last:begin], chosen_N)
                 writer = writer or pq.ParquetWriter(path, table.schema)
                 writer.write_table(table)
-            first += part.rows
         if writer:
             writer.close()
         return writer is not None
 
-    def _spooled(self, rows: pa.Table, numbers_N: np.ndarray) -> pa.Table:
+    def _spooled(self, rows: pa.Table, row_N: np.ndarray, numbers_N: np.ndarray) -> pa.Table:
         """Return captions with the row of their media, and their texts under the names of lengths."""
-        index = pc.index_in(rows["media_id"], value_set=combine(self.media["media_id"]))
-        columns: dict[str, Any] = {"row": index.cast(pa.int64()), "number": pa.array(numbers_N)}
+        columns: dict[str, Any] = {"row": pa.array(row_N.astype(np.int64)), "number": pa.array(numbers_N)}
         columns |= {length: rows[column] for length, column in LENGTH_COLUMNS.items()}
         columns |= {name: rows[name] for name in _CAPTION_FIELDS if name in rows.column_names}
         columns["caption_digest"] = _caption_digests(rows)
