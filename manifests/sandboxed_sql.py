@@ -22,8 +22,18 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from manifests.live_view import LARGE_COLUMNS, LiveView
+from manifests.records import LENGTH_COLUMNS
+from manifests.review.decisions import standing_decisions
 from manifests.sql_errors import QueryError, describe_error
-from manifests.view_schemas import CAPTIONED, COMMITS, VIEWS, captioned_sql, commits_table, view_schema
+from manifests.view_schemas import (
+    CAPTIONED,
+    COMMITS,
+    DECISIONS,
+    VIEWS,
+    captioned_sql,
+    commits_table,
+    view_schema,
+)
 
 MEMORY_LIMIT = "1GB"
 """Memory of all statements of a sandbox together."""
@@ -208,6 +218,10 @@ class SandboxedSql:
             return
         if name == COMMITS:
             rows = commits_table(self.view.dataset)
+        elif name == DECISIONS:
+            with self._reading:
+                texts = self.view.read("captions", ["media_id", *LENGTH_COLUMNS.values()])
+                rows = standing_decisions(self.view.read("reviews"), texts)
         else:
             rows = _LiveRows(self.view, name, self._reading)
         self._registered[name] = rows

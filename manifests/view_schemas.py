@@ -4,20 +4,42 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
 import json
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
 from manifests import schemas
 from manifests.dataset import Dataset
-from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView, ViewName, table_of
+from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView, table_of
 from manifests.parts import RECORDS
 
 CAPTIONED = "captioned"
 """View with a row for each media: it, the caption that counts, the clip with its scores, its selection."""
 COMMITS = "commits"
 """View with a row for each commit."""
-VIEWS: tuple[str, ...] = (*get_args(ViewName), CAPTIONED, COMMITS)
+DECISIONS = "decisions"
+"""View with a row for each reviewed media: what its reviews come to (`manifests.review.decisions`)."""
+VIEW_DOCS: Mapping[str, str] = {
+    "sources": "the newest analysis of each source file",
+    "clips": "the clips, with the scores that count, of the newest successful analysis of each source",
+    "clip_occurrences": "the same, with a row for each file that holds the clip: equal files repeat ids",
+    "gaps": "the spans of sources without a clip, and why",
+    "scores": "the rows of scorers that ran after the analysis, under all of their settings",
+    "selections": "the newest decision to keep or drop each clip",
+    "duplicates": "the newest decision of dedup on each clip",
+    "media": "the cut and encoded media of the kept clips: one of each, or one of each window",
+    "captions": "the caption that counts of each media",
+    "caption_attempts": "the caption of each media and version",
+    "newest_attempts": "the newest caption of each media, OK or not",
+    "reviews": "the decisions of reviewers, all of them and in order",
+    "failures": "what failed and has not succeeded since",
+    DECISIONS: "the decision that stands for each reviewed media",
+    CAPTIONED: "a row for each media: it, the caption that counts, the clip with its scores, its selection",
+    COMMITS: "the log: a row for each commit",
+}
+"""What the rows of each view are."""
+VIEWS = tuple(VIEW_DOCS)
 
 COMMITS_SCHEMA = pa.schema(
     [

@@ -1,7 +1,7 @@
 """Parse the command line, import the module of the selected command, and run it.
 
 A command module defines either `Config` and `run(config) -> Result`, or `main(args) -> int` if it has a
-parser of its own (LightningCLI). Beside `Config` it may define `POSITIONAL`, the name of a field, and
+parser of its own (LightningCLI). Beside `Config` it may define `POSITIONAL`, the names of fields, and
 `WORDS`, the number of words of each flag that takes several or may be repeated.
 """
 
@@ -36,7 +36,10 @@ COMMANDS = {
     "retry": "rerun what failed",
     "explain": "show why a clip was kept or dropped",
     "review": "serve the review page of a dataset",
+    "captions sql": "query a dataset with SQL, read-only",
     "captions sample": "print a random sample of captions",
+    "captions diff": "compare two caption versions, or two commits",
+    "captions stats": "show figures of each caption version",
     "captions card": "write a dataset card: sources, licences, captions, limits",
     "captions export": "export captions and clips in the format of another tool",
     "captions import": "import captions that you have as a caption version",
@@ -196,12 +199,12 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
     parser = ArgumentParser(prog=f"kinora {name}", description=summary, exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    positional = getattr(module, "POSITIONAL", None)
-    if positional:
-        default = module.Config.__dataclass_fields__[positional].default
+    positional = _positional(module)
+    for field_name in positional:
+        default = module.Config.__dataclass_fields__[field_name].default
         optional = {} if default is MISSING else {"nargs": "?", "default": default}
-        parser.add_argument(positional, type=str, help=f"the {positional}", **optional)
-    parser.add_class_arguments(module.Config, as_group=False, skip={positional} if positional else None)
+        parser.add_argument(field_name, type=str, help=f"the {field_name}", **optional)
+    parser.add_class_arguments(module.Config, as_group=False, skip=set(positional) or None)
     parser.format_help = _with_dashes(parser.format_help)  # type: ignore[method-assign]
     flags = {action.dest for action in parser._actions}
     try:
@@ -214,6 +217,12 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
     as_json = values.pop("json")
     values.pop("config", None)
     return module.Config(**values), as_json
+
+
+def _positional(module: Any) -> tuple[str, ...]:
+    """Return the names of a command's fields that are words without a flag."""
+    names = getattr(module, "POSITIONAL", ())
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _normalize_args(args: list[str], config: type) -> list[str]:

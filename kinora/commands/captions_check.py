@@ -16,6 +16,7 @@ from kinora.cli.result import Exit, Result
 from manifests import conservation, integrity
 from manifests.dataset import DamagedError, Dataset
 from manifests.integrity import Findings, RepairResult
+from manifests.review import checks
 
 _MAX_PROBLEMS = 20
 """Problems printed; `--json` lists all."""
@@ -48,6 +49,7 @@ def run(config: Config) -> Result:
     broken = list(found.broken)
     if not broken:
         broken += [f"inconsistent: {rule}" for rule in conservation.violations(dataset)]
+        broken += [f"inconsistent: {rule}" for rule in checks.problems(dataset)]
     repaired = None
     if config.repair:
         age_s = config.older_than_h * 3600

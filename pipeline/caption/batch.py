@@ -13,6 +13,7 @@ from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
 from manifests.storage import Storage
 from pipeline.config import CaptionConfig
+from pipeline.media.frames import frame_step
 from pipeline.media.read import read_media
 from pipeline.runtime.failures import failure
 from video.frames import read_frames
@@ -138,7 +139,7 @@ def _read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> Clip
 
 
 def _frame_step(unit: CaptionUnit, config: CaptionConfig) -> int:
-    return max(1, ceil(unit.num_frames / config.max_frames))
+    return frame_step(unit.num_frames, config.max_frames)
 
 
 def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:

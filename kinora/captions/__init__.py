@@ -1,0 +1,1 @@
+"""Captions for the shell: rows of queries, samples, differences and figures."""
