@@ -13,6 +13,7 @@ from manifests.caption_order import count_versions
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS
+from manifests.review.decisions import caption_digests, standing_decisions
 from manifests.scores import DIGEST_PREFIX
 from manifests.sql import connect
 
@@ -89,7 +90,24 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
             "to_do": media.num_rows - captions.num_rows,
             "by": _value_counts(captions["captioner"]),
         },
+        "reviews": _reviews(tables["decisions"], media),
         "caption_versions": _caption_versions(tables, dataset),
+    }
+
+
+def _reviews(decisions: pa.Table, media: pa.Table) -> dict[str, Any]:
+    """Count the decisions that stand on live media, by verdict, and the media to review."""
+    live = decisions.filter(pc.is_in(decisions["media_id"], value_set=combine(media["media_id"])))
+    verdicts = _value_counts(live["verdict"].filter(pc.is_valid(live["verdict"])))
+    disagreement, stale = (int(pc.sum(live[name]).as_py() or 0) for name in ("disagreement", "stale"))
+    share = len(live) / media.num_rows if media.num_rows else 0.0
+    return {
+        "media": media.num_rows,
+        "reviewed": len(live),
+        "share": round(share, 4),
+        "verdicts": verdicts,
+        "disagreement": disagreement,
+        "stale": stale,
     }
 
 
@@ -186,6 +204,7 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     captions = view.read("captions", ["media_id", "outcome", "captioner", "version", "has_text"])
     return {
         "sources": sources,
+        "decisions": _decisions(view),
         "spans": spans,
         "clips": clips,
         "gaps": gaps,
@@ -196,6 +215,22 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
         "failures": view.read("failures", ["stage", "unit", "code"]),
         "scores": view.read("clips", ["clip_id", *digests]),
     }
+
+
+def _decisions(view: LiveView) -> pa.Table:
+    """Return the decision that stands for each reviewed media."""
+    reviews = view.read("reviews")
+    if not len(reviews):
+        return standing_decisions(reviews)
+    reviewed = combine(pc.unique(reviews["media_id"]))
+
+    def digests(part: pa.Table) -> pa.Array:
+        wanted = combine(pc.is_in(part["media_id"], value_set=reviewed))
+        nulls = pa.nulls(len(part), pa.string())
+        return pc.replace_with_mask(nulls, wanted, caption_digests(part.filter(wanted)))
+
+    view.derive("captions", "caption_digest", ["media_id", *LENGTH_COLUMNS.values()], digests)
+    return standing_decisions(reviews, view.read("captions", ["media_id", "caption_digest"]))
 
 
 def _has_text(part: pa.Table) -> pa.ChunkedArray:

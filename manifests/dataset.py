@@ -33,7 +33,7 @@ from manifests.log_summary import entry_key
 from manifests.parts import RECORDS, Part, PartStore, TableName
 from manifests.redact import redact, redact_values
 from manifests.snapshots import At, parse_at, until
-from manifests.storage import DatasetError, LocalStorage, ObjectInfo, Storage, open_storage
+from manifests.storage import DamagedError, DatasetError, LocalStorage, ObjectInfo, Storage, open_storage
 
 __all__ = [
     "RECORDS",
@@ -59,10 +59,6 @@ _MAX_ATTEMPTS = 100
 
 class ConflictError(DatasetError):
     """Another writer committed first, and this commit cannot be rebased on it."""
-
-
-class DamagedError(DatasetError):
-    """A log entry is missing or unreadable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from manifests import records, schemas
 from manifests.digest import digest_bytes
-from manifests.storage import DatasetError, Storage, open_storage
+from manifests.storage import DamagedError, Storage, open_storage
 
 TableName = Literal[
     "sources",
@@ -89,7 +90,7 @@ class PartStore:
     def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `part` under the current schema, with those of `columns` that it has.
 
-        Raises schemas.SchemaError for a part of a newer version of Kinora, DatasetError for a damaged one.
+        Raises schemas.SchemaError for a part of a newer version of Kinora, DamagedError for a damaged one.
         """
         with self._open(part) as file:
             parquet = pq.ParquetFile(file)
@@ -107,12 +108,14 @@ class PartStore:
 
     @contextmanager
     def _open(self, part: Part) -> Generator[Any]:
-        """Open a part. Raises DatasetError, with its name, if it is missing or damaged."""
+        """Open a part. Raises DamagedError, with its name, if it is missing or damaged."""
         try:
             with self.storage.open_reader(part.path) as file:
                 yield file
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise DatasetError(
+        except (FileNotFoundError, pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in (None, ENOENT):  # Arrow's own have no number
+                raise
+            raise DamagedError(
                 f"{self.storage.uri}/{part.path}: is missing or damaged ({error}); restore it from a copy. "
                 "`kinora captions check` lists all damage"
             ) from error

@@ -23,6 +23,9 @@ R = TypeVar("R")
 class SchemaError(ValueError):
     """A file holds rows of another record, or of a newer schema version."""
 
+    is_damage = True
+    """As of `manifests.storage.DamagedError`."""
+
 
 VERSIONS: Mapping[str, int] = {
     name: 1 + len(STEPS.get(name, ()))

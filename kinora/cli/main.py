@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("KINORA_DEBUG"):
             raise
-        return _usage_error(f"{_describe(error)}\n(set KINORA_DEBUG=1 for a traceback)")
+        code = _usage_error(f"{_describe(error)}\n(set KINORA_DEBUG=1 for a traceback)")
+        return Exit.INTEGRITY if getattr(error, "is_damage", False) else code
     except KeyboardInterrupt as stop:
         word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
         print(f"{word}; committed work is kept, rerun the command to continue", file=sys.stderr)

@@ -46,7 +46,7 @@ class Config(Snapshot):
 
 
 def run(config: Config) -> Result:
-    """Sample captions; exit with code 3 if none matches."""
+    """Sample captions; exit with code 3 if none matches, 4 if media of the sheet is missing."""
     view = LiveView(config.open())
     names = [*_COLUMNS, "version", "detail", "frames_shown", COMMIT_COLUMN]
     matching = _filter(
@@ -62,11 +62,13 @@ def run(config: Config) -> Result:
     rows = [by_media[media_id] for media_id in chosen]
     data: dict[str, Any] = {"captions": [_plain(row) for row in rows], "of": len(ids)}
     parts: list[Any] = [_card(row) for row in rows]
+    missing: list[str] = []
     if config.sheet is not None:
         missing = _write_sheet(view, rows, Path(config.sheet))
         data |= {"sheet": config.sheet, "missing_media": missing}
         parts = [Text(line, "red") for line in missing] + [Text(f"contact sheet: {config.sheet}")]
-    return Result(data, Group(*parts, Text(f"{len(rows)} of {len(ids)} captions")))
+    text = Group(*parts, Text(f"{len(rows)} of {len(ids)} captions"))
+    return Result(data, text, Exit.INTEGRITY if missing else Exit.DONE)
 
 
 def _filter(view: LiveView, captions: pa.Table, config: Config) -> pa.Table:

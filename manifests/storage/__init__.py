@@ -4,6 +4,7 @@ from pathlib import Path
 
 from manifests.redact import has_userinfo, redact
 from manifests.storage.base import (
+    DamagedError,
     DatasetError,
     IncompleteUpload,
     ObjectInfo,
@@ -14,6 +15,7 @@ from manifests.storage.base import (
 from manifests.storage.local import LocalStorage
 
 __all__ = [
+    "DamagedError",
     "DatasetError",
     "IncompleteUpload",
     "LocalStorage",

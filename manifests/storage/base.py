@@ -20,6 +20,13 @@ class DatasetError(ValueError):
     """The location is not a dataset, cannot be reached, or was changed by another writer."""
 
 
+class DamagedError(DatasetError):
+    """A file of the dataset is missing or unreadable."""
+
+    is_damage = True
+    """Tells the command line to exit with the code for integrity."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectInfo:
     """Metadata of a complete file or object."""

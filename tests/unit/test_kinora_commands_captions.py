@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -142,7 +143,9 @@ def test_a_sheet_says_which_media_is_missing(tmp_path, capsys):
     dataset = write_dataset(tmp_path)
     (Path(dataset.uri) / "media" / "one.tar").unlink()
     out = tmp_path / "a.jpg"
-    found = data(capsys, dataset, "sample", "--n", "3", "--sheet", str(out))
+    words = ("sample", "--n", "3", "--sheet", str(out), "--dataset", dataset.uri, "--json")
+    assert main(["captions", *words]) == 4
+    found = json.loads(capsys.readouterr().out)
     assert len(found["missing_media"]) == 3
     assert "one.tar" in found["missing_media"][0]
     assert out.stat().st_size > 1000
@@ -202,8 +205,6 @@ def test_stats_by_version(dataset, capsys):
 
 
 def test_repeated_texts_are_counted(tmp_path, capsys):
-    from dataclasses import replace
-
     dataset = write_dataset(tmp_path)
     rows = dataset.records("captions")[:3]
     same = [replace(row, version="same", text="All the same.", short=None) for row in rows[:2]]

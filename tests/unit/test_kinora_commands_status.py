@@ -1,12 +1,15 @@
-"""The caption versions in `kinora status`, the warning of a mix, and the review bands."""
+"""The caption versions in `kinora status`, the warning of a mix, review bands and reviews."""
 
 import json
 from dataclasses import replace
 
+from small_dataset import VERSIONS, write_dataset
 from test_manifests_caption_order import said
 from test_manifests_conservation import CLIPS, DROPPED, KEPT, MEDIA, WHOLE, store
 
 from kinora.cli.main import main
+from manifests.dataset import Commit
+from manifests.records import Review, Verdict
 
 
 def test_versions_are_listed_and_a_mix_is_said(tmp_path, capsys):
@@ -36,3 +39,27 @@ def test_clips_in_a_review_band_are_counted(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["selection"]["review"] == {"nsfw": 1}
     assert main(["explain", "--dataset", dataset.uri]) == 0
     assert "kept, review nsfw" in capsys.readouterr().out
+
+
+def test_reviews_are_counted_by_verdict(tmp_path, capsys):
+    dataset = write_dataset(tmp_path)
+    first, second, _ = dataset.read("media").to_pylist()
+    about = {"at": "2026-11-29T12:00:00+00:00", "caption_version": VERSIONS[1]}
+    rows = [
+        Review(review_id="1", verdict=Verdict.REJECT, reviewer="ann", **about, **ids(first)),
+        Review(review_id="2", verdict=Verdict.APPROVE, reviewer="ann", **about, **ids(second)),
+        Review(review_id="3", verdict=Verdict.REJECT, reviewer="bob", blind=True, **about, **ids(second)),
+    ]
+    dataset = dataset.commit(Commit(stage="review", added=(dataset.write_records("reviews", rows),)))
+    assert main(["status", "--dataset", dataset.uri, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["reviews"]
+    assert (found["media"], found["reviewed"], found["share"]) == (3, 2, 0.6667)
+    assert (found["verdicts"], found["disagreement"]) == ({"reject": 1}, 1)
+    assert main(["status", "--dataset", dataset.uri]) == 0
+    assert "66.7%: 1 reject" in capsys.readouterr().out
+    assert main(["status", "--dataset", dataset.uri, "--at", "6"]) == 0
+    assert "review" not in capsys.readouterr().out
+
+
+def ids(media: dict) -> dict[str, str]:
+    return {name: media[name] for name in ("clip_id", "media_id")}
