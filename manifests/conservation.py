@@ -90,7 +90,7 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
             "to_do": media.num_rows - captions.num_rows,
             "by": _value_counts(captions["captioner"]),
         },
-        "reviews": _reviews(tables["decisions"], media),
+        "review": _reviews(tables["decisions"], media),
         "caption_versions": _caption_versions(tables, dataset),
     }
 

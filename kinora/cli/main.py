@@ -204,7 +204,8 @@ def _parse(name: str, module: Any, args: list[str]) -> tuple[Any, bool]:
     for field_name in positional:
         default = module.Config.__dataclass_fields__[field_name].default
         optional = {} if default is MISSING else {"nargs": "?", "default": default}
-        parser.add_argument(field_name, type=str, help=f"the {field_name}", **optional)
+        about = _description(module.Config, field_name)
+        parser.add_argument(field_name, type=str, help=about, **optional)
     parser.add_class_arguments(module.Config, as_group=False, skip=set(positional) or None)
     parser.format_help = _with_dashes(parser.format_help)  # type: ignore[method-assign]
     flags = {action.dest for action in parser._actions}
@@ -224,6 +225,17 @@ def _positional(module: Any) -> tuple[str, ...]:
     """Return the names of a command's fields that are words without a flag."""
     names = getattr(module, "POSITIONAL", ())
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _description(config: type, field_name: str) -> str:
+    """Return the docstring below a field of a command's configuration."""
+    from docstring_parser import parse_from_object
+
+    for cls in config.__mro__[:-1]:
+        found = {each.arg_name: each.description for each in parse_from_object(cls).params}
+        if found.get(field_name):
+            return str(found[field_name])
+    return f"the {field_name}"
 
 
 def _normalize_args(args: list[str], config: type) -> list[str]:

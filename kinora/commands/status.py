@@ -57,7 +57,7 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     table.add_row("cut", str(selection["kept"]), str(cut["done"]), uncut)
     uncaptioned = _reasons("not ok", captions["other"]) + _reasons("pending", {"": captions["to_do"]})
     table.add_row("caption", str(cut["media"]), str(captions["ok"]), uncaptioned)
-    if (reviews := funnel["reviews"])["reviewed"]:
+    if (reviews := funnel["review"])["reviewed"]:
         verdicts = _reasons(f"{reviews['share']:.1%}", reviews["verdicts"])
         verdicts += _reasons("open", {name: reviews[name] for name in ("disagreement", "stale")})
         table.add_row("review", str(reviews["media"]), str(reviews["reviewed"]), verdicts)

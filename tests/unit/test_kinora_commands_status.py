@@ -52,7 +52,7 @@ def test_reviews_are_counted_by_verdict(tmp_path, capsys):
     ]
     dataset = dataset.commit(Commit(stage="review", added=(dataset.write_records("reviews", rows),)))
     assert main(["status", "--dataset", dataset.uri, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["reviews"]
+    found = json.loads(capsys.readouterr().out)["review"]
     assert (found["media"], found["reviewed"], found["share"]) == (3, 2, 0.6667)
     assert (found["verdicts"], found["disagreement"]) == ({"reject": 1}, 1)
     assert main(["status", "--dataset", dataset.uri]) == 0
