@@ -13,6 +13,7 @@ __all__ = [
     "integrity",
     "lineage",
     "live_view",
+    "migrations",
     "parts",
     "ranges",
     "records",
