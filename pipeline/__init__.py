@@ -4,6 +4,7 @@ __all__ = [
     "analysis",
     "analyze",
     "caption",
+    "columns",
     "config",
     "cut",
     "dedup",
