@@ -40,11 +40,12 @@ class Config:
 def run(config: Config) -> Result:
     """Retry each stage that has failures."""
     dataset = Dataset.open(config.dataset)
-    stages = {row["stage"] for row in LiveView(dataset).failures.select(["stage"]).to_pylist()}
+    stages, imported = _failed_stages(dataset)
     if not stages:
-        return Result({"retried": 0}, "nothing to do: there are no failures")
+        why = imported or "there are no failures"
+        return Result({"retried": 0}, f"nothing to do: {why}")
     data: dict[str, Any] = {}
-    texts: list[str | Group] = []
+    texts: list[str | Group] = [imported] if imported else []
     failed_fractions: list[float] = []
     with show_progress() as progress:
         if stages - {"caption"}:
@@ -70,6 +71,21 @@ def run(config: Config) -> Result:
     texts.append(f"{left} failures remain" if left else "no failures remain")
     exit_code = Exit.FAILED if max(failed_fractions) > config.max_failed else Exit.DONE
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)
+
+
+def _failed_stages(dataset: Dataset) -> tuple[set[str], str]:
+    """Return the stages that can run again, and what to do about captions that no stage made."""
+    imports = {commit.config_digest for commit in dataset.commits if commit.stage == "import"}
+    rows = LiveView(dataset).failures.select(["stage", "config"]).to_pylist()
+    imported = [row["config"] for row in rows if row["stage"] == "caption" and row["config"] in imports]
+    stages = {row["stage"] for row in rows if row["stage"] != "caption" or row["config"] not in imports}
+    if not imported:
+        return stages, ""
+    versions = ", ".join(sorted(set(imported)))
+    return stages, (
+        f"imported captions that failed: {len(imported)} ({versions}); mend their texts and import them "
+        "again with `kinora captions import --version NAME`, or caption these clips with `kinora caption`"
+    )
 
 
 def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionReport:

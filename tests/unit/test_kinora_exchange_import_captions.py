@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from kinora.commands import retry
 from kinora.exchange.config import ImportConfig
 from kinora.exchange.import_captions import ImportReport, import_captions
 from manifests import conservation, integrity
@@ -346,3 +347,11 @@ def test_a_dry_run_counts_and_adds_nothing(root):
     assert sorted(str(each) for each in (root / "data").rglob("*")) == before
     real = run(root, path)
     assert replace(real, dry_run=True, seconds=0) == replace(report, seconds=0)
+
+
+def test_a_retry_leaves_imported_captions_to_the_person_who_has_them(root):
+    first, *_ = media(root)
+    run(root, jsonl(root / "c.jsonl", {"clip_id": first["clip_id"], "caption": " "}), version="mine")
+    result = retry.run(retry.Config(dataset=str(root / "data")))
+    assert result.data == {"retried": 0}
+    assert "imported captions that failed: 1 (mine); mend their texts" in str(result.text)
