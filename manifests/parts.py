@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import records, schemas
+from manifests.arrow import pc
 from manifests.digest import digest_bytes
 from manifests.storage import DamagedError, Storage, open_storage
 
@@ -58,6 +59,10 @@ class Part:
     """128-bit BLAKE2b of the file; empty in log entries of version 1."""
 
 
+_SAMPLE_ROWS = 1000
+"""Rows that decide whether a column is written with a dictionary."""
+
+
 class PartStore:
     """Reads and writes the parts of a dataset, without its log: all that a task needs to write rows."""
 
@@ -75,7 +80,9 @@ class PartStore:
         extra = [rows.schema.field(name) for name in rows.column_names if name not in wanted.names]
         full = pa.schema([*wanted, *extra], metadata=wanted.metadata)
         sink = pa.BufferOutputStream()
-        pq.write_table(rows.select(full.names).cast(full), sink)
+        cast = rows.select(full.names).cast(full)
+        dictionary: Any = _with_dictionary(cast)
+        pq.write_table(cast, sink, compression="zstd", use_dictionary=dictionary)
         data = memoryview(sink.getvalue())
         path = f"{table}/part-{uuid4().hex}.parquet"
         self.storage.put(path, data)
@@ -119,3 +126,17 @@ class PartStore:
                 f"{self.storage.uri}/{part.path}: is missing or damaged ({error}); restore it from a copy. "
                 "`kinora captions check` lists all damage"
             ) from error
+
+
+def _with_dictionary(table: pa.Table) -> list[str]:
+    """Return the columns with few values among the first rows; of others a dictionary slows down reading."""
+    paths: list[str] = []
+    for field in table.schema:
+        values = table[field.name].slice(0, _SAMPLE_ROWS)
+        if pa.types.is_list(field.type):
+            values, path = pc.list_flatten(values), f"{field.name}.list.element"
+        else:
+            path = field.name
+        if pc.count_distinct(values).as_py() <= len(values) / 2:
+            paths.append(path)
+    return paths

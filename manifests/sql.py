@@ -18,5 +18,6 @@ def connect() -> duckdb.DuckDBPyConnection:
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": f"{gettempdir()}/kinora-duckdb",
             "preserve_insertion_order": "false",
+            "enable_progress_bar": "false",
         }
     )

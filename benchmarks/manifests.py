@@ -1,0 +1,117 @@
+"""Measure the store and the review desk at a million clips with five caption versions: `kinora bench manifests`.
+
+A dataset is written directly as parts (benchmarks/captioned_dataset.py). Each measurement is a process of its own, for
+its peak memory. DuckDB reads the same Parquet files beside our scan, in turns.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.captioned_dataset import make
+from kinora.bench.figures import Figures
+
+CLIPS, QUICK_CLIPS, VERSIONS = 1_000_000, 20_000, 5
+PACKED, QUICK_PACKED, EDITS = 20_000, 1_000, 100
+"""Clips of the set that is packed twice, and edits in between."""
+TURNS = 3
+"""Of the scans, which alternate, and of the import."""
+LIMITS = {
+    "first_page_s": 1.0,
+    "next_clip_s": 0.15,
+    "search_s": 1.0,
+    "import_s": 0.3,
+    "scan_over_duckdb": 1.2,
+    "edit_s": 0.05,
+    "repack_over_full": 0.05,
+    "peak_rss_mb": 1500.0,
+}
+_IMPORT = "import time; t = time.perf_counter(); import manifests; print(time.perf_counter() - t)"
+
+
+def bench(*, quick: bool, seed: int) -> Figures:
+    """Measure. The peak of memory is the largest of the desk's: opened, paging, reviewing and searching."""
+    clips = QUICK_CLIPS if quick else CLIPS
+    figures: dict[str, float] = {"clips": clips, "captions": clips * VERSIONS}
+    with tempfile.TemporaryDirectory(prefix="kinora-manifests-") as scratch:
+        dataset, state = f"{scratch}/d", f"{scratch}/state"
+        make(Path(dataset), clips, versions=VERSIONS, seed=seed)
+        figures |= scans(dataset)
+        figures |= desk(dataset, state)
+        measured = child("benchmarks.manifests_scan", "figures", dataset)
+        figures |= {"report_figures_s": measured["seconds"], "report_figures_rss_mb": measured["peak_mb"]}
+    figures["import_s"] = median(float(python("-c", _IMPORT)) for _ in range(TURNS))
+    measured = child("benchmarks.manifests_repack", str(QUICK_PACKED if quick else PACKED), str(EDITS))
+    figures |= {**measured, "repack_over_full": measured["repack_s"] / measured["full_pack_s"]}
+    return Figures(figures={name: round(value, 5) for name, value in figures.items()}, text=table(figures))
+
+
+def scans(dataset: str) -> dict[str, float]:
+    """Return the time of our scan of all captions and of DuckDB's, as medians over the turns."""
+    found: dict[str, list[dict[str, Any]]] = {"ours": [], "duckdb": []}
+    for turn in range(TURNS):
+        for side in (*found,)[:: 1 if turn % 2 else -1]:
+            found[side].append(child("benchmarks.manifests_scan", side, dataset))
+    if found["ours"][0]["rows"] != found["duckdb"][0]["rows"]:
+        raise RuntimeError("our scan and DuckDB's count other rows")
+    seconds = {side: median(run["seconds"] for run in runs) for side, runs in found.items()}
+    cpu_s = {side: median(run["cpu_s"] for run in runs) for side, runs in found.items()}
+    return {
+        "scan_s": seconds["ours"],
+        "duckdb_scan_s": seconds["duckdb"],
+        "scan_over_duckdb": seconds["ours"] / seconds["duckdb"],
+        "scan_cpu_over_duckdb": cpu_s["ours"] / cpu_s["duckdb"],
+        "scan_rss_mb": max(run["peak_mb"] for run in found["ours"]),
+    }
+
+
+def desk(dataset: str, state: str) -> dict[str, float]:
+    """Return what the review desk takes: its first start, which builds the index, then pages, clips and searches."""
+    built = child("benchmarks.manifests_child", "build", dataset, state)
+    size = sum(path.stat().st_size for path in Path(state).rglob("*") if path.is_file())
+    figures = {
+        "index_build_s": built["seconds"],
+        "index_build_cpu_s": built["cpu_s"],
+        "index_mb": size / 1e6,
+        "index_build_rss_mb": built["peak_mb"],
+    }
+    peak = built["peak_mb"]
+    for task in ("page", "search", "clips"):
+        measured = child("benchmarks.manifests_child", task, dataset, state)
+        peak = max(peak, measured.pop("peak_mb"))
+        figures |= measured
+    return {**figures, "peak_rss_mb": peak}
+
+
+def child(module: str, *arguments: str) -> dict[str, Any]:
+    """Run a module in a process of its own and return the JSON object that it prints last."""
+    return json.loads(python("-m", module, *arguments).splitlines()[-1])
+
+
+def python(*arguments: str) -> str:
+    """Run Python and return what it prints. Raises RuntimeError with the end of its messages."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def table(figures: dict[str, float], names: Sequence[str] = ()) -> Table:
+    """Return the figures as a table, those with a goal first."""
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("figure", "measured", "goal", ""):
+        shown.add_column(heading, justify="right" if heading in ("measured", "goal") else "left")
+    for name, limit in LIMITS.items():
+        met = "met" if figures[name] <= limit else "missed"
+        shown.add_row(name, f"{figures[name]:.4g}", f"{limit:g}", met)
+    for name, value in figures.items():
+        if name not in LIMITS:
+            shown.add_row(name, f"{value:.4g}" if value < 1e4 else f"{value:.0f}", "", "")
+    return shown
