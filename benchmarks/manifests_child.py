@@ -1,13 +1,14 @@
 """One measurement of `benchmarks.manifests`, in a process of its own.
 
-`python -m benchmarks.manifests_child TASK DATASET STATE` runs a function of `TASKS` and prints a JSON object of
-what it measured, with `peak_mb`. STATE is the folder of the desk's database.
+`python -m benchmarks.manifests_child TASK DATASET STATE` runs a function of `TASKS` and prints a JSON object
+of its figures and `peak_mb`. STATE is the folder of the desk's database.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -48,8 +49,8 @@ def page(dataset: str, state: str) -> dict[str, float]:
         slowest = 0.0
         for stratum in desk.strata():
             for offset in (0, -PAGE):
-                found = QueueFilter(stratum=stratum.name)
-                slowest = max(slowest, _seconds(lambda: desk.queue(found, reviewer=REVIEWER, offset=offset)))
+                asked = partial(desk.queue, QueueFilter(stratum=stratum.name), reviewer=REVIEWER)
+                slowest = max(slowest, _seconds(partial(asked, offset=offset, limit=PAGE)))
         figures_s = _seconds(desk.figures)
         return {
             "open_s": opened - begin,
@@ -109,9 +110,10 @@ def search(dataset: str, state: str) -> dict[str, float]:
         }
         figures: dict[str, float] = {}
         for name, query in queries.items():
-            if not desk.search(query, reviewer=REVIEWER, limit=PAGE).items:
+            asked = partial(desk.search, query, reviewer=REVIEWER, limit=PAGE)
+            if not asked().items:
                 raise RuntimeError(f"nothing found for {query}")
-            times = [_seconds(lambda: desk.search(query, reviewer=REVIEWER, limit=PAGE)) for _ in range(3)]
+            times = [_seconds(asked) for _ in range(3)]
             figures[f"search_{name}_s"] = median(times)
         return {"search_s": max(figures.values()), **figures}
 

@@ -1,7 +1,7 @@
 """Read captions of a dataset, by our store or by DuckDB on the same Parquet files, in a process of its own.
 
-`python -m benchmarks.manifests_scan ours|duckdb|figures DATASET` prints a JSON object. A scan reads three columns of
-all captions, and counts the rows and characters by outcome.
+`python -m benchmarks.manifests_scan ours|duckdb|figures DATASET` prints a JSON object. A scan reads columns
+of all captions into Arrow; `figures` reads those of a review (`manifests.review.facts`).
 """
 
 import json
@@ -17,43 +17,35 @@ from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.review.facts import dataset_figures
 
-COLUMNS = ("version", "outcome", "text")
-_DUCKDB = """
-    SELECT version, outcome, count(*) AS rows, coalesce(sum(length(text)), 0)::BIGINT AS chars
-    FROM read_parquet(?) GROUP BY ALL ORDER BY ALL
-"""
+COLUMNS = ("media_id", "version", "outcome", "text")
 
 
-def ours(dataset: Dataset) -> list[tuple]:
+def ours(dataset: Dataset) -> pa.Table:
     """Scan by `Dataset.read`."""
-    counted = dataset.read("captions", COLUMNS, _count)
-    keys = ["version", "outcome"]
-    total = counted.group_by(keys).aggregate([("rows", "sum"), ("chars", "sum")])
-    return sorted(tuple(row.values()) for row in total.select([*keys, "rows_sum", "chars_sum"]).to_pylist())
+    return dataset.read("captions", COLUMNS)
 
 
-def _count(part: pa.Table) -> pa.Table:
-    lengths = part.append_column("chars", pc.coalesce(pc.utf8_length(part["text"]), 0))
-    total = lengths.group_by(["version", "outcome"]).aggregate([([], "count_all"), ("chars", "sum")])
-    return total.rename_columns({"count_all": "rows", "chars_sum": "chars"})
-
-
-def with_duckdb(dataset: Dataset) -> list[tuple]:
+def with_duckdb(dataset: Dataset) -> pa.Table:
     """Scan by DuckDB, which reads the files itself."""
     paths = [str(dataset.root / part.path) for part in dataset.parts("captions")]
-    return duckdb.execute(_DUCKDB, [paths]).fetchall()
+    return duckdb.connect().sql(f"SELECT {', '.join(COLUMNS)} FROM read_parquet({paths})").to_arrow_table()
 
 
-def main(task: str, uri: str) -> dict:
+def main(task: str, uri: str) -> dict[str, float]:
     """Run one scan, or read the figures of a review."""
     dataset = Dataset.open(uri)
     begin, cpu = time.monotonic(), time.process_time()
     if task == "figures":
-        rows = [dataset_figures(LiveView(dataset)).media]
-    else:
-        rows = ours(dataset) if task == "ours" else with_duckdb(dataset)
-    seconds, cpu_s = time.monotonic() - begin, time.process_time() - cpu
-    return {"seconds": seconds, "cpu_s": cpu_s, "rows": rows, "peak_mb": peak_mb()}
+        figures = dataset_figures(LiveView(dataset))
+        return {**_since(begin, cpu), "rows": figures.media, "peak_mb": peak_mb()}
+    found = ours(dataset) if task == "ours" else with_duckdb(dataset)
+    taken = _since(begin, cpu)
+    num_bytes = pc.sum(pc.binary_length(found["text"])).as_py()
+    return {**taken, "rows": found.num_rows, "bytes": num_bytes, "peak_mb": peak_mb()}
+
+
+def _since(begin: float, cpu: float) -> dict[str, float]:
+    return {"seconds": time.monotonic() - begin, "cpu_s": time.process_time() - cpu}
 
 
 if __name__ == "__main__":

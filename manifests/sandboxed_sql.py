@@ -112,6 +112,7 @@ class SandboxedSql:
         )
         for name, value in {
             "temp_directory": "''",
+            "enable_progress_bar": "false",
             "max_execution_time": f"{int(timeout_s * 1000)}",
             "enable_external_access": "false",
             "lock_configuration": "true",

@@ -13,11 +13,12 @@ MEMORY_LIMIT = "1GB"
 
 def connect() -> duckdb.DuckDBPyConnection:
     """Open an in-memory database with the memory limit."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": f"{gettempdir()}/kinora-duckdb",
             "preserve_insertion_order": "false",
-            "enable_progress_bar": "false",
         }
     )
+    connection.execute("SET enable_progress_bar = false")
+    return connection

@@ -22,6 +22,7 @@ NAMES = (
     "dedup",
     "filters",
     "loader",
+    "manifests",
     "sample",
     "sandbox",
     "scale",
