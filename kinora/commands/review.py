@@ -19,6 +19,7 @@ try:
     from manifests.review.server import listen, serve, url_of
     from manifests.review.web.desk_routes import desk_routes
     from manifests.review.web.hosts import is_loopback
+    from manifests.review.web.quality_routes import QualityRoutes
     from manifests.review.web.session_routes import REVIEWER
     from manifests.review.web.tokens import TokenStore
 except ImportError as error:
@@ -71,8 +72,11 @@ def run(config: Config) -> Result:
     listener = listen(config.host, config.port)
     pictures = SandboxPictures()
     try:
-        with ReviewDesk(config.dataset, state, config=desk_config, rules=LastRules(dataset)) as desk:
-            app = make_app(dataset, state, pictures, page, tokens=tokens, api=desk_routes(desk))
+        rules = LastRules(dataset)
+        with ReviewDesk(config.dataset, state, config=desk_config, rules=rules) as desk:
+            quality = QualityRoutes(dataset, desk, rules, desk_config)
+            api = [*desk_routes(desk), *quality.routes()]
+            app = make_app(dataset, state, pictures, page, tokens=tokens, api=api)
             url = url_of(listener, config.host)
             serve(app, listener, lambda: _announce(url, config, tokens))
     finally:

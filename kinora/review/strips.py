@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from video.chosen_frames import read_chosen
+from video.errors import VideoError, VideoErrorCode
 from video.frames import read_lazy_frames
 
 HEIGHT_PX = 180
@@ -20,6 +21,10 @@ OFFSETS_S = (0.1, 0.5, 1.0)
 _EMPTY = 90
 """Grey of a place outside the source."""
 _QUALITY = 82
+_WARMUP_S = 1.0
+"""Time decoded before the first picture."""
+_MAX_DISTANCE_S = 0.3
+"""A frame farther from the wanted time than this is none of it: the source begins or ends there."""
 
 
 def media_strip(content: bytes, indices: Sequence[int]) -> bytes:
@@ -40,25 +45,25 @@ def source_strip(path: str, start_pts: int, end_pts: int, unit_s: float, *, befo
     edge_s = start_pts * unit_s if before else end_pts * unit_s
     wanted_s = sorted(edge_s - offset if before else edge_s + offset for offset in OFFSETS_S)
     nearest: list[tuple[float, np.ndarray] | None] = [None] * len(wanted_s)
-    from_pts = round((wanted_s[0] - 1.0) / unit_s)
-    shape = (HEIGHT_PX, HEIGHT_PX, 3)
+    from_pts = round((wanted_s[0] - _WARMUP_S) / unit_s)
+    empty_HWC: np.ndarray | None = None
     for frame in read_lazy_frames(path, from_pts=from_pts if from_pts > 0 else None):
-        in_side = frame.pts < start_pts if before else frame.pts >= end_pts
-        if frame.time_s > max(wanted_s[-1], end_pts * unit_s) + 0.5:
+        if empty_HWC is None:
+            empty_HWC = np.full_like(_resized(frame.to_rgb()), _EMPTY)
+        if frame.time_s > wanted_s[-1] + _MAX_DISTANCE_S or (before and frame.pts >= start_pts):
             break
-        places = [
-            k for k, time in enumerate(wanted_s) if in_side and _is_nearer(frame.time_s, time, nearest[k])
-        ]
-        if places or shape[0] == shape[1] == HEIGHT_PX:
-            picture_HWC = _resized(frame.to_rgb())
-            shape = picture_HWC.shape
-            for place in places:
-                nearest[place] = (frame.time_s, picture_HWC)
-    limit_s = 0.3
+        if not before and frame.pts < end_pts:
+            continue
+        places = [k for k, time_s in enumerate(wanted_s) if _is_nearer(frame.time_s, time_s, nearest[k])]
+        picture_HWC = _resized(frame.to_rgb()) if places else empty_HWC
+        for place in places:
+            nearest[place] = (frame.time_s, picture_HWC)
+    if empty_HWC is None:
+        raise VideoError(VideoErrorCode.NO_FRAMES, path, "has no frames around the clip")
     return _jpeg(
         [
-            found[1] if found and abs(found[0] - time) < limit_s else np.full(shape, _EMPTY, np.uint8)
-            for found, time in zip(nearest, wanted_s, strict=True)
+            found[1] if found and abs(found[0] - time_s) < _MAX_DISTANCE_S else empty_HWC
+            for found, time_s in zip(nearest, wanted_s, strict=True)
         ]
     )
 

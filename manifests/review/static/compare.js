@@ -38,14 +38,15 @@ export async function compareView({ main, params, isCurrent }) {
     if (chosen.version === chosen.other_version) { fill(body, h("p.quiet", {}, "Choose two different versions.")); return; }
     try {
       pair = (await post("/api/compare/next", chosen)).pair;
-      await showScore();
-      if (!pair) { player.pause(); fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
+      busy = false;
+      if (!pair) { player.pause(); await showScore(); fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
       const card = await get(`/api/cards/${encodeURIComponent(pair.media_id)}`, { hold: "0" });
       fill(body, player.element, side("left", "Left", "1"), side("right", "Right", "2"),
         h("div.verdicts", { role: "toolbar", "aria-label": "Vote" }, button("Left is better", { key: "1" }, () => vote("left")), button("Alike", { key: "0" }, () => vote("tie")), button("Right is better", { key: "2" }, () => vote("right")),
           h("span.quiet", {}, `${number(pair.position + 1)} of ${number(pair.total)}`)));
       player.load(card);
       bind("Clip", player.isImage ? [] : player.keys());
+      await showScore();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       fill(body, h("p.wrong", { role: "alert" }, error.message));
