@@ -99,7 +99,7 @@ def make_app(
 
 def _answer(status: int) -> Any:
     async def handler(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status)
+        return JSONResponse({"error": str(error)}, status, {"cache-control": "no-store"})
 
     return handler
 

@@ -64,14 +64,21 @@ class Server:
         """End it as a crash does."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(timeout=30)
+        self._ended()
 
     def stop(self) -> int:
         """End it as Ctrl-C does; return its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=60)
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        code = self.process.wait(timeout=60)
+        self.process.stdout.close()
+        return code
 
 
 @contextmanager
@@ -82,8 +89,7 @@ def serving(dataset: Path, state: Path, *flags: str) -> Iterator[Server]:
         yield server
     finally:
         if server.process is not None and server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(timeout=30)
+            server.kill()
 
 
 @contextmanager
@@ -122,6 +128,15 @@ def rename(page: Page, name: str) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_selector(f"button.name:has-text('{name}')")
     page.wait_for_selector(".card, .page, .empty")
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until an expression is true. Playwright's own way needs eval, which the page forbids."""
+    for _ in range(400):
+        if page.evaluate(f"() => Boolean({expression})"):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"it never came true: {expression}")
 
 
 def open_clip(page: Page, server: Server, media_id: str) -> None:

@@ -1,6 +1,6 @@
 // The texts of a clip: read, edit with a draft, compare versions, and the claims of a caption.
 
-import { button, h, number, toast } from "./dom.js";
+import { button, fill, h, number, toast } from "./dom.js";
 import { diffElement } from "./diff.js";
 import { dropDraft, readDraft, saveDraft, settings } from "./settings.js";
 
@@ -95,7 +95,7 @@ export class CaptionPanel {
     const changedSince = draft && draft.base !== this.text;
     const snippets = settings.snippets.map((text, index) => text && h("button.chip", { type: "button", title: text, on: { click: () => this.insert(text) } },
       h("kbd", { "aria-hidden": "true" }, `Alt ${index + 1}`), text)).filter(Boolean);
-    body.append(
+    fill(body,
       draft && h("p.note", {}, changedSince ? "Your draft is of an earlier text, which was changed since. " : "Your draft from before was kept. ",
         button("Discard it", { class: "small ghost" }, () => this.discard())),
       this.area, this.size, h("div.chips", { "aria-label": "Snippets" }, snippets),

@@ -76,6 +76,7 @@ export async function compareView({ main, params, isCurrent }) {
     h("div.row.pickers", {}, pick("version", "Version"), pick("other_version", "against")), score, body));
   bind("Vote", [["1 ArrowLeft", "Left is better", () => vote("left")], ["2 ArrowRight", "Right is better", () => vote("right")], ["0", "Alike", () => vote("tie")]]);
   await next();
+  if (!isCurrent()) return null;
   document.querySelector("#main").focus({ preventScroll: true });
   return { leave: () => { player.pause(); bind("Vote", []); bind("Clip", []); }, back: () => player.retry() };
 }

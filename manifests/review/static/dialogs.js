@@ -14,7 +14,10 @@ export function askReason() {
     element.addEventListener("keydown", (event) => {
       if (event.target === input || !/^[1-9]$/.test(event.key)) return;
       const text = settings.reasons[Number(event.key) - 1];
-      if (text) { event.preventDefault(); close({ reason: text }); }
+      if (!text) return;
+      event.preventDefault();
+      event.stopPropagation(); // the page has a use of its own for digits
+      close({ reason: text });
     });
     const other = h("form.row", { on: { submit: (event) => {
       event.preventDefault();

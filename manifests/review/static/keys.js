@@ -35,6 +35,11 @@ function nameOf(event) {
 /** Digit keys by their place, so that Alt+1 works on every layout. */
 const digitOf = (event) => (/^Digit[0-9]$/.test(event.code) ? event.code.slice(5) : "");
 
+// After a click, Space and Enter belong to the page again. A click by key has no detail.
+addEventListener("click", (event) => {
+  if (event.detail > 0 && event.target instanceof Element) event.target.closest("button, summary")?.blur();
+});
+
 addEventListener("keydown", (event) => {
   if (event.isComposing || dialogIsOpen()) return;
   const inField = isTextField(event.target);

@@ -1,6 +1,6 @@
 // Start the page: the session, the header, and the view that the address names.
 
-import { ApiError, login, Offline, onConnection, openSession, rename, session } from "./api.js";
+import { ApiError, login, Offline, onConnection, openSession, session } from "./api.js";
 import { showHelp, showSettings } from "./dialogs.js";
 import { button, fill, h, toast } from "./dom.js";
 import { bind } from "./keys.js";
@@ -30,7 +30,6 @@ function decode(text) {
 async function route() {
   const mine = ++turn;
   const place = parseHash();
-  if (current?.keeps?.(place)) return;
   current?.leave?.();
   current = null;
   header(place.view);
@@ -38,7 +37,7 @@ async function route() {
   try {
     const view = await VIEWS[place.view]({ main, argument: place.argument, params: place.params, isCurrent: () => mine === turn });
     if (mine === turn) current = view;
-    else view?.leave?.();
+    else view?.abandon?.(); // another view was asked for meanwhile, and has the keys
   } catch (error) {
     if (mine === turn) fail(error);
   }
@@ -124,5 +123,3 @@ try {
   addEventListener("hashchange", route);
   fail(error);
 }
-
-export { rename };

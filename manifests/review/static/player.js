@@ -31,14 +31,14 @@ export class Player {
   }
 
   /** Show a clip: its file, frames and rate come from the card. */
-  load(card) {
+  load(card, attempt = 0) {
     this.stopReverse();
     this.card = card;
     this.span = null;
     this.range.hidden = true;
     this.problem.hidden = true;
     this.isImage = card.file.extension === "png";
-    const address = mediaAddress(card);
+    const address = mediaAddress(card) + (attempt ? `&attempt=${attempt}` : "");
     this.video.hidden = this.controls.hidden = this.isImage;
     this.image.hidden = !this.isImage;
     if (this.isImage) {
@@ -139,7 +139,7 @@ export class Player {
 
   setSpeed(rate) {
     speed.value = rate;
-    this.video.playbackRate = rate;
+    this.video.playbackRate = this.video.defaultPlaybackRate = rate;
     this.speedSelect.value = String(rate);
   }
 
@@ -205,12 +205,12 @@ export class Player {
     this.problem.hidden = false;
     fill(this.problem, h("strong", {}, "This clip cannot be shown"), h("p", {}, why),
       h("p.quiet", {}, "You can still read, reject or flag its caption, or go on to the next clip."),
-      button("Try again", {}, () => this.load(card)));
+      button("Try again", {}, () => this.load(card, Date.now())));
   }
 
   /** Load again what failed, when the server is back. */
   retry() {
-    if (this.card && !this.problem.hidden) this.load(this.card);
+    if (this.card && !this.problem.hidden) this.load(this.card, Date.now());
   }
 
   /** The keys of the player, for `bind`. */

@@ -20,8 +20,9 @@ const address = (filter) => `#/queue/${encodeURIComponent(filter.stratum)}${quer
 
 /** Clips one after another, each leased to this reviewer. */
 class Queue {
-  constructor(main, filter) {
+  constructor(main, filter, isCurrent) {
     this.main = main;
+    this.isCurrent = isCurrent;
     this.filter = filter;
     this.side = h("aside.strata", { "aria-label": "Strata" });
     this.place = h("div.place", {});
@@ -37,7 +38,7 @@ class Queue {
     const strata = this.showStrata();
     await (mediaId ? this.open(mediaId) : this.next(""));
     await strata;
-    bind("Queue", this.keys());
+    if (this.isCurrent()) bind("Queue", this.keys());
   }
 
   keys() {
@@ -70,6 +71,7 @@ class Queue {
   }
 
   show(card) {
+    if (!this.isCurrent()) return;
     if (!this.view.element.isConnected) {
       fill(this.main, h("h1.sr", {}, "Review queue"), h("div.queue", {}, this.side, h("div.work", {}, this.place, this.view.element)));
     }
@@ -124,6 +126,7 @@ class Queue {
   }
 
   async finished() {
+    if (!this.isCurrent()) return;
     this.view.leave();
     this.card = null;
     bind("Queue", this.keys());
@@ -183,6 +186,11 @@ class Queue {
   leave() {
     this.view.leave();
     bind("Queue", []);
+    this.release();
+  }
+
+  /** Give back the clips that are held. */
+  release() {
     const held = [this.card?.item.media_id];
     const release = (mediaId) => mediaId && post("/api/release", { media_id: mediaId }).catch(() => {});
     held.forEach(release);
@@ -204,17 +212,17 @@ export function itemList(items, open) {
 }
 
 function made(queue) {
-  return { leave: () => queue.leave(), back: () => queue.reconnect(), keeps: () => false };
+  return { leave: () => queue.leave(), abandon: () => queue.release(), back: () => queue.reconnect() };
 }
 
-export async function queueView({ main, argument, params }) {
-  const queue = new Queue(main, filterOf(argument, params));
+export async function queueView({ main, argument, params, isCurrent }) {
+  const queue = new Queue(main, filterOf(argument, params), isCurrent);
   await queue.start("");
   return made(queue);
 }
 
-export async function clipView({ main, argument, params }) {
-  const queue = new Queue(main, filterOf(params.get("stratum"), params));
+export async function clipView({ main, argument, params, isCurrent }) {
+  const queue = new Queue(main, filterOf(params.get("stratum"), params), isCurrent);
   await queue.start(argument);
   return made(queue);
 }
