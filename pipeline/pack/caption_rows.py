@@ -64,6 +64,8 @@ def choose_captions(view: LiveView, media: pa.Table, config: PackConfig) -> Revi
         candidates = without_reviews(candidates)
     else:
         candidates = with_reviews(candidates, decisions, config.reviews, lay_over=lay_over)
+    has_text = pc.or_(pc.equal(candidates["outcome"], "ok"), pc.not_equal(candidates["lengths"], 0))
+    candidates = candidates.filter(has_text)  # without captions that failed and that nobody wrote anew
     choice = choose(media["media_id"], candidates, options)
     fixed = pc.binary_join_element_wise(choice.rows["content"], choice.rows["text_length"], ":")
     content = pc.if_else(choice.rows["fixed_length"], fixed, choice.rows["content"])
@@ -78,7 +80,8 @@ def choose_captions(view: LiveView, media: pa.Table, config: PackConfig) -> Revi
 
 
 def _candidates(view: LiveView, options: Sequence[CaptionOption], decisions: pa.Table | None) -> pa.Table:
-    """Return the OK captions of the versions in `options`, or those that count."""
+    """Return the captions of the versions in `options`, or those that count: OK ones, and failed ones of
+    reviewed media, for which a reviewer may have written a text."""
     reviewed = None if decisions is None else combine(decisions["media_id"])
     inputs = ["media_id", *COLUMNS["captions"]]
     view.derive_columns("captions", inputs, lambda part: _describe(part, reviewed))
@@ -88,7 +91,10 @@ def _candidates(view: LiveView, options: Sequence[CaptionOption], decisions: pa.
     for version in versions or [None]:
         table = view.read("captions", names, version=version)
         table = table.append_column("caption_row", pa.array(view.row_indices("captions", version)))
-        tables.append(table.filter(pc.equal(table["outcome"], "ok")))
+        wanted = pc.equal(table["outcome"], "ok")
+        if reviewed is not None:
+            wanted = pc.or_(wanted, pc.is_in(table["media_id"], value_set=reviewed))
+        tables.append(table.filter(wanted))
     return pa.concat_tables(tables)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import fields as fields_of
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from benchmarks.packable_dataset import MadeMedium, make
 from kinora.cli import main as cli
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
-from manifests.records import Review, Verdict, caption_digest
+from manifests.records import Caption, Outcome, Review, Verdict, caption_digest
 from pipeline.config import PackConfig, RayConfig, ReviewUse
 from pipeline.errors import NothingToDo
 from pipeline.jobs import pack as job
@@ -142,6 +143,29 @@ def test_a_length_is_fixed_and_a_policy_laid_over(dataset, out):
     medium = replace(SPLIT, captions="reviewed:medium")
     lacks = sum(caption["medium"] is None for caption in captions(dataset).values())
     assert pack(dataset, out, medium).without_caption_why == {"no OK caption of latest-ok:medium": lacks}
+
+
+def test_a_text_that_a_reviewer_wrote_for_a_caption_that_failed_is_packed(dataset, out):
+    written, refused, good = list(captions(dataset))[:3]
+    opened, before = Dataset.open(dataset), captions(dataset)
+    nothing: dict[str, Any] = {"version": "c", "text": None, "short": None, "medium": None}
+    rows = [
+        {**before[media_id], **nothing, "outcome": Outcome.REFUSED, "detail": "refused"}
+        for media_id in (written, refused)
+    ]
+    rows.append({**before[good], "version": "c"})
+    names = [field.name for field in fields_of(Caption)]
+    made = [Caption(**{name: row[name] for name in names}) for row in rows]
+    part = opened.write_records("captions", made)
+    opened.commit(Commit(stage="caption", added=(part,), config_digest="c"))
+    review(dataset, (written, "edit", {"length": "short", "new_text": "a short text"}), version="c")
+    config = replace(REVIEWED, captions="reviewed+c")
+    report = pack(dataset, out, config)
+    assert (report.samples, report.reviews.edited) == (2, 1)
+    found = packed(out)
+    assert {*found} == {written, good}
+    assert found[written][:2] == ("a short text", {"short": "a short text", "medium": "", "dense": ""})
+    assert pack(dataset, out, replace(config, captions="c")).samples == 1
 
 
 @pytest.mark.parametrize("layout", ["split", "joined"])
