@@ -183,6 +183,8 @@ class Card:
     neighbours: tuple[Neighbour, ...]
     lease_s: float
     """Seconds for which the reviewer holds it; 0 if they do not."""
+    problem: str = ""
+    """Why the scores could not be read, for people; empty if they were."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,11 +36,18 @@ def versions_of(database: Database, version: str, other_version: str) -> tuple[i
 
 
 def num_pairs(database: Database, version: int, other: int) -> int:
-    """Return the number of live media on which the texts of two versions differ."""
-    return database.read(
+    """Return the number of live media on which the texts of two versions differ, kept for each commit."""
+    low, high = min(version, other), max(version, other)
+    key, commit = f"pairs {low} {high}", database.get("commit")
+    known = database.get(key)
+    if known and known.split()[0] == str(commit):
+        return int(known.split()[1])
+    number = database.read(
         f"SELECT count(*) FROM media m JOIN caption_{version} a ON a.row = m.row "
         f"JOIN caption_{other} b ON b.row = m.row WHERE m.live > 0 AND {_DIFFER}"
     )[0][0]
+    database.set(**{key: f"{commit} {number}"})
+    return number
 
 
 def _not_voted(version: int, other: int, reviewer: str) -> tuple[str, Sequence[object]]:
@@ -111,7 +118,7 @@ def _make_pair(database: Database, row: int, version: int, other: int, reviewer:
         left=caption_texts(database, left, [row]).get(row, {}),
         right=caption_texts(database, right, [row]).get(row, {}),
         position=voted,
-        total=num_pairs(database, version, other),
+        total=num_pairs(database, low, high),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock, get_ident, local
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Version of this layout; another one is rebuilt."""
 _TABLES = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -36,7 +36,9 @@ _TABLES = """
         row INTEGER PRIMARY KEY, version INTEGER, outcome TEXT NOT NULL, caption_digest TEXT NOT NULL,
         changed INTEGER NOT NULL, failed TEXT NOT NULL, num_reviews INTEGER NOT NULL,
         done INTEGER NOT NULL, verdict TEXT NOT NULL, disagreement INTEGER NOT NULL, stale INTEGER NOT NULL);
-    CREATE TABLE strata (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE strata (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size INTEGER NOT NULL DEFAULT 0,
+        done INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE member (
         stratum INTEGER NOT NULL, sort INTEGER NOT NULL, row INTEGER NOT NULL, done INTEGER NOT NULL,
         PRIMARY KEY (stratum, sort, row)) WITHOUT ROWID;
@@ -68,10 +70,11 @@ _MEDIA_INDEX = "CREATE INDEX IF NOT EXISTS member_by_row ON member (row)"
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # what a power cut takes is read again from journal and dataset
-    "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = FILE",
     "PRAGMA busy_timeout = 30000",
 )
+_WRITER_CACHE_KB, _READER_CACHE_KB = 65_536, 4_096
+"""Pages that a connection keeps. Each thread of a server has a reader."""
 
 
 class DatabaseError(OSError):
@@ -88,7 +91,7 @@ class Database:
         self._local = local()
         self._readers: list[sqlite3.Connection] = []
         self._owner = 0
-        self.writer = self._connect()
+        self.writer = self._connect(_WRITER_CACHE_KB)
 
     def close(self) -> None:
         """Close all connections."""
@@ -102,7 +105,7 @@ class Database:
         if self._owner == get_ident():
             return self.writer.execute(sql, values).fetchall()
         if not hasattr(self._local, "reader"):
-            self._local.reader = self._connect()
+            self._local.reader = self._connect(_READER_CACHE_KB)
             with self.lock:
                 self._readers.append(self._local.reader)
         return self._local.reader.execute(sql, values).fetchall()
@@ -151,8 +154,9 @@ class Database:
             connection.execute(MEMBER_INDEX)
             connection.execute(_MEDIA_INDEX)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kb: int) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        connection.execute(f"PRAGMA cache_size = -{cache_kb}")
         for setting in _SETTINGS:
             connection.execute(setting)
         return connection

@@ -183,9 +183,9 @@ class ReviewDesk:
 
     def disagreements(self, *, offset: int = 0, limit: int = 50) -> tuple[Disagreement, ...]:
         """Return media on which reviewers differ, with the opinion of each."""
-        rows, first, _ = self._context.queues.page(QueueFilter(stratum="disagreement"), offset, limit)
+        page = self._context.queues.page(QueueFilter(stratum="disagreement"), offset, limit)
         shower, found = self._context.shower, list[Disagreement]()
-        for position, row in enumerate(rows, first):
+        for position, row in enumerate(page.rows, page.offset):
             media = shower.media(row)
             opinion = shower.opinions(row, media["caption_digest"])
             found.append(

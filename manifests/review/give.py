@@ -30,11 +30,17 @@ class Giver:
         """Return part of a queue."""
         if not 1 <= limit <= _MAX_PAGE:
             raise ReviewError(f"limit {limit}: must be 1 to {_MAX_PAGE}")
-        rows, first, total = self._context.queues.page(filter, offset, limit)
+        found = self._context.queues.page(filter, offset, limit)
         shower = self._context.shower
-        items = tuple(shower.item(row, position, reviewer) for position, row in enumerate(rows, first))
-        reason = "" if items else _why_empty(filter, first, total)
-        return QueuePage(items=items, offset=first, total=total, empty_because=reason)
+        numbered = enumerate(found.rows, found.offset)
+        items = tuple(shower.item(row, position, reviewer) for position, row in numbered)
+        return QueuePage(
+            items=items,
+            offset=found.offset,
+            total=found.total,
+            total_is_exact=found.is_exact,
+            empty_because="" if items else _why_empty(filter, found.offset, found.total),
+        )
 
     def next(self, filter: QueueFilter, reviewer: str, after: str) -> Card | None:
         """Return the next clip for a reviewer, held for them."""

@@ -126,9 +126,15 @@ class FileJournal:
     """
 
     def __init__(self, folder: Path) -> None:
-        with describe_disk_full(folder, folder.parent):
-            folder.mkdir(exist_ok=True)
-            self._lock = _lock(folder / "lock")
+        try:
+            with describe_disk_full(folder, folder.parent):
+                folder.mkdir(exist_ok=True)
+                self._lock = _lock(folder / "lock")
+        except PermissionError as error:
+            raise DatasetError(
+                f"{folder}: cannot be written ({error.strerror}); decisions are recorded in the dataset, so "
+                "allow reviewers to write there"
+            ) from error
         self._folder = folder
         self._out: BinaryIO | None = None
         self._size = 0

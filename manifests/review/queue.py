@@ -15,6 +15,8 @@ from manifests.review.live_media import start_of
 from manifests.review.messages import QueueFilter, ReviewError
 from manifests.review.state import ALWAYS_OPEN, RANKED
 
+COUNTED = 10_000
+"""Matches of a search up to which they are counted."""
 Matching = Callable[[str], Sequence[str]]
 """Returns the media ids for which an SQL condition holds."""
 _FILTERS_KEPT = 20
@@ -34,6 +36,21 @@ _BUCKET = "bucket:"
 _WORD = re.compile(r'"[^"]*"\*?|[^\s"]+')
 
 
+_SPARSE = "m.row IN (SELECT rowid FROM texts WHERE texts MATCH ?)"
+_DENSE = "EXISTS (SELECT 1 FROM texts WHERE texts MATCH ? AND texts.rowid = m.row)"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRows:
+    """Part of a queue, as rows of the table `media`."""
+
+    rows: list[int]
+    offset: int
+    total: int
+    is_exact: bool = True
+    """False if `total` is a lower bound."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Query:
     """Condition of a queue over the rows of `member`, as m."""
@@ -42,14 +59,13 @@ class _Query:
     values: tuple[object, ...]
     start: int
     """Sort key of the first row; the order wraps around."""
+    is_dense: bool = False
+    """A search with more than `COUNTED` matches: these are not counted further."""
 
 
 def strata(database: Database) -> tuple[Stratum, ...]:
     """Return the strata that are not empty, buckets last."""
-    counts = database.read(
-        "SELECT s.name, count(*), sum(m.done) FROM member m JOIN strata s ON s.id = m.stratum "
-        "GROUP BY m.stratum"
-    )
+    counts = database.read("SELECT name, size, done FROM strata WHERE size > 0")
     found = {name: (size, done) for name, size, done in counts}
     names = [*(name for name in _TITLES if name in found), *sorted(found.keys() - _TITLES.keys())]
     return tuple(_stratum(name, *found[name]) for name in names)
@@ -67,22 +83,29 @@ class Queues:
     def __init__(self, database: Database, matching: Matching, seed: int) -> None:
         self._database, self._matching, self._seed = database, matching, seed
 
-    def page(self, filter: QueueFilter, offset: int, limit: int) -> tuple[list[int], int, int]:
-        """Return the rows of the media from a position, that position, and the size of the queue.
+    def page(self, filter: QueueFilter, offset: int, limit: int) -> QueueRows:
+        """Return the rows of the media from a position; a negative one counts from the end.
 
-        A negative offset counts from the end. Raises ReviewError for a filter that is not understood.
+        Raises ReviewError for a filter that is not understood.
         """
         query = self._query(filter)
-        total = self._count(query)
+        total = self._total(filter, query)
+        if query.is_dense and total > COUNTED:
+            if offset < 0 or offset + limit > COUNTED:
+                raise ReviewError(
+                    f"search {filter.search!r}: matches more than {COUNTED} clips, of which only the "
+                    "first can be reached by position; search for more words"
+                )
+            return QueueRows(self._rows(query, offset, limit), offset, total, is_exact=False)
         offset = max(0, total + offset) if offset < 0 else offset
         if offset >= total:
-            return [], offset, total
+            return QueueRows([], offset, total)
         before = self._count(query, "AND m.sort < ?", query.start) if query.start > _ALL_SORTS else 0
         at = (offset + before) % total
         rows = self._rows(query, at, min(limit, total - offset))
         if len(rows) < min(limit, total - offset):  # the order wraps around
             rows += self._rows(query, 0, min(limit, total - offset) - len(rows))
-        return rows, offset, total
+        return QueueRows(rows, offset, total)
 
     def first(
         self, filter: QueueFilter, *, after: int | None, condition: str, values: Sequence[object]
@@ -138,8 +161,18 @@ class Queues:
             )
         ]
 
+    def _total(self, filter: QueueFilter, query: _Query) -> int:
+        """Return the size of a queue, without counting if it is a whole stratum."""
+        if filter.where.strip() or filter.search.strip() or filter.reviewer:
+            return self._count(query)
+        rows = self._database.read("SELECT size, done FROM strata WHERE name = ?", filter.stratum)
+        size, done = rows[0] if rows else (0, 0)
+        return {"all": size, "done": done, "open": size - done}[filter.state]
+
     def _count(self, query: _Query, condition: str = "", *values: object) -> int:
         sql = f"SELECT count(*) FROM member m WHERE {query.where} {condition}"
+        if query.is_dense:
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM member m WHERE {query.where} LIMIT {COUNTED + 1})"
         return self._database.read(sql, *query.values, *values)[0][0]
 
     def _rows(self, query: _Query, offset: int, limit: int) -> list[int]:
@@ -161,9 +194,11 @@ class Queues:
         if filter.state != "all":
             where.append("m.done = ?")
             values.append(int(filter.state == "done"))
+        is_dense = False
         if filter.search.strip():
-            where.append("m.row IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
-            values.append(self._match(filter.search))
+            expression, is_dense = self._match(filter.search)
+            where.append(_DENSE if is_dense else _SPARSE)
+            values.append(expression)
         if filter.where.strip():
             where.append("m.row IN (SELECT row FROM filtered WHERE filter = ?)")
             values.append(self._filtered(filter.where))
@@ -171,22 +206,30 @@ class Queues:
             where.append("m.row IN (SELECT row FROM reviewed_by WHERE reviewer = ?)")
             values.append(filter.reviewer)
         seed = self._seed if filter.seed is None else filter.seed
-        start = _ALL_SORTS if filter.stratum in RANKED or not seed else start_of(seed)
-        return _Query(where=" AND ".join(where), values=tuple(values), start=start)
+        is_plain = filter.stratum in RANKED or is_dense or not seed
+        start = _ALL_SORTS if is_plain else start_of(seed)
+        return _Query(where=" AND ".join(where), values=tuple(values), start=start, is_dense=is_dense)
 
     def _names(self) -> list[str]:
         return [name for (name,) in self._database.read("SELECT name FROM strata ORDER BY name")]
 
-    def _match(self, search: str) -> str:
-        """Return the FTS5 expression of a search. Raises ReviewError if it holds no word."""
+    def _match(self, search: str) -> tuple[str, bool]:
+        """Return the FTS5 expression of a search, and whether it has more than `COUNTED` matches.
+
+        Raises ReviewError if it holds no word.
+        """
         expression = match_expression(search)
         try:
-            self._database.read("SELECT 1 FROM texts WHERE texts MATCH ? LIMIT 1", expression)
+            ((hits,),) = self._database.read(
+                "SELECT count(*) FROM (SELECT 1 FROM texts WHERE texts MATCH ? LIMIT ?)",
+                expression,
+                COUNTED + 1,
+            )
         except sqlite3.OperationalError as error:
             raise ReviewError(
                 f"search {search!r}: cannot be understood ({error}); write plain words"
             ) from error
-        return expression
+        return expression, hits > COUNTED
 
     def _filtered(self, condition: str) -> int:
         """Return the id of a condition whose media are in the table `filtered`; run it if they are not.

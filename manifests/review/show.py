@@ -72,12 +72,14 @@ class Shower:
         self._database, self._config, self._leases, self._rules = database, config, leases, rules
 
     def media(self, row: int) -> dict[str, Any]:
-        """Return the media row and its state as one mapping."""
+        """Return the media row and its state as one mapping. Raises ReviewError if it is not live."""
         columns = ", ".join([*(f"m.{name}" for name in _MEDIA), *(f"s.{name}" for name in _STATE)])
-        ((*values,),) = self._database.read(
+        rows = self._database.read(
             f"SELECT {columns} FROM media m JOIN state s ON s.row = m.row WHERE m.row = ?", row
         )
-        return dict(zip((*_MEDIA, *_STATE), values, strict=True))
+        if not rows:
+            raise ReviewError("this clip was dropped from the dataset a moment ago; load the page again")
+        return dict(zip((*_MEDIA, *_STATE), rows[0], strict=True))
 
     def opinions(self, row: int, caption_digest: str) -> Opinions:
         """Return what the reviews of one media come to."""
@@ -152,7 +154,11 @@ class Shower:
         opinion = self.opinions(row, media["caption_digest"])
         decision = opinion.seen_by(reviewer, media["caption_digest"])
         newest = opinion.newest_for(reviewer)
-        scores = _clip_columns(dataset, media["clip_row"], media["scored"])
+        scores, problem = dict[str, Any](), ""
+        try:
+            scores = _clip_columns(dataset, media["clip_row"], media["scored"])
+        except (OSError, ValueError) as error:  # a part is gone or damaged; all else is in the database
+            problem = str(error)
         captions = self._captions(row, media["version"])
         counting = next((caption.version for caption in captions if caption.counts), "")
         own = self.caption(row, media["version"])
@@ -181,6 +187,7 @@ class Shower:
             rules=self._check(scores),
             neighbours=self._neighbours(media),
             lease_s=lease_s,
+            problem=problem,
         )
 
     def _check(self, scores: Mapping[str, Any]) -> tuple[RuleResult, ...]:

@@ -1,6 +1,7 @@
 """What stands for each media: the caption that counts, the decision, its strata, its text for the search."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -160,6 +161,7 @@ def _select(connection: Any, sql: str, rows: Iterable[int]) -> Any:
 
 
 def _forget(connection: Any, rows: Sequence[int]) -> None:
+    _count(connection, -1, _select(connection, "SELECT stratum, done FROM member WHERE row IN", rows))
     for table in ("state", "member", "reviewed_by"):
         _select(connection, f"DELETE FROM {table} WHERE row IN", rows)
 
@@ -211,6 +213,19 @@ def _write_members(
                 ).fetchone()[0]
             members.append((identifiers[name], key, row, done and name not in ALWAYS_OPEN))
     connection.executemany("INSERT INTO member VALUES (?, ?, ?, ?)", sorted(members))
+    _count(connection, 1, ((stratum, done) for stratum, _, _, done in members))
+
+
+def _count(connection: Any, sign: int, members: Iterable[tuple[int, bool]]) -> None:
+    """Add members to the sizes of their strata, or subtract them."""
+    sizes, done = Counter[int](), Counter[int]()
+    for stratum, is_done in members:
+        sizes[stratum] += sign
+        done[stratum] += sign * bool(is_done)
+    connection.executemany(
+        "UPDATE strata SET size = size + ?, done = done + ? WHERE id = ?",
+        ((size, done[stratum], stratum) for stratum, size in sizes.items()),
+    )
 
 
 def _strata(

@@ -4,6 +4,7 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
 import fcntl
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ from manifests.records import Review
 from manifests.review import build, reviews_table
 from manifests.review.build import Progress
 from manifests.review.config import ReviewConfig
-from manifests.review.database import Database, DatabaseError
-from manifests.review.journal import Entry, commit_entries, open_journal
+from manifests.review.database import Database
+from manifests.review.journal import STAGE, Entry, commit_entries, open_journal
 from manifests.review.live_media import SelectionRules
 from manifests.review.state import refresh
 from manifests.storage import describe_disk_full
@@ -51,7 +52,7 @@ class ReviewStore:
         self._config, self._rules, self._progress = config, rules, progress
         self._state_dir = state_dir
         self._applied = set[str]()
-        self._syncing, self._stop, self._wake = Lock(), Event(), Event()
+        self._syncing, self._stop, self._wake = Lock(), Event(), Event()  # `_syncing` is taken before `lock`
         self.dataset = Dataset.open(uri)
         self._state_lock = _lock_state(state_dir)
         try:
@@ -87,15 +88,18 @@ class ReviewStore:
                 self._wake.set()
 
     def catch_up(self) -> None:
-        """Read what other processes recorded, and what an earlier failure kept from the database.
-
-        Only on S3 may other processes record decisions.
-        """
+        """Read what other processes decided, and what an earlier failure kept from the database."""
         with self.lock:
             self._journal.poll()
             self._apply(self._journal.entries)
-            if self._has_next_commit():
-                self.sync()
+            stage = self._next_stage()
+            if stage == STAGE and self._syncing.acquire(blocking=False):  # who has it may wait for `lock`
+                try:
+                    self._sync_to(self.dataset.refresh())
+                finally:
+                    self._syncing.release()
+            elif stage:
+                self._wake.set()  # may take long: not while a reviewer waits
 
     def sync(self) -> int:
         """Bring the database up to the newest commit; return its number."""
@@ -139,7 +143,7 @@ class ReviewStore:
                     self.flush()
                 self.sync()
                 self.problem = ""
-            except (OSError, DatasetError, DatabaseError, sqlite3.Error) as error:
+            except (OSError, ValueError, sqlite3.Error) as error:
                 self.problem = str(error)
 
     def _apply(self, entries: Sequence[Entry]) -> None:
@@ -152,14 +156,13 @@ class ReviewStore:
             refresh(self.database, sorted(changed), self._config)
         self._applied |= {entry.key for entry in new}
 
-    def _has_next_commit(self) -> bool:
-        """Return whether another process has committed; one request, unlike a listing of the log."""
-        storage = self.dataset.storage
+    def _next_stage(self) -> str:
+        """Return the stage of the next commit, if another process made one; a single request."""
         try:
-            storage.read(entry_key(self.dataset.number + 1))
+            entry = json.loads(self.dataset.storage.read(entry_key(self.dataset.number + 1)))
         except FileNotFoundError:
-            return False
-        return True
+            return ""
+        return str(entry["stage"])
 
     def _sync_to(self, dataset: Dataset) -> None:
         if dataset.number == self.dataset.number == self.database.get("commit"):

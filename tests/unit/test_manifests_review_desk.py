@@ -1,12 +1,19 @@
 """What a reviewer can do at the desk: queues, cards, decisions, conflicts, undo, blind reviews."""
 
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import reviewed_dataset as made
 from reviewed_dataset import NEVER, TWO, M, edit, new_id, open_desk, request, texts_of
 
 from manifests.dataset import Dataset, DatasetError
+from manifests.live_view import LiveView
 from manifests.records import Review, Verdict, caption_digest
-from manifests.review import store
+from manifests.review import queue, record, store
+from manifests.review.config import ReviewConfig
+from manifests.review.decisions import standing_decisions
 from manifests.review.desk import ReviewDesk
 from manifests.review.messages import (
     ConfirmNeeded,
@@ -151,6 +158,20 @@ def test_search_finds_texts_as_they_stand_now(uri, tmp_path):
                 desk.search(hostile, reviewer="ann")
             except ReviewError as error:
                 assert "search" in str(error)  # noqa: PT017
+
+
+def test_a_search_with_very_many_matches_is_not_counted_to_the_end(uri, tmp_path, monkeypatch):
+    with open_desk(uri, tmp_path) as desk:
+        exact = desk.search("ball", reviewer="ann")
+        assert (exact.total, exact.total_is_exact) == (20, True)
+        monkeypatch.setattr(queue, "COUNTED", 8)
+        page = desk.search("ball", reviewer="ann", limit=5)
+        assert (page.total, page.total_is_exact, page.items) == (9, False, exact.items[:5])
+        narrow = desk.queue(QueueFilter(search="ball", where="width = 360"), reviewer="ann", limit=3)
+        assert (narrow.total, narrow.total_is_exact) == (5, True)
+        assert desk.next(QueueFilter(search="ball"), reviewer="ann") is not None
+        with pytest.raises(ReviewError, match="matches more than 8 clips"):
+            desk.search("ball", reviewer="ann", offset=-1, limit=1)
 
 
 # Leases and assignment
@@ -556,3 +577,120 @@ def test_reviews_of_other_writers_count(uri, tmp_path):
         assert desk.flush() == 1
         assert desk.card(M[2], reviewer="ann").decision.verdict == "reject"
     assert [each.review_id for each in made.committed_reviews(uri)] == [new_id(7), new_id(1)]
+
+
+# Faults
+
+
+def test_a_clock_that_goes_back_changes_no_order(uri, tmp_path, monkeypatch):
+    times = iter(["2026-01-03", "2026-01-02", "2026-01-01"])
+    monkeypatch.setattr(record, "now", lambda: next(times))
+    with open_desk(uri, tmp_path) as desk:
+        for number, text in enumerate(("one", "two", "three"), 1):
+            assert isinstance(desk.decide(edit(desk, M[2], text, id=number)), Saved)
+        assert texts_of(desk, M[2])["dense"] == "three"
+    with open_desk(uri, tmp_path) as desk:
+        assert texts_of(desk, M[2])["dense"] == "three"
+    found = standing_decisions(LiveView(Dataset.open(uri)).reviews).to_pylist()
+    assert [row["text"] for row in found] == ["three"]
+
+
+def test_a_part_that_is_gone_costs_the_scores_alone(uri, tmp_path):
+    with open_desk(uri, tmp_path) as desk:
+        for path in (tmp_path / "d" / "clips").iterdir():
+            path.unlink()
+        card = desk.card(M[2], reviewer="ann")
+        assert "is missing or damaged" in card.problem
+        assert (card.scores, card.texts["dense"]) == ({}, made.text(2))
+        assert isinstance(desk.decide(edit(desk, M[2], "x")), Saved)
+
+
+def test_a_damaged_part_is_named_when_the_database_is_built(uri, tmp_path):
+    (path,) = (tmp_path / "d" / "media").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DatasetError, match=f"{path.name}: is missing or damaged"):
+        open_desk(uri, tmp_path)
+    with pytest.raises(DatasetError, match="is missing or damaged"):
+        open_desk(uri, tmp_path)  # both locks were released
+
+
+def test_a_commit_that_fails_leaves_the_decisions_in_the_journal(uri, tmp_path, monkeypatch):
+    with open_desk(uri, tmp_path) as desk:
+        decide(desk, M[2], "approve")
+
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Dataset, "write_records", fail)
+            with pytest.raises(OSError, match="No space left"):
+                desk.flush()
+        assert desk.figures().uncommitted == 1
+        decide(desk, M[4], "approve", id=2)
+        assert desk.flush() == 2
+    assert len(made.committed_reviews(uri)) == 2
+
+
+def test_a_database_that_cannot_be_written_loses_no_decision(uri, tmp_path, monkeypatch):
+    with open_desk(uri, tmp_path) as desk:
+        sent = request(desk, M[2], "approve")
+
+        def fail(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "refresh", fail)
+            with pytest.raises(OSError, match=r"cannot be written .*decisions are safe"):
+                desk.decide(sent)
+        assert desk.figures().uncommitted == 1
+        again = desk.decide(sent)
+        assert isinstance(again, Saved)
+        assert again.repeated
+        assert sizes(desk)["all"] == (20, 1)
+    assert len(made.committed_reviews(uri)) == 1
+
+
+def test_decisions_are_committed_in_the_background(uri, tmp_path):
+    with open_desk(uri, tmp_path, ReviewConfig(commit_every_s=0.05)) as desk:
+        decide(desk, M[2], "approve")
+        for _ in range(600):
+            if made.committed_reviews(uri):
+                break
+            time.sleep(0.05)
+        assert len(made.committed_reviews(uri)) == 1
+        assert desk.figures().problem == ""
+
+
+def test_many_threads_decide_at_once(uri, tmp_path):
+    with open_desk(uri, tmp_path, ReviewConfig(commit_every_s=0.05, commit_every=5)) as desk:
+
+        def work(reviewer: str) -> int:
+            count = 0
+            while card := desk.next(QueueFilter(), reviewer=reviewer):
+                count += 1
+                number = int(card.item.media_id[1:]) + 1
+                saved = desk.decide(
+                    request(desk, card.item.media_id, "approve", reviewer=reviewer, id=number)
+                )
+                assert isinstance(saved, Saved)
+            return count
+
+        with ThreadPoolExecutor(4) as threads:
+            counts = [*threads.map(work, ("ann", "bob", "cleo", "dan"))]
+        assert sum(counts) == 20
+    assert sorted(row.media_id for row in made.committed_reviews(uri)) == M
+
+
+def test_a_desk_on_s3(s3_uri, tmp_path):
+    made.make(s3_uri, count=4)
+    with open_desk(s3_uri, tmp_path) as desk, ReviewDesk(s3_uri, tmp_path / "two", config=NEVER) as other:
+        decide(desk, M[1], "approve")
+        late = request(other, M[1], "reject", reason="r", reviewer="bob", id=2, saw="")
+        conflict = other.decide(late)  # sees the object of the first server
+        assert isinstance(conflict, Conflict)
+        assert conflict.saw_now == new_id(1)
+        assert desk.flush() == 1
+        conflict = other.decide(late)  # and its commit, now that the object is gone
+        assert isinstance(conflict, Conflict)
+        decide(other, M[2], "approve", reviewer="bob", id=3)
+    assert [row.review_id for row in made.committed_reviews(s3_uri)] == [new_id(1), new_id(3)]
