@@ -79,6 +79,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "review.summary",
         "review.web.desk_routes",
         "review.web.hosts",
+        "review.web.quality_routes",
         "review.web.session_routes",
         "review.web.tokens",
         "row_reads",
