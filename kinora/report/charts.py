@@ -85,6 +85,17 @@ def score_bar(score: Score) -> Markup:
     ).format(score.attribute, label, Markup("").join(parts))
 
 
+def interval_bar(value: float, low: float, high: float) -> Markup:
+    """Draw a value from 0 to 1 as a line, and its interval as a bar behind it."""
+    low, high, value = (min(1.0, max(0.0, each)) for each in (low, high, value))
+    return Markup(
+        '<svg class="score" width="100%" height="24" aria-hidden="true">'
+        '<rect class="track" width="100%" height="8" y="8" rx="4"/>'
+        '<rect class="value" x="{}" width="{}" height="8" y="8" rx="4"/>'
+        '<line class="ceiling" x1="{}" x2="{}" y1="2" y2="22"/></svg>'
+    ).format(_percent(low), _percent(max(high - low, 0.004)), *[_percent(min(value, 0.997))] * 2)
+
+
 def parts_bar(parts: Sequence[tuple[str, float]], *, total: float) -> Markup:
     """Draw a stacked bar of (CSS class, amount) pairs; an amount of `total` fills the width."""
     rects, offset = [], 0.0

@@ -12,9 +12,12 @@ from kinora.report.contents import DroppedClip, file_name
 from kinora.report.embed import data_uri
 from kinora.report.histograms import Histogram, build_histogram
 from kinora.report.reading import Stage, stages
+from kinora.review.rules import LastRules
 from manifests import conservation
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
+from manifests.review.facts import dataset_figures
+from manifests.review.quality import ReviewFigures
 from manifests.thumbnails import read_thumbnails
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import SelectConfig
@@ -87,6 +90,8 @@ class DatasetContents:
     codes: Sequence[Code]
     slowest: Sequence[Mapping[str, Any]]
     largest: Sequence[Mapping[str, Any]]
+    reviews: ReviewFigures | None
+    """None without reviews."""
     runs: Sequence[Commit]
     """Newest commits that added data, newest first."""
     commands: Sequence[str]
@@ -126,9 +131,16 @@ def read(dataset: Dataset) -> DatasetContents:
             codes=_codes(connection),
             slowest=_files(connection, view.sources, "analyze_s"),
             largest=_files(connection, view.sources, "size_bytes"),
+            reviews=_reviews(view),
             runs=[commit for commit in reversed(dataset.commits) if commit.added][:RUNS],
             commands=_commands(dataset.commits),
         )
+
+
+def _reviews(view: LiveView) -> ReviewFigures | None:
+    if not view.dataset.parts("reviews"):
+        return None
+    return dataset_figures(LiveView(view.dataset), LastRules(view.dataset))
 
 
 def _own_columns(view: LiveView) -> dict[str, str]:

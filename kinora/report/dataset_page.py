@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kinora.report.dataset_contents import DatasetContents, read
 from kinora.report.page import clock, environment, frame, write
+from kinora.report.reviews import review_sections
 from manifests.dataset import Dataset
 
 TITLE_PREFIX = "<title>Kinora: "
@@ -26,10 +27,11 @@ def write_dataset_report(dataset_uri: str, path: Path, *, at: int | str | None =
 def render(dataset_uri: str, *, at: int | str | None = None) -> str:
     """Render the report on a dataset at commit `at`, by default the latest."""
     contents = read(Dataset.open(dataset_uri, at=at))
+    shown = {} if contents.reviews is None else review_sections(contents.reviews)
     return (
         environment()
         .get_template("dataset.html.jinja")
-        .render(**frame(), dataset=dataset_uri, outcome=_outcome(contents), it=contents)
+        .render(**frame(), dataset=dataset_uri, outcome=_outcome(contents), it=contents, **shown)
     )
 
 

@@ -133,6 +133,7 @@ def environment(*packages: str) -> Environment:
         step_chart=charts.step_chart,
         score_bar=charts.score_bar,
         parts_bar=charts.parts_bar,
+        interval_bar=charts.interval_bar,
         stride=charts.stride,
         histogram=charts.histogram,
     )

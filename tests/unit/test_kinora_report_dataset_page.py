@@ -12,9 +12,11 @@ from kinora.report import write_dataset_report
 from kinora.report.histograms import BINS, build_histogram
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
+from manifests.records import Review, Verdict
 from manifests.thumbnails import read_thumbnails
 from pipeline.runtime.progress import format_line
 
+REVIEWED = runpy.run_path(str(Path(__file__).with_name("reviewed_dataset.py")))
 DEMO = runpy.run_path(str(Path(__file__).with_name("report_demo.py")))
 
 
@@ -23,6 +25,50 @@ def dataset(tmp_path: Path) -> Dataset:
     """Three clips, one of them dropped, and a source that failed; made by a command with a space in it."""
     made = DEMO["make_dataset"](tmp_path / "dataset")
     return made.with_command("kinora curate --source 'my videos' --dataset d").commit(Commit(stage="note"))
+
+
+def test_a_dataset_without_reviews_says_how_to_review_it(dataset: Dataset, tmp_path: Path) -> None:
+    html = write_dataset_report(dataset.uri, tmp_path / "page.html").read_text()
+    assert "Nothing was reviewed yet" in html
+    assert f"kinora review --dataset {dataset.uri}" in html
+
+
+def test_the_page_shows_what_reviews_say_of_the_whole_dataset(tmp_path: Path) -> None:
+    made = REVIEWED["make"](tmp_path / "d", 40)
+    seen = {"caption_version": REVIEWED["NEW"]}
+    reviews = [
+        review(number, Verdict.REJECT if number < 4 else Verdict.APPROVE, name, **seen)
+        for number in range(10, 30)
+        for name in (("<b>ada</b>", "bob") if number % 2 else ("bob",))
+    ]
+    reviews.append(review(4, Verdict.REJECT, "bob", reason="</script><i>blurred"))
+    votes = {"caption_version": "v1", "other_version": "v2", "choice": "left"}
+    reviews.append(review(5, Verdict.COMPARE, "bob", **votes))
+    made = REVIEWED["commit"](made, "review", reviews=reviews)
+    html = write_dataset_report(made.uri, tmp_path / "page.html").read_text()
+    assert "of 40 clips reviewed" in html
+    assert "captions that are wrong: edited or rejected" in html
+    assert "4.8 % (" in html, "one of 21"
+    assert "blind votes for v1 against v2" in html
+    assert "more reviews would make the interval half as wide" in html
+    assert "&lt;b&gt;ada&lt;/b&gt;" in html
+    assert "<b>ada" not in html
+    assert "<i>blurred" not in html
+    assert html.count("2026-11-01") == 1
+
+
+def review(number: int, verdict: Verdict, reviewer: str, **fields: str) -> Review:
+    name = REVIEWED["media_id"](number)
+    return Review(
+        review_id=f"{number:04x}{sum(reviewer.encode()):04x}",
+        clip_id=f"c{number:03d}",
+        media_id=name,
+        reviewer=reviewer,
+        at="2026-11-01T10:00:00+00:00",
+        verdict=verdict,
+        blind=True,
+        **fields,
+    )
 
 
 def test_the_page_tells_funnel_drops_failures_and_the_command(dataset: Dataset, tmp_path: Path) -> None:
