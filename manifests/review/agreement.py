@@ -1,6 +1,6 @@
 """Agreement of two reviewers, and blind comparisons of two caption versions, each with a 95 % interval.
 
-docs/adr/0040-review-figures.md has the measured coverage of these intervals and of others.
+docs/adr/0041-review-figures.md has the measured coverage of these intervals and of others.
 """
 # numpy's types are partial under strict.
 # pyright: reportUnknownMemberType=false

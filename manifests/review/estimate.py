@@ -6,7 +6,7 @@ be wrong.
 
 The 95 % interval is the union of the score interval and the likelihood-ratio interval of the weighted share:
 the stratified forms of Wilson's interval and of the profile likelihood, with the finite population
-correction. docs/adr/0040-review-figures.md has its coverage over 30 designs, and that of other intervals.
+correction. docs/adr/0041-review-figures.md has its coverage over 30 designs, and that of other intervals.
 """
 # numpy's types are partial under strict.
 # pyright: reportUnknownMemberType=false
