@@ -26,6 +26,7 @@ __all__ = [
     "schemas",
     "scores",
     "shards",
+    "shown_frames",
     "snapshots",
     "sql",
     "storage",

@@ -20,6 +20,7 @@ from manifests.ranges import (
     check_ranges,
 )
 from manifests.renamed_fields import old_keys
+from manifests.shown_frames import MAX_FRAMES
 from video.config import SandboxConfig
 
 Preset = Literal["permissive", "standard", "strict"]
@@ -262,7 +263,7 @@ class CaptionConfig:
 
     captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
     """The captioner and its prompts."""
-    max_frames: PositiveInt = 96
+    max_frames: PositiveInt = MAX_FRAMES
     """Maximum number of frames per clip that the captioner can choose from, evenly spaced."""
     max_side_px: PositiveInt = 640
     """Maximum long side of these frames, in pixels."""

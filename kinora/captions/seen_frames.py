@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from manifests.live_view import COMMIT_COLUMN, LiveView
-from pipeline.config import CaptionConfig
-from pipeline.media.frames import frame_step
+from manifests.shown_frames import MAX_FRAMES, frames_of_media
 from pipeline.media.read import read_media
 from video.frames import read_frames
 
@@ -31,9 +30,8 @@ class SeenFrames:
         """
         [row] = self._rows.slice(self._index[caption["media_id"]], 1).to_pylist()
         commit = self._view.dataset.commits[caption[COMMIT_COLUMN]]
-        max_frames = int(commit.config.get("max_frames", CaptionConfig().max_frames))
-        step = frame_step(row["num_frames"], max_frames)
-        wanted = [index * step for index in caption["frames_shown"]]
+        max_frames = int(commit.config.get("max_frames", MAX_FRAMES))
+        wanted = frames_of_media(caption["frames_shown"], row["num_frames"], max_frames)
         if not wanted:
             spaced = np.linspace(0, row["num_frames"] - 1, min(_EVENLY, row["num_frames"]))
             wanted = spaced.round().astype(int).tolist()

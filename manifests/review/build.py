@@ -17,6 +17,7 @@ from manifests.review.config import ReviewConfig
 from manifests.review.database import FORMAT, Database
 from manifests.review.live_media import SelectionRules, bucket_settings, copies, live_media, sort_key
 from manifests.review.state import refresh
+from manifests.shown_frames import MAX_FRAMES, frames_of_media
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being read, and the rows done and in all."""
@@ -202,15 +203,13 @@ def _sync_captions(
 ) -> tuple[set[int], bool]:
     """Write the captions of new commits; return their rows, and whether other versions count first now."""
     parts = [
-        (commit.number, part)
-        for commit, part in _visible(dataset, new)
-        if part.table == "captions" and part.rows
+        (commit, part) for commit, part in _visible(dataset, new) if part.table == "captions" and part.rows
     ]
     total, done, changed = sum(part.rows for _, part in parts), 0, set[int]()
-    for number, part in parts:
+    for commit, part in parts:
         for batch in dataset.read_part(part).to_batches(_CHUNK_ROWS):
             with database.transaction():
-                changed |= _write_captions(database, batch, number)
+                changed |= _write_captions(database, batch, commit)
             done += len(batch)
             progress("captions", done, total)
     with database.transaction() as connection:
@@ -236,12 +235,14 @@ def _visible(dataset: Dataset, commits: Sequence[Commit]) -> Iterator[tuple[Comm
     return ((commit, part) for commit in commits for part in commit.added if part.path not in removed)
 
 
-def _write_captions(database: Database, batch: pa.RecordBatch, number: int) -> set[int]:
+def _write_captions(database: Database, batch: pa.RecordBatch, commit: Commit) -> set[int]:
     """Write attempts, of each version and media the last OK one, else the last one."""
     connection = database.writer
     names = batch.schema.names
     own = {name: batch[name].to_pylist() for name in _OWN}
     rows = {media_id: row for row, media_id in rows_of(database, own["media_id"])}
+    num_frames = dict(_num_frames(connection, rows.values()))
+    max_frames = int(commit.config.get("max_frames", MAX_FRAMES))
     infos = _ids(connection, "caption_info", "info", _json_rows(batch, _INFO))
     extra_names = [name for name in names if name not in {*_OWN, *_INFO, "clip_id"}]
     extras = _json_rows(batch, extra_names) if extra_names else [""] * len(batch)
@@ -260,7 +261,7 @@ def _write_captions(database: Database, batch: pa.RecordBatch, number: int) -> s
                 own["outcome"][index],
                 *each,
                 infos[index],
-                json.dumps(own["frames_shown"][index]),
+                json.dumps(frames_of_media(own["frames_shown"][index] or (), num_frames[row], max_frames)),
                 own["detail"][index],
                 caption_digest(*each),
                 agreements[index],
@@ -269,7 +270,7 @@ def _write_captions(database: Database, batch: pa.RecordBatch, number: int) -> s
             )
         )
     for version, attempts in by_version.items():
-        identifier = _version_id(connection, version, number)
+        identifier = _version_id(connection, version, commit.number)
         connection.executemany(
             f"INSERT INTO caption_{identifier} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (row) DO UPDATE SET outcome = excluded.outcome, short = excluded.short, "
@@ -280,6 +281,11 @@ def _write_captions(database: Database, batch: pa.RecordBatch, number: int) -> s
             attempts,
         )
     return {*rows.values()}
+
+
+def _num_frames(connection: Any, rows: Iterable[int]) -> list[tuple[int, int]]:
+    sql = "SELECT row, num_frames FROM media WHERE row IN (SELECT value FROM json_each(?))"
+    return connection.execute(sql, (json.dumps([*rows]),)).fetchall()
 
 
 def _json_rows(batch: pa.RecordBatch, names: Sequence[str]) -> list[str]:

@@ -79,6 +79,7 @@ class CaptionVersion:
     revision: str
     prompt_digest: str
     frames_shown: tuple[int, ...]
+    """Indices in the media."""
     """Frames that the captioner saw, counted from 0."""
     detail: str
     counts: bool

@@ -11,9 +11,9 @@ from captioner.captions import ClipFrames, caption_clips, error_caption, prompts
 from captioner.prompts import Prompt
 from captioner.protocol import Captioner
 from manifests.records import Caption, Failure, Outcome
+from manifests.shown_frames import frame_step
 from manifests.storage import Storage
 from pipeline.config import CaptionConfig
-from pipeline.media.frames import frame_step
 from pipeline.media.read import read_media
 from pipeline.runtime.failures import failure
 from video.frames import read_frames

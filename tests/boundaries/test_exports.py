@@ -130,7 +130,6 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "jobs.curate",
         "jobs.pack",
         "jobs.report",
-        "media.frames",
         "media.read",
         "media.tar",
         "pack.reviews",
