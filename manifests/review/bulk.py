@@ -19,13 +19,17 @@ from manifests.review.config import ReviewConfig
 from manifests.review.context import DeskContext, now
 from manifests.review.database import Database
 from manifests.review.messages import BulkEdit, QueueFilter, ReviewError, Saved
+from manifests.review.record import check_unused
 from manifests.review.show import Shower
 from manifests.review.state import standing_texts
 from manifests.review.substitute import Substitution
+from manifests.review.validate import MAX_NOTE_CHARS, check_text
 
 _Edit = Callable[[list[str]], list[str]]
 _Change = tuple[int, str, str, dict[str, str]]
 """Row of a media, newest decision seen, digest of the caption seen, new texts by length."""
+_Found = tuple[int, str, str, dict[str, str], dict[str, str]]
+"""Row of a media, newest decision seen, digest of the caption seen, texts before and after by length."""
 _TEXT_KINDS = ("replace", "prefix", "suffix", "trim")
 _VERDICT_KINDS = ("approve", "reject", "flag")
 _CHUNK_ROWS = 500
@@ -44,8 +48,9 @@ def check(edit: BulkEdit, config: ReviewConfig) -> None:
         raise ReviewError("pattern: is empty; write what to replace")
     if edit.kind == "reject" and not edit.reason.strip():
         raise ReviewError("reason: is empty; a rejection needs one")
-    if len(edit.replacement) > config.max_text_chars:
-        raise ReviewError(f"replacement: has more than {config.max_text_chars} characters")
+    for name in ("reason", "note", "pattern"):
+        check_text(name, getattr(edit, name), MAX_NOTE_CHARS)
+    check_text("replacement", edit.replacement, config.max_text_chars)
 
 
 def preview(context: DeskContext, edit: BulkEdit, *, reviewer: str, samples: int) -> BulkPreview:
@@ -61,6 +66,7 @@ def preview(context: DeskContext, edit: BulkEdit, *, reviewer: str, samples: int
     with _editing(edit, context.config) as apply:
         for first in range(0, len(rows), _CHUNK_ROWS):
             found = [*_changes(context.shower, edit, apply, rows[first : first + _CHUNK_ROWS], reviewer)]
+            _check_texts(found, context.config)
             with context.database.transaction() as connection:
                 connection.executemany(
                     "INSERT INTO bulk VALUES (?, ?, ?, ?, ?, ?)",
@@ -88,6 +94,8 @@ def apply(context: DeskContext, token: str, *, action: str, reviewer: str) -> Sa
     known = reviews_table.of_action(context.database, action)
     if known and known[0].reviewer != reviewer:
         raise ReviewError(f"action {action}: somebody else's action has this id; make a new one")
+    if not known:
+        check_unused(context, "action", action)
     changed, skipped = list[str](), 0
     for chunk in _kept_changes(context.database, token):
         with context.store.lock:
@@ -200,6 +208,7 @@ class _Replacing(AbstractContextManager[_Edit]):
             edit.replacement,
             ignore_case=edit.ignore_case,
             timeout_s=config.regex_timeout_s,
+            max_chars=config.max_text_chars,
         )
 
     def __enter__(self) -> _Edit:
@@ -219,8 +228,8 @@ def _with_suffix(text: str, suffix: str) -> str:
 
 def _changes(
     shower: Shower, edit: BulkEdit, apply: _Edit | None, rows: Sequence[int], reviewer: str
-) -> Iterator[tuple[int, str, str, dict[str, str], dict[str, str]]]:
-    """Yield row, newest decision seen, caption digest, texts before and after, of what an edit changes."""
+) -> Iterator[_Found]:
+    """Yield what an edit changes."""
     seen = list[tuple[int, str, str, dict[str, str]]]()
     for row in rows:
         media = shower.media(row)
@@ -244,6 +253,13 @@ def _changes(
         changed = {length: text for length, text in after.items() if text != texts[length]}
         if changed:
             yield row, saw, digest, texts, changed
+
+
+def _check_texts(changes: Sequence[_Found], config: ReviewConfig) -> None:
+    """Raise ReviewError if an edit makes a text that cannot be recorded."""
+    for *_, after in changes:
+        for length, text in after.items():
+            check_text(f"replacement: a {length} text", text, config.max_text_chars)
 
 
 def _samples(

@@ -12,6 +12,7 @@ from manifests.review.cards import ComparePair, CompareVotes
 from manifests.review.context import DeskContext, now, same_decision
 from manifests.review.database import Database
 from manifests.review.messages import QueueFilter, ReviewError, Saved
+from manifests.review.record import check_unused
 from manifests.review.state import caption_texts
 
 _DIFFER = "a.outcome = 'ok' AND b.outcome = 'ok' AND a.digest <> b.digest"
@@ -93,6 +94,7 @@ def vote(context: DeskContext, pair_id: str, choice: Choice, *, review_id: str, 
         )
         known = reviews_table.find(context.database, review_id)
         if known is None:
+            check_unused(context, "review_id", review_id)
             context.store.record([review])
         elif not same_decision(known, review):
             raise ReviewError(f"review_id {review_id}: another decision has this id; make a new one")

@@ -52,6 +52,11 @@ def decide(context: DeskContext, request: DecisionRequest) -> Saved | Conflict |
         )
         if _is_repeated(context, review):
             return context.saved(request.review_id, [row], repeated=True)
+        if request.verdict is Verdict.EDIT and not media["version"]:
+            raise ReviewError(
+                "length: this clip has no caption to edit; run `kinora caption`, or `kinora captions import` "
+                "with captions that you write, and load the page again"
+            )
         decision = opinion.seen_by(request.reviewer, media["caption_digest"])
         texts = standing_texts(context.shower.caption(row, media["version"]), decision)
         if conflict := _conflict(request, opinion, texts, media["caption_digest"]):
@@ -101,6 +106,7 @@ def adjudicate(
         row = row_of(context.database, media_id)
         if reviews_table.of_action(context.database, review_id):
             return context.saved(review_id, [row], repeated=True)
+        check_unused(context, "review_id", review_id)
         media = context.shower.media(row)
         opinion = context.shower.opinions(row, media["caption_digest"])
         if not (opinion.complete and opinion.decision.disagreement):
@@ -125,7 +131,16 @@ def _is_repeated(context: DeskContext, review: Review) -> bool:
     known = reviews_table.find(context.database, review.review_id)
     if known is not None and not same_decision(known, review):
         raise ReviewError(f"review_id {review.review_id}: another decision has this id; make a new one")
+    if known is None:
+        check_unused(context, "review_id", review.review_id)
     return known is not None
+
+
+def check_unused(context: DeskContext, field: str, name: str) -> None:
+    """Raise ReviewError if a review or an action has an id: a withdrawal of one would undo the other too."""
+    database = context.database
+    if reviews_table.of_action(database, name) or reviews_table.find(database, name):
+        raise ReviewError(f"{field} {name}: another decision has this id; make a new one")
 
 
 def _conflict(

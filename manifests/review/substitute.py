@@ -26,17 +26,20 @@ _START_S = 60.0
 class Substitution:
     """Replaces matches of a pattern in batches of texts. Use it as a context manager.
 
-    Raises ReviewError for a pattern or a replacement that is not valid, and for a batch that takes longer
-    than `timeout_s` seconds.
+    Raises ReviewError for a pattern or a replacement that is not valid, for a batch that takes longer than
+    `timeout_s` seconds, and for a text of more than `max_chars` characters.
     """
 
-    def __init__(self, pattern: str, replacement: str, *, ignore_case: bool, timeout_s: float) -> None:
+    def __init__(
+        self, pattern: str, replacement: str, *, ignore_case: bool, timeout_s: float, max_chars: int
+    ) -> None:
         if not pattern:
             raise ReviewError("pattern: is empty; write what to replace")
         self._setup: dict[str, Any] = {
             "pattern": pattern,
             "replacement": replacement,
             "ignore_case": ignore_case,
+            "max_chars": max_chars,
             "texts": [],
         }
         self._timeout_s = timeout_s
@@ -104,19 +107,31 @@ def _read_line(file: IO[bytes], timeout_s: float) -> bytes:
             return b"".join(chunks)
 
 
+class _TextTooLong(ValueError):
+    """A substitution makes a text too long."""
+
+
+def _substituted(compiled: re.Pattern[str], replacement: str, text: str, max_chars: int) -> str:
+    """Return the text after the substitution; a text that was too long before may stay as it is."""
+    found = compiled.sub(replacement, text)
+    if len(found) > max(max_chars, len(text)):
+        raise _TextTooLong(f"makes a text of {len(found)} characters; at most {max_chars} are allowed")
+    return found
+
+
 def serve(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions until there are no more."""
-    compiled, replacement = re.compile(""), ""
+    compiled, replacement, max_chars = re.compile(""), "", 0
     for line in questions:
         question = json.loads(line)
         try:
             if "pattern" in question:
-                replacement = question["replacement"]
+                replacement, max_chars = question["replacement"], question["max_chars"]
                 compiled = re.compile(question["pattern"], re.IGNORECASE if question["ignore_case"] else 0)
                 compiled.sub(replacement, "")  # checks the replacement too
-            texts = [compiled.sub(replacement, text) for text in question["texts"]]
+            texts = [_substituted(compiled, replacement, text, max_chars) for text in question["texts"]]
             answer: dict[str, Any] = {"texts": texts}
-        except (re.error, IndexError, OverflowError, RecursionError) as error:
+        except (re.error, IndexError, OverflowError, RecursionError, _TextTooLong) as error:
             answer = {"error": str(error)}
         except MemoryError:
             answer = {"error": f"needs more than {_MEMORY_BYTES >> 20} MB"}

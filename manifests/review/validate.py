@@ -7,7 +7,7 @@ from manifests.records import LENGTHS, Verdict
 from manifests.review.messages import DecisionRequest, ReviewError
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
-_MAX_NAME, _MAX_NOTE = 100, 2_000
+_MAX_NAME, MAX_NOTE_CHARS = 100, 2_000
 _DECISIONS = (Verdict.APPROVE, Verdict.EDIT, Verdict.REJECT, Verdict.FLAG, Verdict.SPAN)
 
 
@@ -42,7 +42,7 @@ def check_request(request: DecisionRequest, *, max_text_chars: int, duration_s: 
     if request.verdict not in _DECISIONS:
         raise ReviewError(f"verdict {request.verdict!r}: use {', '.join(each.value for each in _DECISIONS)}")
     for name in ("reason", "note", "saw", "caption_version", "caption_digest"):
-        check_text(name, getattr(request, name), _MAX_NOTE)
+        check_text(name, getattr(request, name), MAX_NOTE_CHARS)
     if request.verdict is Verdict.EDIT:
         if request.length not in LENGTHS:
             raise ReviewError(f"length {request.length!r}: an edit names its text; use {', '.join(LENGTHS)}")

@@ -209,3 +209,23 @@ def test_rows_of_an_action_say_which_text_they_replace(uri, tmp_path):
         (Verdict.EDIT, "dense", f"X {made.text(2)}"),
     ]
     assert rows[1].saw == rows[0].review_id
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "prefix", "replacement": "\ud800"}, "replacement: is not text"),
+        ({"kind": "suffix", "replacement": "a\0"}, "replacement: holds a NUL"),
+        ({"kind": "replace", "pattern": "red", "replacement": r"\0"}, "holds a NUL"),
+        ({"kind": "reject", "reason": "\ud800"}, "reason: is not text"),
+        ({"kind": "flag", "note": "x" * 2001}, "note: has 2001 characters"),
+        ({"kind": "replace", "pattern": "", "replacement": "x"}, "pattern: is empty"),
+        ({"kind": "replace", "pattern": "|", "replacement": "x" * 19_000}, "at most 20000 are allowed"),
+        ({"kind": "prefix", "replacement": "x" * 20_000}, "at most 20000 are allowed"),
+    ],
+)
+def test_texts_that_no_single_edit_could_write_are_refused(uri, tmp_path, fields, message):
+    with open_desk(uri, tmp_path) as desk:
+        with pytest.raises(ReviewError, match=message):
+            desk.preview_bulk(BulkEdit(filter=ALL, **fields), reviewer="ann")
+        assert desk.figures().uncommitted == 0

@@ -8,7 +8,7 @@ import pytest
 import reviewed_dataset as made
 from reviewed_dataset import NEVER, TWO, M, edit, new_id, open_desk, request, texts_of
 
-from manifests.dataset import Dataset, DatasetError
+from manifests.dataset import Commit, Dataset, DatasetError
 from manifests.live_view import LiveView
 from manifests.records import Review, Verdict, caption_digest
 from manifests.review import queue, record, store
@@ -16,6 +16,7 @@ from manifests.review.config import ReviewConfig
 from manifests.review.decisions import standing_decisions
 from manifests.review.desk import ReviewDesk
 from manifests.review.messages import (
+    BulkEdit,
     ConfirmNeeded,
     Conflict,
     DecisionRequest,
@@ -378,6 +379,45 @@ def test_undo_after_somebody_elses_decision_is_a_conflict(uri, tmp_path):
         assert isinstance(conflict, Conflict)
         assert conflict.newest is not None
         assert conflict.newest.review_id == new_id(2)
+
+
+def test_an_id_is_of_one_decision_or_one_action(uri, tmp_path):
+    with open_desk(uri, tmp_path) as desk:
+        token = desk.preview_bulk(
+            BulkEdit(kind="prefix", filter=QueueFilter(), replacement="Look: "), reviewer="ann"
+        ).token
+        desk.apply_bulk(token, action=new_id(1), reviewer="ann")
+        before = texts_of(desk, M[4])
+        assert before["dense"].startswith("Look: ")
+        for taken in (
+            lambda: decide(desk, M[2], "approve", reviewer="bob", id=1),
+            lambda: desk.undo(new_id(1), review_id=new_id(1), reviewer="ann"),
+        ):
+            with pytest.raises(ReviewError, match="another decision has this id; make a new one"):
+                taken()
+        decide(desk, M[2], "approve", reviewer="bob", id=2)
+        token = desk.preview_bulk(BulkEdit(kind="approve", filter=QueueFilter()), reviewer="bob").token
+        with pytest.raises(ReviewError, match=f"action {new_id(2)}: another decision has this id"):
+            desk.apply_bulk(token, action=new_id(2), reviewer="bob")
+        assert texts_of(desk, M[4]) == before
+
+
+def test_a_clip_without_any_caption_can_be_judged_but_not_edited(uri, tmp_path):
+    dataset = Dataset.open(uri)
+    bare = Dataset.create(tmp_path / "bare")
+    for table in ("sources", "clips", "selections", "media"):
+        part = bare.write_part(table, dataset.read(table).replace_schema_metadata(None))
+        bare = bare.commit(Commit(stage="cut", added=(part,)))
+    with open_desk(bare.uri, tmp_path) as desk:
+        with pytest.raises(ReviewError, match="has no caption to edit; run `kinora caption`"):
+            desk.decide(
+                DecisionRequest(
+                    review_id=new_id(1), media_id=M[2], reviewer="ann", verdict=Verdict.EDIT, saw="",
+                    length="dense", new_text="Mine.",
+                )
+            )  # fmt: skip
+        decide(desk, M[2], "reject", reason="blurred", id=2)
+        assert desk.card(M[2], reviewer="ann").decision.verdict == "reject"
 
 
 # Several reviewers
