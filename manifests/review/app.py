@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from manifests.dataset import Dataset, DatasetError
+from manifests.digest import digest_parts
 from manifests.review.dataset_media import DatasetMedia
 from manifests.review.messages import ReviewError
 from manifests.review.pictures import PictureError, Pictures
@@ -23,7 +24,7 @@ from manifests.review.web.limits import BodyTooLarge, Limits
 from manifests.review.web.media_response import MediaError
 from manifests.review.web.media_routes import MediaRoutes
 from manifests.review.web.session_routes import SessionRoutes
-from manifests.review.web.sessions import Sessions
+from manifests.review.web.sessions import COOKIE, Sessions
 from manifests.review.web.static_files import StaticFiles
 from manifests.review.web.tokens import TokenStore
 from manifests.storage import is_disk_full
@@ -58,7 +59,7 @@ def make_app(
         tokens: the token to ask for; None asks for none, for a server on loopback.
         api: the routes of the desk.
     """
-    sessions = Sessions()
+    sessions = Sessions(f"{COOKIE}_{digest_parts(dataset.uri)[:8]}")
     opened = SessionRoutes(sessions=sessions, tokens=tokens, reviewer=config.reviewer, dataset=dataset.uri)
     media = MediaRoutes(dataset.storage, DatasetMedia(dataset), pictures)
     static = StaticFiles()
@@ -83,6 +84,7 @@ def make_app(
         NotFound: _answer(404),
         MediaError: _answer(410),
         PictureError: _answer(422),
+        Exception: _unexpected,
         404: _unknown,
         405: _unknown,
     }
@@ -106,6 +108,11 @@ def _answer(status: int) -> Any:
 
 async def _storage_failed(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 507 if is_disk_full(error) else 503)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    text = f"the server failed ({type(error).__name__}); its output says more, and `kinora review` keeps on"
+    return JSONResponse({"error": text}, 500)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """Serve the application with uvicorn until it is interrupted."""
 
+import errno
 import socket
 from collections.abc import Callable
 
@@ -19,10 +20,15 @@ def listen(address: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.listen(128)
+    except OverflowError as error:
+        listener.close()
+        raise ValueError(f"--port {port}: must be 0 to 65535") from error
     except OSError as error:
         listener.close()
+        no_address = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        wrong = "--host" if no_address else "--port"
         raise OSError(
-            error.errno, f"{address}:{port}: cannot listen there ({error.strerror}); choose another --port"
+            f"{address}:{port}: cannot listen there ({error.strerror}); choose another {wrong}"
         ) from error
     return listener
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from review_pages import Page, running
+from review_pages import FakePictures, Page, running
+from starlette.routing import Route
 
 from manifests.dataset import Dataset
-from manifests.review.app import PageConfig
+from manifests.review.app import PageConfig, make_app
+from manifests.review.server import listen
 from manifests.review.web.headers import POLICY, SECURITY_HEADERS
 from manifests.review.web.hosts import HostCheck, is_loopback
 from manifests.review.web.limits import Limits, RateLimit
@@ -230,3 +232,49 @@ def test_changes_and_refusals_are_in_the_audit_log(page: Page) -> None:
     ]
     assert entries[0]["reviewer"] == "Grace"
     assert page.csrf not in (page.state / "audit.jsonl").read_text()
+
+
+def test_two_datasets_in_one_browser_keep_their_sessions(tmp_path: Path) -> None:
+    """Browsers send the cookies of a host to all of its ports."""
+    one, other = Dataset.create(tmp_path / "one"), Dataset.create(tmp_path / "other")
+    with running(one, tmp_path / "s1") as first, running(other, tmp_path / "s2") as second:
+        jar: dict[str, str] = {}
+        for page in (first, second):
+            page.open_session()
+            name, _, value = page.cookie.partition("=")
+            jar[name] = value
+        for page in (first, second):
+            page.cookie = "; ".join(f"{name}={value}" for name, value in jar.items())
+            answer = page.get("/api/session")
+            assert (answer.status, answer.json["csrf"]) == (200, page.csrf)
+
+
+def test_an_error_of_the_server_is_answered_as_json(tmp_path: Path) -> None:
+    dataset = Dataset.create(tmp_path / "d")
+
+    async def fail(request: object) -> None:
+        raise RuntimeError("secret detail")
+
+    app = make_app(dataset, tmp_path / "s", FakePictures(), PageConfig(), api=[Route("/api/fail", fail)])
+    with running(dataset, tmp_path / "s", app=app) as page:
+        page.open_session()
+        answer = page.get("/api/fail")
+        assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+        assert "RuntimeError" in answer.json["error"]
+        assert "secret" not in answer.json["error"]
+        assert answer.headers["content-security-policy"] == POLICY
+        assert page.get("/api/session").status == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "message"),
+    [
+        ("127.0.0.1", 70000, "--port 70000: must be 0 to 65535"),
+        ("127.0.0.1", -1, "--port -1: must be 0 to 65535"),
+        ("no.such.name.invalid", 0, "choose another --host"),
+        ("203.0.113.7", 0, "choose another --host"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_at_is_named(address: str, port: int, message: str) -> None:
+    with pytest.raises((OSError, ValueError), match=message):
+        listen(address, port)

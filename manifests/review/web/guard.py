@@ -11,7 +11,7 @@ from manifests.review.web.audit import AuditLog
 from manifests.review.web.headers import RAW
 from manifests.review.web.hosts import HostCheck
 from manifests.review.web.limits import Limits, RateLimit, limited
-from manifests.review.web.sessions import COOKIE, Session, Sessions
+from manifests.review.web.sessions import Session, Sessions
 
 SAFE = frozenset({"GET", "HEAD"})
 PUBLIC = frozenset({"/", "/api/session"})
@@ -64,7 +64,7 @@ class Guard:
         try:
             headers = Headers(scope=scope)
             self._check_request(scope, headers)
-            session = self._sessions.find(_cookie(headers))
+            session = self._sessions.find(_cookie(headers, self._sessions.cookie))
             self._check_session(scope, headers, session)
             scope.setdefault("state", {})["session"] = session
             await self._app(scope, limited(receive, self._limits.max_body_bytes), send_with_headers)
@@ -132,9 +132,9 @@ def _client(scope: Scope) -> str:
     return scope["client"][0] if scope.get("client") else "local"
 
 
-def _cookie(headers: Headers) -> str | None:
+def _cookie(headers: Headers, name: str) -> str | None:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return None
     return found.value if found else None

@@ -76,7 +76,7 @@ class SessionRoutes:
     def _opened(self, reviewer: str) -> Response:
         cookie, session = self.sessions.open(reviewer)
         answer = JSONResponse(self._about(session))
-        answer.headers["set-cookie"] = cookie_header(cookie)
+        answer.headers["set-cookie"] = cookie_header(self.sessions.cookie, cookie)
         return answer
 
     def _about(self, session: Session) -> dict[str, Any]:

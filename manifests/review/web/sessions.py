@@ -10,6 +10,7 @@ from threading import Lock
 from manifests.review.web.tokens import hash_token
 
 COOKIE = "kinora_review"
+"""Name of the cookie, or its beginning: browsers share cookies between the ports of one host."""
 MAX_SESSIONS = 1000
 MAX_AGE_S = 14 * 24 * 3600.0
 
@@ -33,7 +34,9 @@ class Session:
 class Sessions:
     """The open sessions; the oldest ends when there are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, cookie: str = COOKIE) -> None:
+        """Make none yet; `cookie` names their cookie, unlike that of other servers on this host."""
+        self.cookie = cookie
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = Lock()
 
@@ -59,6 +62,6 @@ class Sessions:
             return session
 
 
-def cookie_header(value: str) -> str:
+def cookie_header(name: str, value: str) -> str:
     """Return the `Set-Cookie` header of a session: for this site alone, and not for scripts."""
-    return f"{COOKIE}={value}; Path=/; Max-Age={int(MAX_AGE_S)}; HttpOnly; SameSite=Strict"
+    return f"{name}={value}; Path=/; Max-Age={int(MAX_AGE_S)}; HttpOnly; SameSite=Strict"
