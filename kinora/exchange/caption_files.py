@@ -23,7 +23,7 @@ SIDECAR_KEYS = ("absolute path", "path")
 """Fields of the rows of sidecars: their absolute path, and that below the folder, without the ending."""
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _BATCH_ROWS = 4096
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _MAX_RECORD_LINES = 1000
 """Lines of one CSV record; a longer one has a quotation mark that nothing closes."""
 
@@ -162,7 +162,7 @@ def _jsonl(path: Path) -> Iterator[Row | Problem]:
 
 def _checked(row: Row, text: str) -> Row | Problem:
     """Return a row, or a problem if its JSON holds half a character, which UTF-8 cannot write."""
-    if r"\ud" in text.lower() and _HALF_CHARACTER.search(json.dumps(row.cells, ensure_ascii=False)):
+    if r"\ud" in text.lower() and HALF_CHARACTER.search(json.dumps(row.cells, ensure_ascii=False)):
         message = r"holds half a character, such as \ud83d alone; write whole characters"
         return Problem(file=row.file, line=row.line, message=message)
     return row
@@ -191,7 +191,7 @@ def _csv(path: Path, delimiter: str) -> Iterator[Row | Problem]:
                 lines.push_back()
             message = f"has {len(cells)} cells, and the first line has {len(names)}; quote cells with commas"
             yield Problem(**about, message=message)
-        elif any(_HALF_CHARACTER.search(each) for each in cells):
+        elif any(HALF_CHARACTER.search(each) for each in cells):
             yield Problem(**about, message="is not UTF-8; save the file as UTF-8")
         else:
             yield Row(**about, cells=dict(zip(names, cells, strict=True)))

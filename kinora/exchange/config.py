@@ -5,6 +5,9 @@ from typing import Literal
 
 from manifests.ranges import UnitFloat, check_ranges
 
+_POLICIES, _POLICY_SIGNS = ("latest-ok", "reviewed"), ":=,+"
+"""What `kinora pack --captions` reads otherwise than as the name of a version."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportConfig:
@@ -42,7 +45,15 @@ class ImportConfig:
     revision: str = ""
     """Revision of the model, for the record."""
 
-    __post_init__ = check_ranges
+    def __post_init__(self) -> None:
+        """Check the fields. Raises ValueError."""
+        check_ranges(self)
+        name = self.version
+        if name != name.strip() or not name.isprintable() or {*name} & {*_POLICY_SIGNS} or name in _POLICIES:
+            raise ValueError(
+                f"--version {name!r}: could not be chosen with `kinora pack --captions`; give a name without "
+                f"any of {' '.join(_POLICY_SIGNS)}, other than {' and '.join(_POLICIES)}"
+            )
 
 
 ExportFormat = Literal["jsonl", "csv", "huggingface", "fiftyone", "label-studio", "croissant"]

@@ -105,11 +105,14 @@ def import_captions(
     """
     begin = time.monotonic()
     files = caption_files(path)
+    if unmatched_file and Path(unmatched_file).resolve() in {file.resolve() for file in files}:
+        raise ValueError(f"--unmatched {unmatched_file}: is one of the files to import; name another one")
     dataset = Dataset.open(dataset_uri).with_command(command)
     view = LiveView(dataset)
     index = MediaIndex(view, spread=config.spread, min_overlap=config.min_overlap)
     version = config.version or _version(files, config)
     report = ImportReport(version=version, dry_run=dry_run, files=len(files))
+    _check_captioner(view, version)
     root = Path(path).expanduser()
     with ExitStack() as stack:
         spool = stack.enter_context(CaptionSpool())
@@ -124,6 +127,14 @@ def import_captions(
     if parts:
         dataset.commit(_commit(parts, path, config, report), rebase=True)
     return report
+
+
+def _check_captioner(view: LiveView, version: str) -> None:
+    """Raise ValueError if a version is that of a captioner, whose captions these would hide."""
+    rows = view.read("newest_attempts", ["captioner"], version=version)
+    names = {*rows["captioner"].to_pylist()} - {CAPTIONER}
+    if names:
+        raise ValueError(f"--version {version}: holds captions of {sorted(names)[0]}; name another version")
 
 
 def _version(files: Iterable[Path], config: ImportConfig) -> str:

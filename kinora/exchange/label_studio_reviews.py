@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kinora.exchange.caption_files import CaptionFileError, Problem
+from kinora.exchange.caption_files import HALF_CHARACTER, CaptionFileError, Problem
 from kinora.exchange.formats.label_studio import SPAN_LABEL, VERDICTS, to_seconds
 from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_parts
@@ -73,8 +73,11 @@ def import_annotations(
     reviews: list[Review] = []
     for number, task in enumerate(tasks, 1):
         data = task.get("data")
-        about = media.get(data.get("media_id", "")) if isinstance(data, Mapping) else None
+        about = media.get(str(data.get("media_id", ""))) if isinstance(data, Mapping) else None
         annotations = task.get("annotations") or []
+        if not isinstance(annotations, list):
+            report.add_problem(path, number, f"`annotations` is {annotations!r:.40}, not a list")
+            continue
         report.annotations += len(annotations)
         if about is None:
             report.unmatched += 1
@@ -82,8 +85,8 @@ def import_annotations(
         for annotation in annotations:
             try:
                 found = [*_reviews_of(annotation, task, about)]
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                report.add_problem(path, number, f"annotation {_name(annotation)}: {error}")
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                report.add_problem(path, number, f"annotation {_name(annotation)}: {_describe(error)}")
                 continue
             report.undecided += not found
             reviews += found
@@ -144,8 +147,17 @@ def _reviews_of(
         yield _review(origin, about, verdict, reason=reason)
 
 
+def _describe(error: Exception) -> str:
+    """Return what is wrong with an annotation; of one of another form, what was looked for."""
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"has not the form of Label Studio's results ({type(error).__name__}: {error}); export it again"
+
+
 def _review(origin: tuple[str, str], about: Mapping[str, Any], verdict: Verdict, **fields: Any) -> Review:
-    content = (f"{name}={value}" for name, value in fields.items())
+    content = [f"{name}={value}" for name, value in fields.items()]
+    if HALF_CHARACTER.search(" ".join([*content, about["reviewer"]])):
+        raise ValueError(r"holds half a character, such as \ud83d alone; write whole characters")
     name = digest_parts("label-studio", *origin, about["media_id"], verdict, *content)
     return Review(review_id=name, verdict=verdict, **about, **fields)
 

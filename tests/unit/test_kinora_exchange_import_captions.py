@@ -355,3 +355,29 @@ def test_a_retry_leaves_imported_captions_to_the_person_who_has_them(root):
     result = retry.run(retry.Config(dataset=str(root / "data")))
     assert result.data == {"retried": 0}
     assert "imported captions that failed: 1 (mine); mend their texts" in str(result.text)
+
+
+@pytest.mark.parametrize(
+    "version", ["reviewed", "latest-ok", "a:short", "a=1", "a,b", "reviewed+a", " a", "a\n", "\x1b[2J"]
+)
+def test_a_version_that_pack_could_not_choose_is_refused(version):
+    with pytest.raises(ValueError, match="could not be chosen with `kinora pack --captions`"):
+        ImportConfig(version=version)
+
+
+def test_the_version_of_a_captioner_is_refused(tmp_path):
+    exchange_dataset.make_dataset(tmp_path)
+    before = LiveView(Dataset.open(tmp_path / "data")).captions().to_pylist()
+    path = jsonl(tmp_path / "captions.jsonl", {"media_id": before[0]["media_id"], "caption": "Mine."})
+    with pytest.raises(ValueError, match=f"holds captions of {before[0]['captioner']}; name another"):
+        run(tmp_path, path, version=before[0]["version"])
+    assert LiveView(Dataset.open(tmp_path / "data")).captions().to_pylist() == before
+
+
+def test_the_list_of_what_matches_nothing_overwrites_no_captions(root):
+    path = jsonl(root / "captions.jsonl", {"uri": "nobody.mp4", "caption": "A cat sleeps."})
+    before = path.read_bytes()
+    for given in (path, root):
+        with pytest.raises(ValueError, match="is one of the files to import; name another one"):
+            run(root, given, unmatched=str(root / "." / "captions.jsonl"))
+    assert path.read_bytes() == before

@@ -146,3 +146,34 @@ def test_frames_and_seconds_are_each_others_inverse(fps):
     for first in range(1, 14):
         for last in range(first, 15):
             assert to_frames(*to_seconds(first, last, fps), fps, 14) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"annotations": 5}, "`annotations` is 5, not a list"),
+        ({"annotations": ["x"]}, "has not the form of Label Studio's results"),
+        ({"result": 7}, "has not the form"),
+        ({"result": ["x"]}, "has not the form"),
+        ({"result": [text("dense", "half \ud83d")]}, "half a character"),
+        ({"result": [verdict("reject"), text("reason", "\ud83d")]}, "half a character"),
+        ({"completed_by": {"email": "\ud83d"}, "result": [verdict("approve")]}, "half a character"),
+        (
+            {"result": [{"from_name": "s", "value": {
+                "ranges": [{"start": 1, "end": 10**400}], "timelinelabels": [SPAN_LABEL]}}]},
+            "has not the form",
+        ),
+    ],
+)  # fmt: skip
+def test_annotations_of_another_form_are_named(root, about, message):
+    path = annotated(root, [verdict("approve")], [verdict("flag")])
+    tasks = json.loads(path.read_text())
+    if "annotations" in about:
+        tasks[0] |= about
+    else:
+        tasks[0]["annotations"][0] |= about
+    tasks[2]["data"]["media_id"] = ["a list"]
+    path.write_text(json.dumps(tasks))
+    report = run(root, path)
+    assert (report.reviews, report.broken, report.unmatched) == ({"flag": 1}, 1, 1)
+    assert message in report.problems[0].message
