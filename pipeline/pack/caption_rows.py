@@ -64,8 +64,7 @@ def choose_captions(view: LiveView, media: pa.Table, config: PackConfig) -> Revi
         candidates = without_reviews(candidates)
     else:
         candidates = with_reviews(candidates, decisions, config.reviews, lay_over=lay_over)
-    has_text = pc.or_(pc.equal(candidates["outcome"], "ok"), pc.not_equal(candidates["lengths"], 0))
-    candidates = candidates.filter(has_text)  # without captions that failed and that nobody wrote anew
+    candidates = candidates.filter(pc.not_equal(candidates["lengths"], 0))  # failed, or emptied by a reviewer
     choice = choose(media["media_id"], candidates, options)
     fixed = pc.binary_join_element_wise(choice.rows["content"], choice.rows["text_length"], ":")
     content = pc.if_else(choice.rows["fixed_length"], fixed, choice.rows["content"])

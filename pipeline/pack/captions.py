@@ -69,6 +69,8 @@ def split_reviewed(policy: str) -> tuple[bool, str]:
         base = policy.removeprefix(f"{REVIEWED}+")
         if base == REVIEWED or base.startswith((f"{REVIEWED}+", f"{REVIEWED}:")):
             raise ValueError(f"captions {policy!r}: lays reviews over reviews; {_USAGE}")
+        if not base:
+            raise ValueError(f"captions {policy!r}: names no policy after the +; {_USAGE}")
         return True, base
     name, _, length = policy.partition(":")
     if name != REVIEWED:

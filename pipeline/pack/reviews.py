@@ -82,6 +82,7 @@ def with_reviews(candidates: pa.Table, decisions: pa.Table, use: ReviewUse, *, l
     """Append to captions what the reviews of their media say, with edited texts laid over.
 
     Appends `EDITED`, `NO_REVIEW` and `stale`; replaces `lengths`, `content` and `chars` of edited captions.
+    A text that was written for a failed caption is its text; one that was emptied is none.
 
     Args:
         candidates: `media_id`, `version`, `seen` (`seen_digests`), `lengths`, `content` and `chars`.
@@ -108,7 +109,10 @@ def with_reviews(candidates: pa.Table, decisions: pa.Table, use: ReviewUse, *, l
     for bit, (length, column) in enumerate(LENGTH_COLUMNS.items()):
         edited = combine(pc.if_else(used, own[column], pa.scalar(None, pa.string())))
         rows = rows.append_column(EDITED[length], edited)
-        lengths = pc.bit_wise_or(lengths, pc.if_else(pc.is_valid(edited), 1 << bit, 0))
+        is_text = pc.coalesce(pc.not_equal(pc.utf8_trim_whitespace(edited), ""), False)
+        others = pc.bit_wise_and(lengths, 7 - (1 << bit))
+        with_edit = pc.bit_wise_or(others, pc.if_else(is_text, 1 << bit, 0))
+        lengths = pc.if_else(pc.is_valid(edited), with_edit, lengths)
         chars = pc.add(chars, pc.coalesce(pc.utf8_length(edited).cast(pa.int64()), 0))
     for name, source in (("review_verdict", "verdict"), ("review_ids", "ids")):
         rows = rows.append_column(name, combine(pc.if_else(used, own[source], "")))

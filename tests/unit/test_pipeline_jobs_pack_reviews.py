@@ -20,6 +20,7 @@ from pipeline.config import PackConfig, RayConfig, ReviewUse
 from pipeline.errors import NothingToDo
 from pipeline.jobs import pack as job
 from pipeline.jobs.report import PackReport
+from pipeline.pack.captions import split_reviewed
 from video.encode import mp4_bytes
 from video.frames import read_frames
 
@@ -356,3 +357,27 @@ def test_status_counts_reviews_and_those_after_the_last_pack(dataset, out, capsy
     assert new == {"media": 1, "flagged": 1}
     assert cli.main(["status", "--dataset", dataset]) == 0
     assert "reviews since the last pack: 1 media (1 flagged)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_text_that_a_reviewer_emptied_is_none(dataset, out):
+    before = captions(dataset)
+    kept, emptied = sorted(media for media, caption in before.items() if caption["medium"] is None)[:2]
+    review(
+        dataset,
+        (kept, "edit", {"length": "short", "new_text": " "}),
+        (emptied, "edit", {"length": "short", "new_text": ""}),
+        (emptied, "edit", {"length": "dense", "new_text": "", "saw": f"{1:032x}"}),
+    )
+    report = pack(dataset, out)
+    found = packed(out)
+    assert found[kept][0] == before[kept]["text"]
+    assert found[kept][2]["edited"] == "short"
+    assert found.keys() == before.keys() - {emptied}
+    assert report.without_caption_why == {"no OK caption": 1}
+    assert pack(dataset, out, replace(SPLIT, captions="latest-ok")).samples == len(before)
+
+
+@pytest.mark.parametrize("policy", ["reviewed+", "reviewed+reviewed", "reviewed:long", "reviewed:"])
+def test_a_policy_of_reviews_over_nothing_is_named_as_it_was_given(policy):
+    with pytest.raises(ValueError, match=f"captions {policy!r}".replace("+", r"\+")):
+        split_reviewed(policy)
