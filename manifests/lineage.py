@@ -159,6 +159,11 @@ def clip_of(dataset: Dataset, found: Found) -> tuple[str, str | None]:
         return found.value, None
     if found.kind == "review":
         row = _rows(dataset, "reviews", "review_id", [found.value])[0]
+        if not row["clip_id"]:
+            raise UnknownId(
+                f"{found.value}: takes back {row['withdraws']}, an action on clips; trace one of them. "
+                "`kinora captions sql \"SELECT clip_id, action FROM reviews WHERE action <> ''\"` lists them"
+            )
         return row["clip_id"], row["media_id"] or None
     if found.column == "key":
         clip_id, _, index = found.value.rpartition("-")

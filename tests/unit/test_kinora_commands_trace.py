@@ -145,6 +145,17 @@ def test_an_unknown_id_is_an_error_that_helps(dataset, capsys, text):
     assert "no clip, media, sample, source or review" in capsys.readouterr().err
 
 
+def test_a_withdrawal_of_an_action_leads_to_its_clips(tmp_path, capsys):
+    dataset = write_dataset(tmp_path)
+    withdrawal = Review(
+        review_id="cd34", clip_id="", media_id="", reviewer="ann", at="2026-11-29T12:00:00+00:00",
+        verdict=Verdict.WITHDRAW, withdraws="ee55",
+    )  # fmt: skip
+    dataset.commit(Commit(stage="review", added=(dataset.write_records("reviews", [withdrawal]),)))
+    assert main(["trace", "cd34", "--dataset", dataset.uri]) == 2
+    assert "cd34: takes back ee55, an action on clips; trace one of them" in capsys.readouterr().err
+
+
 def test_an_ambiguous_beginning_lists_what_it_may_be(dataset, capsys):
     raw = str(Path(dataset.records("sources")[0].uri).parent)
     assert main(["trace", raw, "--dataset", dataset.uri]) == 2
