@@ -87,6 +87,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "schemas",
         "scores",
         "shards",
+        "shown_frames",
         "snapshots",
         "sql",
         "storage",

@@ -62,7 +62,7 @@ export class CardView {
   renderFilm() {
     const { card } = this;
     if (this.player.isImage) { fill(this.film); return; }
-    const shown = card.captions.find((caption) => caption.counts)?.frames_shown ?? [];
+    const shown = [...new Set(card.captions.find((caption) => caption.counts)?.frames_shown)]; // a short clip repeats some
     const picked = shown.length > MAX_STRIP ? Array.from({ length: MAX_STRIP }, (_, k) => shown[Math.round((k * (shown.length - 1)) / (MAX_STRIP - 1))]) : shown;
     const id = card.item.media_id;
     const note = shown.length > MAX_STRIP ? `${MAX_STRIP} of ${shown.length}` : String(shown.length);
