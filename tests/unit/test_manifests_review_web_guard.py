@@ -8,12 +8,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from review_dataset import write_dataset
 from review_pages import FakePictures, Page, running
 from starlette.routing import Route
 
 from manifests.dataset import Dataset
 from manifests.review.app import PageConfig, make_app
+from manifests.review.desk import ReviewDesk
 from manifests.review.server import listen
+from manifests.review.web.desk_routes import desk_routes
 from manifests.review.web.headers import POLICY, SECURITY_HEADERS
 from manifests.review.web.hosts import HostCheck, is_loopback
 from manifests.review.web.limits import Limits, RateLimit
@@ -278,3 +281,29 @@ def test_an_error_of_the_server_is_answered_as_json(tmp_path: Path) -> None:
 def test_an_address_that_cannot_be_listened_at_is_named(address: str, port: int, message: str) -> None:
     with pytest.raises((OSError, ValueError), match=message):
         listen(address, port)
+
+
+def test_what_no_store_can_hold_is_a_bad_request(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path, 4)
+    with ReviewDesk(dataset.uri, tmp_path / "desk") as desk:
+        app = make_app(dataset, tmp_path / "s", FakePictures(), PageConfig(), api=desk_routes(desk))
+        with running(dataset, tmp_path / "s", app=app) as page:
+            page.open_session()
+            media_id = page.get("/api/queue").json["items"][0]["media_id"]
+            span = {"review_id": "ab" * 8, "media_id": media_id, "verdict": "span", "saw": "", "start_s": 0}
+            bad: list[tuple[str, dict]] = [
+                ("/api/next", {"filter": {name: "a \ud800"}})
+                for name in ("stratum", "where", "search", "reviewer")
+            ]
+            bad += [
+                ("/api/undo", {"target": "\ud800", "review_id": "ab" * 8}),
+                ("/api/compare/next", {"version": "\ud800", "other_version": "b"}),
+                ("/api/assign", {"reviewer": "bob", "count": 10**30}),
+                ("/api/next", {"filter": {"seed": -(10**30)}}),
+                ("/api/decisions", span | {"end_s": 10**400}),
+                ("/api/decisions", span | {"end_s": 1, "note": {"\ud800": 1}}),
+            ]
+            for path, value in bad:
+                answer = page.post(path, value)
+                assert (answer.status, "error" in answer.json) == (400, True), (path, value)
+            assert desk.figures().uncommitted == 0

@@ -26,6 +26,10 @@ async def json_body(request: Request) -> dict[str, Any]:
         body = json.loads(await request.body() or b"{}")
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is no JSON: {error}") from None
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest(r"the body holds half a character, such as \ud83d alone; send whole ones") from None
     if not isinstance(body, dict):
         raise BadRequest("the body is no JSON object")
     return body  # pyright: ignore[reportUnknownVariableType]

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from manifests.review.web.errors import BadRequest
 
 T = TypeVar("T")
+MAX_INTEGER = 2**53 - 1
+"""Largest integer that JSON means the same in every language."""
 
 
 def to_json(value: Any) -> Any:
@@ -76,6 +78,8 @@ def _value(hint: Any, value: Any, name: str) -> Any:
             raise BadRequest(
                 f"{name}: {value!r} is none of {', '.join(str(e.value) for e in hint)}"
             ) from None
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise BadRequest(f"{name}: is beyond {MAX_INTEGER}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
