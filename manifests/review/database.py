@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock, get_ident, local
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Version of this layout; another one is rebuilt."""
 _TABLES = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
