@@ -73,6 +73,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "review.config",
         "review.decisions",
         "review.desk",
+        "review.facts",
         "review.messages",
         "review.pictures",
         "review.server",
