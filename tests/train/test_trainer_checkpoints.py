@@ -10,6 +10,7 @@ import torch
 
 from trainer.checkpoints import load_vae, save_model
 from trainer.config import VaeConfig
+from trainer.model_files import SHIPPED
 from trainer.vae.model import VideoVae
 
 
@@ -40,3 +41,8 @@ def test_weights_that_cannot_be_written_leave_the_earlier_ones(tmp_path):
     vae, about = load_vae(tmp_path)
     assert about["digest"] == digest
     assert torch.equal(vae.conv_in.weight, tiny_vae(0).conv_in.weight)
+
+
+def test_weights_that_do_not_ship_are_named():
+    with pytest.raises(FileNotFoundError, match=r"vae\.json: these weights do not ship with this version"):
+        load_vae(SHIPPED)
