@@ -1,0 +1,364 @@
+"""The review page in a real browser: a session by keyboard up to shards, and what can go wrong in between."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from review_browser import (
+    CHROMIUM,
+    FLAGS,
+    Server,
+    call,
+    open_clip,
+    reviewing,
+    run_command,
+    serving,
+    shown,
+    until,
+)
+from review_dataset import NEW, caption_text, write_dataset
+
+from manifests.dataset import Dataset
+
+pytestmark = [
+    pytest.mark.web,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on PATH: install the package `chromium`"),
+]
+OFFLINE = "ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|Failed to load resource"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return write_dataset(tmp_path)
+
+
+@pytest.fixture
+def server(dataset: Dataset, tmp_path: Path) -> Iterator[Server]:
+    with serving(tmp_path / "data", tmp_path / "state") as server:
+        yield server
+
+
+def decisions(dataset: Dataset) -> dict[str, list[dict]]:
+    """Return the committed reviews by media."""
+    found: dict[str, list[dict]] = {}
+    for row in dataset.refresh().read("reviews").to_pylist():
+        found.setdefault(row["media_id"], []).append(row)
+    return found
+
+
+def press_and_wait(page: Page, key: str) -> None:
+    """Press a key that decides on a clip, and wait for the next one."""
+    before = shown(page)
+    page.keyboard.press(key)
+    shown_now = "document.querySelector('.card-head .where a')?.href"
+    until(page, f"document.querySelector('.empty') || !{shown_now}?.endsWith('{before}')")
+
+
+def test_twenty_clips_by_keyboard_up_to_the_shards(
+    browser: Browser, dataset: Dataset, server: Server, tmp_path: Path
+) -> None:
+    edited: dict[str, str] = {}
+    rejected: list[str] = []
+    seen: list[str] = []
+    with reviewing(browser, server) as page:
+        expect(page.locator("video")).to_have_js_property("paused", False)
+        for number in range(20):
+            media_id = shown(page)
+            seen.append(media_id)
+            if number in (3, 8, 14):
+                page.keyboard.press("e")
+                page.keyboard.type(f" Edited in round {number}.")
+                edited[media_id] = page.locator("#caption-edit").input_value()
+                press_and_wait(page, "Control+Enter")
+            elif number in (5, 11):
+                page.keyboard.press("r")
+                page.wait_for_selector("dialog[open]")
+                rejected.append(media_id)
+                press_and_wait(page, "2")
+            else:
+                press_and_wait(page, "a")
+    assert len(set(seen)) == 20
+    assert server.stop() == 130
+    rows = decisions(dataset)
+    assert [*rows] == seen
+    assert all(len(each) == 1 for each in rows.values())
+    assert {media for media, (row,) in rows.items() if row["verdict"] == "reject"} == {*rejected}
+    assert {rows[media][0]["reason"] for media in rejected} == {"wrong action"}
+    assert {media: rows[media][0]["new_text"] for media in edited} == edited
+    assert all(text.endswith(".") and "Edited in round" in text for text in edited.values())
+
+    shards = tmp_path / "shards"
+    words = ("--captions", "reviewed:dense", "--buckets", '["17x54x96"]', "--fps", "8")
+    run_command("pack", "--dataset", dataset.uri, "--out", str(shards), *words)
+    clip_of = {row["media_id"]: row["clip_id"] for row in dataset.read("media").to_pylist()}
+    texts: dict[str, str] = {}
+    for path in shards.rglob("*.tar"):
+        with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+            for member in tar.getmembers():
+                if member.name.endswith(".txt"):
+                    texts[member.name.removesuffix(".txt")] = tar.extractfile(member).read().decode()  # type: ignore[union-attr]
+    assert {clip_of[media] for media in rejected}.isdisjoint(texts)
+    assert {media: texts[clip_of[media]] for media in edited} == edited
+    assert len(texts) == 24 - len(rejected)
+
+
+def test_an_edit_has_a_draft_a_length_and_undo(browser: Browser, dataset: Dataset, server: Server) -> None:
+    with reviewing(browser, server) as page:
+        media_id = shown(page)
+        original = page.locator("#caption-text .text").first.inner_text()
+        page.keyboard.press("e")
+        page.keyboard.type(" arjklefsu 123?")  # keys of the page, typed
+        assert page.locator("#caption-edit").input_value() == original + " arjklefsu 123?"
+        size = f"{len(original) + 15} characters, {len(original.split()) + 2} words (+15)"
+        expect(page.locator("#caption-size")).to_have_text(size)
+        page.keyboard.press("Control+z")
+        assert page.locator("#caption-edit").input_value() != original + " arjklefsu 123?"
+        page.locator("#caption-edit").fill(original)
+        page.keyboard.press("End")
+        page.keyboard.press("Alt+1")
+        snippet = original + " The camera stands still."
+        assert page.locator("#caption-edit").input_value() == snippet
+        page.wait_for_timeout(400)
+        page.reload()
+        open_clip(page, server, media_id)
+        expect(page.locator("#caption-edit")).to_have_value(snippet)
+        expect(page.locator(".note")).to_contain_text("Your draft from before was kept")
+        page.locator("#caption-edit").focus()
+        page.keyboard.press("Control+s")
+        expect(page.locator(".caption .badge.edit")).to_have_text("edited")
+        expect(page.locator("#caption-text .text").first).to_have_text(snippet)
+        page.keyboard.press("u")
+        expect(page.locator(".toast").last).to_contain_text("Undone: edited.")
+        expect(page.locator("#caption-text .text").first).to_have_text(original)
+    assert server.stop() == 130
+    assert [row["verdict"] for row in dataset.refresh().read("reviews").to_pylist()] == ["edit", "withdraw"]
+
+
+def test_the_player_steps_frames_and_keeps_its_speed(
+    browser: Browser, dataset: Dataset, server: Server
+) -> None:
+    with reviewing(browser, server) as page:
+        frame = "Number(document.querySelector('.timeline').value)"
+        until(page, "document.querySelector('video').readyState >= 2")
+        page.keyboard.press("k")
+        page.evaluate("document.querySelector('video').currentTime = 0.5 / 8")
+        until(page, f"{frame} === 0")
+        for _ in range(3):
+            page.keyboard.press(".")
+        until(page, f"{frame} === 3")
+        page.keyboard.press(",")
+        until(page, f"{frame} === 2")
+        page.keyboard.press(">")
+        until(page, f"{frame} === 10")
+        page.keyboard.press("j")
+        until(page, f"{frame} < 10")
+        page.keyboard.press("k")
+        for _ in range(9):
+            page.keyboard.press("[")
+        assert page.evaluate("document.querySelector('video').playbackRate") == 0.1
+        page.keyboard.press("n")
+        until(page, "document.querySelector('video').playbackRate === 0.1")
+        for _ in range(9):
+            page.keyboard.press("]")
+        assert page.evaluate("document.querySelector('video').playbackRate") == 4
+        page.keyboard.press("=")
+        strip = page.locator(".film > .strip").first
+        assert strip.locator(".cell").all_inner_texts() == ["1", "5", "9", "13", "17"]
+        strip.locator(".cell").nth(2).click()
+        until(page, f"{frame} === 8")
+        until(page, "[...document.querySelectorAll('.film img')].every(i => i.naturalWidth > 0)")
+        page.evaluate("document.querySelector('video').currentTime = 4.5 / 8")
+        until(page, f"{frame} === 4")
+        page.keyboard.press("s")
+        page.keyboard.press("i")
+        page.keyboard.press("o")
+        expect(page.locator(".span-bar output")).to_have_text("Span 0.50 to 0.63 s (0.13 s)")
+        page.keyboard.press("Enter")
+        expect(page.locator(".caption .badge.span")).to_be_visible()
+    server.stop()
+    (row,) = dataset.refresh().read("reviews").to_pylist()
+    assert (row["verdict"], row["start_s"], row["end_s"]) == ("span", 0.5, 0.625)
+
+
+def test_a_tab_left_open_shows_both_texts(browser: Browser, dataset: Dataset, server: Server) -> None:
+    media_id = dataset.read("media").to_pylist()[0]["media_id"]
+    original = caption_text(0, NEW)
+    conflicts = "status of 409"
+    with (
+        reviewing(browser, server, expected=conflicts) as ada,
+        reviewing(browser, server, "Grace", expected=conflicts) as grace,
+    ):
+        for page, text in ((grace, "The text of Grace."), (ada, "The text of Ada.")):
+            open_clip(page, server, media_id)
+            page.keyboard.press("e")
+            page.locator("#caption-edit").fill(text)
+        grace.keyboard.press("Control+s")
+        expect(grace.locator("#caption-text .text").first).to_have_text("The text of Grace.")
+        ada.keyboard.press("Control+s")
+        expect(ada.locator("dialog h2")).to_have_text("Grace decided meanwhile")
+        expect(ada.locator("#conflict-mine")).to_have_text("The text of Ada.")
+        expect(ada.locator("#conflict-theirs")).to_have_text("The text of Grace.")
+        rows = call(ada, f"/api/cards/{media_id}")["history"]
+        assert [row["new_text"] for row in rows] == ["The text of Grace."]
+        ada.get_by_role("button", name="Save mine").click()
+        expect(ada.locator("#caption-text .text").first).to_have_text("The text of Ada.")
+        rows = call(ada, f"/api/cards/{media_id}")["history"]
+        assert [row["new_text"] for row in rows] == ["The text of Grace.", "The text of Ada."]
+        grace.locator("#main").focus()
+        grace.keyboard.press("a")
+        expect(grace.locator("dialog h2")).to_have_text("Ada decided meanwhile")
+        grace.get_by_role("button", name="Keep theirs").click()
+        expect(grace.locator("#caption-text .text").first).to_have_text("The text of Ada.")
+        ada.keyboard.press("e")
+        ada.locator("#caption-edit").fill("")
+        ada.keyboard.press("Control+s")
+        expect(ada.locator("dialog h2")).to_have_text("Remove this text?")
+        ada.get_by_role("button", name="Keep the text").click()
+        assert len(call(ada, f"/api/cards/{media_id}")["history"]) == 2
+    assert original not in ("The text of Ada.", "The text of Grace.")
+
+
+def test_the_server_goes_and_comes_back(browser: Browser, dataset: Dataset, server: Server) -> None:
+    with reviewing(browser, server, expected=OFFLINE) as page:
+        press_and_wait(page, "a")
+        media_id = shown(page)
+        page.keyboard.press("e")
+        page.locator("#caption-edit").fill("Typed while the server was away.")
+        server.kill()
+        page.keyboard.press("Control+s")
+        expect(page.locator("#banner")).to_contain_text("The server does not answer")
+        expect(page.locator("#caption-edit")).to_have_value("Typed while the server was away.")
+        server.start()
+        expect(page.locator("#banner")).to_be_hidden()
+        expect(page.locator("#caption-text .text").first).to_have_text("Typed while the server was away.")
+        assert shown(page) == media_id
+    server.stop()
+    rows = decisions(dataset)
+    assert [row["verdict"] for each in rows.values() for row in each] == ["approve", "edit"]
+    assert rows[media_id][0]["new_text"] == "Typed while the server was away."
+
+
+def test_media_that_is_gone_is_named_and_the_review_goes_on(
+    browser: Browser, dataset: Dataset, server: Server, tmp_path: Path
+) -> None:
+    tar = tmp_path / "data" / "media" / "clips.tar"
+    os.rename(tar, tar.with_suffix(".away"))
+    for raw in (tmp_path / "raw").iterdir():
+        raw.unlink()
+    with reviewing(browser, server, expected="Failed to load resource") as page:
+        expect(page.locator(".problem")).to_contain_text("media/clips.tar: the tar with this clip is gone")
+        expect(page.locator(".around .strip.failed").first).to_contain_text(
+            "the source was moved, changed or deleted"
+        )
+        press_and_wait(page, "a")
+        expect(page.locator(".problem")).to_be_visible()
+        os.rename(tar.with_suffix(".away"), tar)
+        page.get_by_role("button", name="Try again").click()
+        until(page, "document.querySelector('video').readyState >= 2")
+        expect(page.locator(".problem")).to_be_hidden()
+
+
+def test_search_and_a_bulk_edit_that_is_undone_as_one(
+    browser: Browser, dataset: Dataset, server: Server
+) -> None:
+    with reviewing(browser, server, expected="status of 400") as page:
+        page.keyboard.press("/")
+        page.get_by_label("Words").fill("yellow")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results h2")).to_have_text("6 clips")
+        page.get_by_label("SQL condition").fill("nothing = 1")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results [role=alert]")).to_contain_text("nothing")
+        page.get_by_label("SQL condition").fill("sharpness > 100")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results")).to_contain_text("0 clips")
+        page.get_by_label("SQL condition").fill("sharpness < 0.1")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results h2")).to_have_text("2 clips")
+        page.get_by_label("Find (regular expression)").fill("yell(ow)")
+        page.get_by_label("Replace by").fill(r"gold-\1")
+        page.get_by_role("button", name="Preview").click()
+        expect(page.locator(".preview")).to_contain_text("2 of 2 clips would change")
+        assert (
+            page.locator(".sample ins").first.inner_text() == "added: gold-ow"
+            or "gold" in page.locator(".sample ins").first.inner_text()
+        )
+        page.get_by_role("button", name="Apply to 2 clips").click()
+        expect(page.locator(".toast").last).to_contain_text("2 clips changed")
+        page.get_by_label("Words").fill('"gold ow"')
+        page.keyboard.press("Enter")
+        expect(page.locator(".results h2")).to_have_text("2 clips")
+        page.keyboard.press("Escape")
+        page.keyboard.press("u")
+        expect(page.locator(".results h2")).to_have_text("0 clips")
+        page.get_by_label("Words").fill("yellow")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results h2")).to_have_text("2 clips")
+
+
+def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, tmp_path: Path) -> None:
+    media_id = dataset.read("media").to_pylist()[0]["media_id"]
+    flags = ("--reviews-per-clip", "2")
+    with serving(tmp_path / "data", tmp_path / "state", *flags) as server, reviewing(browser, server) as ada:
+        page = ada
+        page.keyboard.press("g")
+        page.keyboard.press("c")
+        page.wait_for_selector(".side")
+        assert NEW not in page.locator(".pair").inner_text()
+        page.keyboard.press("1")
+        expect(page.locator(".score")).to_contain_text("1 votes")
+        page.keyboard.press("0")
+        expect(page.locator(".score")).to_contain_text("2 votes")
+        expect(page.locator(".score")).to_contain_text("95 % interval")
+        open_clip(ada, server, media_id)
+        ada.keyboard.press("a")
+        with reviewing(browser, server, "Grace") as grace:
+            open_clip(grace, server, media_id)
+            expect(grace.locator(".caption .badge", has_text="blind")).to_be_visible()
+            assert "Ada" not in grace.locator(".card").inner_text()
+            grace.keyboard.press("r")
+            grace.keyboard.press("1")
+            expect(grace.locator(".toast").last).to_contain_text("rejected")
+            grace.keyboard.press("g")
+            grace.keyboard.press("d")
+            expect(grace.locator(".side h2")).to_contain_text(["Ada", "Grace"])
+            grace.keyboard.press("2")
+            expect(grace.locator(".empty")).to_contain_text("Nobody differs")
+        card = call(ada, f"/api/cards/{media_id}")
+        assert (card["decision"]["verdict"], card["decision"]["disagreement"]) == ("reject", False)
+
+
+def test_help_lists_the_keys_and_deep_links_open(browser: Browser, dataset: Dataset, server: Server) -> None:
+    with reviewing(browser, server, expected="status of 400") as page:
+        page.keyboard.press("?")
+        listed = page.locator("dialog .help").inner_text()
+        for about in ("Approve", "One frame back", "Mend the span", "List of the queue", "Search"):
+            assert about in listed
+        page.keyboard.press("Escape")
+        page.keyboard.press("End")
+        last = call(page, "/api/queue?offset=-1&limit=1")["items"][0]["media_id"]
+        page.wait_for_selector(f".card-head a[href$='{last}']")
+        page.goto("about:blank")
+        open_clip(page, server, last)
+        page.keyboard.press("#")
+        page.keyboard.type("3")
+        page.keyboard.press("Enter")
+        third = call(page, "/api/queue?offset=2&limit=1")["items"][0]["media_id"]
+        page.wait_for_selector(f".card-head a[href$='{third}']")
+        page.goto(f"{server.url}#/clip/{'0' * 32}")
+        expect(page.locator(".empty")).to_contain_text("0000")
+    entries = [json.loads(line) for line in (Path(server.state) / "audit.jsonl").read_text().splitlines()]
+    assert {entry["reviewer"] for entry in entries} == {"Ada"}
