@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import records, schemas
-from manifests.arrow import pc
+from manifests.arrow import combine, pc
 from manifests.digest import digest_bytes
 from manifests.storage import DamagedError, Storage, open_storage
 
@@ -128,15 +128,24 @@ class PartStore:
             ) from error
 
 
+_NOT_COUNTED = (pa.types.is_nested, pa.types.is_dictionary, pa.types.is_null, pa.types.is_float16)
+"""Types whose distinct values Arrow does not count."""
+
+
 def _with_dictionary(table: pa.Table) -> list[str]:
     """Return the columns with few values among the first rows; of others a dictionary slows down reading."""
-    paths: list[str] = []
-    for field in table.schema:
-        values = table[field.name].slice(0, _SAMPLE_ROWS)
-        if pa.types.is_list(field.type):
-            values, path = pc.list_flatten(values), f"{field.name}.list.element"
-        else:
-            path = field.name
-        if pc.count_distinct(values).as_py() <= len(values) / 2:
-            paths.append(path)
-    return paths
+    first = table.slice(0, _SAMPLE_ROWS)
+    leaves = (leaf for name in table.schema.names for leaf in _leaves(combine(first[name]), name))
+    return [path for path, values in leaves if pc.count_distinct(values).as_py() <= len(values) / 2]
+
+
+def _leaves(values: pa.Array, path: str) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the values within lists and structs, with their path in Parquet; those of plain types alone."""
+    kind = values.type
+    if pa.types.is_list(kind):
+        yield from _leaves(pc.list_flatten(values), f"{path}.list.element")
+    elif pa.types.is_struct(kind):
+        for index, field in enumerate(kind):
+            yield from _leaves(pc.struct_field(values, [index]), f"{path}.{field.name}")
+    elif not any(is_kind(kind) for is_kind in _NOT_COUNTED):
+        yield path, values
