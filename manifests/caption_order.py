@@ -9,11 +9,14 @@ counts again.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from manifests.arrow import pc
 from manifests.dataset import Commit
 
 LATEST_ROWS = "SELECT version, max(_commit) AS number FROM t GROUP BY version"
@@ -34,22 +37,76 @@ def latest_requests(rows: Iterable[Mapping[str, Any]], commits: Iterable[Commit]
     return requests
 
 
-def first_of_each(group: str, *, ok_first: bool, version: str | None) -> str:
-    """Return the query for the first caption of each group, as its `_row`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionCodes:
+    """The rows of the captions table as integers: they compare and group many times faster than texts."""
 
-    Reads the tables t (captions), r (`number` of `latest_requests` by `version`) and o (live `media_id`).
+    media_R: np.ndarray
+    """Index of the live media of each row, -1 if it is not live."""
+    version_R: np.ndarray
+    """Index of its version among the keys of `latest_requests`."""
+    is_ok_R: np.ndarray
+    versions: Sequence[str]
+    request_V: np.ndarray
+    """Number of the commit that last asked for each version."""
+    num_media: int
 
-    Args:
-        group: columns to group by.
-        ok_first: whether an OK caption comes before a newer failed one.
-        version: only captions of this version.
-    """
-    order = "(t.outcome = 'ok')::INT, r.number, t._row" if ok_first else "r.number, t._row"
-    quoted = "" if version is None else "'" + version.replace("'", "''") + "'"
-    where = f"WHERE version = {quoted}" if quoted else ""
-    return f"""
-        SELECT arg_max(t._row, row({order})) AS _row
-        FROM t JOIN r USING (version) SEMI JOIN o USING (media_id) {where} GROUP BY {group}"""
+    @classmethod
+    def of(cls, rows: pa.Table, requests: Mapping[str, int], media_id: pa.Array) -> "CaptionCodes":
+        """Encode `media_id`, `version` and `outcome` of all rows of the table, in order."""
+        versions = [*requests]
+        return cls(
+            media_R=_codes(rows["media_id"], media_id),
+            version_R=_codes(rows["version"], pa.array(versions, pa.string())),
+            is_ok_R=pc.equal(rows["outcome"], "ok").to_numpy(zero_copy_only=False).astype(bool),
+            versions=versions,
+            request_V=np.array([*requests.values()], np.int64),
+            num_media=len(media_id),
+        )
+
+    def first_by_media(
+        self, *, ok_first: bool = True, version: str | None = None, among_R: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the row of the caption that counts for each media, -1 without one.
+
+        Args:
+            ok_first: whether an OK caption comes before a newer failed one.
+            version: only captions of this version.
+            among_R: mask of the rows to choose from.
+        """
+        mask_R = self.media_R >= 0
+        if version is not None:
+            mask_R &= self.version_R == (self.versions.index(version) if version in self.versions else -2)
+        if among_R is not None:
+            mask_R &= among_R
+        return self._best(mask_R, self.media_R[mask_R], self.num_media, ok_first)
+
+    def first_by_version(self) -> np.ndarray:
+        """Return the rows of the caption that counts for each media and version."""
+        mask_R = self.media_R >= 0
+        group_M = self.media_R[mask_R].astype(np.int64) * len(self.versions) + self.version_R[mask_R]
+        count = self.num_media * len(self.versions)
+        if count > 4 * len(mask_R):  # most media lack most versions
+            held, group_M = np.unique(group_M, return_inverse=True)
+            count = len(held)
+        best_G = self._best(mask_R, group_M, count, ok_first=True)
+        return best_G[best_G >= 0]
+
+    def _best(self, mask_R: np.ndarray, group_M: np.ndarray, count: int, ok_first: bool) -> np.ndarray:
+        """Return the first row of each group, -1 for an empty one."""
+        total = max(1, len(mask_R))
+        rank_M = self.request_V[self.version_R[mask_R]] if len(self.request_V) else np.zeros(0, np.int64)
+        if ok_first:
+            rank_M = rank_M + self.is_ok_R[mask_R] * (1 + self.request_V.max(initial=0))
+        key_M = rank_M * total + np.flatnonzero(mask_R)
+        best_G = np.full(count, -1, np.int64)
+        np.maximum.at(best_G, group_M, key_M)
+        return np.where(best_G >= 0, best_G % total, -1)
+
+
+def _codes(values: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
+    found = pc.fill_null(pc.index_in(values, value_set=known), -1)
+    return found.to_numpy(zero_copy_only=False)
 
 
 def count_versions(attempts: pa.Table) -> dict[str, dict[str, int]]:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import caption_order
+from manifests.arrow import combine
 from manifests.dataset import Dataset
 from manifests.live_failures import STILL_FAILED
 from manifests.parts import TableName
@@ -114,6 +115,7 @@ class LiveView:
         self._added: dict[TableName, pa.Table] = {}
         self._columns: dict[TableName, list[str]] = {}
         self._derived = False
+        self._codes: caption_order.CaptionCodes | None = None
         self._masks: dict[tuple[ViewName, str | None], pa.Array | None] = {}
         self.scorer_requests = requests(dataset.commits)
         """The scorers whose columns the clips have, by name."""
@@ -360,7 +362,7 @@ class LiveView:
                 sql = "SELECT min(_row) AS _row FROM t GROUP BY review_id"
                 return self.query(sql, t=self._numbered("reviews"))
             case "captions" | "caption_attempts" | "newest_attempts":
-                return self._captions(view, subset)
+                return pa.table({"_row": self._captions(view, subset)})
             case "failures":
                 return self._failed(subset)
 
@@ -382,17 +384,22 @@ class LiveView:
         live = self.read("sources", ["uri", "source_key"])
         return self.query(sql, t=self._numbered("sources"), live=live)
 
-    def _captions(self, view: ViewName, version: str | None) -> pa.Table:
+    def caption_codes(self) -> caption_order.CaptionCodes:
+        """Return the rows of the captions table as integers; media by their index in the view `media`."""
+        if self._codes is None:
+            requests = self.caption_requests()
+            media_id = combine(self.read("media", ["media_id"])["media_id"])
+            rows = self._loaded["captions"]
+            self._codes = caption_order.CaptionCodes.of(rows, requests, media_id)
+        return self._codes
+
+    def _captions(self, view: ViewName, version: str | None) -> np.ndarray:
         """Return the row indices of a view of captions: the first of each group."""
-        requests = self.caption_requests()
-        group = "media_id, version" if view == "caption_attempts" else "media_id"
-        sql = caption_order.first_of_each(group, ok_first=view != "newest_attempts", version=version)
-        return self.query(
-            sql,
-            t=self._numbered("captions"),
-            r=pa.table({"version": [*requests], "number": [*requests.values()]}),
-            o=self.read("media", ["media_id"]),
-        )
+        codes = self.caption_codes()
+        if view == "caption_attempts":
+            return codes.first_by_version()
+        rows = codes.first_by_media(ok_first=view != "newest_attempts", version=version)
+        return rows[rows >= 0]
 
     def _failed(self, stage: str | None) -> pa.Table:
         newest = self.query(

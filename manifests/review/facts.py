@@ -15,6 +15,7 @@ from manifests.review.config import ReviewConfig
 from manifests.review.decisions import caption_digests
 from manifests.review.live_media import SelectionRules, bucket_names, bucket_settings
 from manifests.review.quality import KINDS, ReviewFigures, review_figures
+from manifests.row_reads import read_rows
 from manifests.sql import connect
 
 _TEXTS = [*LENGTH_COLUMNS.values()]
@@ -38,7 +39,7 @@ def dataset_figures(
     media = view.read("media", ["media_id", "clip_id", "duration_s", "height", "width", "num_frames"])
     clip = combine(pc.index_in(media["clip_id"], value_set=combine(selections["clip_id"])))
     band = pc.not_equal(pc.coalesce(combine(selections["review"]).take(clip), ""), "")
-    captions = _Captions(view, combine(media["media_id"]))
+    captions = _Captions(view)
     columns = {
         "bucket": bucket_names(media, bucket_settings(view.dataset.commits)),
         "outcome": captions.outcome,
@@ -75,28 +76,31 @@ def _near(
 class _Captions:
     """The caption that counts for each media, and whether the OK one before it had other texts."""
 
-    def __init__(self, view: LiveView, media_id: pa.Array) -> None:
+    def __init__(self, view: LiveView) -> None:
         self._dataset = view.dataset
-        counting = view.read("captions", ["media_id", "outcome"])
-        at = combine(pc.index_in(media_id, value_set=combine(counting["media_id"])))
-        self.outcome = pc.coalesce(combine(counting["outcome"]).take(at), "")
-        rows = pa.array(view.row_indices("captions")).take(at)
-        self._row_N = np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)
-        self.failed = pa.array(self._failed(view, media_id))
-        before_N = self._before(view, media_id)
+        outcome = combine(view.read("captions", ["outcome"])["outcome"])
+        codes = view.caption_codes()
+        self._row_N = codes.first_by_media()
+        held = np.searchsorted(view.row_indices("captions"), self._row_N)
+        self.outcome = pc.coalesce(outcome.take(pa.array(held, mask=self._row_N < 0)), "")
+        newest_N = codes.first_by_media(ok_first=False)
+        self.failed = pa.array(_at(~codes.is_ok_R, newest_N, False))
+        counting_N = _at(codes.version_R, self._row_N, -1)
+        other_R = codes.is_ok_R & (codes.version_R != _at(counting_N, codes.media_R, -1))
+        before_N = codes.first_by_media(among_R=other_R)
         both_N = np.unique(np.concatenate([self._row_N, before_N]))
         read_R = both_N[both_N >= 0]
         known = self._read(read_R)
         hash_R = known["hash"].to_numpy(zero_copy_only=False)
         self.texts: dict[str, pa.Array] = {}
         for column in _TEXTS:
-            has_N = np.zeros(len(media_id), bool)
+            has_N = np.zeros(len(self._row_N), bool)
             has_R = np.asarray(known[column].to_numpy(zero_copy_only=False), bool)
             has_N[self._row_N >= 0] = has_R[np.searchsorted(read_R, self._row_N[self._row_N >= 0])]
             self.texts[column] = pa.array(has_N)
         is_ok_N = np.asarray(pc.equal(self.outcome, Outcome.OK.value).to_numpy(zero_copy_only=False), bool)
         has_both_N = is_ok_N & (self._row_N >= 0) & (before_N >= 0)
-        changed_N = np.zeros(len(media_id), bool)
+        changed_N = np.zeros(len(self._row_N), bool)
         now_B, then_B = (
             hash_R[np.searchsorted(read_R, row_N[has_both_N])] for row_N in (self._row_N, before_N)
         )
@@ -107,33 +111,9 @@ class _Captions:
         """Return `records.caption_digest` of the caption that counts of some media; null without one."""
         wanted_D = self._row_N[row_D]
         held_U = np.unique(wanted_D[wanted_D >= 0])
-        digests = caption_digests(self._texts_of(held_U))
+        digests = caption_digests(read_rows(self._dataset, "captions", _TEXTS, held_U))
         at_D = np.searchsorted(held_U, wanted_D)
         return digests.take(pa.array(at_D, mask=wanted_D < 0))
-
-    def _failed(self, view: LiveView, media_id: pa.Array) -> np.ndarray:
-        newest = view.read("newest_attempts", ["media_id", "outcome"])
-        at = combine(pc.index_in(media_id, value_set=combine(newest["media_id"])))
-        failed = pc.not_equal(combine(newest["outcome"]).take(at), Outcome.OK.value)
-        return np.asarray(pc.fill_null(failed, False).to_numpy(zero_copy_only=False), bool)
-
-    def _before(self, view: LiveView, media_id: pa.Array) -> np.ndarray:
-        """Return the row of the OK caption before the one that counts, -1 without one."""
-        attempts = view.read("caption_attempts", ["media_id", "version", "outcome"])
-        row_A = view.row_indices("caption_attempts")
-        media_A = pc.index_in(attempts["media_id"], value_set=media_id).to_numpy(zero_copy_only=False)
-        version = attempts["version"]
-        is_ok_A = np.asarray(
-            pc.equal(attempts["outcome"], Outcome.OK.value).to_numpy(zero_copy_only=False), bool
-        )
-        last_N, before_N = np.full(len(media_id), -1), np.full(len(media_id), -1)
-        requests = view.caption_requests()
-        for name in sorted(requests, key=lambda each: requests[each]):
-            mask_A = is_ok_A & np.asarray(pc.equal(version, name).to_numpy(zero_copy_only=False), bool)
-            own_M = media_A[mask_A].astype(np.int64)
-            before_N[own_M] = last_N[own_M]
-            last_N[own_M] = row_A[mask_A]
-        return before_N
 
     def _read(self, row_R: np.ndarray) -> pa.Table:
         """Return a hash of the texts of rows of the table, given in order, and which texts they have."""
@@ -145,10 +125,6 @@ class _Captions:
 
         empty = pa.table({"hash": pa.array([], pa.uint64()), **{c: pa.array([], pa.bool_()) for c in _TEXTS}})
         return self._by_part(row_R, compute, empty)
-
-    def _texts_of(self, row_R: np.ndarray) -> pa.Table:
-        empty = pa.table({column: pa.array([], pa.string()) for column in _TEXTS})
-        return self._by_part(row_R, _unchanged, empty)
 
     def _by_part(
         self, row_R: np.ndarray, compute: Callable[[pa.Table], pa.Table], empty: pa.Table
@@ -166,5 +142,8 @@ class _Captions:
         return pa.concat_tables([empty, *self._dataset.map_parallel(read, held)])
 
 
-def _unchanged(part: pa.Table) -> pa.Table:
-    return part
+def _at(values_N: np.ndarray, index_M: np.ndarray, missing: int | bool) -> np.ndarray:
+    """Return the values at indices, `missing` where an index is -1."""
+    found_M = np.full(len(index_M), missing, values_N.dtype)
+    found_M[index_M >= 0] = values_N[index_M[index_M >= 0]]
+    return found_M

@@ -9,6 +9,7 @@ from manifests.arrow import combine, pc
 from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.records import LENGTH_COLUMNS, Review, Verdict
 from manifests.review.decisions import caption_digests, standing_decisions
+from manifests.row_reads import read_rows
 from manifests.schemas import arrow_schema
 
 COUNTS = ("media", "approved", "edited", "rejected", "flagged", "disputed", "mended", "stale")
@@ -38,9 +39,11 @@ def count_decisions(view: LiveView) -> dict[str, dict[str, int]]:
 
 def _captions(view: LiveView, media_id: pa.ChunkedArray) -> pa.Table:
     """Return the digest of the caption that counts of each reviewed media."""
-    captions = view.read("captions", ["media_id", *LENGTH_COLUMNS.values()])
-    captions = captions.filter(pc.is_in(captions["media_id"], value_set=combine(media_id)))
-    return pa.table({"media_id": captions["media_id"], "caption_digest": caption_digests(captions)})
+    counting = view.read("captions", ["media_id"])["media_id"]
+    is_reviewed = pc.is_in(counting, value_set=combine(media_id))
+    row_N = view.row_indices("captions")[is_reviewed.to_numpy(zero_copy_only=False)]
+    texts = read_rows(view.dataset, "captions", [*LENGTH_COLUMNS.values()], row_N)
+    return pa.table({"media_id": counting.filter(is_reviewed), "caption_digest": caption_digests(texts)})
 
 
 def _named(values: pa.ChunkedArray) -> pa.Array:
