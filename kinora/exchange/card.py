@@ -65,8 +65,8 @@ def known_limits(facts: CardFacts) -> list[str]:
         lines.append(f"{facts.without_caption} of {facts.clips} clips have no caption.")
     if unreviewed := facts.clips - sum(facts.reviews.values()):
         lines.append(
-            f"{unreviewed} of {facts.clips} clips were not reviewed by people: their captions may be wrong in "
-            "what they name, count or order."
+            f"{unreviewed} of {facts.clips} clips were not reviewed by people: their captions may be wrong "
+            "in what they name, count or order."
         )
     if facts.disagreements:
         lines.append(f"Reviewers disagree on {facts.disagreements} clips.")
