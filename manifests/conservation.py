@@ -13,25 +13,26 @@ from manifests.caption_order import count_versions
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS
-from manifests.review.decisions import caption_digests, standing_decisions
+from manifests.review.summary import live_decisions
 from manifests.scores import DIGEST_PREFIX
 from manifests.sql import connect
 
 
 def violations(dataset: Dataset) -> list[str]:
     """Return one sentence for each violated rule."""
-    return _violations(_tables(dataset))
+    return _violations(_tables(LiveView(dataset)))
 
 
 def funnel(dataset: Dataset) -> dict[str, Any]:
     """Count the items of each stage: kept, dropped and failed, by reason."""
-    return _funnel(_tables(dataset), dataset)
+    view = LiveView(dataset)
+    return _funnel(_tables(view), view)
 
 
-def audit(dataset: Dataset) -> tuple[dict[str, Any], list[str]]:
-    """Return `funnel` and `violations` from one read of the dataset."""
-    tables = _tables(dataset)
-    return _funnel(tables, dataset), _violations(tables)
+def audit(view: LiveView) -> tuple[dict[str, Any], list[str]]:
+    """Return `funnel` and `violations` of a dataset from one read of its live rows."""
+    tables = _tables(view)
+    return _funnel(tables, view), _violations(tables)
 
 
 def _violations(tables: Mapping[str, pa.Table]) -> list[str]:
@@ -47,7 +48,7 @@ def _count_query(sql: str) -> str:
     return f"SELECT count(*), list(name)[1:3] FROM ({sql}) AS bad(name)"
 
 
-def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
+def _funnel(tables: Mapping[str, pa.Table], view: LiveView) -> dict[str, Any]:
     sources, clips, media = tables["sources"], tables["clips"], tables["media"]
     selection, captions, failures = tables["selection"], tables["captions"], tables["failures"]
     failed = {
@@ -90,19 +91,18 @@ def _funnel(tables: Mapping[str, pa.Table], dataset: Dataset) -> dict[str, Any]:
             "to_do": media.num_rows - captions.num_rows,
             "by": _value_counts(captions["captioner"]),
         },
-        "review": _reviews(tables["decisions"], media),
-        "caption_versions": _caption_versions(tables, dataset),
+        "review": _reviews(live_decisions(view), media.num_rows),
+        "caption_versions": _caption_versions(tables, view.dataset),
     }
 
 
-def _reviews(decisions: pa.Table, media: pa.Table) -> dict[str, Any]:
+def _reviews(live: pa.Table, num_media: int) -> dict[str, Any]:
     """Count the decisions that stand on live media, by verdict, and the media to review."""
-    live = decisions.filter(pc.is_in(decisions["media_id"], value_set=combine(media["media_id"])))
     verdicts = _value_counts(live["verdict"].filter(pc.is_valid(live["verdict"])))
     disagreement, stale = (int(pc.sum(live[name]).as_py() or 0) for name in ("disagreement", "stale"))
-    share = len(live) / media.num_rows if media.num_rows else 0.0
+    share = len(live) / num_media if num_media else 0.0
     return {
-        "media": media.num_rows,
+        "media": num_media,
         "reviewed": len(live),
         "share": round(share, 4),
         "verdicts": verdicts,
@@ -188,9 +188,8 @@ _RULES = {
 }
 
 
-def _tables(dataset: Dataset) -> dict[str, pa.Table]:
+def _tables(view: LiveView) -> dict[str, pa.Table]:
     """Read the columns that the rules and the funnel use."""
-    view = LiveView(dataset)
     digests = [DIGEST_PREFIX + name for name in view.scorer_requests]
     span = ["source_key", "start_pts", "end_pts"]
     sources = view.read("sources", ["uri", "source_key", "status", "start_pts", "end_pts"])
@@ -204,7 +203,6 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
     captions = view.read("captions", ["media_id", "outcome", "captioner", "version", "has_text"])
     return {
         "sources": sources,
-        "decisions": _decisions(view),
         "spans": spans,
         "clips": clips,
         "gaps": gaps,
@@ -215,22 +213,6 @@ def _tables(dataset: Dataset) -> dict[str, pa.Table]:
         "failures": view.read("failures", ["stage", "unit", "code"]),
         "scores": view.read("clips", ["clip_id", *digests]),
     }
-
-
-def _decisions(view: LiveView) -> pa.Table:
-    """Return the decision that stands for each reviewed media."""
-    reviews = view.read("reviews")
-    if not len(reviews):
-        return standing_decisions(reviews)
-    reviewed = combine(pc.unique(reviews["media_id"]))
-
-    def digests(part: pa.Table) -> pa.Array:
-        wanted = combine(pc.is_in(part["media_id"], value_set=reviewed))
-        nulls = pa.nulls(len(part), pa.string())
-        return pc.replace_with_mask(nulls, wanted, caption_digests(part.filter(wanted)))
-
-    view.derive("captions", "caption_digest", ["media_id", *LENGTH_COLUMNS.values()], digests)
-    return standing_decisions(reviews, view.read("captions", ["media_id", "caption_digest"]))
 
 
 def _has_text(part: pa.Table) -> pa.ChunkedArray:

@@ -22,8 +22,9 @@ Config = Snapshot
 def run(config: Config) -> Result:
     """Count every stage and check that in = out + dropped + failed + pending."""
     dataset = config.open()
-    funnel, violations = conservation.audit(dataset)
-    reviews = count_decisions(LiveView(dataset))
+    view = LiveView(dataset)
+    funnel, violations = conservation.audit(view)
+    reviews = count_decisions(view)
     data = {"commit": dataset.number, **funnel, "reviews": reviews, "violations": violations}
     verdict = Text("counts are consistent", "green")
     if violations:

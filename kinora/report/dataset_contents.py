@@ -101,7 +101,7 @@ class DatasetContents:
 def read(dataset: Dataset) -> DatasetContents:
     """Read the contents of a dataset report."""
     view = LiveView(dataset)
-    counted, faults = conservation.audit(dataset)
+    counted, faults = conservation.audit(view)
     with duckdb.connect() as connection:
         for name, table in (("c", view.clips), ("d", view.selections), ("s", view.sources)):
             connection.register(name, table)
@@ -140,7 +140,7 @@ def read(dataset: Dataset) -> DatasetContents:
 def _reviews(view: LiveView) -> ReviewFigures | None:
     if not view.dataset.parts("reviews"):
         return None
-    return dataset_figures(LiveView(view.dataset), LastRules(view.dataset))
+    return dataset_figures(view, LastRules(view.dataset))
 
 
 def _own_columns(view: LiveView) -> dict[str, str]:

@@ -14,7 +14,7 @@ from manifests.parts import Part
 from manifests.records import LENGTH_COLUMNS, caption_digest
 from manifests.review import reviews_table
 from manifests.review.config import ReviewConfig
-from manifests.review.database import FORMAT, Database
+from manifests.review.database import FORMAT, MEDIA_COLUMNS, Database
 from manifests.review.live_media import SelectionRules, bucket_settings, copies, live_media, sort_key
 from manifests.review.state import refresh
 from manifests.shown_frames import MAX_FRAMES, frames_of_media
@@ -24,32 +24,6 @@ Progress = Callable[[str, int, int], None]
 _CHUNK_ROWS = 5_000
 """Rows of one transaction."""
 _MEDIA_TABLES = {"sources", "clips", "scores", "selections", "duplicates", "media"}
-_MEDIA_COLUMNS = (
-    "clip_id",
-    "kind",
-    "source",
-    "start_s",
-    "end_s",
-    "window_index",
-    "num_windows",
-    "path",
-    "offset",
-    "length",
-    "extension",
-    "num_frames",
-    "height",
-    "width",
-    "fps",
-    "duration_s",
-    "digest",
-    "bucket",
-    "selection",
-    "margin",
-    "near",
-    "band",
-    "clip_row",
-    "scored",
-)
 _CAPTION_TABLE = """
     CREATE TABLE IF NOT EXISTS caption_{id} (
         row INTEGER PRIMARY KEY, outcome TEXT NOT NULL, short TEXT, medium TEXT, text TEXT, info INTEGER,
@@ -156,10 +130,10 @@ def _write_media(database: Database, batch: pa.RecordBatch, generation: int) -> 
         )
     )
     ids = batch["media_id"].to_pylist()
-    columns = [batch[name].to_pylist() if name != "source" else [] for name in _MEDIA_COLUMNS]
-    columns[_MEDIA_COLUMNS.index("source")] = [sources[uri] for uri in uris]
+    columns = [batch[name].to_pylist() if name != "source" else [] for name in MEDIA_COLUMNS]
+    columns[MEDIA_COLUMNS.index("source")] = [sources[uri] for uri in uris]
     rows = dict(zip(ids, zip(*columns, strict=True), strict=True))
-    names = ", ".join(_MEDIA_COLUMNS)
+    names = ", ".join(MEDIA_COLUMNS)
     before = {
         media_id: (row, live, tuple(values))
         for row, media_id, live, *values in connection.execute(
@@ -172,8 +146,8 @@ def _write_media(database: Database, batch: pa.RecordBatch, generation: int) -> 
     relived = {before[key][0] for key in rows if key in before and not before[key][1]}
     connection.executemany("UPDATE media SET live = ? WHERE row = ?", ((generation, row) for row in same))
     fresh = {key: values for key, values in rows.items() if key not in before or before[key][2] != values}
-    marks = ", ".join("?" * (len(_MEDIA_COLUMNS) + 3))
-    updates = ", ".join(f"{name} = excluded.{name}" for name in (*_MEDIA_COLUMNS, "live"))
+    marks = ", ".join("?" * (len(MEDIA_COLUMNS) + 3))
+    updates = ", ".join(f"{name} = excluded.{name}" for name in (*MEDIA_COLUMNS, "live"))
     connection.executemany(
         f"INSERT INTO media (media_id, live, sort, {names}) VALUES ({marks}) "
         f"ON CONFLICT (media_id) DO UPDATE SET {updates}",

@@ -79,8 +79,7 @@ class CaptionVersion:
     revision: str
     prompt_digest: str
     frames_shown: tuple[int, ...]
-    """Indices in the media."""
-    """Frames that the captioner saw, counted from 0."""
+    """Indices of the frames of the media that the captioner saw."""
     detail: str
     counts: bool
     """It is the caption that is packed, unless a policy names another version."""

@@ -65,6 +65,33 @@ _TABLES = """
     CREATE TABLE filtered (filter INTEGER, row INTEGER, PRIMARY KEY (filter, row)) WITHOUT ROWID;
     CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = "unicode61 remove_diacritics 2");
 """
+MEDIA_COLUMNS = (
+    "clip_id",
+    "kind",
+    "source",
+    "start_s",
+    "end_s",
+    "window_index",
+    "num_windows",
+    "path",
+    "offset",
+    "length",
+    "extension",
+    "num_frames",
+    "height",
+    "width",
+    "fps",
+    "duration_s",
+    "digest",
+    "bucket",
+    "selection",
+    "margin",
+    "near",
+    "band",
+    "clip_row",
+    "scored",
+)
+"""Columns of `media` that come from the dataset, but for its key."""
 MEMBER_INDEX = "CREATE INDEX IF NOT EXISTS member_by_done ON member (stratum, done, sort, row)"
 _MEDIA_INDEX = "CREATE INDEX IF NOT EXISTS member_by_row ON member (row)"
 _SETTINGS = (

@@ -23,42 +23,14 @@ from manifests.review.cards import (
     RuleResult,
 )
 from manifests.review.config import ReviewConfig
-from manifests.review.database import Database
+from manifests.review.database import MEDIA_COLUMNS, Database
 from manifests.review.leases import Leases
 from manifests.review.live_media import SelectionRules
 from manifests.review.messages import ReviewError
 from manifests.review.state import Opinions, caption_texts, opinions, standing_texts
 from manifests.scores import requests
 
-_MEDIA = (
-    "row",
-    "media_id",
-    "clip_id",
-    "live",
-    "kind",
-    "source",
-    "start_s",
-    "end_s",
-    "window_index",
-    "num_windows",
-    "path",
-    "offset",
-    "length",
-    "extension",
-    "num_frames",
-    "height",
-    "width",
-    "fps",
-    "duration_s",
-    "digest",
-    "bucket",
-    "selection",
-    "margin",
-    "near",
-    "band",
-    "clip_row",
-    "scored",
-)
+_MEDIA = ("row", "media_id", "live", *MEDIA_COLUMNS)
 _STATE = ("version", "outcome", "caption_digest", "changed", "failed", "num_reviews", "stale")
 _CAPTION = ("outcome", *LENGTH_COLUMNS.values(), "info", "frames", "detail", "digest", "extra")
 

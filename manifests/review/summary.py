@@ -23,9 +23,7 @@ def count_decisions(view: LiveView) -> dict[str, dict[str, int]]:
     reviews = view.read("reviews", [*arrow_schema(Review).names, COMMIT_COLUMN])
     if not reviews.num_rows:
         return {}
-    media = view.read("media", ["media_id"])["media_id"]
-    decisions = standing_decisions(reviews, _captions(view, reviews["media_id"]))
-    decisions = decisions.filter(pc.is_in(decisions["media_id"], value_set=combine(media)))
+    decisions = live_decisions(view)
     packs = [commit.number for commit in view.dataset.commits if commit.stage == "pack"]
     later = reviews.filter(pc.greater(reviews[COMMIT_COLUMN], packs[-1] if packs else -1))
     withdrawn = pc.is_in(reviews["review_id"], value_set=combine(later["withdraws"]))
@@ -35,6 +33,16 @@ def count_decisions(view: LiveView) -> dict[str, dict[str, int]]:
     )
     new = decisions.filter(pc.is_in(decisions["media_id"], value_set=combine(touched)))
     return {"all": _counts(decisions), "since_pack": _counts(new)}
+
+
+def live_decisions(view: LiveView) -> pa.Table:
+    """Return the decision that stands for each reviewed media that is live (`standing_decisions`)."""
+    reviews = view.read("reviews")
+    if not reviews.num_rows:
+        return standing_decisions(reviews)
+    media = view.read("media", ["media_id"])["media_id"]
+    decisions = standing_decisions(reviews, _captions(view, reviews["media_id"]))
+    return decisions.filter(pc.is_in(decisions["media_id"], value_set=combine(media)))
 
 
 def _captions(view: LiveView, media_id: pa.ChunkedArray) -> pa.Table:
