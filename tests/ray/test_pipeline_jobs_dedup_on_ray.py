@@ -45,12 +45,12 @@ def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, m
     write(raw / "large.mp4", 0, height=144)
     second = curate(str(raw), where, CurateConfig())
     assert (second.compared, second.decided, dict(second.dropped)) == (1, 1, {"duplicate_near": 1})
-    dataset = Dataset.open(where)
-    assert [row for row in LiveView(dataset).selections.to_pylist() if row["kept"]] == before
-    funnel, violations = conservation.audit(dataset)
+    view = LiveView(Dataset.open(where))
+    assert [row for row in view.selections.to_pylist() if row["kept"]] == before
+    funnel, violations = conservation.audit(view)
     assert violations == []
     assert funnel["selection"]["dropped"] == {"duplicate_near": 1}
-    clips = {Path(row["uri"]).stem: row["clip_id"] for row in LiveView(dataset).clips.to_pylist()}
+    clips = {Path(row["uri"]).stem: row["clip_id"] for row in view.clips.to_pylist()}
     told = explain.run(explain.Config(dataset=where, clip=clips["large"])).data
     assert told["duplicate"]["decision"]["keeper"] == clips["small"]
     assert clips["small"] in told["decision"]["detail"]
