@@ -28,6 +28,7 @@ from video.formats import (
     stores_color_matrix,
     stores_timestamps,
 )
+from video.scheduling import keep_scheduling
 from video.tags import container_options
 
 REPRODUCIBLE = {"fflags": "+bitexact"}
@@ -116,6 +117,9 @@ class VideoWriter:
             context.gop_size = gop
         if tag := codec_tag(container, codec):
             context.codec_tag = tag
+        if encoder == "libsvtav1":
+            with keep_scheduling():
+                context.open()
 
     def write(self, rgb_HWC: np.ndarray, pts: int) -> None:
         """Encode an RGB frame at `pts`, in units of the time base; must increase."""

@@ -15,6 +15,8 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace
 
+from video.scheduling import keep_scheduling
+
 RED, GREEN, BLUE = (200, 40, 40), (40, 180, 60), (40, 60, 200)
 NUM_FRAMES = 6
 SIZE = (48, 64)
@@ -114,6 +116,9 @@ def encode(
             context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
+        if codec == "libsvtav1":
+            with keep_scheduling():
+                context.open()
         for number, rgb_HWC in enumerate(frames):
             frame = yuv_frame(rgb_HWC, pixel_format, matrix, full_range)
             frame.pts = number if pts is None else pts[number]

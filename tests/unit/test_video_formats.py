@@ -1,6 +1,7 @@
 """Frames, timestamps and colours survive a round trip through every container and codec."""
 
 import io
+import os
 from fractions import Fraction
 from math import floor
 
@@ -36,6 +37,21 @@ def written(name, *, fps=Fraction(30000, 1001), pts=range(12), **options):
         for number, at in enumerate(pts):
             writer.write(picture(number), at)
     return file.getvalue()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux tells a thread's scheduling")
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_encoder_leaves_the_scheduling_of_threads_alone(name):
+    def scheduling():
+        return {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}
+
+    before = scheduling()
+    container, codec = split_format(name)
+    with VideoWriter(io.BytesIO(), height=64, width=96, fps=24, container=container, codec=codec) as writer:
+        for number in range(3):
+            writer.write(picture(number), number)
+            assert scheduling() == before
+    assert scheduling() == before
 
 
 @pytest.mark.parametrize("name", FORMATS)
