@@ -65,16 +65,20 @@ class Video:
         return path
 
 
-def load_model(folder: str | Path, *, device: str | None = None, dtype: Dtype = "auto") -> TextToVideo:
+def load_model(
+    folder: str | Path, *, device: str | None = None, dtype: Dtype = "auto", offload: bool = False
+) -> TextToVideo:
     """Load a folder that `kinora train dit` wrote. Nothing in it is unpickled.
 
     Args:
         device: `cpu`, `cuda` or `cuda:1`; by default the GPU where there is one.
         dtype: numbers that the networks compute in; `auto` is bfloat16 where the device has it natively.
+        offload: hold each network on the device only while it is used, and in main memory otherwise: slower,
+            for a GPU that cannot hold them all.
 
     Raises FileNotFoundError or ValueError, with the remedy.
     """
-    return _load_model(check_weights(folder), device, dtype)
+    return _load_model(check_weights(folder), device, dtype, offload=offload)
 
 
 def generate(

@@ -82,6 +82,11 @@ class TextEncoder:
         self._tokenizer, network = _open(self._folder)
         self._network, self._device = network.to(device), device
 
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network to a device, and return the encoder."""
+        self._network, self._device = self._network.to(str(device)), str(device)
+        return self
+
     @cached_property
     def digest(self) -> str:
         """The digest of weights, configuration and tokenizer, with limit and layer."""

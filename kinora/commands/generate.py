@@ -50,6 +50,9 @@ class Config(RequestConfig, SampleConfig):
     """`cpu`, `cuda` or `cuda:1`; by default the GPU where there is one."""
     dtype: Dtype = "auto"
     """Numbers that the networks compute in; `auto` is bfloat16 where the device multiplies it natively."""
+    offload: bool = False
+    """Hold each network on the device only while it is used, and in main memory otherwise: slower, for a GPU
+    that cannot hold the text encoder, the transformer and the VAE together."""
     max_failed: UnitFloat = 0.01
     """Fraction of the lines of --prompts that may fail; the exit code is 10 above it."""
     on_ray: bool = False
@@ -79,7 +82,9 @@ def _run_one(config: Config, command: str) -> Result:
     outs = [_numbered(out, request.seed, config.num_videos) for request in requests]
     for path in outs:
         check_place(path)
-    model = load_model(check_weights(config.model), device=config.device, dtype=config.dtype)
+    model = load_model(
+        check_weights(config.model), device=config.device, dtype=config.dtype, offload=config.offload
+    )
     with MediaReader() as reader:
         prepared = prepare(model, first, subconfig(config, SampleConfig), reader)
     if config.new_part_only:
@@ -169,6 +174,7 @@ def _run_rows(config: Config, command: str) -> Result:
         new_part_only=config.new_part_only,
         device=config.device,
         dtype=config.dtype,
+        offload=config.offload,
         command=command,
     )
     rows = read_rows(prompts, subconfig(config, RequestConfig), config.num_videos)

@@ -47,6 +47,7 @@ class RowOptions:
     new_part_only: bool
     device: str | None
     dtype: Dtype
+    offload: bool
     command: str
 
 
@@ -147,7 +148,9 @@ class RowWorker:
 
     def __init__(self, options: RowOptions) -> None:
         self.options = options
-        self.model = load_model(options.model, device=options.device, dtype=options.dtype)
+        self.model = load_model(
+            options.model, device=options.device, dtype=options.dtype, offload=options.offload
+        )
 
     def run(self, task: RowTask) -> list[RowResult | RowError]:
         """Make the rows of a task. Raises OSError for a full disk."""

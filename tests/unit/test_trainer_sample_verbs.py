@@ -38,9 +38,9 @@ def test_images_are_given_at_any_frames(model):
     first, third, last = video(3)
     conditions = verbs.animate(model, [(16, last), (0, first), (6, third)], "a", num_frames=17)
     assert given_frames(conditions) == [0, 2, 4]
-    image_CHW = encode_start(model.vae, first[None])[:, 0]
+    image_CHW = encode_start(model, first[None])[:, 0]
     assert torch.equal(conditions.latent_CTHW[:, 0], image_CHW)
-    group_CHW = encode_middle(model.vae, np.stack([last] * 4))[:, 0]  # a whole group holds the last image
+    group_CHW = encode_middle(model, np.stack([last] * 4))[:, 0]  # a whole group holds the last image
     assert torch.equal(conditions.latent_CTHW[:, 4], group_CHW)
     result_CTHW = sample(model, [conditions], CONFIG)[0]
     given = given_frames(conditions)

@@ -59,21 +59,21 @@ def estimate_cost(model: TextToVideo, conditions: Sequence[Conditions], config: 
     held = sum(2 * each.latent_CTHW.nbytes for each in conditions)
     for numbers in batches_of(conditions):
         batch = [conditions[number] for number in numbers]
-        steps = _steps_of(model, batch, config)
-        for step, count in steps:
-            seconds += count * _seconds(lambda step=step: _run_step(model, step), model.device)
-            memory = max(memory, count_memory(lambda step=step: _run_step(model, step)))
+        text = WindowText(model, batch)
+        with model.on_device(model.dit):
+            for step, count in _steps_of(model, text, config):
+                seconds += count * _seconds(lambda step=step: _run_step(model, step), model.device)
+                memory = max(memory, count_memory(lambda step=step: _run_step(model, step)))
         chunk, count = _decoder_chunk(model, batch[0])
-        seconds += len(batch) * count * _seconds(lambda chunk=chunk: _decode(model, chunk), model.device)
-        memory = max(memory, count_memory(lambda chunk=chunk: _decode(model, chunk)))
+        with model.on_device(model.vae):
+            seconds += len(batch) * count * _seconds(lambda chunk=chunk: _decode(model, chunk), model.device)
+            memory = max(memory, count_memory(lambda chunk=chunk: _decode(model, chunk)))
     return Cost(seconds, held + memory)
 
 
-def _steps_of(
-    model: TextToVideo, batch: Sequence[Conditions], config: SampleConfig
-) -> Iterable[tuple[Step, int]]:
+def _steps_of(model: TextToVideo, text: WindowText, config: SampleConfig) -> Iterable[tuple[Step, int]]:
     """Return a step of each shape of window, and how many such steps are made."""
-    text = WindowText(model, batch)
+    batch = text.batch
     level_BT = torch.stack([each.level_T for each in batch])
     steps: dict[object, tuple[Step, int]] = {}
     for window in plan_of(model, batch[0], config):

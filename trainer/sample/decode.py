@@ -30,12 +30,13 @@ def decode(
     """
     latent_BCTHW = latent_CTHW[None].to(model.device)
     chunks = decode_stream(model.vae, latent_BCTHW, chunk_bytes, loop=loop)
-    while True:
-        with torch.inference_mode(), autocast(model.device, model.dtype):
-            chunk_BCTHW = next(chunks, None)
-        if chunk_BCTHW is None:
-            return
-        yield to_frames(chunk_BCTHW)[0].cpu().numpy()
+    with model.on_device(model.vae):
+        while True:
+            with torch.inference_mode(), autocast(model.device, model.dtype):
+                chunk_BCTHW = next(chunks, None)
+            if chunk_BCTHW is None:
+                return
+            yield to_frames(chunk_BCTHW)[0].cpu().numpy()
 
 
 def decode_result(

@@ -11,24 +11,24 @@ from trainer.pixels import to_pixels
 from trainer.sample.frames import frames_in, nearest_length
 from trainer.sample.model import TextToVideo
 from trainer.sample.windows import MIN_WINDOW, default_overlap
-from trainer.vae.model import Cache, RepeatCache, VideoVae
+from trainer.vae.model import Cache, RepeatCache
 from trainer.vae.streaming import encode_stream
 
 CHUNK_BYTES = 1 << 26
 """Pixels (float32) that go through the encoder together."""
 
 
-def encode_start(vae: VideoVae, frames_THWC: np.ndarray) -> Tensor:
+def encode_start(model: TextToVideo, frames_THWC: np.ndarray) -> Tensor:
     """Return latent_CTHW of 1 + k * time_factor frames (uint8) as the start of a video."""
-    return _encode(vae, frames_THWC, {})
+    return _encode(model, frames_THWC, {})
 
 
-def encode_middle(vae: VideoVae, frames_THWC: np.ndarray) -> Tensor:
+def encode_middle(model: TextToVideo, frames_THWC: np.ndarray) -> Tensor:
     """Return latent_CTHW of k * time_factor frames (uint8) that are given without those before them.
 
     Equals `trainer.vae.boundaries.encode_given`.
     """
-    return _encode(vae, frames_THWC, RepeatCache())
+    return _encode(model, frames_THWC, RepeatCache())
 
 
 def context_latents(model: TextToVideo, new: int, sides: int = 1) -> int | None:
@@ -44,7 +44,7 @@ def tail_as_start(model: TextToVideo, video_THWC: np.ndarray, most: int | None) 
     factor = model.vae.config.time_factor
     groups = (len(video_THWC) - 1) // factor
     used = frames_in(1 + groups if most is None else min(most, 1 + groups), factor)
-    return encode_start(model.vae, video_THWC[-used:]), len(video_THWC) - used
+    return encode_start(model, video_THWC[-used:]), len(video_THWC) - used
 
 
 def head_as_middle(model: TextToVideo, video_THWC: np.ndarray, most: int | None) -> tuple[Tensor, int]:
@@ -57,7 +57,7 @@ def head_as_middle(model: TextToVideo, video_THWC: np.ndarray, most: int | None)
             "as an image"
         )
     used = factor * (groups if most is None else min(most, groups))
-    return encode_middle(model.vae, video_THWC[:used]), len(video_THWC) - used
+    return encode_middle(model, video_THWC[:used]), len(video_THWC) - used
 
 
 def with_new(head_CTHW: Tensor, new: int, tail_CTHW: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,13 +91,14 @@ def check_frames(frames_THWC: np.ndarray, size: tuple[int, int]) -> None:
 
 
 @torch.inference_mode()
-def _encode(vae: VideoVae, frames_THWC: np.ndarray, cache: Cache) -> Tensor:
+def _encode(model: TextToVideo, frames_THWC: np.ndarray, cache: Cache) -> Tensor:
     """Return latent_CTHW on the CPU, with a bounded number of pixels on the device."""
-    device = next(vae.parameters()).device
+    device = model.device
     size = max(1, CHUNK_BYTES // (4 * int(np.prod(frames_THWC.shape[1:]))))
     chunks = (
         to_pixels(torch.from_numpy(np.ascontiguousarray(frames_THWC[None, start : start + size])).to(device))
         for start in range(0, len(frames_THWC), size)
     )
-    latents = [latent_BCTHW[0].cpu() for latent_BCTHW in encode_stream(vae, chunks, CHUNK_BYTES, cache)]
+    with model.on_device(model.vae):
+        latents = [x_BCTHW[0].cpu() for x_BCTHW in encode_stream(model.vae, chunks, CHUNK_BYTES, cache)]
     return torch.cat(latents, dim=1)

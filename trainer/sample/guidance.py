@@ -26,7 +26,8 @@ class WindowText:
         self.model, self.batch = model, batch
         texts = {prompt.text for each in batch for prompt in each.prompts}
         texts = sorted(texts | {each.negative_prompt for each in batch})
-        self._states = dict(zip(texts, model.text.states(texts), strict=True))
+        with model.on_device(model.text):
+            self._states = dict(zip(texts, model.text.states(texts), strict=True))
         self._encoded: dict[tuple[str, ...], EncodedText] = {}
 
     def spans(self, window: Window) -> tuple[tuple[int, ...], EncodedText]:

@@ -1,7 +1,10 @@
 """Load a trained model: the transformer with its VAE and text encoder."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Self
 
 import torch
 
@@ -14,6 +17,12 @@ from trainer.precision import Dtype, best_device, checked_device
 from trainer.sample.frames import latent_shape
 from trainer.text import TextEncoder
 from trainer.vae.model import VideoVae
+
+
+class Movable(Protocol):
+    """A network that can be moved to a device."""
+
+    def to(self, device: torch.device, /) -> Self: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +45,26 @@ class TextToVideo:
     """Numbers that the networks compute in."""
     vocabulary: frozenset[str] = frozenset()
     """Words of the training captions; empty where they were not recorded."""
+    offload_from: torch.device | None = None
+    """Device that each network is on only while it is used, and in main memory otherwise; None leaves them where
+    they are."""
 
     @property
     def device(self) -> torch.device:
-        return next(self.dit.parameters()).device
+        """Device that the networks compute on."""
+        return self.offload_from or next(self.dit.parameters()).device
+
+    @contextmanager
+    def on_device(self, network: Movable) -> Generator[None]:
+        """Hold one of the networks on the device while it is used."""
+        if self.offload_from is None:
+            yield
+            return
+        network.to(self.offload_from)
+        try:
+            yield
+        finally:
+            network.to(torch.device("cpu"))
 
     @property
     def window(self) -> int | None:
@@ -55,20 +80,31 @@ class TextToVideo:
 
 
 def load_model(
-    folder: Path | str, device: torch.device | str | None = None, dtype: Dtype = "auto"
+    folder: Path | str,
+    device: torch.device | str | None = None,
+    dtype: Dtype = "auto",
+    *,
+    offload: bool = False,
 ) -> TextToVideo:
-    """Load a folder of `kinora train dit`. Raises FileNotFoundError or ValueError, with the remedy."""
+    """Load a folder of `kinora train dit`.
+
+    Args:
+        offload: hold each network on the device only while it is used.
+
+    Raises FileNotFoundError or ValueError, with the remedy.
+    """
     device = best_device() if device is None else checked_device(device)
+    home = torch.device("cpu") if offload else device
     dit, about = load_dit(folder)
     vae, vae_about = load_vae(folder)
     if vae_about["digest"] != about["vae_digest"]:
         raise ValueError(
             f"{folder}: vae.safetensors is not the one that the model was trained with; copy the right one"
         )
-    text = TextEncoder.load(about["text_encoder"], about["text_digest"], device=str(device))
+    text = TextEncoder.load(about["text_encoder"], about["text_digest"], device=str(home))
     return TextToVideo(
-        dit=dit.to(device),
-        vae=vae.to(device),
+        dit=dit.to(home),
+        vae=vae.to(home),
         text=text,
         flow=FlowConfig(**rename_keys(FlowConfig, about["flow"])),
         fps=float(about["fps"]),
@@ -77,4 +113,5 @@ def load_model(
         digest=about["digest"],
         dtype=dtype,
         vocabulary=frozenset(about.get("vocabulary", ())),
+        offload_from=device if offload else None,
     )

@@ -63,6 +63,20 @@ def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: Sampl
     latent_BCTHW = torch.stack([each.latent_CTHW for each in batch])
     level_BT = torch.stack([each.level_T for each in batch])
     text = WindowText(model, batch)
+    with model.on_device(model.dit):
+        _sample_windows(model, batch, text, latent_BCTHW, level_BT, config)
+    return latent_BCTHW
+
+
+def _sample_windows(
+    model: TextToVideo,
+    batch: Sequence[Conditions],
+    text: WindowText,
+    latent_BCTHW: Tensor,
+    level_BT: Tensor,
+    config: SampleConfig,
+) -> None:
+    """Replace what is to be made in the latents, window by window."""
     for number, window in enumerate(plan_of(model, batch[0], config)):
         index = list(window.latents)
         data_BCTHW, window_BT = latent_BCTHW[:, :, index], level_BT[:, index]
@@ -74,7 +88,6 @@ def _sample_batch(model: TextToVideo, batch: Sequence[Conditions], config: Sampl
         places = [index.index(t) + window.lead for t in window.made]
         latent_BCTHW[:, :, list(window.made)] = made_BCTHW[:, :, places]
         level_BT[:, list(window.made)] = 0
-    return latent_BCTHW
 
 
 def _sample_window(

@@ -87,7 +87,7 @@ def animate(
                 "another image is given there; give one of them"
             )
         group_THWC = np.repeat(image_HWC[None], factor, axis=0)
-        encoded_CTHW = encode_middle(model.vae, group_THWC) if t else encode_start(model.vae, image_HWC[None])
+        encoded_CTHW = encode_middle(model, group_THWC) if t else encode_start(model, image_HWC[None])
         latent_CTHW[:, t], level_T[t] = encoded_CTHW[:, 0], 0
     return Conditions(
         latent_CTHW=latent_CTHW,
@@ -226,7 +226,7 @@ def loop(
             raise ValueError(
                 f"a loop of {num_frames} frames leaves none to join the {len(video_THWC)} given ones"
             )
-        latent_CTHW[:, :given], level_T[:given] = encode_middle(model.vae, video_THWC), 0
+        latent_CTHW[:, :given], level_T[:given] = encode_middle(model, video_THWC), 0
         kept = (Kept(0, video_THWC),)
     return Conditions(
         latent_CTHW=latent_CTHW,
@@ -259,7 +259,7 @@ def edit(
     factor = model.vae.config.time_factor
     missing = -(len(video_THWC) - 1) % factor
     padded_THWC = np.concatenate([video_THWC, np.repeat(video_THWC[-1:], missing, axis=0)])
-    latent_CTHW = encode_start(model.vae, padded_THWC)
+    latent_CTHW = encode_start(model, padded_THWC)
     num_latents = min(latent_CTHW.shape[1], model.window or latent_CTHW.shape[1])
     tokens = model.dit.config.num_tokens(tuple(latent_CTHW[:, :num_latents].shape))
     level = shift(strength, tokens, model.flow)
