@@ -46,8 +46,8 @@ class TextToVideo:
     vocabulary: frozenset[str] = frozenset()
     """Words of the training captions; empty where they were not recorded."""
     offload_from: torch.device | None = None
-    """Device that each network is on only while it is used, and in main memory otherwise; None leaves them where
-    they are."""
+    """Device that each network is on only while it is used, and in main memory otherwise; None leaves them
+    where they are."""
 
     @property
     def device(self) -> torch.device:
