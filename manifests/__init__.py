@@ -32,4 +32,5 @@ __all__ = [
     "storage",
     "thumbnails",
     "view_schemas",
+    "web",
 ]

@@ -16,12 +16,12 @@ from manifests.review.desk import ReviewDesk
 
 try:
     from manifests.review.app import PageConfig, make_app
-    from manifests.review.server import listen, serve, url_of
     from manifests.review.web.desk_routes import desk_routes
-    from manifests.review.web.hosts import is_loopback
     from manifests.review.web.quality_routes import QualityRoutes
     from manifests.review.web.session_routes import REVIEWER
-    from manifests.review.web.tokens import TokenStore
+    from manifests.web.hosts import is_loopback
+    from manifests.web.server import listen, serve, url_of
+    from manifests.web.tokens import TokenStore
 except ImportError as error:
     raise OSError(
         f"the review page needs Starlette and uvicorn ({error}); `pip install 'kinora[review]'`"

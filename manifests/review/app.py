@@ -16,18 +16,19 @@ from manifests.digest import digest_parts
 from manifests.review.dataset_media import DatasetMedia
 from manifests.review.messages import ReviewError
 from manifests.review.pictures import PictureError, Pictures
-from manifests.review.web.audit import AuditLog
 from manifests.review.web.errors import BadRequest, NotFound
-from manifests.review.web.guard import Guard
-from manifests.review.web.hosts import HostCheck
-from manifests.review.web.limits import BodyTooLarge, Limits
 from manifests.review.web.media_response import MediaError
 from manifests.review.web.media_routes import MediaRoutes
+from manifests.review.web.session_gate import SessionGate
 from manifests.review.web.session_routes import SessionRoutes
 from manifests.review.web.sessions import COOKIE, Sessions
-from manifests.review.web.static_files import StaticFiles
-from manifests.review.web.tokens import TokenStore
 from manifests.storage import is_disk_full
+from manifests.web.audit import AuditLog
+from manifests.web.guard import Guard
+from manifests.web.hosts import HostCheck
+from manifests.web.limits import BodyTooLarge, Limits
+from manifests.web.static_files import StaticFiles
+from manifests.web.tokens import TokenStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ def make_app(
     sessions = Sessions(f"{COOKIE}_{digest_parts(dataset.uri)[:8]}")
     opened = SessionRoutes(sessions=sessions, tokens=tokens, reviewer=config.reviewer, dataset=dataset.uri)
     media = MediaRoutes(dataset.storage, DatasetMedia(dataset), pictures)
-    static = StaticFiles()
+    static = StaticFiles("manifests.web", "manifests.review")
     read = ["GET", "HEAD"]
     routes = [
         Route("/", static.index, methods=read),
@@ -92,8 +93,9 @@ def make_app(
     app.router.redirect_slashes = False
     return Guard(
         app,
+        SessionGate(sessions, config.limits),
+        command="review",
         hosts=HostCheck(config.address, config.allowed_hosts),
-        sessions=sessions,
         audit=AuditLog(state_dir),
         limits=config.limits,
     )

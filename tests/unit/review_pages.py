@@ -14,8 +14,8 @@ import uvicorn
 from manifests.dataset import Dataset
 from manifests.review.app import PageConfig, make_app
 from manifests.review.pictures import SourceSpan
-from manifests.review.server import listen, settings
-from manifests.review.web.tokens import TokenStore
+from manifests.web.server import listen, settings
+from manifests.web.tokens import TokenStore
 
 JPEG = b"\xff\xd8\xff a strip"
 

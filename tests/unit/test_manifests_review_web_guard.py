@@ -15,12 +15,12 @@ from starlette.routing import Route
 from manifests.dataset import Dataset
 from manifests.review.app import PageConfig, make_app
 from manifests.review.desk import ReviewDesk
-from manifests.review.server import listen
 from manifests.review.web.desk_routes import desk_routes
-from manifests.review.web.headers import POLICY, SECURITY_HEADERS
-from manifests.review.web.hosts import HostCheck, is_loopback
-from manifests.review.web.limits import Limits, RateLimit
-from manifests.review.web.tokens import TokenStore
+from manifests.web.headers import POLICY, SECURITY_HEADERS
+from manifests.web.hosts import HostCheck, is_loopback
+from manifests.web.limits import Limits, RateLimit
+from manifests.web.server import listen
+from manifests.web.tokens import TokenStore
 
 OTHER_ADDRESS = PageConfig(address="0.0.0.0", limits=Limits(login_burst=3))
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from manifests.review.web.errors import BadRequest
 from manifests.review.web.sessions import Session, Sessions, cookie_header
-from manifests.review.web.tokens import TokenStore
+from manifests.web.tokens import TokenStore
 
 REVIEWER = re.compile(r"[^\W_](?:[\w .@'+-]{0,62}[\w.])?")
 """Form of a reviewer's name: letters and digits of any script, and a few signs within."""

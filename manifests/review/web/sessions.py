@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
 
-from manifests.review.web.tokens import hash_token
+from manifests.web.tokens import hash_token
 
 COOKIE = "kinora_review"
 """Name of the cookie, or its beginning: browsers share cookies between the ports of one host."""

@@ -16,12 +16,14 @@ _TYPES = {
 
 
 class StaticFiles:
-    """The files of `manifests/review/static`, by name."""
+    """The files of the folder `static` of a package, by name."""
 
-    def __init__(self) -> None:
-        folder = files("manifests.review") / "static"
+    def __init__(self, *packages: str) -> None:
+        """Read the files of some packages; of two with one name the last counts."""
+        folders = [files(package) / "static" for package in packages]
         self._files = {
             each.name: each.read_bytes()
+            for folder in folders
             for each in folder.iterdir()
             if each.is_file() and _suffix(each.name) in _TYPES
         }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from manifests.review.web.hosts import is_loopback
+from manifests.web.hosts import is_loopback
 
 _MAX_CONNECTIONS = 256
 
@@ -41,14 +41,19 @@ def url_of(listener: socket.socket, address: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
 
 
-def serve(app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> None:
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    started: Callable[[], None],
+    max_connections: int | None = _MAX_CONNECTIONS,
+) -> None:
     """Serve until SIGINT or SIGTERM, which is raised again after the open answers were given."""
     started()
-    uvicorn.Server(settings(app)).run(sockets=[listener])
+    uvicorn.Server(settings(app, max_connections)).run(sockets=[listener])
 
 
-def settings(app: ASGIApp) -> uvicorn.Config:
-    """Return the configuration of the server."""
+def settings(app: ASGIApp, max_connections: int | None = _MAX_CONNECTIONS) -> uvicorn.Config:
+    """Return the configuration of the server. Above `max_connections` it answers 503 in plain text."""
     return uvicorn.Config(
         app,
         access_log=False,
@@ -57,6 +62,6 @@ def settings(app: ASGIApp) -> uvicorn.Config:
         ws="none",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_MAX_CONNECTIONS,
+        limit_concurrency=max_connections,
         timeout_graceful_shutdown=3,
     )

@@ -1,0 +1,1 @@
+"""What Kinora's web servers share: who is answered, within which limits, with which headers."""
