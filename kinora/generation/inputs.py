@@ -5,6 +5,7 @@ Legend: T frames, H height, W width, C channels (RGB, uint8).
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -70,7 +71,7 @@ class MediaReader:
         if isinstance(picture, np.ndarray):
             height, width = _as_frames(picture, flag).shape[1:3]
             return Size(width, height)
-        found = self._probe(picture, flag)
+        found = self.probe(picture, flag)
         return Size(found.width, found.height)
 
     def image(self, picture: Picture, size: Size, flag: str) -> Fitted:
@@ -78,7 +79,7 @@ class MediaReader:
         if isinstance(picture, np.ndarray):
             frames_THWC = _as_frames(picture, flag)
             return _fit(frames_THWC[:1], size, flag)
-        found = self._probe(picture, flag)
+        found = self.probe(picture, flag)
         task = partial(_read_image, str(picture), size, to_the_end=found.kind == "image")
         frames_THWC = self._call(task, picture, flag)
         moves = ("it moves: its first frame is used",) if found.kind == "video" else ()
@@ -92,7 +93,7 @@ class MediaReader:
         max_frames = MAX_INPUT_MB * 2**20 // (3 * size.width * size.height)
         if isinstance(picture, np.ndarray):
             return _fit(_as_frames(picture, flag), size, flag)
-        found = self._probe(picture, flag)
+        found = self.probe(picture, flag)
         task = partial(_read_video, str(picture), size, fps, max_frames)
         try:
             frames_THWC = self._call(task, picture, flag)
@@ -110,7 +111,8 @@ class MediaReader:
             notes = (*notes, f"its {rate:.4g} frames a second become the model's {fps:g}")
         return Fitted(frames_THWC, _named(picture, flag, notes))
 
-    def _probe(self, picture: Any, flag: str) -> Probe:
+    def probe(self, picture: str | Path, flag: str) -> Probe:
+        """Return the properties of a file. Raises ValueError for one that cannot be read."""
         return self._call(partial(probe, str(picture)), picture, flag)
 
     def _call(self, task: Callable[[], T], picture: Any, flag: str) -> T:

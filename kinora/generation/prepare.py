@@ -52,9 +52,7 @@ def prepare(model: TextToVideo, request: Request, config: SampleConfig, reader: 
     be made.
     """
     verb = verb_of(request)
-    size, notes = _size(model, request, reader)
-    if request.draft:
-        size, config = _draft(model, size, config)
+    size, config, notes = choose_shape(model, request, config, reader)
     videos, more = _read(request, verb, size, model, reader)
     conditions = to_conditions(model, request, verb, size, videos)
     frames = conditions.num_frames(model.vae.config.time_factor)
@@ -68,6 +66,14 @@ def prepare(model: TextToVideo, request: Request, config: SampleConfig, reader: 
         config=config,
         notes=(*notes, *more, *_describe(model, request, frames if is_one_clip else None, size)),
     )
+
+
+def choose_shape(
+    model: TextToVideo, request: Request, config: SampleConfig, reader: MediaReader
+) -> tuple[Size, SampleConfig, tuple[str, ...]]:
+    """Return the size of the result, how it is sampled, and notes. Reads only the heads of the inputs."""
+    size, notes = _size(model, request, reader)
+    return (*_draft(model, size, config), notes) if request.draft else (size, config, notes)
 
 
 def to_conditions(
