@@ -8,6 +8,7 @@ from typing import Any
 
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
+from kinora.generation.checks import Checks, Finish
 from kinora.generation.config import WORDS, RequestConfig, to_request
 from kinora.generation.cost import describe_cost
 from kinora.generation.files import check_ending, check_place
@@ -17,8 +18,10 @@ from kinora.generation.provenance import command_line, from_prompt_at, read_prov
 from kinora.generation.request import Request, verb_of
 from kinora.generation.row_worker import OpenRowWorkers, RowOptions, make_rows, open_worker
 from kinora.generation.rows import read_rows
-from kinora.generation.run import batches, check_new_part, sample_chunks, write_result
+from kinora.generation.run import Written, batches, check_new_part, sample_chunks, write_result
+from kinora.generation.sign_config import SignConfig
 from kinora.generation.weights import check_weights
+from kinora.safety.config import SafetyConfig
 from manifests.ranges import PositiveInt, UnitFloat
 from pipeline.config import PoolConfig, RayConfig
 from trainer.config import SampleConfig
@@ -63,6 +66,10 @@ class Config(RequestConfig, SampleConfig):
     pool: PoolConfig = field(default_factory=PoolConfig)
     """Resources of each actor on Ray."""
     ray: RayConfig = field(default_factory=RayConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    """Checks of prompts and of frames."""
+    sign: SignConfig = field(default_factory=SignConfig)
+    """Certificate of C2PA manifests."""
 
 
 def run(config: Config) -> Result:
@@ -82,9 +89,12 @@ def _run_one(config: Config, command: str) -> Result:
     outs = [_numbered(out, request.seed, config.num_videos) for request in requests]
     for path in outs:
         check_place(path)
-    model = load_model(
-        check_weights(config.model), device=config.device, dtype=config.dtype, offload=config.offload
-    )
+    weights = check_weights(config.model)
+    checks = Checks(config.safety, config.sign)
+    verdict = checks.check(first)
+    if verdict.found:
+        _print(f"warning: {verdict.record}")
+    model = load_model(weights, device=config.device, dtype=config.dtype, offload=config.offload)
     with MediaReader() as reader:
         prepared = prepare(model, first, subconfig(config, SampleConfig), reader)
     if config.new_part_only:
@@ -93,21 +103,26 @@ def _run_one(config: Config, command: str) -> Result:
     if cost := describe_cost(model, videos):
         _print(cost)
     started = monotonic()
-    frames = _make(model, videos, outs, config, command)
-    return _result(prepared, outs, requests, frames, monotonic() - started)
+    written = _make(model, videos, outs, config, command, checks.finish(verdict.record))
+    return _result(prepared, outs, requests, written, monotonic() - started)
 
 
 def _make(
-    model: TextToVideo, videos: list[Prepared], outs: list[Path], config: Config, command: str
-) -> list[int]:
-    """Sample and write videos; return the number of frames of each."""
-    frames: dict[int, int] = {}
+    model: TextToVideo,
+    videos: list[Prepared],
+    outs: list[Path],
+    config: Config,
+    command: str,
+    finish: Finish,
+) -> list[Written]:
+    """Sample and write videos."""
+    written: dict[int, Written] = {}
     for places in batches(model, videos):
         batch = [videos[place] for place in places]
         chunks = sample_chunks(model, batch, new_part_only=config.new_part_only)
         for place, each, video in zip(places, batch, chunks, strict=True):
-            frames[place] = write_result(model, each, video, outs[place], command)
-    return [frames[place] for place in range(len(videos))]
+            written[place] = write_result(model, each, video, outs[place], command, finish)
+    return [written[place] for place in range(len(videos))]
 
 
 def _with_seed(prepared: Prepared, request: Request) -> Prepared:
@@ -138,12 +153,12 @@ def _numbered(out: Path, seed: int, num_videos: int) -> Path:
 
 
 def _result(
-    prepared: Prepared, outs: list[Path], requests: list[Request], frames: list[int], seconds: float
+    prepared: Prepared, outs: list[Path], requests: list[Request], written: list[Written], seconds: float
 ) -> Result:
     size, notes = prepared.size, prepared.notes
     videos: list[dict[str, Any]] = [
-        {"out": str(out), "seed": request.seed, "frames": count}
-        for out, request, count in zip(outs, requests, frames, strict=True)
+        {"out": str(out), "seed": request.seed, "frames": made.frames, "safety": made.safety}
+        for out, request, made in zip(outs, requests, written, strict=True)
     ]
     shape = {"width": size.width, "height": size.height}
     never_trained = next((note for note in notes if "never trained" in note), "")
@@ -176,6 +191,8 @@ def _run_rows(config: Config, command: str) -> Result:
         dtype=config.dtype,
         offload=config.offload,
         command=command,
+        safety=config.safety,
+        sign=config.sign,
     )
     rows = read_rows(prompts, subconfig(config, RequestConfig), config.num_videos)
     report = make_rows(rows, options, _workers(config), progress=_print)

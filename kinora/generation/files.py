@@ -62,15 +62,20 @@ def new_file(path: Path) -> Generator[Path]:
     Raises OSError where it cannot be written, ValueError for a file that exists by then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = mkstemp(prefix=f".{path.name[:80]}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = new_partial(path)
     try:
         yield partial
         partial.chmod(0o666 & ~_umask())
         _rename_to_new(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def new_partial(path: Path) -> Path:
+    """Return an empty file beside `path`, hidden and with a name of its own."""
+    handle, name = mkstemp(prefix=f".{path.name[:80]}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    return Path(name)
 
 
 def write_media(

@@ -35,6 +35,8 @@ class Provenance:
     command: str
     """Command line, without credentials and home folders; empty where Python made the video."""
     software: str
+    safety: str = ""
+    """What the check of the prompts found."""
 
     def to_tags(self) -> dict[str, str]:
         """Return the tags to store."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from kinora.generation.checks import Checks
 from kinora.generation.files import check_place
 from kinora.generation.inputs import MediaReader
 from kinora.generation.prepare import Prepared, prepare
@@ -21,6 +22,8 @@ from kinora.generation.rows import (
     write_report,
 )
 from kinora.generation.run import batches, check_new_part, sample_chunks, write_result
+from kinora.generation.sign_config import SignConfig
+from kinora.safety.config import SafetyConfig
 from manifests.storage import is_disk_full
 from trainer.config import SampleConfig
 from trainer.model_files import DIT, read_about
@@ -49,6 +52,8 @@ class RowOptions:
     dtype: Dtype
     offload: bool
     command: str
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    sign: SignConfig = field(default_factory=SignConfig)
 
 
 class RowTask(tuple[tuple[Row, str], ...]):
@@ -148,6 +153,7 @@ class RowWorker:
 
     def __init__(self, options: RowOptions) -> None:
         self.options = options
+        self.checks = Checks(options.safety, options.sign)
         self.model = load_model(
             options.model, device=options.device, dtype=options.dtype, offload=options.offload
         )
@@ -157,9 +163,11 @@ class RowWorker:
         results: list[RowResult | RowError] = []
         places: list[tuple[Row, str]] = []
         videos: list[Prepared] = []
+        records: list[str] = []
         with MediaReader() as reader:
             for row, out in task:
                 try:
+                    record = self.checks.check(row.request).record
                     video = prepare(self.model, row.request, self.options.config, reader)
                     if self.options.new_part_only:
                         check_new_part(video)
@@ -168,12 +176,14 @@ class RowWorker:
                 else:
                     places.append((row, out))
                     videos.append(video)
+                    records.append(record)
         for numbers in batches(self.model, videos):
-            results += self._make([places[n] for n in numbers], [videos[n] for n in numbers])
+            batch = [videos[n] for n in numbers]
+            results += self._make([places[n] for n in numbers], batch, [records[n] for n in numbers])
         return results
 
     def _make(
-        self, places: Sequence[tuple[Row, str]], videos: Sequence[Prepared]
+        self, places: Sequence[tuple[Row, str]], videos: Sequence[Prepared], records: Sequence[str]
     ) -> Iterator[RowResult | RowError]:
         """Make rows of one shape together; where that fails, one by one."""
         try:
@@ -182,12 +192,13 @@ class RowWorker:
             if len(videos) == 1:
                 yield _error(places[0][0], error)
                 return
-            for place, video in zip(places, videos, strict=True):
-                yield from self._make([place], [video])
+            for place, video, record in zip(places, videos, records, strict=True):
+                yield from self._make([place], [video], [record])
             return
-        for (row, out), video, frames in zip(places, videos, chunks, strict=True):
+        for (row, out), video, record, frames in zip(places, videos, records, chunks, strict=True):
+            finish = self.checks.finish(record)
             try:
-                write_result(self.model, video, frames, Path(out), self.options.command)
+                write_result(self.model, video, frames, Path(out), self.options.command, finish)
                 yield _result(row, out, video.notes)
             except _ROW_ERRORS as error:
                 yield _error(row, error)

@@ -6,16 +6,19 @@ Legend: T frames, H height, W width, C channels (RGB, uint8).
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from kinora.generation.checks import Finish
 from kinora.generation.files import ending_of, new_file, write_media
 from kinora.generation.prepare import Prepared
 from kinora.generation.provenance import Provenance, private, software, to_prompt_at
 from trainer.sample.decode import decode_result
 from trainer.sample.model import TextToVideo
-from trainer.sample.sampler import sample
+from trainer.sample.sampler import OnStep, sample
 
 BATCH_TOKENS = 2048
 """Tokens of the videos that are sampled together; a larger video goes alone."""
@@ -35,13 +38,17 @@ def batches(model: TextToVideo, prepared: Sequence[Prepared]) -> list[list[int]]
 
 
 def sample_chunks(
-    model: TextToVideo, batch: Sequence[Prepared], *, new_part_only: bool = False
+    model: TextToVideo,
+    batch: Sequence[Prepared],
+    *,
+    new_part_only: bool = False,
+    on_step: OnStep | None = None,
 ) -> list[Iterator[np.ndarray]]:
     """Sample videos of one shape; return for each an iterator that decodes it in chunks of frames_THWC."""
     conditions = [each.conditions for each in batch]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*their ends are truncated")  # a note of each request says so
-        latents = sample(model, conditions, batch[0].config)
+        latents = sample(model, conditions, batch[0].config, on_step)
     pairs = zip(batch, latents, strict=True)
     chunks = [decode_result(model, each.conditions, latent) for each, latent in pairs]
     return [*map(_new_part, batch, chunks)] if new_part_only else chunks
@@ -53,16 +60,39 @@ def check_new_part(prepared: Prepared) -> None:
         raise ValueError("--new-part-only leaves out the frames of a given video: there is none")
 
 
+class Written(NamedTuple):
+    """A file that was written."""
+
+    frames: int
+    safety: str
+    """What the checks of the prompt and of the frames found."""
+
+
 def write_result(
-    model: TextToVideo, prepared: Prepared, chunks: Iterator[np.ndarray], out: Path, command: str
-) -> int:
-    """Write a video with its provenance; return its number of frames. Raises OSError or ValueError."""
-    tags = provenance_of(model, prepared, command).to_tags()
+    model: TextToVideo,
+    prepared: Prepared,
+    chunks: Iterator[np.ndarray],
+    out: Path,
+    command: str,
+    finish: Finish | None = None,
+) -> Written:
+    """Write a video with its provenance.
+
+    Raises OSError, and ValueError for a video that `finish` does not pass.
+    """
+    finish = finish or Finish()
+    made = provenance_of(model, prepared, command, finish.prompts)
     with new_file(out) as partial:
-        return write_media(chunks, model.fps, ending_of(out), partial, tags)
+        watched = finish.frames.watch(chunks, prepared.frames)
+        frames = write_media(watched, model.fps, ending_of(out), partial, made.to_tags())
+        safety = f"{finish.prompts}; {finish.frames.verdict()}"
+        if finish.signer is not None:
+            assertion = {name: text for name, text in (asdict(made) | {"safety": safety}).items() if text}
+            finish.signer.sign(partial, out, assertion)
+    return Written(frames, safety)
 
 
-def provenance_of(model: TextToVideo, prepared: Prepared, command: str = "") -> Provenance:
+def provenance_of(model: TextToVideo, prepared: Prepared, command: str = "", safety: str = "") -> Provenance:
     """Return what the file of a video says of its making."""
     request = prepared.request
     return Provenance(
@@ -75,6 +105,7 @@ def provenance_of(model: TextToVideo, prepared: Prepared, command: str = "") -> 
         weights_digest=model.digest,
         command=command,
         software=software(),
+        safety=safety,
     )
 
 
