@@ -34,12 +34,14 @@ __all__ = [
     "evaluation",
     "generate",
     "generate_batch",
+    "generation",
     "load_model",
     "open_dataset",
     "read_provenance",
+    "safety",
 ]
 
-_API = frozenset(__all__) - {"bench", "demo", "evaluation"}
+_API = frozenset(__all__) - {"bench", "demo", "evaluation", "generation", "safety"}
 
 
 def __getattr__(name: str) -> Any:

@@ -51,6 +51,8 @@ COMMANDS = {
     "train dit": "train the diffusion transformer (fit, validate)",
     "train captioner": "train the embedded captioner (fit, validate)",
     "generate": "generate videos from prompts, images and videos",
+    "serve": "serve the /v1/videos interface on your own weights",
+    "playground": "serve a page to try prompts and every verb",
     "provenance": "show what a file says of its making",
     "report": "write an HTML report on a dataset or a demo run",
     "gallery": "write a page of videos of every verb",

@@ -24,9 +24,11 @@ NAMES = (
     "loader",
     "manifests",
     "sample",
+    "safety",
     "sandbox",
     "scale",
     "scorers",
+    "serve",
     "shots",
     "sora",
     "training",
@@ -37,14 +39,14 @@ NAMES = (
 SIDE_BY_SIDE = ("loader", "training")
 """Benchmarks that run the older build themselves, as it may lack them: `bench` takes `before` and `turns`."""
 
-OF_A_MODEL = ("sample", "sora")
+OF_A_MODEL = ("sample", "serve", "sora")
 """Benchmarks of a trained model: `bench` takes `config` and `out`."""
 _OF_ALL = ("name", "quick", "seed", "before", "turns")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config(EvaluationConfig):
-    """Settings of a benchmark; those of EvaluationConfig and `out` are for `sora` and `sample`."""
+    """Settings of a benchmark; those of EvaluationConfig and `out` are for benchmarks of a model."""
 
     name: str
     """Which benchmark."""
