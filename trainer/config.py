@@ -1,5 +1,6 @@
 """Every setting of the trainer. Imports nothing heavy, so that `kinora --help` stays quick."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -39,8 +40,21 @@ class VaeConfig:
     """Pixels moved into channels before the first convolution, in height and width."""
     time_factor: PositiveInt = 4
     """Temporal compression: frames per latent frame, after the first."""
+    time_patch: PositiveInt | None = None
+    """Frames moved into channels before the first convolution, a divisor of `time_factor`; the rest of it is
+    merged with the coarser resolution. By default all of `time_factor`."""
 
-    __post_init__ = check_ranges
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.time_factor % (self.time_patch or self.time_factor):
+            raise ValueError(
+                f"time_patch={self.time_patch} does not divide time_factor={self.time_factor}: use a divisor"
+            )
+
+    @property
+    def fine_frames(self) -> int:
+        """Frames of the finer resolution per latent frame."""
+        return self.time_factor // (self.time_patch or self.time_factor)
 
     @property
     def space_factor(self) -> int:
@@ -50,12 +64,15 @@ class VaeConfig:
     @property
     def encoder_history(self) -> int:
         """Latent frames before one that the encoder lets it depend on."""
-        return (self.encoder_time_kernel - 1) * sum(self.encoder_depths)
+        fine, coarse = self.encoder_depths
+        past = self.encoder_time_kernel - 1
+        return past * coarse + math.ceil(past * fine / self.fine_frames)
 
     @property
     def decoder_history(self) -> int:
         """Latent frames before one that the decoder lets its frames depend on."""
-        return 2 + 2 * sum(self.decoder_depths)
+        coarse, fine = self.decoder_depths
+        return 2 + 2 * coarse + math.ceil(2 * fine / self.fine_frames)
 
     def latent_shape(self, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return (C, T, H, W) of a clip's latents."""
@@ -188,6 +205,9 @@ class VaeLossConfig:
     """Weight of the mean squared error; without it small objects do not appear."""
     gradient: NonNegativeFloat = 0.5
     """Weight of the mean absolute error of differences between neighbouring pixels."""
+    motion: NonNegativeFloat = 0.0
+    """Further weight of errors where the video changes from frame to frame, relative to 1 everywhere: what
+    moves fills few pixels."""
     kl: NonNegativeFloat = 3e-4
     """Weight of the KL divergence of the latents from a unit Gaussian, in nats per latent value."""
 

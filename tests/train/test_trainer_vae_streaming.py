@@ -18,6 +18,7 @@ CONFIGS = {
     "encoder blocks": replace(TINY, encoder_depths=(1, 1)),
     "encoder without time": replace(TINY, encoder_depths=(1, 1), encoder_time_kernel=1),
     "more time": replace(TINY, time_factor=8, encoder_depths=(0, 1)),
+    "time in two steps": replace(TINY, time_patch=2, encoder_depths=(1, 1), decoder_depths=(1, 3)),
 }
 CHUNKS_BYTES = (1, 40_000, 1 << 30)
 

@@ -42,8 +42,11 @@ def encode_with_suffixes(
     factor = vae.config.time_factor
     if frames_BCTHW.nbytes <= max_bytes:
         x = vae.embed_patches(frames_BCTHW)
+        each = vae.config.fine_frames
         return {
-            suffix: vae.encode_patches(x[:, :, -suffix:], RepeatCache()) if suffix else vae.encode_patches(x)
+            suffix: vae.encode_patches(x[:, :, -suffix * each :], RepeatCache())
+            if suffix
+            else vae.encode_patches(x)
             for suffix in suffixes
         }
     return {

@@ -121,15 +121,17 @@ class VideoVae(nn.Module):
         super().__init__()
         self.config = config
         fine, coarse = config.widths
-        pixels, kernel = 3 * config.time_factor * config.patch**2, config.encoder_time_kernel
+        merged, kernel = 4 * config.fine_frames * fine, config.encoder_time_kernel
+        self.time_patch = config.time_factor // config.fine_frames
+        pixels = 3 * self.time_patch * config.patch**2
         self.conv_in = CausalConv3d(pixels, fine, (1, 3, 3))
         self.encoder_fine = nn.ModuleList(ResBlock(fine, kernel) for _ in range(config.encoder_depths[0]))
-        self.downsample = CausalConv3d(4 * fine, coarse, (1, 1, 1))
+        self.downsample = CausalConv3d(merged, coarse, (1, 1, 1))
         self.encoder_coarse = nn.ModuleList(ResBlock(coarse, kernel) for _ in range(config.encoder_depths[1]))
         self.to_latent = CausalConv3d(coarse, 2 * config.latent_channels, (1, 1, 1))
         self.from_latent = CausalConv3d(config.latent_channels, coarse, (3, 3, 3))
         self.decoder_coarse = nn.ModuleList(ResBlock(coarse) for _ in range(config.decoder_depths[0]))
-        self.upsample = CausalConv3d(coarse, 4 * fine, (1, 1, 1))
+        self.upsample = CausalConv3d(coarse, merged, (1, 1, 1))
         self.decoder_fine = nn.ModuleList(ResBlock(fine) for _ in range(config.decoder_depths[1]))
         self.conv_out = nn.Sequential(ChannelNorm(fine), nn.SiLU(), CausalConv3d(fine, pixels, (1, 3, 3)))
         self.register_buffer("latent_mean_C", torch.zeros(config.latent_channels))
@@ -151,13 +153,13 @@ class VideoVae(nn.Module):
             frames_BCTHW = torch.cat([first, frames_BCTHW], dim=2)
             if cache is not None:
                 cache[self] = first.new_empty(0)  # an encoder without temporal layers keeps nothing else
-        return self.conv_in(space_to_depth(frames_BCTHW, self.config.time_factor, self.config.patch))
+        return self.conv_in(space_to_depth(frames_BCTHW, self.time_patch, self.config.patch))
 
     def posterior_of_patches(self, x: Tensor, cache: Cache | None = None) -> DiagonalGaussian:
         """Return the posterior for what `embed_patches` returned."""
         for block in self.encoder_fine:
             x = block(x, cache)
-        x = self.downsample(space_to_depth(x, 1, 2))
+        x = self.downsample(space_to_depth(x, self.config.fine_frames, 2))
         for block in self.encoder_coarse:
             x = block(x, cache)
         mean, logvar = self.to_latent(x).float().chunk(2, dim=1)
@@ -169,10 +171,10 @@ class VideoVae(nn.Module):
         x = self.from_latent(raw_BCTHW, cache)
         for block in self.decoder_coarse:
             x = block(x, cache)
-        x = depth_to_space(self.upsample(x), 1, 2)
+        x = depth_to_space(self.upsample(x), self.config.fine_frames, 2)
         for block in self.decoder_fine:
             x = block(x, cache)
-        frames = depth_to_space(self.conv_out(x).float(), self.config.time_factor, self.config.patch)
+        frames = depth_to_space(self.conv_out(x).float(), self.time_patch, self.config.patch)
         return frames if started else frames[:, :, self.config.time_factor - 1 :]
 
     def encode(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> Tensor:

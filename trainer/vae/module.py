@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
@@ -91,10 +92,13 @@ class VaeModule(L.LightningModule):
         error = out_BCTHW - pixels_BCTHW
         mean, logvar = posterior
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        gradient = error.diff(dim=3).abs().mean() + error.diff(dim=4).abs().mean()
+        weight = 1 + self.loss.motion * changing(pixels_BCTHW)
+        rows = weight[..., 1:, :] * error.diff(dim=3).abs()
+        columns = weight[..., 1:] * error.diff(dim=4).abs()
+        gradient = rows.mean() + columns.mean()
         return {
-            "l1": self.loss.l1 * error.abs().mean(),
-            "l2": self.loss.l2 * error.square().mean(),
+            "l1": self.loss.l1 * (weight * error.abs()).mean(),
+            "l2": self.loss.l2 * (weight * error.square()).mean(),
             "gradient": self.loss.gradient * gradient,
             "kl": self.loss.kl * kl,
         }
@@ -139,6 +143,18 @@ class VaeModule(L.LightningModule):
         about = {"steps": self.trainer.global_step, "data": self.data.index.digest}
         save_model(self.trainer.default_root_dir, VAE, self.ema, about)
         self.exported = True
+
+
+CHANGE = 0.25
+"""Difference to a neighbouring frame, for pixels in [-1, 1], from which on a pixel counts as changing."""
+
+
+def changing(pixels_BCTHW: Tensor) -> Tensor:
+    """Return how far each pixel's neighbourhood differs from the frame before or after: 0 to 1, by B1THW."""
+    steps_BTHW = pixels_BCTHW.diff(dim=2).abs().amax(dim=1)
+    change_BTHW = torch.maximum(F.pad(steps_BTHW, (0, 0, 0, 0, 1, 0)), F.pad(steps_BTHW, (0, 0, 0, 0, 0, 1)))
+    near_BTHW = F.max_pool2d(change_BTHW, 3, stride=1, padding=1)
+    return (near_BTHW / CHANGE).clamp(max=1)[:, None]
 
 
 def reparameterize(posterior: DiagonalGaussian, seeds: list[int]) -> Tensor:

@@ -1,0 +1,50 @@
+"""The loss of the VAE: errors where a video changes weigh more, everywhere else as before."""
+
+import pytest
+import torch
+
+from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
+from trainer.vae.model import DiagonalGaussian
+from trainer.vae.module import VaeModule, changing
+
+
+def square(at: list[int], size: int = 4) -> torch.Tensor:
+    """Return a gray video in which a white square is at these columns."""
+    pixels_BCTHW = torch.zeros(1, 3, len(at), 16, 24)
+    for t, x in enumerate(at):
+        pixels_BCTHW[:, :, t, 6 : 6 + size, x : x + size] = 1
+    return pixels_BCTHW
+
+
+def test_what_moves_changes_in_both_frames_of_a_step_and_what_rests_does_not():
+    changed = changing(square([2, 2, 10, 10]))[0, 0]
+    assert changed.shape == (4, 16, 24)
+    assert [bool(frame.any()) for frame in changed] == [False, True, True, False]
+    for t in (1, 2):
+        where = changed[t].nonzero()
+        assert where.amin(0).tolist() == [5, 1]  # the old and the new place, and a pixel around
+        assert where.amax(0).tolist() == [10, 14]
+        assert changed[t, 7, 8] == 0
+        assert changed[t, 7, 3] == changed[t, 7, 11] == 1
+
+
+def test_a_slight_change_counts_in_part_and_a_still_not_at_all():
+    faint = 0.05 * square([2, 10])
+    assert changing(faint).max() == pytest.approx(0.2)
+    assert changing(square([3])).sum() == 0
+
+
+@pytest.mark.parametrize(("place", "factor"), [((slice(6, 10), slice(10, 14)), 4.0), ((0, 0), 1.0)])
+def test_errors_weigh_more_where_the_video_changes(place, factor):
+    pixels = square([2, 10])
+    out = pixels.clone()
+    out[:, :, 1, place[0], place[1]] += 0.5
+    posterior = DiagonalGaussian(torch.zeros(1), torch.zeros(1))
+    terms = {}
+    for motion in (0.0, 3.0):
+        loss = VaeLossConfig(motion=motion)
+        module = VaeModule(VaeConfig(widths=(8, 8)), loss, OptimConfig(lr=1e-3))
+        terms[motion] = module._loss_terms(out, pixels, posterior)
+    for name in ("l1", "l2"):
+        assert terms[3.0][name] / terms[0.0][name] == pytest.approx(factor)
+    assert terms[3.0]["kl"] == terms[0.0]["kl"] == 0
