@@ -45,7 +45,7 @@ def caption_clips(
     ids = [clip.clip_id for clip in clips]
     if len(set(ids)) != len(ids):
         raise ValueError("two clips of a batch have the same clip_id; pass each clip once")
-    requests = [_request(clip, prompt) for clip in clips for prompt in asked.values()]
+    requests = [_request(clip, prompt) for clip in clips for prompt in _prompts_of(clip, asked).values()]
     by_key: dict[tuple[str, str], list[CaptionAnswer]] = {}
     for answer in captioner.caption(requests):
         by_key.setdefault((answer.clip_id, answer.prompt_digest), []).append(answer)
@@ -53,7 +53,10 @@ def caption_clips(
     return [
         _caption(
             clip,
-            {length: by_key.get((clip.clip_id, prompt.digest), []) for length, prompt in asked.items()},
+            {
+                length: by_key.get((clip.clip_id, prompt.digest), [])
+                for length, prompt in _prompts_of(clip, asked).items()
+            },
             digest,
         )
         for clip in clips
@@ -61,8 +64,10 @@ def caption_clips(
 
 
 def prompts_digest(*prompts: Prompt | None) -> str:
-    """Return the digest of the prompts of a caption."""
-    return "+".join(prompt.digest for prompt in prompts if prompt is not None)
+    """Return the digest of the prompts of a caption, those of stills included."""
+    named = [prompt for prompt in prompts if prompt is not None]
+    stills = [prompt.still for prompt in named if prompt.still is not None]
+    return "+".join(prompt.digest for prompt in (*named, *stills))
 
 
 def error_caption(clip_id: str, media_id: str, prompt_digest: str, detail: str) -> Caption:
@@ -81,6 +86,11 @@ def error_caption(clip_id: str, media_id: str, prompt_digest: str, detail: str) 
         frames_shown=(),
         detail=detail,
     )
+
+
+def _prompts_of(clip: ClipFrames, asked: Mapping[str, Prompt]) -> dict[str, Prompt]:
+    """Return the prompts of a clip by length: those of stills for one frame."""
+    return {length: prompt.for_frames(len(clip.times_s)) for length, prompt in asked.items()}
 
 
 def _request(clip: ClipFrames, prompt: Prompt) -> CaptionRequest:

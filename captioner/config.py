@@ -80,7 +80,11 @@ class CaptionerConfig:
     """Name of one prompt whose answer holds all lengths (`vlm` only), such as `lengths`; it replaces the
     prompts of single lengths."""
     prompt_folder: str = ""
-    """Folder with your own prompts, one Markdown file each. Default: the built-in prompts."""
+    """Folder with your own prompts, one Markdown file each; `NAME_still.md`, if there is one, is for clips of
+    one frame. Default: the built-in prompts."""
+    language: str = ""
+    """Language of the captions (models that take prompts only), in English, such as `French`. Default: that
+    of the prompt."""
     batch_size: PositiveInt = 64
     """Prompts per batch of the embedded model."""
 

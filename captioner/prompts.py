@@ -6,6 +6,10 @@ from pathlib import Path
 from manifests.digest import digest_bytes
 
 FOLDER = Path(__file__).parent / "prompts"
+TASKS = FOLDER / "tasks"
+"""Prompts that are no captioner's: questions about claims, expansion of prompts, AutoDQ."""
+_STILL = "{name}_still"
+_LANGUAGE = "Write the description in {language}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,15 +20,32 @@ class Prompt:
     text: str
     lengths: tuple[str, ...] = ()
     """Lengths of the captions that one answer holds (captioner/lengths.py); empty if it is one text."""
+    still: "Prompt | None" = None
+    """The prompt of clips of one frame; None if it is the same."""
 
     @property
     def digest(self) -> str:
         """16 hex digits; depends on the text only, not on the name."""
         return digest_bytes(self.text.encode(), size=8)
 
+    def for_frames(self, num_frames: int) -> "Prompt":
+        """Return the prompt of a clip of so many frames."""
+        return self.still if self.still is not None and num_frames == 1 else self
 
-def load_prompt(name: str, folder: str = "", *, lengths: tuple[str, ...] = ()) -> Prompt:
+
+def load_task(name: str) -> str:
+    """Return the text of a prompt of `TASKS`."""
+    return load_prompt(name, str(TASKS)).text
+
+
+def load_prompt(
+    name: str, folder: str = "", *, lengths: tuple[str, ...] = (), language: str = "", stills: bool = False
+) -> Prompt:
     """Load `<folder>/<name>.md`, or a built-in prompt if `folder` is empty.
+
+    Args:
+        language: language of the captions, in English (`French`); whatever the prompt leads to by default.
+        stills: also load `<name>_still.md`, if there is one, for clips of one frame.
 
     Raises FileNotFoundError, with the available prompts, or ValueError for an empty file.
     """
@@ -36,4 +57,9 @@ def load_prompt(name: str, folder: str = "", *, lengths: tuple[str, ...] = ()) -
     text = path.read_text(encoding="utf-8").strip()
     if not text:
         raise ValueError(f"prompt {name!r}: {path} is empty; write the instruction into it")
-    return Prompt(name=name, text=text, lengths=lengths)
+    if language:
+        text = f"{text}\n\n{_LANGUAGE.format(language=language)}"
+    other, still = _STILL.format(name=name), None
+    if stills and (root / f"{other}.md").is_file():
+        still = load_prompt(other, folder, lengths=lengths, language=language)
+    return Prompt(name=name, text=text, lengths=lengths, still=still)

@@ -30,6 +30,7 @@ __all__ = [
     "TextToVideo",
     "Video",
     "bench",
+    "captions",
     "demo",
     "evaluation",
     "generate",
@@ -39,9 +40,18 @@ __all__ = [
     "open_dataset",
     "read_provenance",
     "safety",
+    "training",
 ]
 
-_API = frozenset(__all__) - {"bench", "demo", "evaluation", "generation", "safety"}
+_API = frozenset(__all__) - {
+    "bench",
+    "captions",
+    "demo",
+    "evaluation",
+    "generation",
+    "safety",
+    "training",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@
 __all__ = [
     "arrow",
     "buckets",
+    "caption_checks",
     "caption_order",
     "conservation",
     "dataset",

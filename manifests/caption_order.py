@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
+from manifests.caption_checks import request_number
 from manifests.dataset import Commit
 
 LATEST_ROWS = "SELECT version, max(_commit) AS number FROM t GROUP BY version"
@@ -30,7 +31,13 @@ def latest_requests(rows: Iterable[Mapping[str, Any]], commits: Iterable[Commit]
         rows: result of `LATEST_ROWS`.
         commits: the log; `kinora caption` also records a request that finds nothing to do.
     """
-    requests: dict[str, int] = {row["version"]: row["number"] for row in rows}
+    commits = list(commits)
+    requests = {
+        row["version"]: request_number(commits[row["number"]], row["version"])
+        if row["number"] < len(commits)  # rows that are not committed yet
+        else row["number"]
+        for row in rows
+    }
     for commit in commits:
         if commit.stage == "caption" and commit.config_digest in requests:
             requests[commit.config_digest] = max(requests[commit.config_digest], commit.number)

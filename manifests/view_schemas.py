@@ -63,7 +63,12 @@ def view_schema(view: LiveView, name: Any) -> pa.Schema:
     table = table_of(name)
     record = schemas.arrow_schema(RECORDS[table])
     found = {field.name: field for field in record}
-    if table in ("sources", "clips", "scores"):  # those with columns beside the ones of their record
+    if table in (
+        "sources",
+        "clips",
+        "scores",
+        "captions",
+    ):  # those with columns beside the ones of their record
         found |= {field.name: field for field in view.dataset.schema(table) if field.name not in found}
     if table == "clips":
         for request in view.scorer_requests.values():

@@ -275,6 +275,31 @@ class CaptionConfig:
     __post_init__ = check_ranges
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """How captions are checked against their clips."""
+
+    clip_model: str = ""
+    """open_clip model that compares sentences with clips, as `local-dir:FOLDER` (open_clip_config.json and
+    weights). Default: colours, light and motion are measured and compared with what a caption names."""
+    min_agreement: UnitFloat = 0.6
+    """Mean agreement of captions with their own clips below which the check fails; 0.5 is chance."""
+    claims: bool = True
+    """Split captions into claims and check each."""
+    read_text: bool = True
+    """Read text in the clips of captions that quote some, if rapidocr is installed."""
+    captioner: CaptionerConfig | None = None
+    """Vision-language model (of kind `vlm`) that answers about the claims of a sample. Default: none."""
+    ask_share: UnitFloat = 0.05
+    """Fraction of the captions, in each band of unsupported claims, whose claims the model is asked about."""
+    max_frames: PositiveInt = 48
+    """Maximum number of frames decoded per clip, evenly spaced."""
+    max_side_px: PositiveInt = 256
+    """Maximum long side of these frames, in pixels."""
+
+    __post_init__ = check_ranges
+
+
 REVIEWED_CAPTIONS = "reviewed"
 LATEST_CAPTIONS = "latest-ok"
 """The caption policy of `pack` that takes the newest OK caption of each clip."""
@@ -389,6 +414,8 @@ class RayConfig:
     """Tasks that cut and encode kept clips."""
     caption: PoolConfig = field(default_factory=PoolConfig)
     """Actors of the captioners."""
+    audit: PoolConfig = field(default_factory=PoolConfig)
+    """Actors that check captions."""
     pack: PoolConfig = field(default_factory=PoolConfig)
     """Tasks that write shards."""
 
@@ -414,6 +441,7 @@ _VERSIONS = {
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,
+    "AuditConfig": 1,
     "PackConfig": 1,
 }
 """Increment when a change of a stage's code changes its results for the same configuration."""
@@ -425,6 +453,7 @@ NO_EFFECT = {
     "actors",
     "time_factor",
     "min_footage",
+    "min_agreement",
 }
 """Fields that never change results."""
 RECORDED = {"window_s"}
@@ -437,6 +466,7 @@ ADDED: dict[str, Any] = {
     "image_format": "png",
     "medium_prompt": "",
     "joint_prompt": "",
+    "language": "",
     "own": (),
     "limits": {},
 }

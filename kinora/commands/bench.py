@@ -18,6 +18,7 @@ from manifests.ranges import check_ranges
 
 POSITIONAL = "name"
 NAMES = (
+    "captions",
     "curate",
     "dedup",
     "filters",

@@ -8,9 +8,12 @@ from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
 from kinora.cli.spelling import to_command_line
 from kinora.cli.subconfig import subconfig
+from kinora.commands.captions_audit import answering_captioner, exit_code, to_data
+from kinora.commands.captions_audit import describe as describe_audit
 from pipeline.caption.load import caption_spec, load_captioner
-from pipeline.config import CaptionConfig, RayConfig
+from pipeline.config import AuditConfig, CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
+from pipeline.jobs.audit import AuditReport, audit
 from pipeline.jobs.caption import caption
 from pipeline.jobs.report import CaptionReport
 from pipeline.runtime.progress import show_progress
@@ -25,11 +28,15 @@ class Config(CaptionConfig):
     max_failed: float = 0.01
     """Fraction of clips that may end without a caption; the exit code is 10 above it."""
     ray: RayConfig = field(default_factory=RayConfig)
+    audit: AuditConfig | None = field(default_factory=AuditConfig)
+    """How the captions are checked against their clips afterwards; `null` for no check. The exit code is 4 if
+    they seem to be on the wrong clips."""
 
 
 def run(config: Config) -> Result:
     """Caption; exit with code 3 if no clip is cut."""
     settings = subconfig(config, CaptionConfig)
+    audited: AuditReport | None = None
     try:
         with show_progress() as progress:
             report = caption(
@@ -42,10 +49,29 @@ def run(config: Config) -> Result:
                 progress=progress,
                 command=to_command_line("caption", config),
             )
+            if config.audit is not None and report.ok:
+                audited = audit(
+                    config.dataset,
+                    config.audit,
+                    config.ray,
+                    version=report.version,
+                    load_captioner=answering_captioner(config.audit),
+                    progress=progress,
+                    command=to_command_line("caption", config),
+                )
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
+    return _result(config, report, audited)
+
+
+def _result(config: Config, report: CaptionReport, audited: AuditReport | None) -> Result:
+    data, text = asdict(report), describe(report, config.dataset)
     too_many = report.failed_share > config.max_failed
-    return Result(asdict(report), describe(report, config.dataset), Exit.FAILED if too_many else Exit.DONE)
+    if audited is None:
+        return Result(data, text, Exit.FAILED if too_many else Exit.DONE)
+    found = Group(text, describe_audit(audited))
+    code = exit_code(audited) or (Exit.FAILED if too_many else Exit.DONE)
+    return Result(data | {"audit": to_data(audited)}, found, code)
 
 
 def describe(report: CaptionReport, dataset: str) -> str | Group:

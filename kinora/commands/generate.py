@@ -1,11 +1,13 @@
 """Generate videos and images: from a prompt, images, videos, or a file of prompts."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from captioner.text_config import TextModelConfig
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from kinora.generation.checks import Checks, Finish
@@ -17,10 +19,11 @@ from kinora.generation.prepare import Prepared, prepare
 from kinora.generation.provenance import command_line, from_prompt_at, read_provenance
 from kinora.generation.request import Request, verb_of
 from kinora.generation.row_worker import OpenRowWorkers, RowOptions, make_rows, open_worker
-from kinora.generation.rows import read_rows
+from kinora.generation.rows import Row, RowError, read_rows
 from kinora.generation.run import Written, batches, check_new_part, sample_chunks, write_result
 from kinora.generation.sign_config import SignConfig
 from kinora.generation.weights import check_weights
+from kinora.prompts.expand import expand_prompts
 from kinora.safety.config import SafetyConfig
 from manifests.ranges import PositiveInt, UnitFloat
 from pipeline.config import PoolConfig, RayConfig
@@ -45,6 +48,11 @@ class Config(RequestConfig, SampleConfig):
     the command hold for lines that do not name them."""
     format: str = "mp4"
     """Ending of the files of --prompts; images are .png."""
+    upsample_prompt: bool = False
+    """Expand prompts into dense descriptions first, as `kinora prompts upsample` does: with the language
+    model of `upsampler`, or, without one, prompts about the simulated worlds."""
+    upsampler: TextModelConfig = field(default_factory=TextModelConfig)
+    """Language model of --upsample-prompt."""
     num_videos: PositiveInt = 1
     """Videos to make, with seeds that count up; the seed is in the name of each file."""
     new_part_only: bool = False
@@ -81,6 +89,9 @@ def run(config: Config) -> Result:
 def _run_one(config: Config, command: str) -> Result:
     """Generate the videos of one request, which differ in their seeds."""
     config = _with_draft(config)
+    words = list[str]()
+    if config.upsample_prompt:
+        config, words = _upsampled(config)
     first = to_request(subconfig(config, RequestConfig), seed=config.seed or 0)
     verb_of(first)
     requests = [replace(first, seed=first.seed + number) for number in range(config.num_videos)]
@@ -104,7 +115,19 @@ def _run_one(config: Config, command: str) -> Result:
         _print(cost)
     started = monotonic()
     written = _make(model, videos, outs, config, command, checks.finish(verdict.record))
+    prepared = replace(prepared, notes=(*words, *prepared.notes))
     return _result(prepared, outs, requests, written, monotonic() - started)
+
+
+def _upsampled(config: Config) -> tuple[Config, list[str]]:
+    """Return the configuration with its prompts expanded, and a word on each."""
+    texts = [config.prompt, *(text for _, text in config.prompt_at)]
+    found = expand_prompts(texts, config.upsampler, still=config.frames == 1)
+    places = [(start, each.text) for (start, _), each in zip(config.prompt_at, found[1:], strict=True)]
+    words = [
+        f"the prompt “{each.prompt}” {each.note or f'became: {each.text}'}" for each in found if each.prompt
+    ]
+    return replace(config, prompt=found[0].text, prompt_at=tuple(places)), words
 
 
 def _make(
@@ -195,11 +218,28 @@ def _run_rows(config: Config, command: str) -> Result:
         sign=config.sign,
     )
     rows = read_rows(prompts, subconfig(config, RequestConfig), config.num_videos)
+    if config.upsample_prompt:
+        rows = _upsampled_rows(rows, config)
     report = make_rows(rows, options, _workers(config), progress=_print)
     if not report.results:
         return Result(report.to_json(), f"{config.prompts}: no line asks for a video", Exit.NOTHING)
     too_many = len(report.failed) > config.max_failed * len(report.results)
     return Result(report.to_json(), report.to_text(), Exit.FAILED if too_many else Exit.DONE)
+
+
+def _upsampled_rows(rows: Iterator[Row | RowError], config: Config) -> Iterator[Row | RowError]:
+    """Expand the prompts of rows, each text once; print what stays as it was."""
+    listed = list(rows)
+    texts = [*dict.fromkeys(row.request.prompt for row in listed if isinstance(row, Row))]
+    found = expand_prompts(texts, config.upsampler, still=config.frames == 1)
+    expanded = {each.prompt: each for each in found}
+    for each in found:
+        if each.note and each.prompt:
+            _print(f"the prompt “{each.prompt}” {each.note}")
+    for row in listed:
+        if isinstance(row, Row):
+            row = row._replace(request=replace(row.request, prompt=expanded[row.request.prompt].text))
+        yield row
 
 
 def _workers(config: Config) -> OpenRowWorkers:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from captioner.captions import ClipFrames, caption_clips
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT
 from captioner.prompts import load_prompt
@@ -73,8 +75,13 @@ def score_captioner(captioner: Captioner, config: ScoreConfig) -> dict[str, Any]
 
 def held_out_clip(world: World, clip_id: str, crf: int) -> ClipFrames:
     """Render a world, encode it as MP4, and return the decoded frames."""
+    return encode_and_decode(render(world), world.fps, clip_id, crf)
+
+
+def encode_and_decode(frames_THWC: np.ndarray, fps: float, clip_id: str, crf: int = 23) -> ClipFrames:
+    """Encode frames as MP4, and return the decoded ones."""
     file = io.BytesIO()
-    encode_mp4(render(world), world.fps, file, crf=crf)
+    encode_mp4(frames_THWC, fps, file, crf=crf)
     frames_THWC, times_T = read_clip(file.getvalue())
     times = tuple(float(t - times_T[0]) for t in times_T)
     return ClipFrames(clip_id=clip_id, media_id=clip_id, frames_THWC=frames_THWC, times_s=times)

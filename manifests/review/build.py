@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from manifests.caption_checks import AGREEMENT, UNSUPPORTED, request_number
 from manifests.dataset import Commit, Dataset
 from manifests.parts import Part
 from manifests.records import LENGTH_COLUMNS, caption_digest
@@ -33,10 +34,6 @@ _CAPTION_INDEX = """
     ON caption_{id} (row, outcome, digest, agreement, unsupported)"""
 _INFO = ("captioner", "model", "revision", "prompt_digest", "decoding")
 _OWN = ("media_id", "version", "outcome", *LENGTH_COLUMNS.values(), "frames_shown", "detail")
-AGREEMENT = "agreement"
-"""Column of a caption with the agreement of several attempts, 0 to 1, where a dataset has it."""
-UNSUPPORTED = "unsupported"
-"""Column of a caption with the number of claims that its frames do not support, where a dataset has it."""
 
 
 def is_current(database: Database, dataset: Dataset) -> bool:
@@ -244,7 +241,7 @@ def _write_captions(database: Database, batch: pa.RecordBatch, commit: Commit) -
             )
         )
     for version, attempts in by_version.items():
-        identifier = _version_id(connection, version, commit.number)
+        identifier = _version_id(connection, version, request_number(commit, version))
         connection.executemany(
             f"INSERT INTO caption_{identifier} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (row) DO UPDATE SET outcome = excluded.outcome, short = excluded.short, "

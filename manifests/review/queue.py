@@ -27,7 +27,10 @@ _TITLES = {
     "near": ("Near a limit", "A filter would have dropped the clip with a slightly different limit."),
     "band": ("To be checked", "A filter kept the clip and wants a person to look at it."),
     "changed": ("New caption differs", "The newest caption has other texts than the one before it."),
-    "agreement": ("Lowest agreement", "Several attempts at the caption agree least."),
+    "agreement": (
+        "Lowest agreement",
+        "The caption fits its own clip least, compared with clips of other sources.",
+    ),
     "unsupported": ("Unsupported claims", "The caption claims what its frames do not show."),
     "flagged": ("Flagged", "A reviewer asks somebody else to decide."),
     "disagreement": ("Disagreements", "Reviewers decided differently."),

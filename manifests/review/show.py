@@ -110,7 +110,7 @@ class Shower:
             ((agreement, unsupported),) = self._database.read(
                 f"SELECT agreement, unsupported FROM caption_{media['version']} WHERE row = ?", media["row"]
             )
-            reasons += [f"agreement of its captions {agreement:.2f}"] if agreement is not None else []
+            reasons += [f"agreement with its clip {agreement:.2f}"] if agreement is not None else []
             reasons += [f"unsupported claims: {unsupported}"] if unsupported else []
         if opinion.complete and opinion.decision.disagreement:
             reasons.append(f"{' and '.join(opinion.decision.reviewers)} decided differently")

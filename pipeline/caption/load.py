@@ -4,6 +4,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from captioner.auto import AutoCaptioner
+from captioner.captions import prompts_digest
 from captioner.config import CaptionerConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
 from captioner.facts import REVISION, FactsCaptioner
@@ -23,7 +24,7 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     """
     chosen = config.captioner
     prompts = _prompts(chosen)
-    digests = (prompt.digest for prompt in prompts.values())
+    digests = prompts_digest(*prompts.values()).split("+")
     content = digest_parts(config_digest(config), *digests, _weights(config), REVISION)
     model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
     return CaptionSpec(**prompts, version=f"{chosen.kind}{model}-{content[:8]}")
@@ -37,11 +38,23 @@ def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
     if chosen.kind == "embedded":
         return {"dense": load_prompt(DENSE_PROMPT), "short": load_prompt(SHORT_PROMPT)}
     if chosen.joint_prompt:
-        return {"joint": load_prompt(chosen.joint_prompt, chosen.prompt_folder, lengths=LENGTHS)}
+        return {"joint": _load(chosen.joint_prompt, chosen, lengths=LENGTHS)}
     names = {"dense": chosen.dense_prompt, "short": chosen.short_prompt, "medium": chosen.medium_prompt}
     if not any(names.values()):
         raise ValueError("captioner: no prompt is set; set dense_prompt, short_prompt or joint_prompt")
-    return {length: load_prompt(name, chosen.prompt_folder) for length, name in names.items() if name}
+    return {length: _load(name, chosen) for length, name in names.items() if name}
+
+
+def _load(name: str, chosen: CaptionerConfig, lengths: tuple[str, ...] = ()) -> Prompt:
+    """Load a prompt; of captioners with texts of their own, it is a name alone."""
+    takes_prompts = chosen.kind not in ("auto", "facts")
+    return load_prompt(
+        name,
+        chosen.prompt_folder,
+        lengths=lengths,
+        language=chosen.language if takes_prompts else "",
+        stills=takes_prompts,
+    )
 
 
 def load_captioner(config: CaptionConfig) -> Captioner:

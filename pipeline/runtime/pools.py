@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config import PoolConfig, RayConfig
 from pipeline.runtime.tasks import fits, resources
 
-ACTORS = ("score", "caption")
+ACTORS = ("score", "caption", "audit")
 """Stages whose pools hold actors, which occupy their resources while the stage runs."""
 
 

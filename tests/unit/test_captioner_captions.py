@@ -98,7 +98,7 @@ def test_a_request_says_what_is_wrong_with_its_frames() -> None:
 
 def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> None:
     prompts = [load_prompt(path.stem) for path in FOLDER.glob("*.md")]
-    assert len(prompts) == len({p.digest for p in prompts}) == 6
+    assert len(prompts) == len({p.digest for p in prompts}) == 10
     (tmp_path / "other.md").write_text(prompts[0].text + "\n\n")
     assert load_prompt("other", str(tmp_path)).digest == prompts[0].digest
     (tmp_path / "other.md").write_text(prompts[0].text + "!")
@@ -140,3 +140,24 @@ def test_each_length_has_a_prompt_of_its_own_and_may_be_left_out() -> None:
     assert (row.short, row.medium, row.text) == (None, None, "a dense")
     with pytest.raises(ValueError, match="no prompt"):
         caption_clips(Parrot(), [clip("a")])
+
+
+def test_stills_get_prompts_of_their_own() -> None:
+    still = replace(clip("s"), frames_THWC=np.zeros((1, 4, 4, 3), np.uint8), times_s=(0.0,))
+    dense = replace(DENSE, still=Prompt(name="dense_still", text="all of the picture"))
+    video_row, still_row = caption_clips(Parrot(), [clip("v"), still], dense=dense, short=SHORT)
+    assert (video_row.text, video_row.short) == ("v dense", "v short")
+    assert (still_row.text, still_row.short) == ("s dense_still", "s short")
+    digest = f"{DENSE.digest}+{SHORT.digest}+{Prompt(name='', text='all of the picture').digest}"
+    assert {video_row.prompt_digest, still_row.prompt_digest} == {digest}
+
+
+def test_every_prompt_of_a_video_has_one_for_stills() -> None:
+    for name in ("dense", "short", "medium", "lengths"):
+        prompt = load_prompt(name, stills=True, language="French")
+        assert prompt.text.endswith("Write the description in French.")
+        assert prompt.still is not None
+        assert prompt.still.text.endswith("Write the description in French.")
+        assert "picture" in prompt.still.text
+        assert load_prompt(name).still is None
+        assert prompt.digest != load_prompt(name).digest

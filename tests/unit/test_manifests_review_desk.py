@@ -588,7 +588,7 @@ def test_columns_of_agreement_and_claims_become_strata(uri, tmp_path):
         assert queue("agreement") == [M[1], M[2], M[0]]
         assert queue("unsupported") == [M[2], M[1]]
         card = desk.card(M[2], reviewer="ann")
-        assert card.item.reasons[-2:] == ("agreement of its captions 0.50", "unsupported claims: 3")
+        assert card.item.reasons[-2:] == ("agreement with its clip 0.50", "unsupported claims: 3")
         assert card.captions[0].extra == {"agreement": 0.5, "unsupported": 3, "claims": "c"}
 
 

@@ -27,7 +27,7 @@ MAX_TASKS_CHARS = 100_000_000
 """Characters of one file of tasks."""
 VERDICTS = (Verdict.APPROVE.value, Verdict.REJECT.value, Verdict.FLAG.value)
 SPAN_LABEL = "clip should be this"
-CLAIM_LABELS = ("supported", "unsupported", "claim")
+CLAIM_LABELS = ("supported", "contradicted", "unseen", "unsupported", "claim")
 _CONFIG = """\
 <View>
 {media}

@@ -186,11 +186,13 @@ export function claimsPanel(card, seek) {
     const text = typeof claim === "string" ? claim : claim.text ?? claim.claim ?? JSON.stringify(claim);
     const verdict = claim.verdict ?? claim.label ?? "";
     const frames = claimFrames(claim, card);
-    return h("li", {}, verdict && h(`span.badge.${/unsupported|false|wrong|contradict/i.test(String(verdict)) ? "reject" : "approve"}`, {}, String(verdict)),
+    return h("li", {}, verdict && h(`span.badge.${verdictClass(String(verdict))}`, {}, String(verdict)),
       h("span", {}, text), h("span.quiet", {}, version),
       frames.map((frame) => h("button.chip", { type: "button", on: { click: () => seek(frame) } }, `frame ${frame + 1}`)));
   }));
 }
+
+const verdictClass = (verdict) => (/unsupported|false|wrong|contradict/i.test(verdict) ? "reject" : /unseen/i.test(verdict) ? "flag" : "approve");
 
 function toList(value) {
   if (typeof value === "string") {

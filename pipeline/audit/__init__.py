@@ -1,0 +1,1 @@
+"""Check captions against their clips: agreement with shuffled pairs, and claims."""

@@ -1,0 +1,216 @@
+"""Expanded prompts keep every fact and contradict none, or stay as they were."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
+
+import pytest
+
+from captioner.text_config import TextModelConfig
+from captioner.text_model import EndpointTextModel, TextModelError, load_text_model
+from captioner.upsample import LONG_WORDS, lost_facts, upsample
+from kinora.cli.main import main
+from kinora.prompts.worlds_upsampler import lost_claims, upsample_worlds
+from worlds import families
+
+PROMPT = "A red car drives to the left past two trees at night. The camera pans left."
+GOOD = (
+    "At night, a red car drives to the left along an empty road, past two trees whose leaves hang still "
+    "in the cold air. Its headlights throw pale cones over the wet asphalt, and the road markings flash by. "
+    "The camera pans left and keeps the car in the middle of the picture, while houses pass behind it."
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("red car", "car"), "lacks “red car”"),
+        (("car", "bus"), "lacks “car”"),
+        (("two trees", "trees"), "lacks “two trees”"),
+        (("two trees", "three trees"), "says “three trees”"),
+        (("to the left along", "along"), "lacks “car drives to the left past two trees at night”"),
+        (("drives", "stands"), "lacks"),
+        (
+            ("The camera pans left", "The camera pans right"),
+            "says camera right where the prompt says camera left",
+        ),
+        (("At night", "In bright sunlight"), "lacks"),
+        (("an empty road", "an empty road, a blue car"), "says “blue car”"),
+    ],
+)
+def test_lost_and_changed_facts_are_found(change, problem):
+    assert lost_facts(PROMPT, GOOD) == []
+    assert any(problem in each for each in lost_facts(PROMPT, GOOD.replace(*change)))
+
+
+def test_quotations_and_denials_are_facts():
+    assert lost_facts('A sign that says "Open".', 'A wooden sign that says "OPEN" hangs on a door.') == []
+    assert lost_facts('A sign that says "Open".', 'A wooden sign that says "Shut" hangs on a door.')
+    assert lost_facts("A street without cars.", "A long street with three parked cars.")
+
+
+class Script:
+    """Answers as told, in order."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self.answers, self.asked = [*answers], list[str]()
+
+    def __call__(self, prompts: Sequence[str]) -> list[str | None]:
+        self.asked += prompts
+        return [self.answers.pop(0) for _ in prompts]
+
+
+def test_a_good_answer_becomes_the_prompt():
+    (found,) = upsample([PROMPT], Script(f"Sure! Here is the description:\n\n{GOOD}"))
+    assert (found.text, found.note) == (GOOD, "")
+
+
+def test_a_bad_answer_is_asked_again_with_what_was_wrong():
+    script = Script(GOOD.replace("red", "blue"), GOOD)
+    (found,) = upsample([PROMPT], script)
+    assert found.text == GOOD
+    assert "An earlier answer was wrong" in script.asked[1]
+    assert "red car" in script.asked[1]
+
+
+@pytest.mark.parametrize(
+    "answer", [GOOD.replace("red", "blue"), "", None, "I'm sorry, I can't help.", "A car.", "<html>" * 99]
+)
+def test_bad_answers_leave_the_prompt_with_a_word(answer):
+    (found,) = upsample([PROMPT], Script(answer, answer))
+    assert found.text == PROMPT
+    assert not found.is_expanded
+    assert found.note.startswith("kept as it was: ")
+
+
+def test_long_prompts_are_neither_cut_nor_sent():
+    long = " ".join(f"word{number}" for number in range(LONG_WORDS))
+    script = Script()
+    (found,) = upsample([long], script)
+    assert found.text == long
+    assert script.asked == []
+    things = (
+        "fence",
+        "barn",
+        "mill",
+        "field",
+        "hill",
+        "river",
+        "bridge",
+        "tower",
+        "church",
+        "shop",
+        "lamp",
+        "bench",
+    )
+    more = [f"Behind a {one} a {other} can be seen in the moonlight." for one, other in pairwise(things)]
+    many = " ".join([GOOD, *more])
+    assert len(many.split()) > LONG_WORDS + 30
+    (found,) = upsample([PROMPT], Script(many))
+    assert found.text == many
+
+
+def short_prompts() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for family in families.FAMILIES:
+        for seed in (3, 4):
+            world = families.sample(family, seed, width=64, height=64, fps=8, num_frames=24)
+            found.append((family, families.short_caption(world, seed)))
+    return found
+
+
+@pytest.mark.parametrize(("family", "prompt"), short_prompts())
+def test_prompts_about_worlds_are_expanded_without_a_model(family, prompt):
+    (found,) = upsample_worlds([prompt])
+    assert found.is_expanded, found.note
+    assert lost_claims(family, prompt, found.text) == ()
+    assert len(found.text.split()) > 3 * len(prompt.split())
+    assert upsample_worlds([prompt]) == [found]
+
+
+def test_what_worlds_do_not_know_stays_as_it_is():
+    for prompt in ("a dog runs on the beach", "a red circle on a bicycle", "four red circles"):
+        (found,) = upsample_worlds([prompt])
+        assert not found.is_expanded
+        assert found.note
+
+
+def test_the_command_expands_a_file(tmp_path, capsys):
+    file, out = tmp_path / "prompts.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"prompt": "a red circle moves left over a gray background", "seed": 7}\na dog\n')
+    assert main(["prompts", "upsample", "--prompts", str(file), "-o", str(out), "--json"]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[0]["seed"] == 7
+    assert "red circle" in rows[0]["prompt"]
+    assert len(rows[0]["prompt"].split()) > 50
+    assert rows[1] == {"prompt": "a dog"}
+    data = json.loads(capsys.readouterr().out)["prompts"]
+    assert [each["expanded"] for each in data] == [True, False]
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys):
+    assert main(["prompts", "upsample"]) == 3
+    assert main(["prompts", "upsample", "a", "--prompts", "b"]) == 2
+    assert main(["prompts", "upsample", "a dog", "--endpoint", "http://localhost:1/v1"]) == 2
+    assert "name the model that the endpoint serves" in capsys.readouterr().err
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "x"}\n')
+    assert main(["prompts", "upsample", "--prompts", str(bad)]) == 2
+    assert "bad.jsonl, line 1: has no text under `prompt`" in capsys.readouterr().err
+
+
+class Handler(BaseHTTPRequestHandler):
+    script: list[tuple[int, bytes]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, body = self.script.pop(0)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def completion(text: str, reason: str = "stop") -> bytes:
+    return json.dumps({"choices": [{"message": {"content": text}, "finish_reason": reason}]}).encode()
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), Handler) as found:
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def endpoint(server: HTTPServer, **settings: object) -> EndpointTextModel:
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1/"
+    config = TextModelConfig(model="m", endpoint=url, **settings)  # pyright: ignore[reportArgumentType]
+    return EndpointTextModel(config, sleep=lambda seconds: None)
+
+
+def test_an_endpoint_is_asked_again_when_it_is_busy(server):
+    Handler.script = [(429, b""), (503, b""), (200, b"{half"), (200, completion("yes"))]
+    assert endpoint(server).answer(["?"]) == ["yes"]
+    Handler.script = [(200, completion("cut off her", "length"))]
+    assert endpoint(server).answer(["?"]) == [None]
+
+
+def test_an_endpoint_that_refuses_is_an_error_with_a_remedy(server):
+    Handler.script = [(401, b"")]
+    with pytest.raises(TextModelError, match="status 401; check that the server runs and serves m"):
+        endpoint(server).answer(["?"])
+    Handler.script = [(500, b"")] * 3
+    with pytest.raises(TextModelError, match="status 500"):
+        endpoint(server, retries=2).answer(["?"])
+    Handler.script = [(200, b'{"object": "list"}')]
+    with pytest.raises(TextModelError, match="no chat completion"):
+        endpoint(server).answer(["?"])
+    with pytest.raises(ValueError, match="give a URL"):
+        load_text_model(TextModelConfig(model="m", endpoint="file:///etc/passwd"))

@@ -1,0 +1,133 @@
+"""The audit of captions: its columns, what it leaves as it was, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import worlds_dataset as made
+
+from captioner.claims.claim import tally
+from kinora.captions.world_claims import WorldJudge, check_on_world
+from kinora.cli.main import main
+from manifests.dataset import Dataset
+from manifests.live_view import LiveView
+from manifests.review.config import ReviewConfig
+from manifests.review.desk import ReviewDesk
+from manifests.review.messages import QueueFilter
+from pipeline.config import AuditConfig, RayConfig
+from pipeline.errors import NothingToDo
+from pipeline.jobs.audit import audit
+
+COUNT = 48
+NO_TEXT = AuditConfig(read_text=False)
+
+
+def run(dataset: made.WorldsDataset, config: AuditConfig = NO_TEXT, **options):
+    return audit(dataset.uri, config, RayConfig(), **options)
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> made.WorldsDataset:
+    found = made.write_dataset(tmp_path_factory.mktemp("right"), COUNT)
+    run(found, judge=WorldJudge(found.truth), judge_digest="t")
+    return found
+
+
+def test_captions_get_agreement_claims_and_rates(right):
+    rows = LiveView(Dataset.open(right.uri)).captions().to_pylist()
+    assert len(rows) == COUNT
+    assert sum(row["agreement"] > 0.6 for row in rows) > 0.85 * COUNT
+    assert {row["claims_by"] for row in rows} == {"world"}
+    for row, world in zip(rows, right.worlds, strict=True):
+        assert row["text"] == made.families.dense_caption(world, right.worlds.index(world))
+        assert row["unsupported"] in (0, None)  # None: the clip does not show all of it
+    verdicts = {claim["verdict"] for row in rows for claim in row["claims"]}
+    assert verdicts <= {"supported", None}
+
+
+def test_a_second_audit_has_nothing_to_do(right):
+    before = Dataset.open(right.uri).number
+    report = run(right, judge=WorldJudge(right.truth), judge_digest="t")
+    assert Dataset.open(right.uri).number == before
+    assert (report.already_done, report.checked, report.captions) == (COUNT, 0, COUNT)
+    assert report.separation is not None
+    assert report.separation.agreement is not None
+    assert report.problems == ()
+
+
+def test_false_claims_are_contradicted_on_worlds():
+    world = made.sample_worlds(COUNT)[0]
+    text = made.families.dense_caption(world, 0)
+    assert tally(check_on_world(text, world)).unsupported == 0
+    names = {claim.subject for claim in made.families.claims(world) if claim.attribute == "shape"}
+    name = min(names)
+    color = "purple" if not name.startswith("purple") else "green"
+    counts = tally(check_on_world(text.replace(name, f"{color} {name.split()[1]}"), world))
+    assert counts.contradicted >= 1
+
+
+def test_the_desk_ranks_by_both_columns(right, tmp_path):
+    texts = made.dense_captions(right.worlds)
+    wrong = made.write_dataset(tmp_path, COUNT, lambda _: made.swapped_in_batch(texts))
+    report = run(wrong, judge=WorldJudge(wrong.truth), judge_digest="t")
+    assert report.unsupported > 8
+    assert report.suspects
+    with ReviewDesk(wrong.uri, tmp_path / "state", config=ReviewConfig()) as desk:
+        for stratum in ("unsupported", "agreement"):
+            first = desk.queue(QueueFilter(stratum=stratum), reviewer="ann").items[0]
+            assert right.media_ids.index(first.media_id) in range(24, 32)
+        card = desk.card(first.media_id, reviewer="ann")
+        claims = card.captions[0].extra["claims"]
+        assert {"supported", "contradicted"} >= {claim["verdict"] for claim in claims}
+        assert any(reason.startswith("unsupported claims") for reason in card.item.reasons)
+
+
+def test_an_audit_of_an_old_version_does_not_make_it_count(tmp_path):
+    found = made.write_dataset(tmp_path, 20, version="old")
+    made.write_captions(found, made.dense_captions(found.worlds), "new")
+    report = run(found, version="old")
+    assert report.version == "old"
+    view = LiveView(Dataset.open(found.uri))
+    assert {*view.captions().to_pydict()["version"]} == {"new"}
+    assert run(found).version == "new"
+    with pytest.raises(ValueError, match="no such caption version; there are new, old"):
+        run(found, version="newer")
+
+
+@pytest.mark.parametrize("swap", [made.swapped_in_pairs, made.off_by_one, made.swapped_in_batch])
+def test_swapped_captions_end_with_code_4(tmp_path, capsys, swap):
+    found = made.write_dataset(tmp_path, COUNT, lambda worlds: swap(made.dense_captions(worlds)))
+    arguments = ["captions", "audit", "--dataset", found.uri, "--read-text", "false", "--json"]
+    assert main(arguments) == 4
+    data = json.loads(capsys.readouterr().out)
+    assert data["problems"]
+
+
+def test_the_command_prints_the_separation(tmp_path, capsys):
+    found = made.write_dataset(tmp_path, COUNT)
+    arguments = ["captions", "audit", "--dataset", found.uri, "--truth", str(found.truth)]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "with their own clips" in printed
+    assert "0 unsupported (0.0%)" in printed
+
+
+def test_clips_that_cannot_be_read_are_counted(tmp_path):
+    found = made.write_dataset(tmp_path, 20)
+    tar = Path(found.uri) / "media" / "0.tar"
+    tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
+    report = run(found)
+    assert 0 < report.unread < 20
+    assert report.checked + report.unread == 20
+
+
+def test_nothing_to_check_is_said(tmp_path):
+    found = made.write_dataset(tmp_path, 4, lambda worlds: [""] * len(worlds))
+    with pytest.raises(NothingToDo, match="no OK caption"):
+        run(found)
+
+
+def test_sql_sees_the_columns(right, capsys):
+    query = "SELECT count(*) AS n FROM captions WHERE unsupported_rate = 0 AND len(claims) > 3"
+    assert main(["captions", "sql", query, "--dataset", right.uri, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["n"] > COUNT // 2
