@@ -25,19 +25,27 @@ _FORMS = re.compile(
     r"|[▁Ġ]\w+[▁Ġ]\w+|Ċ|�"  # pieces of a tokenizer, bytes that are no text
     r"|&(?:lt|gt|amp|quot|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});"
 )
-_ASIDES = "think|thought|reason|reflect|scratchpad|analysis|cot|tool_call|tool_response|details"
+_ASIDES = "think|thought|reason|reflect|observ|scratchpad|analysis|cot|tool_call|tool_response|details"
 _THOUGHT = rf"(?:[\w:.-]*(?:{_ASIDES})[\w:.-]*)"
 _OPEN = re.compile(
-    rf"<[|｜]?(?:begin_of_|START_)?{_THOUGHT}[|｜]?>|◁{_THOUGHT}▷|\[(?:THINK|THOUGHT|REASONING)\]",
+    rf"<\s?[|｜]?(?:begin_of_|START_)?{_THOUGHT}(?<!_end)(?:\s[^<>\n]{{0,80}})?\s?[|｜]?>|◁{_THOUGHT}▷"
+    r"|\[(?:THINK|THOUGHT|REASONING)\]|\A\s*Thinking\.\.\.[ \t]*(?=\n)",
     re.IGNORECASE,
 )
 _CLOSE = re.compile(
-    rf"</[|｜]?{_THOUGHT}[|｜]?>|<[|｜](?:/|end_of_|END_){_THOUGHT}[|｜]>|◁/{_THOUGHT}▷|\[/(?:THINK|THOUGHT|REASONING)\]",
+    rf"<\s?/[|｜]?{_THOUGHT}\s?[|｜]?(?:>|(?=\n))|<[|｜](?:/|end_of_|END_){_THOUGHT}[|｜]>"
+    rf"|<[|｜]{_THOUGHT}_end[|｜]>"
+    rf"|◁/{_THOUGHT}▷|\[/(?:THINK|THOUGHT|REASONING)\]"
+    r"|(?:\A|(?<=\n))\.\.\.\s?done thinking\.?[ \t]*(?=\n|\Z)",
     re.IGNORECASE,
 )
+_PLAIN_CHANNEL = re.compile(
+    r"\A\s*(?:analysis|commentary)(?=[A-Z0-9\"'(]).*?(?:assistant\s?final(?=[^a-z])|\Z)", re.DOTALL
+)
+"""Channels whose control tokens were dropped: `analysisThe user…assistantfinalA dog…`."""
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)\s*(?:<\|message\|>)?|<\|start\|>\s*\w+\s*", re.IGNORECASE)
 _ANSWER = re.compile(
-    r"<[|｜]?(?:begin_of_)?(answer|caption|final_answer|final|output|response|result|description|box|solution)[|｜]?>"
+    r"<[|｜]?(?:begin_of_)?(answer|caption|final_answer|final|output|response|result|description|box|solution|conclusion)[|｜]?>"
     r"(.*?)(?:<[|｜]?/?(?:end_of_)?\1[|｜]?>|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -77,7 +85,7 @@ _THOUGHT_LABEL = re.compile(
     r"\A\W*(?:thinking|thoughts?|reasoning|analysis|rationale|observations?)\b[^\n:]{0,40}:", re.IGNORECASE
 )
 _ANSWER_LABEL = re.compile(
-    r"^\W*(?:final )?(?:answer|caption|description|response|output)\b[^\n:]{0,20}:",
+    r"^\W*(?:final )?(?:answer|caption|description|response|output)\b[^\n:]{0,20}:[*_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _WRITING = (
@@ -152,7 +160,8 @@ def find_markup(text: str, markup: Markup) -> str:
     if found := next((token for token in markup.tokens if token in text), ""):
         return found
     unquoted = without_quotes(text)
-    if match := _FORMS.search(unquoted) or re.search(r"```|~~~|\\boxed\{|\\text\{", unquoted):
+    thought = _OPEN.search(unquoted) or _CLOSE.search(unquoted) or _PLAIN_CHANNEL.match(unquoted)
+    if match := thought or _FORMS.search(unquoted) or re.search(r"```|~~~|\\boxed\{|\\text\{", unquoted):
         return match[0]
     if match := next((found for form in _WRITING if (found := form.search(unquoted))), None):
         return match[0].strip()
@@ -205,16 +214,15 @@ def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
 
 def thinks_only(text: str) -> bool:
     """Return whether `text` begins a thought that it does not end, or ends with one."""
-    return (
-        bool(_OPEN.search(text) or _CLOSE.search(text) or _CHANNEL.search(text))
-        and not _without_thoughts(text).strip()
-    )
+    forms = (_OPEN, _CLOSE, _CHANNEL, _PLAIN_CHANNEL)
+    return any(form.search(text) for form in forms) and not _without_thoughts(text).strip()
 
 
 def _without_thoughts(text: str) -> str:
     if channels := [*_CHANNEL.finditer(text)]:
         final = [channel for channel in channels if (channel[1] or "").lower() == "final"]
         text = text[final[-1].end() :] if final else text[: channels[0].start()]
+    text = _PLAIN_CHANNEL.sub("", text)
     text = re.sub(r"<unused\d+>\s*thought\b.*?(?:<unused\d+>|\Z)", "", text, flags=re.DOTALL)
     while closed := [*_CLOSE.finditer(text)]:
         opened = _OPEN.search(text, 0, closed[0].start())

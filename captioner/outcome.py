@@ -145,7 +145,8 @@ def _refusal_in(lead: list[str], num_words: int, book: Phrasebook) -> str:
     for sentence in lead:
         if phrase := book.search("refuse", sentence):
             return phrase[0]
-        if phrase := book.search("cannot", sentence):
+        phrase = book.search("cannot", sentence)
+        if phrase and not book.search("reported", sentence[: phrase.start()]):
             rest = f"{sentence[: phrase.start()]} {sentence[phrase.end() :]}"
             if book.search("task", rest):
                 return phrase[0]

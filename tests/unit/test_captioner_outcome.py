@@ -86,6 +86,15 @@ def test_a_refusal_in_a_quotation_is_part_of_the_caption() -> None:
         f"<think>The user wants a caption. I see a bird.</think>\n\n{BIRD}",
         f"<thinking>A bird?\nOr a plane?</thinking>{BIRD}",
         f"<think></think>\n{BIRD}",
+        f"<think>a bird\n</think\n{BIRD}",
+        f"< think >a bird< /think >{BIRD}",
+        f"<observe>a bird</observe><think>it lands</think>{BIRD}",
+        f"<|thinking_start|>a bird<|thinking_end|>{BIRD}",
+        f"analysisThe user wants a bird.assistantfinal{BIRD}",
+        f"Thinking...\nA bird.\n...done thinking.\n\n{BIRD}",
+        f"...done thinking.\n\n{BIRD}",
+        f"**Reasoning:** There is a bird.\n\n**Caption:** {BIRD}",
+        f"<CAPTION>bird</CAPTION><REASONING>bird</REASONING><CONCLUSION>{BIRD}</CONCLUSION>",
         f"So there is a bird, and it lands.\n</think>\n\n{BIRD}",
         f"<reasoning>a</reasoning><reflection>b</reflection>{BIRD}",
         f"◁think▷a bird◁/think▷{BIRD}",
@@ -167,7 +176,14 @@ def test_what_surrounds_a_caption_is_taken_off_and_is_no_caption_as_it_stands(ra
 
 
 @pytest.mark.parametrize(
-    "raw", ["<think>The user wants a caption. I see", "◁think▷A bird", "<|channel|>analysis<|message|>A bird"]
+    "raw",
+    [
+        "<think>The user wants a caption. I see",
+        "◁think▷A bird",
+        "<|channel|>analysis<|message|>A bird",
+        "analysisThe user wants a bird",
+        "Thinking...\nA bird",
+    ],
 )
 def test_a_thought_without_an_answer_is_no_caption(raw: str) -> None:
     assert read_answer(raw, ended=True).outcome is Outcome.EMPTY
