@@ -4,6 +4,7 @@
 # pyright: reportUnsupportedDunderAll=false
 
 __all__ = [
+    "audio",
     "camera_motion",
     "chosen_frames",
     "config",

@@ -47,6 +47,8 @@ class CutClip:
     first_pts: int
     """Timestamp of the first frame in the source; it is 0 in the clip."""
     last_pts: int
+    audio: str = ""
+    """Codec of its sound (`video.audio`); empty without sound."""
 
 
 def cut(
