@@ -64,6 +64,7 @@ def _funnel(tables: Mapping[str, pa.Table], view: LiveView) -> dict[str, Any]:
             "listed": sources.num_rows,
             "ok": _value_counts(sources["status"]).get("ok", 0),
             "failed": failed["analyze"],
+            "removed": pc.count_distinct(view.read("removals", ["source_key"])["source_key"]).as_py(),
         },
         "clips": {
             "found": clips.num_rows,

@@ -51,8 +51,9 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 FORMAT = "kinora-dataset"
-LOG_VERSION = 3
-"""Version of the log entries. 2 added `size_bytes`, `digest`, `versions` and `id`; 3 added `command`."""
+LOG_VERSION = 4
+"""Version of the log entries. 2 added `size_bytes`, `digest`, `versions` and `id`; 3 added `command`; 4 added
+`rewritten`, and entries without one are written as version 3."""
 _MAX_ATTEMPTS = 100
 """Attempts of a rebasing commit while other writers commit first."""
 
@@ -69,6 +70,9 @@ class Commit:
     added: tuple[Part, ...] = ()
     removed: tuple[str, ...] = ()
     """Paths no longer visible: parts (kept for readers of earlier commits) or deleted orphans."""
+    rewritten: tuple[Part, ...] = ()
+    """Parts of earlier commits whose bytes a purge replaced, with their new size and digest. Their rows stay
+    in number and order."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Written with credentials redacted."""
     config_digest: str = ""
@@ -293,6 +297,10 @@ class Dataset:
                 paths |= {*self._parts.read_part(part, ["path"])["path"].to_pylist()}
         return paths
 
+    def rewritten(self) -> dict[str, Part]:
+        """Return the parts that a purge rewrote as they are now, by path."""
+        return {part.path: part for commit in self.commits for part in commit.rewritten}
+
     def map_parallel(self, function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         """Apply `function` to each item in threads, as many as the storage gains from."""
         return _map(function, items, self.storage.max_concurrency)
@@ -352,7 +360,8 @@ def _read_entry(storage: Storage, number: int, text: bytes | None) -> Commit:
             f"{LOG_VERSION} is the newest known); upgrade to read it"
         )
     added = tuple(Part(**part) for part in entry.pop("added"))
-    return Commit(added=added, removed=tuple(entry.pop("removed")), **entry)
+    rewritten = tuple(Part(**part) for part in entry.pop("rewritten", ()))
+    return Commit(added=added, removed=tuple(entry.pop("removed")), rewritten=rewritten, **entry)
 
 
 def _stamp(commit: Commit, number: int) -> Commit:
@@ -363,6 +372,9 @@ def _stamp(commit: Commit, number: int) -> Commit:
 def _publish(storage: Storage, commit: Commit) -> bool:
     """Create the log entry of `commit`; return False if another writer has its number."""
     entry: dict[str, Any] = {"format": FORMAT, "version": LOG_VERSION, **asdict(commit)}
+    if not commit.rewritten:
+        entry["version"] = LOG_VERSION - 1
+        del entry["rewritten"]
     entry["config"], entry["command"] = redact_values(entry["config"]), redact(entry["command"])
     return storage.put_if_absent(entry_key(commit.number), json.dumps(entry, indent=1, default=str).encode())
 

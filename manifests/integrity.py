@@ -19,6 +19,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_bytes
 from manifests.log_summary import entry_key
 from manifests.parts import RECORDS, Part, PartStore, TableName
+from manifests.purge import purged_clips, unfinished
 from manifests.review.folder import REVIEW_FOLDER
 from manifests.storage import IncompleteUpload, ObjectInfo, Storage
 
@@ -55,9 +56,18 @@ def verify(dataset: Dataset, *, quick: bool = False, media: bool = False) -> Fin
     dataset = dataset.refresh()  # after the first listing, so that a file committed meanwhile is no orphan
     after = {stored.key: stored for stored in dataset.storage.list()}
     parts = [part for commit in dataset.commits for part in commit.added]
-    broken = [problem for part in parts for problem in _problems(dataset.storage, part, after, quick=quick)]
+    rewritten = dataset.rewritten()
+    broken = [
+        problem
+        for part in parts
+        for problem in _problems(dataset.storage, part, rewritten.get(part.path), after, quick=quick)
+    ]
     whole = [part for part in parts if part.table == "media" and part.path in after]
-    tars, problems = _tars(dataset.storage, whole, after, media=media, removed=dataset.removed())
+    purged = {*purged_clips(dataset).to_pylist()} if media else set[str]()
+    tars, problems = _tars(
+        dataset.storage, whole, after, media=media, removed=dataset.removed(), purged=purged
+    )
+    problems += [] if quick else unfinished(dataset)
     named = {part.path for part in parts} | {*tars} | {entry_key(commit.number) for commit in dataset.commits}
     named |= set(filter(log_summary.is_summary, before))
     orphans = [stored for key, stored in before.items() if key not in named and key.split("/")[0] in _OURS]
@@ -113,17 +123,24 @@ def repair(
 
 
 def _problems(
-    storage: Storage, part: Part, stored: Mapping[str, ObjectInfo], *, quick: bool
+    storage: Storage, part: Part, rewritten: Part | None, stored: Mapping[str, ObjectInfo], *, quick: bool
 ) -> Iterator[str]:
-    """Yield the most specific problem of one part."""
+    """Yield the most specific problem of one part, which a purge may have rewritten since it was added."""
     if part.path not in stored:
         yield f"{part.path}: missing ({part.rows} rows of {part.table}); restore it from a copy"
         return
-    size = stored[part.path].size
-    if part.digest and size != part.size_bytes:
+    size, former, part = stored[part.path].size, part, rewritten or part
+    if rewritten is not None and (size != part.size_bytes or _is_former(storage, former, quick=quick)):
+        yield f"{part.path}: still holds what was removed; run `kinora remove --purge` again"
+    elif part.digest and size != part.size_bytes:
         yield f"{part.path}: has {size} bytes, the log says {part.size_bytes}; restore it from a copy"
     elif not quick:
         yield from _content_problems(part, storage.read(part.path))
+
+
+def _is_former(storage: Storage, former: Part, *, quick: bool) -> bool:
+    """Return whether a part still has the bytes from before a purge."""
+    return not quick and digest_bytes(storage.read(former.path)) == former.digest
 
 
 def _content_problems(part: Part, data: bytes) -> Iterator[str]:
@@ -147,10 +164,11 @@ def _tars(
     *,
     media: bool,
     removed: Set[str],
+    purged: Set[str],
 ) -> tuple[dict[str, int], list[str]]:
     """Return the end offset of the media rows in each tar, in bytes, and the problems of the tars.
 
-    Tars that a commit removed (`kinora gc`) are left out.
+    Tars that a commit removed (`kinora gc`), and the bytes of `purged` clips, are left out.
     """
     ends: dict[str, int] = {}
     problems: list[str] = []
@@ -159,7 +177,7 @@ def _tars(
             continue
         end = row["offset"] + row["length"]
         ends[row["path"]] = max(end, ends.get(row["path"], 0))
-        if media and row["digest"] and row["path"] in stored:
+        if media and row["digest"] and row["path"] in stored and row["clip_id"] not in purged:
             data = storage.read_range(row["path"], row["offset"], row["length"])
             if digest_bytes(data) != row["digest"]:
                 problems.append(

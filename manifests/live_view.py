@@ -43,6 +43,7 @@ ViewName = Literal[
     "newest_attempts",
     "reviews",
     "failures",
+    "removals",
 ]
 
 _TABLES: dict[ViewName, TableName] = {
@@ -59,6 +60,7 @@ _TABLES: dict[ViewName, TableName] = {
     "newest_attempts": "captions",
     "reviews": "reviews",
     "failures": "failures",
+    "removals": "removals",
 }
 _KEYS: dict[str, tuple[str, ...]] = {
     "sources": ("uri", "source_key", "analysis", "status"),
@@ -71,22 +73,24 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "captions": ("media_id", "version", "outcome"),
     "reviews": ("review_id",),
     "failures": ("stage", "unit", "config"),
+    "removals": ("uri", "source_key", "source_digest", "whole_uri"),
 }
 """Key columns of each table, which determine its live rows."""
 _DEPENDS_ON: dict[ViewName, set[str]] = {
-    "sources": {"sources"},
-    "clip_occurrences": {"sources", "clips"},
-    "clips": {"sources", "clips"},
-    "gaps": {"sources", "gaps"},
+    "sources": {"sources", "removals"},
+    "clip_occurrences": {"sources", "removals", "clips"},
+    "clips": {"sources", "removals", "clips"},
+    "gaps": {"sources", "removals", "gaps"},
     "scores": {"scores"},
-    "selections": {"sources", "clips", "selections"},
-    "duplicates": {"sources", "clips", "duplicates"},
-    "media": {"sources", "clips", "selections", "media"},
-    "captions": {"sources", "clips", "selections", "media", "captions"},
-    "caption_attempts": {"sources", "clips", "selections", "media", "captions"},
-    "newest_attempts": {"sources", "clips", "selections", "media", "captions"},
+    "selections": {"sources", "removals", "clips", "selections"},
+    "duplicates": {"sources", "removals", "clips", "duplicates"},
+    "media": {"sources", "removals", "clips", "selections", "media"},
+    "captions": {"sources", "removals", "clips", "selections", "media", "captions"},
+    "caption_attempts": {"sources", "removals", "clips", "selections", "media", "captions"},
+    "newest_attempts": {"sources", "removals", "clips", "selections", "media", "captions"},
     "reviews": {"reviews"},
-    "failures": {"sources", "clips", "scores", "selections", "media", "captions", "failures"},
+    "failures": {"sources", "removals", "clips", "scores", "selections", "media", "captions", "failures"},
+    "removals": {"removals"},
 }
 """Tables that determine the live rows of each view."""
 _NEWEST_CUT = """
@@ -170,7 +174,7 @@ class LiveView:
     def advanced_to(self, dataset: Dataset) -> "LiveView":
         """Return the view of `dataset`, a later snapshot; reads only the new rows of the loaded columns."""
         newer = Dataset(dataset.storage, dataset.commits[len(self.dataset.commits) :])
-        if newer.removed() or self._added or self._derived:
+        if newer.removed() or newer.parts("removals") or self._added or self._derived:
             return LiveView(dataset)
         changed: list[TableName] = [table for table in self._loaded if newer.parts(table)]
         new_view = self._copy_without(dataset, {*changed})
@@ -334,7 +338,7 @@ class LiveView:
         """Return the indices of the live rows: the newest of each key."""
         match view:
             case "sources":
-                return self.query("SELECT max(_row) AS _row FROM t GROUP BY uri", t=self._numbered("sources"))
+                return self._live_sources()
             case "clip_occurrences" | "clips" | "gaps":
                 keys = {
                     "clip_occurrences": "clip_id, source_key, analysis",
@@ -358,6 +362,8 @@ class LiveView:
             case "media":
                 keys = self.read("selections", ["clip_id", "kept"])
                 return self.query(_NEWEST_CUT, t=self._numbered("media"), o=keys.filter(keys["kept"]))
+            case "removals":
+                return pa.table({"_row": pa.array(np.arange(len(self._loaded["removals"])))})
             case "reviews":
                 sql = "SELECT min(_row) AS _row FROM t GROUP BY review_id"
                 return self.query(sql, t=self._numbered("reviews"))
@@ -365,6 +371,24 @@ class LiveView:
                 return pa.table({"_row": self._captions(view, subset)})
             case "failures":
                 return self._failed(subset)
+
+    def _live_sources(self) -> pa.Table:
+        """Return the newest row of each URI, unless it was removed (`Removal`)."""
+        newest = "SELECT max(_row) AS _row FROM t GROUP BY uri"
+        removals = self.read("removals", _KEYS["removals"])
+        if not removals.num_rows:
+            return self.query(newest, t=self._numbered("sources"))
+        self._load("sources", ["source_digest"])
+        rows = self._loaded["sources"].select(["uri", "source_key", "source_digest"])
+        return self.query(
+            f"""
+            SELECT _row FROM t SEMI JOIN ({newest}) USING (_row)
+            ANTI JOIN (SELECT uri FROM r WHERE whole_uri) USING (uri)
+            ANTI JOIN r USING (source_key)
+            ANTI JOIN (SELECT source_digest FROM r WHERE source_digest IS NOT NULL) USING (source_digest)""",
+            t=rows.append_column("_row", pa.array(np.arange(rows.num_rows))),
+            r=removals,
+        )
 
     def _numbered(self, table: TableName) -> pa.Table:
         """Return the key columns of all rows, with their row indices."""

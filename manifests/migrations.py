@@ -31,6 +31,11 @@ def media_2_to_3(table: pa.Table) -> pa.Table:
     return table
 
 
+def media_3_to_4(table: pa.Table) -> pa.Table:
+    """Add `audio`, empty: version 3 kept no sound."""
+    return table.append_column("audio", pa.array([""] * table.num_rows, pa.string()))
+
+
 def failure_1_to_2(table: pa.Table) -> pa.Table:
     """Add `quarantined`, false: version 1 had no quarantine."""
     return table.append_column("quarantined", pa.array([False] * table.num_rows, pa.bool_()))
@@ -81,7 +86,7 @@ def selection_1_to_2(table: pa.Table) -> pa.Table:
 
 
 STEPS: Mapping[str, tuple[Step, ...]] = {
-    "Media": (media_1_to_2, media_2_to_3),
+    "Media": (media_1_to_2, media_2_to_3, media_3_to_4),
     "Failure": (failure_1_to_2,),
     "Selection": (selection_1_to_2,),
     "Caption": (caption_1_to_2,),

@@ -30,6 +30,7 @@ TableName = Literal[
     "captions",
     "reviews",
     "failures",
+    "removals",
 ]
 
 RECORDS: Mapping[str, type] = {
@@ -43,6 +44,7 @@ RECORDS: Mapping[str, type] = {
     "captions": records.Caption,
     "reviews": records.Review,
     "failures": records.Failure,
+    "removals": records.Removal,
 }
 
 
@@ -74,6 +76,15 @@ class PartStore:
 
         Extra columns (scores) are kept. Raises ValueError if a column of the table's record is missing.
         """
+        data = self.encode(table, rows)
+        path = f"{table}/part-{uuid4().hex}.parquet"
+        self.storage.put(path, data)
+        return Part(
+            table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_bytes(data)
+        )
+
+    def encode(self, table: TableName, rows: pa.Table) -> memoryview:
+        """Return the content of a part. Raises ValueError as `write_part`."""
         wanted = schemas.arrow_schema(RECORDS[table])
         if missing := [name for name in wanted.names if name not in rows.column_names]:
             raise ValueError(f"{table}: the part lacks the column(s) {', '.join(missing)}")
@@ -83,12 +94,7 @@ class PartStore:
         cast = rows.select(full.names).cast(full)
         dictionary: Any = _with_dictionary(cast)
         pq.write_table(cast, sink, compression="zstd", use_dictionary=dictionary)
-        data = memoryview(sink.getvalue())
-        path = f"{table}/part-{uuid4().hex}.parquet"
-        self.storage.put(path, data)
-        return Part(
-            table=table, path=path, rows=rows.num_rows, size_bytes=data.nbytes, digest=digest_bytes(data)
-        )
+        return memoryview(sink.getvalue())
 
     def write_records(self, table: TableName, rows: Iterable[Any]) -> Part:
         """Write records as a new part of `table`."""

@@ -206,6 +206,8 @@ class Media:
     """First frame of the window, in the source's time base. The windows of a clip tile its span exactly."""
     window_end_pts: int | None = None
     """First frame of the next window, or end of the clip; None, like the start, if `num_windows` is 0."""
+    audio: str = ""
+    """Codec of its sound; empty without sound, as in all media of a version that kept none."""
 
     @property
     def key(self) -> str:
@@ -323,6 +325,24 @@ def caption_digest(short: str | None, medium: str | None, dense: str | None) -> 
     """Return the digest of a caption's texts, which tells whether a review saw these texts."""
     texts = zip(LENGTHS, (short, medium, dense), strict=True)
     return digest_parts("caption", *(f"{length}={text}" for length, text in texts if text is not None))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removal:
+    """A source that was taken out for good. It hides the source, and later runs do not take it again."""
+
+    source_key: str
+    """Key of the version of the file that was known."""
+    uri: str
+    """Where it lies."""
+    source_digest: str | None
+    """Digest of its bytes: equal files under other names are hidden too. None if they were never read."""
+    whole_uri: bool
+    """Whether whatever lies at `uri` later is refused, or this version of the file alone."""
+    purge: bool
+    """Whether its bytes and texts are deleted too."""
+    reason: str
+    """Why, for people."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,6 +40,7 @@ VERSIONS: Mapping[str, int] = {
         "Caption",
         "Review",
         "Failure",
+        "Removal",
     )
 }
 """The current schema version of each record."""

@@ -34,6 +34,7 @@ VIEW_DOCS: Mapping[str, str] = {
     "newest_attempts": "the newest caption of each media, OK or not",
     "reviews": "the decisions of reviewers, all of them and in order",
     "failures": "what failed and has not succeeded since",
+    "removals": "the sources that were taken out for good",
     DECISIONS: "the decision that stands for each reviewed media",
     CAPTIONED: "a row for each media: it, the caption that counts, the clip with its scores, its selection",
     COMMITS: "the log: a row for each commit",

@@ -32,24 +32,56 @@ class ListConfig:
     """Which files are sources."""
 
     video_extensions: tuple[str, ...] = (
+        "3g2",
         "3gp",
+        "amv",
+        "asf",
         "avi",
+        "divx",
+        "dv",
+        "f4v",
         "flv",
+        "m1v",
+        "m2p",
+        "m2t",
         "m2ts",
+        "m2v",
         "m4v",
+        "mk3d",
         "mkv",
         "mov",
         "mp4",
+        "mpe",
         "mpeg",
         "mpg",
+        "mpv",
         "mts",
+        "mxf",
+        "nut",
+        "ogm",
         "ogv",
+        "qt",
+        "rm",
+        "rmvb",
+        "tp",
+        "trp",
+        "ts",
+        "vob",
         "webm",
         "wmv",
+        "wtv",
+        "y4m",
     )
     """Extensions of video files, lower case, without the dot."""
-    image_extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp")
+    image_extensions: tuple[str, ...] = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp")
     """Extensions of still images. A still becomes a clip of one frame."""
+    more_extensions: tuple[str, ...] = ()
+    """Extensions to take besides these, such as `gif`. Files with other ones are counted as left out."""
+    hidden: bool = False
+    """Also take what is passed over: names that begin with a dot, and folders that NAS systems and desktops
+    keep beside files (`@eaDir`, `__MACOSX`, recycle bins), in folders, buckets and tars alike."""
+    follow_links: bool = False
+    """Also take what lies below linked folders, each folder once. Linked files are always taken."""
     uri_column: str = ""
     """Column of a source list that holds the URIs; empty for the first of `uri`, `path` and `url`."""
 
@@ -194,6 +226,9 @@ class SelectConfig:
     """Minimum `aesthetic`, in the unit of the head (LAION's: 1 to 10; needs `scorers.aesthetic` head)."""
     min_aesthetic_heuristic: UnitFloat | None = None
     """Minimum `aesthetic_heuristic`, 0 to 1 (needs `scorers.aesthetic` heuristic)."""
+    where: str = ""
+    """An SQL condition: clips for which it does not hold are dropped. It is over the columns of clips, their
+    scores, and the columns of a source list, such as `licence = 'CC0' AND motion > 0.01`; empty for none."""
     limits: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """Minimum and maximum of any column of numbers, such as one of your own scorers:
     `{my_score: [0.1, null]}`. A clip outside is dropped."""
@@ -245,6 +280,9 @@ class CutConfig:
     """Maximum length of one medium, in seconds: a longer clip is cut into equal windows, each encoded and
     captioned on its own, so that a caption speaks of what a training sample shows. About twice the longest
     bucket. 0 turns windows off. Clips that were cut before there were windows stay whole at the default."""
+    audio: Literal["none", "copy", "aac"] = "none"
+    """The sound of video clips, as a second track that readers of pictures ignore. `copy` keeps it as it is
+    (AAC, MP3, MP2, AC-3, Opus, FLAC, ALAC; other codecs as `aac` does); `aac` encodes it."""
     crop_borders: bool = True
     """Crop black or one-coloured borders (letterbox, pillarbox)."""
     clips_per_tar: PositiveInt = 1024
@@ -469,6 +507,8 @@ ADDED: dict[str, Any] = {
     "language": "",
     "own": (),
     "limits": {},
+    "where": "",
+    "audio": "none",
 }
 """Fields added later, with the value at which they leave a digest as it was."""
 

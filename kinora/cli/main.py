@@ -47,6 +47,7 @@ COMMANDS = {
     "captions score": "score caption versions: claims, agreement, words",
     "captions check": "verify the integrity of a dataset",
     "trace": "trace a clip, sample or source back and forward",
+    "remove": "take sources out for good, with all that was made of them",
     "gc": "delete what no version refers to any more",
     "encode": "precompute latents and text embeddings of shards",
     "train vae": "train the video VAE (fit, validate)",

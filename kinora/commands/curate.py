@@ -6,6 +6,7 @@ Rerunning continues with what is missing. A changed threshold selects again with
 from dataclasses import asdict, dataclass, field
 
 from rich.console import Group
+from rich.text import Text
 
 from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
@@ -23,6 +24,7 @@ from pipeline.errors import NothingToDo
 from pipeline.jobs.curate import curate
 from pipeline.jobs.report import CurateReport
 from pipeline.runtime.progress import show_progress
+from pipeline.sources.left_out import describe_left_out
 from video.config import SandboxConfig
 
 
@@ -33,6 +35,11 @@ class Config:
     (.csv, .jsonl, .parquet) with a `uri` column, or WebDataset tars."""
     dataset: str
     """Dataset: a folder or s3://bucket/prefix; created if it does not exist."""
+    limit: int = 0
+    """Take at most this many of the files, as a trial; 0 for all. The same ones each time; a later run with a
+    larger limit, or none, continues."""
+    sample: float = 1.0
+    """Take this fraction of the files, as a trial, such as 0.001. The same ones each time, as with limit."""
     dry_run: bool = False
     """Print what would run, without reading any file."""
     max_failed: float = 0.01
@@ -63,6 +70,8 @@ def run(config: Config) -> Result:
                 config.source,
                 config.dataset,
                 settings,
+                limit=config.limit,
+                sample=config.sample,
                 dry_run=config.dry_run,
                 progress=progress,
                 command=to_command_line("curate", config),
@@ -77,11 +86,14 @@ def describe(report: CurateReport, dataset: str) -> str | Group:
     """Render the report as text."""
     if report.dry_run:
         return _describe_plan(report)
+    left_out = [*describe_left_out(report.left_out)]
     if report.nothing_left:
-        return f"nothing to do: all {report.listed} files are in {dataset} with this configuration"
+        done = f"nothing to do: all {report.listed} files are in {dataset} with this configuration"
+        return "\n".join([done, *left_out])
     lines = [
         f"files   {report.listed} listed, {report.already_done} already done, "
         f"{report.analyzed} analyzed in {report.seconds.get('analyze', 0):.1f} s{_failed(report.failed)}",
+        *left_out,
         f"clips   {report.clips} found, {report.gaps} gaps"
         f"{f', {report.unscored} partly scored' if report.unscored else ''}",
         *([f"score   {report.scored} clips of earlier runs"] if report.scored else []),
@@ -96,7 +108,8 @@ def describe(report: CurateReport, dataset: str) -> str | Group:
 
 def _describe_plan(report: CurateReport) -> Group:
     new = report.listed - report.already_done
-    return render_plan(report.plan, f"then the clips of {new} files are selected and cut" if new else "")
+    plan = render_plan(report.plan, f"then the clips of {new} files are selected and cut" if new else "")
+    return Group(plan, *map(Text, describe_left_out(report.left_out)))
 
 
 def _failed(codes: object) -> str:

@@ -45,7 +45,8 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     table.columns[3].overflow = "fold"
     sources, clips, selection = funnel["sources"], funnel["clips"], funnel["selection"]
     cut, captions = funnel["cut"], funnel["captions"]
-    table.add_row("files", str(sources["listed"]), str(sources["ok"]), _reasons("failed", sources["failed"]))
+    lost = _reasons("failed", sources["failed"]) + _reasons("removed", {"": sources["removed"]})
+    table.add_row("files", str(sources["listed"]), str(sources["ok"]), lost)
     gaps = _reasons("gap", clips["gaps"]) + _reasons("repeated", {"equal files": clips["repeated"]})
     table.add_row("clips", str(sources["ok"]), str(clips["found"]), gaps)
     for name, each in funnel["scores"].items():

@@ -29,6 +29,7 @@ from pipeline.runtime.tasks import open_attempt_log, run_in_pieces, task_args
 from pipeline.runtime.units import TaskResult, from_row
 from pipeline.sources.fetch import local_copy
 from pipeline.sources.stat import stat_source
+from video.audio import cut_with_sound
 from video.cut import CutClip, cut
 from video.sandbox import Sandbox, process_sandbox
 
@@ -107,10 +108,12 @@ def cut_source(
         spans = unit.spans[first:]
         numbers = range(first, len(unit.spans))
         footage_s = sum(end - start for start, end in spans) * unit.time_base_num / unit.time_base_den
+        keep_sound = {} if config.audio == "none" else {"audio": config.audio}
         task = partial(
-            cut,
+            cut_with_sound if keep_sound else cut,
             path,
             spans,
+            **keep_sound,
             crops=[unit.crop(number) for number in numbers],
             windows=[unit.num_windows(number) for number in numbers],
             max_side=config.max_side_px or None,
@@ -167,4 +170,5 @@ def _store(
         fps=float(clip.fps),
         duration_s=float(duration),
         digest=digest_bytes(clip.media),
+        audio=clip.audio,
     )

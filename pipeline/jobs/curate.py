@@ -27,6 +27,7 @@ from pipeline.cut.stage import record_lost as record_lost_clips
 from pipeline.cut.unit import CutUnit
 from pipeline.jobs.curate_dry_run import plan_dataset, plan_run
 from pipeline.jobs.dedup import dedup
+from pipeline.jobs.listing import list_for_run
 from pipeline.jobs.report import CurateReport
 from pipeline.jobs.score import request_scores, score_clips
 from pipeline.jobs.select import select_clips
@@ -43,7 +44,6 @@ from pipeline.runtime.waves import run_in_waves
 from pipeline.score import needs
 from pipeline.score.stage import add_score
 from pipeline.select.select import KEPT
-from pipeline.sources.listing import list_sources
 from pipeline.sources.stat import refresh
 from pipeline.sources.uri import file_uri
 
@@ -68,6 +68,8 @@ def curate(
     dataset_uri: str,
     config: CurateConfig,
     *,
+    limit: int = 0,
+    sample: float = 1.0,
     dry_run: bool = False,
     progress: Progress = no_progress,
     command: str = "",
@@ -75,6 +77,7 @@ def curate(
     """Take the files at `source` into the dataset; skip what earlier runs have done.
 
     Args:
+        limit, sample: take a trial of the files (`pipeline.sources.trial.draw`).
         command: the command line that repeats this run, for the log.
 
     Raises:
@@ -84,15 +87,18 @@ def curate(
     """
     _check(config)
     begin = time.monotonic()
-    listed = list_sources(source, config.listing)
+    existing = Dataset.open_if_exists(dataset_uri)
+    listing = list_for_run(source, config.listing, existing, limit=limit, sample=sample)
+    listed = listing.sources
     seconds = {"list": time.monotonic() - begin}
     if dry_run:
-        return plan_dataset(dataset_uri, listed, config)
-    view = LiveView(Dataset.create(dataset_uri).with_command(command))
+        return replace(plan_dataset(dataset_uri, listed, config), left_out=listing.left_out)
+    view = LiveView((existing or Dataset.create(dataset_uri)).with_command(command))
     check_limits(view, config)
     analyses = equal_analyses(view.dataset.commits, config.analyze)
     sources = pending.to_analyze(view, listed, analyses)
-    return _run(view, _Work(listed=len(listed), sources=sources, seconds=seconds), config, progress)
+    report = _run(view, _Work(listed=len(listed), sources=sources, seconds=seconds), config, progress)
+    return replace(report, left_out=listing.left_out)
 
 
 def retry(

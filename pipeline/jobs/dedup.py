@@ -24,6 +24,7 @@ from pipeline.jobs.dedup_semantic import embedding_rows, semantic_matches
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.session import RaySession
 from pipeline.select.select import passes_rules, rule_columns
+from pipeline.select.where import with_where
 
 _TASK_PAIRS = 16384
 """Pairs per task, at most."""
@@ -94,7 +95,7 @@ def pending_round(view: LiveView, config: CurateConfig) -> DedupRound:
     clips = view.read("clips", [*rule_columns(view), "source_digest"])
     clips = clips.append_column("place", pa.array(view.row_indices("clips")))
     clips = clips if settings.exact or settings.near or settings.semantic else clips.slice(0, 0)
-    passing = passes_rules(clips, config.select)
+    passing = passes_rules(with_where(clips, view, config.select), config.select)
     digests = [name for name in (EMBEDDING_DIGEST, EMBEDDING_ROW) if name in clips.column_names]
     clips = _with_rate(clips, view).select([*_COLUMNS, *digests, "bytes_per_s", "place"])
     decided = view.read("duplicates", ["clip_id", "kind", "keeper", "config"])

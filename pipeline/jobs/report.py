@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.pack.reviews import ReviewCounts
 from pipeline.planning.dry_run import StagePlan
+from pipeline.sources.left_out import LeftOut
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +15,9 @@ class CurateReport:
     listed: int
     already_done: int
     """Listed sources that an earlier run attempted under the same configuration."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What lies at the source and was not listed, by reason: other endings, hidden names, linked folders,
+    what was removed from the dataset, what is beyond the trial."""
     analyzed: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
     clips: int = 0

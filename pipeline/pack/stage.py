@@ -20,7 +20,8 @@ from pipeline.pack.splice import add_texts, text_digest
 from pipeline.runtime.context import StageContext
 from pipeline.runtime.tasks import task_args
 from pipeline.runtime.units import from_row
-from video.cut import JPEG_QUALITY, cut
+from video.audio import cut_with_sound
+from video.cut import JPEG_QUALITY
 from video.errors import VideoError
 from video.probe import probe
 
@@ -105,7 +106,7 @@ def _trimmed(content: bytes, sample: dict[str, Any]) -> tuple[bytes, dict[str, A
     try:
         unit_s = probe(content).time_base
         start, end = (round(Fraction(side) / unit_s) for side in sample["trim_s"])
-        [clip] = cut(content, [(start, end)], crf=_TRIM_CRF)
+        [clip] = cut_with_sound(content, [(start, end)], audio="copy", crf=_TRIM_CRF)
     except VideoError as error:
         raise ValueError(
             f"{sample['path']}: the video {sample['key']} cannot be trimmed to the span that a reviewer gave "

@@ -23,6 +23,7 @@ from pipeline.cut.windows import count_windows
 from pipeline.dedup.decisions import with_duplicates
 from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.select import rule_columns, rules_digests
+from pipeline.select.where import with_where
 from video.seek import SEEKABLE_CODECS
 
 RetryMode = Literal["none", "failed", "all"]
@@ -79,7 +80,7 @@ def to_select(
         pending = pc.and_(
             pending, pc.is_in(clips["source_key"], value_set=pa.array([*source_keys], pa.string()))
         )
-    return clips.filter(pending)
+    return with_where(clips.filter(pending), view, config)
 
 
 def to_cut(

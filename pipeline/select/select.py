@@ -1,7 +1,7 @@
 """Decide which clips are kept: rows of the clips table in, one decision per clip out. No I/O.
 
-A clip is dropped by the first rule in `pipeline.select.rules.RULES` that it breaks, then as a copy of another
-clip. A null score breaks no rule: there was nothing to measure.
+A clip is dropped by the first rule in `pipeline.select.rules.RULES` that it breaks, then by the condition
+`select.where`, then as a copy of another clip. A null score breaks no rule: there was nothing to measure.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from manifests.records import Selection
 from manifests.scores import EMBEDDING_DIGEST, EMBEDDING_ROW, SCORES_COLUMN
 from pipeline.config import SelectConfig, config_digest
 from pipeline.select.rules import Rule, format_violation, limit, rules_of, value_N, violates
+from pipeline.select.where import WHERE
 
 KEPT = "kept"
 _UNUSED = {"uri", "source_digest", *LARGE_COLUMNS}
@@ -77,6 +78,9 @@ def select(clips: pa.Table, config: SelectConfig) -> pa.Table:
         values = rule_value_N[broken].tolist()
         detail_N[broken] = [format_violation(rule, value, rule_limit) for value in values]
         kept_N[broken] = False
+    if WHERE in clips.column_names:
+        dropped = np.flatnonzero(kept_N & ~clips[WHERE].to_numpy(zero_copy_only=False))
+        reason_N[dropped], detail_N[dropped], kept_N[dropped] = WHERE, f"not {config.where}", False
     _drop_copies(clips, kept_N, reason_N, detail_N)
     review_N = np.full(len(clips), "", dtype=object)
     for rule in rules_of(config):
@@ -99,6 +103,8 @@ def passes_rules(clips: pa.Table, config: SelectConfig) -> pa.Array:
     passing_N = np.ones(len(clips), bool)
     for rule in rules_of(config):
         passing_N &= ~violates(rule, value_N(clips, rule.column, config), limit(config, rule.limit))
+    if WHERE in clips.column_names:
+        passing_N &= clips[WHERE].to_numpy(zero_copy_only=False)
     return pa.array(passing_N)
 
 

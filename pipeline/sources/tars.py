@@ -5,64 +5,82 @@ Reads headers, by seeking, and small text members only.
 
 import json
 import tarfile
-from collections.abc import Collection
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, BinaryIO
 
 from manifests.records import Source
+from pipeline.sources.left_out import LeftOutCounter, hidden_reason
+from pipeline.sources.members import MemberName, owners
 from pipeline.sources.uri import TarMember
 
 _MAX_TEXT_BYTES = 2**20
 """Larger `.txt` and `.json` members are not read."""
 
 
-def list_tar_members(file: BinaryIO, tar: Source, extensions: Collection[str]) -> list[Source]:
+def list_tar_members(
+    file: BinaryIO, tar: Source, extensions: Collection[str], left_out: LeftOutCounter, *, hidden: bool
+) -> list[Source]:
     """Return the members of a tar with one of `extensions` (lower case, with the dot) as sources.
 
-    As in WebDataset, members with equal names up to the first dot form one sample: `.txt` is carried along
-    as `caption`, the fields of `.json` under their own names. A tar that cannot be read to its end is
-    listed after its members: its analysis fails with a row of its own.
+    The texts that belong to a member (`pipeline.sources.members`) are carried along: `.txt` as `caption`, the
+    fields of `.json` under their own names. A tar that cannot be read to its end is listed after its members:
+    its analysis fails with a row of its own.
+
+    Args:
+        left_out: counts the other members.
+        hidden: whether hidden members are taken.
     """
-    media: list[tuple[str, TarMember]] = []
-    carried: dict[str, dict[str, Any]] = {}
+    media: list[tuple[MemberName, TarMember]] = []
+    texts: dict[MemberName, dict[str, Any]] = {}
     is_broken = False
     try:
         with tarfile.open(fileobj=file, mode="r:") as members:
             for each in members:
+                members.members.clear()  # type: ignore[attr-defined]  # bounds memory for a large tar
                 if not each.isreg():
                     continue
-                suffix = PurePosixPath(each.name).suffix.lower()
-                if suffix in extensions:
+                name = MemberName.parse(each.name)
+                if reason := hidden_reason(each.name.split("/"), hidden=hidden):
+                    left_out.add(reason, f"{tar.uri}: {each.name}")
+                elif name.ending in extensions:
                     span = {"offset": each.offset_data, "length": each.size}
-                    media.append((_key(each.name), TarMember.from_name(each.name, tar=tar.uri, **span)))
-                elif suffix in (".txt", ".json") and each.size <= _MAX_TEXT_BYTES:
+                    media.append((name, TarMember.from_name(each.name, tar=tar.uri, **span)))
+                elif name.ending in (".txt", ".json") and each.size <= _MAX_TEXT_BYTES:
                     content = members.extractfile(each)
                     assert content is not None  # a regular member
-                    carried.setdefault(_key(each.name), {}).update(_fields(suffix, content.read()))
-                members.members.clear()  # type: ignore[attr-defined]  # bounds memory for a large tar
+                    texts[name] = _fields(name.ending, content.read())
+                else:
+                    left_out.add_ending(f"{tar.uri}: {each.name}")
     except (tarfile.TarError, EOFError, ValueError):
         is_broken = True
+    texts_of = owners((name for name, _ in media), texts)
+    used = {text for own in texts_of.values() for text in own}
+    for name in texts:
+        if name not in used:
+            left_out.add_ending(f"{tar.uri}: {name.text}")
     sources = [
         Source(
             uri=member.uri,
             size_bytes=member.length,
             etag=tar.etag,
-            carried=json.dumps(carried.get(key, {}), ensure_ascii=False, sort_keys=True),
+            carried=_to_json(texts[text] for text in texts_of.get(name, ())),
         )
-        for key, member in media
+        for name, member in media
     ]
     return [*sources, tar] if is_broken else sources
 
 
-def _key(name: str) -> str:
-    """Return the WebDataset key: the name up to the first dot after the last slash."""
-    folder, _, last = name.rpartition("/")
-    return f"{folder}/{last.partition('.')[0]}"
+def _to_json(fields: Iterable[Mapping[str, Any]]) -> str:
+    """Return all fields as a JSON object; later ones replace earlier ones."""
+    merged: dict[str, Any] = {}
+    for each in fields:
+        merged |= each
+    return json.dumps(merged, ensure_ascii=False, sort_keys=True)
 
 
-def _fields(suffix: str, content: bytes) -> dict[str, Any]:
+def _fields(ending: str, content: bytes) -> dict[str, Any]:
     text = content.decode("utf-8", "replace")
-    if suffix == ".txt":
+    if ending == ".txt":
         return {"caption": text.strip()}
     try:
         value = json.loads(text)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXPORTS: dict[str, tuple[str, ...]] = {
     "video": (
+        "audio",
         "camera_motion",
         "chosen_frames",
         "config",
@@ -54,6 +55,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "buckets",
         "caption_checks",
         "caption_order",
+        "carried",
         "conservation",
         "dataset",
         "digest",
@@ -63,9 +65,11 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "live_view",
         "migrations",
         "parts",
+        "purge",
         "ranges",
         "records",
         "redact",
+        "removals",
         "renamed_fields",
         "renamed_flags",
         "review.app",
@@ -94,6 +98,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "storage",
         "storage.s3",
         "thumbnails",
+        "tombstones",
         "view_schemas",
         "web.audit",
         "web.guard",
@@ -171,6 +176,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "select.rules",
         "select.select",
         "sources.fetch",
+        "sources.left_out",
         "sources.lists",
         "sources.stat",
         "sources.uri",

@@ -114,7 +114,7 @@ def test_a_whole_dataset_adds_up(tmp_path):
     dataset = store(tmp_path, WHOLE)
     assert conservation.violations(dataset) == []
     funnel = conservation.funnel(dataset)
-    assert funnel["sources"] == {"listed": 1, "ok": 1, "failed": {}}
+    assert funnel["sources"] == {"listed": 1, "ok": 1, "failed": {}, "removed": 0}
     assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
     assert funnel["clips"]["seconds"] == pytest.approx(9.5)
     assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0, "review": {}}
@@ -180,7 +180,7 @@ def test_a_failed_source_is_neither_clip_nor_score(tmp_path):
     rows = {**WHOLE, "sources": [SOURCE, bad], "failures": [failed("analyze", "b")]}
     dataset = store(tmp_path, rows)
     assert conservation.violations(dataset) == []
-    assert conservation.funnel(dataset)["sources"] == {"listed": 2, "ok": 1, "failed": {"X": 1}}
+    assert conservation.funnel(dataset)["sources"] == {"listed": 2, "ok": 1, "failed": {"X": 1}, "removed": 0}
 
 
 def test_an_analysis_repeated_under_its_name_takes_the_place_of_the_rows_and_failures_before(tmp_path):

@@ -47,6 +47,7 @@ ROW_1 = {
     "duration_s": 0.12,
 }
 SINCE = {"digest": "", "window_index": 0, "num_windows": 0, "window_start_pts": None, "window_end_pts": None}
+SINCE |= {"audio": ""}
 """What a row of version 1 has now besides."""
 PINNED = {
     "SourceRow": (1, "457d71d54fd8"),
@@ -55,10 +56,11 @@ PINNED = {
     "Score": (1, "2210e9921a21"),
     "Selection": (2, "5ca81d0e5cb2"),
     "Duplicate": (1, "d64f621449f5"),
-    "Media": (3, "6f42271b2af0"),
+    "Media": (4, "b9c1aafc18a1"),
     "Caption": (2, "4194cc3c4d02"),
     "Review": (2, "87c65fe71977"),
     "Failure": (2, "2271a2298bb7"),
+    "Removal": (1, "633021d37155"),
 }
 """Version and shape of each record."""
 
@@ -199,7 +201,7 @@ def test_rows_of_another_record_are_refused(tmp_path):
 def test_a_newer_log_is_refused(tmp_path):
     Dataset.create(tmp_path / "d")
     entry = tmp_path / "d" / "_log" / "00000000.json"
-    entry.write_text(entry.read_text().replace('"version": 3', '"version": 4'))
+    entry.write_text(entry.read_text().replace('"version": 3', '"version": 5'))
     with pytest.raises(DatasetError, match="upgrade to read it"):
         Dataset.open(tmp_path / "d")
 

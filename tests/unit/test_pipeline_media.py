@@ -39,7 +39,7 @@ def test_a_video_goes_all_the_way(place, tmp_path):
     encode_mp4(noise_THWC, 25, tmp_path / "raw" / "a.mp4")
     dataset = Dataset.create(place)
     context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path))
-    sources = list_sources(str(tmp_path / "raw"), ListConfig())
+    sources = list_sources(str(tmp_path / "raw"), ListConfig()).sources
     dataset = commit(
         dataset,
         "analyze",

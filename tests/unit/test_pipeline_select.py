@@ -112,7 +112,7 @@ def test_light_tells_black_and_still_frames_and_a_thing_on_black_is_not_black():
 def test_sharpness_falls_with_blur_not_with_contrast():
     import cv2
 
-    def measured(frame: np.ndarray) -> float | None:
+    def measured(frame: np.ndarray) -> Any:
         sharpness = Sharpness()
         sharpness.update(looks([frame])[0])
         return sharpness.columns(Span(start=0, end=1))["sharpness"]
@@ -136,9 +136,11 @@ def test_a_listing_skips_hidden_files_and_reads_no_bytes(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     config = ListConfig()
-    names = [source.uri.removeprefix(f"{tmp_path}/") for source in list_sources(str(tmp_path), config)]
+    names = [
+        source.uri.removeprefix(f"{tmp_path}/") for source in list_sources(str(tmp_path), config).sources
+    ]
     assert names == ["a.MP4", "b/c.webm", "d.png"]
-    assert len(list_sources(f"{tmp_path}/*.png", config)) == 1
-    assert len(list_sources(f"{tmp_path}/notes.txt", config)) == 1
+    assert len(list_sources(f"{tmp_path}/*.png", config).sources) == 1
+    assert len(list_sources(f"{tmp_path}/notes.txt", config).sources) == 1
     with pytest.raises(NothingToDo, match="no such file or folder"):
         list_sources(f"{tmp_path}/missing", config)

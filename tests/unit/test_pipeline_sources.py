@@ -73,7 +73,7 @@ def curate(source: str, dataset_uri: str, tmp_path, limits: SandboxConfig | None
     dataset = Dataset.create(dataset_uri)
     sandbox = limits or SandboxConfig()
     context = StageContext(dataset_uri=dataset.uri, attempts_uri=str(tmp_path), sandbox=sandbox)
-    units = to_row(list_sources(source, LIST))
+    units = to_row(list_sources(source, LIST).sources)
     done = analyze_batch(units, config=AnalyzeConfig(), context=context)
     dataset = commit(dataset, "analyze", done)
     clips = LiveView(dataset).clips["clip_id"].to_pylist()
@@ -100,14 +100,14 @@ def test_a_prefix_is_taken_in_wherever_the_dataset_lies(film, s3_uri, place, tmp
     (failure,) = LiveView(dataset).failures.to_pylist()
     assert (failure["uri"], failure["code"]) == (f"{s3_uri}/raw/deep/b.mp4", "NOT_MEDIA")
     assert conservation.violations(dataset) == []
-    again = list_sources(f"{s3_uri}/raw", LIST)
+    again = list_sources(f"{s3_uri}/raw", LIST).sources
     done = {row["source_key"] for row in LiveView(dataset).sources.to_pylist()}
     assert {source.source_key for source in again} == done
 
 
 def test_one_object_is_a_source(film, s3_uri):
     uri = put(f"{s3_uri}/odd name #1?.mp4", film)
-    (source,) = list_sources(uri, LIST)
+    (source,) = list_sources(uri, LIST).sources
     assert (source.uri, source.size_bytes) == (uri, len(film))
     assert source == stat_source(uri)
 
@@ -116,7 +116,7 @@ def test_a_changed_object_and_a_vanished_one_have_their_own_codes(film, s3_uri, 
     put(f"{s3_uri}/a.mp4", film)
     put(f"{s3_uri}/b.mp4", film + b"b")
     put(f"{s3_uri}/c.mp4", film + b"c")
-    sources = list_sources(s3_uri, LIST)
+    sources = list_sources(s3_uri, LIST).sources
     put(f"{s3_uri}/b.mp4", film + b"B")
     bucket, _, key = s3_uri.removeprefix("s3://").partition("/")
     boto3.Session().client("s3").delete_object(Bucket=bucket, Key=f"{key}/c.mp4")
@@ -145,7 +145,7 @@ def test_one_object_that_cannot_be_had_fails_alone(status, code, film, s3_uri, t
 
 def test_of_an_object_that_may_be_listed_alone_nothing_can_be_seen(film, s3_uri):
     put(f"{s3_uri}/a.mp4", film)
-    (source,) = list_sources(f"{s3_uri}/", LIST)
+    (source,) = list_sources(f"{s3_uri}/", LIST).sources
     answer(source.uri, 403)
     assert refresh(source) is None
     answer(source.uri, 200)
@@ -168,7 +168,7 @@ def test_what_becomes_forbidden_before_it_is_cut_has_not_changed(film, s3_uri, t
 def test_a_tar_that_may_not_be_read_is_counted(s3_uri):
     put(f"{s3_uri}/a.tar", tar_of(**{"a.mp4": b"x"}))
     answer(f"{s3_uri}/a.tar", 403)
-    assert [source.uri for source in list_sources(f"{s3_uri}/", LIST)] == [f"{s3_uri}/a.tar"]
+    assert [source.uri for source in list_sources(f"{s3_uri}/", LIST).sources] == [f"{s3_uri}/a.tar"]
 
 
 def test_an_endpoint_that_goes_away_fails_what_is_left_and_soon(film, tmp_path, monkeypatch, s3_uri):
@@ -248,7 +248,7 @@ def test_a_bad_list_names_itself_the_row_and_the_remedy(text, said, tmp_path):
 
 def test_equal_rows_count_once_and_the_column_can_be_named(tmp_path):
     (tmp_path / "list.csv").write_text("film,x\na.mp4,1\na.mp4,1\n")
-    (source,) = list_sources(str(tmp_path / "list.csv"), ListConfig(uri_column="film"))
+    (source,) = list_sources(str(tmp_path / "list.csv"), ListConfig(uri_column="film")).sources
     assert (source.uri, source.carried) == (str(tmp_path / "a.mp4"), '{"x": "1"}')
 
 
@@ -262,7 +262,7 @@ def test_members_of_tars_are_sources_with_what_lies_beside_them(where, film, s3_
     root = str(tmp_path / "raw") if where == "disk" else s3_uri + "/raw"
     if where == "s3":
         put(f"{root}/0.tar", content)
-    first, second = list_sources(root, LIST)
+    first, second = list_sources(root, LIST).sources
     assert json.loads(first.carried) == {"caption": "noise", "licence": "CC0"}
     assert (first.size_bytes, second.size_bytes, second.carried) == (len(film), 0, "{}")
     assert stat_source(first.uri).source_key == first.source_key
@@ -271,6 +271,39 @@ def test_members_of_tars_are_sources_with_what_lies_beside_them(where, film, s3_
     assert LiveView(dataset).clips["uri"].to_pylist() == [f"tar+{root}/0.tar#512+{len(film)}/x/1.mp4"]
     assert [row["code"] for row in LiveView(dataset).failures.to_pylist()] == ["EMPTY_FILE"]
     assert conservation.violations(dataset) == []
+
+
+@pytest.mark.parametrize("where", ["disk", "s3"])
+def test_hidden_members_and_objects_are_passed_over_and_counted(where, film, s3_uri, tmp_path):
+    names = ("./a/clip.mp4", "a/._clip.mp4", "a/.trash/old.mp4", "__MACOSX/a/clip.mp4", "a/clip.npy")
+    members: dict[str, bytes] = dict.fromkeys(names, film)
+    content = tar_of(**members)
+    (tmp_path / "raw" / "@eaDir").mkdir(parents=True)
+    root = str(tmp_path / "raw") if where == "disk" else s3_uri + "/raw"
+    for name in ("mac.tar", "@eaDir/thumb.jpg", "b.txt"):
+        if where == "disk":
+            (tmp_path / "raw" / name).write_bytes(content)
+        else:
+            put(f"{root}/{name}", content)
+    listing = list_sources(root, LIST)
+    assert [source.uri.rpartition("#")[2].partition("/")[2] for source in listing.sources] == ["./a/clip.mp4"]
+    counts = {each.reason: each.count for each in listing.left_out}
+    assert counts == {"hidden": 2, "kept by a system": 2, "ending .npy": 1, "ending .txt": 1}
+    everything = list_sources(root, ListConfig(hidden=True)).sources
+    assert len(everything) == 5
+
+
+def test_in_a_tar_of_dotted_names_each_clip_has_its_own_text(tmp_path):
+    members: dict[str, bytes] = {}
+    for number, text in ((1, b"a red bird"), (2, b"a car"), (3, b"rain")):
+        members |= {f"clip.{number:04d}.mp4": bytes(number), f"clip.{number:04d}.txt": text}
+    members |= {"clip.json": b'{"licence": "CC0"}', "clip.0004.txt": b"of a clip in the next tar"}
+    (tmp_path / "set.tar").write_bytes(tar_of(**members))
+    listing = list_sources(str(tmp_path / "set.tar"), LIST)
+    carried = [json.loads(source.carried) for source in listing.sources]
+    texts = ("a red bird", "a car", "rain")
+    assert carried == [{"caption": text, "licence": "CC0"} for text in texts]
+    assert [(each.reason, each.count) for each in listing.left_out] == [("ending .txt", 1)]
 
 
 def test_a_tar_cut_short_is_counted(film, tmp_path):
@@ -287,7 +320,7 @@ def test_the_tars_of_a_dataset_are_no_sources(film, tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.mp4").write_bytes(film)
     curate(str(tmp_path / "raw"), str(tmp_path / "raw" / "dataset"), tmp_path)
-    assert len(list_sources(str(tmp_path / "raw"), LIST)) == 1
+    assert len(list_sources(str(tmp_path / "raw"), LIST).sources) == 1
 
 
 def test_a_missing_bucket_and_missing_credentials_are_reported(s3_uri, monkeypatch):
