@@ -8,6 +8,7 @@ __all__ = [
     "clip_scorer",
     "config",
     "embedded",
+    "endpoint",
     "facts",
     "frames",
     "loops",

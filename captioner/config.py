@@ -42,6 +42,48 @@ class VlmConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndpointConfig:
+    """A server with OpenAI's chat completions: vLLM, SGLang, llama.cpp and others."""
+
+    url: str
+    """Where the API begins, such as `http://localhost:8000/v1`."""
+    model: str
+    """Name of the model at the server."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the API key, such as `OPENAI_API_KEY`. Default: no key."""
+    frames: PositiveInt = 8
+    """Maximum number of frames per clip; each is a picture of the prompt."""
+    fps: PositiveFloat | None = None
+    """Frame rate of the sampled frames, from the start of the clip. Default: evenly spaced over the clip."""
+    times: bool = True
+    """Write the time of each frame before its picture."""
+    jpeg_quality: PositiveInt = 90
+    """JPEG quality of the pictures, 1 to 100."""
+    json_schema: bool = True
+    """Ask for JSON by schema where one prompt asks for several lengths; off for servers that refuse it."""
+    concurrency: PositiveInt = 16
+    """Maximum number of requests in flight."""
+    max_new_tokens: PositiveInt = 320
+    """Maximum answer length; a longer answer fails as TRUNCATED."""
+    temperature: NonNegativeFloat = 0.0
+    """Sampling temperature; 0 decodes greedily."""
+    timeout_s: PositiveFloat = 120.0
+    """Time limit of a request in seconds; a clip whose every try takes longer fails as TIMEOUT."""
+    tries: PositiveInt = 6
+    """Maximum number of tries of a request that times out, or that the server answers with 429 or 5xx."""
+    max_wait_s: PositiveFloat = 120.0
+    """Maximum time to wait before another try, also where the server's Retry-After asks for more."""
+    input_price: NonNegativeFloat = 0.0
+    """Price of a million prompt tokens, in any currency."""
+    output_price: NonNegativeFloat = 0.0
+    """Price of a million answer tokens, in the same currency."""
+    max_cost: PositiveFloat | None = None
+    """Stop the run before it costs more; what is captioned stays, and another run goes on with the rest."""
+
+    __post_init__ = check_ranges
+
+
+@dataclass(frozen=True, kw_only=True)
 class FactsConfig:
     """The `facts` captioner, which composes captions from detectors and needs no hub model."""
 
@@ -63,11 +105,14 @@ class FactsConfig:
 class CaptionerConfig:
     """Captioner and prompts of a run."""
 
-    kind: Literal["auto", "embedded", "facts", "vlm"] = "auto"
+    kind: Literal["auto", "embedded", "facts", "vlm", "endpoint"] = "auto"
     """`embedded` knows only simulated worlds; `facts` composes captions from detectors; `vlm` runs a
-    transformers model; `auto` uses `embedded` for simulated worlds and `facts` otherwise."""
+    transformers model; `endpoint` asks a server; `auto` uses `embedded` for simulated worlds and `facts`
+    otherwise."""
     vlm: VlmConfig | None = None
     """Model of `vlm`; required for it."""
+    endpoint: EndpointConfig | None = None
+    """Server of `endpoint`; required for it."""
     facts: FactsConfig = field(default_factory=FactsConfig)
     """Detectors of `facts`."""
     dense_prompt: str = "dense"

@@ -6,8 +6,10 @@ import numpy as np
 
 
 def sample_uniform(num_frames: int, count: int) -> tuple[int, ...]:
-    """Return up to `count` distinct indices, evenly spaced from the first frame to the last."""
+    """Return up to `count` distinct indices, evenly spaced from first to last; of 1, the middle."""
     count = min(count, num_frames)
+    if count == 1:
+        return (num_frames // 2,)
     return tuple(round(i) for i in np.linspace(0, num_frames - 1, count).tolist())
 
 

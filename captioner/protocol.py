@@ -40,7 +40,7 @@ class Provenance:
     """Model and settings that produced an answer."""
 
     captioner: str
-    """`vlm`, `embedded` or `facts`."""
+    """`vlm`, `endpoint`, `embedded` or `facts`."""
     model: str
     revision: str
     decoding: str
@@ -68,6 +68,19 @@ class CaptionAnswer:
     """Reason for the outcome or for the choice of captioner."""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Texts by length, for a prompt with `lengths`; empty unless the outcome is OK."""
+
+
+class DeviceLost(Exception):
+    """The GPU of a captioner stopped working; its process must be started again. No clip is to blame."""
+
+
+class CaptioningStopped(Exception):
+    """The captioner stopped before all requests were asked; what is left can be captioned by another run."""
+
+    def __init__(self, reason: str, answers: Sequence[CaptionAnswer]) -> None:
+        super().__init__(reason)
+        self.answers = answers
+        """Answers to the requests that were asked."""
 
 
 class Captioner(Protocol):

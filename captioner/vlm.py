@@ -5,29 +5,40 @@ Shapes: B requests of a batch, T frames of one clip, H x W pixels, C channels (R
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor, LogitsProcessor, LogitsProcessorList
-from transformers.video_utils import VideoMetadata
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from captioner.config import VlmConfig
 from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.markup import Markup
 from captioner.outcome import read_answer, read_lengths
-from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
+from captioner.prompts import Prompt
+from captioner.protocol import CaptionAnswer, CaptionRequest, DeviceLost, Provenance
+from captioner.vlm_generate import Generated, Reading, end_tokens
+from captioner.vlm_inputs import VlmInputs, to_device
+from captioner.vlm_types import REMEDY
 from manifests.digest import digest_files
 from manifests.records import Outcome
 from manifests.renamed_fields import old_keys
+
+Clip = list[CaptionRequest]
+"""The prompts about one clip."""
+_TRIED_SIZE = (90, 160)
+"""Height and width of the frames that a model is tried with: multiples of no patch size."""
 
 
 class TransformersCaptioner:
     """A transformers model and its processor. Passes a video if the processor accepts one, else images."""
 
     def __init__(self, config: VlmConfig, *, captioner: str = "vlm", name: str | None = None) -> None:
-        """Load the model from safetensors, without remote code.
+        """Load the model from safetensors, without remote code, and try it on one clip of noise.
 
         Args:
             captioner: captioner label in provenance, `vlm` or `embedded`.
@@ -35,78 +46,130 @@ class TransformersCaptioner:
 
         Raises:
             OSError: if the model does not exist.
+            ValueError: if it cannot caption clips of `config.frames` frames; the message says what to use.
         """
         self.config = config
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.processor = AutoProcessor.from_pretrained(config.model, revision=config.revision)
+        self.processor = _load_processor(config)
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
             config.model, revision=config.revision, dtype=config.dtype, use_safetensors=True
         )
         self.model.eval().requires_grad_(False).to(torch.device(device))
+        self.inputs = VlmInputs(self.processor, self.model.config.model_type)
         tokenizer = self.processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        self.shares_reading = False
         self.markup = Markup.of(self.processor)
-        self.shows_video = getattr(self.processor, "video_processor", None) is not None
         self.provenance = Provenance(
             captioner=captioner,
             model=name or config.model,
             revision=_revision(config, self.model),
             decoding=json.dumps(_decoding(config), sort_keys=True),
         )
+        self._try_out()
+
+    @property
+    def shows_video(self) -> bool:
+        """Whether the model takes a clip as one video, not as images."""
+        return self.inputs.shows_video
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request, batched by prompt and frame size."""
-        order = sorted(requests, key=lambda r: (r.prompt.digest, r.frames_THWC.shape[1:3], r.clip_id))
-        size = self.config.batch_size
-        answers = []
-        for start in range(0, len(order), size):
-            answers += self._answer(order[start : start + size])
+        """Answer every request. What else is in a batch does not change an answer.
+
+        A batch holds clips with the same prompts and frames of one number and size: processors pad others,
+        and some models see the padding, or are told the number of frames of the longest clip. The prompts
+        about a clip are answered from one reading of its frames, where the model allows it.
+
+        Raises DeviceLost if the GPU no longer works.
+        """
+        answers = [
+            self._error_answer(request, self._sparse_detail(request))
+            for request in requests
+            if self._too_sparse(request)
+        ]
+        ready = [request for request in requests if not self._too_sparse(request)]
+        for batch in self._batches(ready):
+            answers += self._answer(batch)
         return answers
 
-    def _answer(self, batch: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+    def _batches(self, requests: Sequence[CaptionRequest]) -> Iterator[list[Clip]]:
+        def alike(clip: Clip) -> tuple[list[str], int, int, int]:
+            height, width = clip[0].frames_THWC.shape[1:3]
+            prompts = [request.prompt.digest for request in clip]
+            return prompts, len(self._sample_indices(clip[0])), height, width
+
+        by_clip: dict[tuple[str, int], Clip] = {}
+        for request in requests:
+            by_clip.setdefault((request.clip_id, id(request.frames_THWC)), []).append(request)
+        size = 1 if self.inputs.type.one_by_one else self.config.batch_size
+        clips = sorted(by_clip.values(), key=lambda clip: (*alike(clip), clip[0].clip_id))
+        for _, group in groupby(clips, key=alike):
+            members = list(group)
+            for start in range(0, len(members), size):
+                yield members[start : start + size]
+
+    def _answer(self, batch: Sequence[Clip]) -> list[CaptionAnswer]:
         """Answer one batch; split it on failure, so that a bad request fails alone."""
-        if sparse := [r for r in batch if self._too_sparse(r)]:
-            rest = [r for r in batch if not self._too_sparse(r)]
-            return [self._error_answer(r, self._sparse_detail(r)) for r in sparse] + (
-                self._answer(rest) if rest else []
-            )
         try:
             return self._generate(batch)
-        except (RuntimeError, ValueError, IndexError) as error:
-            if len(batch) == 1:
-                return [self._error_answer(batch[0], f"{type(error).__name__}: {error}"[:500])]
+        except Exception as error:
+            if _is_device_lost(error):
+                raise DeviceLost(f"{self.model.device}: {error}") from error
+            if len(batch) == 1 and len(batch[0]) == 1:
+                return [self._error_answer(batch[0][0], f"{type(error).__name__}: {error}"[:500])]
+        if len(batch) == 1:
+            return [answer for request in batch[0] for answer in self._answer([[request]])]
         half = len(batch) // 2
         return self._answer(batch[:half]) + self._answer(batch[half:])
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        indices = [self._sample_indices(request) for request in batch]
-        inputs = self._inputs(batch, indices).to(self.model.device, self.model.dtype)
-        confidences = _TokenConfidence()
+    def _generate(self, batch: Sequence[Clip]) -> list[CaptionAnswer]:
+        indices = [self._sample_indices(clip[0]) for clip in batch]
+        reading, ids = self._read([clip[0] for clip in batch], indices)
+        answers = self._answers([clip[0] for clip in batch], indices, lambda: reading.answer(self.config))
+        for number, other in enumerate(batch[0][1:], 1):
+            asked = [clip[number] for clip in batch]
+            ends = self.inputs.other_end(batch[0][0], other, ids, len(indices[0]))
+            if self.shares_reading and reading.can_go_on and ends:
+                go_on = partial(reading.answer_other, *ends, self.config)
+                answers += self._answers(asked, indices, go_on)
+            else:
+                again, _ = self._read(asked, indices)
+                answers += self._answers(asked, indices, lambda again=again: again.answer(self.config))
+        return answers
+
+    def _read(
+        self, batch: Sequence[CaptionRequest], indices: Sequence[tuple[int, ...]]
+    ) -> tuple[Reading, list[int]]:
+        """Return the inputs of a batch, and the tokens of its first prompt."""
+        inputs = to_device(self._inputs(batch, indices), self.model.device, self.model.dtype)
+        ends = end_tokens(self.model, self.processor.tokenizer)
+        return Reading(self.model, inputs, ends), inputs["input_ids"][0].tolist()
+
+    def _answers(
+        self,
+        batch: Sequence[CaptionRequest],
+        indices: Sequence[tuple[int, ...]],
+        generate: Callable[[], Generated],
+    ) -> list[CaptionAnswer]:
         started = time.monotonic()
-        out_BL = self.model.generate(
-            **inputs,
-            max_new_tokens=self.config.max_new_tokens,
-            logits_processor=LogitsProcessorList([confidences]),
-            **_sampling(self.config),
-            **({"max_time": self.config.timeout_s} if self.config.timeout_s else {}),
-        )
+        generated = generate()
         timed_out = self.config.timeout_s is not None and time.monotonic() - started >= self.config.timeout_s
-        if not self.model.config.is_encoder_decoder:
-            out_BL = out_BL[:, inputs["input_ids"].shape[1] :]
-        ended_BL = torch.isin(out_BL, self._end_tokens().to(out_BL.device))
-        texts = self.processor.batch_decode(self._answer_tokens(out_BL, ended_BL), skip_special_tokens=False)
-        confidence_B = confidences.mean(ended_BL)
+        # special tokens tell thoughts and turns from the answer (captioner/markup.py)
+        tokens = generated.answers(self.processor.tokenizer.pad_token_id)
+        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=False)
+        ended_B = generated.ended_BL.any(1).tolist()
         return [
-            self._to_answer(
-                request, shown, text, ended=bool(ended), timed_out=timed_out, confidence=confidence
-            )
+            self._to_answer(request, shown, text, ended=ended, timed_out=timed_out, confidence=confidence)
             for request, shown, text, ended, confidence in zip(
-                batch, indices, texts, ended_BL.any(1), confidence_B, strict=True
+                batch, indices, texts, ended_B, generated.confidences, strict=True
             )
         ]
+
+    def _inputs(self, batch: Sequence[CaptionRequest], indices: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+        return self.inputs.build(batch, indices, self.config.fps)
 
     def _to_answer(
         self,
@@ -116,7 +179,7 @@ class TransformersCaptioner:
         *,
         ended: bool,
         timed_out: bool,
-        confidence: float,
+        confidence: float | None,
     ) -> CaptionAnswer:
         texts: dict[str, str] = {}
         if request.prompt.lengths:
@@ -165,74 +228,83 @@ class TransformersCaptioner:
         gap = largest_gap_s(request.times_s, self.config.frames / rate)
         return f"frames are up to {gap:.2f} s apart; this captioner needs at least {rate:g} per second"
 
-    def _inputs(self, batch: Sequence[CaptionRequest], indices: Sequence[tuple[int, ...]]) -> Any:
-        """Return the processor's BatchFeature for the sampled frames and prompts, padded on the left."""
-        clips = [r.frames_THWC[list(shown)] for r, shown in zip(batch, indices, strict=True)]
-        texts = [self._format_prompt(r, len(clip)) for r, clip in zip(batch, clips, strict=True)]
-        common = {"text": texts, "padding": True, "return_tensors": "pt"}
-        if not self.shows_video:
-            return self.processor(images=[list(clip_THWC) for clip_THWC in clips], **common)
-        videos = [torch.from_numpy(clip_THWC).permute(0, 3, 1, 2) for clip_THWC in clips]
-        metadata = [_metadata(r, shown) for r, shown in zip(batch, indices, strict=True)]
-        return self.processor(videos=videos, video_metadata=metadata, do_sample_frames=False, **common)
+    def _try_out(self) -> None:
+        """Read one clip of noise and generate a token, so that an unfit model fails before it has work.
 
-    def _format_prompt(self, request: CaptionRequest, frames: int) -> str:
-        """Return the prompt with video or image placeholders, using the chat template if there is one."""
-        placeholders = [{"type": "video"}] if self.shows_video else [{"type": "image"}] * frames
-        if getattr(self.processor, "chat_template", None):
-            content = [*placeholders, {"type": "text", "text": request.prompt.text}]
-            chat = [{"role": "user", "content": content}]
-            return self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        kind = "video" if self.shows_video else "image"
-        token = getattr(self.processor, f"{kind}_token", f"<{kind}>")
-        return f"{token * len(placeholders)}\n{request.prompt.text}\n"
-
-    def _answer_tokens(self, out_BL: torch.Tensor, ended_BL: torch.Tensor) -> list[list[int]]:
-        """Return the tokens of each answer before its end token, without padding.
-
-        Special tokens are kept: they tell thoughts and turns from the answer (captioner/markup.py).
+        Raises ValueError with what to use instead.
         """
-        padding = self.processor.tokenizer.pad_token_id
-        length_B = torch.where(ended_BL.any(1), ended_BL.int().argmax(1), out_BL.shape[1]).tolist()
-        rows = zip(out_BL.tolist(), length_B, strict=True)
-        return [[token for token in row[:length] if token != padding] for row, length in rows]
+        frames, type_name = self.config.frames, self.model.config.model_type
+        if (limit := self.inputs.max_frames) is not None and frames > limit:
+            raise ValueError(
+                f"captioner.vlm.frames is {frames}, but {self.config.model} (type {type_name}) takes "
+                f"{limit} per prompt: set it to {limit}, or {REMEDY}"
+            )
+        rng = np.random.default_rng(0)
+        noise_THWC = rng.integers(0, 255, (frames, *_TRIED_SIZE, 3), dtype=np.uint8)
+        times_s = tuple(k / (self.config.fps or 4.0) for k in range(frames))
+        asked = [
+            CaptionRequest(
+                clip_id="trial",
+                media_id="trial",
+                frames_THWC=noise_THWC,
+                times_s=times_s,
+                prompt=Prompt(name="trial", text=text),
+            )
+            for text in ("Describe the video.", "What moves, and where to?")
+        ]
+        try:
+            self.shares_reading = self._can_share(asked[0], asked[1])
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or _is_device_lost(error):
+                raise
+            raise ValueError(
+                f"captioner.vlm.model: {self.config.model} (type {type_name}) cannot caption a clip of "
+                f"{frames} frames by this version of transformers: {type(error).__name__}: {error}; {REMEDY}"
+            ) from error
 
-    def _end_tokens(self) -> torch.Tensor:
-        ends = self.model.generation_config.eos_token_id
-        if ends is None:
-            ends = self.processor.tokenizer.eos_token_id
-        return torch.tensor([] if ends is None else ends).flatten().long()
+    @torch.inference_mode()
+    def _can_share(self, first: CaptionRequest, other: CaptionRequest) -> bool:
+        """Whether a second prompt is answered from the reading of the first as from one of its own.
+
+        It is not where the frames see the prompt, as in PaliGemma, or where the cache cannot be cut.
+        """
+        indices = [tuple(range(len(first.times_s)))]
+        reading, ids = self._read([first], indices)
+        reading.answer(self.config, max_new_tokens=1)
+        ends = self.inputs.other_end(first, other, ids, len(indices[0]))
+        if not ends or not reading.can_go_on:
+            return False
+        try:
+            shared = reading.answer_other(*ends, self.config, max_new_tokens=1).first_scores_BV
+        except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+            if _is_device_lost(error):
+                raise
+            return False  # it cannot go on from a cache, or not without pictures
+        alone = self._read([other], indices)[0].answer(self.config, max_new_tokens=1).first_scores_BV
+        if shared is None or alone is None:
+            return False
+        tolerance = 1e-3 if self.model.dtype == torch.float32 else 0.05
+        shared, alone = shared.softmax(-1), alone.softmax(-1)
+        return float((shared - alone).norm() / alone.norm()) < tolerance
 
 
-class _TokenConfidence(LogitsProcessor):
-    """Records the probability of the most likely token at each step."""
-
-    def __init__(self) -> None:
-        self.steps: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.steps.append(scores.float().softmax(-1).amax(-1))
-        return scores
-
-    def mean(self, ended_BL: torch.Tensor) -> list[float]:
-        """Return the mean of each answer over its tokens, including the first end token."""
-        confidence_BL = torch.stack(self.steps, dim=1)
-        padding_BL = ended_BL.cumsum(1) - ended_BL.long() > 0
-        answer_BL = (~padding_BL).float()
-        return ((confidence_BL * answer_BL).sum(1) / answer_BL.sum(1)).tolist()
+def _load_processor(config: VlmConfig) -> Any:
+    """Load the processor. Raises ValueError for a model without one that takes pictures."""
+    processor = AutoProcessor.from_pretrained(config.model, revision=config.revision)
+    if getattr(processor, "tokenizer", None) is None:
+        raise ValueError(
+            f"captioner.vlm.model: {config.model} has no processor of pictures and prompts, only a "
+            f"{type(processor).__name__}; {REMEDY}"
+        )
+    return processor
 
 
-def _metadata(request: CaptionRequest, shown: tuple[int, ...]) -> VideoMetadata:
-    """Return frame times, for processors that write them into the prompt."""
-    duration_s = request.times_s[shown[-1]] - request.times_s[shown[0]]
-    fps = (len(shown) - 1) / duration_s if duration_s > 0 else 1.0
-    return VideoMetadata(total_num_frames=len(shown), fps=fps, frames_indices=list(range(len(shown))))
-
-
-def _sampling(config: VlmConfig) -> dict[str, Any]:
-    if config.temperature == 0:
-        return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    return {"do_sample": True, "temperature": config.temperature}
+def _is_device_lost(error: Exception) -> bool:
+    """Return whether a GPU has stopped working for this process, as after an illegal access."""
+    lost = getattr(torch, "AcceleratorError", ())
+    return isinstance(error, lost) and not isinstance(error, torch.cuda.OutOfMemoryError)
 
 
 def _decoding(config: VlmConfig) -> dict[str, Any]:

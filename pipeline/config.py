@@ -308,7 +308,10 @@ class CaptionConfig:
     batch_clips: PositiveInt = 64
     """Maximum number of clips per call of the captioner."""
     actors: NonNegativeInt = 0
-    """Number of captioners that run in parallel, each with one torch thread; 0 for one per CPU."""
+    """Number of captioners that run in parallel, each with one torch thread; 0 for one per CPU, and for one
+    in all if it is a server."""
+    decode_threads: PositiveInt = 2
+    """Threads of each captioner that decode the next clips while it works."""
 
     __post_init__ = check_ranges
 
@@ -489,6 +492,15 @@ NO_EFFECT = {
     "max_chunk_s",
     "batch_clips",
     "actors",
+    "decode_threads",
+    "url",
+    "api_key_env",
+    "concurrency",
+    "tries",
+    "max_wait_s",
+    "input_price",
+    "output_price",
+    "max_cost",
     "time_factor",
     "min_footage",
     "min_agreement",
@@ -505,6 +517,7 @@ ADDED: dict[str, Any] = {
     "medium_prompt": "",
     "joint_prompt": "",
     "language": "",
+    "endpoint": None,
     "own": (),
     "limits": {},
     "where": "",

@@ -18,6 +18,7 @@ from manifests.ranges import check_ranges
 
 POSITIONAL = "name"
 NAMES = (
+    "caption",
     "captions",
     "curate",
     "dedup",
@@ -37,7 +38,7 @@ NAMES = (
     "worlds",
 )
 """Modules of `benchmarks`, each with `bench(*, quick: bool, seed: int) -> Figures`."""
-SIDE_BY_SIDE = ("loader", "training")
+SIDE_BY_SIDE = ("caption", "loader", "training")
 """Benchmarks that run the older build themselves, as it may lack them: `bench` takes `before` and `turns`."""
 
 OF_A_MODEL = ("sample", "serve", "sora")

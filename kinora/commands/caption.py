@@ -66,7 +66,7 @@ def run(config: Config) -> Result:
 
 def _result(config: Config, report: CaptionReport, audited: AuditReport | None) -> Result:
     data, text = asdict(report), describe(report, config.dataset)
-    too_many = report.failed_share > config.max_failed
+    too_many = report.failed_share > config.max_failed or report.left > 0
     if audited is None:
         return Result(data, text, Exit.FAILED if too_many else Exit.DONE)
     found = Group(text, describe_audit(audited))
@@ -88,6 +88,11 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
     if report.failed:
         codes = ", ".join(f"{count} {code}" for code, count in report.failed.items())
         lines.append(f"failed: {codes}; see `kinora failures --dataset {dataset}`")
+    if report.left:
+        lines.append(f"stopped: {report.stopped}; {report.left} clips are left, the same command goes on")
+    if tokens := report.input_tokens + report.output_tokens:
+        cost = f", cost {report.cost:.4f}" if report.cost else ""
+        lines.append(f"{tokens} tokens ({report.input_tokens} read, {report.output_tokens} written){cost}")
     lines += [f"a captioner could not be loaded, others did its work: {error}" for error in report.unloaded]
     if report.shares_text:
         count, clip = report.shared

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from captioner.captions import ClipFrames, caption_clips, error_caption, prompts_digest
-from captioner.prompts import Prompt
-from captioner.protocol import Captioner
+from captioner.captions import ClipFrames, caption_clips, error_caption
+from captioner.protocol import CaptionAnswer, Captioner, CaptioningStopped, CaptionRequest, DeviceLost
 from manifests.records import Caption, Failure, Outcome
 from manifests.shown_frames import frame_step
 from manifests.storage import Storage
+from pipeline.caption.units import CaptionSpec, CaptionUnit
 from pipeline.config import CaptionConfig
 from pipeline.media.read import read_media
 from pipeline.runtime.failures import failure
@@ -32,80 +32,56 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionUnit:
-    """One clip to caption."""
+class CaptionedBatch:
+    """The rows of a batch."""
 
-    media_id: str
-    clip_id: str
-    key: str
-    """Unique in a batch, which may hold several windows of one clip: answers are matched by it."""
-    uri: str
-    """Of the source, for error reports."""
-    path: str
-    """The tar that holds it; `offset` and `length` are its byte range."""
-    offset: int
-    length: int
-    num_frames: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionSpec:
-    """The prompts, and the caption version that they give."""
-
-    dense: Prompt | None = None
-    short: Prompt | None = None
-    medium: Prompt | None = None
-    joint: Prompt | None = None
-    """One prompt for all lengths, instead of the others."""
-    version: str
-
-    @property
-    def prompts(self) -> dict[str, Prompt | None]:
-        """The prompts, as `caption_clips` takes them."""
-        return {"dense": self.dense, "short": self.short, "medium": self.medium, "joint": self.joint}
-
-    @property
-    def prompt_digest(self) -> str:
-        """Digest of the prompts, as captions hold it."""
-        return prompts_digest(*self.prompts.values())
+    captions: list[Caption]
+    failures: list[Failure]
+    num_left: int = 0
+    """Clips that were not captioned because the captioner stopped; they have no row."""
+    stopped: str = ""
+    """Why it stopped."""
 
 
 def caption_units(
     units: Sequence[CaptionUnit],
+    read: Sequence[ClipFrames | Exception],
     captioner: Captioner,
     spec: CaptionSpec,
-    config: CaptionConfig,
-    media: Storage,
-) -> tuple[list[Caption], list[Failure]]:
-    """Return one caption row for each unit, and a failure row for each that is not OK."""
-    clips: list[ClipFrames] = []
-    errors: dict[str, Exception] = {}
-    for unit in units:
-        try:
-            clips.append(_read_clip(unit, config, media))
-        except Exception as error:
-            errors[unit.media_id] = error
-    by_media = {row.media_id: row for row in _caption_clips(captioner, clips, spec, errors)}
+) -> CaptionedBatch:
+    """Return a caption row for each unit that was asked about, and a failure row for each that is not OK.
+
+    Args:
+        read: the frames of each unit, or the error that reading them raised.
+
+    Raises DeviceLost if the captioner can no longer work.
+    """
+    pairs = [*zip(units, read, strict=True)]
+    clips = [found for _, found in pairs if isinstance(found, ClipFrames)]
+    errors = {unit.media_id: found for unit, found in pairs if isinstance(found, Exception)}
+    asked = _UntilStopped(captioner)
+    by_media = {row.media_id: row for row in _caption_clips(asked, clips, spec, errors)}
+    units = [unit for unit in units if unit.key not in asked.left]
     rows = [
         replace(by_media[unit.media_id], clip_id=unit.clip_id)
         if unit.media_id in by_media
         else _error_caption(unit, errors[unit.media_id], spec)
         for unit in units
     ]
-    pairs = zip(units, rows, strict=True)
-    failures = [_failure(*pair, errors) for pair in pairs if pair[1].outcome is not Outcome.OK]
-    return rows, failures
+    failures = [
+        _failure(unit, row, errors)
+        for unit, row in zip(units, rows, strict=True)
+        if row.outcome is not Outcome.OK
+    ]
+    return CaptionedBatch(captions=rows, failures=failures, num_left=len(asked.left), stopped=asked.reason)
 
 
-def failed_captions(
-    units: Sequence[CaptionUnit], spec: CaptionSpec, error: Exception
-) -> tuple[list[Caption], list[Failure]]:
+def failed_captions(units: Sequence[CaptionUnit], spec: CaptionSpec, error: Exception) -> CaptionedBatch:
     """Return the rows of units that could not be captioned because of `error`."""
     errors = {unit.media_id: error for unit in units}
     rows = [_error_caption(unit, error, spec) for unit in units]
-    return rows, [_failure(unit, row, errors) for unit, row in zip(units, rows, strict=True)]
+    failures = [_failure(unit, row, errors) for unit, row in zip(units, rows, strict=True)]
+    return CaptionedBatch(captions=rows, failures=failures)
 
 
 def split_batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
@@ -124,8 +100,8 @@ def split_batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterat
         yield batch
 
 
-def _read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
-    """Decode every n-th frame, scaled down."""
+def read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
+    """Decode every n-th frame of a clip, scaled down."""
     names = ("clip_id", "path", "offset", "length")
     content = read_media(media, {name: getattr(unit, name) for name in names})
     every = _frame_step(unit, config)
@@ -147,6 +123,24 @@ def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
     return fit_long_side((unit.height, unit.width), config.max_side_px)
 
 
+class _UntilStopped:
+    """A captioner that answers what another answers before it stops, and notes the clips that are left."""
+
+    def __init__(self, captioner: Captioner) -> None:
+        self._captioner = captioner
+        self.reason = ""
+        self.left: set[str] = set()
+
+    def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
+        try:
+            return self._captioner.caption(requests)
+        except CaptioningStopped as stop:
+            self.reason = str(stop)
+            answered = {(answer.clip_id, answer.prompt_digest) for answer in stop.answers}
+            self.left |= {r.clip_id for r in requests if (r.clip_id, r.prompt.digest) not in answered}
+            return [*stop.answers]
+
+
 def _caption_clips(
     captioner: Captioner, clips: Sequence[ClipFrames], spec: CaptionSpec, errors: dict[str, Exception]
 ) -> list[Caption]:
@@ -155,6 +149,8 @@ def _caption_clips(
         return []
     try:
         rows = caption_clips(captioner, clips, **spec.prompts)
+    except DeviceLost:
+        raise
     except Exception as error:
         if len(clips) > 1:
             return [row for clip in clips for row in _caption_clips(captioner, [clip], spec, errors)]

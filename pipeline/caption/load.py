@@ -5,15 +5,16 @@ from pathlib import Path
 
 from captioner.auto import AutoCaptioner
 from captioner.captions import prompts_digest
-from captioner.config import CaptionerConfig, VlmConfig
+from captioner.config import CaptionerConfig, EndpointConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
+from captioner.endpoint import EndpointCaptioner
 from captioner.facts import REVISION, FactsCaptioner
 from captioner.prompts import Prompt, load_prompt
 from captioner.protocol import Captioner
 from captioner.vlm import TransformersCaptioner
 from manifests.digest import digest_bytes, digest_parts
 from manifests.records import LENGTHS
-from pipeline.caption.batch import CaptionSpec
+from pipeline.caption.units import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
 
 
@@ -26,15 +27,23 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     prompts = _prompts(chosen)
     digests = prompts_digest(*prompts.values()).split("+")
     content = digest_parts(config_digest(config), *digests, _weights(config), REVISION)
-    model = f"-{Path(_vlm(config).model).name}" if chosen.kind == "vlm" else ""
-    return CaptionSpec(**prompts, version=f"{chosen.kind}{model}-{content[:8]}")
+    return CaptionSpec(**prompts, version=f"{chosen.kind}{_model(config)}-{content[:8]}")
+
+
+def _model(config: CaptionConfig) -> str:
+    """Return the last part of the model's name, for the name of a version."""
+    if config.captioner.kind == "endpoint":
+        return f"-{Path(_endpoint(config).model).name}"
+    return f"-{Path(_vlm(config).model).name}" if config.captioner.kind == "vlm" else ""
 
 
 def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
     """Return the prompts by their names in `CaptionSpec`."""
     own = {"medium_prompt": chosen.medium_prompt, "joint_prompt": chosen.joint_prompt}
-    if chosen.kind != "vlm" and (names := [name for name, value in own.items() if value]):
-        raise ValueError(f"captioner.{names[0]}: captioner {chosen.kind} has texts of its own; use kind vlm")
+    if chosen.kind not in ("vlm", "endpoint") and (names := [name for name, value in own.items() if value]):
+        raise ValueError(
+            f"captioner.{names[0]}: captioner {chosen.kind} has texts of its own; use kind vlm or endpoint"
+        )
     if chosen.kind == "embedded":
         return {"dense": load_prompt(DENSE_PROMPT), "short": load_prompt(SHORT_PROMPT)}
     if chosen.joint_prompt:
@@ -66,6 +75,8 @@ def load_captioner(config: CaptionConfig) -> Captioner:
         return FactsCaptioner(chosen.facts)
     if chosen.kind == "vlm":
         return TransformersCaptioner(_vlm(config))
+    if chosen.kind == "endpoint":
+        return EndpointCaptioner(_endpoint(config))
     prompts, own_names = _prompts(chosen), {"dense": DENSE_PROMPT, "short": SHORT_PROMPT}
     own = {prompt.digest: load_prompt(own_names[length]) for length, prompt in prompts.items()}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
@@ -77,10 +88,24 @@ def _vlm(config: CaptionConfig) -> VlmConfig:
     return config.captioner.vlm
 
 
+def _endpoint(config: CaptionConfig) -> EndpointConfig:
+    endpoint = config.captioner.endpoint
+    if endpoint is None:
+        raise ValueError(
+            "captioner.kind is endpoint, but captioner.endpoint.url and captioner.endpoint.model are not set"
+        )
+    if endpoint.max_cost is not None and config.actors > 1:
+        raise ValueError(
+            "captioner.endpoint.max_cost is counted by one actor: leave actors at 0 and raise "
+            "captioner.endpoint.concurrency"
+        )
+    return endpoint
+
+
 def _weights(config: CaptionConfig) -> str:
     """Return a digest of the weights; of a model on the hub, its name and revision."""
     kind = config.captioner.kind
-    if kind == "facts":
+    if kind in ("facts", "endpoint"):
         return ""
     folder = Path(_vlm(config).model) if kind == "vlm" else WEIGHTS
     if kind == "vlm" and not folder.is_dir():

@@ -1,20 +1,21 @@
 """Cut clips to captions: write one new caption version; nothing is cut or analysed again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import pyarrow as pa
 import ray.data
 
-from captioner.protocol import Captioner
 from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_bytes
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS, LENGTHS
-from pipeline.caption.batch import CaptionSpec, CaptionUnit
-from pipeline.caption.stage import add_caption, record_lost
+from pipeline.caption.stage import LEFT, LoadCaptioner, add_caption, record_lost
+from pipeline.caption.units import CaptionSpec, CaptionUnit
+from pipeline.caption.usage import COST
 from pipeline.config import CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.report import CaptionReport
@@ -35,7 +36,7 @@ def caption(
     config: CaptionConfig,
     ray_config: RayConfig,
     spec: CaptionSpec,
-    load_captioner: Callable[[CaptionConfig], Captioner],
+    load_captioner: LoadCaptioner,
     *,
     retry: bool = False,
     dry_run: bool = False,
@@ -67,7 +68,7 @@ def caption(
         return report
     with RaySession(ray_config) as session:
         session.check(("caption",), [dataset.uri])
-        actors = min(config.actors or session.cpus, session.cpus)
+        actors = min(config.actors or _most_actors(config, session.cpus), session.cpus)
         pool = replace(ray_config.caption, max_size=ray_config.caption.max_size or actors)
         batches = batch_units(units, cpus=actors, max_weight=_TASK_CLIPS)
         progress("caption", 0, len(units))
@@ -77,7 +78,26 @@ def caption(
     seconds = round(time.monotonic() - begin, 2)
     counts = {"ok": result.counts.get("ok", 0), "failed": result.failed}
     shared = _most_shared(Dataset.open(dataset_uri), spec.version)
-    return replace(report, **counts, unloaded=result.unloaded, shared=shared, seconds=seconds)
+    return replace(
+        report, **counts, **usage(result.counts), unloaded=result.unloaded, shared=shared, seconds=seconds
+    )
+
+
+def _most_actors(config: CaptionConfig, cpus: int) -> int:
+    """Return the number of captioners: one for a server, which is asked by many requests at a time."""
+    return 1 if config.captioner.kind == "endpoint" else cpus
+
+
+def usage(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the fields of a report that tell what a server used, and what it left."""
+    left = {name.removeprefix(LEFT): count for name, count in counts.items() if name.startswith(LEFT)}
+    return {
+        "left": sum(left.values()),
+        "stopped": next(iter(left), ""),
+        "input_tokens": counts.get("input tokens", 0),
+        "output_tokens": counts.get("output tokens", 0),
+        "cost": counts.get(COST, 0) / 1e6,
+    }
 
 
 def _ask_again(dataset: Dataset, view: LiveView, config: CaptionConfig, spec: CaptionSpec) -> None:
@@ -118,9 +138,7 @@ def _text_digests(captions: pa.Table) -> pa.Array:
     return pa.array([digest_bytes(text.encode(), size=8) for text in texts], pa.string())
 
 
-def _stage(
-    config: CaptionConfig, spec: CaptionSpec, load_captioner: Callable[[CaptionConfig], Captioner]
-) -> Stage[CaptionUnit]:
+def _stage(config: CaptionConfig, spec: CaptionSpec, load_captioner: LoadCaptioner) -> Stage[CaptionUnit]:
     def apply(media: ray.data.Dataset, config: CaptionConfig, context: StageContext) -> ray.data.Dataset:
         return add_caption(media, config, context, spec, load_captioner)
 

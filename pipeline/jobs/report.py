@@ -66,6 +66,15 @@ class CaptionReport:
     ok: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
     """Attempts without a good caption, by code."""
+    left: int = 0
+    """Clips that were not captioned because the captioner stopped; the next run goes on with them."""
+    stopped: str = ""
+    """Why it stopped."""
+    input_tokens: int = 0
+    """Tokens that a server read, and wrote; 0 for other captioners."""
+    output_tokens: int = 0
+    cost: float = 0.0
+    """By the prices of the configuration."""
     unloaded: tuple[str, ...] = ()
     """The error of each captioner that could not be loaded, while others worked."""
     shared: tuple[int, str] = (0, "")

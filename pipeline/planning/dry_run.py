@@ -13,7 +13,7 @@ from manifests.digest import digest_parts
 from manifests.live_view import LiveView
 from manifests.records import Source
 from manifests.scores import ScorerRequest
-from pipeline.caption.batch import CaptionSpec
+from pipeline.caption.units import CaptionSpec
 from pipeline.config import (
     AnalyzeConfig,
     CaptionConfig,

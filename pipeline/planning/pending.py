@@ -14,7 +14,7 @@ from manifests.arrow import combine, pc
 from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.records import Source
 from manifests.shards import sample_keys
-from pipeline.caption.batch import CaptionUnit
+from pipeline.caption.units import CaptionUnit
 from pipeline.columns import BORDER_NAMES
 from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of, encoding_under

@@ -1,0 +1,112 @@
+"""Measure captioning with the embedded model, two prompts a clip: `kinora bench caption [--before REV]`.
+
+Each measurement is a process of its own (`benchmarks/caption_child.py`) of one thread, in which the actor of
+`kinora caption` captions the same short videos. Processor time, so that other load matters little.
+
+- `clips_per_cpu_s`: clips per processor second of all that the actor does: it reads and decodes clips,
+  prepares frames, runs the model, checks answers and writes rows;
+- `model_s`: processor seconds in the model; `overhead` is the rest over it. `frames_s` of it prepares the
+  frames for the model, and `decode_s` is of other threads;
+- `ok`: clips with a caption.
+
+With --before, `speedup` is over the older build, measured in turns in the same run, and `same_texts` the
+share of clips with the same captions.
+"""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.table import Table
+
+import kinora
+from kinora.bench import cpu_time
+from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
+from kinora.bench.figures import Figures
+from video.encode import encode_mp4
+
+CHILD = Path(__file__).with_name("caption_child.py")
+SPEEDUP_LIMIT, OVERHEAD_LIMIT = 2.0, 0.1
+FRAMES, FPS, HEIGHT, WIDTH = 48, 16.0, 128, 192
+
+
+def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) -> Figures:
+    """Measure this checkout, and with `before` also an older commit, in turns."""
+    root = Path(kinora.__file__).resolve().parents[1]
+    builds = {"now": Build("now", root)}
+    if before is not None:
+        commit = resolve(checkout(root), before)
+        builds["before"] = Build(f"before ({commit[:9]})", add_worktree(root, commit))
+        check_imports(builds["before"])
+    with TemporaryDirectory() as name:
+        write_clips(Path(name), 4 if quick else 64, seed)
+        figures = measure(builds, Path(name), turns=1 if quick else turns)
+    return Figures(figures=figures, text=table(figures, before))
+
+
+def write_clips(folder: Path, count: int, seed: int) -> None:
+    """Write videos of a shape that moves over a ground, as in simulated worlds."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        color = tuple(int(value) for value in rng.integers(40, 255, 3))
+        frames_THWC = np.full((FRAMES, HEIGHT, WIDTH, 3), 90, np.uint8)
+        for time, frame_HWC in enumerate(frames_THWC):
+            center = (20 + (time * 3 + 7 * number) % (WIDTH - 40), 30 + 9 * (number % 8))
+            cv2.circle(frame_HWC, center, 16, color, -1)
+        encode_mp4(frames_THWC, FPS, folder / f"clip-{number:03d}.mp4")
+
+
+def measure(builds: dict[str, Build], folder: Path, *, turns: int) -> dict[str, float]:
+    """Caption the clips with each build, in turns; return the figures of the turn that took least."""
+    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
+    for turn in range(turns):
+        for name in [*builds] if turn % 2 == 0 else [*builds][::-1]:
+            output = python(builds[name], "-P", CHILD, folder).stdout
+            measured[name].append(json.loads(output.splitlines()[-1]))
+    best = {name: min(results, key=lambda result: result["total_s"]) for name, results in measured.items()}
+    figures: dict[str, float] = {"turns": turns, **figures_of(best["now"]), "overhead_limit": OVERHEAD_LIMIT}
+    if "before" in best:
+        before = figures_of(best["before"])
+        figures |= {f"before_{name}": value for name, value in before.items()}
+        figures["speedup"] = figures["clips_per_cpu_s"] / before["clips_per_cpu_s"]
+        figures["speedup_limit"] = SPEEDUP_LIMIT
+        texts = [result["texts"] for result in best.values()]
+        figures["same_texts"] = sum(texts[1].get(clip) == text for clip, text in texts[0].items()) / len(
+            texts[0]
+        )
+    return figures
+
+
+def figures_of(result: dict[str, Any]) -> dict[str, float]:
+    """Return clips per processor second, and where the time went."""
+    total_s, model_s = result["total_s"], result["model_s"]
+    return {
+        "clips_per_cpu_s": result["clips"] / total_s,
+        "model_s": model_s,
+        "overhead": (total_s - model_s) / model_s,
+        "frames_s": result["frames_s"],
+        "decode_s": result["decode_s"],
+        "ok": result["ok"],
+    }
+
+
+def python(build: Build, *arguments: Any) -> cpu_time.Finished:
+    """Run Python on a build with one thread. Raises ChildProcessError, with the end of its errors."""
+    command = [sys.executable, *map(str, arguments)]
+    done = cpu_time.run(command, cwd=build.root, env={**build.env(), "OMP_NUM_THREADS": "1"})
+    if done.code:
+        raise ChildProcessError(f"{build.label}: {' '.join(command[1:])}: {done.stderr[-1000:]}")
+    return done
+
+
+def table(figures: dict[str, float], before: str | None) -> Table:
+    """Return a row for each figure."""
+    title = f"captioning, one thread{f', against {before}' if before else ''}"
+    rows = Table(title=title, box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in figures.items():
+        rows.add_row(name, f"{value:.4g}")
+    return rows

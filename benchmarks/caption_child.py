@@ -1,0 +1,123 @@
+"""One measurement of `benchmarks.caption`, in a process of its own, which runs this build or an older one.
+
+`python -P caption_child.py FOLDER` captions the videos in FOLDER and prints a JSON object. PYTHONPATH decides
+which build it is.
+"""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from captioner.config import CaptionerConfig
+from manifests.dataset import Dataset
+from manifests.storage import open_storage
+from pipeline.caption.load import caption_spec, load_captioner
+from pipeline.caption.stage import CaptionActor
+from pipeline.config import CaptionConfig
+from pipeline.media.tar import TarWriter
+from pipeline.runtime.context import StageContext
+from pipeline.runtime.units import TaskResult
+from video.probe import probe
+
+
+class Clock:
+    """Processor time of the main thread in calls of a function."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **more: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return call(*args, **more)
+            finally:
+                self.seconds += time.thread_time() - begin
+
+        return timed
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """Caption all clips twice; measure the second time, on another dataset."""
+    config = CaptionConfig(captioner=CaptionerConfig(kind="embedded"))
+    clock, frames = Clock(), Clock()
+    captioner: Any = load_captioner(config)
+    captioner.model.generate = clock.around(captioner.model.generate)
+    captioner._inputs = frames.around(captioner._inputs)
+    for paths in (sorted(folder.glob("*.mp4"))[:2], sorted(folder.glob("*.mp4"))):
+        clock.seconds = frames.seconds = 0.0
+        with TemporaryDirectory() as place:
+            dataset = Dataset.create(f"{place}/data")
+            row = write_media(dataset, paths)
+            context = StageContext(dataset_uri=dataset.uri, attempts_uri=f"{place}/attempts")
+            actor = CaptionActor(config, context, caption_spec(config), lambda _: captioner)
+            begin, begin_thread = time.process_time(), time.thread_time()
+            results = [TaskResult.from_row(outcome) for outcome in actor(row)]
+            total_s, thread_s = time.process_time() - begin, time.thread_time() - begin_thread
+            texts = read_texts(dataset, results)
+    return {
+        "clips": len(texts),
+        "ok": sum(result.counts.get("ok", 0) for result in results),
+        "total_s": total_s,
+        "model_s": clock.seconds,
+        "frames_s": frames.seconds,
+        "decode_s": total_s - thread_s,
+        "texts": texts,
+    }
+
+
+def write_media(dataset: Dataset, paths: list[Path]) -> dict[str, Any]:
+    """Write the videos into a tar of the dataset; return the row of a task on all of them."""
+    units = []
+    unit_class = caption_unit()
+    with TarWriter(open_storage(dataset.uri), "media/0.tar") as tar:
+        for path in paths:
+            content, found = path.read_bytes(), probe(path)
+            _, offset = tar.add(f"{path.stem}.mp4", content)
+            values = {
+                "media_id": path.stem,
+                "clip_id": path.stem,
+                "key": path.stem,
+                "uri": str(path),
+                "path": "media/0.tar",
+                "offset": offset,
+                "length": len(content),
+                "num_frames": 48,
+                "height": found.height,
+                "width": found.width,
+            }
+            units.append(unit_class(**{field.name: values[field.name] for field in fields(unit_class)}))
+    rows = json.dumps([asdict(unit) for unit in units])
+    return {"units": rows, "task": 0, "unit_index": [*range(len(units))]}
+
+
+def caption_unit() -> Any:
+    """Return the class of a clip to caption; older builds have it in another module."""
+    for name in ("pipeline.caption.units", "pipeline.caption.batch"):
+        try:
+            return importlib.import_module(name).CaptionUnit
+        except (ModuleNotFoundError, AttributeError):
+            continue
+    raise ModuleNotFoundError("this build has no CaptionUnit")
+
+
+def read_texts(dataset: Dataset, results: list[TaskResult]) -> dict[str, str]:
+    """Return the dense and the short caption of each clip."""
+    storage = open_storage(dataset.uri)
+    texts: dict[str, str] = {}
+    for part in (part for result in results for part in result.parts if part.table == "captions"):
+        for row in pq.read_table(storage.open_reader(part.path)).to_pylist():
+            texts[row["media_id"]] = f"{row['text']} | {row['short']}"
+    return texts
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))

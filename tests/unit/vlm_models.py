@@ -1,0 +1,289 @@
+"""Tiny models of random weights for every type behind `AutoModelForImageTextToText`, with their processors.
+
+`build(name, folder)` saves the model class of a type and its processor. Configurations are the defaults of
+their classes with every size made small (vlm_models.yaml); `RECIPES` has what a type needs beyond.
+Tokenizers are of bytes, with the placeholders of the processor.
+"""
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+import yaml
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING
+
+_DATA: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+_SIZES: Mapping[str, int] = {name: size for size, names in _DATA["sizes"].items() for name in names}
+_ALL_NAMED = {name: f"<{name}>" for name in _DATA["named"]} | {
+    "image_token": "<image>",
+    "video_token": "<video>",
+}
+
+
+def tiny_tokenizer(named: Mapping[str, str], *, adds_bos: bool = False) -> Any:
+    """Return a tokenizer of bytes with the special tokens of all processors."""
+    letters = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    core = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    rows = [f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)]
+    rows += [f"<|img_row_{i}_col_{j}|>" for i in range(1, 5) for j in range(1, 5)]
+    every = dict.fromkeys(["<pad>", "<unk>", "<s>", "</s>", *_DATA["literal"], *rows, *named.values()])
+    core.add_special_tokens([AddedToken(token, special=True) for token in every])
+    if adds_bos:
+        core.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", core.token_to_id("<s>"))]
+        )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        extra_special_tokens=dict(named),
+    )
+
+
+def template(image: str, video: str, *, bos: str = "") -> str:
+    """Return a chat template with the given placeholders."""
+    return (
+        bos + "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.content %}"
+        "{% if c.type == 'image' %}"
+        f"{image}{{% elif c.type == 'video' %}}{video}{{% else %}}{{{{ c.text }}}}{{% endif %}}{{% endfor %}}"
+        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+
+
+def shrink(value: Any, key: str = "") -> Any:
+    """Return a configuration's content with small sizes."""
+    if key in _DATA["lists"] and value is not None:
+        return _DATA["lists"][key]
+    if isinstance(value, dict):
+        small = {name: shrink(part, name) for name, part in value.items() if name not in _DATA["computed"]}
+        if isinstance(small.get("image_size"), int) and isinstance(small.get("patch_size"), int):
+            small["image_size"] = 4 * small["patch_size"]
+        return small
+    if isinstance(value, int) and not isinstance(value, bool) and key in _SIZES:
+        return min(value, _SIZES[key])
+    return value
+
+
+def _with_ids(value: Any, key: str, processor: Any, *, by_tokenizer: bool) -> Any:
+    """Return a configuration's content with the ids of the tokenizer."""
+    tokenizer = processor.tokenizer
+    if isinstance(value, dict):
+        return {
+            name: _with_ids(part, name, processor, by_tokenizer=by_tokenizer) for name, part in value.items()
+        }
+    if key in ("vocab_size", "vocab_size_per_layer_input") and isinstance(value, int):
+        return len(tokenizer)
+    found = re.fullmatch(r"(\w+_token)_(?:id|index)", str(key))
+    if found is None or (value is None and found[1] not in ("image_token", "video_token")):
+        return value
+    name = found[1]
+    if name in ("bos_token", "eos_token", "pad_token"):
+        return getattr(tokenizer, f"{name}_id")
+    for owner in (tokenizer, processor) if by_tokenizer else (processor, tokenizer):
+        token = getattr(owner, name, None)
+        if token is not None and not isinstance(token, int):
+            return tokenizer.convert_tokens_to_ids(str(token))
+    return tokenizer.unk_token_id
+
+
+def _merge(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for name, value in changes.items():
+        old = merged.get(name)
+        merged[name] = _merge(old, value) if isinstance(value, Mapping) and isinstance(old, dict) else value
+    return merged
+
+
+def _part(mapping: Any, config_class: Any, processor_class: Any) -> Any:
+    """Return the image or video processor of a type, or that of the type whose processor it uses."""
+    family = processor_class.__module__.split(".")[-2]
+    family = family if family in CONFIG_MAPPING else family.replace("_", "-")
+    found = mapping[config_class if config_class in mapping else CONFIG_MAPPING[family]]
+    if isinstance(found, Mapping):
+        return found.get("torchvision") or next(iter(found.values()))
+    return found[-1] or found[0] if isinstance(found, tuple) else found
+
+
+def _small_pictures(part: Any, side: int) -> dict[str, Any]:
+    """Return sizes at which a processor gives pictures of one side, or of few patches."""
+    size = dict(part().size or {})
+    if "height" in size:
+        sizes: dict[str, Any] = {"size": {"height": side, "width": side}}
+    elif size.get("shortest_edge") and size.get("longest_edge"):
+        sizes = {"size": {"shortest_edge": 4096, "longest_edge": 1 << 16}}
+    elif "longest_edge" in size:
+        sizes = {"size": {"longest_edge": side}}
+    else:
+        sizes = {"size": {"shortest_edge": side}} if "shortest_edge" in size else {}
+    if getattr(part, "crop_size", None):
+        sizes["crop_size"] = {"height": side, "width": side}
+    return sizes
+
+
+def _side(content: Any) -> int:
+    """Return the side of the pictures that a configuration wants."""
+    for name, part in content.items():
+        if name == "image_size" and isinstance(part, int):
+            return part
+        if isinstance(part, dict) and "text" not in str(name) and (found := _side(part)):
+            return found
+    return 0
+
+
+def tiny_processor(name: str, recipe: "Recipe", side: int) -> Any:
+    """Return the processor of a type, with small pictures."""
+    config_class = CONFIG_MAPPING[name]
+    made: Any = recipe.processor or PROCESSOR_MAPPING[config_class]
+    tokenizer = tiny_tokenizer(recipe.named, adds_bos=recipe.bos)
+    parts: dict[str, Any] = {"tokenizer": tokenizer}
+    wanted = inspect.signature(made.__init__).parameters
+    if "image_processor" in wanted:
+        image_class = recipe.image_processor or _part(IMAGE_PROCESSOR_MAPPING, config_class, made)
+        parts["image_processor"] = image_class(**{**_small_pictures(image_class, side), **recipe.image})
+    if "video_processor" in wanted:
+        video_class = recipe.video_processor or _part(VIDEO_PROCESSOR_MAPPING, config_class, made)
+        parts["video_processor"] = video_class(**{**_small_pictures(video_class, side), **recipe.video})
+    if "qformer_tokenizer" in wanted:
+        parts["qformer_tokenizer"] = tiny_tokenizer({})
+    if "feature_extractor" in wanted:
+        parts["feature_extractor"] = transformers.WhisperFeatureExtractor()
+    processor = made(**parts, **recipe.arguments)
+    if recipe.template is not None:
+        image = str(getattr(processor, "image_token", "<image>"))
+        video = str(getattr(processor, "video_token", "<video>"))
+        processor.chat_template = template(
+            recipe.template.format(image), recipe.template.format(video), bos="{{ bos_token }}" * recipe.bos
+        )
+    return processor
+
+
+def build(name: str, folder: Path) -> None:
+    """Save the model class of a type, with random weights, and its processor."""
+    recipe = RECIPES.get(name, Recipe())
+    content = shrink(CONFIG_MAPPING[name]().to_dict())
+    processor = tiny_processor(name, recipe, _side(content) or 56)
+    content = _with_ids(content, "", processor, by_tokenizer=recipe.by_tokenizer)
+    content = _merge(content, recipe.config)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForImageTextToText.from_config(
+        CONFIG_MAPPING[name].from_dict(content)
+    ).float()
+    with torch.no_grad():
+        for weight_name, weight in model.named_parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, weight[0].numel() ** -0.5)
+            elif "gate" in weight_name and weight.numel() == 1:
+                weight.fill_(0.7)
+    model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
+    model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a type is made small, beyond what all have in common."""
+
+    named: Mapping[str, str] = field(default_factory=lambda: dict(_ALL_NAMED))
+    """Special tokens of the tokenizer, by the names that processors ask for."""
+    bos: bool = False
+    """Whether both the chat template and the tokenizer write the begin token, as those of the real models."""
+    by_tokenizer: bool = False
+    """Whether the configuration's image token is the tokenizer's, where the processor's is another."""
+    template: str | None = "{}"
+    """The placeholder in the chat template; None for a type without one."""
+    processor: Any = None
+    image_processor: Any = None
+    video_processor: Any = None
+    image: Mapping[str, Any] = field(default_factory=dict)
+    video: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+_MROPE = {
+    "text_config": {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+    }
+}
+_PATCHES = {
+    "patch_size": 14,
+    "vision_feature_select_strategy": "default",
+    "num_additional_image_tokens": 1,
+}
+RECIPES: dict[str, Recipe] = {
+    "aya_vision": Recipe(bos=True, arguments={"patch_size": 28, "img_size": 56}),
+    "blip": Recipe(template=None),
+    "blip-2": Recipe(template=None, arguments={"num_query_tokens": 4}, named={}),
+    "cosmos3_omni": Recipe(processor=transformers.Qwen3VLProcessor),
+    "gemma3": Recipe(bos=True, by_tokenizer=True, arguments={"image_seq_length": 4}),
+    "gemma3n": Recipe(bos=True, by_tokenizer=True),
+    "idefics2": Recipe(
+        image={"do_image_splitting": False, "size": {"shortest_edge": 64, "longest_edge": 128}},
+        config={"perceiver_config": {"resampler_n_latents": 4, "hidden_size": 32}},
+        arguments={"image_seq_len": 4},
+    ),
+    "idefics3": Recipe(
+        bos=True,
+        named={},
+        image={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
+        arguments={"image_seq_len": 4},
+    ),
+    "internvl": Recipe(
+        config={"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4},
+        arguments={"image_seq_length": 4},
+    ),
+    "llava": Recipe(arguments=_PATCHES),
+    "llava_onevision": Recipe(
+        image={"image_grid_pinpoints": [[56, 56]]},
+        config={"image_grid_pinpoints": [[56, 56]]},
+        arguments={"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
+    ),
+    "mistral3": Recipe(
+        bos=True,
+        named={},
+        image={"patch_size": {"height": 14, "width": 14}},
+        arguments={"patch_size": 14, "spatial_merge_size": 2},
+    ),
+    "mllama": Recipe(
+        bos=True,
+        named={},
+        config={
+            "vision_config": {
+                "intermediate_layers_indices": [0],
+                "vision_output_dim": 64,
+                "num_global_layers": 1,
+            },
+            "text_config": {"cross_attention_layers": [1]},
+        },
+    ),
+    "paligemma": Recipe(
+        template=None,
+        named={},
+        image={"image_seq_length": 16},
+        config={"text_config": {"num_image_tokens": 16}},
+    ),
+    "qwen2_vl": Recipe(config=_MROPE),
+    "qwen2_5_vl": Recipe(config=_MROPE),
+    "smolvlm": Recipe(
+        named={},
+        image={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
+        video={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
+        arguments={"image_seq_len": 4},
+    ),
+    "t5gemma2": Recipe(by_tokenizer=True, arguments={"image_seq_length": 4}),
+    "vipllava": Recipe(arguments=_PATCHES),
+}
