@@ -11,7 +11,10 @@ from typing import Any
 import cv2
 import httpx2
 import numpy as np
+import pytest
 import uvicorn
+
+pytest.importorskip("python_multipart", reason="`pip install 'kinora[serve]'` brings what serving needs")
 
 from kinora.generation.sign_config import SignConfig
 from kinora.safety.config import SafetyConfig
