@@ -16,6 +16,7 @@ _LOOKALIKES = str.maketrans("0134578@$!", "oieastbasi")
 """Digits and signs that stand for letters."""
 _SPELLED = re.compile(r"\b(?:\w[\s.\-_*]+){2,}\w\b")
 """Letters one by one, as in `n u d e`."""
+_GAPS = re.compile(r"[\s.\-_*]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +80,16 @@ def normalized(text: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(char for char in text if unicodedata.category(char) not in ("Mn", "Cf"))
     plain = re.sub(r"\s+", " ", plain)
-    joined = _SPELLED.sub(lambda found: re.sub(r"[\s.\-_*]+", "", found[0]), plain)
-    words = [word.translate(_LOOKALIKES) if re.search(r"[a-z]", word) else word for word in joined.split()]
-    return tuple(dict.fromkeys((plain, joined, " ".join(words))))
+    joined = _SPELLED.sub(lambda found: _GAPS.sub("", found[0]), plain)
+    after_article = _SPELLED.sub(lambda found: found[0][:2] + _GAPS.sub("", found[0][2:]), plain)
+    spelled = (joined, after_article) if joined != plain else (plain,)
+    return tuple(dict.fromkeys((plain, *spelled, *map(_with_letters, spelled))))
+
+
+def _with_letters(text: str) -> str:
+    """Return a text with letters for the digits and signs within its words."""
+    words = text.split()
+    return " ".join(word.translate(_LOOKALIKES) if re.search(r"[a-z]", word) else word for word in words)
 
 
 def _rule(entry: Any, place: str) -> Rule:

@@ -40,6 +40,8 @@ def rules(tmp_path) -> str:
         ("children eat", ()),
         ("a parson's house", ()),
         ("a r s o n", ("fire",)),
+        ("a a r s o n i s t", ("fire",)),
+        ("i a r s o n", ("fire",)),
         ("a.r.s.o.n in the city", ("fire",)),
         ("4rs0n", ("fire",)),
         ("ärsön", ("fire",)),
