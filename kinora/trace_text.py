@@ -55,10 +55,15 @@ def _made(clip: Row) -> str:
     counts = {
         "media": len(media) if len(media) > 1 else 0,
         "captions": sum(len(row["captions"]) for row in media),
-        "reviews": sum(len(row["reviews"]) for row in media),
+        "reviews": sum(_num_reviews(row) for row in media),
         "samples": len(clip["samples"]),
     }
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _num_reviews(media: Row) -> int:
+    """Count the reviews that were not taken back."""
+    return sum(not review["withdrawn"] for review in media["reviews"])
 
 
 def _table() -> Table:
@@ -71,7 +76,7 @@ def _table() -> Table:
 def _counts(clips: Sequence[Row]) -> str:
     media = [row for clip in clips for row in clip["media"] if row["live"]]
     captions = sum(len(row["captions"]) for row in media)
-    reviews = sum(len(row["reviews"]) for row in media)
+    reviews = sum(_num_reviews(row) for row in media)
     samples = sum(len(clip["samples"]) for clip in clips)
     found = f", {samples} samples" if samples else ""
     return f"{len(clips)} clips, {len(media)} media, {captions} captions, {reviews} reviews{found}"
@@ -147,10 +152,11 @@ def _media_lines(media: Row, steps: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     for review in media["reviews"]:
         what = f"{review['verdict']} {review['length']}".strip()
         said = "; ".join(filter(None, (review["reason"], review["note"], review["new_text"])))
-        yield (
-            "review",
-            f"{review['reviewer']} at {review['at']}: {what} of {review['caption_version']}; {said}",
-        )
+        gone = "  (withdrawn: it does not count)" if review["withdrawn"] else ""
+        style = ("dim",) if gone else ()
+        seen = f"of {review['caption_version']}" if review["caption_version"] else ""
+        about = "; ".join(filter(None, (f"{what} {seen}".strip(), said)))
+        yield ("review", f"{review['reviewer']} at {review['at']}: {about}{gone}", *style)
 
 
 def _commit(row: Row, steps: Sequence[Row]) -> str:

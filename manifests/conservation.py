@@ -84,6 +84,9 @@ def _funnel(tables: Mapping[str, pa.Table], view: LiveView) -> dict[str, Any]:
             "failed": failed["cut"],
             "to_do": kept - num_cut - sum(failed["cut"].values()),
             "media": media.num_rows,
+            "windowed": pc.count_distinct(
+                media.filter(pc.greater(media["num_windows"], 1))["clip_id"]
+            ).as_py(),
             "seconds": pc.sum(media["duration_s"]).as_py() or 0.0,
         },
         "captions": {

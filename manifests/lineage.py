@@ -17,6 +17,7 @@ from manifests.arrow import combine, pc
 from manifests.dataset import Dataset
 from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView
 from manifests.parts import RECORDS, Part, TableName
+from manifests.review.decisions import counted_rows
 from manifests.scores import DIGEST_PREFIX, score_columns
 from manifests.shards import sample_keys
 
@@ -68,7 +69,8 @@ class ClipLineage:
     copies: tuple[Row, ...]
     """Clips that were dropped as copies of this one."""
     media: tuple[Row, ...]
-    """Each with `key`, `live`, `captions` (those that count have `counts`) and `reviews`."""
+    """Each with `key`, `live`, `captions` (those that count have `counts`) and `reviews` (those that were
+    taken back have `withdrawn`)."""
     failures: tuple[Row, ...]
 
 
@@ -231,6 +233,7 @@ def _with_captions(view: LiveView, media: list[Row]) -> Iterable[Row]:
     counting = view.read("captions", ["media_id", "version", COMMIT_COLUMN])
     counting = {tuple(row.values()) for row in _where_in(counting, "media_id", names).to_pylist()}
     reviews = _grouped(_rows(dataset, "reviews", "media_id", names), "media_id")
+    counted = _counted_ids(view) if reviews else set[str]()
     live = {*_where_in(view.read("media", ["media_id"]), "media_id", names)["media_id"].to_pylist()}
     for row, key in zip(media, _keys(media), strict=True):
         name = row["media_id"]
@@ -242,8 +245,16 @@ def _with_captions(view: LiveView, media: list[Row]) -> Iterable[Row]:
             "key": key,
             "live": name in live,
             "captions": marked,
-            "reviews": reviews.get(name, []),
+            "reviews": [
+                each | {"withdrawn": each["review_id"] not in counted} for each in reviews.get(name, ())
+            ],
         }
+
+
+def _counted_ids(view: LiveView) -> set[str]:
+    """Return the ids of the reviews that were not taken back."""
+    reviews = view.read("reviews", ["review_id", "verdict", "action", "withdraws"])
+    return {*reviews.filter(counted_rows(reviews))["review_id"].to_pylist()}
 
 
 def _keys(media: list[Row]) -> list[str]:

@@ -16,6 +16,7 @@ from kinora.cli.result import Result
 from manifests.dataset import Dataset
 from manifests.gc import Garbage, delete_garbage, find_garbage
 from manifests.storage import open_storage
+from pipeline.pack.shard_sets import OutputRefused
 from pipeline.pack.stale_sets import delete_stale_set, find_stale_sets, published_set
 from trainer.data.encoded_gc import UnreferencedEncodings
 from trainer.data.encoded_gc import drop as drop_encodings
@@ -94,7 +95,13 @@ def _lost(garbage: Garbage, *, dry_run: bool) -> list[str]:
 
 
 def _clean_sets(config: Config, found: _Found) -> None:
-    stale = find_stale_sets(config.shards)
+    try:
+        stale = find_stale_sets(config.shards)
+    except OutputRefused as error:
+        raise ValueError(
+            f"{config.shards}: holds something other than a shard set of Kinora, and nothing of it was "
+            "deleted; name what `kinora pack --out` wrote"
+        ) from error
     if not (stale or published_set(config.shards)):
         raise ValueError(f"{config.shards}: no shard set is here; name what `kinora pack --out` wrote")
     old = [each for each in stale if each.modified_s <= time.time() - config.older_than_h * 3600]

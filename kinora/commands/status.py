@@ -30,16 +30,16 @@ def run(config: Config) -> Result:
     if violations:
         verdict = Text("\n".join(["INCONSISTENT:", *violations]), "red")
     text = Group(
-        _table(funnel),
+        _table(funnel, reviews),
         *_captions(funnel["caption_versions"]),
-        *_reviews(reviews),
+        *_since_pack(reviews),
         Text(f"commit {dataset.number} of {config.dataset}; ", end=""),
         verdict,
     )
     return Result(data, text, Exit.INTEGRITY if violations else Exit.DONE)
 
 
-def _table(funnel: Mapping[str, Any]) -> Table:
+def _table(funnel: Mapping[str, Any], decided: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table("stage", "in", "out", "other", box=None, padding=(0, 2, 0, 0))
     table.columns[1].justify = table.columns[2].justify = "right"
     table.columns[3].overflow = "fold"
@@ -56,12 +56,15 @@ def _table(funnel: Mapping[str, Any]) -> Table:
     dropped = _reasons("dropped", selection["dropped"]) + undecided + _reasons("review", selection["review"])
     table.add_row("select", str(clips["found"]), str(selection["kept"]), dropped)
     uncut = _reasons("failed", cut["failed"]) + _reasons("pending", {"": cut["to_do"]})
+    if cut["windowed"]:
+        uncut += _reasons("windows", {"clips have several": cut["windowed"], "media in all": cut["media"]})
     table.add_row("cut", str(selection["kept"]), str(cut["done"]), uncut)
     uncaptioned = _reasons("not ok", captions["other"]) + _reasons("pending", {"": captions["to_do"]})
     table.add_row("caption", str(cut["media"]), str(captions["ok"]), uncaptioned)
     if (reviews := funnel["review"])["reviewed"]:
         verdicts = _reasons(f"{reviews['share']:.1%}", reviews["verdicts"])
         verdicts += _reasons("open", {name: reviews[name] for name in ("disagreement", "stale")})
+        verdicts += _reasons("spans", {"mended": decided["all"]["mended"]})
         table.add_row("review", str(reviews["media"]), str(reviews["reviewed"]), verdicts)
     return table
 
@@ -86,22 +89,18 @@ def _captions(versions: Mapping[str, Any]) -> list[Table | Text]:
     return [table, Text(warning, "yellow")]
 
 
-def _reviews(reviews: Mapping[str, Mapping[str, int]]) -> list[Text]:
-    """Return how many media have a decision, and how many of these came after the last pack."""
-    if not reviews:
+def _since_pack(reviews: Mapping[str, Mapping[str, int]]) -> list[Text]:
+    """Return how many media were decided on after the last pack."""
+    new = reviews.get("since_pack", {})
+    if not new.get("media"):
         return []
-
-    def listed(counts: Mapping[str, int]) -> str:
-        return ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != "media")
-
-    everything, new = reviews["all"], reviews["since_pack"]
-    lines = [f"reviews: {everything['media']} media ({listed(everything)})"]
-    if new["media"]:
-        lines.append(
-            f"reviews since the last pack: {new['media']} media ({listed(new)}); the next `kinora pack` "
+    listed = ", ".join(f"{count} {name}" for name, count in new.items() if count and name != "media")
+    return [
+        Text(
+            f"reviews since the last pack: {new['media']} media ({listed}); the next `kinora pack` "
             "leaves out the rejected, and with `--captions reviewed` takes the edits"
         )
-    return [Text(line) for line in lines]
+    ]
 
 
 def _reasons(label: str, counts: Mapping[str, int]) -> str:

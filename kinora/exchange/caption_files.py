@@ -24,6 +24,10 @@ SIDECAR_KEYS = ("absolute path", "path")
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _BATCH_ROWS = 4096
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_JSON_HINT = (
+    ". For an export of Label Studio pass `--format label-studio`; of other JSON write one object per line "
+    "(.jsonl)"
+)
 _MAX_RECORD_LINES = 1000
 """Lines of one CSV record; a longer one has a quotation mark that nothing closes."""
 
@@ -64,7 +68,7 @@ def caption_files(path: str) -> list[Path]:
     expected = ", ".join((*SIDECARS, *TABLES))
     if not root.is_dir():
         if root.suffix.lower() not in (*SIDECARS, *TABLES):
-            hint = "; write one object per line (.jsonl)" if root.suffix.lower() == ".json" else ""
+            hint = _JSON_HINT if root.suffix.lower() == ".json" else ""
             raise CaptionFileError(f"{path}: not a caption file; the endings are {expected}{hint}")
         return [root]
     found = sorted(each for each in _walk(root) if each.suffix.lower() in (*SIDECARS, *TABLES))

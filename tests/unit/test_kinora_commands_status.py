@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from small_dataset import VERSIONS, write_dataset
 from test_manifests_caption_order import said
@@ -44,7 +45,7 @@ def test_clips_in_a_review_band_are_counted(tmp_path, capsys):
 def test_reviews_are_counted_by_verdict(tmp_path, capsys):
     dataset = write_dataset(tmp_path)
     first, second, _ = dataset.read("media").to_pylist()
-    about = {"at": "2026-11-29T12:00:00+00:00", "caption_version": VERSIONS[1]}
+    about: dict[str, Any] = {"at": "2026-11-29T12:00:00+00:00", "caption_version": VERSIONS[1]}
     rows = [
         Review(review_id="1", verdict=Verdict.REJECT, reviewer="ann", **about, **ids(first)),
         Review(review_id="2", verdict=Verdict.APPROVE, reviewer="ann", **about, **ids(second)),
@@ -56,10 +57,26 @@ def test_reviews_are_counted_by_verdict(tmp_path, capsys):
     assert (found["media"], found["reviewed"], found["share"]) == (3, 2, 0.6667)
     assert (found["verdicts"], found["disagreement"]) == ({"reject": 1}, 1)
     assert main(["status", "--dataset", dataset.uri]) == 0
-    assert "66.7%: 1 reject" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "66.7%: 1 reject" in shown
+    assert "reviews: 2 media" not in shown  # the table says it
     assert main(["status", "--dataset", dataset.uri, "--at", "6"]) == 0
     assert "66.7%" not in capsys.readouterr().out
 
 
-def ids(media: dict) -> dict[str, str]:
+def test_windows_are_counted_beside_clips(tmp_path, capsys):
+    windows = [
+        replace(
+            MEDIA, media_id=f"w{number}", window_index=number, num_windows=2, num_frames=20,
+            window_start_pts=CLIPS[0].start_pts + number, window_end_pts=CLIPS[0].end_pts,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    dataset = store(tmp_path / "d", WHOLE | {"media": windows})
+    main(["status", "--dataset", dataset.uri])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "windows: 1 clips have several, 2 media in all" in shown
+
+
+def ids(media: dict) -> dict[str, Any]:
     return {name: media[name] for name in ("clip_id", "media_id")}

@@ -156,6 +156,27 @@ def test_a_withdrawal_of_an_action_leads_to_its_clips(tmp_path, capsys):
     assert "cd34: takes back ee55, an action on clips; trace one of them" in capsys.readouterr().err
 
 
+def test_reviews_that_were_taken_back_are_marked_and_not_counted(tmp_path, capsys):
+    dataset = write_dataset(tmp_path)
+    media = dataset.records("media")[0]
+    about = {"at": "2026-11-29T12:00:00+00:00", "reviewer": "ann", "clip_id": media.clip_id}
+    rows = [
+        Review(review_id="aa01", media_id=media.media_id, verdict=Verdict.REJECT, reason="dark", **about),
+        Review(review_id="aa02", media_id=media.media_id, verdict=Verdict.APPROVE, **about),
+        Review(review_id="aa03", media_id="", verdict=Verdict.WITHDRAW, withdraws="aa01", **about),
+    ]
+    dataset.commit(Commit(stage="review", added=(dataset.write_records("reviews", rows),)))
+    found = trace(capsys, media.clip_id, "--dataset", dataset.uri)
+    [of_media] = found["media"]
+    marked = {row["review_id"]: row["withdrawn"] for row in of_media["reviews"]}
+    assert marked == {"aa01": True, "aa02": False}
+    assert main(["trace", media.clip_id, "--dataset", dataset.uri]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if "ann" in line]
+    assert ["withdrawn" in line for line in lines] == [True, False]
+    assert main(["trace", found["source"]["source_key"], "--dataset", dataset.uri]) == 0
+    assert "1 reviews" in " ".join(capsys.readouterr().out.split())
+
+
 def test_an_ambiguous_beginning_lists_what_it_may_be(dataset, capsys):
     raw = str(Path(dataset.records("sources")[0].uri).parent)
     assert main(["trace", raw, "--dataset", dataset.uri]) == 2

@@ -328,7 +328,7 @@ def test_parquet_reads_only_the_columns_that_it_needs(root):
         ("c.jsonl", '{"a": 1}'.encode("utf-16"), "is UTF-16; save it as UTF-8"),
         ("c.csv", b"", "is empty"),
         ("c.csv", b"media_id;caption\nx;y\n", "separate columns by commas"),
-        ("c.json", b"[]", "one object per line"),
+        ("c.json", b"[]", "--format label-studio`; of other JSON write one object per line"),
         ("c.mp4", b"", "not a caption file"),
     ],
 )

@@ -113,4 +113,7 @@ def test_the_command_respects_age_and_refuses_other_folders(tmp_path, capsys):
     with pytest.raises(OutputRefused, match=r"mine\.txt"):
         find_stale_sets(str(tmp_path / "notes"))
     assert cli.main(["gc", "--shards", str(tmp_path / "notes")]) == 2
+    error = capsys.readouterr().err
+    assert "nothing of it was deleted; name what `kinora pack --out` wrote" in " ".join(error.split())
+    assert "empty" not in error
     assert Path(tmp_path / "notes" / "mine.txt").exists()
