@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+
 from manifests.records import Bucket
 
 _NAMED_RATIOS = {
@@ -26,6 +28,11 @@ def crop_fraction(height: int, width: int, bucket: Bucket) -> float:
 def frames_at(duration_s: float, fps: float) -> int:
     """Return the number of frames sampled at `fps` from a clip of `duration_s` seconds; at least 1."""
     return max(1, ceil(duration_s * fps - 1e-6))
+
+
+def frames_of(duration_N: np.ndarray, fps: float) -> np.ndarray:
+    """Return `frames_at` of each of N durations in seconds."""
+    return np.maximum(1, np.ceil(duration_N * fps - 1e-6)).astype(np.int64)
 
 
 def assign(

@@ -8,22 +8,30 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
+UNIT_SEPARATOR = "\x1f"
+DIGEST_BYTES = 16
+"""Bytes of a digest of 128 bits."""
 _BLOCK_BYTES = 1 << 20
 
 
 def digest_parts(*parts: object) -> str:
     """Return the 128-bit digest of the string forms of `parts`, joined by the unit separator."""
-    return digest_bytes("\x1f".join(map(str, parts)).encode())
+    return digest_bytes(UNIT_SEPARATOR.join(map(str, parts)).encode())
 
 
-def digest_bytes(data: bytes | memoryview, *, size: int = 16) -> str:
+def raw_digest(data: bytes | memoryview) -> bytes:
+    """Return the 128-bit digest of `data` as bytes."""
+    return blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def digest_bytes(data: bytes | memoryview, *, size: int = DIGEST_BYTES) -> str:
     """Return the digest of `data`, `size` bytes long."""
     return blake2b(data, digest_size=size).hexdigest()
 
 
 def digest_stream(file: BinaryIO) -> str:
     """Return the 128-bit digest of the rest of `file`, opened in binary mode."""
-    state = blake2b(digest_size=16)
+    state = blake2b(digest_size=DIGEST_BYTES)
     while block := file.read(_BLOCK_BYTES):
         state.update(block)
     return state.hexdigest()
@@ -34,7 +42,7 @@ def digest_file(path: Path | str) -> str:
     return digest_files([path])
 
 
-def digest_files(paths: Iterable[Path | str], *, size: int = 16) -> str:
+def digest_files(paths: Iterable[Path | str], *, size: int = DIGEST_BYTES) -> str:
     """Return the digest, `size` bytes long, of the concatenated bytes of several files."""
     state = blake2b(digest_size=size)
     for path in paths:

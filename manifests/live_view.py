@@ -9,7 +9,6 @@ filtered by a mask, without a Python object per row.
 
 from collections.abc import Callable, Sequence, Set
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from manifests.parts import TableName
 from manifests.row_commits import commit_numbers
 from manifests.scores import are_scores, plain_names, requests, score_columns, with_scores
 from manifests.sql import connect
+from manifests.view_tables import DEPENDS_ON, KEYS, TABLES, ViewName
 
 THUMBNAIL = "thumbnail"
 LARGE_COLUMNS = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
@@ -29,81 +29,12 @@ LARGE_COLUMNS = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
 COMMIT_COLUMN = "_commit"
 """Column with the number of the commit that added a row; available in every view when requested by name."""
 
-ViewName = Literal[
-    "sources",
-    "clip_occurrences",
-    "clips",
-    "gaps",
-    "scores",
-    "selections",
-    "duplicates",
-    "media",
-    "captions",
-    "caption_attempts",
-    "newest_attempts",
-    "reviews",
-    "failures",
-    "removals",
-]
-
-_TABLES: dict[ViewName, TableName] = {
-    "sources": "sources",
-    "clip_occurrences": "clips",
-    "clips": "clips",
-    "gaps": "gaps",
-    "scores": "scores",
-    "selections": "selections",
-    "duplicates": "duplicates",
-    "media": "media",
-    "captions": "captions",
-    "caption_attempts": "captions",
-    "newest_attempts": "captions",
-    "reviews": "reviews",
-    "failures": "failures",
-    "removals": "removals",
-}
-_KEYS: dict[str, tuple[str, ...]] = {
-    "sources": ("uri", "source_key", "analysis", "status"),
-    "clips": ("clip_id", "source_key", "analysis"),
-    "gaps": ("source_key", "start_pts", "analysis"),
-    "scores": ("clip_id", "scorer", "digest"),
-    "selections": ("clip_id", "kept"),
-    "duplicates": ("clip_id",),
-    "media": ("clip_id", "media_id", "window_index"),
-    "captions": ("media_id", "version", "outcome"),
-    "reviews": ("review_id",),
-    "failures": ("stage", "unit", "config"),
-    "removals": ("uri", "source_key", "source_digest", "whole_uri"),
-}
-"""Key columns of each table, which determine its live rows."""
-_DEPENDS_ON: dict[ViewName, set[str]] = {
-    "sources": {"sources", "removals"},
-    "clip_occurrences": {"sources", "removals", "clips"},
-    "clips": {"sources", "removals", "clips"},
-    "gaps": {"sources", "removals", "gaps"},
-    "scores": {"scores"},
-    "selections": {"sources", "removals", "clips", "selections"},
-    "duplicates": {"sources", "removals", "clips", "duplicates"},
-    "media": {"sources", "removals", "clips", "selections", "media"},
-    "captions": {"sources", "removals", "clips", "selections", "media", "captions"},
-    "caption_attempts": {"sources", "removals", "clips", "selections", "media", "captions"},
-    "newest_attempts": {"sources", "removals", "clips", "selections", "media", "captions"},
-    "reviews": {"reviews"},
-    "failures": {"sources", "removals", "clips", "scores", "selections", "media", "captions", "failures"},
-    "removals": {"removals"},
-}
-"""Tables that determine the live rows of each view."""
 _NEWEST_CUT = """
     SELECT max(t._row) AS _row FROM t
     JOIN (SELECT clip_id, max(_commit) AS _commit FROM t SEMI JOIN o USING (clip_id) GROUP BY clip_id)
     USING (clip_id, _commit)
     GROUP BY t.clip_id, t.window_index
 """
-
-
-def table_of(view: ViewName) -> TableName:
-    """Return the table that a view takes its rows from."""
-    return _TABLES[view]
 
 
 class LiveView:
@@ -141,18 +72,18 @@ class LiveView:
             version: caption version, for `captions`.
             stage: stage name, for `failures`.
         """
-        table = _TABLES[view]
+        table = TABLES[view]
         names = [*columns] if columns is not None else self._names(table)
         if table == "clips" and are_scores(names, self.scorer_requests):
             self.columns(table)
             plain = plain_names(names, [*self._columns[table], COMMIT_COLUMN], self.scorer_requests)
-            clips = self._read(view, [*dict.fromkeys((*_KEYS[table], *plain))], None)
-            scores = self._read("scores", [*dict.fromkeys((*_KEYS["scores"], *names))], None)
+            clips = self._read(view, [*dict.fromkeys((*KEYS[table], *plain))], None)
+            scores = self._read("scores", [*dict.fromkeys((*KEYS["scores"], *names))], None)
             return with_scores(clips, names, scores, self.scorer_requests)
         return self._read(view, names, stage if version is None else version)
 
     def _read(self, view: ViewName, names: Sequence[str], subset: str | None) -> pa.Table:
-        table = _TABLES[view]
+        table = TABLES[view]
         self._load(table, names)
         mask = self._mask(view, subset)
         loaded = self._loaded[table]
@@ -169,7 +100,7 @@ class LiveView:
     def row_indices(self, view: ViewName, version: str | None = None) -> np.ndarray:
         """Return the index of each row of `read` among all rows of the table."""
         mask = self._mask(view, version)
-        return np.arange(len(self._loaded[_TABLES[view]])) if mask is None else np.flatnonzero(mask)
+        return np.arange(len(self._loaded[TABLES[view]])) if mask is None else np.flatnonzero(mask)
 
     def advanced_to(self, dataset: Dataset) -> "LiveView":
         """Return the view of `dataset`, a later snapshot; reads only the new rows of the loaded columns."""
@@ -209,22 +140,15 @@ class LiveView:
         return new_view
 
     def _forget_masks(self, changed: Set[str]) -> None:
-        self._masks = {key: mask for key, mask in self._masks.items() if not _DEPENDS_ON[key[0]] & changed}
+        self._masks = {key: mask for key, mask in self._masks.items() if not DEPENDS_ON[key[0]] & changed}
 
     def derive(
         self, table: TableName, name: str, inputs: Sequence[str], compute: Callable[[pa.Table], pa.Array]
     ) -> None:
         """Add a column computed part by part from `inputs`, which are never loaded whole in memory."""
-        self.derive_columns(table, inputs, lambda part: pa.table({name: compute(part)}))
-
-    def derive_columns(
-        self, table: TableName, inputs: Sequence[str], compute: Callable[[pa.Table], pa.Table]
-    ) -> None:
-        """Add the columns that `compute` returns for each part, as `derive`; reads the inputs once."""
         self._load(table, ())
-        columns = self.dataset.read(table, inputs, compute)
-        for name in columns.column_names:
-            self._loaded[table] = self._loaded[table].append_column(name, columns[name])
+        column = self.dataset.read(table, inputs, lambda part: pa.table({name: compute(part)}))
+        self._loaded[table] = self._loaded[table].append_column(name, column[name])
         self._derived = True
 
     @cached_property
@@ -301,7 +225,7 @@ class LiveView:
     def _load(self, table: TableName, names: Sequence[str]) -> None:
         """Read the key columns and `names`, except those already loaded."""
         loaded = self._loaded.get(table)
-        wanted = dict.fromkeys((*_KEYS[table], *names))
+        wanted = dict.fromkeys((*KEYS[table], *names))
         if loaded is None:
             rows = self._all_rows(table, [*wanted])
             added = len(self._added.get(table, ()))
@@ -311,7 +235,7 @@ class LiveView:
             self._loaded[table] = rows.append_column(COMMIT_COLUMN, pa.array(commits_N))
             return
         missing = [name for name in wanted if name not in loaded.column_names]
-        key = _KEYS[table][0]  # counts the rows of parts that have none of the others
+        key = KEYS[table][0]  # counts the rows of parts that have none of the others
         new = self._all_rows(table, [key, *missing]).drop_columns([key]) if missing else loaded.select([])
         for name in new.column_names:
             loaded = loaded.append_column(name, new[name])
@@ -326,8 +250,8 @@ class LiveView:
     def _mask(self, view: ViewName, subset: str | None) -> pa.Array | None:
         """Return the mask of live rows in the table; None if all are live."""
         if (view, subset) not in self._masks:
-            self._load(_TABLES[view], ())
-            total = self._loaded[_TABLES[view]].num_rows
+            self._load(TABLES[view], ())
+            total = self._loaded[TABLES[view]].num_rows
             rows = self._rows(view, subset)["_row"].to_numpy() if total else np.zeros(0, np.int64)
             mask = np.zeros(total, bool)
             mask[rows] = True
@@ -349,7 +273,7 @@ class LiveView:
                     SELECT max(t._row) AS _row FROM t SEMI JOIN s
                     ON t.source_key = s.source_key AND t.analysis = s.analysis AND t._commit >= s._commit
                     GROUP BY {keys[view]}"""
-                return self.query(sql, t=self._numbered(_TABLES[view]), s=self._analyzed())
+                return self.query(sql, t=self._numbered(TABLES[view]), s=self._analyzed())
             case "scores":
                 keys = "clip_id, scorer, digest"
                 sql = f"SELECT max(_row) AS _row FROM t GROUP BY {keys}"
@@ -375,7 +299,7 @@ class LiveView:
     def _live_sources(self) -> pa.Table:
         """Return the newest row of each URI, unless it was removed (`Removal`)."""
         newest = "SELECT max(_row) AS _row FROM t GROUP BY uri"
-        removals = self.read("removals", _KEYS["removals"])
+        removals = self.read("removals", KEYS["removals"])
         if not removals.num_rows:
             return self.query(newest, t=self._numbered("sources"))
         self._load("sources", ["source_digest"])
@@ -392,7 +316,7 @@ class LiveView:
 
     def _numbered(self, table: TableName) -> pa.Table:
         """Return the key columns of all rows, with their row indices."""
-        rows = self._loaded[table].select((*_KEYS[table], COMMIT_COLUMN))
+        rows = self._loaded[table].select((*KEYS[table], COMMIT_COLUMN))
         return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
 
     def _newest_of(self, table: TableName, key: str, keys: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from manifests import records, schemas
 from manifests.arrow import combine, pc
 from manifests.digest import digest_bytes
-from manifests.storage import DamagedError, Storage, open_storage
+from manifests.storage import DamagedError, LocalStorage, Storage, open_storage
 
 TableName = Literal[
     "sources",
@@ -100,8 +100,13 @@ class PartStore:
         """Write records as a new part of `table`."""
         return self.write_part(table, schemas.to_table(RECORDS[table], rows))
 
-    def read_part(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_part(
+        self, part: Part, columns: Sequence[str] | None = None, *, without: Collection[str] = ()
+    ) -> pa.Table:
         """Return the rows of `part` under the current schema, with those of `columns` that it has.
+
+        Args:
+            columns: all but `without` by default.
 
         Raises schemas.SchemaError for a part of a newer version of Kinora, DamagedError for a damaged one.
         """
@@ -110,9 +115,13 @@ class PartStore:
             record, where = RECORDS[part.table], f"{self.storage.uri}/{part.path}"
             version = schemas.version_of(record, parquet.schema_arrow, where)
             if version == schemas.VERSIONS[record.__name__]:
+                if columns is None and without:
+                    columns = [name for name in parquet.schema_arrow.names if name not in without]
                 return parquet.read(columns=columns, use_threads=False)  # parts are read concurrently
             table = schemas.upgrade(record, parquet.read(use_threads=False), version)
-        return table if columns is None else table.select([c for c in columns if c in table.column_names])
+        if columns is None:
+            return table.drop_columns([name for name in without if name in table.column_names])
+        return table.select([name for name in columns if name in table.column_names])
 
     def schema(self, part: Part) -> pa.Schema:
         """Return the columns in the file of `part`."""
@@ -123,7 +132,7 @@ class PartStore:
     def _open(self, part: Part) -> Generator[Any]:
         """Open a part. Raises DamagedError, with its name, if it is missing or damaged."""
         try:
-            with self.storage.open_reader(part.path) as file:
+            with self._reader(part.path) as file:
                 yield file
         except (FileNotFoundError, pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno not in (None, ENOENT):  # Arrow's own have no number
@@ -132,6 +141,12 @@ class PartStore:
                 f"{self.storage.uri}/{part.path}: is missing or damaged ({error}); restore it from a copy. "
                 "`kinora captions check` lists all damage"
             ) from error
+
+    def _reader(self, key: str) -> Any:
+        """Open a file; one on a disk without Python's file object, through which every read takes the GIL."""
+        if isinstance(self.storage, LocalStorage):
+            return pa.OSFile(str(self.storage.root / key))
+        return self.storage.open_reader(key)
 
 
 _NOT_COUNTED = (pa.types.is_nested, pa.types.is_dictionary, pa.types.is_null, pa.types.is_float16)

@@ -3,7 +3,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,18 @@ from manifests.dataset import Dataset
 from manifests.parts import TableName
 
 
-def read_rows(dataset: Dataset, table: TableName, columns: Sequence[str], row_N: np.ndarray) -> pa.Table:
-    """Return rows of a table by their index among those of `Dataset.read`, in the order of `row_N`."""
+def read_rows(
+    dataset: Dataset,
+    table: TableName,
+    columns: Sequence[str],
+    row_N: np.ndarray,
+    transform: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+) -> pa.Table:
+    """Return rows of a table by their index among those of `Dataset.read`, in the order of `row_N`.
+
+    Args:
+        transform: applied to the rows of each part, which bounds memory; returns as many.
+    """
     order_N = np.argsort(row_N, kind="stable")
     parts = dataset.parts(table)
     start_P = np.concatenate([[0], np.cumsum([part.rows for part in parts])]).astype(np.int64)
@@ -22,11 +32,11 @@ def read_rows(dataset: Dataset, table: TableName, columns: Sequence[str], row_N:
     def read(number: int) -> pa.Table:
         own_N = row_N[order_N[bound_P[number] : bound_P[number + 1]]] - start_P[number]
         rows = dataset.read_part(parts[number], columns).take(pa.array(own_N))
-        return rows.replace_schema_metadata(None)
+        return transform(rows).replace_schema_metadata(None)
 
     held = [number for number in range(len(parts)) if bound_P[number] < bound_P[number + 1]]
     if not held:
-        return dataset.read(table, columns, lambda part: part.slice(0, 0))
+        return dataset.read(table, columns, lambda part: transform(part.slice(0, 0)))
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
     found = pa.concat_tables(dataset.map_parallel(read, held), promote_options="default")

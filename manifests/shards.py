@@ -28,7 +28,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.arrow import pc
+from manifests.arrow import combine, pc
 from manifests.digest import digest_bytes, digest_parts
 from manifests.records import Bucket, SampleRef
 from manifests.storage import Storage, open_storage
@@ -263,12 +263,9 @@ def _update(state: blake2b, column: pa.ChunkedArray) -> None:
 
 def sample_keys(media: pa.Table) -> pa.Array:
     """Return `Media.key` of each row of media."""
-    columns = (media[name].to_pylist() for name in ("clip_id", "num_windows", "window_index"))
-    keys = (
-        clip_id if count < 2 else f"{clip_id}-{index:03d}"
-        for clip_id, count, index in zip(*columns, strict=True)
-    )
-    return pa.array(keys, pa.string())
+    index = pc.utf8_lpad(media["window_index"].cast(pa.string()), 3, "0")
+    of_window = pc.binary_join_element_wise(media["clip_id"], index, "-")
+    return combine(pc.if_else(pc.less(media["num_windows"], 2), media["clip_id"], of_window))
 
 
 def index_table(samples: Iterable[SampleRef]) -> pa.Table:

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from manifests import schemas
 from manifests.dataset import Dataset
-from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView, table_of
+from manifests.live_view import COMMIT_COLUMN, LARGE_COLUMNS, LiveView
 from manifests.parts import RECORDS
+from manifests.view_tables import TABLES
 
 CAPTIONED = "captioned"
 """View with a row for each media: it, the caption that counts, the clip with its scores, its selection."""
@@ -61,7 +62,7 @@ _RENAMED = {("captions", "detail"): "caption_detail", ("media", "digest"): "medi
 
 def view_schema(view: LiveView, name: Any) -> pa.Schema:
     """Return the columns of a live view without `LARGE_COLUMNS`, then `_commit`: what added the row."""
-    table = table_of(name)
+    table = TABLES[name]
     record = schemas.arrow_schema(RECORDS[table])
     found = {field.name: field for field in record}
     if table in (

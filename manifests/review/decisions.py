@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from manifests.arrow import combine, pc
-from manifests.records import LENGTH_COLUMNS, Verdict, caption_digest
+from manifests.arrow import combine, digest_texts, pc
+from manifests.digest import UNIT_SEPARATOR
+from manifests.records import LENGTH_COLUMNS, Verdict
 from manifests.sql import connect
 
 DECISION_COLUMNS = (
@@ -234,5 +235,9 @@ def counted_rows(reviews: pa.Table) -> pa.Array:
 
 def caption_digests(captions: pa.Table) -> pa.Array:
     """Return `caption_digest` of each row of a table with the columns of the texts."""
-    texts = (captions[column].to_pylist() for column in LENGTH_COLUMNS.values())
-    return pa.array([caption_digest(*row) for row in zip(*texts, strict=True)], pa.string())
+    named = (
+        pc.binary_join_element_wise(length, captions[column], "=")
+        for length, column in LENGTH_COLUMNS.items()
+    )
+    joined = pc.binary_join_element_wise("caption", *named, UNIT_SEPARATOR, null_handling="skip")
+    return digest_texts(joined)

@@ -42,7 +42,7 @@ class ReviewedChoice(CaptionChoice):
     reviews: ReviewCounts
 
 
-_KEYS = ("media_id", "version", "outcome", "lengths", "content", "chars")
+_KEYS = ("media_id", "version", "outcome")
 
 
 def choose_captions(view: LiveView, media: pa.Table, config: PackConfig) -> ReviewedChoice:
@@ -82,19 +82,26 @@ def _candidates(view: LiveView, options: Sequence[CaptionOption], decisions: pa.
     """Return the captions of the versions in `options`, or those that count: OK ones, and failed ones of
     reviewed media, for which a reviewer may have written a text."""
     reviewed = None if decisions is None else combine(decisions["media_id"])
-    inputs = ["media_id", *COLUMNS["captions"]]
-    view.derive_columns("captions", inputs, lambda part: _describe(part, reviewed))
-    names = [*_KEYS, *(() if decisions is None else ("seen",))]
     versions = [*dict.fromkeys(option.version for option in options if option.version != LATEST_CAPTIONS)]
     tables: list[pa.Table] = []
     for version in versions or [None]:
-        table = view.read("captions", names, version=version)
+        table = view.read("captions", _KEYS, version=version)
         table = table.append_column("caption_row", pa.array(view.row_indices("captions", version)))
         wanted = pc.equal(table["outcome"], "ok")
         if reviewed is not None:
             wanted = pc.or_(wanted, pc.is_in(table["media_id"], value_set=reviewed))
         tables.append(table.filter(wanted))
-    return pa.concat_tables(tables)
+    rows = pa.concat_tables(tables)
+    about = read_rows(
+        view.dataset,
+        "captions",
+        ["media_id", *COLUMNS["captions"]],
+        rows["caption_row"].to_numpy(),
+        lambda part: _describe(part, reviewed),
+    )
+    for name in about.column_names:
+        rows = rows.append_column(name, about[name])
+    return rows
 
 
 def _describe(captions: pa.Table, reviewed: pa.Array | None) -> pa.Table:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from manifests.arrow import pc
+from manifests.arrow import digest_texts, pc
 from manifests.buckets import parse_bucket
-from manifests.digest import digest_parts
+from manifests.digest import UNIT_SEPARATOR
 from manifests.records import LENGTH_COLUMNS, LENGTHS, Bucket
 from pipeline.config import PackConfig
 from pipeline.pack.reviews import EDITED, TRIM
@@ -49,7 +49,7 @@ COLUMNS = {
     ),
     "captions": ("text", "short", "medium", "captioner", "model", "revision", "prompt_digest", "version"),
 }
-"""Columns that a sample is made of, by table."""
+"""Columns that a sample is made of, by table. Digests of samples depend on their order: it never changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,12 +85,12 @@ class Tar:
 
 def caption_digests(captions: pa.Table) -> pa.Array:
     """Return a digest of each caption's columns in `COLUMNS`, as before `medium` for those without one."""
-    names = COLUMNS["captions"]
-    rows = [
-        [cell for name, cell in zip(names, cells, strict=True) if name != "medium" or cell is not None]
-        for cells in zip(*(captions[name].to_pylist() for name in names), strict=True)
-    ]
-    return pa.array([digest_parts(*row) for row in rows], pa.string())
+    cells = {name: pc.fill_null(captions[name], "None") for name in COLUMNS["captions"]}
+    others = [cells[name] for name in cells if name != "medium"]
+    whole, without = (
+        pc.binary_join_element_wise(*columns, UNIT_SEPARATOR) for columns in (cells.values(), others)
+    )
+    return digest_texts(pc.if_else(captions["medium"].is_valid(), whole, without))
 
 
 def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
