@@ -1,5 +1,7 @@
 """Render what reviews did to a shard set."""
 
+from collections.abc import Sequence
+
 from pipeline.config import REVIEWED_CAPTIONS, PackConfig
 from pipeline.pack.reviews import BAD_SPAN, FLAGGED, ReviewCounts
 
@@ -32,3 +34,15 @@ def render_reviews(reviews: ReviewCounts, config: PackConfig) -> list[str]:
             f"{used}. Review these again"
         )
     return lines
+
+
+def render_short_spans(media_ids: Sequence[str]) -> list[str]:
+    """Return a line on videos that are packed as one frame because of their span; none without any."""
+    if not media_ids:
+        return []
+    count, shown = len(media_ids), ", ".join(media_ids[:3]) + (", …" if len(media_ids) > 3 else "")
+    what = "1 video is" if count == 1 else f"{count} videos are"
+    return [
+        f"warning: {what} packed as one frame, since the span that a reviewer gave is shorter than every "
+        f"bucket of several frames ({shown}): mend the span in `kinora review`, or pack a shorter bucket"
+    ]

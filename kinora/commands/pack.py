@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from kinora.cli.render_plan import render_plan
-from kinora.cli.render_reviews import render_reviews
+from kinora.cli.render_reviews import render_reviews, render_short_spans
 from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from pipeline.config import LATEST_CAPTIONS, PackConfig, RayConfig
@@ -46,6 +46,7 @@ def run(config: Config) -> Result:
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     lines = [*_footage(report, config), *_captions(report), *render_reviews(report.reviews, config)]
+    lines += render_short_spans(report.trimmed_to_one_frame)
     if report.dry_run:
         return Result(asdict(report), Group(_table(report), *lines, *_tars(report), render_plan(report.plan)))
     if report.nothing_left:

@@ -24,7 +24,7 @@ from pipeline.config import PackConfig, RayConfig, config_digest
 from pipeline.errors import NothingToDo
 from pipeline.jobs.report import PackReport
 from pipeline.pack.caption_rows import ReviewedChoice, choose_captions, count_texts, read_texts
-from pipeline.pack.plan import PackPlan, check_buckets, footage_used, plan_shards
+from pipeline.pack.plan import PackPlan, check_buckets, footage_used, plan_shards, trimmed_to_one_frame
 from pipeline.pack.published import DIGESTS_KEY, Published
 from pipeline.pack.reviews import EDITED, NO_REVIEW, TRIM
 from pipeline.pack.samples import COLUMNS, fill_tar, make_samples
@@ -121,6 +121,7 @@ def pack(
         buckets=counts,
         footage_used=footage_used(planned.rows),
         left_out=planned.left_out,
+        trimmed_to_one_frame=tuple(trimmed_to_one_frame(planned.rows)),
         without_caption=num_media - len(rows),
         policy=config.captions,
         captions=count_texts(planned.rows),

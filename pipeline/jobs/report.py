@@ -1,6 +1,6 @@
 """The reports of the data jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.pack.reviews import ReviewCounts
@@ -118,6 +118,8 @@ class PackReport:
     bucket, and starts anywhere within its clip or window. Stills do not count."""
     left_out: Mapping[str, int]
     """Captioned clips that fit no bucket, by reason."""
+    trimmed_to_one_frame: Sequence[str] = ()
+    """Media ids of videos packed as one frame: a reviewer trimmed them below every bucket of several."""
     without_caption: int
     """Cut clips without a caption of the policy."""
     layout: str = "joined"

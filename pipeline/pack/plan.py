@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
-from manifests.buckets import assign, parse_bucket, rejection_reason, shard_folder
+from manifests.buckets import assign, frames_of, parse_bucket, rejection_reason, shard_folder
 from manifests.digest import digest_parts
 from manifests.records import Bucket
 from manifests.shards import CAPTION_TARS, IMAGES, MEDIA_TARS, SPLIT, TARS, VIDEOS, sample_keys
@@ -153,7 +153,7 @@ def _shards(
 
 def _shapes(rows: pa.Table, fps: float) -> np.ndarray:
     """Return number of frames at `fps`, height and width of each clip, N x 3."""
-    frames_N = np.maximum(1, np.ceil(rows["duration_s"].to_numpy() * fps - 1e-6)).astype(np.int64)
+    frames_N = frames_of(rows["duration_s"].to_numpy(), fps)
     frames_N[pc.equal(rows["kind"], "image").to_numpy(zero_copy_only=False)] = 1
     return np.stack([frames_N, rows["height"].to_numpy(), rows["width"].to_numpy()], axis=1)
 
@@ -216,6 +216,14 @@ def _sizes(rows: pa.Table, config: PackConfig) -> np.ndarray:
     media_N = np.where(kept_N, media_N, np.maximum(media_N, pixels_N + _SAMPLE_OVERHEAD))
     texts_N = 0 if config.layout == SPLIT else rows["chars"].to_numpy()
     return media_N + texts_N + _SAMPLE_OVERHEAD
+
+
+def trimmed_to_one_frame(rows: pa.Table) -> list[str]:
+    """Return the media ids of videos that are packed as one frame since a reviewer mended their span."""
+    encoded = combine(rows["bucket"]).dictionary_encode()
+    single = [name for name in encoded.dictionary.to_pylist() if parse_bucket(name).num_frames == 1]
+    is_single = pc.is_in(rows["bucket"], value_set=pa.array(single, pa.string()))
+    return rows.filter(pc.and_(is_single, pc.is_valid(rows["trim_start_s"])))["media_id"].to_pylist()
 
 
 def footage_used(rows: pa.Table) -> dict[str, float]:

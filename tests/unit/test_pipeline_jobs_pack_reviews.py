@@ -269,7 +269,27 @@ def test_a_mended_span_is_cut_and_its_caption_stays(tmp_path, out):
     assert record["caption"] == whole[key][1]["caption"]
     grey = [int(frame.rgb_HWC.mean()) for frame in read_frames(sample.media)]
     assert grey == [pytest.approx(4 * number, abs=4) for number in range(12, 42)]
+    assert report.trimmed_to_one_frame == ()
     assert pack(dataset, out, config).nothing_left
+
+
+def test_a_span_below_the_shortest_bucket_is_named(tmp_path, out, capsys):
+    def video(clip: int, window: int) -> MadeMedium:
+        return MadeMedium(content=mp4_bytes(np.zeros((54, 48, 80, 3), np.uint8), 24), height=48, width=80)
+
+    dataset = str(tmp_path / "videos")
+    make(dataset, clips=2, medium=video)
+    config = replace(SPLIT, buckets=("17x48x80", "9x48x80", "1x48x80"), captions="latest-ok")
+    short, _ = sorted(captions(dataset))
+    review(dataset, (short, "span", {"start_s": 0.5, "end_s": 0.9}))
+    report = pack(dataset, out, config)
+    assert report.trimmed_to_one_frame == (short,)
+    assert {bucket for _, _, bucket in samples(out).values()} == {"17x48x80", "1x48x80"}
+    flags = ["--dataset", dataset, "--out", str(tmp_path / "s"), "--buckets", json.dumps(config.buckets)]
+    assert cli.main(["pack", *flags, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 video is packed as one frame, since the span that a reviewer gave is shorter" in said
+    assert f"bucket of several frames ({short}): mend the span" in said
 
 
 def test_all_records_have_the_same_keys_and_types(dataset, out):
@@ -334,14 +354,12 @@ def test_the_command_says_what_reviews_did(dataset, tmp_path, capsys):
 
 
 def test_status_counts_reviews_and_those_after_the_last_pack(dataset, out, capsys):
-    def counts() -> tuple[dict[str, int], dict[str, int]]:
+    def counts() -> list[dict[str, int]]:
         assert cli.main(["status", "--dataset", dataset, "--json"]) == 0
         reviews = json.loads(capsys.readouterr().out)["reviews"]
-        return (
-            ({n: c for n, c in reviews[key].items() if c} for key in ("all", "since_pack")) if reviews else {}
-        )
+        return [{n: c for n, c in each.items() if c} for each in reviews.values()]
 
-    assert counts() == {}
+    assert counts() == []
     media = sorted(captions(dataset))
     edited = {"length": "short", "new_text": "new"}
     review(dataset, (media[0], "reject", {}), (media[1], "edit", edited), (media[2], "approve", {}))
