@@ -1,7 +1,8 @@
 """Divide the captions of a dataset into cells, each of which reviewers sampled at one rate.
 
-A clip may be in several strata of the queue, and each stratum is reviewed in random order. So the reviewed
-clips are a random part of each cell: of those that are in the same strata.
+A clip may be in several strata of the queue, and each stratum, or each step of one that is in the order of a
+value, is reviewed in random order. So the reviewed clips are a random part of each cell: of those that are in
+the same strata and steps.
 """
 # pyarrow has no complete types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -9,12 +10,15 @@ clips are a random part of each cell: of those that are in the same strata.
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import pc
+from manifests.caption_checks import AGREEMENT, UNSUPPORTED
 from manifests.review.estimate import Stratum
+from manifests.review.ranks import rank_name
 
 DIMENSIONS = {
     "near": "near a limit",
@@ -55,13 +59,16 @@ def divide(groups: pa.Table, sample: pa.Table) -> Cells:
     Whether a caption is wrong has no part in it.
 
     Args:
-        groups: the captions, grouped: `near`, `band`, `changed`, `failed` (bool), `bucket`, and their number
-            in `media`.
+        groups: the captions, grouped: `near`, `band`, `changed`, `failed` (bool), `bucket`, `agreement` and
+            `unsupported` (steps), and their number in `media`.
         sample: the same columns, without `media`, of each caption in the sample.
     """
     media_G = groups["media"].to_numpy(zero_copy_only=False)
+    candidates: list[tuple[str, Any, str]] = [(column, True, name) for column, name in DIMENSIONS.items()]
+    for column in (AGREEMENT, UNSUPPORTED):
+        steps = sorted({*groups[column].to_pylist()} - {None, 0 if column == UNSUPPORTED else None})
+        candidates += [(column, step, rank_name(column, step)) for step in steps]
     buckets = sorted({*groups["bucket"].to_pylist()})
-    candidates = [(column, True, name) for column, name in DIMENSIONS.items()]
     candidates += [("bucket", bucket, f"bucket {bucket}") for bucket in buckets]
     code_G, code_S = np.zeros(len(media_G), np.int64), np.zeros(sample.num_rows, np.int64)
     names = [""]

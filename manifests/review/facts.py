@@ -3,18 +3,18 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
+from manifests.caption_checks import AGREEMENT, UNSUPPORTED
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS, Outcome
 from manifests.review.config import ReviewConfig
 from manifests.review.decisions import caption_digests
 from manifests.review.live_media import SelectionRules, bucket_names, bucket_settings
 from manifests.review.quality import KINDS, ReviewFigures, review_figures
+from manifests.review.ranks import agreement_steps
 from manifests.row_reads import read_rows
 from manifests.sql import connect
 
@@ -47,6 +47,7 @@ def dataset_figures(
         "band": band,
         "changed": captions.changed,
         "failed": captions.failed,
+        **captions.ranks,
         **{length: captions.texts[column] for length, column in LENGTH_COLUMNS.items()},
     }
     kinds = pa.table({name: columns[name] for name in KINDS})
@@ -78,11 +79,19 @@ class _Captions:
 
     def __init__(self, view: LiveView) -> None:
         self._dataset = view.dataset
-        outcome = combine(view.read("captions", ["outcome"])["outcome"])
+        ranked = {*view.columns("captions")} & {AGREEMENT, UNSUPPORTED}
+        counting = view.read("captions", ["outcome", *sorted(ranked)])
         codes = view.caption_codes()
         self._row_N = codes.first_by_media()
         held = np.searchsorted(view.row_indices("captions"), self._row_N)
-        self.outcome = pc.coalesce(outcome.take(pa.array(held, mask=self._row_N < 0)), "")
+        at = pa.array(held, mask=self._row_N < 0)
+        self.outcome = pc.coalesce(combine(counting["outcome"]).take(at), "")
+        self.ranks = {
+            name: _steps(name, combine(counting[name]).take(at))
+            if name in ranked
+            else pa.nulls(len(at), pa.int64())
+            for name in (AGREEMENT, UNSUPPORTED)
+        }
         newest_N = codes.first_by_media(ok_first=False)
         self.failed = pa.array(_at(~codes.is_ok_R, newest_N, False))
         counting_N = _at(codes.version_R, self._row_N, -1)
@@ -116,30 +125,19 @@ class _Captions:
         return digests.take(pa.array(at_D, mask=wanted_D < 0))
 
     def _read(self, row_R: np.ndarray) -> pa.Table:
-        """Return a hash of the texts of rows of the table, given in order, and which texts they have."""
+        """Return a hash of the texts of rows of the table, and which texts they have."""
 
-        def compute(part: pa.Table) -> pa.Table:
+        def describe(part: pa.Table) -> pa.Table:
             with connect() as connection:
+                connection.execute("SET preserve_insertion_order = true")
                 connection.register("t", part)
                 return connection.sql(_HASH).to_arrow_table()
 
-        empty = pa.table({"hash": pa.array([], pa.uint64()), **{c: pa.array([], pa.bool_()) for c in _TEXTS}})
-        return self._by_part(row_R, compute, empty)
+        return read_rows(self._dataset, "captions", _TEXTS, row_R, describe)
 
-    def _by_part(
-        self, row_R: np.ndarray, compute: Callable[[pa.Table], pa.Table], empty: pa.Table
-    ) -> pa.Table:
-        parts = self._dataset.parts("captions")
-        start_P = np.concatenate([[0], np.cumsum([part.rows for part in parts])]).astype(np.int64)
-        bound_P = np.searchsorted(row_R, start_P)
 
-        def read(number: int) -> pa.Table:
-            own_R = row_R[bound_P[number] : bound_P[number + 1]] - start_P[number]
-            rows = self._dataset.read_part(parts[number], _TEXTS).select(_TEXTS)
-            return compute(rows.take(pa.array(own_R))).replace_schema_metadata(None)
-
-        held = [number for number in range(len(parts)) if bound_P[number] < bound_P[number + 1]]
-        return pa.concat_tables([empty, *self._dataset.map_parallel(read, held)])
+def _steps(name: str, values: pa.Array) -> pa.Array:
+    return agreement_steps(values) if name == AGREEMENT else values.cast(pa.int64())
 
 
 def _at(values_N: np.ndarray, index_M: np.ndarray, missing: int | bool) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
+from manifests.caption_checks import AGREEMENT, UNSUPPORTED
 from manifests.records import LENGTH_COLUMNS, Outcome, Verdict
 from manifests.review.agreement import Agreement, WinRate, cohen_kappa, win_rate
 from manifests.review.cells import divide
@@ -21,9 +22,13 @@ from manifests.review.decisions import counted_rows, standing_decisions
 from manifests.review.estimate import Estimate, Stratum, estimate, reviews_to_halve
 from manifests.sql import connect
 
-KINDS = ("bucket", "outcome", "near", "band", "changed", "failed", *LENGTH_COLUMNS)
+KINDS = (
+    *("bucket", "outcome", "near", "band", "changed", "failed"),
+    *(AGREEMENT, UNSUPPORTED, *LENGTH_COLUMNS),
+)
 """What the figures need to know of a media: its bucket, the outcome of the caption that counts (empty without
-one), its strata (bool), and which lengths the caption has (bool, null if unknown)."""
+one), its strata (bool; of those with a value its step, `manifests.review.ranks`, or null), and which lengths
+the caption has (bool, null if unknown)."""
 NO_CAPTION = "no caption"
 _JUDGED = pa.array([Verdict.APPROVE.value, Verdict.EDIT.value, Verdict.REJECT.value])
 _OPINIONS = pa.array([*_JUDGED.to_pylist(), Verdict.FLAG.value])

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from manifests.caption_checks import AGREEMENT, UNSUPPORTED
 from manifests.records import LENGTH_COLUMNS, LENGTHS, Review, Verdict
 from manifests.review import reviews_table
 from manifests.review.cards import Decision
 from manifests.review.config import ReviewConfig
 from manifests.review.database import Database
 from manifests.review.fold import counts, current_reviewers, fold
+from manifests.review.ranks import agreement_step
 
 ALWAYS_OPEN = ("flagged", "disagreement")
 """Strata of media that have their reviews and need another decision."""
-RANKED = ("agreement", "unsupported")
-"""Strata in the order of a value. The others are in random order."""
+RANKED = (AGREEMENT, UNSUPPORTED)
+"""Strata in the order of a value, and in random order where it is the same. Others are in random order."""
 _RANK_SCALE = 1 << 40
 
 
@@ -244,9 +246,9 @@ def _strata(
         conditions["disagreement"] = opinion.decision.disagreement
     found += [(name, sort) for name, holds in conditions.items() if holds]
     if caption.agreement is not None:
-        found.append(("agreement", int(caption.agreement * _RANK_SCALE)))
+        found.append((AGREEMENT, agreement_step(caption.agreement) * _RANK_SCALE + sort % _RANK_SCALE))
     if caption.unsupported:
-        found.append(("unsupported", -caption.unsupported * _RANK_SCALE + sort % _RANK_SCALE))
+        found.append((UNSUPPORTED, -caption.unsupported * _RANK_SCALE + sort % _RANK_SCALE))
     return found
 
 

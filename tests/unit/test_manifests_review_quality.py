@@ -13,6 +13,7 @@ from manifests.records import Choice, Review, Verdict, caption_digest
 from manifests.review.cells import divide
 from manifests.review.facts import dataset_figures
 from manifests.review.quality import KINDS, Coverage, ReviewFigures, review_figures
+from manifests.review.ranks import agreement_step, agreement_steps
 from manifests.schemas import to_table
 
 COUNT = 20_000
@@ -46,6 +47,8 @@ def made_set(seed: int) -> tuple[pa.Table, np.ndarray]:
         "band": is_band_N,
         "changed": is_changed_N,
         "failed": np.zeros(COUNT, bool),
+        "agreement": pa.nulls(COUNT, pa.int64()),
+        "unsupported": pa.nulls(COUNT, pa.int64()),
         "short": np.ones(COUNT, bool),
         "medium": np.zeros(COUNT, bool),
         "dense": np.ones(COUNT, bool),
@@ -92,6 +95,35 @@ def test_the_share_of_wrong_captions_is_found_whichever_strata_were_reviewed():
         assert sum(each.size for each in found.strata) == COUNT
         assert found.rejected.share == 0.0
         assert found.edited == found.wrong
+    assert covered >= len(seeds) - 1
+
+
+@pytest.mark.parametrize("column", ["agreement", "unsupported"])
+def test_a_queue_in_the_order_of_a_value_does_not_bias_the_share(column):
+    """Reviewers begin with the worst captions: 150 of the queue, and 100 of all."""
+    covered, seeds = 0, range(8)
+    for seed in seeds:
+        kinds, _ = made_set(seed)
+        rng = np.random.default_rng([seed, 3])
+        if column == "agreement":
+            value_N = 0.4 + 0.6 * rng.random(COUNT) ** 0.2  # few captions have a low one
+            step_N = np.array([agreement_step(value) for value in value_N.tolist()])
+            assert agreement_steps(pa.array(value_N)).to_pylist() == step_N.tolist()
+            is_wrong_N, rank_N = rng.random(COUNT) < 1 - value_N, step_N
+        else:
+            step_N = rng.choice(4, size=COUNT, p=[0.95, 0.04, 0.007, 0.003])
+            is_wrong_N, rank_N = rng.random(COUNT) < 0.02 + 0.3 * step_N, -step_N
+        kinds = kinds.set_column(kinds.column_names.index(column), column, pa.array(step_N))
+        order_N = rng.permutation(COUNT)
+        queue_N = order_N[np.argsort(rank_N[order_N], kind="stable")]
+        rows = dict.fromkeys(np.concatenate([queue_N[:150], order_N[:100]]).tolist())
+        verdicts = {row: Verdict.EDIT if is_wrong_N[row] else Verdict.APPROVE for row in rows}
+        found = figures(kinds, [review(n, f"m{row}", verdicts[row]) for n, row in enumerate(rows)])
+        share = is_wrong_N.mean()
+        assert np.mean([is_wrong_N[row] for row in rows]) > share + 0.1, "the reviewed are no fair sample"
+        estimate = found.wrong_captions.wrong
+        covered += estimate.whole.low <= share <= estimate.whole.high
+        assert estimate.whole.high - estimate.whole.low < 0.3
     assert covered >= len(seeds) - 1
 
 
