@@ -98,18 +98,24 @@ def apply(context: DeskContext, token: str, *, action: str, reviewer: str) -> Sa
         check_unused(context, "action", action)
     changed, skipped = list[str](), 0
     for chunk in _kept_changes(context.database, token):
-        with context.store.lock:
-            context.store.catch_up()
-            built = [_reviews(context, edit, change, action, reviewer) for change in chunk]
-            rows = [review for each in built for review in each]
-            skipped += sum(not each for each in built)
-            changed += [each[0].media_id for each in built if each]
-            new = [row for row in rows if reviews_table.find(context.database, row.review_id) is None]
-            if new:
-                context.store.record(new)
+        built = context.recording(partial(_record, context, edit, chunk, action, reviewer))
+        skipped += sum(not each for each in built)
+        changed += [each[0].media_id for each in built if each]
     return Saved(
         review_id=action, media_ids=tuple(changed), decision=None, repeated=bool(known), skipped=skipped
     )
+
+
+def _record(
+    context: DeskContext, edit: BulkEdit, chunk: Sequence[_Change], action: str, reviewer: str
+) -> list[list[Review]]:
+    """Record some changes as one entry; return the rows of each."""
+    built = [_reviews(context, edit, change, action, reviewer) for change in chunk]
+    rows = [review for each in built for review in each]
+    new = [row for row in rows if reviews_table.find(context.database, row.review_id) is None]
+    if new:
+        context.store.record(new)
+    return built
 
 
 def _reviews(

@@ -76,30 +76,32 @@ def next_pair(
 
 def vote(context: DeskContext, pair_id: str, choice: Choice, *, review_id: str, reviewer: str) -> Saved:
     """Record a vote."""
-    with context.store.lock:
-        context.store.catch_up()
-        row, left, right = _find_pair(context.database, pair_id, reviewer)
-        media = context.shower.media(row)
-        review = Review(
-            review_id=review_id,
-            clip_id=media["clip_id"],
-            media_id=media["media_id"],
-            reviewer=reviewer,
-            at=now(),
-            verdict=Verdict.COMPARE,
-            blind=True,
-            caption_version=left,
-            other_version=right,
-            choice=Choice(choice).value,
-        )
-        known = reviews_table.find(context.database, review_id)
-        if known is None:
-            check_unused(context, "review_id", review_id)
-            context.store.record([review])
-        elif not same_decision(known, review):
-            raise ReviewError(f"review_id {review_id}: another decision has this id; make a new one")
-        ids = (media["media_id"],)
-        return Saved(review_id=review_id, media_ids=ids, decision=None, repeated=known is not None)
+    return context.recording(lambda: _vote(context, pair_id, choice, review_id, reviewer))
+
+
+def _vote(context: DeskContext, pair_id: str, choice: Choice, review_id: str, reviewer: str) -> Saved:
+    row, left, right = _find_pair(context.database, pair_id, reviewer)
+    media = context.shower.media(row)
+    review = Review(
+        review_id=review_id,
+        clip_id=media["clip_id"],
+        media_id=media["media_id"],
+        reviewer=reviewer,
+        at=now(),
+        verdict=Verdict.COMPARE,
+        blind=True,
+        caption_version=left,
+        other_version=right,
+        choice=Choice(choice).value,
+    )
+    known = reviews_table.find(context.database, review_id)
+    if known is None:
+        check_unused(context, "review_id", review_id)
+        context.store.record([review])
+    elif not same_decision(known, review):
+        raise ReviewError(f"review_id {review_id}: another decision has this id; make a new one")
+    ids = (media["media_id"],)
+    return Saved(review_id=review_id, media_ids=ids, decision=None, repeated=known is not None)
 
 
 def _make_pair(database: Database, row: int, version: int, other: int, reviewer: str) -> ComparePair:

@@ -3,16 +3,20 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
+from typing import TypeVar
 
+from manifests.dataset import DatasetError
 from manifests.live_view import LiveView
 from manifests.records import Review
 from manifests.review.cards import Decision
 from manifests.review.config import ReviewConfig
 from manifests.review.database import Database
+from manifests.review.journal import Overtaken
 from manifests.review.leases import Leases
 from manifests.review.live_media import SelectionRules
 from manifests.review.messages import ReviewError, Saved
@@ -21,6 +25,9 @@ from manifests.review.show import Shower
 from manifests.review.store import ReviewStore
 from manifests.sandboxed_sql import QueryError, SandboxedSql, sandboxed
 
+T = TypeVar("T")
+_MAX_ATTEMPTS = 50
+"""Attempts to record a decision while other servers record theirs."""
 _SAME = (
     "media_id",
     "reviewer",
@@ -72,6 +79,21 @@ class DeskContext:
             decision = shower.opinions(rows[0], media[0]["caption_digest"]).decision
         ids = tuple(each["media_id"] for each in media)
         return Saved(review_id=review_id, media_ids=ids, decision=decision, repeated=repeated)
+
+    def recording(self, work: Callable[[], T]) -> T:
+        """Run `work`, which looks at what stands and records a decision, with all that others have recorded.
+
+        Runs it again as long as another server records something in between.
+        """
+        for _ in range(_MAX_ATTEMPTS):
+            with self.store.lock:
+                self.store.catch_up()
+                with suppress(Overtaken):
+                    return work()
+        raise DatasetError(
+            f"{self.store.dataset.uri}: other servers recorded decisions first {_MAX_ATTEMPTS} times; this "
+            "one was not recorded, send it again"
+        )
 
     def _matching(self, condition: str) -> list[str]:
         """Return the media ids for which an SQL condition holds. Raises ReviewError."""

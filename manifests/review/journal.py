@@ -1,7 +1,8 @@
 """The journal of a dataset's reviews: decisions are durable here before they are committed in batches.
 
 On a disk, entries are lines of a file that is flushed before `append` returns. One process at a time may
-write; its lock ends with it. On S3, each entry is one object, and any number of processes may write.
+write; its lock ends with it. On S3, each entry is one object. Any number of processes may write, one after
+another: each has read what was written before.
 
 `commit` moves the entries into the table `reviews`. It publishes the next number of the log or nothing, and
 before that drops the rows whose `review_id` a commit since their entry already holds. So whoever commits, and
@@ -16,11 +17,11 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
-from uuid import uuid4
 
 from manifests.dataset import Commit, ConflictError, Dataset, DatasetError
 from manifests.digest import digest_bytes
@@ -31,9 +32,17 @@ from manifests.storage import Storage, describe_disk_full
 STAGE = "review"
 """Stage of the commits."""
 _CHECK_CHARS = 16
+_NUMBER_DIGITS = 12
+"""Of the name of an object."""
+_KEPT_S = 60.0
+"""Time that an object stays after its commit: longer than from a look at the journal to the next entry."""
 _MAX_ATTEMPTS = 100
 """Attempts of a commit while other writers commit first."""
 _FIELDS = tuple(field.name for field in fields(Review))
+
+
+class Overtaken(DatasetError):
+    """Another process recorded something since the journal was read. Nothing was recorded: look again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +62,10 @@ class Journal(Protocol):
     entries: list[Entry]
 
     def append(self, rows: Sequence[Review], *, base: int) -> Entry:
-        """Record `rows` durably as one entry. Raises OSError or DatasetError if that failed."""
+        """Record `rows` durably as one entry. Raises OSError or DatasetError if that failed.
+
+        Raises Overtaken if another process recorded an entry that `poll` has not returned.
+        """
         ...
 
     def poll(self) -> list[Entry]:
@@ -212,23 +224,30 @@ class FileJournal:
 
 
 class ObjectJournal:
-    """One object below `_review/` for each entry."""
+    """One object below `_review/` for each entry, numbered.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._process = uuid4().hex[:12]
-        self._count = 0
+    An entry is a conditional put of the number behind all that this process knows. So of two processes that
+    record at the same time one wins, and the other raises `Overtaken`, looks at the winner's entry and tries
+    again. The highest number stays when its rows are committed, since the next one follows it; the others are
+    deleted some time after their commit, so that no process that is late takes a number again.
+    """
+
+    def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
+        self._storage, self._clock = storage, clock
+        self._number = 0
         self._known = set[str]()
+        self._done: dict[str, float] = {}
         self.entries: list[Entry] = []
         self.poll()
 
     def append(self, rows: Sequence[Review], *, base: int) -> Entry:
-        self._count += 1
-        key = f"{REVIEW_FOLDER}/{base:08d}-{self._process}-{self._count:08d}.json"
+        key = f"{REVIEW_FOLDER}/{self._number + 1:0{_NUMBER_DIGITS}d}.json"
         if not self._storage.put_if_absent(key, _encode(rows, base)):
-            raise DatasetError(f"{self._storage.uri}/{key}: another process wrote this object; try again")
+            raise Overtaken(
+                f"{self._storage.uri}/{key}: another process recorded a decision first; try again"
+            )
+        self._note(key)
         entry = Entry(key=key, base=base, rows=tuple(rows))
-        self._known.add(key)
         self.entries.append(entry)
         return entry
 
@@ -243,18 +262,31 @@ class ObjectJournal:
                 continue  # committed meanwhile
             rows, base = _decode(data, f"{self._storage.uri}/{stored.key}")
             found.append(Entry(key=stored.key, base=base, rows=rows))
-            self._known.add(stored.key)
+            self._note(stored.key)
         self.entries += found
         return found
 
     def forget(self, entries: Sequence[Entry]) -> None:
-        gone = {entry.key for entry in entries}
-        for key in gone:
-            self._storage.delete(key)
+        now, gone = self._clock(), {entry.key for entry in entries}
         self.entries = [entry for entry in self.entries if entry.key not in gone]
+        self._done |= dict.fromkeys(gone - self._done.keys(), now)
+        for key in [key for key, done_s in self._done.items() if now - done_s >= _KEPT_S]:
+            if _object_number(key) != self._number:
+                self._storage.delete(key)
+                del self._done[key]
 
     def close(self) -> None:
         pass
+
+    def _note(self, key: str) -> None:
+        self._known.add(key)
+        self._number = max(self._number, _object_number(key))
+
+
+def _object_number(key: str) -> int:
+    """Return the number of an object; 0 for one of an earlier version, which named them by process."""
+    name = PurePosixPath(key).stem
+    return int(name) if len(name) == _NUMBER_DIGITS and name.isdecimal() else 0
 
 
 def _encode(rows: Sequence[Review], base: int) -> bytes:

@@ -38,92 +38,101 @@ _COPIED = (
 
 def decide(context: DeskContext, request: DecisionRequest) -> Saved | Conflict | ConfirmNeeded:
     """Record a decision, or say why not."""
-    with context.store.lock:
-        context.store.catch_up()
-        row = row_of(context.database, request.media_id)
-        media = context.shower.media(row)
-        check_request(request, max_text_chars=context.config.max_text_chars, duration_s=media["duration_s"])
-        opinion = context.shower.opinions(row, media["caption_digest"])
-        review = Review(
-            clip_id=media["clip_id"],
-            at=now(),
-            blind=not opinion.complete,
-            **{name: getattr(request, name) for name in _COPIED},
+    return context.recording(lambda: _decide(context, request))
+
+
+def _decide(context: DeskContext, request: DecisionRequest) -> Saved | Conflict | ConfirmNeeded:
+    row = row_of(context.database, request.media_id)
+    media = context.shower.media(row)
+    check_request(request, max_text_chars=context.config.max_text_chars, duration_s=media["duration_s"])
+    opinion = context.shower.opinions(row, media["caption_digest"])
+    review = Review(
+        clip_id=media["clip_id"],
+        at=now(),
+        blind=not opinion.complete,
+        **{name: getattr(request, name) for name in _COPIED},
+    )
+    if _is_repeated(context, review):
+        return context.saved(request.review_id, [row], repeated=True)
+    if request.verdict is Verdict.EDIT and not media["version"]:
+        raise ReviewError(
+            "length: this clip has no caption to edit; run `kinora caption`, or `kinora captions import` "
+            "with captions that you write, and load the page again"
         )
-        if _is_repeated(context, review):
-            return context.saved(request.review_id, [row], repeated=True)
-        if request.verdict is Verdict.EDIT and not media["version"]:
-            raise ReviewError(
-                "length: this clip has no caption to edit; run `kinora caption`, or `kinora captions import` "
-                "with captions that you write, and load the page again"
-            )
-        decision = opinion.seen_by(request.reviewer, media["caption_digest"])
-        texts = standing_texts(context.shower.caption(row, media["version"]), decision)
-        if conflict := _conflict(request, opinion, texts, media["caption_digest"]):
-            return conflict
-        before, after = texts.get(request.length, ""), request.new_text or ""
-        empties = request.verdict is Verdict.EDIT and before.strip() and not after.strip()
-        if empties and not request.confirm:
-            return ConfirmNeeded(media_id=request.media_id, length=request.length, text=before)
-        context.store.record([review])
-        return context.saved(request.review_id, [row])
+    decision = opinion.seen_by(request.reviewer, media["caption_digest"])
+    texts = standing_texts(context.shower.caption(row, media["version"]), decision)
+    if conflict := _conflict(request, opinion, texts, media["caption_digest"]):
+        return conflict
+    before, after = texts.get(request.length, ""), request.new_text or ""
+    empties = request.verdict is Verdict.EDIT and before.strip() and not after.strip()
+    if empties and not request.confirm:
+        return ConfirmNeeded(media_id=request.media_id, length=request.length, text=before)
+    context.store.record([review])
+    return context.saved(request.review_id, [row])
 
 
 def undo(context: DeskContext, target: str, review_id: str, reviewer: str) -> Saved | Conflict:
-    """Withdraw a decision, an action or a withdrawal."""
-    with context.store.lock:
-        context.store.catch_up()
-        single = reviews_table.find(context.database, target)
-        rows = [single] if single else reviews_table.of_action(context.database, target)
-        if not rows:
-            raise ReviewError(f"target {target!r}: there is no decision and no action with this id")
-        affected = sorted({row for each in rows for row in reviews_table.affected(context.database, each)})
-        review = Review(
-            review_id=review_id,
-            clip_id=single.clip_id if single else "",
-            media_id="",
-            reviewer=reviewer,
-            at=now(),
-            verdict=Verdict.WITHDRAW,
-            withdraws=target,
-        )
-        if _is_repeated(context, review):
-            return context.saved(review_id, affected, repeated=True)
-        _check_undo(context, rows, target, reviewer)
-        decided = single if single and single.verdict is not Verdict.WITHDRAW and affected else None
-        if decided and (conflict := _decided_since(context, decided, affected[0], reviewer)):
-            return conflict
-        context.store.record([review])
-        return context.saved(review_id, affected)
+    """Withdraw a decision, an action, a vote or a withdrawal."""
+    return context.recording(lambda: _undo(context, target, review_id, reviewer))
+
+
+def _undo(context: DeskContext, target: str, review_id: str, reviewer: str) -> Saved | Conflict:
+    single = reviews_table.find(context.database, target)
+    rows = [single] if single else reviews_table.of_action(context.database, target)
+    if not rows:
+        raise ReviewError(f"target {target!r}: there is no decision and no action with this id")
+    affected = sorted({row for each in rows for row in reviews_table.affected(context.database, each)})
+    review = Review(
+        review_id=review_id,
+        clip_id=single.clip_id if single else "",
+        media_id="",
+        reviewer=reviewer,
+        at=now(),
+        verdict=Verdict.WITHDRAW,
+        withdraws=target,
+    )
+    if _is_repeated(context, review):
+        return context.saved(review_id, affected, repeated=True)
+    _check_undo(context, rows, target, reviewer)
+    is_decision = single is not None and single.verdict not in (Verdict.WITHDRAW, Verdict.COMPARE)
+    decided = single if is_decision and affected else None
+    if decided and (conflict := _decided_since(context, decided, affected[0], reviewer)):
+        return conflict
+    context.store.record([review])
+    return context.saved(review_id, affected)
 
 
 def adjudicate(
     context: DeskContext, media_id: str, side: int, *, saw: str, review_id: str, reviewer: str
 ) -> Saved | Conflict:
     """Settle a disagreement by one of its sides."""
-    with context.store.lock:
-        context.store.catch_up()
-        row = row_of(context.database, media_id)
-        if reviews_table.of_action(context.database, review_id):
-            return context.saved(review_id, [row], repeated=True)
-        check_unused(context, "review_id", review_id)
-        media = context.shower.media(row)
-        opinion = context.shower.opinions(row, media["caption_digest"])
-        if not (opinion.complete and opinion.decision.disagreement):
-            raise ReviewError(
-                f"media_id {media_id!r}: its reviewers do not differ; it may be settled already"
-            )
-        found = sides(opinion.rows, opinion.withdrawn)
-        if not 0 <= side < len(found):
-            raise ReviewError(f"side {side}: there are {len(found)} opinions, counted from 0")
-        request = DecisionRequest(
-            review_id=review_id, media_id=media_id, reviewer=reviewer, verdict=Verdict.FLAG, saw=saw
-        )
-        if conflict := _conflict(request, opinion, {}, media["caption_digest"]):
-            return conflict
-        version = opinion.rows[-1].caption_version
-        context.store.record(_settling_rows(found, side, media, request, version))
-        return context.saved(review_id, [row])
+    return context.recording(
+        lambda: _adjudicate(context, media_id, side, saw=saw, review_id=review_id, reviewer=reviewer)
+    )
+
+
+def _adjudicate(
+    context: DeskContext, media_id: str, side: int, *, saw: str, review_id: str, reviewer: str
+) -> Saved | Conflict:
+    row = row_of(context.database, media_id)
+    if reviews_table.of_action(context.database, review_id):
+        return context.saved(review_id, [row], repeated=True)
+    check_unused(context, "review_id", review_id)
+    media = context.shower.media(row)
+    opinion = context.shower.opinions(row, media["caption_digest"])
+    if not (opinion.complete and opinion.decision.disagreement):
+        raise ReviewError(f"media_id {media_id!r}: its reviewers do not differ; it may be settled already")
+    found = sides(opinion.rows, opinion.withdrawn)
+    if not 0 <= side < len(found):
+        raise ReviewError(f"side {side}: there are {len(found)} opinions, counted from 0")
+    request = DecisionRequest(
+        review_id=review_id, media_id=media_id, reviewer=reviewer, verdict=Verdict.FLAG, saw=saw
+    )
+    if conflict := _conflict(request, opinion, {}, media["caption_digest"]):
+        return conflict
+    version = opinion.rows[-1].caption_version
+    context.store.record(_settling_rows(found, side, media, request, version))
+    return context.saved(review_id, [row])
 
 
 def _is_repeated(context: DeskContext, review: Review) -> bool:
@@ -170,8 +179,6 @@ def _check_undo(context: DeskContext, rows: Sequence[Review], target: str, revie
         raise ReviewError(
             f"target {target!r}: was decided by {', '.join(sorted(others))}; only they can undo it"
         )
-    if any(row.verdict is Verdict.COMPARE for row in rows):
-        raise ReviewError(f"target {target!r}: is a vote; vote again to change it")
     if {target, *(row.action for row in rows if row.action == target)} & reviews_table.withdrawn(
         context.database, rows
     ):

@@ -50,7 +50,7 @@ def _write_committed(database: Database, rows: Sequence[Review], first: int) -> 
         ).fetchone()
         if known is None:
             _insert(connection, row, number, committed=1)
-            changed |= affected(database, row)
+            changed |= _affected_now(database, row)
         elif not known[0]:
             connection.execute(
                 "UPDATE reviews SET seq = ?, committed = 1 WHERE review_id = ?", (number, row.review_id)
@@ -65,7 +65,7 @@ def append(database: Database, rows: Iterable[Review]) -> set[int]:
         ((newest,),) = connection.execute("SELECT max(seq) FROM reviews").fetchall()
         for number, row in enumerate(rows, max(_JOURNAL, (newest or 0) + 1)):
             _insert(connection, row, number, committed=0)
-            changed |= affected(database, row)
+            changed |= _affected_now(database, row)
     return changed
 
 
@@ -95,6 +95,27 @@ def affected(database: Database, row: Review) -> set[int]:
             found |= {number} - {None}
             targets += [withdraws] if withdraws else []
     return found
+
+
+def _affected_now(database: Database, row: Review) -> set[int]:
+    """Return `affected` of a review that was just written, after counting the votes that it takes back."""
+    found = affected(database, row)
+    if row.verdict is Verdict.WITHDRAW:
+        for number in found:
+            _count_votes(database, number)
+    return found
+
+
+def _count_votes(database: Database, number: int) -> None:
+    """Write the votes on one media anew, without those that were taken back."""
+    rows = [row for row in of_media(database, [number]).get(number, []) if row.verdict is Verdict.COMPARE]
+    if not rows:
+        return
+    gone = withdrawn(database, rows)
+    database.writer.execute("DELETE FROM votes WHERE row = ?", (number,))
+    for row in rows:
+        if row.review_id not in gone:
+            _vote(database.writer, row)
 
 
 def of_media(database: Database, rows: Iterable[int]) -> dict[int, list[Review]]:

@@ -4,7 +4,10 @@ import pytest
 import reviewed_dataset as made
 from reviewed_dataset import new_id, open_desk
 
+from manifests.dataset import Dataset
+from manifests.live_view import LiveView
 from manifests.records import Choice, Verdict
+from manifests.review.facts import dataset_figures
 from manifests.review.messages import QueueFilter, ReviewError
 
 BOTH = (made.NEW, made.OLD)
@@ -71,8 +74,34 @@ def test_a_vote_is_recorded_once_and_can_be_changed(uri, tmp_path):
         assert (votes.ties, votes.wins + votes.losses, votes.left_chosen) == (0, 1, 1)
         with pytest.raises(ReviewError, match="was not shown to this reviewer"):
             desk.compare_vote(pair.pair_id, Choice.LEFT, review_id=new_id(3), reviewer="bob")
-        with pytest.raises(ReviewError, match="is a vote; vote again to change it"):
-            desk.undo(new_id(2), review_id=new_id(4), reviewer="ann")
+
+
+def test_a_vote_can_be_undone_and_redone(uri, tmp_path):
+    with open_desk(uri, tmp_path) as desk:
+
+        def counts() -> tuple[int, int]:
+            votes = desk.compare_votes(*BOTH)
+            return votes.wins + votes.losses, votes.ties
+
+        pair = desk.compare_next(*BOTH, reviewer="ann")
+        assert pair is not None
+        for number, choice in enumerate((Choice.TIE, Choice.LEFT), 1):
+            desk.compare_vote(pair.pair_id, choice, review_id=new_id(number), reviewer="ann")
+        desk.decide(made.request(desk, pair.media_id, "approve", reviewer="bob", id=3))
+        desk.undo(new_id(2), review_id=new_id(4), reviewer="ann")
+        assert counts() == (0, 1)  # the vote before it counts again
+        desk.undo(new_id(1), review_id=new_id(5), reviewer="ann")
+        assert counts() == (0, 0)
+        assert desk.compare_next(*BOTH, reviewer="ann") == pair
+        desk.undo(new_id(4), review_id=new_id(6), reviewer="ann")
+        assert counts() == (1, 0)
+        with pytest.raises(ReviewError, match="only they can undo it"):
+            desk.undo(new_id(2), review_id=new_id(7), reviewer="bob")
+        assert desk.card(pair.media_id, reviewer="ann").decision.verdict == "approve"
+    with open_desk(uri, tmp_path / "again") as desk:  # as read from the dataset
+        assert counts() == (1, 0)
+    [comparison] = dataset_figures(LiveView(Dataset.open(uri))).comparisons
+    assert comparison.win_rate.rate in (0.0, 1.0)
 
 
 def test_a_filter_narrows_the_pairs_and_bad_versions_are_named(uri, tmp_path):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from manifests.dataset import Commit, Dataset, DatasetError
 from manifests.integrity import repair, verify
 from manifests.records import Review, Verdict
 from manifests.review import journal as journals
-from manifests.review.journal import FileJournal, commit_entries, open_journal
+from manifests.review.journal import FileJournal, ObjectJournal, Overtaken, commit_entries, open_journal
 
 
 def row(number: int, **fields) -> Review:
-    values = {
+    values: dict[str, Any] = {
         "clip_id": "c",
         "media_id": f"m{number}",
         "reviewer": "ann",
@@ -73,15 +74,21 @@ def test_a_row_is_committed_exactly_once_wherever_a_kill_falls(place):
     assert journal.entries == []
     journal.close()
     assert ids(dataset) == [row(number).review_id for number in (1, 2, 3)]
-    assert journal_ids(dataset) == []
+    again = open_journal(dataset)
+    assert commit_entries(dataset, again.entries)[1] == 0  # on S3 objects stay for a while
+    again.close()
     assert {commit.stage for commit in dataset.commits[1:]} == {"review"}
     assert dict(dataset.commits[-1].counts) == {"reviews": 1, "reviewers": 1}
 
 
 def test_two_servers_on_s3_commit_each_row_once(s3_uri):
     dataset = Dataset.create(s3_uri)
-    one, other = open_journal(dataset), open_journal(dataset)
+    now = [0.0]
+    one, other = (ObjectJournal(dataset.storage, clock=lambda: now[0]) for _ in range(2))
     one.append([row(1)], base=0)
+    with pytest.raises(Overtaken, match="another process recorded a decision first"):
+        other.append([row(2)], base=0)
+    assert [entry.rows for entry in other.poll()] == [(row(1),)]
     other.append([row(2)], base=0)
     assert [entry.rows for entry in one.poll()] == [(row(2),)]
     assert one.poll() == []
@@ -91,8 +98,28 @@ def test_two_servers_on_s3_commit_each_row_once(s3_uri):
     assert count == 0
     one.forget(mine)
     other.forget(theirs)
-    assert sorted(ids(after)) == [row(1).review_id, row(2).review_id]
-    assert [*dataset.storage.list("_review")] == []
+    assert ids(after) == [row(1).review_id, row(2).review_id]
+    assert (one.entries, other.entries) == ([], [])
+    with pytest.raises(Overtaken):  # a process that is late finds the number taken
+        ObjectJournal(Unlisted(dataset.storage)).append([row(3)], base=0)  # type: ignore[arg-type]
+    now[0] = 100.0
+    one.forget([])
+    assert [found.key for found in dataset.storage.list("_review")] == ["_review/000000000002.json"]
+    third = open_journal(dataset)
+    assert third.append([row(3)], base=after.number).key == "_review/000000000003.json"
+
+
+class Unlisted:
+    """The storage as a process sees it that listed it before anything was written."""
+
+    def __init__(self, storage) -> None:
+        self._storage = storage
+
+    def list(self, folder: str) -> list:
+        return []
+
+    def __getattr__(self, name: str):
+        return getattr(self._storage, name)
 
 
 def test_another_writer_who_commits_first_is_no_harm(place):
