@@ -4,27 +4,27 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
+from manifests import scores
 from manifests.caption_checks import AGREEMENT, UNSUPPORTED, request_number
 from manifests.dataset import Commit, Dataset
 from manifests.parts import Part
-from manifests.records import LENGTH_COLUMNS, caption_digest
+from manifests.records import LENGTH_COLUMNS
 from manifests.review import reviews_table
 from manifests.review.config import ReviewConfig
-from manifests.review.database import FORMAT, MEDIA_COLUMNS, Database
-from manifests.review.live_media import SelectionRules, bucket_settings, copies, live_media, sort_key
+from manifests.review.database import FORMAT, Database
+from manifests.review.decisions import caption_digests
+from manifests.review.live_media import SelectionRules, bucket_settings
+from manifests.review.media_sync import CHUNK_ROWS, Progress, rows_of, sync_copies, sync_media
 from manifests.review.state import refresh
 from manifests.shown_frames import MAX_FRAMES, frames_of_media
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being read, and the rows done and in all."""
-_CHUNK_ROWS = 5_000
-"""Rows of one transaction."""
-_MEDIA_TABLES = {"sources", "clips", "scores", "selections", "duplicates", "media"}
+_MEDIA_TABLES = {"sources", "removals", "clips", "scores", "selections", "media"}
 _CAPTION_TABLE = """
     CREATE TABLE IF NOT EXISTS caption_{id} (
         row INTEGER PRIMARY KEY, outcome TEXT NOT NULL, short TEXT, medium TEXT, text TEXT, info INTEGER,
@@ -63,10 +63,13 @@ def sync(
     new = dataset.commits[0 if known is None else known + 1 :]
     tables = {part.table for commit in new for part in commit.added}
     settings = json.dumps(bucket_settings(dataset.commits))
-    changed = set[int]()
-    if tables & _MEDIA_TABLES or settings != database.get("buckets"):
-        changed |= _sync_media(database, dataset, rules, progress)
-        _sync_copies(database, dataset)
+    limits, changed = rules.digest if rules else "", set[int]()
+    has_other_limits = limits != database.get("limits")
+    is_touched = bool(tables & _MEDIA_TABLES) or any(commit.stage == scores.STAGE for commit in new)
+    if is_touched or settings != database.get("buckets") or has_other_limits:
+        changed |= sync_media(database, dataset, rules, None if has_other_limits else known, progress)
+    if tables & {"sources", "removals", "clips", "duplicates"}:
+        sync_copies(database, dataset)
     captioned, reordered = _sync_captions(database, dataset, new, progress)
     changed |= captioned
     changed |= reviews_table.sync(database, dataset, new)
@@ -75,13 +78,14 @@ def sync(
         _refresh_all(database, config, total, is_new, progress)
     else:
         rows = sorted(changed)
-        for first in range(0, len(rows), _CHUNK_ROWS):
-            refresh(database, rows[first : first + _CHUNK_ROWS], config)
+        for first in range(0, len(rows), CHUNK_ROWS):
+            refresh(database, rows[first : first + CHUNK_ROWS], config)
     database.set(
         format=FORMAT,
         commit=dataset.number,
         commit_id=dataset.commits[-1].id,
         buckets=settings,
+        limits=limits,
         dataset=dataset.uri,
     )
 
@@ -89,84 +93,12 @@ def sync(
 def _refresh_all(
     database: Database, config: ReviewConfig, total: int, is_new: bool, progress: Progress
 ) -> None:
-    for first in range(1, total + 1, _CHUNK_ROWS):
-        rows = range(first, min(first + _CHUNK_ROWS, total + 1))
+    for first in range(1, total + 1, CHUNK_ROWS):
+        rows = range(first, min(first + CHUNK_ROWS, total + 1))
         refresh(database, rows, config, is_new=is_new)
         progress("states", rows[-1], total)
     if is_new:
         database.create_member_indexes()
-
-
-def _sync_media(
-    database: Database, dataset: Dataset, rules: SelectionRules | None, progress: Progress
-) -> set[int]:
-    """Write the live media that are new or differ; return their rows, and those that are no longer live."""
-    table = live_media(dataset, rules)
-    generation = (database.get("generation") or 0) + 1
-    changed, done = set[int](), 0
-    for batch in table.to_batches(_CHUNK_ROWS):
-        with database.transaction():
-            changed |= _write_media(database, batch, generation)
-        done += len(batch)
-        progress("media", done, len(table))
-    with database.transaction() as connection:
-        gone = connection.execute("SELECT row FROM media WHERE live NOT IN (0, ?)", (generation,)).fetchall()
-        connection.execute("UPDATE media SET live = 0 WHERE live NOT IN (0, ?)", (generation,))
-        database.set(generation=generation)
-    return changed | {row for (row,) in gone}
-
-
-def _write_media(database: Database, batch: pa.RecordBatch, generation: int) -> set[int]:
-    connection = database.writer
-    uris = batch["uri"].to_pylist()
-    connection.executemany("INSERT OR IGNORE INTO sources (uri) VALUES (?)", {(uri,) for uri in uris})
-    listed = json.dumps(sorted({*uris}))
-    sources = dict(
-        connection.execute(
-            "SELECT uri, source FROM sources WHERE uri IN (SELECT value FROM json_each(?))", (listed,)
-        )
-    )
-    ids = batch["media_id"].to_pylist()
-    columns = [batch[name].to_pylist() if name != "source" else [] for name in MEDIA_COLUMNS]
-    columns[MEDIA_COLUMNS.index("source")] = [sources[uri] for uri in uris]
-    rows = dict(zip(ids, zip(*columns, strict=True), strict=True))
-    names = ", ".join(MEDIA_COLUMNS)
-    before = {
-        media_id: (row, live, tuple(values))
-        for row, media_id, live, *values in connection.execute(
-            f"SELECT row, media_id, live, {names} FROM media "
-            "WHERE media_id IN (SELECT value FROM json_each(?))",
-            (json.dumps(ids),),
-        )
-    }
-    same = [before[key][0] for key, values in rows.items() if key in before and before[key][2] == values]
-    relived = {before[key][0] for key in rows if key in before and not before[key][1]}
-    connection.executemany("UPDATE media SET live = ? WHERE row = ?", ((generation, row) for row in same))
-    fresh = {key: values for key, values in rows.items() if key not in before or before[key][2] != values}
-    marks = ", ".join("?" * (len(MEDIA_COLUMNS) + 3))
-    updates = ", ".join(f"{name} = excluded.{name}" for name in (*MEDIA_COLUMNS, "live"))
-    connection.executemany(
-        f"INSERT INTO media (media_id, live, sort, {names}) VALUES ({marks}) "
-        f"ON CONFLICT (media_id) DO UPDATE SET {updates}",
-        ((key, generation, sort_key(key), *values) for key, values in fresh.items()),
-    )
-    return relived | {row for row, _ in rows_of(database, fresh)}
-
-
-def rows_of(database: Database, media_ids: Iterable[str]) -> list[tuple[int, str]]:
-    """Return row and media id of those media that there are."""
-    return database.writer.execute(
-        "SELECT row, media_id FROM media WHERE media_id IN (SELECT value FROM json_each(?))",
-        (json.dumps([*media_ids]),),
-    ).fetchall()
-
-
-def _sync_copies(database: Database, dataset: Dataset) -> None:
-    table = copies(dataset)
-    with database.transaction() as connection:
-        connection.execute("DELETE FROM copies")
-        columns = (table[name].to_pylist() for name in ("keeper", "clip_id", "kind", "detail"))
-        connection.executemany("REPLACE INTO copies VALUES (?, ?, ?, ?)", zip(*columns, strict=True))
 
 
 def _sync_captions(
@@ -178,7 +110,7 @@ def _sync_captions(
     ]
     total, done, changed = sum(part.rows for _, part in parts), 0, set[int]()
     for commit, part in parts:
-        for batch in dataset.read_part(part).to_batches(_CHUNK_ROWS):
+        for batch in dataset.read_part(part).to_batches(CHUNK_ROWS):
             with database.transaction():
                 changed |= _write_captions(database, batch, commit)
             done += len(batch)
@@ -214,12 +146,13 @@ def _write_captions(database: Database, batch: pa.RecordBatch, commit: Commit) -
     rows = {media_id: row for row, media_id in rows_of(database, own["media_id"])}
     num_frames = dict(_num_frames(connection, rows.values()))
     max_frames = int(commit.config.get("max_frames", MAX_FRAMES))
-    infos = _ids(connection, "caption_info", "info", _json_rows(batch, _INFO))
+    infos = _info_ids(connection, batch)
     extra_names = [name for name in names if name not in {*_OWN, *_INFO, "clip_id"}]
     extras = _json_rows(batch, extra_names) if extra_names else [""] * len(batch)
     agreements = batch[AGREEMENT].to_pylist() if AGREEMENT in names else [None] * len(batch)
     unsupported = batch[UNSUPPORTED].to_pylist() if UNSUPPORTED in names else [None] * len(batch)
     texts = [own[column] for column in LENGTH_COLUMNS.values()]
+    digests = caption_digests(pa.Table.from_batches([batch])).to_pylist()
     by_version: dict[str, list[tuple[Any, ...]]] = {}
     for index, version in enumerate(own["version"]):
         row = rows.get(own["media_id"][index])
@@ -232,9 +165,9 @@ def _write_captions(database: Database, batch: pa.RecordBatch, commit: Commit) -
                 own["outcome"][index],
                 *each,
                 infos[index],
-                json.dumps(frames_of_media(own["frames_shown"][index] or (), num_frames[row], max_frames)),
+                _frames_json(tuple(own["frames_shown"][index] or ()), num_frames[row], max_frames),
                 own["detail"][index],
-                caption_digest(*each),
+                digests[index],
                 agreements[index],
                 unsupported[index],
                 extras[index],
@@ -264,16 +197,23 @@ def _json_rows(batch: pa.RecordBatch, names: Sequence[str]) -> list[str]:
     return [json.dumps(dict(zip(names, row, strict=True)), default=str) for row in zip(*columns, strict=True)]
 
 
-def _ids(connection: Any, table: str, column: str, values: Sequence[str]) -> list[int]:
-    distinct = {*values}
+@lru_cache(maxsize=4096)
+def _frames_json(frames: tuple[int, ...], num_frames: int, max_frames: int) -> str:
+    return json.dumps(frames_of_media(frames, num_frames, max_frames))
+
+
+def _info_ids(connection: Any, batch: pa.RecordBatch) -> list[int]:
+    """Return the row of `caption_info` of each caption."""
+    rows = [*zip(*(batch[name].to_pylist() for name in _INFO), strict=True)]
+    texts = {row: json.dumps(dict(zip(_INFO, row, strict=True))) for row in {*rows}}
     connection.executemany(
-        f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", ((value,) for value in distinct)
+        "INSERT OR IGNORE INTO caption_info (info) VALUES (?)", ((text,) for text in texts.values())
     )
     known = {
-        value: connection.execute(f"SELECT id FROM {table} WHERE {column} = ?", (value,)).fetchone()[0]
-        for value in distinct
+        row: connection.execute("SELECT id FROM caption_info WHERE info = ?", (text,)).fetchone()[0]
+        for row, text in texts.items()
     }
-    return [known[value] for value in values]
+    return [known[row] for row in rows]
 
 
 def _version_id(connection: Any, version: str, number: int) -> int:

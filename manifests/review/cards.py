@@ -65,6 +65,16 @@ class QueuePage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """The media that are assigned to one reviewer."""
+
+    reviewer: str
+    open: int
+    """Media that lack reviews."""
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionVersion:
     """One caption of a media, as a captioner gave it."""
 
@@ -145,6 +155,17 @@ class MediaFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpanBucket:
+    """Where `kinora pack` would put a span of a media that has at least so many frames."""
+
+    from_frames: int
+    """Least number of frames, at the rate of the last pack."""
+    name: str
+    num_frames: int
+    """Frames that a sample of this bucket has; 1 for a picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
     """Everything about one media that a reviewer sees."""
 
@@ -185,6 +206,10 @@ class Card:
     """Seconds for which the reviewer holds it; 0 if they do not."""
     problem: str = ""
     """Why the scores could not be read, for people; empty if they were."""
+    pack_fps: float = 0.0
+    """Frame rate of the last pack; 0 before the first."""
+    span_buckets: tuple[SpanBucket, ...] = ()
+    """Buckets of the last pack by the length of the span, shortest first; a shorter span fits none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import RLock, get_ident, local
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 """Version of this layout; another one is rebuilt."""
 _TABLES = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -97,6 +97,7 @@ _MEDIA_INDEX = "CREATE INDEX IF NOT EXISTS member_by_row ON member (row)"
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # what a power cut takes is read again from journal and dataset
+    "PRAGMA wal_autocheckpoint = 8000",  # pages: decisions do not wait for one, see `checkpoint`
     "PRAGMA temp_store = FILE",
     "PRAGMA busy_timeout = 30000",
 )
@@ -118,6 +119,10 @@ class Database:
         self._local = local()
         self._readers: list[sqlite3.Connection] = []
         self._owner = 0
+        self.changes = 0
+        """Transactions so far."""
+        self.match_counts: dict[str, tuple[int, int]] = {}
+        """By expression of a search: `changes` before its matches were counted, and their number."""
         self.writer = self._connect(_WRITER_CACHE_KB)
 
     def close(self) -> None:
@@ -149,6 +154,7 @@ class Database:
             try:
                 yield self.writer
                 self.writer.execute("COMMIT")
+                self.changes += 1  # when readers see what was written
             except BaseException as error:
                 if self.writer.in_transaction:
                     self.writer.execute("ROLLBACK")
@@ -160,6 +166,14 @@ class Database:
                 raise
             finally:
                 self._owner = 0
+
+    def checkpoint(self) -> None:
+        """Move what was written from the log of changes into the file, while others read and write."""
+        connection = self._connect(_READER_CACHE_KB)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     def get(self, key: str) -> Any:
         """Return a value of `meta`; None if there is none."""

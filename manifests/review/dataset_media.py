@@ -14,13 +14,10 @@ import pyarrow as pa
 from manifests.arrow import pc
 from manifests.dataset import Dataset, Part
 from manifests.live_view import THUMBNAIL, LiveView
-from manifests.review.media import MediaPlace, media_place
+from manifests.review.media import PLACE_COLUMNS, MediaPlace, media_place
 from manifests.review.pictures import SourceSpan
 
-_MEDIA_COLUMNS = (
-    *("media_id", "clip_id", "path", "offset", "length", "extension", "digest"),
-    *("num_windows", "window_start_pts", "window_end_pts"),
-)
+_MEDIA_COLUMNS = (*PLACE_COLUMNS, "num_windows", "window_start_pts", "window_end_pts")
 _CLIP_COLUMNS = ("clip_id", "uri", "source_key", "start_pts", "end_pts", "time_base_num", "time_base_den")
 _REFRESH_S = 5.0
 """Shortest time between two looks for newer commits."""

@@ -9,8 +9,8 @@ from typing import Self
 
 from manifests.records import Choice
 from manifests.review import bulk, compare, record
-from manifests.review.build import Progress
 from manifests.review.cards import (
+    Assignment,
     BulkPreview,
     Card,
     ComparePair,
@@ -27,6 +27,7 @@ from manifests.review.fold import sides
 from manifests.review.give import Giver
 from manifests.review.leases import Leases
 from manifests.review.live_media import SelectionRules
+from manifests.review.media_sync import Progress
 from manifests.review.messages import BulkEdit, ConfirmNeeded, Conflict, DecisionRequest, QueueFilter, Saved
 from manifests.review.queue import strata
 from manifests.review.show import row_of
@@ -124,6 +125,10 @@ class ReviewDesk:
         check_reviewer(reviewer)
         return self._giver.unassign(reviewer)
 
+    def assignments(self) -> tuple[Assignment, ...]:
+        """Return what is assigned to each reviewer, by name."""
+        return self._giver.assignments()
+
     def decide(self, request: DecisionRequest) -> Saved | Conflict | ConfirmNeeded:
         """Record a decision durably, unless it did not see the newest one or empties a text unconfirmed."""
         check_id("review_id", request.review_id)
@@ -131,7 +136,7 @@ class ReviewDesk:
         return record.decide(self._context, request)
 
     def undo(self, target: str, *, review_id: str, reviewer: str) -> Saved | Conflict:
-        """Withdraw a decision (its `review_id`) or a bulk action (its id) of this reviewer.
+        """Withdraw a decision or vote (its `review_id`), or a bulk action (its id), of this reviewer.
 
         Withdraw a withdrawal to redo. Returns Conflict if somebody decided on the media since; an action is
         withdrawn on all its media, and later decisions on some of them stand.

@@ -6,7 +6,7 @@
 import json
 from threading import Lock
 
-from manifests.review.cards import Card, QueuePage
+from manifests.review.cards import Assignment, Card, QueuePage
 from manifests.review.context import DeskContext
 from manifests.review.messages import QueueFilter, ReviewError
 from manifests.review.queue import always_open
@@ -70,6 +70,14 @@ class Giver:
             rows = self._context.queues.some(filter, count, condition)
             connection.executemany("INSERT INTO assigned VALUES (?, ?)", ((row, reviewer) for row in rows))
         return len(rows)
+
+    def assignments(self) -> tuple[Assignment, ...]:
+        """Return what is assigned to each reviewer."""
+        rows = self._context.database.read(
+            "SELECT a.reviewer, sum(s.done = 0), count(*) FROM assigned a JOIN state s ON s.row = a.row "
+            "GROUP BY a.reviewer ORDER BY a.reviewer"
+        )
+        return tuple(Assignment(reviewer=name, open=opened, total=total) for name, opened, total in rows)
 
     def unassign(self, reviewer: str) -> int:
         """Take back what a reviewer has not decided."""

@@ -7,38 +7,26 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
-from manifests.buckets import assign, frames_at, parse_bucket, shard_folder
-from manifests.dataset import Commit, Dataset
+from manifests.buckets import assign, frames_of, parse_bucket, shard_folder
+from manifests.dataset import Commit
 from manifests.digest import digest_bytes
 from manifests.live_view import LiveView
-from manifests.records import Bucket
-from manifests.review.cards import RuleResult
+from manifests.records import Bucket, Media
+from manifests.review.cards import RuleResult, SpanBucket
+from manifests.schemas import arrow_schema
 from manifests.scores import newest_rows
 
 _CLIP = ("clip_id", "source_key", "uri", "kind", "start_pts", "end_pts", "time_base_num", "time_base_den")
-_MEDIA = (
-    "media_id",
-    "clip_id",
-    "path",
-    "offset",
-    "length",
-    "extension",
-    "num_frames",
-    "height",
-    "width",
-    "fps",
-    "duration_s",
-    "digest",
-    "window_index",
-    "num_windows",
-    "window_start_pts",
-    "window_end_pts",
-)
+_MEDIA = tuple(name for name in arrow_schema(Media).names if name != "encoding")
+_SPAN = ("window_start_pts", "window_end_pts")
 _NONE_FITS = "no bucket"
 _SORT_BITS = 62
+_SIDE_BITS = 20
+"""Bits of the height or width of a picture."""
 
 
 class SelectionRules(Protocol):
@@ -67,19 +55,16 @@ class SelectionRules(Protocol):
         ...
 
 
-def live_media(dataset: Dataset, rules: SelectionRules | None) -> pa.Table:
+def live_media(view: LiveView, rules: SelectionRules | None) -> pa.Table:
     """Return the live media with the columns of the table `media` of `manifests.review.database`.
 
     `uri` stands for `source`, and there is no `row`, `live` or `sort`.
     """
-    view = LiveView(dataset)
     clips = _clips(view, rules)
     media = view.read("media", _MEDIA)
     index = pc.index_in(media["clip_id"], value_set=combine(clips["clip_id"]))
     clips = clips.drop_columns(["clip_id"]).take(combine(index))
-    columns = {
-        name: media[name] for name in _MEDIA if not name.startswith("window_s") and name != "window_end_pts"
-    }
+    columns = {name: media[name] for name in _MEDIA if name not in _SPAN}
     starts = pc.coalesce(media["window_start_pts"], clips["start_pts"])
     ends = pc.coalesce(media["window_end_pts"], clips["end_pts"])
     return pa.table(
@@ -89,15 +74,15 @@ def live_media(dataset: Dataset, rules: SelectionRules | None) -> pa.Table:
             "uri": clips["uri"],
             "start_s": _seconds(starts, clips),
             "end_s": _seconds(ends, clips),
-            "bucket": bucket_names(media, bucket_settings(dataset.commits)),
+            "bucket": bucket_names(media, bucket_settings(view.dataset.commits)),
             **{name: clips[name] for name in ("selection", "margin", "near", "band", "clip_row", "scored")},
         }
     )
 
 
-def copies(dataset: Dataset) -> pa.Table:
+def copies(view: LiveView) -> pa.Table:
     """Return the copies of live clips: `keeper`, `clip_id`, `kind`, `detail`."""
-    rows = LiveView(dataset).read("duplicates", ["keeper", "clip_id", "kind", "detail"])
+    rows = view.read("duplicates", ["keeper", "clip_id", "kind", "detail"])
     kinds = pa.array(["exact", "near", "semantic"])
     return rows.filter(pc.is_in(rows["kind"], value_set=kinds))
 
@@ -121,16 +106,28 @@ def bucket_settings(commits: Iterable[Commit]) -> dict[str, Any]:
 def bucket_names(media: pa.Table, settings: Mapping[str, Any]) -> pa.Array:
     """Return the bucket of each media by the settings of a pack, or its aspect ratio without any."""
     buckets = [parse_bucket(name) for name in settings.get("buckets", ())]
-    known: dict[tuple[float, int, int], str] = {}
-    names = list[str]()
-    shapes = (media[name].to_pylist() for name in ("duration_s", "height", "width", "num_frames"))
-    for duration_s, height, width, num_frames in zip(*shapes, strict=True):
-        frames = num_frames if num_frames == 1 else frames_at(duration_s, settings.get("fps", 1.0))
-        shape = (frames, height, width)
-        if shape not in known:
-            known[shape] = _bucket_name(frames, height, width, buckets, settings)
-        names.append(known[shape])
-    return pa.array(names, pa.string())
+    frames_N = frames_of(media["duration_s"].to_numpy(), settings.get("fps", 1.0))
+    frames_N[media["num_frames"].to_numpy() == 1] = 1
+    code_N = (frames_N << 2 * _SIDE_BITS) + (media["height"].to_numpy() << _SIDE_BITS)
+    distinct, shape_N = np.unique(code_N + media["width"].to_numpy(), return_inverse=True)
+    largest = (1 << _SIDE_BITS) - 1
+    shapes = (
+        (code >> 2 * _SIDE_BITS, code >> _SIDE_BITS & largest, code & largest) for code in distinct.tolist()
+    )
+    names = [_bucket_name(*shape, buckets, settings) for shape in shapes]
+    return pa.array(names, pa.string()).take(pa.array(shape_N))
+
+
+def span_buckets(settings: Mapping[str, Any], height: int, width: int) -> tuple[SpanBucket, ...]:
+    """Return the bucket of each length that a span of a video of this size may have, shortest first."""
+    buckets = [parse_bucket(name) for name in settings["buckets"]]
+    found = list[SpanBucket]()
+    for num_frames in sorted({bucket.num_frames for bucket in buckets}):
+        shape = {"num_frames": num_frames, "height": height, "width": width}
+        bucket = assign(**shape, buckets=buckets, max_crop=settings["max_crop"])
+        if bucket is not None:
+            found.append(SpanBucket(from_frames=num_frames, name=bucket.name, num_frames=bucket.num_frames))
+    return tuple(found)
 
 
 def _bucket_name(
@@ -174,23 +171,21 @@ def _clips(view: LiveView, rules: SelectionRules | None) -> pa.Table:
 
 
 def _scored(view: LiveView, clip_ids: pa.ChunkedArray) -> pa.Array:
-    """Return for each clip a JSON object: the row of the scores table by scorer."""
+    """Return for each clip a JSON object, the row of the scores table by scorer; empty without any."""
     if not view.scorer_requests or not len(clip_ids):
         return pa.array([""] * len(clip_ids), pa.string())
     scores = view.read("scores", ["clip_id", "scorer", "digest"])
     numbers = pa.array(view.row_indices("scores"))
     found = {
-        name: numbers.take(newest_rows(scores, request, clip_ids)).to_pylist()
+        name: numbers.take(newest_rows(scores, request, clip_ids)).cast(pa.string())
         for name, request in view.scorer_requests.items()
     }
-    rows = zip(*found.values(), strict=True)
-    return pa.array(
-        [
-            json.dumps({name: row for name, row in zip(found, each, strict=True) if row is not None})
-            for each in rows
-        ],
-        pa.string(),
-    )
+    entries = [  # null_handling="skip" is no way: it drops the rows in which all columns are null
+        pc.fill_null(pc.binary_join_element_wise(f"{json.dumps(name)}: ", row, ", ", ""), "")
+        for name, row in found.items()
+    ]
+    inside = pc.utf8_rtrim(pc.binary_join_element_wise(*entries, ""), ", ")
+    return pc.if_else(pc.equal(inside, ""), "", pc.binary_join_element_wise("{", inside, "}", ""))
 
 
 def _seconds(pts: pa.ChunkedArray, clips: pa.Table) -> pa.ChunkedArray:

@@ -12,6 +12,8 @@ from manifests.digest import digest_parts
 
 ID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z_-]{0,126}[0-9A-Za-z])?")
 """Form of the ids that an address may name: no dots, no slashes, no escapes."""
+PLACE_COLUMNS = ("media_id", "clip_id", "path", "offset", "length", "extension", "digest")
+"""Columns of media that `media_place` reads."""
 _TAR = re.compile(r"media/[0-9A-Za-z][0-9A-Za-z_.-]*\.tar")
 CONTENT_TYPES = {"mp4": "video/mp4", "png": "image/png"}
 

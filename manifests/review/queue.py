@@ -3,23 +3,24 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
 
-import re
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from manifests.review.build import rows_of
 from manifests.review.cards import Stratum
 from manifests.review.database import Database
 from manifests.review.live_media import start_of
+from manifests.review.media_sync import rows_of
 from manifests.review.messages import QueueFilter, ReviewError
+from manifests.review.search import Search, find
 from manifests.review.state import ALWAYS_OPEN, RANKED
 
 COUNTED = 10_000
-"""Matches of a search up to which they are counted."""
+"""Matches of a search within a part of the dataset up to which they are counted; in all of it, all are."""
 Matching = Callable[[str], Sequence[str]]
 """Returns the media ids for which an SQL condition holds."""
 _FILTERS_KEPT = 20
+_UNKNOWN = 1 << 62
+"""A total that was not counted."""
 _ALL_SORTS = -(1 << 63)
 _TITLES = {
     "all": ("All", "Every clip, in random order: a fair sample of the dataset."),
@@ -36,11 +37,6 @@ _TITLES = {
     "disagreement": ("Disagreements", "Reviewers decided differently."),
 }
 _BUCKET = "bucket:"
-_WORD = re.compile(r'"[^"]*"\*?|[^\s"]+')
-
-
-_SPARSE = "m.row IN (SELECT rowid FROM texts WHERE texts MATCH ?)"
-_DENSE = "EXISTS (SELECT 1 FROM texts WHERE texts MATCH ? AND texts.rowid = m.row)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +54,27 @@ class QueueRows:
 class _Query:
     """Condition of a queue over the rows of `member`, as m."""
 
-    where: str
+    clauses: tuple[str, ...]
     values: tuple[object, ...]
     start: int
     """Sort key of the first row; the order wraps around."""
-    is_dense: bool = False
-    """A search with more than `COUNTED` matches: these are not counted further."""
+    members: int
+    """Media of the queue without its search, or more."""
+    search: Search | None = None
+    is_narrow: bool = False
+    """There are other conditions than the search."""
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether its search has so many matches that they are counted in all of the dataset alone."""
+        return self.search is not None and self.search.matches > COUNTED
+
+    def where(self, wanted: int | None) -> tuple[str, tuple[object, ...]]:
+        """Return the SQL condition, with its values, that is fast for the first `wanted` rows, or for all."""
+        if self.search is None:
+            return " AND ".join(self.clauses), self.values
+        condition = self.search.condition(self.members, wanted)
+        return " AND ".join((*self.clauses, condition)), (*self.values, self.search.expression)
 
 
 def strata(database: Database) -> tuple[Stratum, ...]:
@@ -91,23 +102,24 @@ class Queues:
 
         Raises ReviewError for a filter that is not understood.
         """
-        query = self._query(filter)
+        query = self._query(filter, exact=True)
         total = self._total(filter, query)
-        if query.is_dense and total > COUNTED:
+        if query.is_dense and query.is_narrow and total > COUNTED:
             if offset < 0 or offset + limit > COUNTED:
                 raise ReviewError(
                     f"search {filter.search!r}: matches more than {COUNTED} clips, of which only the "
                     "first can be reached by position; search for more words"
                 )
-            return QueueRows(self._rows(query, offset, limit), offset, total, is_exact=False)
+            rows = self._rows(query, offset, limit, _UNKNOWN)
+            return QueueRows(rows, offset, COUNTED, is_exact=False)
         offset = max(0, total + offset) if offset < 0 else offset
         if offset >= total:
             return QueueRows([], offset, total)
         before = self._count(query, "AND m.sort < ?", query.start) if query.start > _ALL_SORTS else 0
         at = (offset + before) % total
-        rows = self._rows(query, at, min(limit, total - offset))
+        rows = self._rows(query, at, min(limit, total - offset), total)
         if len(rows) < min(limit, total - offset):  # the order wraps around
-            rows += self._rows(query, 0, min(limit, total - offset) - len(rows))
+            rows += self._rows(query, 0, min(limit, total - offset) - len(rows), total)
         return QueueRows(rows, offset, total)
 
     def first(
@@ -118,6 +130,7 @@ class Queues:
         Returns None if there is none.
         """
         query = self._query(filter)
+        where, own = query.where(1)
         places = [(query.start, -1)]
         if after is not None:
             found = self._database.read(
@@ -129,9 +142,9 @@ class Queues:
             places = [(sort, row) for sort, row in found] + places
         for sort, row in (*places, (_ALL_SORTS, -1)):
             rows = self._database.read(
-                f"SELECT m.row FROM member m WHERE {query.where} AND (m.sort, m.row) > (?, ?) {condition} "
+                f"SELECT m.row FROM member m WHERE {where} AND (m.sort, m.row) > (?, ?) {condition} "
                 "ORDER BY m.sort, m.row LIMIT 1",
-                *query.values,
+                *own,
                 sort,
                 row,
                 *values,
@@ -143,11 +156,12 @@ class Queues:
     def some(self, filter: QueueFilter, count: int, condition: str) -> list[int]:
         """Return up to `count` rows for which a condition over m holds, from the start of the order."""
         query, found = self._query(filter), list[int]()
+        where, values = query.where(count)
         for sort, end in ((query.start, ""), (_ALL_SORTS, f"AND m.sort <= {query.start}")):
             rows = self._database.read(
-                f"SELECT m.row FROM member m WHERE {query.where} AND m.sort > ? {end} {condition} "
+                f"SELECT m.row FROM member m WHERE {where} AND m.sort > ? {end} {condition} "
                 "ORDER BY m.sort, m.row LIMIT ?",
-                *query.values,
+                *values,
                 sort,
                 count - len(found),
             )
@@ -156,52 +170,54 @@ class Queues:
 
     def all_rows(self, filter: QueueFilter) -> list[int]:
         """Return the rows of all media of a queue, in order from the least sort key."""
-        query = self._query(filter)
-        return [
-            row
-            for (row,) in self._database.read(
-                f"SELECT m.row FROM member m WHERE {query.where} ORDER BY m.sort, m.row", *query.values
-            )
-        ]
+        where, values = self._query(filter).where(None)
+        sql = f"SELECT m.row FROM member m WHERE {where} ORDER BY m.sort, m.row"
+        return [row for (row,) in self._database.read(sql, *values)]
 
     def _total(self, filter: QueueFilter, query: _Query) -> int:
         """Return the size of a queue, without counting if it is a whole stratum."""
-        if filter.where.strip() or filter.search.strip() or filter.reviewer:
+        if query.search is not None and not query.is_narrow:
+            return query.search.matches
+        if query.search is not None or filter.where.strip() or filter.reviewer:
             return self._count(query)
-        rows = self._database.read("SELECT size, done FROM strata WHERE name = ?", filter.stratum)
-        size, done = rows[0] if rows else (0, 0)
-        return {"all": size, "done": done, "open": size - done}[filter.state]
+        return query.members
 
     def _count(self, query: _Query, condition: str = "", *values: object) -> int:
-        sql = f"SELECT count(*) FROM member m WHERE {query.where} {condition}"
+        """Count the rows of a queue; of a dense search up to one more than `COUNTED`."""
+        where, own = query.where(COUNTED + 1 if query.is_dense else None)
+        sql = f"SELECT count(*) FROM member m WHERE {where} {condition}"
         if query.is_dense:
-            sql = f"SELECT count(*) FROM (SELECT 1 FROM member m WHERE {query.where} LIMIT {COUNTED + 1})"
-        return self._database.read(sql, *query.values, *values)[0][0]
+            sql = (
+                f"SELECT count(*) FROM (SELECT 1 FROM member m WHERE {where} {condition} LIMIT {COUNTED + 1})"
+            )
+        return self._database.read(sql, *own, *values)[0][0]
 
-    def _rows(self, query: _Query, offset: int, limit: int) -> list[int]:
-        found = self._database.read(
-            f"SELECT m.row FROM member m WHERE {query.where} ORDER BY m.sort, m.row LIMIT ? OFFSET ?",
-            *query.values,
-            limit,
-            offset,
-        )
-        return [row for (row,) in found]
+    def _rows(self, query: _Query, offset: int, limit: int, total: int) -> list[int]:
+        """Return rows in order, read from the nearer end of all `total`."""
+        limit = min(limit, total - offset)
+        behind = total - offset - limit
+        is_backward = behind < offset
+        skipped, order = (behind, "DESC") if is_backward else (offset, "ASC")
+        where, values = query.where(skipped + limit)
+        by = f"ORDER BY m.sort {order}, m.row {order} LIMIT ? OFFSET ?"
+        sql = f"SELECT m.row FROM member m WHERE {where} {by}"
+        rows = [row for (row,) in self._database.read(sql, *values, max(0, limit), skipped)]
+        return rows[::-1] if is_backward else rows
 
-    def _query(self, filter: QueueFilter) -> _Query:
-        found = self._database.read("SELECT id FROM strata WHERE name = ?", filter.stratum)
+    def _query(self, filter: QueueFilter, *, exact: bool = False) -> _Query:
+        """Return the condition of a queue; with `exact`, its search has as many matches as it says."""
+        found = self._database.read("SELECT id, size, done FROM strata WHERE name = ?", filter.stratum)
         if not found and filter.stratum not in _TITLES and not filter.stratum.startswith(_BUCKET):
             raise ReviewError(f"there is no stratum {filter.stratum!r}; there are {', '.join(self._names())}")
-        where, values = ["m.stratum = ?"], [found[0][0] if found else -1]
+        identifier, size, done = found[0] if found else (-1, 0, 0)
+        where, values = ["m.stratum = ?"], [identifier]
         if filter.state not in ("all", "open", "done"):
             raise ReviewError(f"state {filter.state!r}: use all, open or done")
         if filter.state != "all":
             where.append("m.done = ?")
             values.append(int(filter.state == "done"))
-        is_dense = False
-        if filter.search.strip():
-            expression, is_dense = self._match(filter.search)
-            where.append(_DENSE if is_dense else _SPARSE)
-            values.append(expression)
+        members = {"all": size, "done": done, "open": size - done}[filter.state]
+        search = find(self._database, filter.search, exact=exact) if filter.search.strip() else None
         if filter.where.strip():
             where.append("m.row IN (SELECT row FROM filtered WHERE filter = ?)")
             values.append(self._filtered(filter.where))
@@ -209,30 +225,19 @@ class Queues:
             where.append("m.row IN (SELECT row FROM reviewed_by WHERE reviewer = ?)")
             values.append(filter.reviewer)
         seed = self._seed if filter.seed is None else filter.seed
+        is_dense = search is not None and search.matches > COUNTED
         is_plain = filter.stratum in RANKED or is_dense or not seed
-        start = _ALL_SORTS if is_plain else start_of(seed)
-        return _Query(where=" AND ".join(where), values=tuple(values), start=start, is_dense=is_dense)
+        return _Query(
+            clauses=tuple(where),
+            values=tuple(values),
+            start=_ALL_SORTS if is_plain else start_of(seed),
+            members=members,
+            search=search,
+            is_narrow=filter.stratum != "all" or len(where) > 1,
+        )
 
     def _names(self) -> list[str]:
         return [name for (name,) in self._database.read("SELECT name FROM strata ORDER BY name")]
-
-    def _match(self, search: str) -> tuple[str, bool]:
-        """Return the FTS5 expression of a search, and whether it has more than `COUNTED` matches.
-
-        Raises ReviewError if it holds no word.
-        """
-        expression = match_expression(search)
-        try:
-            ((hits,),) = self._database.read(
-                "SELECT count(*) FROM (SELECT 1 FROM texts WHERE texts MATCH ? LIMIT ?)",
-                expression,
-                COUNTED + 1,
-            )
-        except sqlite3.OperationalError as error:
-            raise ReviewError(
-                f"search {search!r}: cannot be understood ({error}); write plain words"
-            ) from error
-        return expression, hits > COUNTED
 
     def _filtered(self, condition: str) -> int:
         """Return the id of a condition whose media are in the table `filtered`; run it if they are not.
@@ -263,18 +268,6 @@ class Queues:
                     "INSERT INTO filtered VALUES (?, ?)", ((identifier, row) for row, _ in rows)
                 )
         return identifier
-
-
-def match_expression(search: str) -> str:
-    """Return the FTS5 expression for words, `"phrases"` and `prefixes*`, all of which must be there."""
-    terms = list[str]()
-    for term in _WORD.findall(search):
-        is_prefix, text = term.endswith("*"), term.strip('"*').replace('"', "")
-        if any(character.isalnum() for character in text):
-            terms.append(f'"{text}"{"*" if is_prefix else ""}')
-    if not terms:
-        raise ReviewError(f"search {search!r}: holds no word to look for")
-    return " ".join(terms)
 
 
 def always_open(stratum: str) -> bool:

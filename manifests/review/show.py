@@ -25,7 +25,7 @@ from manifests.review.cards import (
 from manifests.review.config import ReviewConfig
 from manifests.review.database import MEDIA_COLUMNS, Database
 from manifests.review.leases import Leases
-from manifests.review.live_media import SelectionRules
+from manifests.review.live_media import SelectionRules, span_buckets
 from manifests.review.messages import ReviewError
 from manifests.review.state import Opinions, caption_texts, opinions, standing_texts
 from manifests.scores import requests
@@ -160,7 +160,18 @@ class Shower:
             neighbours=self._neighbours(media),
             lease_s=lease_s,
             problem=problem,
+            **self._span_buckets(media),
         )
+
+    def _span_buckets(self, media: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a card that say into which bucket a mended span of a video goes."""
+        settings: dict[str, Any] = json.loads(self._database.get("buckets") or "{}")
+        if not settings or media["extension"] != "mp4":
+            return {}
+        return {
+            "pack_fps": settings["fps"],
+            "span_buckets": span_buckets(settings, media["height"], media["width"]),
+        }
 
     def _check(self, scores: Mapping[str, Any]) -> tuple[RuleResult, ...]:
         return tuple(self._rules.check(scores)) if self._rules and scores else ()
@@ -262,6 +273,5 @@ def read_row(dataset: Dataset, table: TableName, row: int) -> dict[str, Any]:
     ends: Sequence[int] = [*accumulate(part.rows for part in parts)]
     index = bisect_right(ends, row)
     part, first = parts[index], ends[index] - parts[index].rows
-    store = PartStore(dataset.storage)
-    names = [name for name in store.schema(part).names if name not in LARGE_COLUMNS]
-    return store.read_part(part, names).slice(row - first, 1).to_pylist()[0]
+    rows = PartStore(dataset.storage).read_part(part, without=LARGE_COLUMNS)
+    return rows.slice(row - first, 1).to_pylist()[0]

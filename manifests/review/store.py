@@ -18,11 +18,11 @@ from manifests.dataset import Dataset, DatasetError
 from manifests.log_summary import entry_key
 from manifests.records import Review
 from manifests.review import build, reviews_table
-from manifests.review.build import Progress
 from manifests.review.config import ReviewConfig
 from manifests.review.database import Database
 from manifests.review.journal import STAGE, Entry, commit_entries, open_journal
 from manifests.review.live_media import SelectionRules
+from manifests.review.media_sync import Progress
 from manifests.review.state import refresh
 from manifests.storage import describe_disk_full
 
@@ -79,7 +79,8 @@ class ReviewStore:
         """Record rows durably, all or none of them, and bring the database up to date.
 
         Raises OSError or DatasetError if they were not recorded, DatabaseError if they were and the database
-        could not be written; the same rows may then be recorded again, which records nothing twice.
+        could not be written; the same rows may then be recorded again, which records nothing twice. Raises
+        Overtaken if another process recorded something that this one has not seen.
         """
         with self.lock:
             entry = self._journal.append(rows, base=self.database.get("commit"))
@@ -142,6 +143,7 @@ class ReviewStore:
                 if self._config.commit_every_s or self.num_uncommitted >= self._config.commit_every:
                     self.flush()
                 self.sync()
+                self.database.checkpoint()
                 self.problem = ""
             except (OSError, ValueError, sqlite3.Error) as error:
                 self.problem = str(error)
@@ -192,9 +194,8 @@ class ReviewStore:
         return self._build(self.dataset)
 
     def _settings(self) -> str:
-        """Return what the tables depend on besides the dataset."""
-        limits = self._rules.digest if self._rules else ""
-        return f"{self._config.reviews_per_clip} {self._config.near_margin} {limits}"
+        """Return what the tables depend on besides the dataset and the limits of the rules."""
+        return f"{self._config.reviews_per_clip} {self._config.near_margin}"
 
     def _build(self, dataset: Dataset) -> Database:
         """Build the database beside its place and put it there when it is complete."""

@@ -11,7 +11,7 @@ from reviewed_dataset import NEVER, TWO, M, edit, new_id, open_desk, request, te
 from manifests.dataset import Commit, Dataset, DatasetError
 from manifests.live_view import LiveView
 from manifests.records import Review, Verdict, caption_digest
-from manifests.review import queue, record, store
+from manifests.review import queue, record, search, store
 from manifests.review.config import ReviewConfig
 from manifests.review.decisions import standing_decisions
 from manifests.review.desk import ReviewDesk
@@ -167,12 +167,46 @@ def test_a_search_with_very_many_matches_is_not_counted_to_the_end(uri, tmp_path
         assert (exact.total, exact.total_is_exact) == (20, True)
         monkeypatch.setattr(queue, "COUNTED", 8)
         page = desk.search("ball", reviewer="ann", limit=5)
-        assert (page.total, page.total_is_exact, page.items) == (9, False, exact.items[:5])
+        assert (page.total, page.total_is_exact, page.items) == (20, True, exact.items[:5])
+        assert desk.search("ball", reviewer="ann", offset=-3, limit=5).items == exact.items[-3:]
+        part = QueueFilter(search="ball", state="open")
+        page = desk.queue(part, reviewer="ann", limit=5)
+        assert (page.total, page.total_is_exact, page.items) == (8, False, exact.items[:5])
+        assert desk.queue(part, reviewer="ann", offset=5, limit=3).items == exact.items[5:8]
         narrow = desk.queue(QueueFilter(search="ball", where="width = 360"), reviewer="ann", limit=3)
         assert (narrow.total, narrow.total_is_exact) == (5, True)
         assert desk.next(QueueFilter(search="ball"), reviewer="ann") is not None
         with pytest.raises(ReviewError, match="matches more than 8 clips"):
-            desk.search("ball", reviewer="ann", offset=-1, limit=1)
+            desk.queue(part, reviewer="ann", offset=-1, limit=1)
+
+
+def test_every_way_to_search_finds_the_same(uri, tmp_path, monkeypatch):
+    filters = [
+        QueueFilter(search="ball"),
+        QueueFilter(search="ball", state="open"),
+        QueueFilter(search='"number 1"'),
+        QueueFilter(search="numb* red", stratum="changed"),
+        QueueFilter(search="red", where="width = 360"),
+        QueueFilter(search="ball", reviewer="ann"),
+    ]
+    found: dict[str, list] = {}
+    with open_desk(uri, tmp_path) as desk:
+        for number in (2, 5, 9, 12):
+            decide(desk, M[number], "approve", id=number)
+        for way in ("_DRIVE_US", "_LIST_US", "_PROBE_US"):
+            with monkeypatch.context() as patch:
+                for name in ("_DRIVE_US", "_LIST_US", "_PROBE_US"):
+                    patch.setattr(search, name, 1e-9 if name == way else 1e9)
+                for filter in filters:
+                    pages = [
+                        desk.queue(filter, reviewer="ann", offset=offset, limit=4) for offset in (0, 3, -4)
+                    ]
+                    card = desk.next(filter, reviewer="bob")
+                    wanted = [page.items for page in pages], pages[0].total, card and card.item.media_id
+                    found.setdefault(way, []).append(wanted)
+                    desk.release(card.item.media_id, reviewer="bob") if card else None
+    assert found["_DRIVE_US"] == found["_LIST_US"] == found["_PROBE_US"]
+    assert [total for _, total, _ in found["_LIST_US"]] == [20, 16, 1, 9, 5, 4]
 
 
 # Leases and assignment
@@ -734,3 +768,28 @@ def test_a_desk_on_s3(s3_uri, tmp_path):
         assert isinstance(conflict, Conflict)
         decide(other, M[2], "approve", reviewer="bob", id=3)
     assert [row.review_id for row in made.committed_reviews(s3_uri)] == [new_id(1), new_id(3)]
+
+
+def test_servers_on_s3_that_decide_at_the_same_time_conflict(s3_uri, tmp_path, monkeypatch):
+    """The first server records a decision after the other one has looked, and before it records its own."""
+    made.make(s3_uri, count=4)
+    with open_desk(s3_uri, tmp_path) as desk, ReviewDesk(s3_uri, tmp_path / "two", config=NEVER) as other:
+        look, meanwhile = other._context.store.catch_up, [M[1], M[2], M[0]]
+
+        def late() -> None:
+            look()
+            if meanwhile:
+                decide(desk, meanwhile[0], "approve", id=10 + len(meanwhile))
+                del meanwhile[0]
+
+        monkeypatch.setattr(other._context.store, "catch_up", late)
+        same = request(other, M[1], "reject", reason="r", reviewer="bob", id=2)
+        conflict = other.decide(same)
+        assert isinstance(conflict, Conflict)
+        assert conflict.saw_now == new_id(13)
+        decide(other, M[3], "approve", reviewer="bob", id=3)  # other clips decided meanwhile are no conflict
+        assert meanwhile == []
+    assert len(made.committed_reviews(s3_uri)) == 4
+    assert not any(
+        row["disagreement"] for row in standing_decisions(LiveView(Dataset.open(s3_uri)).reviews).to_pylist()
+    )
