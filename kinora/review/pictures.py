@@ -1,10 +1,10 @@
-"""Pictures of frames for the review page, decoded in the sandbox."""
+"""Pictures and short videos of frames for the review page, made in the sandbox."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from kinora.review.strips import media_strip, source_strip
+from kinora.review.strips import media_strip, source_strip, source_video
 from manifests.review.pictures import PictureError, Side, SourceSpan
 from pipeline.sources.fetch import local_copy
 from pipeline.sources.stat import stat_source
@@ -27,6 +27,13 @@ class SandboxPictures:
         return self._run(partial(media_strip, content, tuple(indices)), "the clip")
 
     def source_strip(self, span: SourceSpan, side: Side) -> bytes:
+        return self._around(source_strip, span, side)
+
+    def source_video(self, span: SourceSpan, side: Side) -> bytes:
+        return self._around(source_video, span, side)
+
+    def _around(self, make: Callable[..., bytes], span: SourceSpan, side: Side) -> bytes:
+        """Run `make` on the source of a span, if it is still the file that was analysed."""
         unit_s = span.time_base_num / span.time_base_den
 
         def work() -> bytes:
@@ -37,9 +44,7 @@ class SandboxPictures:
                     "back to see what lies around the clip. The clip itself is not affected"
                 )
             with local_copy(now.uri, now.size_bytes, now.etag, self._limits) as path:
-                task = partial(
-                    source_strip, path, span.start_pts, span.end_pts, unit_s, before=side == "before"
-                )
+                task = partial(make, path, span.start_pts, span.end_pts, unit_s, before=side == "before")
                 return self._sandbox.call(task, path)
 
         return self._thread.submit(_translated, work, span.uri).result()

@@ -1,14 +1,17 @@
-"""Decode frames into strips of pictures. Runs in the sandbox.
+"""Decode frames into strips of pictures and short videos. Runs in the sandbox.
 
 Legend: N frames, H height, W width, C channels (RGB).
 """
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from video.chosen_frames import read_chosen
+from video.encode import VideoWriter, even_side
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_lazy_frames
 
@@ -18,6 +21,13 @@ MAX_ASPECT = 4.0
 """Pictures wider than this are made lower instead."""
 OFFSETS_S = (0.1, 0.5, 1.0)
 """Distances of the pictures of a source from the first or last frame of a span, in seconds."""
+AROUND_S = 2.0
+"""Seconds of a source that its video before or after a span shows."""
+_VIDEO_HEIGHT_PX = 270
+_MAX_FPS = 30.0
+"""Frames of a source that follow faster are left out of its video."""
+_TICKS = 1000
+"""Units of a second in its timestamps."""
 _EMPTY = 90
 """Grey of a place outside the source."""
 _QUALITY = 82
@@ -66,6 +76,49 @@ def source_strip(path: str, start_pts: int, end_pts: int, unit_s: float, *, befo
             for found, time_s in zip(nearest, wanted_s, strict=True)
         ]
     )
+
+
+def source_video(path: str, start_pts: int, end_pts: int, unit_s: float, *, before: bool) -> bytes:
+    """Return an MP4 of the last seconds of a source before `start_pts`, or the first ones from `end_pts` on.
+
+    Raises VideoError if the source has no frame there.
+    """
+    ticks = list[int]()
+    file = io.BytesIO()
+    writer: VideoWriter | None = None
+    try:
+        for time_s, rgb_HWC in _around(path, start_pts, end_pts, unit_s, before=before):
+            if writer is None:
+                height, width = rgb_HWC.shape[:2]
+                writer = VideoWriter(
+                    file, height=height, width=width, fps=_MAX_FPS, time_base=Fraction(1, _TICKS), crf=26
+                ).__enter__()
+            ticks.append(round(time_s * _TICKS))
+            writer.write(rgb_HWC, ticks[-1] - ticks[0])
+    finally:
+        if writer is not None:
+            writer.__exit__(None, None, None)
+    if not ticks:
+        raise VideoError(VideoErrorCode.NO_FRAMES, path, f"{'begins' if before else 'ends'} with this clip")
+    return file.getvalue()
+
+
+def _around(
+    path: str, start_pts: int, end_pts: int, unit_s: float, *, before: bool
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield time in seconds and picture of the frames before or after a span."""
+    first_s = start_pts * unit_s - AROUND_S if before else end_pts * unit_s
+    from_pts, last_s = round((first_s - _WARMUP_S) / unit_s), -1.0
+    for frame in read_lazy_frames(path, from_pts=from_pts if from_pts > 0 else None):
+        if frame.time_s >= first_s + AROUND_S or (before and frame.pts >= start_pts):
+            return
+        is_inside = frame.time_s >= first_s - 1e-6 and (before or frame.pts >= end_pts)
+        if is_inside and frame.time_s - last_s >= 0.9 / _MAX_FPS:
+            last_s = frame.time_s
+            rgb_HWC = frame.to_rgb()
+            scale = min(1.0, _VIDEO_HEIGHT_PX / rgb_HWC.shape[0])
+            height, width = (even_side(side * scale) for side in rgb_HWC.shape[:2])
+            yield frame.time_s, cv2.resize(rgb_HWC, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _is_nearer(time_s: float, wanted_s: float, found: tuple[float, np.ndarray] | None) -> bool:

@@ -74,6 +74,7 @@ def make_app(
         Route("/media/{media_id}/poster", media.poster, methods=read),
         Route("/media/{media_id}/frames", media.frames, methods=read),
         Route("/media/{media_id}/source/{side}", media.around, methods=read),
+        Route("/media/{media_id}/source/{side}/video", media.around_video, methods=read),
         *api,
     ]
     handlers: dict[Any, Any] = {

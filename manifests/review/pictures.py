@@ -1,4 +1,4 @@
-"""Pictures of frames, which the command line's package decodes: this package imports no video library."""
+"""Pictures of frames, which the command line's package makes: this package imports no video library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class PictureError(ValueError):
 
 
 class Pictures(Protocol):
-    """Decodes frames into one JPEG, a strip of equally wide pictures from left to right."""
+    """Decodes frames into one JPEG, a strip of equally wide pictures from left to right, or a short video."""
 
     def media_strip(self, content: bytes, indices: Sequence[int]) -> bytes:
         """Return the frames at `indices` of a medium. Raises PictureError."""
@@ -35,5 +35,12 @@ class Pictures(Protocol):
         """Return a few frames of the source just before or after a span. Raises PictureError.
 
         A place before the beginning or after the end of the source is a grey picture.
+        """
+        ...
+
+    def source_video(self, span: SourceSpan, side: Side) -> bytes:
+        """Return a small MP4 of the seconds of the source just before or after a span.
+
+        Raises PictureError, also if the source begins or ends with the span.
         """
         ...

@@ -18,6 +18,7 @@ from manifests.web.server import listen, settings
 from manifests.web.tokens import TokenStore
 
 JPEG = b"\xff\xd8\xff a strip"
+MP4 = b"\0\0\0\x18ftyp a video"
 
 
 class FakePictures:
@@ -33,6 +34,10 @@ class FakePictures:
     def source_strip(self, span: SourceSpan, side: str) -> bytes:
         self.asked.append((span.uri, side))
         return JPEG
+
+    def source_video(self, span: SourceSpan, side: str) -> bytes:
+        self.asked.append((span.uri, side, "video"))
+        return MP4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,11 @@ class Page:
         finally:
             connection.close()
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, **headers: Any) -> Answer:
         return self.request("GET", path, **headers)
 
-    def post(self, path: str, value: Any, **headers: str) -> Answer:
-        fields = {"content-type": "application/json", "x-csrf-token": self.csrf} | headers
+    def post(self, path: str, value: Any, **headers: Any) -> Answer:
+        fields: dict[str, Any] = {"content-type": "application/json", "x-csrf-token": self.csrf} | headers
         return self.request("POST", path, json.dumps(value).encode(), **fields)
 
     def open_session(self) -> Any:

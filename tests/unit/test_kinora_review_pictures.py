@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from kinora.review.pictures import SandboxPictures
-from kinora.review.strips import HEIGHT_PX, OFFSETS_S
+from kinora.review.strips import AROUND_S, HEIGHT_PX, OFFSETS_S
 from manifests.review.pictures import PictureError, SourceSpan
 from pipeline.sources.stat import stat_source
 from video.encode import VideoWriter
+from video.frames import read_frames
 from video.probe import probe
 
 FPS, FRAMES = 10, 50
@@ -79,6 +80,18 @@ def test_the_source_around_a_clip(pictures: SandboxPictures, video: Path) -> Non
     edge = replace(own, start_pts=5 * unit, end_pts=FRAMES * unit)
     assert frames_of(pictures.source_strip(edge, "before"), 3)[1:] == [0, 4]
     assert frames_of(pictures.source_strip(edge, "after"), 3) == [-1, -1, -1]
+
+    def shown(mp4: bytes) -> list[int]:
+        frames = [*read_frames(mp4)]
+        assert [round(frame.time_s * FPS) for frame in frames] == [*range(len(frames))]
+        return [round((frame.rgb_HWC.mean() - 20) / 4) for frame in frames]
+
+    assert AROUND_S == 2.0
+    assert shown(pictures.source_video(own, "before")) == pytest.approx([*range(20)], abs=1)
+    assert shown(pictures.source_video(own, "after")) == pytest.approx([*range(30, 50)], abs=1)
+    assert shown(pictures.source_video(edge, "before")) == pytest.approx([*range(5)], abs=1)
+    with pytest.raises(PictureError, match="ends with this clip"):
+        pictures.source_video(edge, "after")
 
 
 def test_what_cannot_be_decoded_is_named(pictures: SandboxPictures, video: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from review_pages import JPEG, Page, running
+from review_pages import JPEG, MP4, Page, running
 
 from manifests import schemas
 from manifests.dataset import Commit, Dataset
@@ -154,6 +154,13 @@ def test_posters_strips_and_the_source(page: Page) -> None:
         assert page.get(f"/media/{MEDIA}/frames?indices=0,4,8").body == JPEG
     assert page.get(f"/media/{MEDIA}/source/before").body == JPEG
     assert page.pictures.asked == [(len(CONTENT), (0, 4, 8)), ("/raw/a.mp4", "before")]
+    whole = page.get(f"/media/{MEDIA}/source/after/video")
+    assert (whole.status, whole.body, whole.headers["content-type"]) == (200, MP4, "video/mp4")
+    part = page.get(f"/media/{MEDIA}/source/after/video", range="bytes=4-7")
+    assert (part.status, part.body) == (206, MP4[4:8])
+    assert part.headers["content-range"] == f"bytes 4-7/{len(MP4)}"
+    assert page.get(f"/media/{MEDIA}/source/after/video", range="bytes=99-").status == 416
+    assert page.pictures.asked[2:] == [("/raw/a.mp4", "after", "video")]
     for bad in ("", "a", "1,,2", "-1", ",".join("1" * 33), "123456789"):
         assert page.get(f"/media/{MEDIA}/frames?indices={bad}").status == 400, bad
     assert page.get(f"/media/{MEDIA}/source/around").status == 404

@@ -21,9 +21,9 @@ from review_browser import (
     shown,
     until,
 )
-from review_dataset import NEW, caption_text, write_dataset
+from review_dataset import NEW, caption_text, write_dataset  # pyright: ignore[reportMissingImports]
 
-from manifests.dataset import Dataset
+from manifests.dataset import Commit, Dataset
 
 pytestmark = [
     pytest.mark.web,
@@ -184,13 +184,70 @@ def test_the_player_steps_frames_and_keeps_its_speed(
         until(page, f"{frame} === 4")
         page.keyboard.press("s")
         page.keyboard.press("i")
+        page.keyboard.press("o")  # a span of one frame is none
+        expect(page.locator(".span-bar output")).to_have_text("Span 0.50 to 2.13 s (1.63 s)")
+        page.keyboard.press(".")
         page.keyboard.press("o")
-        expect(page.locator(".span-bar output")).to_have_text("Span 0.50 to 0.63 s (0.13 s)")
+        expect(page.locator(".span-bar output")).to_have_text("Span 0.50 to 0.75 s (0.25 s)")
         page.keyboard.press("Enter")
         expect(page.locator(".caption .badge.span")).to_be_visible()
     server.stop()
     (row,) = dataset.refresh().read("reviews").to_pylist()
-    assert (row["verdict"], row["start_s"], row["end_s"]) == ("span", 0.5, 0.625)
+    assert (row["verdict"], row["start_s"], row["end_s"]) == ("span", 0.5, 0.75)
+
+
+def test_a_span_that_is_too_short_for_a_video_is_named_at_once(
+    browser: Browser, dataset: Dataset, tmp_path: Path
+) -> None:
+    config = {"buckets": ["9x54x96", "1x54x96"], "fps": 8.0, "max_crop": 0.1}
+    dataset.commit(Commit(stage="pack", config=config))
+    with serving(tmp_path / "data", tmp_path / "state") as server, reviewing(browser, server) as page:
+        until(page, "document.querySelector('video').readyState >= 2")
+        page.keyboard.press("k")
+        page.keyboard.press("s")
+        expect(page.locator(".span-bar")).to_contain_text("bucket 9x54x96")
+        page.evaluate("document.querySelector('video').currentTime = 5.5 / 8")
+        until(page, "Number(document.querySelector('.timeline').value) === 5")
+        page.keyboard.press("o")
+        too_short = "Too short for a video: it would be packed as one frame (1x54x96)."
+        expect(page.locator(".span-bar .note")).to_have_text(f"{too_short} A video needs more than 1.00 s.")
+        page.keyboard.press("Enter")
+        expect(page.locator(".toast.wrong").last).to_contain_text("Saved. Too short for a video")
+
+
+def test_the_source_around_a_clip_plays(browser: Browser, dataset: Dataset, server: Server) -> None:
+    second = dataset.read("media").to_pylist()[1]["media_id"]
+    with reviewing(browser, server, expected="status of 422") as page:
+        open_clip(page, server, second)
+        page.keyboard.press("b")
+        until(
+            page,
+            "[...document.querySelectorAll('.around video')].filter(v => v.readyState >= 2).length === 2",
+        )
+        assert page.evaluate("[...document.querySelectorAll('.around video')].map(v => v.videoWidth)") == [
+            96,
+            96,
+        ]
+        page.keyboard.press("b")
+        expect(page.locator(".around img").first).to_be_visible()
+        first = dataset.read("media").to_pylist()[0]["media_id"]
+        open_clip(page, server, first)
+        page.keyboard.press("b")
+        expect(page.locator(".around .failed")).to_contain_text("begins with this clip")
+
+
+def test_clips_are_assigned_and_taken_back(browser: Browser, dataset: Dataset, server: Server) -> None:
+    with reviewing(browser, server) as page:
+        page.keyboard.press("Shift+A")
+        page.get_by_label("Reviewer").fill("Grace")
+        page.get_by_label("Clips").fill("10")
+        page.get_by_role("button", name="Assign", exact=True).last.click()
+        expect(page.locator(".toast").last).to_contain_text("10 clips are Grace's now")
+        page.get_by_role("button", name="Assign", exact=True).first.click()
+        expect(page.locator(".assigned")).to_contain_text("Grace 10 open of 10")
+        page.get_by_role("button", name="Take back the open clips of Grace").click()
+        expect(page.locator(".toast").last).to_contain_text("10 clips were taken back from Grace")
+        assert call(page, "/api/assigned") == {"assigned": []}
 
 
 def test_a_tab_left_open_shows_both_texts(browser: Browser, dataset: Dataset, server: Server) -> None:
@@ -323,6 +380,8 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
         page.keyboard.press("0")
         expect(page.locator(".score")).to_contain_text("2 votes")
         expect(page.locator(".score")).to_contain_text("95 % interval")
+        page.keyboard.press("u")
+        expect(page.locator(".score")).to_contain_text("1 votes")
         open_clip(ada, server, media_id)
         ada.keyboard.press("a")
         with reviewing(browser, server, "Grace") as grace:

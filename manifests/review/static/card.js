@@ -5,7 +5,7 @@ import { button, dialog, fill, h, newId, number, seconds, toast } from "./dom.js
 import { CaptionPanel, claimsPanel, facts, verdictWord, versionsPanel } from "./captions.js";
 import { askReason, resolveConflict } from "./dialogs.js";
 import { bind } from "./keys.js";
-import { Player, strip } from "./player.js";
+import { aroundVideo, Player, strip } from "./player.js";
 import { dropDraft, settings, undoStack } from "./settings.js";
 
 const MAX_STRIP = 8;
@@ -41,6 +41,7 @@ export class CardView {
   show(card) {
     this.card = card;
     this.marks = null;
+    this.playsAround = false;
     this.spanBar.hidden = true;
     this.player.load(card);
     this.caption.show(card);
@@ -68,9 +69,21 @@ export class CardView {
     const note = shown.length > MAX_STRIP ? `${MAX_STRIP} of ${shown.length}` : String(shown.length);
     fill(this.film, picked.length > 0 && [h("h3", {}, "Frames that the captioner saw ", h("span.quiet", {}, note)),
       strip(`/media/${id}/frames?indices=${picked.join(",")}`, picked.map((frame) => `${frame + 1}`), (index) => this.player.seek(picked[index], true), { label: "Frames that the captioner saw" })],
-    h("h3", {}, "Source around the clip"),
-    h("div.around", {}, strip(`/media/${id}/source/before`, ["−1.0", "−0.5", "−0.1"], null, { label: "Before the clip, in seconds" }),
-      h("span.cut", {}, "clip"), strip(`/media/${id}/source/after`, ["+0.1", "+0.5", "+1.0"], null, { label: "After the clip, in seconds" })));
+    h("div.row.spread", {}, h("h3", {}, "Source around the clip"), button(this.playsAround ? "Stop" : "Play", { key: "B", class: "small ghost", "aria-label": this.playsAround ? "Stop the source around the clip" : "Play the source around the clip" }, () => this.playAround())),
+    h("div.around", {}, this.side(id, "before"), h("span.cut", {}, "clip"), this.side(id, "after")));
+  }
+
+  /** Stills of the source beside the clip, or its seconds there as a video. */
+  side(id, name) {
+    if (this.playsAround) return aroundVideo(`/media/${id}/source/${name}/video`, `Seconds of the source ${name} the clip`);
+    const labels = name === "before" ? ["−1.0", "−0.5", "−0.1"] : ["+0.1", "+0.5", "+1.0"];
+    return strip(`/media/${id}/source/${name}`, labels, null, { label: `${name === "before" ? "Before" : "After"} the clip, in seconds` });
+  }
+
+  playAround() {
+    this.playsAround = !this.playsAround;
+    if (this.playsAround) this.player.pause();
+    this.renderFilm();
   }
 
   renderMore() {
@@ -120,6 +133,7 @@ export class CardView {
       ["n ArrowRight", "Next clip, without a decision", () => this.moves.next(this.card.item.media_id)],
       ["p ArrowLeft", "Back to the clip before", () => this.moves.back()],
       ["t", "Show the other length", () => this.caption.nextLength()],
+      ["b", "Play the source before and after the clip", () => { if (!this.player.isImage) this.playAround(); }],
       ["Ctrl+Enter", "Save the edit and go on", () => this.caption.save(true)],
       ["Ctrl+s", "Save the edit and stay", () => this.caption.save(false)],
       ...settings.snippets.map((text, index) => [`${index + 1} Alt+${index + 1}`, text && `Insert “${text}”`, () => text && this.caption.edit(text)]),
@@ -159,7 +173,7 @@ export class CardView {
   mark(edge) {
     const { fps } = this.card, frame = this.player.frame;
     const marks = { ...this.marks, [edge]: edge === "start_s" ? frame / fps : (frame + 1) / fps };
-    if (marks.end_s - marks.start_s < 1 / fps - 1e-9) { toast("A span ends after it begins.", { wrong: true }); return; }
+    if (marks.end_s - marks.start_s < 2 / fps - 1e-9) { toast("A span has two frames or more.", { wrong: true }); return; }
     this.marks = marks;
     this.showSpan();
   }
@@ -168,7 +182,9 @@ export class CardView {
     const { start_s, end_s } = this.marks;
     this.player.setSpan(this.marks);
     this.spanBar.hidden = false;
+    const place = spanPlace(this.card, end_s - start_s);
     fill(this.spanBar, h("output", {}, `Span ${start_s.toFixed(2)} to ${end_s.toFixed(2)} s (${(end_s - start_s).toFixed(2)} s)`),
+      place.text && h(place.short ? "span.note.short" : "span.quiet", { role: "status" }, place.text),
       button("In", { key: "I", class: "small" }, () => this.mark("start_s")), button("Out", { key: "O", class: "small" }, () => this.mark("end_s")),
       button("Save span", { key: "Enter", class: "small primary" }, () => this.saveSpan()),
       button("Cancel", { key: "Esc", class: "small ghost" }, () => this.endSpan()));
@@ -183,8 +199,10 @@ export class CardView {
   }
 
   async saveSpan() {
-    const { start_s, end_s } = this.marks;
-    if (await this.decide({ verdict: "span", start_s, end_s }, { goOn: false })) this.endSpan();
+    const { start_s, end_s } = this.marks, place = spanPlace(this.card, end_s - start_s);
+    if (!(await this.decide({ verdict: "span", start_s, end_s }, { goOn: false }))) return;
+    this.endSpan();
+    if (place.short) toast(`Saved. ${place.text}`, { wrong: true });
   }
 
   saveEdit(length, text, goOn) {
@@ -253,6 +271,19 @@ export class CardView {
     bind("Clip", []);
     bind("Verdict", []);
   }
+}
+
+/** Where `kinora pack` puts a span of this length, under the settings of the last pack. */
+export function spanPlace(card, length_s) {
+  const { pack_fps: fps, span_buckets: buckets } = card;
+  if (!fps) return { text: "", short: false };
+  const frames = Math.max(1, Math.ceil(length_s * fps - 1e-6));
+  const found = buckets.filter((bucket) => bucket.from_frames <= frames).at(-1);
+  const video = buckets.find((bucket) => bucket.num_frames > 1);
+  const needs = video ? ` A video needs more than ${((video.from_frames - 1) / fps).toFixed(2)} s.` : "";
+  if (!found) return { text: `Too short for every bucket of the last pack: the clip would be left out.${needs}`, short: true };
+  if (found.num_frames === 1 && video) return { text: `Too short for a video: it would be packed as one frame (${found.name}).${needs}`, short: true };
+  return { text: `bucket ${found.name}`, short: false };
 }
 
 function confirmEmpty(answer) {

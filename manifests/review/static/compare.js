@@ -43,6 +43,7 @@ export async function compareView({ main, params, isCurrent }) {
       const card = await get(`/api/cards/${encodeURIComponent(pair.media_id)}`, { hold: "0" });
       fill(body, player.element, side("left", "Left", "1"), side("right", "Right", "2"),
         h("div.verdicts", { role: "toolbar", "aria-label": "Vote" }, button("Left is better", { key: "1" }, () => vote("left")), button("Alike", { key: "0" }, () => vote("tie")), button("Right is better", { key: "2" }, () => vote("right")),
+          button("Undo", { key: "U", symbol: "undo", class: "ghost" }, undo),
           h("span.quiet", {}, `${number(pair.position + 1)} of ${number(pair.total)}`)));
       player.load(card);
       bind("Clip", player.isImage ? [] : player.keys());
@@ -72,9 +73,23 @@ export async function compareView({ main, params, isCurrent }) {
     }
   }
 
+  /** Take back the last decision of this session; after a vote its pair is the next one again. */
+  async function undo() {
+    const last = undoStack.pop();
+    if (!last) { toast("Nothing to undo in this session."); return; }
+    try {
+      const answer = await postUntilAnswered("/api/undo", { target: last.target, review_id: newId() });
+      toast(answer.kind === "conflict" ? "Not undone: somebody decided on it since." : `Undone: ${last.text}.`, { wrong: answer.kind === "conflict" });
+      await next();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      toast(`Not undone: ${error.message}`, { wrong: true });
+    }
+  }
+
   fill(main, h("div.page.compare", {}, h("h1", {}, "Compare"), h("p.quiet", {}, "Which text describes the clip better? The sides are drawn anew for each clip, and their versions are not shown."),
     h("div.row.pickers", {}, pick("version", "Version"), pick("other_version", "against")), score, body));
-  bind("Vote", [["1 ArrowLeft", "Left is better", () => vote("left")], ["2 ArrowRight", "Right is better", () => vote("right")], ["0", "Alike", () => vote("tie")]]);
+  bind("Vote", [["1 ArrowLeft", "Left is better", () => vote("left")], ["2 ArrowRight", "Right is better", () => vote("right")], ["0", "Alike", () => vote("tie")], ["u", "Undo the last vote", undo]]);
   await next();
   if (!isCurrent()) return null;
   document.querySelector("#main").focus({ preventScroll: true });

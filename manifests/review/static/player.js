@@ -234,6 +234,24 @@ export class Player {
 /** The address of a clip's bytes, which changes with them. */
 export const mediaAddress = (card) => `/media/${card.item.media_id}?v=${encodeURIComponent(card.file.digest)}`;
 
+/** A small video of the source, looped, with the browser's own controls. */
+export function aroundVideo(address, label) {
+  const video = h("video", { src: address, controls: true, playsinline: true, loop: true, autoplay: !calm.matches, "aria-label": label, prop: { muted: true } });
+  const box = h("figure.strip", {}, video);
+  video.addEventListener("error", () => explainStrip(box, address));
+  return box;
+}
+
+async function explainStrip(box, address) {
+  let why = "it could not be loaded";
+  try {
+    const answer = await fetch(address);
+    if (!answer.ok) why = (await answer.json()).error ?? why;
+  } catch { /* the message above says it */ }
+  fill(box, h("figcaption.quiet", {}, `No pictures: ${why}`));
+  box.classList.add("failed");
+}
+
 /** A strip of pictures, of which each is a button. */
 export function strip(address, labels, act, { label, current = -1 }) {
   const image = h("img", { src: address, alt: "", loading: "lazy" });
@@ -242,14 +260,6 @@ export function strip(address, labels, act, { label, current = -1 }) {
     on: act ? { click: () => act(index) } : {} }, h("span", {}, text)));
   const box = h("figure.strip", { "aria-label": label }, image, h("div.cells", {}, cells));
   box.style.setProperty("--cells", labels.length);
-  image.addEventListener("error", async () => {
-    let why = "it could not be loaded";
-    try {
-      const answer = await fetch(address);
-      if (!answer.ok) why = (await answer.json()).error ?? why;
-    } catch { /* the message above says it */ }
-    fill(box, h("figcaption.quiet", {}, `No pictures: ${why}`));
-    box.classList.add("failed");
-  });
+  image.addEventListener("error", () => explainStrip(box, address));
   return box;
 }

@@ -1,6 +1,6 @@
 // The queue: strata, one clip after another, and its list. Deep links to one clip.
 
-import { get, Offline, post } from "./api.js";
+import { ApiError, get, Offline, post, session } from "./api.js";
 import { CardView } from "./card.js";
 import { button, dialog, fill, h, number, toast } from "./dom.js";
 import { bind } from "./keys.js";
@@ -48,6 +48,7 @@ class Queue {
       ["Home", "First clip of the queue", () => this.goTo(0)],
       ["End", "Last clip of the queue", () => this.goTo(-1)],
       ["y", "Copy the address of this clip", () => this.copy()],
+      ["Shift+a", "Assign clips of this queue to somebody", () => this.assign()],
     ];
   }
 
@@ -56,7 +57,15 @@ class Queue {
     const select = h("select.strata-select", { "aria-label": "Stratum", on: { change: (event) => { location.hash = address({ ...this.filter, stratum: event.target.value }); } } },
       strata.map((each) => h("option", { value: each.name, prop: { selected: each.name === this.filter.stratum } }, `${each.title} (${each.reviewed} of ${each.size})`)));
     fill(this.side, h("h2.sr", {}, "Strata"), select, h("nav.strata-list", { "aria-label": "Strata" }, strata.map((each) => this.stratum(each))),
-      button("List", { key: "X", class: "small ghost" }, () => this.list()));
+      button("List", { key: "X", class: "small ghost" }, () => this.list()), button("Assign", { class: "small ghost" }, () => this.assign()));
+  }
+
+  /** Give open clips of this queue to somebody, or take back what somebody has not decided. */
+  async assign() {
+    const changed = await dialog("Assign clips", (close) => assignForm(this.filter, close));
+    if (!changed) return;
+    this.ahead = null; // the clip after this one may be somebody else's now
+    toast(changed);
   }
 
   stratum(each) {
@@ -196,6 +205,35 @@ class Queue {
     held.forEach(release);
     this.ahead?.card.then((card) => release(card?.item.media_id));
   }
+}
+
+/** The form of the dialog that assigns; closes with what was done, for people. */
+function assignForm(filter, close) {
+  const name = h("input", { type: "text", required: true, maxlength: 64, autofocus: true, list: "assign-names" });
+  const count = h("input", { type: "number", required: true, min: 1, max: 100000, prop: { value: 50 } });
+  const known = h("datalist", { id: "assign-names" }), wrong = h("p.wrong", { role: "alert" });
+  const list = h("ul.assigned", {});
+  const act = async (work) => {
+    try { close(await work()); } catch (error) { if (!(error instanceof ApiError || error instanceof Offline)) throw error; wrong.textContent = error.message; }
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    act(async () => {
+      const { assigned } = await post("/api/assign", { reviewer: name.value.trim(), count: Number(count.value), filter });
+      return assigned ? `${number(assigned)} clips are ${name.value.trim()}'s now: others are not given them.` : "No open clip of this queue is left to assign.";
+    });
+  };
+  const takeBack = (reviewer) => act(async () => `${number((await post("/api/unassign", { reviewer })).unassigned)} clips were taken back from ${reviewer}.`);
+  const load = async () => {
+    const [{ assigned }, figures] = await Promise.all([get("/api/assigned"), get("/api/figures")]);
+    fill(known, [...new Set([session.reviewer, ...assigned.map((each) => each.reviewer), ...Object.keys(figures.reviewers)])].map((value) => h("option", { value })));
+    fill(list, assigned.map((each) => h("li.row.spread", {}, h("span", {}, h("strong", {}, each.reviewer), h("span.quiet", {}, ` ${number(each.open)} open of ${number(each.total)}`)),
+      each.open > 0 && button("Take back", { class: "small", "aria-label": `Take back the open clips of ${each.reviewer}` }, () => takeBack(each.reviewer)))));
+  };
+  load().catch((error) => { wrong.textContent = error.message; });
+  return [h("p.quiet", {}, "The next open clips of this queue, with its search and filter, go to one reviewer first, and to nobody else."),
+    h("form", { on: { submit } }, known, h("div.fields", {}, h("label.field", {}, h("span", {}, "Reviewer"), name), h("label.field", {}, h("span", {}, "Clips"), count)), wrong,
+      h("div.row", {}, h("button.primary", { type: "submit" }, "Assign"), button("Cancel", { class: "ghost" }, () => close()))), list];
 }
 
 function ignoreOffline(error) {

@@ -35,7 +35,7 @@ export async function searchView({ main, params, isCurrent }) {
       return;
     }
     const link = `#/queue/${encodeURIComponent(asked.stratum)}?${query}`;
-    bulk.matched(page.total);
+    bulk.matched(page);
     fill(results, h("div.row.spread", {}, h("h2", {}, `${page.total_is_exact ? "" : "More than "}${number(page.total)} clips`), page.total > 0 && h("a.button.small", { href: link }, "Review these")),
       page.items.length ? itemList(page.items, (item) => { location.hash = `#/clip/${item.media_id}?${query}`; }) : h("p.quiet", {}, page.empty_because || "No clip matches."),
       page.total > PAGE && h("div.row", {}, button("Before", { disabled: offset <= 0 }, () => show(Math.max(0, offset - PAGE))),
@@ -73,8 +73,8 @@ class BulkPanel {
     this.showFields();
   }
 
-  matched(total) {
-    this.count.textContent = total === null ? "" : `For the ${number(total)} clips of this search. Nothing changes before you apply the preview.`;
+  matched(page) {
+    this.count.textContent = page === null ? "" : `For the ${page.total_is_exact ? "" : "more than "}${number(page.total)} clips of this search. Nothing changes before you apply the preview.`;
     fill(this.preview);
   }
 

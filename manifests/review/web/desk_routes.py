@@ -199,6 +199,7 @@ _GET: dict[str, Work] = {
     "/api/versions": lambda desk, _, __: {"versions": desk.versions()},
     "/api/compare/votes": _compare_votes,
     "/api/disagreements": _disagreements,
+    "/api/assigned": lambda desk, _, __: {"assigned": desk.assignments()},
     "/api/figures": lambda desk, _, __: desk.figures(),
 }
 _POST: dict[str, Work] = {

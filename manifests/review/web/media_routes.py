@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from manifests.review.media import MediaPlace, is_id
-from manifests.review.pictures import Pictures, SourceSpan
+from manifests.review.pictures import Pictures, Side, SourceSpan
+from manifests.review.web.byte_ranges import UnsatisfiableRange, parse_range
 from manifests.review.web.errors import BadRequest, NotFound
 from manifests.review.web.media_response import IMMUTABLE, MediaError, serve_media
 from manifests.storage import Storage
@@ -72,6 +73,22 @@ class MediaRoutes:
 
     async def around(self, request: Request) -> Response:
         """Answer with a strip of the source before or after the clip."""
+        return _jpeg(await self._around(request, self._pictures.source_strip, "strip"))
+
+    async def around_video(self, request: Request) -> Response:
+        """Answer with a short video of the source before or after the clip, or a range of it."""
+        data = await self._around(request, self._pictures.source_video, "video")
+        headers = {"accept-ranges": "bytes", "cache-control": IMMUTABLE}
+        try:
+            asked = parse_range(request.headers.get("range"), len(data))
+        except UnsatisfiableRange as error:
+            return Response(status_code=416, headers=headers | {"content-range": str(error)})
+        if asked is None:
+            return Response(data, media_type="video/mp4", headers=headers)
+        headers["content-range"] = f"bytes {asked.start}-{asked.stop - 1}/{len(data)}"
+        return Response(data[asked.start : asked.stop], 206, headers, "video/mp4")
+
+    async def _around(self, request: Request, make: Callable[[SourceSpan, Side], bytes], kind: str) -> bytes:
         place = await self._place(request)
         side = request.path_params["side"]
         if side not in ("before", "after"):
@@ -79,10 +96,8 @@ class MediaRoutes:
         span = await to_thread.run_sync(self._source.source_span, place.media_id)
         if span is None:
             raise NotFound(f"{place.media_id}: the dataset does not say where its source lies")
-        key = f"{place.media_id} {span.source_key} {side}"
-        return _jpeg(
-            await to_thread.run_sync(self._cache.get, key, lambda: self._pictures.source_strip(span, side))
-        )
+        key = f"{place.media_id} {span.source_key} {side} {kind}"
+        return await to_thread.run_sync(self._cache.get, key, lambda: make(span, side))
 
     async def _place(self, request: Request) -> MediaPlace:
         media_id = request.path_params["media_id"]
