@@ -48,6 +48,8 @@ QUOTED = re.compile(
 
 def normalize(text: str) -> str:
     """Return `text` in lower case, without accents and invisible characters, with plain punctuation."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
     return "".join(c for c in _ACCENT.sub("", decomposed) if unicodedata.category(c) != "Cf")
 
@@ -108,9 +110,18 @@ def _script(char: str) -> str:
     return unicodedata.name(char, "").partition(" ")[0]
 
 
-def phrasebooks_with(kinds: Iterable[str], text: str) -> list[Phrasebook]:
-    """Return the phrasebooks in the scripts of normalised `text`, if it has a phrase of any of `kinds`."""
-    found = {script for script in _scripts(text) if any(_all(kind, script).search(text) for kind in kinds)}
+def phrasebooks_with(kinds: Iterable[str], text: str, *, at_start: bool = False) -> list[Phrasebook]:
+    """Return the phrasebooks in the scripts of normalised `text`, if it has a phrase of any of `kinds`.
+
+    Args:
+        at_start: look for one that the text begins with.
+    """
+
+    def has(kind: str, script: str) -> bool:
+        pattern = _all(kind, script)
+        return (pattern.match(text) if at_start else pattern.search(text)) is not None
+
+    found = {script for script in _scripts(text) if any(has(kind, script) for kind in kinds)}
     return [book for book in _phrasebooks() if book.script in found] if found else []
 
 
@@ -123,5 +134,5 @@ def find(kind: str, text: str) -> re.Match[str] | None:
 
 def begins_with(kind: str, text: str) -> re.Match[str] | None:
     """Return the longest phrase of `kind` that normalised `text` begins with, in any language."""
-    found = (book.match(kind, text) for book in phrasebooks_with([kind], text))
+    found = (book.match(kind, text) for book in phrasebooks_with([kind], text, at_start=True))
     return max((match for match in found if match), key=lambda match: match.end(), default=None)

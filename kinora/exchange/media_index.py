@@ -94,7 +94,8 @@ class MediaIndex:
         """All clips, cut or not, of every source, sorted by source."""
         names = ["uri", "clip_id", "start_pts", "end_pts", "time_base_num", "time_base_den"]
         table = self._view.read("clip_occurrences", names)
-        return table.take(pc.sort_indices(table, [("uri", "ascending"), ("start_pts", "ascending")]))
+        order = pc.sort_indices(table, [("uri", "ascending"), ("start_pts", "ascending")])
+        return table.take(order).combine_chunks()  # a cell of one chunk is found at once
 
     @cached_property
     def _uris(self) -> list[str]:
