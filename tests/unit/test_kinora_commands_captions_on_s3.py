@@ -60,4 +60,4 @@ def test_a_sheet_and_a_report_of_a_dataset(where, tmp_path, request, capsys):
     assert main(["report", "--dataset", dataset.uri, "--out", str(page)]) == 0
     assert sheet.read_bytes().startswith(b"\xff\xd8")
     assert "3 of 3 captions" in capsys.readouterr().out
-    assert page.read_text().lower().startswith("<!doctype html")
+    assert "<!doctype html" in page.read_text().lower()
