@@ -59,7 +59,7 @@ COMMON = {
 }
 """Descriptions of columns whose record has none of its own."""
 SPECIAL = {
-    ("gaps", "reason"): "Why there is no clip, such as `transition`.",
+    ("gaps", "reason"): "Why there is no clip: `transition`, `shot_too_short`, `no_frames` or `damaged`.",
     ("reviews", "reason"): "Reason of a rejection or flag.",
     ("reviews", "length"): "Length of the text that an edit replaces: short, medium or dense.",
     ("media", "length"): "Length of the member's data, in bytes.",

@@ -38,8 +38,9 @@ def webp_frames(media: Media) -> Iterator[tuple[np.ndarray, int]]:
         raise VideoError(VideoErrorCode.DECODE_ERROR, path, f"cannot be decoded: {error.err}") from error
     if not success or not animation.frames:
         raise VideoError(VideoErrorCode.DECODE_ERROR, path, "not one frame of the animation can be decoded")
+    uses_alpha = any(frame.shape[2] == 4 and frame[..., 3].any() for frame in animation.frames)
     pts = 0
     for bgr_HWC, duration in zip(animation.frames, np.ravel(animation.durations).tolist(), strict=True):
         rgba_HWC = cv2.cvtColor(bgr_HWC, cv2.COLOR_BGRA2RGBA if bgr_HWC.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
-        yield composite_over_white(rgba_HWC), pts
+        yield composite_over_white(rgba_HWC, lambda: uses_alpha), pts
         pts += max(1, int(duration))

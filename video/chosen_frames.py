@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +15,15 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from video.alpha import has_alpha_plane
 from video.animation import is_animated_webp
-from video.container import DECODE_ERRORS, Media, display_name, is_still, open_media
-from video.convert import RgbConverter
-from video.decode import PacketReader
+from video.container import DECODE_ERRORS, Media, Opened, display_name, open_media
+from video.convert import RgbConverter, has_alpha, pose_of
+from video.decode import decode_packet, pixel_aspect
 from video.entry_points import CODECS, changes_parameter_sets, is_entry_point
 from video.errors import VideoError, VideoErrorCode
-from video.frames import pixel_aspect, read_lazy_frames
+from video.frames import read_lazy_frames
+from video.packets import PacketReader
 
 CONTAINERS = ("mov,mp4", "matroska")
 """Prefixes of FFmpeg's names of containers whose packets state when each frame is shown, and which seek."""
@@ -94,22 +96,29 @@ def read_nearest(
     return read_chosen(media, choose, transform=transform)
 
 
-def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | str:
+def read_timeline(opened: Opened) -> Timeline | str:
     """Demux a file. Returns a reason where its packets do not tell what decoding in sequence gives."""
-    codec, extradata = stream.codec_context.name, stream.codec_context.extradata
-    if is_still(container, stream):
+    context, container = opened.stream.codec_context, opened.container
+    codec, extradata = context.name, context.extradata
+    if opened.is_still:
         return "a still"
     if not container.format.name.startswith(CONTAINERS):
         return f"the container {container.format.name}"
+    if opened.is_joined:
+        return "files that were joined"
+    if any(opened.header.margins):
+        return "a part of each frame to leave out"
+    if has_alpha_plane(opened.stream):
+        return "transparency"
     pts: list[int] = []
     entry_points: list[EntryPoint] = []
     num_key_frames, changed = 0, False
-    packets = PacketReader(container, stream)
-    for packet in packets:
+    packets = PacketReader(opened)
+    for packet, is_incomplete in packets:
+        if is_incomplete:
+            return "bytes that are missing within"
         if packet.is_discard:
             return "an edit list leaves out some frames"
-        if not packet.size:
-            continue
         if packet.pts is None:
             return "packets without timestamps"
         content = bytes(packet)
@@ -120,7 +129,7 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | 
             entry_points.append(EntryPoint(packet.pts, packet.pts if packet.dts is None else packet.dts))
         pts.append(packet.pts)
         changed = changed or changes_parameter_sets(codec, extradata, content)
-    if packets.has_corrupt_packet or packets.missing_s > 0:
+    if packets.ends_early:
         return "its end is missing"
     if len(set(pts)) < len(pts):
         return "timestamps that repeat"
@@ -139,22 +148,21 @@ def _from_entry_points(
 ) -> list[np.ndarray] | None:
     """Read the chosen frames from the entry points before them. Returns None where `read_timeline` has a
     reason against it."""
-    with open_media(media) as (container, stream):
+    with open_media(media) as opened:
+        container, stream = opened.container, opened.stream
         stream.codec_context.thread_count = 1
-        timeline = read_timeline(container, stream)
+        timeline = read_timeline(opened)
         if isinstance(timeline, str) or stream.time_base is None:
             return None
         pts_T = timeline.pts_T
         indices = choose(_seconds(pts_T, stream.time_base))
-        convert = RgbConverter(
-            aspect=pixel_aspect(stream), size_px=None, interpolation="FAST_BILINEAR", still=False
-        )
+        convert = RgbConverter(size_px=None, interpolation="FAST_BILINEAR", still=False)
         wanted = {pts_T[index] for index in indices}
         found: dict[int, np.ndarray] = {}
         first_and_wanted = sorted({pts_T[0], *wanted})  # the first sets the size of all frames
         for entry, group in groupby(first_and_wanted, key=lambda pts: _entry_before(timeline, pts)):
             for pts, frame in _decode_from(container, stream, entry, set(group)):
-                rgb_HWC = convert(frame)
+                rgb_HWC = convert(frame, pose_of(frame, pixel_aspect(stream)))
                 if pts in wanted:
                     found[pts] = transform(rgb_HWC)
         return [found[pts_T[index]] for index in indices]
@@ -179,12 +187,16 @@ def _decode_from(
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Yield the frames at the timestamps `wanted`, decoding from `entry`."""
     container.seek(entry.dts, stream=stream, backward=True)
-    for number, packet in enumerate(container.demux(stream)):
-        if number == 0 and packet.pts != entry.pts:
+    begins_at_entry = False
+    for packet in chain(container.demux(stream), [None]):
+        if packet is not None and not packet.size:
+            continue
+        if packet is not None and not begins_at_entry and packet.pts != entry.pts:
             raise _NotAsStated(f"the seek to {entry} came out at {packet.pts}")
-        for frame in packet.decode():
-            if frame.interlaced_frame or frame.pts is None:
-                raise _NotAsStated("a frame is interlaced or has no timestamp")
+        begins_at_entry = True
+        for frame in decode_packet(stream.codec_context, packet):
+            if frame.interlaced_frame or frame.pts is None or has_alpha(frame):
+                raise _NotAsStated("a frame is interlaced, transparent or has no timestamp")
             if frame.pts in wanted:
                 wanted.discard(frame.pts)
                 yield frame.pts, frame

@@ -1,4 +1,4 @@
-"""Open media files, and turn failures into `VideoError`."""
+"""Open media files, choose what to show of them, and turn failures into `VideoError`."""
 
 import io
 import os
@@ -7,18 +7,21 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import av
 import av.error
 import av.logging
+from av.codec.context import Flags
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from video.boxes import is_animated_png, is_joined_matroska
 from video.errors import VideoError, VideoErrorCode
+from video.heif import Photo, read_photo
+from video.streams import main_stream, shown_streams
+from video.track_header import TrackHeader, clean_aperture, read_track_header
 
 Media = str | Path | bytes
 """A path, a percent-encoded `file://` URI, or the content of a file."""
@@ -37,10 +40,57 @@ MAGIC_BYTES = (
 """First bytes of common container and image formats (MP4 has `ftyp` at byte 4)."""
 STILL_FORMATS = ("image2", "_pipe")
 """Substrings of the names of FFmpeg's image demuxers."""
-STILL_BRANDS = ("avif", "heic", "mif1")
+STILL_BRANDS = ("avif", "heic", "heix", "mif1")
 """Major brands of still images in an MP4 container."""
 DECODE_ERRORS = (av.error.FFmpegError, ValueError, IndexError, OverflowError, MemoryError)
 """Errors that PyAV raises on broken files: FFmpeg's, and its own for impossible header values."""
+
+_OPTIONS = {"protocol_whitelist": "none", "min_delay": "0"}
+"""No protocol, not even `file`, so that a playlist cannot name other files; the delays of a GIF as stated."""
+
+
+class Opened(NamedTuple):
+    """An open file, and the stream of it to show."""
+
+    media: Media
+    container: InputContainer
+    stream: VideoStream
+    header: TrackHeader
+    photo: Photo | None
+    """A photo that the container keeps in several items; None for all others."""
+    is_joined: bool
+    """Whether several Matroska files were joined, so that the index is that of the first alone."""
+
+    @property
+    def name(self) -> str:
+        """The name for error messages."""
+        return display_name(self.media)
+
+    @property
+    def path_or_bytes(self) -> Path | bytes:
+        """The media as a path, or its content."""
+        return self.media if isinstance(self.media, bytes) else local_path(self.media)
+
+    @property
+    def stream_index(self) -> int:
+        """Which of the video streams is shown, counted without cover art; 0 for photos and animated AVIF."""
+        if self.container.metadata.get("major_brand") in (*STILL_BRANDS, "avis"):
+            return 0
+        return shown_streams(self.container).index(self.stream)
+
+    @property
+    def may_change_aspect(self) -> bool:
+        """Whether the shape of a pixel is the codec's to state: MP4 and Matroska state one for all frames."""
+        return not self.container.format.name.startswith(("mov,mp4", "matroska"))
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the file is a single image: an image format, a one-frame GIF, HEIF or AVIF."""
+        if self.photo is not None or any(name in self.container.format.name for name in STILL_FORMATS):
+            return True
+        if self.container.format.name == "gif":
+            return self.stream.frames == 1
+        return self.container.metadata.get("major_brand") in STILL_BRANDS and self.stream.frames <= 1
 
 
 def local_path(media: str | Path) -> Path:
@@ -58,10 +108,8 @@ def display_name(media: Media) -> str:
 
 
 @contextmanager
-def open_media(media: Media) -> Generator[tuple[InputContainer, VideoStream], None, None]:
+def open_media(media: Media) -> Generator[Opened, None, None]:
     """Open `media` and select its main video stream.
-
-    FFmpeg may use no protocol, not even `file`, so a playlist cannot make it read other files.
 
     Raises:
         VideoError: also for errors raised while reading inside the block.
@@ -71,13 +119,8 @@ def open_media(media: Media) -> Generator[tuple[InputContainer, VideoStream], No
     if not head:
         raise VideoError(VideoErrorCode.EMPTY_FILE, path, "the file is empty (0 bytes)")
     try:
-        with (
-            _open_source(media) as source,
-            av.open(
-                source, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace"
-            ) as container,
-        ):
-            yield container, _video_stream(container, path, head)
+        with _open_source(media) as source, _open_container(source) as container:
+            yield _opened(media, source, container, head)
     except VideoError:
         raise
     except av.error.EOFError as error:
@@ -95,6 +138,62 @@ def open_media(media: Media) -> Generator[tuple[InputContainer, VideoStream], No
         ) from error
 
 
+@contextmanager
+def reopen(media: Media) -> Generator[InputContainer, None, None]:
+    """Open `media` once more, to read it from its start."""
+    with _open_source(media) as source, _open_container(source) as container:
+        yield container
+
+
+def _open_container(source: BinaryIO) -> InputContainer:
+    format = "apng" if is_animated_png(source) else None
+    source.seek(0)
+    return av.open(source, "r", format=format, options=_OPTIONS, metadata_errors="replace")
+
+
+def _opened(media: Media, source: BinaryIO, container: InputContainer, head: bytes) -> Opened:
+    """Choose the stream, and read what the header says of it. Leaves the position of `source` as it was."""
+    path = display_name(media)
+    position = source.tell()
+    photo = read_photo(source) if container.metadata.get("major_brand") in STILL_BRANDS else None
+    stream = main_stream(
+        container,
+        path,
+        reopen=lambda: reopen(media),
+        photo_item=None if photo is None else photo.item,
+    )
+    if stream is None:
+        raise _no_video(container, path, head)
+    header = read_track_header(source, container, stream) if photo is None else _photo_header(photo, stream)
+    is_joined = "matroska" in container.format.name and is_joined_matroska(source)
+    source.seek(position)
+    if not header.has_base_layer:
+        problem = "its Dolby Vision frames are in a color space of their own, without a base layer to show"
+        raise VideoError(VideoErrorCode.UNSUPPORTED, path, problem)
+    stream.codec_context.flags |= Flags.unaligned  # crop the left side to the pixel
+    return Opened(
+        media=media,
+        container=container,
+        stream=stream,
+        header=header,
+        photo=photo if photo and photo.is_composed else None,
+        is_joined=is_joined,
+    )
+
+
+def _photo_header(photo: Photo, stream: VideoStream) -> TrackHeader:
+    context, aperture = stream.codec_context, dict(photo.properties).get(b"clap", b"")
+    return TrackHeader(margins=clean_aperture(aperture, context.width, context.height))
+
+
+def _no_video(container: InputContainer, path: str, head: bytes) -> VideoError:
+    if container.streams.audio:
+        return VideoError(VideoErrorCode.NO_VIDEO_STREAM, path, "the file holds sound only")
+    if not len(container.streams) and _looks_like_media(head):
+        return VideoError(VideoErrorCode.TRUNCATED, path, "the file ends before it says what it holds")
+    return VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
+
+
 def invalid_picture_size(path: str) -> str | None:
     """Return the frame size that FFmpeg rejects in the file at `path`, such as `100000x100000`, or None.
 
@@ -106,7 +205,7 @@ def invalid_picture_size(path: str) -> str | None:
             _open_source(path) as source,
             av.logging.Capture() as lines,
             suppress(OSError, *DECODE_ERRORS),
-            av.open(source, "r", options={"protocol_whitelist": "none"}) as container,
+            av.open(source, "r", options=_OPTIONS) as container,
         ):
             next(container.decode(video=0), None)
     finally:
@@ -118,15 +217,6 @@ def invalid_picture_size(path: str) -> str | None:
 def describe_error(error: BaseException) -> str:
     """Return the message of one of `DECODE_ERRORS`."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
-
-
-def is_still(container: InputContainer, stream: VideoStream) -> bool:
-    """Return whether the file is a single image: an image format, a one-frame GIF, or AVIF."""
-    if any(name in container.format.name for name in STILL_FORMATS):
-        return True
-    if container.format.name == "gif":
-        return stream.frames == 1
-    return container.metadata.get("major_brand") in STILL_BRANDS and stream.frames <= 1
 
 
 def _open_source(media: Media) -> io.BytesIO | io.BufferedReader:
@@ -163,20 +253,3 @@ def read_head(media: Media, num_bytes: int = 64) -> bytes:
 
 def _looks_like_media(head: bytes) -> bool:
     return head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(MAGIC_BYTES)
-
-
-def _video_stream(container: InputContainer, path: str, head: bytes) -> VideoStream:
-    """Return the first video stream that is not cover art; of an animated AVIF, the animation."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if container.metadata.get("major_brand") == "avis":
-        streams.sort(key=lambda stream: -stream.frames)
-    if not streams and container.streams.audio:
-        raise VideoError(VideoErrorCode.NO_VIDEO_STREAM, path, "the file holds sound only")
-    if not len(container.streams) and _looks_like_media(head):
-        raise VideoError(VideoErrorCode.TRUNCATED, path, "the file ends before it says what it holds")
-    if not streams:
-        raise VideoError(VideoErrorCode.NOT_MEDIA, path, "the file holds neither pictures nor sound")
-    context = cast(VideoCodecContext | None, streams[0].codec_context)  # the stubs lack None
-    if context is None:
-        raise VideoError(VideoErrorCode.UNSUPPORTED, path, "its video is of a codec that is not known here")
-    return streams[0]

@@ -15,8 +15,9 @@ import numpy as np
 from video.container import Media, display_name
 from video.encode import VideoWriter, even_side
 from video.errors import VideoError, VideoErrorCode
-from video.frames import LazyFrame, read_lazy_frames
+from video.frames import LazyFrame, Size, read_lazy_frames
 from video.probe import Probe, probe
+from video.resize import fit_with_borders
 
 Crop = tuple[int, int, int, int]
 """(x, y, width, height) in pixels of the upright frame."""
@@ -68,6 +69,9 @@ def cut(
     their exact relative timestamps, so a variable frame rate stays variable. Odd sides lose their last row or
     column. A still image is encoded as JPEG if it was one, else as PNG.
 
+    The size of a span is that of its first frame; frames of another shape are fitted into it with black
+    borders. Frames that cannot be decoded are left out.
+
     Args:
         spans: [start, end) in units of the source's time base, sorted, not overlapping.
         crop: region of the upright frame to keep in every span.
@@ -83,31 +87,39 @@ def cut(
     check_spans(spans)
     if not spans:
         return
-    source = probe(media)
+    source = probe(media, skip_damage=True)
     if crops and (crop or len(crops) != len(spans)):
         raise ValueError(f"{len(crops)} crops for {len(spans)} spans: give one a span, or one `crop` for all")
     if windows and (len(windows) != len(spans) or min(windows) < 1):
         raise ValueError(f"windows are {windows} for {len(spans)} spans: give one number, at least 1, a span")
-    picture = (0, 0, source.width, source.height)
-    _, _, width, height = crop or picture
-    scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
-    whole = (round(source.height * scale), round(source.width * scale))
-    regions = [_region(media, each or picture, source, scale) for each in crops or [crop] * len(spans)]
+    sizing = _Sizing(media, crop, max_side)
+    every_crop = crops or [crop] * len(spans)
     read = partial(
         read_lazy_frames,
         media,
-        size_px=whole,
-        interpolation="AREA" if scale < 1 else "BILINEAR",
+        size_px=sizing.scaled,
+        interpolation="AREA" if sizing.scale((source.height, source.width)) < 1 else "BILINEAR",
         threads=threads,
+        skip_damage=True,
     )
     frames = _read_from(read, spans[0][0])
     if source.kind == "image":
-        yield _encode_still(next(frames), regions[0], source, spans[0])
+        frame = next(frames)
+        yield _encode_still(frame, sizing.region(every_crop[0], frame.display_px), source, spans[0])
         return
     counts = windows or [1] * len(spans)
     remaining = (
-        _SpanEncoder(media, source, crf, number=number, span=span, region=region, windows=count)
-        for number, (span, region, count) in enumerate(zip(spans, regions, counts, strict=True))
+        _SpanEncoder(
+            media,
+            source,
+            crf,
+            number=number,
+            span=span,
+            sizing=sizing,
+            crop=each,
+            windows=count,
+        )
+        for number, (span, each, count) in enumerate(zip(spans, every_crop, counts, strict=True))
     )
     encoder = next(remaining)
     for frame in frames:
@@ -148,17 +160,35 @@ def check_spans(spans: Sequence[tuple[int, int]]) -> None:
         last_end = end
 
 
-def _region(media: Media, crop: Crop, source: Probe, scale: float) -> tuple[slice, slice]:
-    """Return the rows and columns of `crop` in the scaled frame, both even in number."""
-    x, y, width, height = crop
-    if x < 0 or y < 0 or width < 2 or height < 2 or x + width > source.width or y + height > source.height:
-        raise ValueError(
-            f"{display_name(media)}: crop {crop} is not inside its {source.width}x{source.height} picture"
-        )
-    left, top = (x, y) if scale == 1 else (ceil(x * scale), ceil(y * scale))
-    bottom, right = int((y + height) * scale + 1e-6), int((x + width) * scale + 1e-6)
-    bottom, right = max(bottom, top + 2), max(right, left + 2)
-    return slice(top, top + even_side(bottom - top)), slice(left, left + even_side(right - left))
+class _Sizing:
+    """The scale and the regions of frames, which may change their size within a file."""
+
+    def __init__(self, media: Media, crop: Crop | None, max_side: int | None) -> None:
+        self.name, self.crop, self.max_side = display_name(media), crop, max_side
+
+    def scale(self, display_px: Size) -> float:
+        """Return the factor by which frames are scaled down."""
+        longest = max(self.crop[2:]) if self.crop else max(display_px)
+        return min(1.0, self.max_side / longest) if self.max_side else 1.0
+
+    def scaled(self, display_px: Size) -> Size:
+        """Return the size of whole frames after scaling."""
+        scale = self.scale(display_px)
+        return max(1, round(display_px[0] * scale)), max(1, round(display_px[1] * scale))
+
+    def region(self, crop: Crop | None, display_px: Size) -> tuple[slice, slice]:
+        """Return the rows and columns of `crop` in the scaled frame, both even in number."""
+        frame_height, frame_width = display_px
+        x, y, width, height = crop or (0, 0, frame_width, frame_height)
+        if x < 0 or y < 0 or width < 2 or height < 2 or x + width > frame_width or y + height > frame_height:
+            raise ValueError(
+                f"{self.name}: crop {crop} is not inside its {frame_width}x{frame_height} picture"
+            )
+        scale = self.scale(display_px)
+        left, top = (x, y) if scale == 1 else (ceil(x * scale), ceil(y * scale))
+        bottom, right = int((y + height) * scale + 1e-6), int((x + width) * scale + 1e-6)
+        bottom, right = max(bottom, top + 2), max(right, left + 2)
+        return slice(top, top + even_side(bottom - top)), slice(left, left + even_side(right - left))
 
 
 class _SpanEncoder:
@@ -172,11 +202,15 @@ class _SpanEncoder:
         *,
         number: int,
         span: tuple[int, int],
-        region: tuple[slice, slice],
+        sizing: "_Sizing",
+        crop: Crop | None,
         windows: int,
     ) -> None:
         self.path, self.source, self.crf = display_name(media), source, crf
-        self.number, self.span, self.region, self.windows = number, span, region, windows
+        self.number, self.span, self.windows = number, span, windows
+        self.sizing, self.crop = sizing, crop
+        self.display_px: Size | None = None
+        """Of the first frame."""
         self.window, self.start_pts = 0, span[0]
         self.pts: list[int] = []
 
@@ -188,6 +222,10 @@ class _SpanEncoder:
         return (pts - self.span[0]) * self.windows // (self.span[1] - self.span[0])
 
     def add(self, frame: LazyFrame) -> None:
+        if self.display_px is None:
+            self.display_px = frame.display_px
+            self.whole_px = self.sizing.scaled(frame.display_px)
+            self.region = self.sizing.region(self.crop, frame.display_px)
         height, width = (side.stop - side.start for side in self.region)
         if not self.pts:
             self.window = self._window_of(frame.pts)
@@ -204,8 +242,11 @@ class _SpanEncoder:
         yuv = frame.bt709_yuv420p()
         if yuv is not None and (yuv.height, yuv.width) == (height, width):
             self.writer.write_yuv(yuv, frame.pts - self.pts[0])
-        else:
-            self.writer.write(frame.to_rgb()[self.region], frame.pts - self.pts[0])
+            return
+        rgb_HWC = frame.to_rgb()
+        if rgb_HWC.shape[:2] != self.whole_px:
+            rgb_HWC = fit_with_borders(rgb_HWC, *self.whole_px)
+        self.writer.write(rgb_HWC[self.region], frame.pts - self.pts[0])
 
     def finish(self, end_pts: int | None = None) -> CutClip:
         """Return the frames added since the last window, which ends at `end_pts`, or with the span."""

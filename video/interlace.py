@@ -16,11 +16,15 @@ TIME_BASE = Fraction(1, 1000)
 
 
 class DecodedFrame(NamedTuple):
-    """A decoded, deinterlaced frame and its timestamp."""
+    """A decoded frame, and what is known of it."""
 
     frame: VideoFrame
     pts: int
-    interlaced: bool
+    aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+    damaged: bool = False
+    """Whether the decoder could not decode it, or a frame that it refers to, from what is in the file."""
+    interlaced: bool = False
     """Whether the source frame was flagged as interlaced."""
 
 
@@ -34,20 +38,20 @@ class Deinterlacer:
     def __init__(self) -> None:
         self.graph: av.filter.Graph | None = None
         self.shape: tuple[int, int, str] | None = None
-        self.queue: deque[tuple[int, bool, VideoFrame]] = deque()
+        self.queue: deque[DecodedFrame] = deque()
         self.number = 0
 
-    def push(self, frame: VideoFrame, pts: int) -> Iterator[DecodedFrame]:
+    def push(self, decoded: DecodedFrame) -> Iterator[DecodedFrame]:
         """Add a frame and yield the frames that are ready."""
-        shape = (frame.height, frame.width, frame.format.name)
-        if self.graph is not None and shape != self.shape:
+        frame = decoded.frame
+        if self.graph is not None and self.shape != _shape(frame):
             yield from self.flush()
-        if self.graph is None and frame.interlaced_frame and min(shape[:2]) >= MIN_SIDE_PX:
-            self.graph, self.shape = _build_graph(frame), shape
+        if self.graph is None and frame.interlaced_frame and min(frame.height, frame.width) >= MIN_SIDE_PX:
+            self.graph, self.shape = _build_graph(frame), _shape(frame)
         if self.graph is None:
-            yield DecodedFrame(frame, pts, False)
+            yield decoded
             return
-        self.queue.append((pts, frame.interlaced_frame, frame))
+        self.queue.append(decoded._replace(interlaced=frame.interlaced_frame))
         self.number += 1
         frame.pts, frame.time_base = self.number, TIME_BASE
         self.graph.vpush(frame)
@@ -66,9 +70,18 @@ class Deinterlacer:
                 frame = graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            pts, interlaced, original = self.queue.popleft()
-            frame.colorspace, frame.color_range = original.colorspace, original.color_range
-            yield DecodedFrame(frame, pts, interlaced)
+            original = self.queue.popleft()
+            copy_colors(original.frame, frame)
+            yield original._replace(frame=frame)
+
+
+def copy_colors(source: VideoFrame, target: VideoFrame) -> None:
+    """Tag a filtered frame with the colors of its source, which filters forget."""
+    target.colorspace, target.color_range = source.colorspace, source.color_range
+
+
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.height, frame.width, frame.format.name
 
 
 def _build_graph(frame: VideoFrame) -> av.filter.Graph:

@@ -10,10 +10,13 @@ from av.video.stream import VideoStream
 
 from video import hdr
 from video.animation import TIME_BASE, is_animated_webp, webp_frames
-from video.container import Media, display_name, is_still, local_path, open_media
-from video.convert import display_size
-from video.decode import DEFAULT_RATE, decode, is_raw
-from video.frames import pixel_aspect
+from video.container import Media, Opened, local_path, open_media, reopen
+from video.convert import pose_of
+from video.decode import decode
+from video.packets import DEFAULT_RATE, is_raw
+
+_ANIMATIONS = ("gif", "apng")
+"""Formats whose average rate FFmpeg guesses from rounded delays; their packets are few and small."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +37,10 @@ class Probe:
     """Seconds per unit of pts."""
     start_pts: int
     """Timestamp of the first frame."""
+    stream_index: int = 0
+    """Which of the video streams of the file is shown, counted without cover art."""
     container: str
-    """FFmpeg's name of the format."""
+    """FFmpeg's name of the format; with `joined` before it, of several Matroska files in one."""
     codec: str
     pixel_format: str
     transfer: Literal["sdr", "pq", "hlg"]
@@ -46,8 +51,8 @@ class Probe:
     num_bytes: int
 
 
-def probe(media: Media) -> Probe:
-    """Open `media` (a path, or bytes) and decode its first frame.
+def probe(media: Media, *, skip_damage: bool = False) -> Probe:
+    """Open `media` (a path, or bytes) and decode its first frame; with `skip_damage`, the first that decodes.
 
     Raises:
         VideoError: if the file cannot be used. A truncated file may probe without an error; reading its
@@ -55,25 +60,26 @@ def probe(media: Media) -> Probe:
     """
     if is_animated_webp(media):
         return _probe_webp(media)
-    with open_media(media) as (container, stream):
+    with open_media(media) as opened:
+        container, stream, still = opened.container, opened.stream, opened.is_still
         stream.codec_context.thread_count = 1
-        frame, start_pts, interlaced = next(decode(container, stream, display_name(media)))
-        height, width = display_size(frame, pixel_aspect(stream))
-        still = is_still(container, stream)
+        first = next(decode(opened, skip_damage=skip_damage))
+        height, width = pose_of(first.frame, first.aspect).display_px(first.frame)
         return Probe(
             kind="image" if still else "video",
             width=width,
             height=height,
-            rotation_deg=frame.rotation,
+            rotation_deg=first.frame.rotation,
             duration_s=0.0 if still else _duration_s(container, stream),
-            fps=Fraction(0) if still else _fps(container, stream),
+            fps=Fraction(0) if still else _fps(opened),
             time_base=stream.time_base or 1 / DEFAULT_RATE,
-            start_pts=start_pts,
-            container=container.format.name,
+            start_pts=first.pts,
+            stream_index=opened.stream_index,
+            container=f"joined {container.format.name}" if opened.is_joined else container.format.name,
             codec=stream.codec_context.name,
-            pixel_format=frame.format.name,
-            transfer=_transfer(frame),
-            interlaced=interlaced,
+            pixel_format=first.frame.format.name,
+            transfer=_transfer(first.frame),
+            interlaced=first.interlaced,
             has_audio=bool(container.streams.audio),
             num_bytes=_num_bytes(media),
         )
@@ -107,10 +113,23 @@ def _num_bytes(media: Media) -> int:
     return len(media) if isinstance(media, bytes) else local_path(media).stat().st_size
 
 
-def _fps(container: InputContainer, stream: VideoStream) -> Fraction:
+def _fps(opened: Opened) -> Fraction:
     """Return the average frame rate; of a raw stream without timestamps, the rate that it states."""
+    container, stream = opened.container, opened.stream
+    if container.format.name in _ANIMATIONS:
+        return _counted_fps(opened)
     rates = (stream.average_rate, stream.guessed_rate)
     return next((rate for rate in (rates[::-1] if is_raw(container) else rates) if rate), Fraction(0))
+
+
+def _counted_fps(opened: Opened) -> Fraction:
+    """Return the number of frames over their time, from all packets of a file."""
+    with reopen(opened.media) as container:
+        stream = container.streams[opened.stream.index]
+        times = [(p.pts, p.pts + (p.duration or 0)) for p in container.demux(stream) if p.pts is not None]
+    if not times or times[-1][1] <= times[0][0] or stream.time_base is None:
+        return Fraction(0)
+    return len(times) / ((times[-1][1] - times[0][0]) * stream.time_base)
 
 
 def _transfer(frame: VideoFrame) -> Literal["sdr", "pq", "hlg"]:

@@ -11,17 +11,16 @@ from typing import Any, Literal
 
 import decord  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.video.reformatter import ColorRange
 
 from video import hdr
 from video.animation import is_animated_webp
 from video.chosen_frames import Timeline, read_chosen, read_timeline
-from video.container import Media, display_name, is_still, local_path, open_media
-from video.convert import UPRIGHT, assumed_matrix, has_alpha, orientation
+from video.container import Media, Opened, display_name, local_path, open_media
+from video.convert import UPRIGHT, has_alpha, orientation
 from video.decode import decode
-from video.frames import pixel_aspect
+from video.interlace import DecodedFrame
+from video.matrices import KNOWN_MATRICES, NOT_STATED, is_large
 
 DECORD_CODECS = ("h264", "hevc", "vp8", "vp9", "libdav1d", "av1", "mpeg4", "mjpeg")
 """PyAV's names of the codecs for which decord's frames are byte-identical, in the containers below."""
@@ -30,6 +29,8 @@ DECORD_CONTAINERS = ("mov,mp4", "matroska")
 MULTI_GOP_CODECS = ("h264", "hevc")
 """Codecs for which decord is used in files of several key frames; VP8, VP9 and AV1 may change their size at
 one, and decord scales by another filter."""
+_ALIGNMENT = 32
+"""Where decord reads, FFmpeg rounds the columns to leave out on the left down to this many bytes."""
 DECORD_PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp")
 
 
@@ -88,18 +89,18 @@ def inspect_for_decord(media: Media) -> tuple[int, tuple[int, int], str | None]:
     """
     if is_animated_webp(media):
         return 0, (0, 0), "an animated WebP"
-    with open_media(media) as (container, stream):
-        stream.codec_context.thread_count = 1
-        frame, _, interlaced = next(decode(container, stream, display_name(media)))
-        size_px = frame.height, frame.width
-        reason = _reason_against_decord(container, stream, frame, interlaced)
+    with open_media(media) as opened:
+        opened.stream.codec_context.thread_count = 1
+        first = next(decode(opened))
+        size_px = first.frame.height, first.frame.width
+        reason = _reason_against_decord(opened, first)
     if reason is not None:
         return 0, size_px, reason
-    with open_media(media) as (container, stream):
-        timeline = read_timeline(container, stream)
+    with open_media(media) as opened:
+        timeline = read_timeline(opened)
         if isinstance(timeline, str):
             return 0, size_px, timeline
-        codec = stream.codec_context.name
+        codec = opened.stream.codec_context.name
     return len(timeline.pts_T), size_px, _reason_against_seeking(timeline, codec)
 
 
@@ -117,28 +118,27 @@ def _reason_against_seeking(timeline: Timeline, codec: str) -> str | None:
     return None
 
 
-def _reason_against_decord(
-    container: InputContainer, stream: VideoStream, frame: VideoFrame, interlaced: bool
-) -> str | None:
+def _reason_against_decord(opened: Opened, first: DecodedFrame) -> str | None:
     """Return the first property of the file that decord handles differently; None if there is none."""
-    still = is_still(container, stream)
+    frame, container, stream = first.frame, opened.container, opened.stream
+    codec, pixel_format = stream.codec_context.name, frame.format.name
     reasons = {
-        "a still": still,
-        "interlaced": interlaced,
+        "a still": opened.is_still,
+        "interlaced": first.interlaced,
         "not upright": orientation(frame) != UPRIGHT,
-        "pixels that are not square": pixel_aspect(stream) != 1,
+        "pixels that are not square": first.aspect != 1,
         "high dynamic range": frame.color_trc in (hdr.PQ, hdr.HLG),
         "transparency": has_alpha(frame),
-        "a matrix that is taken by size": assumed_matrix(frame, still) is not None and _is_large(frame),
+        "a stream that is not the first": stream.index != container.streams.video[0].index,
+        "columns to leave out on the left": frame.planes[0].buffer_ptr % _ALIGNMENT != 0,
         f"the container {container.format.name}": not container.format.name.startswith(DECORD_CONTAINERS),
-        f"the codec {stream.codec_context.name}": stream.codec_context.name not in DECORD_CODECS,
-        f"the pixel format {frame.format.name}": frame.format.name not in DECORD_PIXEL_FORMATS,
+        f"the codec {codec}": codec not in DECORD_CODECS,
+        f"the pixel format {pixel_format}": pixel_format not in DECORD_PIXEL_FORMATS,
+        "a matrix that decord does not know": frame.colorspace not in KNOWN_MATRICES,
+        "a matrix that is taken by size": frame.colorspace == NOT_STATED and is_large(frame),
+        "RGB in limited range": frame.format.is_rgb and frame.color_range == ColorRange.MPEG,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _is_large(frame: VideoFrame) -> bool:
-    return frame.width >= 1280 or frame.height > 576
 
 
 class _Mismatch(Exception):

@@ -68,6 +68,7 @@ def span_frames(
             path,
             from_pts=from_pts if from_pts > first_pts else None,
             loop_filter=uses_loop_filter(info, config),
+            skip_damage=True,
         )
         frames |= _run_frames(reader, run, first_s, config.scorers)
     return [frames[span] for span in spans]

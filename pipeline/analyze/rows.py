@@ -15,21 +15,20 @@ def clip_row(
     source: Source, source_digest: str, info: Probe, segment: Segment, analysis: str
 ) -> dict[str, Any]:
     """Return the fields of `Clip` and the score columns of a segment; `analysis` is the config digest."""
-    stream_index = 0
     clip = Clip(
-        clip_id=clip_id(source_digest, stream_index, segment.start_pts, segment.end_pts),
+        clip_id=clip_id(source_digest, info.stream_index, segment.start_pts, segment.end_pts),
         source_key=source.source_key,
         source_digest=source_digest,
         uri=source.uri,
         kind=info.kind,
-        stream_index=stream_index,
+        stream_index=info.stream_index,
         start_pts=segment.start_pts,
         end_pts=segment.end_pts,
         time_base_num=info.time_base.numerator,
         time_base_den=info.time_base.denominator,
         num_frames=segment.num_frames,
-        height=info.height,
-        width=info.width,
+        height=segment.height,
+        width=segment.width,
         analysis=analysis,
     )
     return asdict(clip) | segment.columns

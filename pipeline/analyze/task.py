@@ -95,7 +95,7 @@ def content_digest(path: str) -> str:
 def probe_within_limits(path: str, limits: SandboxConfig) -> Probe:
     """Probe a file. Raises VideoError (TOO_LARGE) for frames over `limits.max_pixels`."""
     try:
-        info = probe(path)
+        info = probe(path, skip_damage=True)
     except VideoError as error:
         if error.code not in (VideoErrorCode.VANISHED, VideoErrorCode.UNREADABLE) and (
             size := invalid_picture_size(path)

@@ -1,4 +1,7 @@
 """Chosen frames are those of decoding in sequence, whatever kind of key frame lies before them."""
+# PyAV's stubs know only the base class of streams and frames.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportOptionalOperand=false
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportCallIssue=false
 
 import io
 from fractions import Fraction
@@ -11,6 +14,7 @@ from golden_media import encode, picture
 
 from video.chosen_frames import EntryPoint, Timeline, read_chosen, read_nearest, read_timeline
 from video.container import open_media
+from video.decode import decode_packet
 from video.errors import VideoError, VideoErrorCode
 from video.frames import read_clip, read_frames
 
@@ -77,8 +81,8 @@ def file(name: str) -> bytes:
 
 
 def timeline(media: bytes) -> Timeline | str:
-    with open_media(media) as (container, stream):
-        return read_timeline(container, stream)
+    with open_media(media) as opened:
+        return read_timeline(opened)
 
 
 def in_sequence(media: bytes) -> np.ndarray:
@@ -155,8 +159,12 @@ def test_parameter_sets_that_change_are_decoded_from_the_start():
 
 def test_decoding_begins_at_the_last_entry_point_and_ends_with_the_last_frame(monkeypatch):
     media, decoded = file("h264"), []
-    decode = av.Packet.decode
-    monkeypatch.setattr(av.Packet, "decode", lambda self: decoded.append(self.pts) or decode(self))
+
+    def counted(context, packet):
+        decoded.extend([packet.pts] if packet else [])
+        return decode_packet(context, packet)
+
+    monkeypatch.setattr("video.chosen_frames.decode_packet", counted)
     found = timeline(media)
     assert isinstance(found, Timeline)
     read_chosen(media, lambda _: [9, 10, 26])

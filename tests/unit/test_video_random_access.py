@@ -1,4 +1,7 @@
 """Random access returns the frames of sequential decoding, and falls back if decord would differ."""
+# PyAV's stubs know only the base class of streams and frames.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportOptionalOperand=false
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportCallIssue=false
 
 from fractions import Fraction
 
@@ -135,6 +138,6 @@ def test_cropping_that_decord_scales_away():
     )
     found = frames_at(media, ORDER)
     assert found.reader == "pyav"
-    assert found.reason is not None
-    assert found.reason.startswith("decord failed: its frames are ")
+    assert found.reason == "columns to leave out on the left"
+    assert found.frames_NHWC.shape[1:3] == (96, 126)
     assert (found.frames_NHWC == in_sequence(media)[ORDER]).all()
