@@ -31,7 +31,7 @@ from worlds.claims import CaptionScore, score_claims
 from worlds.family import AnyWorld
 
 SIDE, FPS, NUM_FRAMES = 128, 8.0, 24
-PER_FAMILY, QUICK_PER_FAMILY = 24, 3
+PER_FAMILY, QUICK_PER_FAMILY = 12, 3
 """Clips of each family; every third has a combination that no training has."""
 MIN_AGREEMENT = 0.6
 TRIALS = 5
