@@ -20,6 +20,8 @@ _MIN_Z = 4.0
 """Standard errors by which a neighbouring clip must fit better."""
 _GROUP_Z = 3.0
 """Standard errors above chance up to which a group fits no better than chance."""
+_GROUP_MARGIN_Z = 1.0
+"""Standard errors that a group must lie below the lowest one expected among right captions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,9 +118,12 @@ def _fits_better(other_N: np.ndarray, own_N: np.ndarray) -> float:
 def _groups_at_chance(own_N: np.ndarray, mean: float, chance_std: float) -> tuple[tuple[int, int], ...]:
     """Return the merged windows of `GROUP` judged captions whose mean is at chance, far below the others'."""
     places = np.flatnonzero(np.isfinite(own_N))
-    limit = min((0.5 + mean) / 2, 0.5 + _GROUP_Z * chance_std / np.sqrt(GROUP))
     if len(places) < 2 * GROUP:
         return ()
+    # the largest of N normal values is about sqrt(2 ln N): a group has to be rarer than that among right ones
+    rare_z = _GROUP_MARGIN_Z + np.sqrt(2 * np.log(len(places)))
+    rare = mean - rare_z * float(own_N[places].std()) / np.sqrt(GROUP)
+    limit = min((0.5 + mean) / 2, 0.5 + _GROUP_Z * chance_std / np.sqrt(GROUP), rare)
     sums = np.convolve(own_N[places], np.ones(GROUP), mode="valid") / GROUP
     found: list[tuple[int, int]] = []
     for first in np.flatnonzero(sums < limit).tolist():

@@ -323,7 +323,7 @@ class AuditConfig:
     clip_model: str = ""
     """open_clip model that compares sentences with clips, as `local-dir:FOLDER` (open_clip_config.json and
     weights). Default: colours, light and motion are measured and compared with what a caption names."""
-    min_agreement: UnitFloat = 0.6
+    min_agreement: UnitFloat = 0.55
     """Mean agreement of captions with their own clips below which the check fails; 0.5 is chance."""
     claims: bool = True
     """Split captions into claims and check each."""

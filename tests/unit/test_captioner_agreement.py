@@ -114,3 +114,11 @@ def test_clip_models_say_how_they_want_their_pixels(tmp_path: Path):
         ClipScorer("ViT-B-32")
     with pytest.raises(ValueError, match=r"no open_clip_config\.json"):
         ClipScorer(f"local-dir:{tmp_path}")
+
+
+def test_a_scorer_that_knows_little_raises_no_alarm():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        own = np.clip(rng.normal(0.7, 0.2, 2000), 0, 1)
+        chance = np.clip(rng.normal(0.5, 0.25, 2000), 0, 1)
+        assert separation(own, own - 0.1, own - 0.1, chance, min_agreement=0.55).problems == ()
