@@ -212,7 +212,7 @@ def _read(c2pa: Any, path: Path, kind: str, manifest: bytes | None, trust: str |
         state=_state(state, failures),
         reason=", ".join(code for code in failures if code != _UNTRUSTED),
         signer=signer,
-        is_trusted=state == "Trusted",
+        is_trusted=trust is not None and _UNTRUSTED not in failures,
     )
 
 

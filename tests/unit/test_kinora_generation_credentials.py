@@ -75,6 +75,15 @@ def test_an_authority_that_is_given_is_trusted(signer, config, tmp_path):
     path = write(tmp_path / "a.mp4", signer)
     authority = Path(config.certificate).with_name("authority.pem")
     assert read_credentials(path, trust=authority).is_trusted
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+    changed = read_credentials(path, trust=authority)
+    assert (changed.state, changed.is_trusted) == ("changed", True)
+    other = write_certificate(tmp_path)
+    assert not read_credentials(
+        path, trust=Path(other.certificate or "").with_name("authority.pem")
+    ).is_trusted
 
 
 def test_a_certificate_that_has_run_out_is_told_from_a_change(tmp_path):
