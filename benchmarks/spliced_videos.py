@@ -32,7 +32,7 @@ class SplicedVideo:
     transitions: tuple[tuple[str, int, int], ...]
     """(kind, first frame, frame after the last); a hard cut starts and ends at the new shot's first frame."""
     kind: str
-    """`worlds` or `real`."""
+    """`worlds`, `real`, or a class of `shot_classes`."""
 
 
 def of_worlds(folder: Path, count: int, seed: int) -> Iterator[SplicedVideo]:
@@ -53,12 +53,7 @@ def of_worlds(folder: Path, count: int, seed: int) -> Iterator[SplicedVideo]:
 def of_real_clips(folder: Path, count: int, seed: int, cache: Path) -> Iterator[SplicedVideo]:
     """Join real shots by cuts, dissolves and fades, and encode them as H.264."""
     folder.mkdir(parents=True, exist_ok=True)
-    fetch(cache)
-    shots = []
-    for path in extract(cache, folder / "clips"):
-        if path.name in REAL_SHOTS:
-            frames = np.stack([frame.rgb_HWC for frame in read_frames(str(path), size_px=SIZE_PX)])
-            shots += [(path.name, frames[a:b]) for a, b in REAL_SHOTS[path.name]]
+    shots = real_shots(cache, folder)
     rng = np.random.default_rng(seed)
     for number in range(count):
         frames, transitions = _splice(rng, shots)
@@ -67,14 +62,25 @@ def of_real_clips(folder: Path, count: int, seed: int, cache: Path) -> Iterator[
         yield SplicedVideo(path=path, transitions=tuple(transitions), kind="real")
 
 
+def real_shots(cache: Path, folder: Path) -> list[np.ndarray]:
+    """Return the frames of each shot of the real clips; these are extracted into `folder`."""
+    fetch(cache)
+    shots: list[np.ndarray] = []
+    for path in extract(cache, folder / "clips"):
+        if path.name in REAL_SHOTS:
+            frames = np.stack([frame.rgb_HWC for frame in read_frames(str(path), size_px=SIZE_PX)])
+            shots += [frames[a:b] for a, b in REAL_SHOTS[path.name]]
+    return shots
+
+
 def _splice(
-    rng: np.random.Generator, shots: list[tuple[str, np.ndarray]]
+    rng: np.random.Generator, shots: list[np.ndarray]
 ) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
     """Join a random sequence of distinct shots; return its frames and transitions."""
     order = rng.permutation(len(shots))[: int(rng.integers(3, 6))]
     pieces, transitions, end = [], [], 0
     for number, index in enumerate(order):
-        shot = shots[index][1]
+        shot = shots[index]
         kind = str(rng.choice(["cut", "dissolve", "fade_black", "fade_white"])) if number else "first"
         length = int(rng.integers(10, 24)) | 1
         overlaps = kind not in ("first", "cut") and min(len(pieces[-1]), len(shot)) > length + 12

@@ -244,7 +244,7 @@ class DedupConfig:
     """Drop a clip covered by a kept clip of a file with the same bytes. (Equal spans of such files are one
     clip.)"""
     near: bool = True
-    """Drop copies that were re-encoded, rescaled, letterboxed or shifted in time."""
+    """Drop copies that were re-encoded, rescaled, letterboxed, shifted in time, or given a logo or subtitles."""
     max_distance: Annotated[float, Range(min=0, max=255)] = 15.0
     """`near`: maximum difference of the least similar pair of frames, 0 to 255 (fourth root of the mean
     fourth power over a small picture)."""
@@ -284,7 +284,7 @@ class CutConfig:
     """The sound of video clips, as a second track that readers of pictures ignore. `copy` keeps it as it is
     (AAC, MP3, MP2, AC-3, Opus, FLAC, ALAC; other codecs as `aac` does); `aac` encodes it."""
     crop_borders: bool = True
-    """Crop black or one-coloured borders (letterbox, pillarbox)."""
+    """Crop black borders (letterbox, pillarbox, thin edges)."""
     clips_per_tar: PositiveInt = 1024
     """Maximum number of clips per task, and so per tar; only one source with more exceeds it."""
     max_chunk_s: NonNegativeFloat = 60.0
@@ -477,8 +477,8 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 7,
-    "DedupConfig": 1,
+    "AnalyzeConfig": 8,
+    "DedupConfig": 2,
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,

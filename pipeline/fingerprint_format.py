@@ -11,4 +11,7 @@ LOOK_BYTES = SIDE * SIDE + 2 * CHROMA_SIDE * CHROMA_SIDE
 PER_S = 8.0
 """Fingerprinted frames per second of a clip."""
 HASHES = np.dtype([("ms", "<i4"), ("hash", "<u8")])
-"""One entry of `frame_hashes`: time since the clip's first frame in ms, and the perceptual hash."""
+"""One entry of `frame_hashes`: time since the clip's first frame in ms, and the perceptual hash.
+
+The frames of `frame_looks` come first, with the hash of the whole picture; then all again, with that of its
+middle (analyses before version 8 lack these)."""

@@ -14,7 +14,7 @@ SIZE_PX = (90, 160)
 """Height and width of a rendered frame, before it is reduced to the detector's input."""
 SECONDS = 4.0
 """Duration of a move."""
-PAN, ZOOM = (0.02, 2.0), (0.02, 1.2)
+PAN, ZOOM = (0.02, 2.5), (0.02, 1.2)
 """Slowest and fastest pan, in frame widths per second, and zoom, in e-foldings per second."""
 CONSTANT_SPEED_PROB, STOPS_PROB, OCCLUDER_PROB = 0.5, 0.4, 0.4
 """Probability of a constant speed, of a static beginning or end, and of a large object crossing the frame."""
@@ -34,6 +34,20 @@ def textures(rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
         interpolation = cv2.INTER_NEAREST if rng.random() < 0.6 else cv2.INTER_CUBIC
         image = cv2.resize(values.astype(np.float32), (width, height), interpolation=interpolation)
         yield np.clip(image, 0, 255).astype(np.uint8)
+
+
+def crowds(rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
+    """Yield images of many small blobs of all colours, as of a crowd or of foliage."""
+    height, width = 2 * SIZE_PX[0], 2 * SIZE_PX[1]
+    for _ in range(count):
+        image = np.full((height, width, 3), rng.uniform(20, 200, 3), np.uint8)
+        size_px = rng.uniform(3, 14)
+        for _ in range(int(2.5 * height * width / size_px**2 / 4)):
+            at = int(rng.integers(width)), int(rng.integers(height))
+            axes = rng.uniform(0.4, 1.2, 2) * size_px + 1
+            color = rng.uniform(0, 255, 3).tolist()
+            cv2.ellipse(image, at, axes.astype(int).tolist(), rng.uniform(0, 180), 0, 360, color, -1)
+        yield image
 
 
 def sample_moves(

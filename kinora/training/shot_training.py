@@ -2,9 +2,9 @@
 
 Each frame has one of three classes: within a shot, first after a hard cut, or within a gradual transition.
 Training data are raw videos of simulated worlds with ground truth, and shots of the given films spliced with
-synthetic transitions. Transitions are synthesized on downsampled frames, which is exact because blending and
-downsampling are linear. Camera moves over stills and textures (kinora/training/camera_moves.py) are hard
-negatives, as slow moves over fine detail resemble dissolves.
+synthetic transitions (kinora/training/shot_splices.py). Camera moves over stills and textures
+(kinora/training/camera_moves.py) and moving text are hard negatives, as slow moves over fine detail resemble
+dissolves.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from kinora.training.camera_moves import sample_moves, textures
+from kinora.training.camera_moves import crowds, sample_moves, textures
+from kinora.training.shot_splices import moving_text, splice
 from pipeline.analyze.shots.features import NUM_FEATURES, downscale, features
 from pipeline.analyze.shots.model import WEIGHTS
 from pipeline.analyze.shots.pyscenedetect import PySceneDetector
@@ -41,10 +42,11 @@ MOVES_PER_SHOT = 15.0
 """Synthetic camera moves per shot of a film."""
 STILL_INTERVAL = 25
 """Frames between the stills taken from a film."""
-SHORT_PROB, PLAIN_PROB = 0.15, 0.05
-"""Probability that a spliced shot lasts only a few frames, and that it has a single colour."""
-OCCLUDER_PROB = 0.15
-"""Probability that a large object crosses a spliced shot, which resembles a wipe."""
+TEXTS_PER_STILL = 0.4
+"""Shots of moving text per still of a film."""
+FPS = (24.0, 25.0, 30.0, 24000 / 1001, 30000 / 1001)
+"""Frame rates of the worlds: the detector sees faster videos thinned to about these."""
+SLOW_FPS = (10.0, 12.0, 15.0, 16.0)
 
 
 def read_small(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -71,9 +73,9 @@ def labels(line: dict, num_frames: int) -> np.ndarray:
 def world_examples(num_videos: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (features_TF, label_T) of raw videos of simulated worlds: wild ones, wild ones of low frame rate,
     and plain ones with hard cuts to and from slates."""
-    base = RawConfig(num_videos=max(1, num_videos // 3), seed=seed, num_workers=2, still_rate=0.0)
-    slow = replace(base, fps=(10.0, 12.0, 15.0, 16.0), seed=seed + 1, flash_rate=0.2)
-    plain = replace(base, slate_rate=0.15, seed=seed + 2)
+    base = RawConfig(num_videos=max(1, num_videos // 3), seed=seed, fps=FPS, still_rate=0.0)
+    slow = replace(base, fps=SLOW_FPS, seed=seed + 1, flash_rate=0.2)
+    plain = replace(base, fps=SLOW_FPS, slate_rate=0.15, seed=seed + 2)
     for config in (wild(replace(base, flash_rate=0.2)), wild(slow), plain):
         with TemporaryDirectory() as folder:
             render_raw(Path(folder) / "raw", config)
@@ -113,91 +115,15 @@ def film_examples(
     shots = [shot for path in paths for shot in read_shots(path)]
     if not shots:
         return
+    fps = shots[0][1]
     stills = [still for path in paths for still in read_stills(path)]
+    grounds = [*stills, *textures(rng, len(stills)), *crowds(rng, len(stills) // 4)]
     count = round(len(shots) * MOVES_PER_SHOT)
-    shots += [
-        (move, shots[0][1])
-        for move in sample_moves(rng, [*stills, *textures(rng, len(stills))], count, shots[0][1])
-    ]
+    shots += [(move, fps) for move in sample_moves(rng, grounds, count, fps)]
+    shots += moving_text(rng, stills, round(len(stills) * TEXTS_PER_STILL), fps)
     for _ in range(num_splices):
-        pictures, label, fps = _splice(rng, shots)
+        pictures, label, fps = splice(rng, shots)
         yield features(pictures, np.arange(len(pictures)) / fps), label
-
-
-def _splice(
-    rng: np.random.Generator, shots: Sequence[tuple[np.ndarray, float]]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    skip = int(rng.choice([1, 1, 1, 2, 3]))
-    fps = shots[0][1] / skip
-    pieces: list[np.ndarray] = []
-    label: list[int] = []
-    for number in range(int(rng.integers(3, 8))):
-        new = _sample_shot(rng, shots, skip)
-        kind = rng.choice(["cut", "cut", "dissolve", "black", "white"]) if number else "first"
-        length = max(3, round(rng.uniform(0.25, 1.3) * fps))
-        if kind in ("dissolve", "black", "white") and len(pieces[-1]) > length + 4 and len(new) > length + 4:
-            old_tail, new_head = pieces[-1][-length:], new[:length]
-            pieces[-1] = pieces[-1][:-length]
-            del label[-length:]
-            pieces += [_blend(old_tail, new_head, kind), new[length:]]
-            label += [2] * length + [0] * (len(new) - length)
-        else:
-            pieces.append(new)
-            label += ([1] if number else [0]) + [0] * (len(new) - 1)
-    whole = np.rint(np.concatenate(pieces)).clip(0, 255).astype(np.uint8)
-    first, last = sorted(rng.integers(len(whole), size=2)) if rng.random() < 0.5 else (0, len(whole))
-    first, last = (0, len(whole)) if last - first < 8 else (first, last)  # files may start or end anywhere
-    begun = np.array(label[first:last])
-    begun[0] = 0 if begun[0] == 1 else begun[0]
-    return whole[first:last], begun, fps
-
-
-def _sample_shot(
-    rng: np.random.Generator, shots: Sequence[tuple[np.ndarray, float]], skip: int
-) -> np.ndarray:
-    """Return part of a shot with random flips, brightness, flashes, camera shake and occluders."""
-    shot = shots[int(rng.integers(len(shots)))][0]
-    length = int(rng.integers(2, 14)) if rng.random() < SHORT_PROB else int(rng.integers(24, 72))
-    length = min(len(shot), length * skip)
-    start = int(rng.integers(len(shot) - length + 1))
-    taken = shot[start : start + length : skip].astype(np.float32)
-    taken = taken[:, :, ::-1] if rng.random() < 0.5 else taken
-    taken = taken * rng.uniform(0.4, 1.3) + rng.uniform(-15, 15)
-    if rng.random() < PLAIN_PROB:
-        taken = np.broadcast_to(rng.uniform(0, 255, 3), taken.shape).copy()
-    if rng.random() < 0.2 and len(taken) > 16:  # flash
-        at, lasts = int(rng.integers(6, len(taken) - 8)), int(rng.integers(1, 4))
-        taken[at : at + lasts] += (255 - taken[at : at + lasts]) * rng.uniform(0.5, 1)
-    if rng.random() < OCCLUDER_PROB and len(taken) > 16:
-        taken = _add_occluder(rng, taken)
-    if rng.random() < 0.3:  # uneven pan
-        path = np.cumsum(np.cumsum(rng.normal(0, 0.12, len(taken))))
-        taken = np.stack([np.roll(f, round(d), axis=1) for f, d in zip(taken, path, strict=True)])
-    return taken + rng.normal(0, rng.uniform(0, 3), taken.shape)
-
-
-def _add_occluder(rng: np.random.Generator, taken: np.ndarray) -> np.ndarray:
-    """Move a large single-coloured object across the shot."""
-    width, height = taken.shape[2], taken.shape[1]
-    size = round(rng.uniform(0.2, 0.8) * width)
-    lasts = int(rng.integers(8, len(taken) + 1))
-    begin, top = int(rng.integers(len(taken) - lasts + 1)), int(rng.integers(-1, height // 2))
-    color, to_left = rng.uniform(0, 255, 3), rng.random() < 0.5
-    for step in range(lasts):
-        left = round(-size + (width + size) * (step + 1) / (lasts + 1))
-        left = width - size - left if to_left else left
-        taken[begin + step, max(0, top) :, max(0, left) : max(0, left + size)] = color
-    return taken
-
-
-def _blend(old: np.ndarray, new: np.ndarray, kind: str) -> np.ndarray:
-    weight = (np.arange(1, len(old) + 1) / (len(old) + 1))[:, None, None, None]
-    if kind == "dissolve":
-        return (1 - weight) * old + weight * new
-    color = 0.0 if kind == "black" else 255.0
-    out = old + (color - old) * np.minimum(2 * weight, 1)
-    back = color + (new - color) * np.maximum(2 * weight - 1, 0)
-    return np.where(weight <= 0.5, out, back)
 
 
 def train(data: Sequence[tuple[np.ndarray, np.ndarray]], steps: int, seed: int) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ class _Pass:
     def _begin_run(self, frame: Frame, *, is_first: bool) -> None:
         self.run_start, self.run_end_pts = len(self.pts_T), None
         self.is_damaged = frame.damaged
-        self.detector, self.analyzers = create_detector(self.config), create_analyzers(self.config)
+        self.detector, self.analyzers = create_detector(self.config, float(self.info.fps)), create_analyzers(self.config)
         self.scorer_frames.evict(self.run_start)
         if not frame.damaged:
             self.display_px = frame.display_px
@@ -253,8 +254,9 @@ class _Pass:
             return
         max_pts = self.config.max_shot_s / self.info.time_base if self.info.kind == "video" else None
         for span in split_by_time(self.pts_T, Span(start=start, end=end), self._pts(end), max_pts):
+            timed = replace(span, end_s=self._time_s(span.end) if self.info.kind == "video" else None)
             columns = {
-                name: value for analyzer in self.analyzers for name, value in analyzer.columns(span).items()
+                name: value for analyzer in self.analyzers for name, value in analyzer.columns(timed).items()
             }
             jpegs = self.scorer_frames.in_span(span)
             self.clips.append(self._segment(span.start, span.end, columns, jpegs))
@@ -271,6 +273,10 @@ class _Pass:
             columns=columns or {},
             frames=frames,
         )
+
+    def _time_s(self, index: int) -> float:
+        """Return the time of a frame as analyzers see it, in seconds since the first frame."""
+        return float(self._pts(index) * self.info.time_base) - (self.first_s or 0.0)
 
     def _pts(self, index: int) -> int:
         """Return the time of a frame; of the one after the last, the end of the run."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dedup.overlays import MISPLACED, overlay_cells, ranges, shows_other_thing
 from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
 
 MAX_SHIFT_S = 0.5 / PER_S
@@ -44,8 +45,8 @@ class Alignment:
 
 def clip_frames(frame_hashes: bytes, frame_looks: bytes, duration_s: float) -> ClipFrames:
     """Parse the columns that `Fingerprint` writes for one clip."""
-    time_N = np.frombuffer(frame_hashes, HASHES)["ms"] / 1000
     picture_ND = np.frombuffer(frame_looks, np.uint8).reshape(-1, LOOK_BYTES)
+    time_N = np.frombuffer(frame_hashes, HASHES)["ms"][: len(picture_ND)] / 1000
     contrast = float(np.median(differences(picture_ND, _channel_means(picture_ND))))
     return ClipFrames(time_N, picture_ND, duration_s, contrast)
 
@@ -68,22 +69,75 @@ def align(candidate: ClipFrames, keeper: ClipFrames, offset_s: float) -> Alignme
     if candidate.duration_s == 0 or keeper.duration_s == 0:
         if candidate.duration_s != keeper.duration_s:
             return None
-        distance = float(differences(candidate.picture_ND, keeper.picture_ND).max())
+        distance = _distance(candidate.picture_ND.astype(np.float32), keeper.picture_ND.astype(np.float32))
         return Alignment(distance=distance, offset_s=0.0, covered=1.0, frames=1)
-    best: Alignment | None = None
     picture_ND = candidate.picture_ND.astype(np.float32)
+    tried: list[tuple[float, float, float, np.ndarray]] = []
+    """Largest and mean difference at each shift, the shift, and which frames lie inside the keeper."""
     for shift_s in _SHIFTS_S + offset_s:
         time_N = candidate.time_N + shift_s
         inside_N = (time_N >= keeper.time_N[0] - MAX_SHIFT_S) & (time_N <= keeper.time_N[-1] + MAX_SHIFT_S)
-        if not inside_N.any():
-            continue
-        expected_ND = _interpolate(keeper, time_N[inside_N])
-        distance = float(differences(picture_ND[inside_N], expected_ND).max())
-        if best is None or distance < best.distance:
-            begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
-            covered = max(0.0, end - begin) / candidate.duration_s
-            best = Alignment(distance, float(shift_s), covered, int(inside_N.sum()))
-    return best
+        if inside_N.any():
+            difference_ND = picture_ND[inside_N] - _interpolate(keeper, time_N[inside_N])
+            largest = float(_fourth_root(difference_ND).max())
+            tried.append((largest, float(np.abs(difference_ND).mean()), float(shift_s), inside_N))
+    if not tried:
+        return None
+    likely = {each[2]: each for each in (min(tried), min(tried, key=lambda each: each[1]))}
+    return min(
+        (_alignment(candidate, keeper, shift_s, inside_N) for _, _, shift_s, inside_N in likely.values()),
+        key=lambda found: found.distance,
+    )
+
+
+def _alignment(candidate: ClipFrames, keeper: ClipFrames, shift_s: float, inside_N: np.ndarray) -> Alignment:
+    expected_ND = _interpolate(keeper, candidate.time_N[inside_N] + shift_s)
+    distance = _distance(candidate.picture_ND[inside_N].astype(np.float32), expected_ND.astype(np.float32))
+    begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
+    covered = max(0.0, end - begin) / candidate.duration_s
+    return Alignment(distance, shift_s, covered, int(inside_N.sum()))
+
+
+def _distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
+    """Return the difference of the least similar pair of frames, beside overlays.
+
+    255 if one clip shows a thing that the other does not.
+
+    Args:
+        first_ND, second_ND: aligned small pictures, float32.
+    """
+    difference_ND = first_ND - second_ND
+    mask_NHW = overlay_cells(difference_ND, first_ND, second_ND)
+    if len(first_ND) > 1 and shows_other_thing(difference_ND, first_ND, second_ND, mask_NHW):
+        return 255.0
+    reduced_ND = np.maximum(0, np.abs(difference_ND) - MISPLACED * _common_ranges(first_ND, second_ND))
+    if not mask_NHW.any():
+        return float(_fourth_root(reduced_ND).max())
+    shown_ND = ~np.hstack([mask_NHW.reshape(len(mask_NHW), -1), *[_chroma_mask(mask_NHW)] * 2])
+    share_N = np.maximum(1e-3, shown_ND.mean(axis=1)) ** 0.25
+    return float((_fourth_root(reduced_ND * shown_ND) / share_N).max())
+
+
+def _common_ranges(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
+    """Return the range of the values around each, in the clip where it is smaller."""
+    luma, chroma = (-1, SIDE, SIDE), (-1, CHROMA_SIDE, CHROMA_SIDE)
+    edges = [SIDE * SIDE, SIDE * SIDE + CHROMA_SIDE * CHROMA_SIDE]
+    parts = []
+    for shape, *channels in zip(
+        (luma, chroma, chroma),
+        *(np.split(each, edges, axis=1) for each in (first_ND, second_ND)),
+        strict=True,
+    ):
+        first_NHW, second_NHW = (ranges(channel.reshape(shape)) for channel in channels)
+        parts.append(np.minimum(first_NHW, second_NHW).reshape(len(first_ND), -1))
+    return np.hstack(parts)
+
+
+def _chroma_mask(mask_NHW: np.ndarray) -> np.ndarray:
+    """Return the chroma values, of one channel, that masked cells of luma touch."""
+    step = SIDE // CHROMA_SIDE
+    blocks = mask_NHW.reshape(len(mask_NHW), CHROMA_SIDE, step, CHROMA_SIDE, step)
+    return blocks.any(axis=(2, 4)).reshape(len(mask_NHW), -1)
 
 
 def differences(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
@@ -91,7 +145,11 @@ def differences(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
 
     The fourth root of the mean fourth power, of luma or of chroma, whichever is larger.
     """
-    square_ND = np.square(first_ND.astype(np.float32) - second_ND.astype(np.float32))
+    return _fourth_root(first_ND.astype(np.float32) - second_ND.astype(np.float32))
+
+
+def _fourth_root(difference_ND: np.ndarray) -> np.ndarray:
+    square_ND = np.square(difference_ND)
     luma_ND, chroma_ND = square_ND[:, : SIDE * SIDE], square_ND[:, SIDE * SIDE :]
     fourth_N = np.maximum(_mean_square(luma_ND), _mean_square(chroma_ND))
     return np.sqrt(np.sqrt(fourth_N))

@@ -36,7 +36,7 @@ RULES = (
     Rule("black", "black", ">", "max_black", "of frames"),
     Rule("blank", "blank", ">", "max_blank", "of frames"),
     Rule("blurred", "sharpness", "<", "min_sharpness", "sharpness"),
-    Rule("static", "static", ">", "max_static", "of frames"),
+    Rule("static", "static", ">", "max_static", "of time"),
     Rule("frozen", "frozen_s", ">", "max_frozen_s", "s"),
     Rule("flashes", "flashes", ">", "max_flashes", "flashes"),
     Rule("underexposed", "underexposed", ">", "max_underexposed", "of pixels"),

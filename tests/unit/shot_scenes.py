@@ -68,7 +68,7 @@ def joined(kinds: Sequence[str], length: int) -> tuple[np.ndarray, list[Boundary
 
 
 def found(frames: np.ndarray, fps: float = FPS, **changes: Any) -> list[Boundary]:
-    find = create_detector(AnalyzeConfig(**changes))
+    find = create_detector(AnalyzeConfig(**changes), fps)
     boundaries: list[Boundary] = []
     for index, rgb_HWC in enumerate(frames):
         boundaries += find.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / fps, sampled=False))

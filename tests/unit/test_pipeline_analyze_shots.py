@@ -31,8 +31,8 @@ def test_each_kind_of_transition_is_found_where_it_is(kind, length):
     got = found(frames)
     assert len(got) == len(truth)
     for ours, known in zip(got, truth, strict=True):
-        assert abs(ours.start - known.start) <= (2 if length else 0)
-        assert abs(ours.end - known.end) <= (2 if length else 0)
+        assert abs(ours.start - known.start) <= (3 if length else 0)
+        assert abs(ours.end - known.end) <= (3 if length else 0)
 
 
 def test_a_flash_is_no_cut():
@@ -40,6 +40,64 @@ def test_a_flash_is_no_cut():
     for start in (20, 48, 70):
         frames[start : start + 2] = np.rint(frames[start : start + 2] * 0.15 + 255 * 0.85)
     assert found(frames) == []
+
+
+@pytest.mark.parametrize("hz", [2, 3, 8])
+@pytest.mark.parametrize("dark", [0.0, 0.06, 0.3])
+def test_a_strobe_is_one_shot(hz, dark):
+    frames = shot(2, count=100)
+    for index in range(len(frames) - 8):
+        if int(index * hz * 2 / FPS) % 2:
+            frames[index] = (frames[index] * dark).astype(np.uint8)
+    assert found(frames) == []
+
+
+def test_stage_light_is_one_shot():
+    frames = shot(4, count=100).astype(np.float32)
+    colors = np.random.default_rng(0).uniform(0.25, 1, (10, 3))
+    assert found((frames * colors[np.arange(100) // 10][:, None, None]).astype(np.uint8)) == []
+
+
+def test_an_inset_and_a_banner_end_no_shot():
+    frames, other = shot(6, count=100), shot(7, count=100)
+    frames[30:75, 8:52, 88:152] = other[30:75, 20:64, 40:104]
+    frames[45:90, 76:] = (20, 30, 160)
+    assert found(frames) == []
+
+
+@pytest.mark.parametrize("color", [0, 255])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_blank_frames_between_two_shots_belong_to_neither(count, color):
+    blank = np.full((count, *shot(0, 1).shape[1:]), color, np.uint8)
+    frames = np.concatenate([shot(0, 50), blank, shot(1, 50)])
+    assert found(frames) == [Boundary(start=50, end=50 + count)]
+
+
+def test_blank_frames_within_a_shot_end_none():
+    frames = shot(0)
+    frames[40:43] = 0
+    frames[70:72] = 255
+    assert found(frames) == []
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.5, 0.7])
+def test_a_frame_of_a_hard_cut_that_shows_both_shots_belongs_to_neither(weight):
+    old, new = shot(0, 60), shot(1, 60)
+    mixed = np.rint((1 - weight) * old[50] + weight * new[9]).astype(np.uint8)[None]
+    assert found(np.concatenate([old[:50], mixed, new[10:]])) == [Boundary(start=50, end=51)]
+
+
+def test_each_frame_of_a_slide_show_is_a_shot():
+    slides = np.concatenate([shot(seed, 1) for seed in range(6)])
+    assert found(slides, 1 / 3) == [Boundary(start=at, end=at) for at in range(1, 6)]
+    assert found(shot(3, 8, speed=3.0), 1) == []  # a slow time lapse
+
+
+@pytest.mark.parametrize("fps", [50, 60, 120, 240])
+def test_a_cut_is_found_to_the_frame_at_high_frame_rates(fps):
+    speed = 10 / fps
+    frames = np.concatenate([shot(0, 2 * fps, speed=speed), shot(1, 2 * fps + 1, speed=speed)])
+    assert found(frames[3:], fps) == [Boundary(start=2 * fps - 3, end=2 * fps - 3)]
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0, 4.0])
@@ -71,8 +129,8 @@ def test_memory_of_a_long_video_is_bounded():
     most = 0
     for index in range(3000):
         assert find.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / FPS, sampled=False)) == []
-        most = max(most, len(vars(find)["_small_frames"]), len(vars(find)["_time_T"]))
-    assert most < 300
+        most = max(most, len(vars(find)["_kept"]), len(vars(find)["_probs_T2"]))
+    assert most < 450
     assert find.finish() == []
 
 
@@ -98,8 +156,8 @@ def test_clips_and_gaps_tile_a_source_to_the_tick_also_at_an_uneven_rate(tmp_pat
     cut = truth[1].start
     assert pieces[3][0] == pts_T[cut]
     for piece, known in zip((pieces[1], pieces[4]), (truth[0], truth[2]), strict=True):
-        assert abs(pts_T.index(piece[0]) - known.start) <= 2
-        assert abs(pts_T.index(piece[1]) - known.end) <= 2
+        assert abs(pts_T.index(piece[0]) - known.start) <= 3
+        assert abs(pts_T.index(piece[1]) - known.end) <= 3
 
 
 def test_a_shot_that_is_too_short_is_a_gap_and_one_that_is_too_long_is_divided(tmp_path):
@@ -148,8 +206,10 @@ def test_a_decision_needs_no_video():
     gradual_T[95:] = 0.9
     got = find_boundaries(cut_T, gradual_T, time_T, 0.5, 0.5)
     assert got == [Boundary(start=21, end=21), Boundary(start=30, end=50), Boundary(start=60, end=60)]
-    assert stable_prefix(cut_T, gradual_T, 0.5, 0.5) == 92  # 3 before the transition that is not over
-    assert stable_prefix(cut_T[:60], gradual_T[:60], 0.5, 0.5) == 57
+    event_T = np.maximum(cut_T, gradual_T) > 0.5
+    assert stable_prefix(event_T, 3) == 92  # 3 before the transition that is not over
+    assert stable_prefix(event_T[:60], 3) == 57
+    assert stable_prefix(event_T[:20], 10) == 10
     assert find_boundaries(cut_T, gradual_T, time_T, 0.95, 0.95) == []
     assert find_boundaries(np.zeros(0), np.zeros(0), np.zeros(0), 0.5, 0.5) == []
 

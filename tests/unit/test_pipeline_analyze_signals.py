@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from pipeline.analyze.signals.borders import Borders
-from pipeline.analyze.signals.frame_view import Analyzer, FrameView, Span
+from pipeline.analyze.signals.frame_view import Analyzer, FrameSampler, FrameView, Span
 from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
 
 FPS, HEIGHT, WIDTH = 24, 90, 160
 
 
-def measured(analyzer: Analyzer, frames: Iterable[np.ndarray]) -> dict[str, Any]:
-    index = -1
+def measured(analyzer: Analyzer, frames: Iterable[np.ndarray], fps: float = FPS) -> dict[str, Any]:
+    index, sampler = -1, FrameSampler(4.0)
     for index, gray_HW in enumerate(frames):
         rgb_HWC = np.repeat(gray_HW[..., None], 3, axis=2)
-        analyzer.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=index / FPS, sampled=index % 6 == 0))
-    return analyzer.columns(Span(start=0, end=index + 1))
+        time_s = index / fps
+        analyzer.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=time_s, sampled=sampler(time_s)))
+    return analyzer.columns(Span(start=0, end=index + 1, end_s=(index + 1) / fps if index else None))
 
 
 def canvas(seed: int = 0, low: int = 0, high: int = 255) -> np.ndarray:
@@ -36,10 +37,10 @@ Move = Callable[[float], tuple[float, float, float, float]]
 """Content's shift right and down in pixels, growth, and turn clockwise in degrees, at a time in seconds."""
 
 
-def seen(move: Move, num_frames: int = 48) -> list[np.ndarray]:
+def seen(move: Move, num_frames: int = 48, fps: float = FPS) -> list[np.ndarray]:
     texture, frames = canvas(), []
     for index in range(num_frames):
-        right, down, growth, turn = move(index / FPS)
+        right, down, growth, turn = move(index / fps)
         matrix = cv2.getRotationMatrix2D((600, 400), -turn, growth)
         matrix[:, 2] += WIDTH / 2 - 600 + right, HEIGHT / 2 - 400 + down
         frames.append(cv2.warpAffine(texture, matrix, (WIDTH, HEIGHT)))
@@ -69,6 +70,49 @@ def test_camera_motion_is_classified_and_its_rate_measured(move, camera, column,
     assert found["camera"] == camera
     assert found[column] == pytest.approx(rate, rel=0.25, abs=0.01)
     assert found["shake"] < 0.02
+
+
+@pytest.mark.parametrize(("fps", "hold"), [(12, 1), (24, 2), (24, 3), (30, 1), (60, 3), (120, 1), (240, 1)])
+@pytest.mark.parametrize("speed", [3.0, 24.0])
+def test_a_pan_is_the_same_at_every_frame_rate_and_on_twos_and_threes(fps, hold, speed):
+    drawings = seen(lambda t: (-speed * t, 0, 1, 0), round(2 * fps / hold), fps / hold)
+    frames = [drawings[index // hold] for index in range(len(drawings) * hold)]
+    motion, light = measured(Motion(), frames, fps), measured(Light(), frames, fps)
+    usual = measured(Motion(), seen(lambda t: (-speed * t, 0, 1, 0)))
+    assert motion["camera"] == "pan_right"
+    assert motion["pan"] == pytest.approx(speed / WIDTH, rel=0.25)
+    assert motion["pan"] == pytest.approx(usual["pan"], rel=0.1)
+    assert motion["motion"] == pytest.approx(usual["motion"], rel=0.1)
+    assert motion["shake"] < 0.05
+    assert (light["static"], light["frozen_s"], light["flashes"]) == (0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("fps", [24, 60, 240])
+def test_what_stands_stands_at_every_frame_rate(fps):
+    moving = seen(lambda t: (30 * t, 0, 1, 0), fps, fps)
+    light = measured(Light(), [*moving, *[moving[-1]] * fps], fps)
+    assert light["static"] == pytest.approx(0.5, abs=0.03)
+    assert light["frozen_s"] == pytest.approx(1.0, abs=0.05)
+    motion = measured(Motion(), [*moving, *[moving[-1]] * fps], fps)
+    assert motion["motion"] == pytest.approx(0.5 * 30 / HEIGHT, rel=0.3)
+
+
+@pytest.mark.parametrize("fps", [24, 60, 240])
+def test_a_flash_counts_once_at_every_frame_rate(fps):
+    lasts = max(1, round(fps / 24))
+    levels = [100.0] * fps + [240.0] * 2 * lasts + [100.0] * fps
+    ramp = np.ones(lasts) / lasts  # a shutter that is open for a 24th of a second
+    soft = np.convolve(np.pad(levels, lasts, mode="edge"), ramp, mode="same")[lasts:-lasts]
+    assert measured(Light(), [still(round(level), 1)[0] for level in soft], fps)["flashes"] == 1
+
+
+def test_a_slide_of_one_frame_stands_as_long_as_it_is_shown():
+    light = Light()
+    for index in range(2):
+        rgb_HWC = np.repeat(canvas(index)[:HEIGHT, :WIDTH, None], 3, axis=2)
+        light.update(FrameView.from_rgb(rgb_HWC, index=index, time_s=3.0 * index, sampled=True))
+    found = light.columns(Span(start=1, end=2, end_s=6.0))
+    assert (found["static"], found["frozen_s"], found["flashes"]) == (1.0, 3.0, 0)
 
 
 def test_a_camera_held_by_hand_shakes():
@@ -101,7 +145,7 @@ def test_a_thing_that_passes_is_no_pan():
 def test_the_longest_frozen_run_is_measured_in_seconds():
     moving = seen(lambda t: (40 * t, 0, 1, 0), 24)
     found = measured(Light(), [*moving, *[moving[-1]] * 36, *moving[:12], *[moving[11]] * 6])
-    assert found["frozen_s"] == pytest.approx(1.5)
+    assert found["frozen_s"] == pytest.approx(37 / FPS)
     assert measured(Light(), moving)["frozen_s"] == 0
     assert measured(Light(), moving[:1])["frozen_s"] is None
 
@@ -145,19 +189,46 @@ def test_exposure_is_the_share_of_pixels_without_detail():
     assert (found["overexposed"], found["underexposed"]) == (0.25, 0.125)
 
 
-@pytest.mark.parametrize("border", [0, 200])
-@pytest.mark.parametrize("sides", [(11, 11, 0, 0), (0, 0, 20, 20), (9, 14, 0, 0), (8, 8, 12, 12)])
-def test_borders_are_found_to_the_line(sides, border):
+def framed(sides: tuple[int, int, int, int], border: int) -> list[np.ndarray]:
+    """Moving frames with `border` in so many lines at the top, bottom, left and right."""
     top, bottom, left, right = sides
     frames = []
     for frame in seen(lambda t: (30 * t, 0, 1, 0), 24):
-        framed = np.full_like(frame, border)
+        bordered = np.full_like(frame, border)
         inside = slice(top, HEIGHT - bottom), slice(left, WIDTH - right)
-        framed[inside] = frame[inside]
-        frames.append(framed)
+        bordered[inside] = frame[inside]
+        frames.append(bordered)
+    return frames
+
+
+def lines_of(frames: list[np.ndarray]) -> list[int]:
     found = measured(Borders(0), frames)
-    lines = [found[f"border_{side}"] for side in ("top", "bottom", "left", "right")]
-    assert lines == pytest.approx([top / HEIGHT, bottom / HEIGHT, left / WIDTH, right / WIDTH])
+    sizes = {"top": HEIGHT, "bottom": HEIGHT, "left": WIDTH, "right": WIDTH}
+    return [round(found[f"border_{side}"] * size) for side, size in sizes.items()]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [(11, 11, 0, 0), (0, 0, 20, 20), (9, 14, 0, 0), (8, 8, 12, 12), (1, 1, 0, 0), (0, 0, 0, 2), (2, 0, 3, 1)],
+)
+def test_black_borders_are_found_to_the_line(sides):
+    assert lines_of(framed(sides, 0)) == list(sides)
+
+
+def test_a_border_with_a_subtitle_in_it_is_one():
+    frames = framed((12, 12, 0, 0), 4)
+    for frame in frames[8:18]:
+        frame[82:86, 50:110] = 230
+    assert lines_of(frames) == [12, 12, 0, 0]
+
+
+@pytest.mark.parametrize(("sides", "luma"), [((20, 0, 0, 0), 0), ((0, 14, 0, 0), 10), ((11, 11, 0, 0), 200)])
+def test_a_night_sky_a_table_and_a_bright_frame_are_picture(sides, luma):
+    assert lines_of(framed(sides, luma)) == [0, 0, 0, 0]
+
+
+def test_a_border_that_comes_and_goes_is_picture():
+    assert lines_of([*framed((11, 11, 0, 0), 0), *framed((0, 0, 0, 0), 0)]) == [0, 0, 0, 0]
 
 
 def test_a_dark_scene_and_a_flat_sky_are_no_border():

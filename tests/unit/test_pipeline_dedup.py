@@ -103,6 +103,10 @@ def grown(rgb_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb_HWC, (160, 120))[8:-8]
 
 
+def written(rgb_HWC: np.ndarray, text: str, at: tuple[int, int]) -> np.ndarray:
+    return cv2.putText(rgb_HWC.copy(), text, at, 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+
+
 COPIES: dict[str, Callable[[Frames], Frames]] = {
     "reencoded": lambda frames: [jpeg(frame) for frame in frames],
     "rescaled": lambda frames: [
@@ -111,6 +115,13 @@ COPIES: dict[str, Callable[[Frames], Frames]] = {
     "letterboxed": lambda frames: [cv2.copyMakeBorder(f, 12, 12, 0, 0, cv2.BORDER_CONSTANT) for f in frames],
     "pillarboxed": lambda frames: [
         cv2.resize(cv2.copyMakeBorder(f, 0, 0, 24, 24, cv2.BORDER_CONSTANT), (160, 74)) for f in frames
+    ],
+    "with a logo": lambda frames: [written(f, "TV5", (130, 14)) for f in frames],
+    "subtitled": lambda frames: [
+        written(f, ("Nobody told me", "Go on then!")[i // 12], (20, 88)) for i, f in enumerate(frames)
+    ],
+    "with thin edges": lambda frames: [
+        cv2.copyMakeBorder(f[2:-2], 2, 2, 0, 0, cv2.BORDER_CONSTANT) for f in frames
     ],
     "begins later": lambda frames: frames[5:],
     "ends earlier": lambda frames: frames[:-5],
@@ -142,9 +153,31 @@ def test_a_lookalike_is_kept(other):
     assert {row["kind"] for row in run([clip("a", film()), clip("b", other)]).values()} == {"none"}
 
 
+@pytest.mark.parametrize(("x", "y", "speed"), [(60, 40, 4.0), (30, 60, 1.0), (90, 80, -12.0), (75, 30, 0.0)])
+def test_a_far_off_person_makes_another_clip(x, y, speed):
+    """A few pixels on a background that stands still, in one clip only."""
+    original = film(way=0.0)
+    other = [frame.copy() for frame in original]
+    for index, frame_HWC in enumerate(other):
+        left = round(x + speed * index / 12)
+        frame_HWC[y : y + 7, left : left + 3] = (20, 20, 30)
+    assert {row["kind"] for row in run([clip("a", original), clip("b", other)]).values()} == {"none"}
+    assert {row["kind"] for row in run([clip("a", other), clip("b", original)]).values()} == {"none"}
+
+
+def test_two_things_before_a_plain_ground_are_no_overlays():
+    """Where nothing but the thing near an edge can be compared, it is not taken for a logo."""
+    plain = np.full((96, 160, 3), 120, np.uint8)
+    clips = []
+    for name, color in (("a", (200, 60, 60)), ("b", (60, 60, 200))):
+        frames = [cv2.circle(plain.copy(), (140, 14), 9, color, -1) for _ in range(24)]
+        clips.append(clip(name, frames))
+    assert {row["kind"] for row in run(clips).values()} == {"none"}
+
+
 def test_another_colour_is_another_clip():
-    other = [cv2.circle(f.copy(), (20, 20), 12, (20, 200, 240), -1) for f in film()]
-    one = [cv2.circle(f.copy(), (20, 20), 12, (240, 150, 130), -1) for f in film()]
+    other = [cv2.circle(f.copy(), (120, 60), 12, (20, 200, 240), -1) for f in film()]
+    one = [cv2.circle(f.copy(), (120, 60), 12, (240, 150, 130), -1) for f in film()]
     assert {row["kind"] for row in run([clip("a", one), clip("b", other)]).values()} == {"none"}
 
 

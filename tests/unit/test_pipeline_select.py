@@ -99,14 +99,15 @@ def test_light_tells_black_and_still_frames_and_a_thing_on_black_is_not_black():
     light = Light()
     black, thing = np.full((36, 64, 3), 8, np.uint8), np.full((36, 64, 3), 8, np.uint8)
     thing[10:14, 10:14] = 200
-    for look in looks([black, black, black, thing, thing, thing]):
+    for look in looks([black] * 3 + [thing] * 3):
         light.update(look)
-    measured = light.columns(Span(start=0, end=3))
+    measured = light.columns(Span(start=0, end=3, end_s=0.3))
     assert (measured["black"], measured["static"]) == (1.0, 1.0)
     assert measured["brightness"] == pytest.approx(8 / 255)
-    assert light.columns(Span(start=3, end=6))["black"] == 0
-    assert light.columns(Span(start=1, end=5))["static"] == pytest.approx(2 / 3)
-    assert light.columns(Span(start=3, end=4))["static"] is None
+    assert light.columns(Span(start=3, end=6, end_s=0.6))["black"] == 0
+    part = light.columns(Span(start=1, end=6, end_s=0.6))
+    assert (part["static"], part["frozen_s"]) == pytest.approx((0.6, 0.3))
+    assert light.columns(Span(start=3, end=4))["static"] is None  # a still
 
 
 def test_sharpness_falls_with_blur_not_with_contrast():

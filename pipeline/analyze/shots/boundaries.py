@@ -13,6 +13,9 @@ MAX_HOLE = 2
 """Holes of up to this many frames in a transition are filled."""
 MIN_GRADUAL_S = 0.17
 """Shorter transitions are discarded."""
+_SLOW_S, SLOW_SHARE = 1.0, 0.3
+"""A transition of at least the first goes on where the probability is above the second share of the
+threshold: at the ends of a slow dissolve, hardly anything of the other shot can be seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -35,9 +38,10 @@ def find_boundaries(
         cut, transition: thresholds on the two probabilities.
     """
     num_frames = len(cut_T)
+    wide = true_runs(gradual_T > SLOW_SHARE * transition)
     gradual = [
         Boundary(start=start, end=end)
-        for start, end in true_runs(gradual_T > transition)
+        for start, end in _widened(true_runs(gradual_T > transition), wide, time_T)
         if start > 0 and end < num_frames and time_T[end] - time_T[start] >= MIN_GRADUAL_S
     ]
     inside_T = np.zeros(num_frames + 1, bool)
@@ -53,24 +57,37 @@ def find_boundaries(
     return sorted([*gradual, *cuts])
 
 
-def stable_prefix(cut_T: np.ndarray, gradual_T: np.ndarray, cut: float, transition: float) -> int:
-    """Return the length of the longest prefix whose boundaries no later frame can change.
+def _widened(
+    runs: list[tuple[int, int]], wide: list[tuple[int, int]], time_T: np.ndarray
+) -> list[tuple[int, int]]:
+    """Replace each slow run, [start, end), by the one of `wide` that contains it."""
+    last = len(time_T) - 1
+    widened: list[tuple[int, int]] = []
+    for start, end in runs:
+        if time_T[min(end, last)] - time_T[start] >= _SLOW_S:
+            start, end = next((a, b) for a, b in wide if a <= start and end <= b)
+        if not widened or start >= widened[-1][1]:
+            widened.append((start, end))
+    return widened
 
-    `find_boundaries` of the prefix and of the rest together equal those of the whole. Arguments are the same.
+
+def stable_prefix(event_T: np.ndarray, margin: int) -> int:
+    """Return the length of the longest prefix that ends at least `margin` frames from every event.
+
+    The boundaries of the prefix and of the rest, found separately, equal those of the whole.
     """
-    margin = max(MIN_CUT_DISTANCE, MAX_HOLE + 1)
-    events_T = np.flatnonzero((cut_T > cut) | (gradual_T > transition))
-    edges = np.concatenate([[-margin - 1], events_T, [len(cut_T)]])
+    events = np.flatnonzero(event_T)
+    edges = np.concatenate([[-margin - 1], events, [len(event_T)]])
     wide = np.flatnonzero(np.diff(edges) > 2 * margin)
     return max(0, int(edges[wide[-1] + 1]) - margin) if len(wide) else 0
 
 
-def true_runs(mask_T: np.ndarray) -> list[tuple[int, int]]:
-    """Return the runs of True as [start, end), with holes of up to `MAX_HOLE` filled."""
+def true_runs(mask_T: np.ndarray, max_hole: int = MAX_HOLE) -> list[tuple[int, int]]:
+    """Return the runs of True as [start, end), with holes of up to `max_hole` filled."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(np.int8)))
     runs: list[tuple[int, int]] = []
     for start, end in zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True):
-        if runs and start - runs[-1][1] <= MAX_HOLE:
+        if runs and start - runs[-1][1] <= max_hole:
             runs[-1] = (runs[-1][0], end)
         else:
             runs.append((start, end))

@@ -4,18 +4,25 @@ Legend: T frames.
 """
 
 import itertools
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 
-from pipeline.analyze.shots.boundaries import Boundary, find_boundaries, stable_prefix
+from pipeline.analyze.shots.boundaries import SLOW_SHARE, Boundary, find_boundaries, stable_prefix
 from pipeline.analyze.shots.features import CONTEXT_FRAMES, CONTEXT_S, downscale, features
 from pipeline.analyze.shots.model import ShotModel, load_shot_model
+from pipeline.analyze.shots.refine import MARGIN_FRAMES, Evidence, decide_slides, events, refine
+from pipeline.analyze.shots.structure import detail, is_blank
 from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.config import AnalyzeConfig
 
 _CHUNK = 128
 """Frames that the network processes at once. Bounds memory for a video of any length."""
+_NETWORK_FPS, _MAX_FPS = 30.0, 36.0
+"""The network sees about the first, of videos of more than the second."""
+_BLENDED = 0.35
+"""A change beside the largest one, of a thinned video, is part of the same cut from this share of it on."""
 
 
 class Detector(Protocol):
@@ -33,10 +40,10 @@ class Detector(Protocol):
         ...
 
 
-def create_detector(config: AnalyzeConfig) -> Detector:
-    """Create the detector named by `config.detector`."""
+def create_detector(config: AnalyzeConfig, fps: float = 0.0) -> Detector:
+    """Create the detector named by `config.detector` for a video of `fps` frames a second (0: not known)."""
     if config.detector == "learned":
-        return LearnedDetector(load_shot_model(), config.shot_threshold, config.transition_threshold)
+        return LearnedDetector(load_shot_model(), config.shot_threshold, config.transition_threshold, fps)
     if config.detector == "transnetv2":
         from pipeline.analyze.shots.transnet import TransNetDetector  # imports torch
 
@@ -46,64 +53,141 @@ def create_detector(config: AnalyzeConfig) -> Detector:
     return PySceneDetector(config)
 
 
+class _Kept(NamedTuple):
+    """A frame that the network sees."""
+
+    time_s: float
+    small_HWC: np.ndarray
+    detail_HW: np.ndarray
+    blank: bool
+    index: int
+    """Of the frame in the video."""
+    changes: tuple[float, ...]
+    """Mean difference of each frame since the previous kept one from the frame before it; of itself last."""
+
+
 class LearnedDetector:
     """Detects hard cuts, dissolves, fades and whip pans with a small network on temporal differences.
 
-    It is trained to ignore flashes, moving objects and camera motion.
+    It is trained to ignore flashes, strobes, insets, moving objects and camera motion, and its boundaries are
+    checked against the frames around them (`refine`). Of a video of more than 36 frames a second it sees
+    about 30; a cut is then placed at the largest change between two of them.
     """
 
-    def __init__(self, model: ShotModel, cut: float, transition: float) -> None:
+    def __init__(self, model: ShotModel, cut: float, transition: float, fps: float = 0.0) -> None:
         self._model, self._thresholds = model, (cut, transition)
-        self._small_frames: list[np.ndarray] = []
-        self._times_s: list[float] = []
-        self._num_context = 0
-        """Number of buffered frames already processed, kept as context for later ones."""
-        self.num_stable = 0
+        self._thinning = round(fps / _NETWORK_FPS) if fps > _MAX_FPS else 1
+        self._slots_per_s = fps / self._thinning
+        self._last_slot = -1
+        self._last_small_HWC: np.ndarray | None = None
+        self._changes: list[float] = []
+        self._kept: list[_Kept] = []
+        """Frames that are not settled, and those before them that later ones are compared with."""
+        self._num_dropped = 0
+        """Number of kept frames dropped from the beginning of `_kept`."""
+        self._num_settled = 0
+        """Number of kept frames whose boundaries have been returned."""
         self._probs_T2 = np.zeros((0, 2), np.float32)
-        """Of processed frames from `num_stable` on: probability of a cut, and of a gradual transition."""
-        self._time_T = np.zeros(0)
+        """Of processed frames from `_num_settled` on: probability of a cut, and of a gradual transition."""
+        self.num_stable = 0
 
     def update(self, view: FrameView) -> list[Boundary]:
-        self._small_frames.append(downscale(view.half_res_HWC))
-        self._times_s.append(view.time_s)
-        end = self._num_context + _CHUNK
+        small_HWC = downscale(view.half_res_HWC)
+        if self._thinning > 1:
+            last = small_HWC if self._last_small_HWC is None else self._last_small_HWC
+            self._changes.append(cv2.norm(small_HWC, last, cv2.NORM_L1))
+            self._last_small_HWC = small_HWC
+            slot = int(view.time_s * self._slots_per_s + 0.5 / self._thinning)
+            last_slot, self._last_slot = self._last_slot, slot
+            if slot == last_slot:
+                return []
+        detail_HW = detail(view.gray_HW)
+        changes = tuple(self._changes)
+        self._kept.append(_Kept(view.time_s, small_HWC, detail_HW, is_blank(detail_HW), view.index, changes))
+        self._changes.clear()
+        end = self._num_predicted - self._num_dropped + _CHUNK
         if (
-            len(self._times_s) < end + CONTEXT_FRAMES
-            or self._times_s[-1] - self._times_s[end - 1] <= CONTEXT_S
+            len(self._kept) < end + max(CONTEXT_FRAMES, MARGIN_FRAMES)
+            or view.time_s - self._kept[end - 1].time_s <= CONTEXT_S
         ):
             return []
         self._predict(end)
-        return self._pop_boundaries(
-            stable_prefix(self._probs_T2[:, 0], self._probs_T2[:, 1], *self._thresholds)
-        )
+        return self._settle(at_end=False)
 
     def finish(self) -> list[Boundary]:
-        self._predict(len(self._times_s))
-        return self._pop_boundaries(len(self._time_T))
+        self._predict(len(self._kept))
+        return self._settle(at_end=True)
 
-    def _pop_boundaries(self, end: int) -> list[Boundary]:
-        """Return the boundaries among the first `end` predicted frames, and drop these frames."""
-        if not end:
-            return []
-        probs_T2, time_T = self._probs_T2[:end], self._time_T[:end]
-        boundaries = find_boundaries(probs_T2[:, 0], probs_T2[:, 1], time_T, *self._thresholds)
-        self._probs_T2, self._time_T = self._probs_T2[end:], self._time_T[end:]
-        first, self.num_stable = self.num_stable, self.num_stable + end
-        return [Boundary(start=first + each.start, end=first + each.end) for each in boundaries]
+    @property
+    def _num_predicted(self) -> int:
+        return self._num_settled + len(self._probs_T2)
 
     def _predict(self, end: int) -> None:
-        """Run the network on the buffered frames before `end`, and drop frames that no later one needs."""
-        if end <= self._num_context:
+        """Run the network on the frames `_kept[:end]` that it has not seen."""
+        first = self._num_predicted - self._num_dropped
+        if end <= first:
             return
-        time_T = np.array(self._times_s)
-        features_TF = features(np.stack(self._small_frames), time_T, self._num_context, end)
-        probs_T2 = np.stack(self._model(features_TF), axis=1)
+        small_THWC = np.stack([each.small_HWC for each in self._kept])
+        time_T = np.array([each.time_s for each in self._kept])
+        probs_T2 = np.stack(self._model(features(small_THWC, time_T, first, end)), axis=1)
         self._probs_T2 = np.concatenate([self._probs_T2, probs_T2])
-        self._time_T = np.concatenate([self._time_T, time_T[self._num_context : end]])
-        first = int(np.searchsorted(time_T, time_T[end - 1] - CONTEXT_S))
-        first = max(0, min(first, end - CONTEXT_FRAMES))
-        del self._small_frames[:first], self._times_s[:first]
-        self._num_context = end - first
+
+    def _settle(self, *, at_end: bool) -> list[Boundary]:
+        """Return the boundaries that no later frame can change, and drop the frames that none needs."""
+        if not len(self._probs_T2):
+            return []
+        cut, transition = self._thresholds
+        first = self._num_settled - self._num_dropped
+        evidence = Evidence(
+            detail_THW=np.stack([each.detail_HW for each in self._kept]),
+            small_THWC=np.stack([each.small_HWC for each in self._kept]),
+            blank_T=np.array([each.blank for each in self._kept]),
+            time_T=np.array([each.time_s for each in self._kept]),
+        )
+        cut_T, gradual_T = self._probs_T2.T.copy()
+        decide_slides(cut_T, gradual_T, evidence, first)
+        count = len(cut_T)
+        if not at_end:
+            blank_T = events(evidence)[first : first + count]
+            count = stable_prefix(
+                (cut_T > cut) | (gradual_T > SLOW_SHARE * transition) | blank_T, MARGIN_FRAMES
+            )
+        if not count:
+            return []
+        proposed = [
+            Boundary(start=first + each.start, end=first + each.end)
+            for each in find_boundaries(
+                cut_T[:count], gradual_T[:count], evidence.time_T[first : first + count], cut, transition
+            )
+        ]
+        boundaries = [self._in_video(each) for each in refine(proposed, evidence, first, first + count)]
+        self._num_settled += count
+        self._probs_T2 = self._probs_T2[count:]
+        if not at_end:
+            self.num_stable = self._kept[first + count].index
+        self._drop_kept(evidence.time_T)
+        return boundaries
+
+    def _in_video(self, boundary: Boundary) -> Boundary:
+        """Translate positions in `_kept` to frames of the video."""
+        start, end = self._kept[boundary.start], self._kept[boundary.end]
+        if self._thinning == 1:
+            return Boundary(start=start.index, end=end.index)
+        if boundary.end > boundary.start:
+            return Boundary(start=self._kept[boundary.start - 1].index + 1, end=end.index)
+        first = start.index - len(start.changes) + 1
+        largest = max(start.changes)
+        changed = [first + at for at, change in enumerate(start.changes) if change >= _BLENDED * largest]
+        return Boundary(start=changed[0], end=changed[-1])
+
+    def _drop_kept(self, time_T: np.ndarray) -> None:
+        """Drop frames that neither the features of later ones nor later checks need."""
+        last = self._num_predicted - 1 - self._num_dropped
+        oldest = int(np.searchsorted(time_T, time_T[last] - CONTEXT_S))
+        settled = self._num_settled - self._num_dropped
+        count = max(0, min(oldest, last + 1 - CONTEXT_FRAMES, settled - MARGIN_FRAMES))
+        del self._kept[:count]
+        self._num_dropped += count
 
 
 def split_span(span: Span, count: int) -> list[Span]:

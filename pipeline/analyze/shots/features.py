@@ -14,9 +14,9 @@ from pipeline.analyze.shots.mixture import BLOCK_FRAMES, HEIGHT_PX, WIDTH_PX, Fr
 
 NUM_NEIGHBOURS = 4
 """Differences of this many pairs of frames before and after each frame are features."""
-OFFSETS_S = (0.08, 0.16, 0.3, 0.5, 0.8)
+OFFSETS_S = (0.08, 0.16, 0.3, 0.5, 0.8, 1.4, 2.4)
 """Frames at this distance before and after are compared with each other and with the frame between them."""
-CONTEXT_S = 1.7
+CONTEXT_S = 4.9
 """Features depend on no frame farther away than this."""
 CONTEXT_FRAMES = 8
 """At low frame rates, features depend on at most this many frames before and after."""

@@ -1,6 +1,7 @@
-"""Borders around the picture (letterbox, pillarbox): lines of one colour in all sampled frames of a clip.
+"""Borders around the picture (letterbox, pillarbox, thin edges): black lines in all sampled frames of a clip.
 
-A border ends where most of a line differs from it at once. A dark scene ends gradually, and is not a border.
+A border ends where most of a line differs from it at once. A dark scene ends gradually, and is not a border;
+nor is a thick black part at one side only, such as a night sky or a table.
 
 Legend: H height, W width; L lines counted from one side inwards, N pixels of a line.
 """
@@ -21,12 +22,16 @@ _MAX_OUTLIERS = 0.01
 """Share of a border line's pixels that may exceed the tolerance."""
 _MIN_EDGE = 0.5
 """Share of the picture's outermost lines that must differ from the border in at least one frame."""
-_MIN_BORDER = 0.015
-"""Least thickness of a border, as a share of the frame."""
+_MAX_LUMA = 24
+"""Greatest luma of a black border, of 255."""
 _MAX_BORDER = 0.42
 """Greatest thickness of a border, as a share of the frame."""
-_MAX_ONE_SIDED = 0.25
-"""Greatest thickness of a border without one on the opposite side."""
+_MAX_ONE_SIDED = 0.03
+"""Greatest thickness of a border without one on the opposite side, as a share of the frame."""
+_MAX_MARKED = 0.5
+"""Share of a line's pixels that a subtitle in a border may cover, in the frame in which it covers most."""
+_MAX_ASYMMETRY = 0.35
+"""A border with a subtitle in it differs from the opposite one by at most this share of its thickness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,12 @@ class Borders:
         names = [column.name for column in self.COLUMNS]
         if not frames:
             return dict.fromkeys(names)
-        borders = [border_of([frame[side] for frame in frames], self._scaled) for side in range(4)]
+        sides = [[frame[side] for frame in frames] for side in range(4)]
+        borders = [border_of(each, self._scaled, max_luma=_MAX_LUMA) for each in sides]
         for side, opposite in ((0, 1), (1, 0), (2, 3), (3, 2)):
             if borders[side] > _MAX_ONE_SIDED and not borders[opposite]:
-                borders[side] = 0.0
+                borders[opposite] = _marked_border(sides[opposite], borders[side], self._scaled)
+                borders[side] *= borders[opposite] > 0
         return dict(zip(names, borders, strict=True))
 
     def evict(self, before: int) -> None:
@@ -105,19 +112,44 @@ def _is_uniform(line_N: np.ndarray) -> bool:
     return bool(np.ceil(differing / len(luma_N) * 255) / 255 <= _MAX_OUTLIERS)
 
 
-def border_of(sides: Sequence[_Side | None], scaled: bool) -> float:
+def border_of(sides: Sequence[_Side | None], scaled: bool, *, max_luma: float = 255) -> float:
     """Return the border on one side of a clip as a fraction, from its sampled frames."""
+    differs_L = _differs_most(sides, max_luma)
+    if differs_L is None:
+        return 0.0
+    return _thickness(differs_L, _MAX_OUTLIERS, scaled)
+
+
+def luma_of(sides: Sequence[_Side | None]) -> float:
+    """Return the mean luma of the outermost line on one side, 0 to 255; NaN where no border is possible."""
+    return float(np.mean([np.nan if side is None else side.luma for side in sides]))
+
+
+def _marked_border(sides: Sequence[_Side | None], opposite: float, scaled: bool) -> float:
+    """Return a border with a subtitle in it, if it is about as thick as the `opposite` one; else 0."""
+    differs_L = _differs_most(sides, _MAX_LUMA)
+    border = 0.0 if differs_L is None else _thickness(differs_L, _MAX_MARKED, scaled)
+    return border if abs(border - opposite) <= _MAX_ASYMMETRY * opposite else 0.0
+
+
+def _differs_most(sides: Sequence[_Side | None], max_luma: float) -> np.ndarray | None:
+    """Return the share of each line's pixels that differ from the outermost line, in the frame where most do.
+
+    None if that line is not of one luma, the same in all frames, and at most `max_luma`.
+    """
     frames = [side for side in sides if side is not None]
     if len(frames) < len(sides):
-        return 0.0
+        return None
     lumas = [frame.luma for frame in frames]
-    if max(lumas) - min(lumas) > _TOLERANCE:
-        return 0.0
-    differs_L = np.max([frame.differs_L for frame in frames], axis=0) / 255
+    if max(lumas) - min(lumas) > _TOLERANCE or max(lumas) > max_luma:
+        return None
+    return np.max([frame.differs_L for frame in frames], axis=0) / 255
+
+
+def _thickness(differs_L: np.ndarray, max_outliers: float, scaled: bool) -> float:
+    """Return the share of lines before the first with more outliers, if the picture starts there at once."""
     num_lines = len(differs_L)
-    edge = int(np.argmax(differs_L > _MAX_OUTLIERS))
-    if edge < max(1, _MIN_BORDER * num_lines) or edge > _MAX_BORDER * num_lines:
-        return 0.0
-    if differs_L[edge : edge + 3].max() < _MIN_EDGE:
+    edge = int(np.argmax(differs_L > max_outliers))
+    if not edge or edge > _MAX_BORDER * num_lines or differs_L[edge : edge + 3].max() < _MIN_EDGE:
         return 0.0
     return (edge + int(scaled)) / num_lines

@@ -2,8 +2,8 @@
 
 Frames are taken on a grid in time that begins with the clip, so that copies at other frame rates give the
 same moments. Each is trimmed of borders and scaled to one size, so that letterboxed and rescaled copies
-match. The hash is the signs of the low DCT frequencies of luma (pHash: Zauner, 2010). Frames without
-contrast are left out.
+match. The hash is the signs of the low DCT frequencies of luma (pHash: Zauner, 2010); a second hash is of the
+middle alone, which logos and subtitles leave as it is. Frames without contrast are left out.
 
 Legend: N fingerprinted frames, H height, W width, C channels (RGB, or Y, Cr and Cb).
 """
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyze.signals.borders import border_of, sides_of
+from pipeline.analyze.signals.borders import border_of, luma_of, sides_of
 from pipeline.analyze.signals.frame_view import FrameBuffer, FrameSampler, FrameView, Span
 from pipeline.columns import Column
 from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, PER_S, SIDE
@@ -29,6 +29,11 @@ _BORDER_LUMA_RANGE = 24.0
 """Greatest luma range of the outermost line for which a border is searched, of 255."""
 _BORDER_TOLERANCE = 0.025
 """Greatest difference between two equal borders, as a share of the frame."""
+
+_MIDDLE = (slice(3, 11), slice(2, 14))
+"""Rows and columns of the small picture that logos and subtitles leave free."""
+_BLACK, _SAME_LUMA = 24.0, 8.0
+"""Greatest luma of a border at one side only, and difference of a frame in another colour, of 255."""
 
 _Border = tuple[float, ...]
 """Top, bottom, left and right, as shares of the frame."""
@@ -47,7 +52,7 @@ class Fingerprint:
     """Computes `frame_hashes` (search) and `frame_looks` (comparison); None for a clip without content."""
 
     COLUMNS: ClassVar = (
-        Column("frame_hashes", "binary", "time in ms (int32) and hash (uint64) of frames, 8 a second"),
+        Column("frame_hashes", "binary", "time in ms (int32) and hash (uint64) of frames, 8 a second, twice"),
         Column("frame_looks", "binary", "small pictures of the same frames, 384 bytes each"),
     )
 
@@ -89,7 +94,7 @@ class Fingerprint:
         if not has_content_N.any():
             return empty
         ycc_NHWC, contrast_NC = ycc_NHWC[has_content_N], contrast_NC[has_content_N]
-        hashes = np.zeros(len(ycc_NHWC), HASHES)
+        hashes = np.zeros((2, len(ycc_NHWC)), HASHES)
         hashes["ms"] = np.round(np.array(times)[has_content_N] * 1000)
         hashes["hash"] = _perceptual_hashes(ycc_NHWC, contrast_NC)
         return {"frame_hashes": hashes.tobytes(), "frame_looks": b"".join(map(_pack, ycc_NHWC))}
@@ -106,9 +111,17 @@ def _pack(ycc_HWC: np.ndarray) -> bytes:
 
 
 def _perceptual_hashes(ycc_NHWC: np.ndarray, contrast_NC: np.ndarray) -> np.ndarray:
-    """Return the signs of 8 x 8 low frequencies as uint64, row by row from the top bit; the top bit is 0."""
+    """Return two hashes of each frame, hashes_2N: of the whole and of the middle."""
     channel_N = np.where(contrast_NC[:, 0] >= _MIN_LUMA_CONTRAST, 0, np.argmax(contrast_NC, axis=1))
     values_NHW = ycc_NHWC[np.arange(len(ycc_NHWC)), ..., channel_N].astype(np.float32)
+    middles = [
+        cv2.resize(each, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for each in values_NHW[:, *_MIDDLE]
+    ]
+    return np.stack([_signs(values_NHW), _signs(np.stack(middles))])
+
+
+def _signs(values_NHW: np.ndarray) -> np.ndarray:
+    """Return the signs of 8 x 8 low frequencies as uint64, row by row from the top bit; the top bit is 0."""
     low_N64 = np.stack([cv2.dct(values_HW)[:8, :8].ravel() for values_HW in values_NHW])
     signs_N64 = low_N64 > 0
     signs_N64[:, 0] = False
@@ -125,8 +138,15 @@ def _find_border(gray_HW: np.ndarray, *, scaled: bool) -> _Border | None:
         return None
     if not any(_is_flat(line) for line in (gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1])):
         return None
-    border = tuple(border_of([side], scaled) for side in sides_of(gray_HW))
-    return border if any(border) else None
+    sides = [[side] for side in sides_of(gray_HW)]
+    border = [border_of(side, scaled) for side in sides]
+    luma = [luma_of(side) for side in sides]
+    for side, opposite in ((0, 1), (2, 3)):
+        framed = border[side] and border[opposite] and abs(luma[side] - luma[opposite]) <= _SAME_LUMA
+        for each in (side, opposite):
+            if luma[each] > _BLACK and not framed:  # a plain sky
+                border[each] = 0.0
+    return tuple(border) if any(border) else None
 
 
 def _is_flat(line_N: np.ndarray) -> bool:

@@ -75,6 +75,8 @@ class Span:
 
     start: int
     end: int
+    end_s: float | None = None
+    """When the last frame of a video ends, in seconds since the first frame; None for a still."""
 
 
 class FrameBuffer(Generic[T]):

@@ -1,4 +1,4 @@
-"""Brightness, exposure, black, blank and repeated frames, and flashes.
+"""Brightness, exposure, black and blank frames, standing pictures, and flashes.
 
 Legend: T frames, H height, W width.
 """
@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.signals.frame_view import FrameBuffer, FrameView, Span
+from pipeline.analyze.signals.standing import HOLD_S, PictureChanges
 from pipeline.columns import Column
 
 _DARK = 32
 """Luma below this, of 255, is dark."""
 _BLACK_SHARE = 0.998
 """A frame is black if this share of its pixels is dark; a small bright object on black is content."""
-_MAX_REPEAT_CHANGE = 0.25
-"""A frame repeats the previous one if their mean difference in luma is below this, of 255."""
 _MAX_BLANK_STD = 1.5
 """A frame is blank if the standard deviation of its luma and of each channel is below this, of 255."""
 _UNDEREXPOSED, _OVEREXPOSED = 16, 250
@@ -26,6 +25,8 @@ _MIN_FLASH_RISE, _MAX_FLASH_RISE = 0.02, 0.12
 """A flash brightens by `_FLASH_RISE` of the distance to white, bounded by these two, of 1."""
 _MAX_FLASH_S = 0.3
 """Greatest duration of a flash."""
+_FLASH_FPS, _MAX_FPS = 30.0, 36.0
+"""Luma is averaged to the first rate where there are more frames than the second: as the eye sees it."""
 
 
 class _FrameLight(NamedTuple):
@@ -34,8 +35,8 @@ class _FrameLight(NamedTuple):
     """Mean, 0 to 1."""
     black: bool
     blank: bool
-    change: float
-    """Mean absolute difference from the previous frame, of 255."""
+    begins: bool
+    """Whether a new picture begins."""
 
 
 class Light:
@@ -45,8 +46,8 @@ class Light:
         Column("brightness", "float64", "mean luma, 0 to 1"),
         Column("black", "float64", "share of frames that are black, 0 to 1"),
         Column("blank", "float64", "share of frames without contrast, 0 to 1"),
-        Column("static", "float64", "share of frames that repeat the one before, 0 to 1"),
-        Column("frozen_s", "float64", "longest time that one picture stands, s"),
+        Column("static", "float64", "share of time in which a picture stands for over 0.26 s, 0 to 1"),
+        Column("frozen_s", "float64", "longest time that one picture stands, s; 0 up to 0.26 s"),
         Column("flashes", "int64", "flashes of brightness, a count"),
         Column("underexposed", "float64", "share of pixels without light, 0 to 1"),
         Column("overexposed", "float64", "share of burnt-out pixels, 0 to 1"),
@@ -56,21 +57,19 @@ class Light:
         self._frames = FrameBuffer[_FrameLight]()
         self._exposure = FrameBuffer[tuple[float, float]]()
         """Shares of under- and overexposed pixels."""
-        self._previous_HW: np.ndarray | None = None
+        self._begins = PictureChanges()
 
     def update(self, view: FrameView) -> None:
         gray_HW = view.gray_HW
         dark = int(np.count_nonzero(gray_HW < _DARK))
         mean, std = cv2.meanStdDev(gray_HW)
         blank = float(std[0, 0]) < _MAX_BLANK_STD  # two colours can have the same luma
-        previous_HW = gray_HW if self._previous_HW is None else self._previous_HW
-        self._previous_HW = gray_HW
         frame = _FrameLight(
             time_s=view.time_s,
             luma=float(mean[0, 0]) / 255,
             black=dark >= _BLACK_SHARE * gray_HW.size,
             blank=blank and float(cv2.meanStdDev(view.rgb_HWC)[1].max()) < _MAX_BLANK_STD,
-            change=cv2.norm(gray_HW, previous_HW, cv2.NORM_L1) / gray_HW.size,
+            begins=self._begins(gray_HW),
         )
         self._frames.add(view.index, frame)
         if view.sampled:
@@ -79,17 +78,18 @@ class Light:
             self._exposure.add(view.index, (under / gray_HW.size, over / gray_HW.size))
 
     def columns(self, span: Span) -> dict[str, Any]:
-        times, luma, black, blank, change = map(np.array, zip(*self._frames.in_span(span), strict=True))
-        repeats = change[1:] < _MAX_REPEAT_CHANGE
+        times, luma, black, blank, begins = map(np.array, zip(*self._frames.in_span(span), strict=True))
+        stands_s = standing_times(begins, times, span.end_s)
+        duration_s = (times[-1] if span.end_s is None else span.end_s) - times[0]
         exposure = self._exposure.in_span(span)
         under, over = np.mean(exposure, axis=0).tolist() if exposure else (None, None)
         return {
             "brightness": float(luma.mean()),
             "black": float(black.mean()),
             "blank": float(blank.mean()),
-            "static": float(np.mean(repeats)) if len(repeats) else None,
-            "frozen_s": longest_run_s(repeats, times) if len(repeats) else None,
-            "flashes": count_flashes(luma, times) if len(repeats) else None,
+            "static": float(min(1.0, stands_s.sum() / duration_s)) if duration_s > 0 else None,
+            "frozen_s": float(stands_s.max(initial=0.0)) if duration_s > 0 else None,
+            "flashes": count_flashes(*at_flash_rate(luma, times)) if duration_s > 0 else None,
             "underexposed": under,
             "overexposed": over,
         }
@@ -99,16 +99,26 @@ class Light:
         self._exposure.evict(before)
 
 
-def longest_run_s(repeats: np.ndarray, times: np.ndarray) -> float:
-    """Return the duration of the longest run of equal frames, from its first frame to its last.
+def standing_times(begins: np.ndarray, times: np.ndarray, end_s: float | None) -> np.ndarray:
+    """Return how long each picture stands that does so for more than `HOLD_S`, in seconds.
 
     Args:
-        repeats: whether each of the T - 1 frames after the first repeats the previous one.
+        begins: whether each of T frames begins a picture; the first frame of a clip does.
         times: seconds of the T frames.
+        end_s: when the last frame ends; None counts until it begins.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], repeats, [False])).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    return float((times[ends] - times[starts]).max()) if len(starts) else 0.0
+    starts = times[np.concatenate(([True], begins[1:]))]
+    lasts = np.diff(np.append(starts, times[-1] if end_s is None else end_s))
+    return lasts[lasts > HOLD_S]
+
+
+def at_flash_rate(luma: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average the mean luma of frames, and their times, to about `_FLASH_FPS` values a second."""
+    if len(times) < 2 or float(np.median(np.diff(times))) >= 1 / _MAX_FPS:
+        return luma, times
+    _, slots = np.unique(((times - times[0]) * _FLASH_FPS + 1e-4).astype(int), return_inverse=True)
+    counts = np.bincount(slots)
+    return np.bincount(slots, luma) / counts, np.bincount(slots, times) / counts
 
 
 def count_flashes(luma: np.ndarray, times: np.ndarray) -> int:
@@ -117,7 +127,7 @@ def count_flashes(luma: np.ndarray, times: np.ndarray) -> int:
     while frame < len(luma) - 1:
         before = luma[frame - 1]
         rise = max(_MIN_FLASH_RISE, min(_MAX_FLASH_RISE, _FLASH_RISE * (1 - before)))
-        steady = frame < 2 or abs(before - luma[frame - 2]) < rise / 2
+        steady = frame < 2 or abs(before - luma[frame - 2]) < rise
         if luma[frame] - before < rise or not steady:
             frame += 1
             continue

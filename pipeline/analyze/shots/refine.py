@@ -1,0 +1,242 @@
+"""Check boundaries against the frames around them: what the network proposes is confirmed, moved or dropped.
+
+- Frames that are black or white for a moment end a shot if another scene follows, and then belong to no shot.
+- A boundary between two frames of the same scene is a strobe, a flash, an inset or a banner, and is dropped.
+- A frame of a hard cut that shows both shots belongs to neither.
+- Where frames are far apart, as in a slide show, neighbours alone decide.
+
+Pure functions. Legend: T frames, H height, W width, C channels (RGB).
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.analyze.shots.boundaries import Boundary, true_runs
+from pipeline.analyze.shots.structure import same_scene
+
+MARGIN_FRAMES = 10
+"""Boundaries depend on no frame farther away than this from what the network or a blank frame proposes."""
+MAX_BLANK_S = 1.0
+"""Frames that are blank for longer are a shot, seconds."""
+_MAX_GAP_S = 0.45
+"""Blank frames between two scenes are a transition up to this long, and a shot beyond."""
+_MAX_BRIDGE_S = 0.45
+"""Gradual transitions that are this close are one."""
+_MAX_GLITCH_S = 0.13
+"""A scene that is interrupted by something else for this long goes on."""
+_SLIDE_STEP_S = 0.35
+"""Frames at least this far apart are compared directly."""
+_MIN_CHANGE = 10.0
+"""Least mean difference of two scenes without structure, of 255."""
+_MIN_MIX, _MAX_MIX_RESIDUAL, _MAX_MIX_MOTION, _MIN_MIX_CHANGE = 0.12, 0.3, 0.35, 12.0
+"""A frame is a mixture of its neighbours if both weigh at least the first, it differs from the mixture by at
+most the second of their difference, each differs from its other neighbour by at most the third of it, and it
+is at least the fourth (root mean square, of 255)."""
+_PADDING_SHARE = 0.06
+"""A gradual transition is extended on both sides by this share of its length, and by a frame: its first and
+last frames hardly differ from the shots."""
+_MAX_PADDING = MARGIN_FRAMES // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Consecutive frames of a video."""
+
+    detail_THW: np.ndarray
+    """uint8, from `structure.detail`."""
+    small_THWC: np.ndarray
+    """uint8, from `features.downscale`."""
+    blank_T: np.ndarray
+    """From `structure.is_blank`."""
+    time_T: np.ndarray
+    """Seconds."""
+    _same: dict[tuple[int, int], bool] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def short_blanks(self) -> list[tuple[int, int]]:
+        """Runs of blank frames as [start, end), up to `MAX_BLANK_S` long, with frames on both sides."""
+        num_frames = len(self.time_T)
+        return [
+            (start, end)
+            for start, end in true_runs(self.blank_T, max_hole=0)
+            if start > 0 and end < num_frames and self.time_T[end] - self.time_T[start] <= MAX_BLANK_S
+        ]
+
+    def same(self, before: int, after: int) -> bool:
+        """Return whether two frames show the same scene."""
+        if (before, after) not in self._same:
+            found = same_scene(self.detail_THW[before], self.detail_THW[after])
+            self._same[before, after] = found
+        return self._same[before, after]
+
+    def differ(self, before: int, after: int) -> bool:
+        """Return whether two frames certainly show different scenes: nothing persists, and much changed."""
+        change = np.abs(self._pixels(before) - self._pixels(after)).mean()
+        return bool(change >= _MIN_CHANGE) and not self.same(before, after)
+
+    @cached_property
+    def mixture_T(self) -> np.ndarray:
+        """Whether each frame is a mixture of the ones before and after it, which differ and hardly move."""
+        mixture_T = np.zeros(len(self.time_T), bool)
+        if len(mixture_T) < 3:
+            return mixture_T
+        frames_TP = self.small_THWC.reshape(len(mixture_T), -1).astype(np.float32)
+        change_TP, progress_TP = frames_TP[2:] - frames_TP[:-2], frames_TP[1:-1] - frames_TP[:-2]
+        norm_T = np.vecdot(change_TP, change_TP) + 1e-3
+        weight_T = np.vecdot(progress_TP, change_TP) / norm_T
+        residual_TP = progress_TP - weight_T[:, None] * change_TP
+        step_TP = np.diff(frames_TP, axis=0)
+        step_T = np.concatenate([[0], np.vecdot(step_TP, step_TP), [0]])  # from the frame before
+        motion_T = np.maximum(step_T[:-3], step_T[3:])
+        mixture_T[1:-1] = (
+            (norm_T >= _MIN_MIX_CHANGE**2 * frames_TP.shape[1])
+            & (np.abs(weight_T - 0.5) < 0.5 - _MIN_MIX)
+            & (np.vecdot(residual_TP, residual_TP) <= _MAX_MIX_RESIDUAL**2 * norm_T)
+            & (motion_T <= _MAX_MIX_MOTION**2 * norm_T)
+        )
+        return mixture_T
+
+    def before(self, index: int) -> int:
+        """Return the last frame before `index` that is not blank, if there is one close to it."""
+        return self._nearest(index - 1, -1)
+
+    def after(self, index: int) -> int:
+        """Return the first frame from `index` on that is not blank, if there is one close to it."""
+        return self._nearest(index, 1)
+
+    def _nearest(self, index: int, step: int) -> int:
+        index = first = min(max(index, 0), len(self.time_T) - 1)
+        while self.blank_T[index]:
+            index += step
+            if not 0 <= index < len(self.time_T):
+                return first
+            if abs(self.time_T[index] - self.time_T[first]) > MAX_BLANK_S:
+                return first
+        return index
+
+    def _pixels(self, index: int) -> np.ndarray:
+        return self.small_THWC[index].astype(np.float32).ravel()
+
+
+def decide_slides(cut_T: np.ndarray, gradual_T: np.ndarray, evidence: Evidence, first: int) -> None:
+    """Replace, in place, the probabilities of frames that are far from their neighbours.
+
+    The arrays begin at frame `first` of the evidence.
+    """
+    step_T = np.diff(evidence.time_T)
+    far_T = np.concatenate([[False], step_T > _SLIDE_STEP_S])[first : first + len(cut_T)]
+    next_far_T = np.concatenate([step_T > _SLIDE_STEP_S, [False]])[first : first + len(cut_T)]
+    gradual_T[far_T | next_far_T] = 0
+    for index in np.flatnonzero(far_T).tolist():
+        cut_T[index] = float(evidence.differ(first + index - 1, first + index))
+
+
+def events(evidence: Evidence) -> np.ndarray:
+    """Return event_T: whether a boundary may be at a frame that the network does not propose."""
+    event_T = evidence.mixture_T.copy()
+    for start, end in true_runs(evidence.blank_T, max_hole=0):
+        last = min(end, len(event_T) - 1)
+        if start > 0 and evidence.time_T[last] - evidence.time_T[start] <= MAX_BLANK_S:
+            event_T[start:end] = True
+    return event_T
+
+
+def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -> list[Boundary]:
+    """Return the boundaries that begin in frames `start` to `end - 1`, in order.
+
+    Args:
+        proposed: what `find_boundaries` found there.
+        evidence: these frames, and `MARGIN_FRAMES` or more before and after, unless the video ends there.
+    """
+    proposed = _without_blinks(proposed, evidence)
+    gaps = [
+        Boundary(start=a, end=b)
+        for a, b in evidence.short_blanks
+        if start <= a < end and evidence.time_T[b] - evidence.time_T[a] <= _MAX_GAP_S
+    ]
+    mixed = [
+        Boundary(start=index, end=index + 1) for index in np.flatnonzero(evidence.mixture_T[:end]).tolist()
+    ]
+    gaps += [each for each in mixed if each.start >= start and evidence.differ(each.start - 1, each.end)]
+    spans = _bridged(_merged([*proposed, *gaps]), evidence)
+    found = [_exact(span, evidence) for span in spans if _is_boundary(span, proposed, evidence)]
+    return _merged(_without_glitches(found, evidence))
+
+
+def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Boundary]:
+    """Drop what lies at blank frames with the same scene before and after them."""
+    blinks = [(a, b) for a, b in evidence.short_blanks if evidence.same(a - 1, b)]
+    return [
+        each for each in proposed if not any(a - 1 <= each.start and each.end <= b + 1 for a, b in blinks)
+    ]
+
+
+def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> bool:
+    before, after = evidence.before(span.start), evidence.after(span.end)
+    if any(span.start <= each.start and each.end <= span.end for each in proposed):
+        return not evidence.same(before, after)
+    return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
+
+
+def _exact(span: Boundary, evidence: Evidence) -> Boundary:
+    """Take the frames that show both shots out of them."""
+    start, end = span.start, span.end
+    if start == end:
+        for mixed in (start, start - 1):
+            if evidence.mixture_T[mixed]:
+                return Boundary(start=mixed, end=mixed + 1)
+        return span
+    if end - start == 1 or evidence.blank_T[start:end].all():
+        return span
+    padding = min(_MAX_PADDING, 1 + int(_PADDING_SHARE * (end - start)))
+    return Boundary(start=max(1, start - padding), end=min(len(evidence.time_T) - 1, end + padding))
+
+
+def _without_glitches(found: list[Boundary], evidence: Evidence) -> list[Boundary]:
+    """Drop pairs of boundaries that are close, with the same scene before the first and after the second."""
+    kept: list[Boundary] = []
+    for each in found:
+        previous = kept[-1] if kept else None
+        if (
+            previous is not None
+            and evidence.time_T[each.end] - evidence.time_T[previous.start] <= _MAX_GLITCH_S
+            and evidence.same(evidence.before(previous.start), evidence.after(each.end))
+        ):
+            kept.pop()
+        else:
+            kept.append(each)
+    return kept
+
+
+def _bridged(spans: list[Boundary], evidence: Evidence) -> list[Boundary]:
+    """Join gradual transitions with hardly anything between them, in order."""
+    joined: list[Boundary] = []
+    for span in spans:
+        previous = joined[-1] if joined else span
+        gradual = previous.end - previous.start > 1 and span.end - span.start > 1
+        if (
+            joined
+            and gradual
+            and evidence.time_T[span.start] - evidence.time_T[previous.end] <= _MAX_BRIDGE_S
+        ):
+            joined[-1] = Boundary(start=previous.start, end=span.end)
+        else:
+            joined.append(span)
+    return joined
+
+
+def _merged(spans: list[Boundary]) -> list[Boundary]:
+    """Join spans that overlap or touch, in order."""
+    joined: list[Boundary] = []
+    for span in sorted(spans):
+        if (
+            joined
+            and span.start <= joined[-1].end
+            and (span.end > span.start or joined[-1].end > joined[-1].start)
+        ):
+            joined[-1] = Boundary(start=joined[-1].start, end=max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return joined

@@ -1,0 +1,144 @@
+"""Tell what one copy has over another from what happens in one clip only, by small pictures.
+
+A logo, a banner or a subtitle is a difference near an edge of the picture that stays where it is; a copy may
+have one. A difference that moves, or one in the middle of the picture, is something that the other clip does
+not show, however small: a far-off person makes another clip.
+
+Legend: N frames, H height, W width, D values of a small picture.
+"""
+
+import cv2
+import numpy as np
+
+from pipeline.fingerprint_format import PER_S, SIDE
+
+_ZONE_TOP, _ZONE_BOTTOM, _ZONE_CORNER = 3, 5, 5
+"""Cells from the top and from the bottom in which lines of text may be; sides of the corners with logos."""
+_MIN_STAY_S, _MIN_WIDTH = 0.5, 4
+"""A line of text stays for at least the first, and is at least the second wide, in cells. A logo stays for
+the whole clip."""
+_MIN_INK = 5.0
+"""Least difference of a cell with an overlay, of 255, beyond `_NOISE` times the noise."""
+_NOISE = 4.0
+_MAX_AREA = 0.35
+"""Largest share of the picture under overlays."""
+_MIN_TEXTURE, _MIN_TEXTURED = 4.0, 0.3
+"""Cells that differ from their neighbours by the first, of 255, are textured. Outside of overlays at least
+the second share must be, or what is left does not show that the clips are the same."""
+MISPLACED = 0.12
+"""Share of the range of the cells around a cell that is no difference: scaling and cropping place pictures
+otherwise, by a fraction of a cell."""
+_MISTIMED = 1.3
+"""Weight of a cell's change in time, against that of the range around it, in what a copy may differ by."""
+_USUAL_QUANTILE, _UNUSUAL = 0.95, 3.0
+"""A thing differs by more than the second times this quantile of what cells differ by, each as a share of its
+own range and change."""
+_MIN_THING, _MIN_RELATIVE = 6.0, 0.3
+"""Least difference of a thing, of 255, and as a share of the range and the change of its cell."""
+_MIN_THING_S = 0.45
+"""A thing is seen for at least this long altogether, or in half of the clip."""
+
+
+def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
+    """Return mask_NHW: cells under an overlay that only one of two aligned clips has.
+
+    Args:
+        difference_ND: `first_ND - second_ND`.
+        first_ND, second_ND: small pictures, float32; their first SIDE * SIDE values are luma.
+    """
+    luma_NHW = np.abs(_luma(difference_ND))
+    least = _MIN_INK + _NOISE * _noise(luma_NHW)
+    stay = min(len(luma_NHW), round(_MIN_STAY_S * PER_S) + 1)
+    ink_NHW = _corners() & (luma_NHW.min(axis=0) > least) | _wide(
+        _bands() & (_opened(luma_NHW, stay) > least)
+    )
+    mask_NHW = np.stack([_grown(each) for each in ink_NHW])
+    if not mask_NHW.any():
+        return mask_NHW
+    if mask_NHW.mean(axis=(1, 2)).max() > _MAX_AREA:
+        return np.zeros_like(mask_NHW)
+    outside_HW = ~mask_NHW.any(axis=0)
+    textures = [_texture(_luma(each).mean(axis=0))[outside_HW] for each in (first_ND, second_ND)]
+    if min(float((texture > _MIN_TEXTURE).mean()) for texture in textures) < _MIN_TEXTURED:
+        return np.zeros_like(mask_NHW)
+    return mask_NHW
+
+
+def shows_other_thing(
+    difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np.ndarray, mask_NHW: np.ndarray
+) -> bool:
+    """Return whether one of two aligned clips shows something that the other does not, outside of a mask."""
+    difference_NHW = np.abs(_luma(difference_ND))
+    first_NHW, second_NHW = _luma(first_ND), _luma(second_ND)
+    liveliness_NHW = (
+        _MIN_TEXTURE
+        + np.minimum(ranges(first_NHW), ranges(second_NHW))
+        + _MISTIMED * np.minimum(_changes(first_NHW), _changes(second_NHW))
+    )
+    relative_NHW = difference_NHW / liveliness_NHW
+    usual = float(np.quantile(relative_NHW[~mask_NHW], _USUAL_QUANTILE)) if not mask_NHW.all() else 0.0
+    unusual_NHW = relative_NHW > max(_MIN_RELATIVE, _UNUSUAL * usual)
+    thing_NHW = ~mask_NHW & (difference_NHW > _MIN_THING) & unusual_NHW
+    shown_N = thing_NHW.any(axis=(1, 2))
+    return int(shown_N.sum()) >= min(round(_MIN_THING_S * PER_S), max(1, len(shown_N) // 2))
+
+
+def _luma(picture_ND: np.ndarray) -> np.ndarray:
+    return picture_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
+
+
+def _noise(absolute_NHW: np.ndarray) -> float:
+    return float(np.median(absolute_NHW)) + 0.5
+
+
+def _corners() -> np.ndarray:
+    """Return corner_HW."""
+    near_S = (np.arange(SIDE) < _ZONE_CORNER) | (np.arange(SIDE) >= SIDE - _ZONE_CORNER)
+    return near_S[:, None] & near_S
+
+
+def _bands() -> np.ndarray:
+    """Return band_H1: rows for lines of text."""
+    row_H1 = np.arange(SIDE)[:, None]
+    return (row_H1 < _ZONE_TOP) | (row_H1 >= SIDE - _ZONE_BOTTOM)
+
+
+def _wide(ink_NHW: np.ndarray) -> np.ndarray:
+    """Keep the ink of the upper and the lower half of each frame where it has the width of a line of text."""
+    halves = []
+    for half in np.split(ink_NHW, 2, axis=1):
+        columns_NW = half.any(axis=1)
+        halves.append(half & (columns_NW.sum(axis=1) >= _MIN_WIDTH)[:, None, None])
+    return np.concatenate(halves, axis=1)
+
+
+def _opened(values_NHW: np.ndarray, count: int) -> np.ndarray:
+    """Return the opening in time: the greatest value that lasts for `count` frames around each."""
+    padded_NHW = np.pad(values_NHW, ((count - 1, count - 1), (0, 0), (0, 0)), constant_values=-1.0)
+    lows = np.lib.stride_tricks.sliding_window_view(padded_NHW, count, axis=0).min(axis=-1)
+    return np.lib.stride_tricks.sliding_window_view(lows, count, axis=0).max(axis=-1)
+
+
+def _grown(mask_HW: np.ndarray) -> np.ndarray:
+    """Add the cells around a mask: a letter's edge lies in them."""
+    return cv2.dilate(mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def _texture(luma_HW: np.ndarray) -> np.ndarray:
+    return _range_of(luma_HW) / 2
+
+
+def ranges(values_NHW: np.ndarray) -> np.ndarray:
+    """Return greatest minus least value of the 3 x 3 cells around each."""
+    return np.stack([_range_of(each) for each in values_NHW])
+
+
+def _range_of(luma_HW: np.ndarray) -> np.ndarray:
+    cells, luma_HW = np.ones((3, 3), np.uint8), luma_HW.astype(np.float32)
+    return cv2.dilate(luma_HW, cells) - cv2.erode(luma_HW, cells)
+
+
+def _changes(luma_NHW: np.ndarray) -> np.ndarray:
+    """Return the larger change of each cell from the frame before and to the next."""
+    steps_NHW = np.abs(np.diff(luma_NHW, axis=0, prepend=luma_NHW[:1], append=luma_NHW[-1:]))
+    return np.maximum(steps_NHW[:-1], steps_NHW[1:])
