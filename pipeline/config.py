@@ -244,7 +244,8 @@ class DedupConfig:
     """Drop a clip covered by a kept clip of a file with the same bytes. (Equal spans of such files are one
     clip.)"""
     near: bool = True
-    """Drop copies that were re-encoded, rescaled, letterboxed, shifted in time, or given a logo or subtitles."""
+    """Drop copies that were re-encoded, rescaled, letterboxed or shifted in time, or have another logo or
+    other subtitles."""
     max_distance: Annotated[float, Range(min=0, max=255)] = 15.0
     """`near`: maximum difference of the least similar pair of frames, 0 to 255 (fourth root of the mean
     fourth power over a small picture)."""

@@ -79,8 +79,8 @@ def shows_other_thing(
     usual = float(np.quantile(relative_NHW[~mask_NHW], _USUAL_QUANTILE)) if not mask_NHW.all() else 0.0
     unusual_NHW = relative_NHW > max(_MIN_RELATIVE, _UNUSUAL * usual)
     thing_NHW = ~mask_NHW & (difference_NHW > _MIN_THING) & unusual_NHW
-    shown_N = thing_NHW.any(axis=(1, 2))
-    return int(shown_N.sum()) >= min(round(_MIN_THING_S * PER_S), max(1, len(shown_N) // 2))
+    num_shown = int(np.count_nonzero(thing_NHW.reshape(len(thing_NHW), -1).sum(axis=1)))
+    return num_shown >= min(round(_MIN_THING_S * PER_S), max(1, len(thing_NHW) // 2))
 
 
 def _luma(picture_ND: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def made(
         frames = frames[list(timeline.kept)]
         truth = [Boundary(start=timeline.frame_at(b.start), end=timeline.frame_at(b.end)) for b in truth]
     form = FileFormat(container="mp4", codec="h264", b_frames=False)
-    write_video(path, frames, timeline, form, size_px=SIZE_PX[::-1], crf=18)
+    write_video(path, frames, timeline, form, size_px=(SIZE_PX[1], SIZE_PX[0]), crf=18)
     return [frame.pts for frame in read_frames(str(path))], truth
 
 

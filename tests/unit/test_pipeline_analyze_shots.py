@@ -223,7 +223,7 @@ def test_a_single_frame_and_a_still_have_no_boundary():
 def test_the_decoding_process_loads_no_torch_for_its_own_detector(tmp_path, monkeypatch):
     (tmp_path / "shots_hook.py").write_text("def loaded():\n    import sys\n    return sorted(sys.modules)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    import shots_hook
+    import shots_hook  # pyright: ignore[reportMissingImports]
 
     made(tmp_path / "a.mp4", ["cut"], 0)
     with Sandbox(SandboxConfig()) as sandbox:

@@ -31,7 +31,7 @@ def film(
     """A disc that moves over a blurred background, 96 x 160 pixels."""
     rng = np.random.default_rng(seed)
     background_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
-    background_HWC = cv2.normalize(background_HWC, None, 40, 215, cv2.NORM_MINMAX)
+    background_HWC = cv2.normalize(background_HWC, background_HWC.copy(), 40, 215, cv2.NORM_MINMAX)
     frames = []
     for index in range(round(seconds * fps)):
         across = 30 + way * 40 * (begin_s + index / fps)
@@ -94,9 +94,10 @@ def run(
 
 
 def jpeg(rgb_HWC: np.ndarray, quality: int = 25) -> np.ndarray:
-    return cv2.imdecode(
-        cv2.imencode(".jpg", rgb_HWC, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-    )
+    encoded = cv2.imencode(".jpg", rgb_HWC, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded
 
 
 def grown(rgb_HWC: np.ndarray) -> np.ndarray:

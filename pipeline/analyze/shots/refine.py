@@ -24,6 +24,8 @@ _MAX_GAP_S = 0.45
 """Blank frames between two scenes are a transition up to this long, and a shot beyond."""
 _MAX_BRIDGE_S = 0.45
 """Gradual transitions that are this close are one."""
+_LATE, _MIN_RETURN = 0.6, 0.75
+"""In a dissolve, from the first share of it on, the old scene has less than the second of its contrast."""
 _MAX_GLITCH_S = 0.13
 """A scene that is interrupted by something else for this long goes on."""
 _SLIDE_STEP_S = 0.35
@@ -97,6 +99,10 @@ class Evidence:
             & (motion_T <= _MAX_MIX_MOTION**2 * norm_T)
         )
         return mixture_T
+
+    def contrast(self, index: int) -> float:
+        """Return the standard deviation of a frame's luma, of 255."""
+        return float(self.detail_THW[index].std())
 
     def before(self, index: int) -> int:
         """Return the last frame before `index` that is not blank, if there is one close to it."""
@@ -176,8 +182,15 @@ def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Bounda
 def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> bool:
     before, after = evidence.before(span.start), evidence.after(span.end)
     if any(span.start <= each.start and each.end <= span.end for each in proposed):
-        return not evidence.same(before, after)
+        return not evidence.same(before, after) and not _returns(span, before, evidence)
     return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
+
+
+def _returns(span: Boundary, before: int, evidence: Evidence) -> bool:
+    """Return whether the scene before a transition is seen late in it as clearly as before: a strobe."""
+    late = range(span.start + round(_LATE * (span.end - span.start)), span.end)
+    contrast = _MIN_RETURN * evidence.contrast(before)
+    return any(evidence.contrast(index) >= contrast and evidence.same(before, index) for index in late)
 
 
 def _exact(span: Boundary, evidence: Evidence) -> Boundary:
