@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from benchmarks.spliced_videos import SIZE_PX, SplicedVideo, real_shots
-from kinora.training.camera_moves import crowds
 from video.encode import encode_mp4
 from worlds.families import render, sample
 
@@ -167,7 +166,11 @@ def _on_twos(rng: np.random.Generator, shots: Shots) -> Joined:
 
 def _crowd_pan(rng: np.random.Generator, shots: Shots) -> Joined:
     """A fast pan over a crowd."""
-    ground = next(iter(crowds(rng, 1)))
+    height, width = SIZE_PX
+    ground = np.full((height, 2 * width, 3), rng.uniform(40, 180, 3), np.uint8)
+    for _ in range(900):
+        at = int(rng.integers(2 * width)), int(rng.integers(height))
+        cv2.circle(ground, at, int(rng.integers(3, 9)), rng.uniform(0, 255, 3).tolist(), -1, cv2.LINE_AA)
     return _pan(rng, ground, 75, FPS, rng.uniform(0.4, 0.9)), [], FPS
 
 
