@@ -14,7 +14,7 @@ from pipeline.fingerprint_format import PER_S, SIDE
 
 _ZONE_TOP, _ZONE_BOTTOM, _ZONE_CORNER = 3, 5, 5
 """Cells from the top and from the bottom in which lines of text may be; sides of the corners with logos."""
-_MIN_STAY_S, _MIN_WIDTH = 0.5, 4
+_MIN_STAY_S, _MIN_WIDTH = 0.5, 3
 """A line of text stays for at least the first, and is at least the second wide, in cells. A logo stays for
 the whole clip."""
 _MIN_INK = 5.0
@@ -22,6 +22,8 @@ _MIN_INK = 5.0
 _NOISE = 4.0
 _MAX_AREA = 0.35
 """Largest share of the picture under overlays."""
+_MIN_CONTRAST, _MAX_PLAIN = 3.0, 2.5
+"""Least standard deviation outside of overlays, and greatest texture of a plain ground under one, of 255."""
 _MIN_TEXTURE, _MIN_TEXTURED = 4.0, 0.3
 """Cells that differ from their neighbours by the first, of 255, are textured. Outside of overlays at least
 the second share must be, or what is left does not show that the clips are the same."""
@@ -57,11 +59,21 @@ def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np
         return mask_NHW
     if mask_NHW.mean(axis=(1, 2)).max() > _MAX_AREA:
         return np.zeros_like(mask_NHW)
-    outside_HW = ~mask_NHW.any(axis=0)
-    textures = [_texture(_luma(each).mean(axis=0))[outside_HW] for each in (first_ND, second_ND)]
-    if min(float((texture > _MIN_TEXTURE).mean()) for texture in textures) < _MIN_TEXTURED:
-        return np.zeros_like(mask_NHW)
-    return mask_NHW
+    pictures = [_luma(each).mean(axis=0) for each in (first_ND, second_ND)]
+    inside_HW = mask_NHW.any(axis=0)
+    return mask_NHW if _shows_the_same(pictures, inside_HW) else np.zeros_like(mask_NHW)
+
+
+def _shows_the_same(pictures: list[np.ndarray], inside_HW: np.ndarray) -> bool:
+    """Return whether what is outside of overlays can tell two clips apart.
+
+    It can if it is textured, or if it has some contrast and one clip is plain where the overlay of the other is.
+    """
+    textures = [_texture(picture_HW) for picture_HW in pictures]
+    if min(float((each[~inside_HW] > _MIN_TEXTURE).mean()) for each in textures) >= _MIN_TEXTURED:
+        return True
+    contrast = min(float(picture_HW[~inside_HW].std()) for picture_HW in pictures)
+    return contrast >= _MIN_CONTRAST and min(float(each[inside_HW].mean()) for each in textures) <= _MAX_PLAIN
 
 
 def shows_other_thing(
@@ -113,8 +125,8 @@ def _wide(ink_NHW: np.ndarray) -> np.ndarray:
 
 
 def _opened(values_NHW: np.ndarray, count: int) -> np.ndarray:
-    """Return the opening in time: the greatest value that lasts for `count` frames around each."""
-    padded_NHW = np.pad(values_NHW, ((count - 1, count - 1), (0, 0), (0, 0)), constant_values=-1.0)
+    """Return the opening in time: the greatest value that lasts for `count` frames, or up to an end, at each."""
+    padded_NHW = np.pad(values_NHW, ((count - 1, count - 1), (0, 0), (0, 0)), constant_values=np.inf)
     lows = np.lib.stride_tricks.sliding_window_view(padded_NHW, count, axis=0).min(axis=-1)
     return np.lib.stride_tricks.sliding_window_view(lows, count, axis=0).max(axis=-1)
 

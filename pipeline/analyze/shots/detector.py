@@ -60,7 +60,7 @@ class _Kept(NamedTuple):
     small_HWC: np.ndarray
     detail_HW: np.ndarray
     blank: bool
-    index: int
+    frame: int
     """Of the frame in the video."""
     changes: tuple[float, ...]
     """Mean difference of each frame since the previous kept one from the frame before it; of itself last."""
@@ -164,7 +164,7 @@ class LearnedDetector:
         self._num_settled += count
         self._probs_T2 = self._probs_T2[count:]
         if not at_end:
-            self.num_stable = self._kept[first + count].index
+            self.num_stable = self._kept[first + count].frame
         self._drop_kept(evidence.time_T)
         return boundaries
 
@@ -172,10 +172,10 @@ class LearnedDetector:
         """Translate positions in `_kept` to frames of the video."""
         start, end = self._kept[boundary.start], self._kept[boundary.end]
         if self._thinning == 1:
-            return Boundary(start=start.index, end=end.index)
+            return Boundary(start=start.frame, end=end.frame)
         if boundary.end > boundary.start:
-            return Boundary(start=self._kept[boundary.start - 1].index + 1, end=end.index)
-        first = start.index - len(start.changes) + 1
+            return Boundary(start=self._kept[boundary.start - 1].frame + 1, end=end.frame)
+        first = start.frame - len(start.changes) + 1
         largest = max(start.changes)
         changed = [first + at for at, change in enumerate(start.changes) if change >= _BLENDED * largest]
         return Boundary(start=changed[0], end=changed[-1])
