@@ -60,14 +60,14 @@ def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np
     if mask_NHW.mean(axis=(1, 2)).max() > _MAX_AREA:
         return np.zeros_like(mask_NHW)
     pictures = [_luma(each).mean(axis=0) for each in (first_ND, second_ND)]
-    inside_HW = mask_NHW.any(axis=0)
+    inside_HW = np.asarray(mask_NHW.any(axis=0))
     return mask_NHW if _shows_the_same(pictures, inside_HW) else np.zeros_like(mask_NHW)
 
 
 def _shows_the_same(pictures: list[np.ndarray], inside_HW: np.ndarray) -> bool:
     """Return whether what is outside of overlays can tell two clips apart.
 
-    It can if it is textured, or if it has some contrast and one clip is plain where the overlay of the other is.
+    It can if it is textured, or if it has some contrast and one clip is plain where the other has an overlay.
     """
     textures = [_texture(picture_HW) for picture_HW in pictures]
     if min(float((each[~inside_HW] > _MIN_TEXTURE).mean()) for each in textures) >= _MIN_TEXTURED:
@@ -125,7 +125,7 @@ def _wide(ink_NHW: np.ndarray) -> np.ndarray:
 
 
 def _opened(values_NHW: np.ndarray, count: int) -> np.ndarray:
-    """Return the opening in time: the greatest value that lasts for `count` frames, or up to an end, at each."""
+    """Return the opening in time: the greatest value that lasts `count` frames, or to an end, at each."""
     padded_NHW = np.pad(values_NHW, ((count - 1, count - 1), (0, 0), (0, 0)), constant_values=np.inf)
     lows = np.lib.stride_tricks.sliding_window_view(padded_NHW, count, axis=0).min(axis=-1)
     return np.lib.stride_tricks.sliding_window_view(lows, count, axis=0).max(axis=-1)
