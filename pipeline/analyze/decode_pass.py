@@ -172,7 +172,8 @@ class _Pass:
     def _begin_run(self, frame: Frame, *, is_first: bool) -> None:
         self.run_start, self.run_end_pts = len(self.pts_T), None
         self.is_damaged = frame.damaged
-        self.detector, self.analyzers = create_detector(self.config, float(self.info.fps)), create_analyzers(self.config)
+        self.detector = create_detector(self.config, float(self.info.fps))
+        self.analyzers = create_analyzers(self.config)
         self.scorer_frames.evict(self.run_start)
         if not frame.damaged:
             self.display_px = frame.display_px

@@ -61,7 +61,7 @@ class _Kept(NamedTuple):
     detail_HW: np.ndarray
     blank: bool
     frame: int
-    """Of the frame in the video."""
+    """Number of the frame, from the first that the detector saw."""
     changes: tuple[float, ...]
     """Mean difference of each frame since the previous kept one from the frame before it; of itself last."""
 
@@ -83,6 +83,7 @@ class LearnedDetector:
         self._changes: list[float] = []
         self._kept: list[_Kept] = []
         """Frames that are not settled, and those before them that later ones are compared with."""
+        self._num_frames = 0
         self._num_dropped = 0
         """Number of kept frames dropped from the beginning of `_kept`."""
         self._num_settled = 0
@@ -93,6 +94,7 @@ class LearnedDetector:
 
     def update(self, view: FrameView) -> list[Boundary]:
         small_HWC = downscale(view.half_res_HWC)
+        frame, self._num_frames = self._num_frames, self._num_frames + 1
         if self._thinning > 1:
             last = small_HWC if self._last_small_HWC is None else self._last_small_HWC
             self._changes.append(cv2.norm(small_HWC, last, cv2.NORM_L1))
@@ -103,7 +105,7 @@ class LearnedDetector:
                 return []
         detail_HW = detail(view.gray_HW)
         changes = tuple(self._changes)
-        self._kept.append(_Kept(view.time_s, small_HWC, detail_HW, is_blank(detail_HW), view.index, changes))
+        self._kept.append(_Kept(view.time_s, small_HWC, detail_HW, is_blank(detail_HW), frame, changes))
         self._changes.clear()
         end = self._num_predicted - self._num_dropped + _CHUNK
         if (
