@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.analyze.segments import split_by_time
 from pipeline.analyze.shots.boundaries import Boundary
-from pipeline.analyze.shots.detector import create_detector, split_span
+from pipeline.analyze.shots.detector import create_detector
 from pipeline.analyze.signals.frame_view import FrameView, Span
 from pipeline.analyze.signals.light import Light
 from pipeline.analyze.signals.motion import Motion
@@ -80,7 +81,7 @@ def test_cuts_are_found_to_the_frame_also_next_to_both_ends(kind, cuts):
 
 
 def test_a_long_shot_is_divided_evenly_and_wholly():
-    spans = split_span(Span(start=5, end=105), 3)
+    spans = list(split_by_time(range(200), Span(start=5, end=105), 105, 34))
     assert [(span.start, span.end) for span in spans] == [(5, 38), (38, 72), (72, 105)]
 
 

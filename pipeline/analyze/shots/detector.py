@@ -3,7 +3,6 @@
 Legend: T frames.
 """
 
-import itertools
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -14,7 +13,7 @@ from pipeline.analyze.shots.features import CONTEXT_FRAMES, CONTEXT_S, downscale
 from pipeline.analyze.shots.model import ShotModel, load_shot_model
 from pipeline.analyze.shots.refine import MARGIN_FRAMES, Evidence, decide_slides, events, refine
 from pipeline.analyze.shots.structure import detail, is_blank
-from pipeline.analyze.signals.frame_view import FrameView, Span
+from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 
 _CHUNK = 128
@@ -190,9 +189,3 @@ class LearnedDetector:
         count = max(0, min(oldest, last + 1 - CONTEXT_FRAMES, settled - MARGIN_FRAMES))
         del self._kept[:count]
         self._num_dropped += count
-
-
-def split_span(span: Span, count: int) -> list[Span]:
-    """Split a span into `count` spans whose lengths differ by at most one frame."""
-    edges = [span.start + round(i * (span.end - span.start) / count) for i in range(count + 1)]
-    return [Span(start=a, end=b) for a, b in itertools.pairwise(edges) if b > a]
