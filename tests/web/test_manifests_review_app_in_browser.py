@@ -239,8 +239,8 @@ def test_the_source_around_a_clip_plays(browser: Browser, dataset: Dataset, serv
 def test_clips_are_assigned_and_taken_back(browser: Browser, dataset: Dataset, server: Server) -> None:
     with reviewing(browser, server) as page:
         page.keyboard.press("Shift+A")
-        page.get_by_label("Reviewer").fill("Grace")
-        page.get_by_label("Clips").fill("10")
+        page.get_by_label("Reviewer", exact=True).fill("Grace")
+        page.get_by_label("Clips", exact=True).fill("10")
         page.get_by_role("button", name="Assign", exact=True).last.click()
         expect(page.locator(".toast").last).to_contain_text("10 clips are Grace's now")
         page.get_by_role("button", name="Assign", exact=True).first.click()
