@@ -24,8 +24,9 @@ _MAX_GAP_S = 0.45
 """Blank frames between two scenes are a transition up to this long, and a shot beyond."""
 _MAX_BRIDGE_S = 0.45
 """Gradual transitions that are this close are one."""
-_LATE, _MIN_RETURN = 0.6, 0.75
-"""In a dissolve, from the first share of it on, the old scene has less than the second of its contrast."""
+_MIN_LONG_S, _LATE, _MIN_RETURN = 0.9, 0.6, 0.75
+"""In a dissolve of at least the first, from the second share of it on, the old scene has less than the third
+of its contrast."""
 _MAX_GLITCH_S = 0.13
 """A scene that is interrupted by something else for this long goes on."""
 _SLIDE_STEP_S = 0.35
@@ -187,7 +188,9 @@ def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -
 
 
 def _returns(span: Boundary, before: int, evidence: Evidence) -> bool:
-    """Return whether the scene before a transition is seen late in it as clearly as before: a strobe."""
+    """Return whether the scene before a long transition is seen late in it as clearly: a strobe."""
+    if evidence.time_T[span.end] - evidence.time_T[span.start] < _MIN_LONG_S:
+        return False
     late = range(span.start + round(_LATE * (span.end - span.start)), span.end)
     contrast = _MIN_RETURN * evidence.contrast(before)
     return any(evidence.contrast(index) >= contrast and evidence.same(before, index) for index in late)
