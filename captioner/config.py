@@ -127,7 +127,7 @@ class CaptionerConfig:
     prompt_folder: str = ""
     """Folder with your own prompts, one Markdown file each; `NAME_still.md`, if there is one, is for clips of
     one frame. Default: the built-in prompts."""
-    language: str = ""
+    caption_language: str = ""
     """Language of the captions (models that take prompts only), in English, such as `French`. Default: that
     of the prompt."""
     batch_size: PositiveInt = 64

@@ -517,7 +517,7 @@ ADDED: dict[str, Any] = {
     "image_format": "png",
     "medium_prompt": "",
     "joint_prompt": "",
-    "language": "",
+    "caption_language": "",
     "endpoint": None,
     "own": (),
     "limits": {},

@@ -61,7 +61,7 @@ def _load(name: str, chosen: CaptionerConfig, lengths: tuple[str, ...] = ()) -> 
         name,
         chosen.prompt_folder,
         lengths=lengths,
-        language=chosen.language if takes_prompts else "",
+        language=chosen.caption_language if takes_prompts else "",
         stills=takes_prompts,
     )
 
