@@ -148,7 +148,7 @@ def _media_rows(made: _MadeClip, tar: TarWriter, path: str) -> Iterator[dict[str
         row = {"media_id": name, "clip_id": made.clip_id, "encoding": "made", "path": path}
         row |= {"offset": offset, "length": len(each.content), "digest": digest_bytes(each.content)}
         row |= {"duration_s": each.duration_s, "window_index": window, "num_windows": len(made.media)}
-        row |= {"window_start_pts": start, "window_end_pts": end}
+        row |= {"window_start_pts": start, "window_end_pts": end, "audio": ""}
         names = ("extension", "num_frames", "height", "width", "fps")
         yield row | {name: getattr(each, name) for name in names}
         start = end

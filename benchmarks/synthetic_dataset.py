@@ -319,7 +319,7 @@ def _cut(store: PartStore, group: Group) -> list[Part]:
         row |= {"path": path, "offset": 512 + index * 900_000, "length": 890_000, "extension": "mp4"}
         row |= {"num_frames": 96, "height": 720, "width": 1280, "fps": 24.0, "duration_s": 4.0}
         row |= {"window_index": 0, "num_windows": 0, "window_start_pts": None, "window_end_pts": None}
-        rows.append(row | {"digest": digest_parts("member", clip_id)})
+        rows.append(row | {"digest": digest_parts("member", clip_id), "audio": ""})
     parts = [store.write_part("media", _table(rows))]
     return parts + ([store.write_part("failures", _table(failures))] if failures else [])
 

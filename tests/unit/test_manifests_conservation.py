@@ -118,7 +118,7 @@ def test_a_whole_dataset_adds_up(tmp_path):
     assert funnel["clips"]["gaps"] == {"shot_too_short": 1}
     assert funnel["clips"]["seconds"] == pytest.approx(9.5)
     assert funnel["selection"] == {"kept": 1, "dropped": {"black": 1}, "undecided": 0, "review": {}}
-    assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "media": 1, "seconds": 4.0}
+    assert funnel["cut"] == {"done": 1, "failed": {}, "to_do": 0, "media": 1, "windowed": 0, "seconds": 4.0}
     assert funnel["captions"] == {"ok": 1, "other": {}, "to_do": 0, "by": {"vlm": 1}}
     assert funnel["caption_versions"] == {"v": {"ok": 1, "failed": 0, "counts": 1, "packed": {}}}
 
