@@ -73,6 +73,14 @@ def test_blank_frames_between_two_shots_belong_to_neither(count, color):
     assert found(frames) == [Boundary(start=50, end=50 + count)]
 
 
+@pytest.mark.parametrize("luma", [0, 255])
+def test_a_frame_around_two_shots_does_not_make_them_one(luma):
+    frames = np.concatenate([shot(0, 50), shot(1, 50)])
+    for side in (frames[:, :12], frames[:, -12:], frames[:, :, :20], frames[:, :, -20:]):
+        side[:] = luma
+    assert found(frames) == [Boundary(start=50, end=50)]
+
+
 def test_blank_frames_within_a_shot_end_none():
     frames = shot(0)
     frames[40:43] = 0

@@ -32,8 +32,10 @@ _MAX_SHIFT = 0.22
 _UNCHANGED, _MAX_CHANGED_BOX, _MIN_FILLED = 5, 0.5, 0.55
 """An inset changes a box of at most the second share of the picture, by more than the first, of 255, in at
 least the third share of the box; and nothing else."""
-_BLACK = 24
-"""Borders are at most this luma, of 255."""
+_PLAIN = 12
+"""Lines at a side that vary by at most this in both frames together, of 255, are a border."""
+_MIN_PICTURE = 0.45
+"""Share of the frame that must be inside borders for a comparison of shifted pictures."""
 _BLANK_STD, _DARK, _BRIGHT = 5.0, 30.0, 228.0
 """A blank frame varies less than the first, and its mean is below the second or above the third, of 255."""
 
@@ -61,7 +63,7 @@ def same_scene(old_HW: np.ndarray, new_HW: np.ndarray) -> bool:
     area, common_area, share = _persisting(old, new)
     if area >= _MIN_AREA and share >= _MIN_SHARE:
         return True
-    if common_area < _MIN_MOVED_AREA:
+    if common_area < _MIN_MOVED_AREA or height * width < _MIN_PICTURE * old_HW.size:
         return False
     down, across = round(_MAX_SHIFT * height), round(_MAX_SHIFT * width)
     middle = old[down : height - down, across : width - across]
@@ -104,14 +106,15 @@ def _window_mean(values_HW: np.ndarray) -> np.ndarray:
 
 
 def _picture(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns inside black borders of either frame, without the edge of the border."""
-    bright_HW = np.maximum(old_HW, new_HW)
-    return _inside(bright_HW.max(axis=1) > _BLACK), _inside(bright_HW.max(axis=0) > _BLACK)
+    """Return the rows and columns inside borders that both frames have, without the edge of the border."""
+    low_HW, high_HW = np.minimum(old_HW, new_HW).astype(int), np.maximum(old_HW, new_HW).astype(int)
+    rows, columns = (high_HW.max(axis=axis) - low_HW.min(axis=axis) > _PLAIN for axis in (1, 0))
+    return _inside(rows), _inside(columns)
 
 
-def _inside(bright_L: np.ndarray) -> slice:
-    lines = np.flatnonzero(bright_L)
+def _inside(varied_L: np.ndarray) -> slice:
+    lines = np.flatnonzero(varied_L)
     if not len(lines):
         return slice(0, 0)
     first, last = int(lines[0]), int(lines[-1]) + 1
-    return slice(first + 2 * (first > 0), last - 2 * (last < len(bright_L)))
+    return slice(first + 2 * (first > 0), last - 2 * (last < len(varied_L)))
