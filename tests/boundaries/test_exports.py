@@ -165,6 +165,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "media.read",
         "media.tar",
         "pack.reviews",
+        "pack.shard_sets",
         "pack.stale_sets",
         "planning.auditing",
         "planning.dry_run",
