@@ -251,6 +251,7 @@ def _media(group: _Group) -> pa.Table:
         num_windows=1,
         window_start_pts=pa.array(1000 * (np.arange(group.count) % CLIPS_PER_SOURCE)),
         window_end_pts=pa.array(1000 * (np.arange(group.count) % CLIPS_PER_SOURCE) + 1000),
+        audio="",
     )
 
 

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Group
 from rich.text import Text
 
 from kinora.cli.result import Exit, Result
 from kinora.removed_samples import AffectedSet, affected_sets, drop_encodings
+from manifests.arrow import pc
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.purge import Purged, purge
@@ -29,7 +31,6 @@ from manifests.removals import (
 )
 from manifests.tombstones import clips_of, removed_sources
 from pipeline.sources.stat import path_to_uri
-from pipeline.sources.uri import file_uris
 
 WORDS = {"uri": 1, "source_key": 1, "shards": 1}
 _MAX_COPIES = 10
@@ -98,8 +99,13 @@ def run(config: Config) -> Result:
 def _find(view: LiveView, config: Config) -> tuple[list[Removal], list[str]]:
     """Return the removals of what is named, and the names that no source has."""
     uris = [_as_uri(uri) for uri in config.uri]
-    found, missing = find_by_name(view, uris, config.source_key, file_uris)
+    found, missing = find_by_name(view, uris, config.source_key, _file_uris)
     return [*found, *(find_where(view, config.where) if config.where else ())], missing
+
+
+def _file_uris(uris: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return `pipeline.sources.uri.file_uri` of each of a column of URIs."""
+    return pc.replace_substring_regex(uris, pattern=r"(?s)^tar\+(.+)#\d+\+\d+/[^#]*$", replacement=r"\1")
 
 
 def _as_uri(text: str) -> str:

@@ -7,9 +7,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import quote
 
-import pyarrow as pa
-
-from manifests.arrow import pc
 from manifests.storage import open_storage
 
 if TYPE_CHECKING:
@@ -52,11 +49,6 @@ def file_uri(uri: str) -> str:
     """Return the URI of the file that holds a source: the tar of a member, else `uri`."""
     member = TarMember.parse(uri)
     return member.tar if member else uri
-
-
-def file_uris(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return `file_uri` of each of a column of URIs."""
-    return pc.replace_substring_regex(uris, pattern=r"(?s)^tar\+(.+)#\d+\+\d+/[^#]*$", replacement=r"\1")
 
 
 def storage_and_key(uri: str) -> tuple["S3Storage", str]:

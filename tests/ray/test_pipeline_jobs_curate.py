@@ -158,6 +158,7 @@ def test_a_source_that_goes_away_before_it_is_cut_is_a_failure_of_its_clips(raw,
     assert conservation.funnel(Dataset.open(uri))["cut"] == {
         "done": 4,
         "media": 4,
+        "windowed": 0,
         "failed": {},
         "to_do": 0,
         "seconds": pytest.approx(4),
@@ -191,9 +192,9 @@ def test_a_replaced_file_is_analysed_anew_and_counts_alone(raw, tmp_path):
 
 
 def test_shots_too_short_are_gaps_and_long_ones_are_split(raw, tmp_path):
-    write_video(raw / "quick.mp4", shots=3, shot_frames=4)
+    write_video(raw / "quick.mp4", shots=3, shot_frames=12)
     write_video(raw / "slow.mp4", shots=1, shot_frames=40, seed=1)
-    config = replace(CONFIG, analyze=AnalyzeConfig(max_shot_s=1.5))
+    config = replace(CONFIG, analyze=AnalyzeConfig(max_shot_s=1.5, min_shot_s=1.05))
     report = curate(str(raw), str(tmp_path / "d"), config)
     dataset = Dataset.open(tmp_path / "d")
     assert (report.gaps, report.clips) == (3, 3)

@@ -51,7 +51,8 @@ def test_a_video_is_made_and_shown_as_the_interface_says(videos, tmp_path):
         prompt="a red circle", model="sora-2", seconds="1", size="48x32", seed="7", mood="calm"
     )
     first = answer.json()
-    assert (first["object"], first["status"], first["progress"]) == ("video", "queued", 0)
+    assert (first["object"], first["progress"]) == ("video", 0)
+    assert first["status"] in ("queued", "in_progress")  # the queue may be empty
     assert (first["seconds"], first["size"], first["prompt"]) == ("1", "48x32", "a red circle")
     assert answer.headers["openai-poll-after-ms"] == "500"
     assert "mood: unknown, and ignored; model: sora-2 was asked for" in answer.headers["x-kinora-notes"]

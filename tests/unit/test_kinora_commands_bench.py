@@ -12,7 +12,7 @@ from kinora.commands import bench
 
 def test_an_unknown_benchmark_is_refused_with_the_known_ones(capsys):
     assert main(["bench", "nosuch"]) == 2
-    assert "there are: curate, dedup" in capsys.readouterr().err
+    assert "there are: caption, captions, curate, dedup" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from manifests import renamed_fields
 from manifests.dataset import Commit, Dataset
 from manifests.renamed_fields import RENAMED, field_types, old_keys, rename_keys
 from manifests.renamed_flags import rename_args
-from pipeline.config import AnalyzeConfig, CutConfig, DedupConfig, PackConfig, config_digest
+from pipeline.config import _VERSIONS, AnalyzeConfig, CutConfig, DedupConfig, PackConfig, config_digest
 from pipeline.planning.history import History
 from pipeline.planning.last_config import build, last
 
@@ -164,6 +164,8 @@ def test_every_entry_of_the_table_names_a_field_that_is_and_one_that_was(key):
 def test_an_older_dataset_has_the_digests_of_today(config, monkeypatch):
     monkeypatch.setattr(renamed_fields, "RENAMED", RENAMED)
     renamed_fields._class_renames.cache_clear()
+    for name, version in {"AnalyzeConfig": 7, "DedupConfig": 1}.items():  # those of the old dataset
+        monkeypatch.setitem(_VERSIONS, name, version)
     stage = config.__name__.removesuffix("Config").lower()
     commits = [c for c in Dataset.open(LEGACY).commits if c.stage == stage]
     assert commits
