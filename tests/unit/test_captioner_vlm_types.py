@@ -1,4 +1,4 @@
-"""Every model type behind `AutoModelForImageTextToText` is captioned rightly, or refused at load."""
+"""Model types behind `AutoModelForImageTextToText` are captioned rightly, or refused at load."""
 
 import re
 from pathlib import Path
