@@ -14,7 +14,6 @@ share of clips with the same captions.
 """
 
 import json
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,6 @@ import numpy as np
 from rich.table import Table
 
 import kinora
-from kinora.bench import cpu_time
 from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
 from kinora.bench.figures import Figures
 from video.encode import encode_mp4
@@ -65,7 +63,7 @@ def measure(builds: dict[str, Build], folder: Path, *, turns: int) -> dict[str, 
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
     for turn in range(turns):
         for name in [*builds] if turn % 2 == 0 else [*builds][::-1]:
-            output = python(builds[name], "-P", CHILD, folder).stdout
+            output = builds[name].python("-P", CHILD, folder).stdout
             measured[name].append(json.loads(output.splitlines()[-1]))
     best = {name: min(results, key=lambda result: result["total_s"]) for name, results in measured.items()}
     figures: dict[str, float] = {"turns": turns, **figures_of(best["now"]), "overhead_limit": OVERHEAD_LIMIT}
@@ -92,15 +90,6 @@ def figures_of(result: dict[str, Any]) -> dict[str, float]:
         "decode_s": result["decode_s"],
         "ok": result["ok"],
     }
-
-
-def python(build: Build, *arguments: Any) -> cpu_time.Finished:
-    """Run Python on a build with one thread. Raises ChildProcessError, with the end of its errors."""
-    command = [sys.executable, *map(str, arguments)]
-    done = cpu_time.run(command, cwd=build.root, env={**build.env(), "OMP_NUM_THREADS": "1"})
-    if done.code:
-        raise ChildProcessError(f"{build.label}: {' '.join(command[1:])}: {done.stderr[-1000:]}")
-    return done
 
 
 def table(figures: dict[str, float], before: str | None) -> Table:

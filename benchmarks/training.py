@@ -16,7 +16,6 @@ the same steps, which are rounding: both train by the recipe of the older one.
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +26,6 @@ from rich.table import Table
 
 import kinora
 from benchmarks.loader_sets import Sample, encode, write_shards
-from kinora.bench import cpu_time
 from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
 from kinora.bench.figures import Figures
 from manifests.records import Bucket
@@ -52,9 +50,9 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
         write_mixture(folder / "shards", 24 if quick else 192, seed)
         oldest = builds.get("before", builds["now"])  # each build reads what it writes
         shutil.copytree(oldest.root / "trainer" / "configs", folder / "configs")
-        python(oldest, "-P", VAE_CHILD, "vae", folder / "vae", seed)
+        oldest.python("-P", VAE_CHILD, "vae", folder / "vae", seed)
         inputs = ["--shards", folder / "shards", "--vae", folder / "vae"]
-        python(oldest, "-m", "kinora", "encode", *inputs)
+        oldest.python("-m", "kinora", "encode", *inputs)
         figures = measure(builds, folder, 2 if quick else 24, seed, turns=1 if quick else turns)
         figures |= measure_runs(builds, folder, (2, 4) if quick else (4, 28), seed)
     return Figures(figures=figures, text=table(figures, before))
@@ -89,7 +87,7 @@ def measure(builds: dict[str, Build], folder: Path, steps: int, seed: int, *, tu
         measured: dict[str, list[dict[str, Any]]] = {name: [] for name in builds}
         for turn in range(turns):
             for name in [*builds] if turn % 2 == 0 else [*builds][::-1]:
-                output = python(builds[name], "-P", CHILD, network, folder, steps, seed).stdout
+                output = builds[name].python("-P", CHILD, network, folder, steps, seed).stdout
                 measured[name].append(json.loads(output.splitlines()[-1]))
         best = {name: min(results, key=step_s) for name, results in measured.items()}
         figures |= figures_of(network, best["now"])
@@ -138,16 +136,7 @@ def train(build: Build, folder: Path, out: Path, steps: int, seed: int) -> float
     flags = f"--max_steps {steps} --data.seed {seed} --data.warmup_bucket_steps 0 --trainer.devices 2"
     command = ["train", "dit", "fit", "--config", recipe, "--data.shards", folder / "shards", "--out", out]
     command += ["--model.vae", folder / "vae", "--watch.prompts", "[]", "--data.batch_size", 32]
-    return python(build, "-m", "kinora", *command, *flags.split()).cpu_s
-
-
-def python(build: Build, *arguments: Any) -> cpu_time.Finished:
-    """Run Python on a build, one thread a process. Raises ChildProcessError, with the end of its errors."""
-    command = [sys.executable, *map(str, arguments)]
-    done = cpu_time.run(command, cwd=build.root, env={**build.env(), "OMP_NUM_THREADS": "1"})
-    if done.code:
-        raise ChildProcessError(f"{build.label}: {' '.join(command[1:])}: {done.stderr[-1000:]}")
-    return done
+    return build.python("-m", "kinora", *command, *flags.split()).cpu_s
 
 
 def table(figures: dict[str, float], before: str | None) -> Table:

@@ -47,6 +47,17 @@ class Build:
         paths = [str(self.root), *filter(None, [os.environ.get("PYTHONPATH")])]
         return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
+    def python(self, *arguments: object) -> cpu_time.Finished:
+        """Run Python on this checkout, one thread a process.
+
+        Raises ChildProcessError, with the end of its errors.
+        """
+        command = [sys.executable, *map(str, arguments)]
+        done = cpu_time.run(command, cwd=self.root, env={**self.env(), "OMP_NUM_THREADS": "1"})
+        if done.code:
+            raise ChildProcessError(f"{self.label}: {' '.join(command[1:])}: {done.stderr[-1000:]}")
+        return done
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:

@@ -89,14 +89,7 @@ def _announce(url: str, config: Config, tokens: TokenStore | None) -> None:
     """Print where the page is and, once, the token that it asks for."""
     lines = [f"review of {config.dataset}: {url}"]
     if tokens is not None:
-        lines.append(
-            f"listening at {config.host}, which other machines may reach, over plain HTTP: put a proxy with "
-            "TLS in front outside of a trusted network"
-        )
-        if config.new_token or not tokens.exists():
-            lines.append(f"token, shown this once: {tokens.create()}")
-        else:
-            lines.append("it asks for the token that was shown when it was made; --new-token makes another")
+        lines += tokens.announce(config.host, new=config.new_token)
     lines.append("Ctrl-C ends it; every decision is saved when the page says so")
     print("\n".join(lines), flush=True, file=sys.stdout)
 

@@ -55,13 +55,6 @@ def _announce(url: str, config: Config, tokens: TokenStore | None) -> None:
     """Print where the interface is and, once, the token that it asks for."""
     lines = [f"{config.model}: {url}v1/videos (base_url={url}v1)"]
     if tokens is not None:
-        lines.append(
-            f"listening at {config.host}, which other machines may reach, over plain HTTP: put a proxy with "
-            "TLS in front outside of a trusted network"
-        )
-        if config.new_token or not tokens.exists():
-            lines.append(f"token, shown this once: {tokens.create()}")
-        else:
-            lines.append("it asks for the token that was shown when it was made; --new-token makes another")
+        lines += tokens.announce(config.host, new=config.new_token)
     lines.append("Ctrl-C ends it; videos that wait are made by the next server")
     print("\n".join(lines), flush=True, file=sys.stdout)

@@ -10,7 +10,7 @@ _FILE = "token.sha256"
 
 
 class TokenStore:
-    """The hash of the token of one dataset's review, in the state folder."""
+    """The hash of the token of one server, in its state folder."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / _FILE
@@ -32,6 +32,20 @@ class TokenStore:
             os.fsync(out.fileno())
         partial.replace(self._path)
         return token
+
+    def announce(self, host: str, *, new: bool) -> list[str]:
+        """Return what the terminal says of a server at `host`, with the token if this makes one.
+
+        Args:
+            new: make a token even if there is one.
+        """
+        reach = (
+            f"listening at {host}, which other machines may reach, over plain HTTP: put a proxy with TLS in "
+            "front outside of a trusted network"
+        )
+        if new or not self.exists():
+            return [reach, f"token, shown this once: {self.create()}"]
+        return [reach, "it asks for the token that was shown when it was made; --new-token makes another"]
 
     def matches(self, token: str) -> bool:
         """Return whether `token` is the one whose hash is stored, in constant time."""

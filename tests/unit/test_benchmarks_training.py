@@ -32,7 +32,7 @@ def commands(monkeypatch) -> list[tuple[str, ...]]:
         cpu_s = 20.0 + times * steps
         return Finished(code=0, stdout=json.dumps(result), stderr="", wall_s=cpu_s, cpu_s=cpu_s)
 
-    monkeypatch.setattr(training, "python", python)
+    monkeypatch.setattr(Build, "python", python)
     return commands
 
 
