@@ -14,9 +14,10 @@ from pipeline.runtime.session import RaySession
 
 @pytest.fixture(scope="session", autouse=True)
 def ray_for_all() -> Iterator[None]:
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([str(tests / "ray"), str(tests / "unit"), os.environ.get("PYTHONPATH", "")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", path.rstrip(os.pathsep))  # so that workers find `hostile_hooks`
+        patch.setenv("PYTHONPATH", path.rstrip(os.pathsep))  # so that workers find the helpers of tests
         yield from _session()
 
 
