@@ -11,7 +11,6 @@ import asyncio
 import base64
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -34,7 +33,6 @@ _TRIED_SIZE = (360, 640)
 _CHARS_PER_TOKEN = 32
 """An answer with more characters than its tokens can hold is none."""
 _PER_MILLION = 1e6
-_HTML = re.compile(r"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _MARKUP = Markup()
 
 
@@ -146,9 +144,6 @@ class EndpointCaptioner:
             detail = (
                 f"an answer of {len(reply.text)} characters to at most {self.config.max_new_tokens} tokens"
             )
-            return self._to_answer(request, shown, Outcome.DEGENERATE, reply=reply, detail=detail)
-        if _HTML.match(reply.text):
-            detail = f"a page of HTML: {reply.text[:80]!r}"
             return self._to_answer(request, shown, Outcome.DEGENERATE, reply=reply, detail=detail)
         if reply.refused:
             detail = f"the server refuses: {reply.text[:80]!r}"

@@ -192,7 +192,7 @@ def strip_markup(text: str, markup: Markup, *, markdown: bool = True) -> str:
 
 def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
     text = html.unescape(text) if re.search(r"&(lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);", text) else text
-    text = _without_thoughts(text)
+    text = without_thoughts(text)
     if answers := _ANSWER.findall(text):
         text = answers[-1][1]
     if formula := re.fullmatch(r"\s*\\[\[(](.*)\\[\])]\s*", text, re.DOTALL):
@@ -215,10 +215,11 @@ def _strip(text: str, markup: Markup, *, markdown: bool) -> str:
 def thinks_only(text: str) -> bool:
     """Return whether `text` begins a thought that it does not end, or ends with one."""
     forms = (_OPEN, _CLOSE, _CHANNEL, _PLAIN_CHANNEL)
-    return any(form.search(text) for form in forms) and not _without_thoughts(text).strip()
+    return any(form.search(text) for form in forms) and not without_thoughts(text).strip()
 
 
-def _without_thoughts(text: str) -> str:
+def without_thoughts(text: str) -> str:
+    """Return `text` without what a reasoning model thinks before it answers."""
     if channels := [*_CHANNEL.finditer(text)]:
         final = [channel for channel in channels if (channel[1] or "").lower() == "final"]
         text = text[final[-1].end() :] if final else text[: channels[0].start()]

@@ -10,10 +10,11 @@ languages.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 
 from captioner.lengths import from_json, split_lengths
 from captioner.loops import repetition
-from captioner.markup import Markup, find_markup, strip_markup, thinks_only
+from captioner.markup import Markup, find_markup, strip_markup, thinks_only, without_thoughts
 from captioner.phrasebook import (
     NO_SPACES,
     Phrasebook,
@@ -27,6 +28,8 @@ from manifests.records import Outcome
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[^.!?。！？।؟۔…\n]+(?:[.!?。！？।؟۔…]+[\"”’'»)」』]*|\n+|\Z)\s*|\n+")
+_PAGE = re.compile(r"<(?:!doctype\s+html|(?:html|head|body|script)\b[^<>]*>)", re.IGNORECASE)
+"""Tags of a page of HTML, not of a text with tags, which are taken off."""
 _NOTHING = re.compile(r"\W*(?:null|none|n/?a|nan|undefined)\W*", re.IGNORECASE)
 """What programs write for no value."""
 _NO_MARKUP = Markup()
@@ -63,6 +66,8 @@ def read_answer(raw: str, *, ended: bool, markup: Markup = _NO_MARKUP) -> ReadAn
     if thinks_only(raw):
         outcome = Outcome.EMPTY if ended else Outcome.TRUNCATED
         return ReadAnswer(outcome=outcome, text=None, detail="a thought without an answer")
+    if page := _page(raw):
+        return ReadAnswer(outcome=Outcome.DEGENERATE, text=None, detail=f"a page of HTML: {page!r}")
     text = from_json(_unwrap(strip_markup(raw, markup)))
     text = _unwrap(strip_offers(strip_preamble(text)))
     outcome, detail = classify(text, ended=ended, markup=markup)
@@ -77,7 +82,7 @@ def read_lengths(
     The first text that is no caption decides the outcome. The detail names lengths that are missing.
     """
     text = strip_markup(raw, markup, markdown=False)
-    if not ended or thinks_only(raw):
+    if not ended or thinks_only(raw) or _page(raw):
         return read_answer(raw, ended=ended, markup=markup), {}
     parts = split_lengths(text, lengths)
     if not parts:
@@ -123,6 +128,12 @@ def classify(raw: str, *, ended: bool, markup: Markup = _NO_MARKUP) -> tuple[Out
     if (rest := strip_offers(text)) != text:
         return Outcome.DEGENERATE, f"speaks to the reader: {text.removeprefix(rest)[:80]!r}"
     return Outcome.OK, ""
+
+
+def _page(raw: str) -> str:
+    """Return the beginning of a page of HTML, or an empty string. What is quoted is part of a caption."""
+    found = _PAGE.search(without_quotes(without_thoughts(unescape(raw))))
+    return found[0][:80] if found else ""
 
 
 def refusal(text: str) -> str:

@@ -1,17 +1,13 @@
 """Text in, text out: a language model of transformers, or an OpenAI-compatible endpoint."""
 
-import json
+import asyncio
 import os
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
+from captioner.chat_client import ChatClient, RequestFailed
+from captioner.config import EndpointConfig
 from captioner.text_config import TextModelConfig
-
-_RETRIED = (408, 409, 429, 500, 502, 503, 504)
 
 
 class TextModel(Protocol):
@@ -91,50 +87,38 @@ class TransformersTextModel:
 class EndpointTextModel:
     """An OpenAI-compatible endpoint (`/v1/chat/completions`), several requests at a time."""
 
-    def __init__(self, config: TextModelConfig, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Raises ValueError for an endpoint that is no http(s) URL."""
+    def __init__(self, config: TextModelConfig) -> None:
+        """Raise ValueError for an endpoint that is no http(s) URL."""
         if not config.endpoint.startswith(("http://", "https://")):
             raise ValueError(f"endpoint {config.endpoint!r}: give a URL such as http://localhost:8000/v1")
-        self._config, self._sleep = config, sleep
-        self._url = f"{config.endpoint.rstrip('/')}/chat/completions"
-        self.name = config.model
+        self._config, self.name = config, config.model
+        self._server = EndpointConfig(
+            url=config.endpoint,
+            model=config.model,
+            concurrency=config.max_requests,
+            timeout_s=config.timeout_s,
+            tries=config.retries + 1,
+        )
 
     def answer(self, prompts: Sequence[str]) -> list[str | None]:
-        """Answer all prompts. Raises TextModelError if one cannot be answered after all retries."""
-        with ThreadPoolExecutor(self._config.max_requests) as threads:
-            return list(threads.map(self._answer, prompts))
+        """Answer all prompts. Raise TextModelError if one cannot be answered after all retries."""
+        try:
+            return asyncio.run(self._answer_all(prompts))
+        except RequestFailed as failed:
+            raise TextModelError(f"{failed}; check that the server runs and serves {self.name}") from failed
 
-    def _answer(self, prompt: str) -> str | None:
-        content = {
+    async def _answer_all(self, prompts: Sequence[str]) -> list[str | None]:
+        turns = asyncio.Semaphore(self._config.max_requests)
+        async with ChatClient(self._server, os.environ.get(self._config.api_key_env, "")) as client:
+            return await asyncio.gather(*(self._answer(prompt, client, turns) for prompt in prompts))
+
+    async def _answer(self, prompt: str, client: ChatClient, turns: asyncio.Semaphore) -> str | None:
+        body = {
             "model": self._config.model,
             "messages": [{"role": "user", "content": prompt}],
             "max_tokens": self._config.max_new_tokens,
             "temperature": 0,
         }
-        found = self._post(json.dumps(content).encode())
-        try:
-            choice = found["choices"][0]
-            text, reason = choice["message"]["content"], choice.get("finish_reason")
-        except (KeyError, IndexError, TypeError) as error:
-            raise TextModelError(f"{self._url}: the answer is no chat completion ({error!r})") from error
-        return None if reason == "length" else str(text or "")
-
-    def _post(self, body: bytes) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self._config.api_key_env):
-            headers["Authorization"] = f"Bearer {key}"
-        problem = ""
-        for attempt in range(self._config.retries + 1):
-            if attempt:
-                self._sleep(min(30.0, 0.5 * 2**attempt))
-            try:
-                request = Request(self._url, data=body, headers=headers)
-                with urlopen(request, timeout=self._config.timeout_s) as response:
-                    return json.load(response)
-            except HTTPError as error:
-                problem = f"status {error.code}"
-                if error.code not in _RETRIED:
-                    break
-            except (URLError, TimeoutError, ConnectionError, ValueError) as error:
-                problem = str(error)
-        raise TextModelError(f"{self._url}: {problem}; check that the server runs and serves {self.name}")
+        async with turns:
+            reply = await client.ask(body, seed=prompt)
+        return reply.text if reply.ended else None

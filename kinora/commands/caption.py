@@ -8,12 +8,12 @@ from kinora.cli.render_plan import render_plan
 from kinora.cli.result import Exit, Result
 from kinora.cli.spelling import to_command_line
 from kinora.cli.subconfig import subconfig
-from kinora.commands.captions_audit import answering_captioner, exit_code, to_data
+from kinora.commands.captions_audit import audit_after, exit_code, to_data
 from kinora.commands.captions_audit import describe as describe_audit
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import AuditConfig, CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
-from pipeline.jobs.audit import AuditReport, audit
+from pipeline.jobs.audit import AuditReport
 from pipeline.jobs.caption import caption
 from pipeline.jobs.report import CaptionReport
 from pipeline.runtime.progress import show_progress
@@ -35,8 +35,7 @@ class Config(CaptionConfig):
 
 def run(config: Config) -> Result:
     """Caption; exit with code 3 if no clip is cut."""
-    settings = subconfig(config, CaptionConfig)
-    audited: AuditReport | None = None
+    settings, command = subconfig(config, CaptionConfig), to_command_line("caption", config)
     try:
         with show_progress() as progress:
             report = caption(
@@ -47,18 +46,9 @@ def run(config: Config) -> Result:
                 load_captioner,
                 dry_run=config.dry_run,
                 progress=progress,
-                command=to_command_line("caption", config),
+                command=command,
             )
-            if config.audit is not None and report.ok:
-                audited = audit(
-                    config.dataset,
-                    config.audit,
-                    config.ray,
-                    version=report.version,
-                    load_captioner=answering_captioner(config.audit),
-                    progress=progress,
-                    command=to_command_line("caption", config),
-                )
+            audited = audit_after(config.dataset, report, config.audit, config.ray, progress, command)
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     return _result(config, report, audited)

@@ -22,7 +22,8 @@ from pipeline.caption.load import load_captioner
 from pipeline.config import AuditConfig, CaptionConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.audit import AuditReport, audit
-from pipeline.runtime.progress import show_progress
+from pipeline.jobs.report import CaptionReport
+from pipeline.runtime.progress import Progress, show_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,28 @@ def run(config: Config) -> Result:
     except NothingToDo as nothing:
         return Result({"error": str(nothing)}, f"nothing to do: {nothing}", Exit.NOTHING)
     return Result(to_data(report), describe(report), exit_code(report))
+
+
+def audit_after(
+    dataset_uri: str,
+    report: CaptionReport,
+    config: AuditConfig | None,
+    ray: RayConfig,
+    progress: Progress,
+    command: str,
+) -> AuditReport | None:
+    """Check what a run captioned; None if it captioned nothing, or without a configuration."""
+    if config is None or not report.ok:
+        return None
+    return audit(
+        dataset_uri,
+        config,
+        ray,
+        version=report.version,
+        load_captioner=answering_captioner(config),
+        progress=progress,
+        command=command,
+    )
 
 
 def answering_captioner(config: AuditConfig) -> Callable[[], Captioner] | None:

@@ -6,19 +6,22 @@ A failed scorer runs again on its clip alone; nothing is analyzed again.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.spelling import to_command_line
 from kinora.commands import caption as caption_command
+from kinora.commands import captions_audit
 from kinora.commands import curate as curate_command
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
+from pipeline.jobs.audit import AuditReport
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import retry
 from pipeline.jobs.report import CaptionReport
-from pipeline.planning.last_config import last, last_curation
+from pipeline.planning.last_config import last, last_audit, last_curation
 from pipeline.runtime.progress import Progress, show_progress
 from video.config import SandboxConfig
 
@@ -33,6 +36,9 @@ class Config:
     """Also retry quarantined files, which crashed their decoding process twice."""
     dry_run: bool = False
     """Print what would run, how long it may take, and why, without running it."""
+    audit: bool = True
+    """Check new captions against their clips, with the settings of the last check. The exit code is 4 if they
+    seem to be on the wrong clips."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
@@ -45,8 +51,9 @@ def run(config: Config) -> Result:
         why = imported or "there are no failures"
         return Result({"retried": 0}, f"nothing to do: {why}")
     data: dict[str, Any] = {}
-    texts: list[str | Group] = [imported] if imported else []
+    texts: list[RenderableType] = [imported] if imported else []
     failed_fractions: list[float] = []
+    exit_code = Exit.DONE
     with show_progress() as progress:
         if stages - {"caption"}:
             settings = last_curation(dataset, config.ray, config.sandbox)
@@ -65,11 +72,19 @@ def run(config: Config) -> Result:
             data["caption"] = asdict(captioned)
             texts.append(caption_command.describe(captioned, config.dataset))
             failed_fractions.append(captioned.failed_share)
+            audited = _audit(dataset, captioned, config, progress)
+            if isinstance(audited, str):
+                texts.append(audited)
+            elif audited is not None:
+                data["audit"] = captions_audit.to_data(audited)
+                texts.append(captions_audit.describe(audited))
+                exit_code = captions_audit.exit_code(audited)
     if config.dry_run:
         return Result(data, Group(*texts))
     left = LiveView(Dataset.open(config.dataset)).failures.num_rows
     texts.append(f"{left} failures remain" if left else "no failures remain")
-    exit_code = Exit.FAILED if max(failed_fractions) > config.max_failed else Exit.DONE
+    if exit_code is Exit.DONE and max(failed_fractions) > config.max_failed:
+        exit_code = Exit.FAILED
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)
 
 
@@ -99,4 +114,18 @@ def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionRep
         retry=True,
         dry_run=config.dry_run,
         progress=progress,
+    )
+
+
+def _audit(
+    dataset: Dataset, report: CaptionReport, config: Config, progress: Progress
+) -> AuditReport | str | None:
+    """Check the captions of the run; return a line of text where that takes a file that a person has."""
+    if not config.audit or config.dry_run:
+        return None
+    settings, command = last_audit(dataset)
+    if "--truth" in command:
+        return f"not checked: the captions were last checked against a truth; run `{command}` again"
+    return captions_audit.audit_after(
+        config.dataset, report, settings, config.ray, progress, to_command_line("retry", config)
     )

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from manifests.caption_checks import STAGE as AUDIT
 from manifests.dataset import Dataset
 from manifests.renamed_fields import rename_keys
 from pipeline.config import (
     AnalyzeConfig,
+    AuditConfig,
     CurateConfig,
     CutConfig,
     DedupConfig,
@@ -42,6 +44,14 @@ def last(dataset: Dataset, stage: str, config: type[C]) -> C:
     """Return the configuration of the newest commit of `stage`, or the defaults."""
     configs = [commit.config for commit in dataset.commits if commit.stage == stage]
     return build(config, configs[-1] if configs else {})
+
+
+def last_audit(dataset: Dataset) -> tuple[AuditConfig, str]:
+    """Return the settings of the newest check of captions, or the defaults, and the command that ran it."""
+    audits = [commit for commit in dataset.commits if commit.stage == AUDIT]
+    if not audits:
+        return AuditConfig(), ""
+    return build(AuditConfig, audits[-1].config["settings"]), audits[-1].command
 
 
 def build(config: type[C], values: Mapping[str, Any]) -> C:

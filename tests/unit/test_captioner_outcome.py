@@ -1,5 +1,6 @@
 """What an answer is, and the caption in it, are decided by the answer and the model's own tokens."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +53,29 @@ def test_outcome(raw: str, ended: bool, outcome: Outcome) -> None:
     found, detail = classify(raw, ended=ended)
     assert found is outcome
     assert (detail == "") == (outcome is Outcome.OK)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<html><body><h1>502 Bad Gateway</h1></body></html>",
+        '<!DOCTYPE html>\n<html lang="en"><head><title>A heron</title></head>',
+        "```html\n<body>\n<p>A heron lands on a wet branch.</p>\n</body>\n```",
+        "&lt;html&gt;&lt;body&gt;A heron lands.&lt;/body&gt;&lt;/html&gt;",
+        f"<think>a page</think><script>alert(1)</script>{BIRD}",
+        json.dumps({"dense": f"<html><body>{BIRD}</body></html>"}),
+    ],
+)
+def test_a_page_of_html_is_no_caption(raw: str) -> None:
+    assert read_answer(raw, ended=True).outcome is Outcome.DEGENERATE
+    found, texts = read_lengths(raw, ended=True, lengths=LENGTHS)
+    assert (found.outcome, found.text, texts) == (Outcome.DEGENERATE, None, {})
+
+
+def test_a_caption_about_html_or_with_a_tag_is_a_caption() -> None:
+    shown = 'A monitor shows the line "<html><body>" in green letters on black.'
+    assert read_answer(shown, ended=True).text == shown
+    assert read_answer(f"<p>{BIRD}</p>", ended=True).text == BIRD
 
 
 @pytest.mark.parametrize("text", answers("refusals"))

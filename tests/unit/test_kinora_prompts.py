@@ -1,15 +1,16 @@
 """Expanded prompts keep every fact and contradict none, or stay as they were."""
 
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from chat_server import Answer, completion, serve
 
+from captioner import chat_client
 from captioner.text_config import TextModelConfig
-from captioner.text_model import EndpointTextModel, TextModelError, load_text_model
+from captioner.text_model import TextModelError, load_text_model
 from captioner.upsample import LONG_WORDS, lost_facts, upsample
 from kinora.cli.main import main
 from kinora.prompts.worlds_upsampler import lost_claims, upsample_worlds
@@ -161,56 +162,41 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
     assert "bad.jsonl, line 1: has no text under `prompt`" in capsys.readouterr().err
 
 
-class Handler(BaseHTTPRequestHandler):
-    script: list[tuple[int, bytes]]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        status, body = self.script.pop(0)
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_client, "_BACKOFF_S", 0.001)
 
 
-def completion(text: str, reason: str = "stop") -> bytes:
-    return json.dumps({"choices": [{"message": {"content": text}, "finish_reason": reason}]}).encode()
+def ask(*answers: Answer, **settings: Any) -> list[str | None]:
+    """Ask a server that answers by a script."""
+    with serve(lambda number, body: answers[number]) as server:
+        config = TextModelConfig(model="m", endpoint=f"{server.url}/", **settings)
+        return load_text_model(config).answer(["?"])
 
 
-@pytest.fixture
-def server() -> Iterator[HTTPServer]:
-    with HTTPServer(("127.0.0.1", 0), Handler) as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
-        thread.start()
-        yield found
-        found.shutdown()
-        thread.join()
+def test_an_endpoint_is_asked_again_when_it_is_busy():
+    busy = Answer(status=429), Answer(status=503), Answer(body="{half"), Answer(body="<html>")
+    assert ask(*busy, completion("yes")) == ["yes"]
+    assert ask(completion("cut off her", finish="length")) == [None]
 
 
-def endpoint(server: HTTPServer, **settings: object) -> EndpointTextModel:
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1/"
-    config = TextModelConfig(model="m", endpoint=url, **settings)  # pyright: ignore[reportArgumentType]
-    return EndpointTextModel(config, sleep=lambda seconds: None)
-
-
-def test_an_endpoint_is_asked_again_when_it_is_busy(server):
-    Handler.script = [(429, b""), (503, b""), (200, b"{half"), (200, completion("yes"))]
-    assert endpoint(server).answer(["?"]) == ["yes"]
-    Handler.script = [(200, completion("cut off her", "length"))]
-    assert endpoint(server).answer(["?"]) == [None]
-
-
-def test_an_endpoint_that_refuses_is_an_error_with_a_remedy(server):
-    Handler.script = [(401, b"")]
-    with pytest.raises(TextModelError, match="status 401; check that the server runs and serves m"):
-        endpoint(server).answer(["?"])
-    Handler.script = [(500, b"")] * 3
-    with pytest.raises(TextModelError, match="status 500"):
-        endpoint(server, retries=2).answer(["?"])
-    Handler.script = [(200, b'{"object": "list"}')]
-    with pytest.raises(TextModelError, match="no chat completion"):
-        endpoint(server).answer(["?"])
+def test_an_endpoint_that_refuses_is_an_error_with_a_remedy():
+    with pytest.raises(TextModelError, match=r"HTTP 401 .*; check that the server runs and serves m"):
+        ask(Answer(status=401))
+    with pytest.raises(TextModelError, match=r"HTTP 500 .*\(after 3 tries\)"):
+        ask(*[Answer(status=500)] * 3, retries=2)
+    with pytest.raises(TextModelError, match="not a chat completion"):
+        ask(Answer(body='{"object": "list"}'), retries=0)
     with pytest.raises(ValueError, match="give a URL"):
         load_text_model(TextModelConfig(model="m", endpoint="file:///etc/passwd"))
+
+
+def test_prompts_keep_their_order_and_few_requests_run_at_once():
+    def echo(number: int, body: dict[str, Any]) -> Answer:
+        answer = completion(body["messages"][0]["content"].upper())
+        return Answer(body=answer.body, delay_s=0.02 * (3 - number % 4))
+
+    with serve(echo) as server:
+        config = TextModelConfig(model="m", endpoint=server.url, max_requests=2)
+        assert load_text_model(config).answer(["a", "b", "c", "d"]) == ["A", "B", "C", "D"]
+        assert server.most_at_once <= 2
