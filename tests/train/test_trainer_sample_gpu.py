@@ -43,7 +43,7 @@ def frames_of(model: TextToVideo, conditions: Conditions, latent_CTHW: torch.Ten
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_gives_what_the_cpu_gives(verb):
-    cpu = replace(tiny_model(), dtype="float32")
+    cpu = tiny_model()
     conditions = VERBS[verb](cpu)
     (expected,) = sample(cpu, [conditions], CONFIG)
     expected_frames = frames_of(cpu, conditions, expected)
@@ -60,7 +60,7 @@ def test_a_verb_gives_what_the_cpu_gives(verb):
 
 
 def test_with_offload_the_gpu_is_empty_afterwards_and_the_video_the_same():
-    model = replace(tiny_model(), dtype="float32")
+    model = tiny_model()
     conditions = VERBS["extend forward"](model)
     (expected,) = sample(on_gpu(tiny_model()), [conditions], CONFIG)
     model.text.to = lambda device: model.text

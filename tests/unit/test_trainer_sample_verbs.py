@@ -143,7 +143,7 @@ def test_an_edit_of_strength_0_is_the_round_trip_of_the_vae(model, frames):
     (result,) = generate(model, [verbs.edit(model, given, "a", strength=0)], CONFIG)
     assert result.shape == given.shape
     padded = np.concatenate([given, *[given[-1:]] * (-(frames - 1) % 4)])
-    round_trip = reconstruct(model.vae, padded[None])[0][:frames]
+    round_trip = reconstruct(model.vae, padded[None], dtype=model.dtype)[0][:frames]
     assert np.abs(result.astype(int) - round_trip).max() <= 1
 
 

@@ -24,7 +24,10 @@ class Words:
 
 
 def tiny_model(*, buckets: tuple[str, ...] = ("17x16x32", "1x16x32")) -> TextToVideo:
-    """Return a model whose every layer is random, trained on windows of 5 latent frames."""
+    """Return a model whose every layer is random, trained on windows of 5 latent frames.
+
+    It computes in float32 on every machine, so that tests can compare numbers.
+    """
     torch.manual_seed(0)
     vae = VideoVae(VaeConfig(latent_channels=4, widths=(8, 12), encoder_depths=(1, 1), decoder_depths=(1, 1)))
     for block in (*vae.encoder_fine, *vae.encoder_coarse, *vae.decoder_fine, *vae.decoder_coarse):
@@ -39,6 +42,7 @@ def tiny_model(*, buckets: tuple[str, ...] = ("17x16x32", "1x16x32")) -> TextToV
         flow=FlowConfig(),
         fps=8,
         buckets=buckets,
+        dtype="float32",
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.pixels import to_frames, to_pixels
-from trainer.precision import autocast
+from trainer.precision import Dtype, autocast
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
 from trainer.vae.model import VideoVae
@@ -78,12 +78,14 @@ def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> Non
 
 
 @torch.inference_mode()
-def reconstruct(vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16) -> np.ndarray:
+def reconstruct(
+    vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16, dtype: Dtype = "auto"
+) -> np.ndarray:
     """Return videos (uint8) after a round trip through the VAE: the ceiling of a score."""
     device = next(vae.parameters()).device
     reconstructed = []
     for start in range(0, len(frames_BTHWC), batch_size):
         pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
-        with autocast(device):
+        with autocast(device, dtype):
             reconstructed.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
     return np.concatenate(reconstructed)
