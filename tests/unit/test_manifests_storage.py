@@ -59,6 +59,16 @@ def test_an_exception_while_writing_publishes_nothing(place):
     assert list(storage.incomplete_uploads()) == []
 
 
+def test_storages_share_a_client_while_the_settings_are_the_same(s3_uri, monkeypatch):
+    from manifests.storage.s3 import S3Storage
+
+    client = S3Storage(s3_uri)._client
+    assert S3Storage(f"{s3_uri}/below")._client is client
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    assert S3Storage(s3_uri)._client is not client
+    assert S3Storage(s3_uri)._client._request_signer._credentials.access_key == "another"
+
+
 def test_a_large_object_is_read_by_what_is_asked_of_it(s3_uri, monkeypatch):
     storage = open_storage(s3_uri)
     with storage.open_writer("big") as out:

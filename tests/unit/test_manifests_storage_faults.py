@@ -95,6 +95,14 @@ def test_a_file_system_without_hard_links_is_refused(tmp_path, monkeypatch):
         Dataset.create(tmp_path / "d")
 
 
+@pytest.fixture(autouse=True)
+def own_client():
+    """A client of its own, since tests hook into its events."""
+    s3._connect.cache_clear()
+    yield
+    s3._connect.cache_clear()
+
+
 def events(place: S3Storage):
     return place._client.meta.events
 
