@@ -13,7 +13,9 @@ from pipeline.jobs.curate import curate
 from video.encode import VideoWriter
 
 
-@pytest.mark.parametrize("scorers", [ScorersConfig(), ScorersConfig(logo=True)])
+@pytest.mark.parametrize(
+    "scorers", [pytest.param(ScorersConfig(), marks=pytest.mark.slow), ScorersConfig(logo=True)]
+)
 def test_a_long_file_is_analysed_by_several_tasks(tmp_path, monkeypatch, scorers):
     raw = tmp_path / "raw"
     raw.mkdir()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from kinora.commands import explain
 from manifests import conservation
@@ -57,6 +58,7 @@ def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, m
     assert curate(str(raw), where, CurateConfig()).nothing_left
 
 
+@pytest.mark.slow
 def test_clips_with_nearly_the_same_embedding_are_dropped_if_turned_on(tmp_path):
     import open_clip
     import torch

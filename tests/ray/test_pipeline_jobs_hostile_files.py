@@ -81,6 +81,7 @@ def test_hostile_files_are_rows_quarantine_holds_and_can_be_lifted(raw, tmp_path
     assert conservation.violations(Dataset.open(uri)) == []
 
 
+@pytest.mark.slow
 def test_what_kills_its_process_twice_is_in_quarantine_until_it_is_asked_for(raw, tmp_path, monkeypatch):
     write_video(raw / "crash.mp4", 4)
     write_video(raw / "worker_a.mp4", 5)
@@ -127,6 +128,7 @@ def test_a_source_that_cannot_be_cut_in_time_is_a_failure_of_its_clips(raw, tmp_
     assert retry(uri, CONFIG, quarantined=True).cut == 4
 
 
+@pytest.mark.slow
 def test_a_clip_that_kills_its_captioner_is_a_failure_and_the_rest_is_captioned(raw, tmp_path, monkeypatch):
     for name, color in {"red": (220, 20, 20), "blue": (20, 20, 220)}.items():
         frames_THWC = np.full((12, 48, 64, 3), color, np.uint8)

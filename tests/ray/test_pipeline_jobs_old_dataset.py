@@ -73,6 +73,7 @@ def test_an_old_dataset_goes_on(folder):
     assert kinora(folder, "status", "--dataset", "data")["commit"] == commits(folder) - 1
 
 
+@pytest.mark.slow
 def test_an_old_dataset_encoded_anew_keeps_its_media_ids_and_captions(folder):
     def ids() -> dict[str, tuple[str, int]]:
         rows = LiveView(Dataset.open(folder / "data")).media.to_pylist()

@@ -204,6 +204,7 @@ def versions(out: Path) -> set[str]:
     return {record["version"] for _, record in packed(out).values()}
 
 
+@pytest.mark.slow
 def test_captions_are_packed_by_a_policy_and_never_mixed_unasked(curated, tmp_path):
     uri, out = copied(curated, tmp_path / "d"), tmp_path / "shards"
     ids = sorted(LiveView(Dataset.open(uri)).media["clip_id"].to_pylist())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from kinora.commands import explain as explain_command
 from kinora.commands import retry as retry_command
@@ -49,6 +50,7 @@ def test_scores_of_actors_become_columns_and_everything_adds_up(tmp_path):
     assert curate(str(raw), str(tmp_path / "d"), config).nothing_left
 
 
+@pytest.mark.slow
 def test_a_clip_that_ends_its_actor_is_a_failure_and_the_job_goes_on(tmp_path, monkeypatch):
     raw = tmp_path / "raw"
     raw.mkdir()
@@ -116,6 +118,7 @@ def commits(uri: str, stage: str) -> int:
     return sum(commit.stage == stage for commit in Dataset.open(uri).commits)
 
 
+@pytest.mark.slow
 def test_scorers_added_later_run_over_what_is_there_and_nothing_else_is_done_again(tmp_path, monkeypatch):
     raw, uri = tmp_path / "raw", str(tmp_path / "d")
     raw.mkdir()

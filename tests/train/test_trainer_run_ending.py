@@ -87,7 +87,10 @@ def members(session: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_the_printed_command_goes_on(shards, tmp_path, processes, signum, code):
     run = start(shards, tmp_path / "run", *LONG, "--trainer.accumulate_grad_batches=2")
     processes.append(run)
