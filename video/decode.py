@@ -106,6 +106,8 @@ def _raise_if_broken(frames: "FrameReader", opened: Opened, damage: Exception | 
 
 
 def _raise_if_still_is_broken(frames: "FrameReader", opened: Opened, damage: Exception | None) -> None:
+    if frames.last_pts is None:
+        damage = damage or frames.first_error
     if damage is not None:
         problem = "the picture is cut short or broken"
         raise VideoError(VideoErrorCode.TRUNCATED, opened.name, problem) from damage
