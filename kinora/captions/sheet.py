@@ -5,6 +5,7 @@ Legend: H height, W width, C channels (RGB).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,9 @@ CELL_H, TEXT_W, MARGIN = 112, 520, 10
 LINE_H, TITLE_SIZE, TEXT_SIZE = 19, 15, 15
 INK, DIM, PAPER, RULE = (25, 27, 31), (110, 115, 124), (251, 250, 248), (222, 220, 215)
 MAX_LINES = 24
-_QUALITY = 90
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
+_SETTINGS = {".jpg": _JPEG, ".jpeg": _JPEG, ".png": (), ".webp": (cv2.IMWRITE_WEBP_QUALITY, 90)}
+"""Endings of the pictures that can be written, and how."""
 _REGULAR, _BOLD = 400, 700
 
 
@@ -39,10 +42,19 @@ def caption_sheet(rows: Sequence[SheetRow]) -> np.ndarray:
     return np.concatenate([_row(row, strip, width) for row, strip in zip(rows, strips, strict=True)])
 
 
-def jpeg_bytes(picture_HWC: np.ndarray) -> bytes:
-    """Return a picture (RGB, uint8) as JPEG."""
+def picture_kind(path: Path) -> str:
+    """Return the ending of a picture's path, in lower case. Raises ValueError for one that is not written."""
+    if (kind := path.suffix.lower()) in _SETTINGS:
+        return kind
+    raise ValueError(
+        f"--sheet {path}: end the name in {', '.join(_SETTINGS)}; the ending says what is written"
+    )
+
+
+def picture_bytes(picture_HWC: np.ndarray, kind: str) -> bytes:
+    """Return a picture (RGB, uint8) as a file of `kind`, an ending of `picture_kind`."""
     bgr_HWC = cv2.cvtColor(picture_HWC, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return cv2.imencode(kind, bgr_HWC, _SETTINGS[kind])[1].tobytes()
 
 
 def _frames(row: SheetRow) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from rich.console import Group
 from rich.table import Table
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from kinora.captions.buckets import bucket_names
 from kinora.captions.seen_frames import SeenFrames
-from kinora.captions.sheet import SheetRow, caption_sheet, jpeg_bytes
+from kinora.captions.sheet import SheetRow, caption_sheet, picture_bytes, picture_kind
 from kinora.cli.result import Exit, Result
 from kinora.cli.snapshot import Snapshot
 from manifests.arrow import pc
@@ -41,12 +42,14 @@ class Config(Snapshot):
     where: str | None = None
     """Only clips for which this SQL condition over the view `captioned` holds (docs/manifests.md)."""
     sheet: str | None = None
-    """JPEG file to write a contact sheet to: the frames that the captioner saw, and the caption beside
-    them."""
+    """File (.jpg, .png or .webp) to write a contact sheet to: the frames that the captioner saw, and the
+    caption beside them."""
 
 
 def run(config: Config) -> Result:
     """Sample captions; exit with code 3 if none matches, 4 if media of the sheet is missing."""
+    sheet = Path(config.sheet) if config.sheet is not None else None
+    kind = picture_kind(sheet) if sheet else ""
     view = LiveView(config.open())
     names = [*_COLUMNS, "version", "detail", "frames_shown", COMMIT_COLUMN]
     matching = _filter(
@@ -63,8 +66,10 @@ def run(config: Config) -> Result:
     data: dict[str, Any] = {"captions": [_plain(row) for row in rows], "of": len(ids)}
     parts: list[Any] = [_card(row) for row in rows]
     missing: list[str] = []
-    if config.sheet is not None:
-        missing = _write_sheet(view, rows, Path(config.sheet))
+    if sheet is not None:
+        picture_HWC, missing = _sheet(view, rows)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        sheet.write_bytes(picture_bytes(picture_HWC, kind))
         data |= {"sheet": config.sheet, "missing_media": missing}
         parts = [Text(line, "red") for line in missing] + [Text(f"contact sheet: {config.sheet}")]
     text = Group(*parts, Text(f"{len(rows)} of {len(ids)} captions"))
@@ -98,8 +103,8 @@ def _nothing(view: LiveView, config: Config) -> Result:
     return Result({"captions": []}, "no caption matches; relax the filters", Exit.NOTHING)
 
 
-def _write_sheet(view: LiveView, rows: list[dict[str, Any]], path: Path) -> list[str]:
-    """Write the contact sheet; return a sentence for each clip whose media cannot be read."""
+def _sheet(view: LiveView, rows: list[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
+    """Return the contact sheet, and a sentence for each clip whose media cannot be read."""
     frames, missing, strips = SeenFrames(view), list[str](), list[SheetRow]()
     for row in rows:
         seen, how = (
@@ -119,9 +124,7 @@ def _write_sheet(view: LiveView, rows: list[dict[str, Any]], path: Path) -> list
                 frames_HWC=seen,
             )
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(jpeg_bytes(caption_sheet(strips)))
-    return missing
+    return caption_sheet(strips), missing
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def source_video(path: str, start_pts: int, end_pts: int, unit_s: float, *, befo
         if writer is not None:
             writer.__exit__(None, None, None)
     if not ticks:
-        raise VideoError(VideoErrorCode.NO_FRAMES, path, f"{'begins' if before else 'ends'} with this clip")
+        problem, rest = ("begins", "before") if before else ("ends", "after")
+        remedy = f"there is nothing to show {rest} it"
+        raise VideoError(VideoErrorCode.NO_FRAMES, path, f"{problem} with this clip", remedy)
     return file.getvalue()
 
 

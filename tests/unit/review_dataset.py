@@ -28,6 +28,9 @@ from manifests.records import (
 )
 
 FRAMES, FPS = 17, 8
+UNITS = 16384
+"""Of a second in the sources' time base, as in their files."""
+FRAME_PTS = UNITS // FPS
 OLD, NEW = "facts-00000001", "vlm-00000002"
 COLORS = ("red", "green", "blue", "yellow")
 
@@ -108,17 +111,17 @@ def _source(path: Path) -> tuple[Source, SourceRow]:
     row = SourceRow(
         source_key=source.source_key, uri=source.uri, size_bytes=source.size_bytes, etag=source.etag,
         carried='{"licence": "CC0"}', analysis="a", status=SourceStatus.OK, source_digest=source.source_key,
-        kind="video", codec="h264", width=96, height=54, fps=float(FPS), start_pts=0, end_pts=4 * FRAMES,
-        time_base_num=1, time_base_den=FPS, num_frames=4 * FRAMES,
+        kind="video", codec="h264", width=96, height=54, fps=float(FPS), start_pts=0,
+        end_pts=4 * FRAMES * FRAME_PTS, time_base_num=1, time_base_den=UNITS, num_frames=4 * FRAMES,
     )  # fmt: skip
     return source, row
 
 
 def _clip(source: tuple[Source, SourceRow], index: int) -> Clip:
-    key, span = source[0].source_key, (FRAMES * index, FRAMES * (index + 1))
+    key, span = source[0].source_key, (FRAMES * FRAME_PTS * index, FRAMES * FRAME_PTS * (index + 1))
     return Clip(
         clip_id=clip_id(key, 0, *span), source_key=key, source_digest=key, uri=source[0].uri, kind="video",
-        stream_index=0, start_pts=span[0], end_pts=span[1], time_base_num=1, time_base_den=FPS,
+        stream_index=0, start_pts=span[0], end_pts=span[1], time_base_num=1, time_base_den=UNITS,
         num_frames=FRAMES, height=54, width=96, analysis="a",
     )  # fmt: skip
 

@@ -139,6 +139,16 @@ def test_a_contact_sheet_shows_the_frames_that_the_model_saw(dataset, tmp_path, 
         top += 112 + 2 * 10
 
 
+def test_the_ending_of_a_sheet_says_what_is_written(dataset, tmp_path, capsys):
+    begins = {"a.jpg": b"\xff\xd8\xff", "a.JPEG": b"\xff\xd8\xff", "a.png": b"\x89PNG", "a.webp": b"RIFF"}
+    for name, magic in begins.items():
+        run(capsys, dataset, "sample", "--n", "1", "--sheet", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(magic)
+    said = run(capsys, dataset, "sample", "--sheet", str(tmp_path / "a.gif"), code=2)
+    assert "end the name in .jpg, .jpeg, .png, .webp" in " ".join(said.split())
+    assert not (tmp_path / "a.gif").exists()
+
+
 def test_a_sheet_says_which_media_is_missing(tmp_path, capsys):
     dataset = write_dataset(tmp_path)
     (Path(dataset.uri) / "media" / "one.tar").unlink()
