@@ -11,7 +11,6 @@ counts again.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,23 +19,20 @@ from manifests.arrow import pc
 from manifests.caption_checks import request_number
 from manifests.dataset import Commit
 
-LATEST_ROWS = "SELECT version, max(_commit) AS number FROM t GROUP BY version"
-"""Query for the commit of the newest row of each version, from the caption rows `t`."""
 
-
-def latest_requests(rows: Iterable[Mapping[str, Any]], commits: Iterable[Commit]) -> dict[str, int]:
+def latest_requests(newest: Mapping[str, int], commits: Iterable[Commit]) -> dict[str, int]:
     """Return the number of the commit that last asked for each caption version.
 
     Args:
-        rows: result of `LATEST_ROWS`.
+        newest: number of the commit of the newest row of each version.
         commits: the log; `kinora caption` also records a request that finds nothing to do.
     """
     commits = list(commits)
     requests = {
-        row["version"]: request_number(commits[row["number"]], row["version"])
-        if row["number"] < len(commits)  # rows that are not committed yet
-        else row["number"]
-        for row in rows
+        version: request_number(commits[number], version)
+        if number < len(commits)  # rows that are not committed yet
+        else number
+        for version, number in newest.items()
     }
     for commit in commits:
         if commit.stage == "caption" and commit.config_digest in requests:

@@ -1,6 +1,6 @@
 """Live rows: the newest analysis of each source, the newest selection and media of each clip, its caption.
 
-Tables are append-only. DuckDB finds the live rows from the key columns alone; the requested columns are then
+Tables are append-only. The live rows are found from the key columns alone; the requested columns are then
 filtered by a mask, without a Python object per row.
 """
 # pyarrow and DuckDB have no complete types.
@@ -10,6 +10,7 @@ filtered by a mask, without a Python object per row.
 from collections.abc import Callable, Sequence, Set
 from functools import cached_property
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -17,24 +18,27 @@ from manifests import caption_order
 from manifests.arrow import combine
 from manifests.dataset import Dataset
 from manifests.live_failures import STILL_FAILED
+from manifests.newest_rows import (
+    first_rows,
+    is_among,
+    key_codes,
+    last_rows,
+    made_by,
+    newest_analyses,
+    newest_cuts,
+    newest_sources,
+)
 from manifests.parts import TableName
 from manifests.row_commits import commit_numbers
 from manifests.scores import are_scores, plain_names, requests, score_columns, with_scores
 from manifests.sql import connect
-from manifests.view_tables import DEPENDS_ON, KEYS, TABLES, ViewName
+from manifests.view_tables import DEPENDS_ON, KEYS, LIVE_KEYS, TABLES, ViewName
 
 THUMBNAIL = "thumbnail"
 LARGE_COLUMNS = (THUMBNAIL, "frame_hashes", "frame_looks", "embedding")
 """Large score columns, read only when requested by name."""
 COMMIT_COLUMN = "_commit"
 """Column with the number of the commit that added a row; available in every view when requested by name."""
-
-_NEWEST_CUT = """
-    SELECT max(t._row) AS _row FROM t
-    JOIN (SELECT clip_id, max(_commit) AS _commit FROM t SEMI JOIN o USING (clip_id) GROUP BY clip_id)
-    USING (clip_id, _commit)
-    GROUP BY t.clip_id, t.window_index
-"""
 
 
 class LiveView:
@@ -45,7 +49,6 @@ class LiveView:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self._connection = connect()
         self._loaded: dict[TableName, pa.Table] = {}
         self._added: dict[TableName, pa.Table] = {}
         self._columns: dict[TableName, list[str]] = {}
@@ -196,8 +199,9 @@ class LiveView:
     def caption_requests(self) -> dict[str, int]:
         """Return the number of the commit that last asked for each caption version."""
         self._load("captions", ())
-        rows = self.query(caption_order.LATEST_ROWS, t=self._numbered("captions"))
-        return caption_order.latest_requests(rows.to_pylist(), self.dataset.commits)
+        rows = self._loaded["captions"].group_by("version").aggregate([(COMMIT_COLUMN, "max")])
+        newest = dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        return caption_order.latest_requests(newest, self.dataset.commits)
 
     @cached_property
     def reviews(self) -> pa.Table:
@@ -208,6 +212,10 @@ class LiveView:
     def failures(self) -> pa.Table:
         """The newest failure of each live unit that has not succeeded since."""
         return self.read("failures")
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return connect()
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
         """Run `sql` over `tables`, registered under their keyword names."""
@@ -252,85 +260,57 @@ class LiveView:
         if (view, subset) not in self._masks:
             self._load(TABLES[view], ())
             total = self._loaded[TABLES[view]].num_rows
-            rows = self._rows(view, subset)["_row"].to_numpy() if total else np.zeros(0, np.int64)
+            rows = self._rows(view, subset) if total else np.zeros(0, np.int64)
             mask = np.zeros(total, bool)
             mask[rows] = True
             self._masks[view, subset] = None if len(rows) == total else pa.array(mask)
         return self._masks[view, subset]
 
-    def _rows(self, view: ViewName, subset: str | None) -> pa.Table:
+    def _rows(self, view: ViewName, subset: str | None) -> np.ndarray:
         """Return the indices of the live rows: the newest of each key."""
+        table = TABLES[view]
         match view:
             case "sources":
-                return self._live_sources()
+                removals = self.read("removals", KEYS["removals"])
+                if removals.num_rows:
+                    self._load("sources", ["source_digest"])
+                return newest_sources(self._loaded["sources"], removals)
             case "clip_occurrences" | "clips" | "gaps":
-                keys = {
-                    "clip_occurrences": "clip_id, source_key, analysis",
-                    "clips": "clip_id",
-                    "gaps": "source_key, start_pts, analysis",
-                }
-                sql = f"""
-                    SELECT max(t._row) AS _row FROM t SEMI JOIN s
-                    ON t.source_key = s.source_key AND t.analysis = s.analysis AND t._commit >= s._commit
-                    GROUP BY {keys[view]}"""
-                return self.query(sql, t=self._numbered(TABLES[view]), s=self._analyzed())
+                analyses = self._analyses()
+                rows = self._loaded[table]
+                is_live_R = made_by(rows, analyses, COMMIT_COLUMN)
+                return last_rows(key_codes(rows, LIVE_KEYS[view]), is_live_R)
             case "scores":
-                keys = "clip_id, scorer, digest"
-                sql = f"SELECT max(_row) AS _row FROM t GROUP BY {keys}"
-                return self.query(sql, t=self._numbered("scores"))
-            case "selections":
-                keys = self.read("clips", ["clip_id"])
-                return self._newest_of("selections", "clip_id", keys)
-            case "duplicates":
-                return self._newest_of("duplicates", "clip_id", self.read("clips", ["clip_id"]))
+                return last_rows(key_codes(self._loaded[table], KEYS[table]))
+            case "selections" | "duplicates":
+                clips = self.read("clips", ["clip_id"])
+                rows = self._loaded[table]
+                return last_rows(key_codes(rows, ["clip_id"]), is_among(rows["clip_id"], clips["clip_id"]))
             case "media":
-                keys = self.read("selections", ["clip_id", "kept"])
-                return self.query(_NEWEST_CUT, t=self._numbered("media"), o=keys.filter(keys["kept"]))
+                selections = self.read("selections", ["clip_id", "kept"])
+                kept = selections.filter(selections["kept"])["clip_id"]
+                return newest_cuts(self._loaded[table], kept, COMMIT_COLUMN)
             case "removals":
-                return pa.table({"_row": pa.array(np.arange(len(self._loaded["removals"])))})
+                return np.arange(self._loaded[table].num_rows)
             case "reviews":
-                sql = "SELECT min(_row) AS _row FROM t GROUP BY review_id"
-                return self.query(sql, t=self._numbered("reviews"))
+                return first_rows(key_codes(self._loaded[table], ["review_id"]))
             case "captions" | "caption_attempts" | "newest_attempts":
-                return pa.table({"_row": self._captions(view, subset)})
+                return self._captions(view, subset)
             case "failures":
-                return self._failed(subset)
-
-    def _live_sources(self) -> pa.Table:
-        """Return the newest row of each URI, unless it was removed (`Removal`)."""
-        newest = "SELECT max(_row) AS _row FROM t GROUP BY uri"
-        removals = self.read("removals", KEYS["removals"])
-        if not removals.num_rows:
-            return self.query(newest, t=self._numbered("sources"))
-        self._load("sources", ["source_digest"])
-        rows = self._loaded["sources"].select(["uri", "source_key", "source_digest"])
-        return self.query(
-            f"""
-            SELECT _row FROM t SEMI JOIN ({newest}) USING (_row)
-            ANTI JOIN (SELECT uri FROM r WHERE whole_uri) USING (uri)
-            ANTI JOIN r USING (source_key)
-            ANTI JOIN (SELECT source_digest FROM r WHERE source_digest IS NOT NULL) USING (source_digest)""",
-            t=rows.append_column("_row", pa.array(np.arange(rows.num_rows))),
-            r=removals,
-        )
+                return self._failed(subset)["_row"].to_numpy()
 
     def _numbered(self, table: TableName) -> pa.Table:
         """Return the key columns of all rows, with their row indices."""
         rows = self._loaded[table].select((*KEYS[table], COMMIT_COLUMN))
         return rows.append_column("_row", pa.array(np.arange(rows.num_rows)))
 
-    def _newest_of(self, table: TableName, key: str, keys: pa.Table) -> pa.Table:
-        sql = f"SELECT max(t._row) AS _row FROM t SEMI JOIN o USING ({key}) GROUP BY {key}"
-        return self.query(sql, t=self._numbered(table), o=keys)
-
-    def _analyzed(self) -> pa.Table:
-        """Return the newest successful analysis of each live source version: a failed one hides no clips."""
-        sql = f"""
-            SELECT source_key, analysis, {COMMIT_COLUMN} FROM t
-            SEMI JOIN live ON t.uri = live.uri AND t.source_key = live.source_key WHERE status = 'ok'
-            QUALIFY row_number() OVER (PARTITION BY uri ORDER BY _row DESC) = 1"""
-        live = self.read("sources", ["uri", "source_key"])
-        return self.query(sql, t=self._numbered("sources"), live=live)
+    def _analyses(self) -> pa.Table:
+        """Return the newest successful analysis of each live source."""
+        self._mask("sources", None)
+        mask = self._masks["sources", None]
+        sources = self._loaded["sources"]
+        live_N = np.arange(sources.num_rows) if mask is None else np.flatnonzero(mask)
+        return sources.take(pa.array(newest_analyses(sources, live_N)))
 
     def caption_codes(self) -> caption_order.CaptionCodes:
         """Return the rows of the captions table as integers; media by their index in the view `media`."""

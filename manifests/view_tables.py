@@ -53,6 +53,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "removals": ("uri", "source_key", "source_digest", "whole_uri"),
 }
 """Key columns of each table, which determine its live rows."""
+LIVE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "clip_occurrences": ("clip_id", "source_key", "analysis"),
+    "clips": ("clip_id",),
+    "gaps": ("source_key", "start_pts", "analysis"),
+}
+"""Of these views, the columns of which each combination has one live row."""
 DEPENDS_ON: Mapping[ViewName, Set[str]] = {
     "sources": {"sources", "removals"},
     "clip_occurrences": {"sources", "removals", "clips"},
