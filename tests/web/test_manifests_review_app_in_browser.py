@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from review_browser import (
     CHROMIUM,
     FLAGS,
@@ -224,10 +224,9 @@ def test_the_source_around_a_clip_plays(browser: Browser, dataset: Dataset, serv
             page,
             "[...document.querySelectorAll('.around video')].filter(v => v.readyState >= 2).length === 2",
         )
-        assert page.evaluate("[...document.querySelectorAll('.around video')].map(v => v.videoWidth)") == [
-            96,
-            96,
-        ]
+        widths = page.evaluate("[...document.querySelectorAll('.around video')].map(v => v.videoWidth)")
+        assert widths == [96, 96]
+        expect(page.locator(".around video").first).to_be_in_viewport(ratio=1)
         page.keyboard.press("b")
         expect(page.locator(".around img").first).to_be_visible()
         first = dataset.read("media").to_pylist()[0]["media_id"]
@@ -400,12 +399,37 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
         assert (card["decision"]["verdict"], card["decision"]["disagreement"]) == ("reject", False)
 
 
+def test_a_view_that_was_left_before_it_was_there_takes_no_keys(
+    browser: Browser, dataset: Dataset, server: Server
+) -> None:
+    with reviewing(browser, server) as page:
+        held: list[Route] = []
+        page.route("**/api/compare/next", held.append)
+        page.goto(f"{server.url}#/compare")
+        for _ in range(400):
+            if held:
+                break
+            page.wait_for_timeout(50)
+        page.goto(f"{server.url}#/queue")
+        page.wait_for_selector(".card")
+        held[0].continue_()
+        page.wait_for_timeout(500)
+        page.keyboard.press("?")
+        assert "Left is better" not in page.locator("dialog .help").inner_text()
+        page.keyboard.press("Escape")
+        page.keyboard.press("0")
+        page.wait_for_timeout(300)
+    assert server.stop() == 130
+    assert dataset.refresh().read("reviews").num_rows == 0
+
+
 def test_help_lists_the_keys_and_deep_links_open(browser: Browser, dataset: Dataset, server: Server) -> None:
     with reviewing(browser, server, expected="status of 400") as page:
         page.keyboard.press("?")
         listed = page.locator("dialog .help").inner_text()
         for about in ("Approve", "One frame back", "Mend the span", "List of the queue", "Search"):
             assert about in listed
+        expect(page.locator("dialog h2")).to_be_in_viewport()
         page.keyboard.press("Escape")
         page.keyboard.press("End")
         last = call(page, "/api/queue?offset=-1&limit=1")["items"][0]["media_id"]

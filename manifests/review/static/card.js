@@ -75,7 +75,7 @@ export class CardView {
 
   /** Stills of the source beside the clip, or its seconds there as a video. */
   side(id, name) {
-    if (this.playsAround) return aroundVideo(`/media/${id}/source/${name}/video`, `Seconds of the source ${name} the clip`);
+    if (this.playsAround) return aroundVideo(`/media/${id}/source/${name}/video`, `Seconds of the source ${name} the clip`, this.card);
     const labels = name === "before" ? ["−1.0", "−0.5", "−0.1"] : ["+0.1", "+0.5", "+1.0"];
     return strip(`/media/${id}/source/${name}`, labels, null, { label: `${name === "before" ? "Before" : "After"} the clip, in seconds` });
   }
@@ -84,6 +84,7 @@ export class CardView {
     this.playsAround = !this.playsAround;
     if (this.playsAround) this.player.pause();
     this.renderFilm();
+    this.film.lastElementChild.scrollIntoView({ block: "nearest" });
   }
 
   renderMore() {

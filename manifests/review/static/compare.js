@@ -17,7 +17,7 @@ export async function compareView({ main, params, isCurrent }) {
   const known = (name, fallback) => (versions.includes(params.get(name)) ? params.get(name) : fallback);
   const chosen = { version: known("a", versions[0]), other_version: known("b", versions[1]) };
   const player = new Player();
-  const body = h("div.pair", {});
+  const body = h("div.pair", {}, h("p.quiet", {}, "Loading…"));
   const score = h("p.quiet.score", { "aria-live": "polite" });
   let pair = null, busy = false;
 
@@ -37,10 +37,13 @@ export async function compareView({ main, params, isCurrent }) {
     pair = null;
     if (chosen.version === chosen.other_version) { fill(body, h("p.quiet", {}, "Choose two different versions.")); return; }
     try {
-      pair = (await post("/api/compare/next", chosen)).pair;
+      const found = (await post("/api/compare/next", chosen)).pair;
+      if (!isCurrent()) return;
+      pair = found;
       busy = false;
       if (!pair) { player.pause(); await showScore(); fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
       const card = await get(`/api/cards/${encodeURIComponent(pair.media_id)}`, { hold: "0" });
+      if (!isCurrent()) return;
       fill(body, player.element, side("left", "Left", "1"), side("right", "Right", "2"),
         h("div.verdicts", { role: "toolbar", "aria-label": "Vote" }, button("Left is better", { key: "1" }, () => vote("left")), button("Alike", { key: "0" }, () => vote("tie")), button("Right is better", { key: "2" }, () => vote("right")),
           button("Undo", { key: "U", symbol: "undo", class: "ghost" }, undo),

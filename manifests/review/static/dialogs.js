@@ -57,7 +57,7 @@ export function showHelp() {
     h("div.help", {}, bound().map(([scope, bindings]) => h("section", {}, h("h3", {}, scope), h("dl", {}, bindings.map(([key, about]) =>
       h("div", {}, h("dt", {}, key.split(" ").filter((each) => !/^Alt\+/.test(each)).map((each) => h("kbd", {}, shown(each)))), h("dd", {}, about))))))),
     h("p.quiet", {}, "Keys are off while you type; Escape leaves a text field. While you edit, Alt and a digit inserts a snippet."),
-    h("div.row", {}, button("Close", { autofocus: true }, () => close()))], { wide: true });
+    h("div.row", {}, button("Close", {}, () => close()))], { wide: true, reading: true });
 }
 
 const NAMES = { ArrowRight: "→", ArrowLeft: "←", Space: "Space" };

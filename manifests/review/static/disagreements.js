@@ -10,11 +10,12 @@ import { undoStack } from "./settings.js";
 
 export async function disagreementsView({ main, isCurrent }) {
   const player = new Player();
-  const body = h("div", {});
+  const body = h("div", {}, h("p.quiet", {}, "Loading…"));
   let all = [], at = 0;
 
   async function load() {
     all = (await get("/api/disagreements", { limit: 200 })).disagreements;
+    if (!isCurrent()) return;
     at = Math.min(at, Math.max(0, all.length - 1));
     await show();
   }
@@ -28,6 +29,7 @@ export async function disagreementsView({ main, isCurrent }) {
       return;
     }
     const card = await get(`/api/cards/${encodeURIComponent(each.item.media_id)}`, { hold: "0" });
+    if (!isCurrent()) return;
     fill(body, h("div.row.spread", {}, h("p.quiet", {}, `${number(at + 1)} of ${number(all.length)}`), h("a", { href: `#/clip/${each.item.media_id}` }, "Open the clip")),
       h("div.pair", {}, player.element, each.sides.map((side, index) => opinion(each, side, index))),
       h("div.verdicts", { role: "toolbar", "aria-label": "Whose decision stands" }, each.sides.map((side, index) => button(side.reviewer, { key: String(index + 1) }, () => settle(index))),

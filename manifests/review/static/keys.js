@@ -3,6 +3,7 @@
 import { dialogIsOpen } from "./dom.js";
 
 const scopes = new Map();
+export const EVERYWHERE = "Everywhere";
 
 /**
  * Bind the keys of a scope, in place of those that it had.
@@ -12,6 +13,11 @@ const scopes = new Map();
 export function bind(scope, bindings) {
   scopes.delete(scope);
   if (bindings.length) scopes.set(scope, bindings);
+}
+
+/** Unbind all keys but those that work everywhere: the view that had them is left. */
+export function unbindView() {
+  for (const scope of [...scopes.keys()]) if (scope !== EVERYWHERE) scopes.delete(scope);
 }
 
 /** All bindings by scope, for the help overlay. */

@@ -3,7 +3,7 @@
 import { ApiError, login, Offline, onConnection, openSession, session } from "./api.js";
 import { showHelp, showSettings } from "./dialogs.js";
 import { button, fill, h, toast } from "./dom.js";
-import { bind } from "./keys.js";
+import { bind, EVERYWHERE, unbindView } from "./keys.js";
 import { applyTheme } from "./settings.js";
 import { compareView } from "./compare.js";
 import { disagreementsView } from "./disagreements.js";
@@ -32,6 +32,7 @@ async function route() {
   const place = parseHash();
   current?.leave?.();
   current = null;
+  unbindView();
   header(place.view);
   fill(main, h("p.quiet.loading", {}, "Loading…"));
   try {
@@ -70,7 +71,7 @@ async function settingsDialog() {
 let pending = 0;
 const go = (name) => () => { location.hash = name === "queue" ? "#/queue" : `#/${name}`; };
 
-bind("Everywhere", [
+bind(EVERYWHERE, [
   ["?", "Show the keys", showHelp],
   ["g", "Then Q, C, D, V or S: queue, compare, disagreements, figures, search", () => { clearTimeout(pending); pending = setTimeout(() => bind("After G", []), 1500); bind("After G", AFTER_G); }],
   ["/", "Search", () => { if (parseHash().view === "search") document.querySelector("#search-text")?.focus(); else location.hash = "#/search"; }],

@@ -235,8 +235,9 @@ export class Player {
 export const mediaAddress = (card) => `/media/${card.item.media_id}?v=${encodeURIComponent(card.file.digest)}`;
 
 /** A small video of the source, looped, with the browser's own controls. */
-export function aroundVideo(address, label) {
+export function aroundVideo(address, label, { width, height }) {
   const video = h("video", { src: address, controls: true, playsinline: true, loop: true, autoplay: !calm.matches, "aria-label": label, prop: { muted: true } });
+  video.style.aspectRatio = `${width} / ${height}`;
   const box = h("figure.strip", {}, video);
   video.addEventListener("error", () => explainStrip(box, address));
   return box;

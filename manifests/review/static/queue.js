@@ -138,11 +138,12 @@ class Queue {
     if (!this.isCurrent()) return;
     this.view.leave();
     this.card = null;
-    bind("Queue", this.keys());
     const page = await get("/api/queue", { ...this.filter, limit: 1 });
+    if (!this.isCurrent()) return;
     fill(this.main, h("h1.sr", {}, "Review queue"), h("div.queue", {}, this.side, h("section.empty", {}, h("h2", {}, page.total ? "All done here" : "Nothing in this queue"),
       h("p", {}, page.total ? `Every one of the ${number(page.total)} clips of this queue has what it needs, or is with somebody else now.` : page.empty_because || "No clip matches."),
       h("div.row", {}, button("List of the queue", { key: "X" }, () => this.list()), button("Undo the last decision", { key: "U" }, () => this.view.undo()), h("a", { href: "#/figures" }, "Figures")))));
+    bind("Queue", this.keys());
     bind("Verdict", [["u", "Undo the last decision", () => this.view.undo()]]);
     await this.showStrata();
   }

@@ -71,12 +71,15 @@ export function toast(text, { undo = null, wrong = false } = {}) {
   setTimeout(() => note.remove(), wrong ? 9000 : 4500);
 }
 
-/** Show a modal dialog; resolves with what `close(value)` was given, or null after Escape. */
-export function dialog(title, build, { wide = false } = {}) {
+/**
+ * Show a modal dialog; resolves with what `close(value)` was given, or null after Escape.
+ * One for `reading` has the focus itself: it begins at its top, and keys scroll it.
+ */
+export function dialog(title, build, { wide = false, reading = false } = {}) {
   return new Promise((resolve) => {
     let result = null;
     const heading = `dialog-${Math.random().toString(36).slice(2)}`;
-    const element = h(wide ? "dialog.wide" : "dialog", { "aria-labelledby": heading });
+    const element = h(wide ? "dialog.wide" : "dialog", { "aria-labelledby": heading, autofocus: reading });
     const close = (value = null) => { result = value; element.close(); };
     element.append(h("h2", { id: heading }, title), ...[build(close, element)].flat(2).filter(Boolean));
     element.addEventListener("close", () => { element.remove(); resolve(result); });
