@@ -44,7 +44,6 @@ _TEXT_COLUMNS = ", ".join(
     f"max(value) FILTER (field = '{length}' AND stands AND same_caption) AS {column}"
     for length, column in LENGTH_COLUMNS.items()
 )
-_ONE_TEXT = ", ".join(f"CASE WHEN length = '{length}' THEN text END" for length in LENGTH_COLUMNS)
 _STANDING = f"""
     WITH rounds AS (
         SELECT *, count(*) FILTER (settles) OVER (PARTITION BY media, is_span ORDER BY _row) AS round
@@ -87,12 +86,22 @@ _STANDING = f"""
         SELECT media, list_sort(list(DISTINCT reviewer)) AS reviewers, max(_row) AS newest_row
         FROM r GROUP BY media)
     SELECT d.*, p.* EXCLUDE (media) FROM decided d JOIN people p USING (media)
-    UNION ALL SELECT media, CASE WHEN NOT is_span THEN verdict END, {_ONE_TEXT}, false, false,
-                     CASE WHEN NOT is_span THEN _row END, CASE WHEN is_span THEN _row END, [reviewer], _row
-    FROM single
-    ORDER BY media
 """
-"""Reads the tables r, with the rows of media that have several, and single, with those of the others."""
+"""Reads the table r, with the rows of media that have several."""
+_FOUND = pa.schema(
+    [
+        ("media", pa.int32()),
+        ("verdict", pa.int32()),
+        *((column, pa.int32()) for column in _TEXTS),
+        ("captions_differ", pa.bool_()),
+        ("disagreement", pa.bool_()),
+        ("verdict_row", pa.int64()),
+        ("span_row", pa.int64()),
+        ("reviewers", pa.list_(pa.int32())),
+        ("newest_row", pa.int64()),
+    ]
+)
+"""Result of `_STANDING`, and of `_single`."""
 _ACCEPT = -1
 """Code of approvals and edits, which agree if their texts do. The other codes index `_VERDICTS`."""
 _VERDICTS = pa.array([Verdict.REJECT.value, Verdict.FLAG.value])
@@ -120,13 +129,37 @@ def standing_decisions(reviews: pa.Table, captions: pa.Table | None = None) -> p
     encoded = _encoded(rows, media.indices, texts.indices, names)
     media_N = media.indices.to_numpy()
     single = pa.array((np.bincount(media_N, minlength=1) == 1)[media_N])
-    several, saw = pc.invert(single), rows["saw"].filter(pc.invert(single))
-    saw_N = pc.index_in(saw, value_set=combine(reviews["review_id"])) if len(saw) else pa.nulls(0, pa.int32())
-    with connect() as connection:
-        connection.register("single", encoded.filter(single))
-        connection.register("r", encoded.filter(several).append_column("saw", saw_N))
-        found = connection.sql(_STANDING).to_arrow_table()
+    several = encoded.filter(pc.invert(single))
+    tables = [_single(encoded.filter(single))]
+    if several.num_rows:
+        saw = rows["saw"].filter(pc.invert(single))
+        saw_N = pc.index_in(saw, value_set=combine(reviews["review_id"]))
+        with connect() as connection:
+            connection.register("r", several.append_column("saw", saw_N))
+            tables.append(connection.sql(_STANDING).to_arrow_table().select(_FOUND.names).cast(_FOUND))
+    found = pa.concat_tables(tables).sort_by("media")
     return _decoded(found, rows, media.dictionary, texts.dictionary, names, captions)
+
+
+def _single(rows: pa.Table) -> pa.Table:
+    """Return what `_STANDING` does, of media with one row."""
+    none, is_span = pa.scalar(None, pa.int64()), rows["is_span"]
+    same, ends = pa.repeat(False, rows.num_rows), np.arange(rows.num_rows + 1, dtype=np.int32)
+    columns: dict[str, Any] = {
+        "media": rows["media"],
+        "verdict": pc.if_else(is_span, None, rows["verdict"]),
+        **{
+            column: pc.if_else(pc.equal(rows["length"], length), rows["text"], None)
+            for length, column in LENGTH_COLUMNS.items()
+        },
+        "captions_differ": same,
+        "disagreement": same,
+        "verdict_row": pc.if_else(is_span, none, rows["_row"]),
+        "span_row": pc.if_else(is_span, rows["_row"], none),
+        "reviewers": pa.ListArray.from_arrays(pa.array(ends), combine(rows["reviewer"])),
+        "newest_row": rows["_row"],
+    }
+    return pa.table(columns).cast(_FOUND)
 
 
 def _encoded(rows: pa.Table, media: pa.Array, texts: pa.Array, names: pa.Array) -> pa.Table:
