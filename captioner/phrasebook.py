@@ -106,6 +106,7 @@ def _scripts(text: str) -> set[str]:
     return {_script(char) for char in {*text} if char.isalpha()}
 
 
+@cache
 def _script(char: str) -> str:
     return unicodedata.name(char, "").partition(" ")[0]
 
