@@ -21,9 +21,8 @@ from pipeline.runtime.session import RaySession
 
 MEDIA_BYTES = 32_000
 """Bytes of each medium; the clips of `kinora demo` have 35,000 on average, those of 720p films a million."""
-SHARD_BYTES = 4 * 2**20
-"""Samples of a tar are then as many as those of a default one with clips of two megabytes."""
-_CONFIG = PackConfig(buckets=("17x64x80",), layout="split", captions="reviewed", shard_bytes=SHARD_BYTES)
+SAMPLES_PER_TAR = 128
+"""As many as a default tar has of clips of two megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,18 +45,22 @@ class RepackFigures:
         return self.repack_s / self.full_pack_s
 
 
-def measure_repack(root: Path, *, clips: int = 20_000, edits: int = 100, seed: int = 0) -> RepackFigures:
+def measure_repack(
+    root: Path, *, clips: int = 20_000, edits: int = 100, seed: int = 0, media_bytes: int = MEDIA_BYTES
+) -> RepackFigures:
     """Make a dataset below `root`, pack it, commit `edits` reviews of random clips, and pack it again."""
-    dataset = make(root / "dataset", clips=clips, medium=random_medium(MEDIA_BYTES))
+    dataset = make(root / "dataset", clips=clips, medium=random_medium(media_bytes))
     out, ray_config = root / "shards", RayConfig()
+    shard_bytes = SAMPLES_PER_TAR * (media_bytes + 2048)
+    config = PackConfig(buckets=("17x64x80",), layout="split", captions="reviewed", shard_bytes=shard_bytes)
     with RaySession(ray_config) as session:
         _ = session.cpus
         begin = time.monotonic()
-        full = pack(dataset.uri, str(out), _CONFIG, ray_config)
+        full = pack(dataset.uri, str(out), config, ray_config)
         full_pack_s = time.monotonic() - begin
         commit_edits(dataset.refresh(), edits, seed)
         begin = time.monotonic()
-        repack = pack(dataset.uri, str(out), _CONFIG, ray_config)
+        repack = pack(dataset.uri, str(out), config, ray_config)
         repack_s = time.monotonic() - begin
     shutil.rmtree(out)
     return RepackFigures(

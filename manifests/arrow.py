@@ -34,7 +34,7 @@ def _digest_chunk(texts: pa.Array) -> pa.Array:
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1].tolist() if len(texts) else [0]
     view = memoryview(data or b"")
-    digests = b"".join(raw_digest(view[first:last]) for first, last in pairwise(ends)).hex().encode()
+    digests = b"".join([raw_digest(view[first:last]) for first, last in pairwise(ends)]).hex().encode()
     starts_N = np.arange(len(texts) + 1, dtype=np.int32) * 2 * DIGEST_BYTES
     found = pa.Array.from_buffers(
         pa.string(), len(texts), [None, pa.py_buffer(starts_N), pa.py_buffer(digests)]
