@@ -404,7 +404,7 @@ def test_a_view_that_was_left_before_it_was_there_takes_no_keys(
 ) -> None:
     with reviewing(browser, server) as page:
         held: list[Route] = []
-        page.route("**/api/compare/next", held.append)
+        page.route("**/api/compare/next", lambda route: held.append(route))  # it marks the function
         page.goto(f"{server.url}#/compare")
         for _ in range(400):
             if held:

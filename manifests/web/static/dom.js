@@ -73,20 +73,20 @@ export function toast(text, { undo = null, wrong = false } = {}) {
 
 /**
  * Show a modal dialog; resolves with what `close(value)` was given, or null after Escape.
- * One for `reading` has the focus itself: it begins at its top, and keys scroll it.
+ * One for `reading` has the focus at its title: it begins at its top, and keys scroll it.
  */
 export function dialog(title, build, { wide = false, reading = false } = {}) {
   return new Promise((resolve) => {
     let result = null;
     const heading = `dialog-${Math.random().toString(36).slice(2)}`;
-    const element = h(wide ? "dialog.wide" : "dialog", { "aria-labelledby": heading, autofocus: reading });
+    const element = h(wide ? "dialog.wide" : "dialog", { "aria-labelledby": heading });
     const close = (value = null) => { result = value; element.close(); };
-    element.append(h("h2", { id: heading }, title), ...[build(close, element)].flat(2).filter(Boolean));
+    element.append(h("h2", { id: heading, tabindex: reading ? -1 : null }, title), ...[build(close, element)].flat(2).filter(Boolean));
     element.addEventListener("close", () => { element.remove(); resolve(result); });
     element.addEventListener("click", (event) => { if (event.target === element) close(); });
     document.body.append(element);
     element.showModal();
-    element.querySelector("[autofocus]")?.focus();
+    element.querySelector(reading ? "h2" : "[autofocus]")?.focus();
   });
 }
 
