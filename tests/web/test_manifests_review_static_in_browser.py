@@ -142,6 +142,10 @@ def test_every_view_fits_the_window(browser: Browser, server: Server, window: An
             page.wait_for_selector(".card, .page, .empty")
             page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], view
+        assert (
+            page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.top nav'))")
+            <= 0
+        )
         page.goto(f"{server.url}#/queue")
         page.wait_for_selector(".card")
         approve = page.get_by_role("button", name="Approve").bounding_box()
