@@ -23,8 +23,10 @@ TABLES = ("sources", "clips", "gaps", "selections", "media", "captions", "failur
 UNEQUAL = {
     "sources": {"analyze_s"},  # how long it took
     "media": {"path", "offset"},  # which tar it came to lie in, and where
-    # which captions of other clips it was compared with: those that were there, in the order of writing
-    "captions": {"agreement_next", "agreement_previous", "agreement_shuffled"},
+    # how it compares with other clips: with those that were there, in the order of writing
+    "captions": {
+        *("agreement", "agreement_next", "agreement_previous", "agreement_shuffled", "similarity"),
+    },
 }
 
 
