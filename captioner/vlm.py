@@ -6,6 +6,7 @@ Shapes: B requests of a batch, T frames of one clip, H x W pixels, C channels (R
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +25,7 @@ from captioner.protocol import CaptionAnswer, CaptionRequest, DeviceLost, Proven
 from captioner.vlm_generate import Generated, Reading, end_tokens
 from captioner.vlm_inputs import VlmInputs, to_device
 from captioner.vlm_types import REMEDY
-from manifests.digest import digest_files
+from manifests.digest import digest_files, digest_parts
 from manifests.records import Outcome
 from manifests.renamed_fields import old_keys
 
@@ -155,7 +156,8 @@ class TransformersCaptioner:
         generate: Callable[[], Generated],
     ) -> list[CaptionAnswer]:
         started = time.monotonic()
-        generated = generate()
+        with self._seeded(batch):
+            generated = generate()
         timed_out = self.config.timeout_s is not None and time.monotonic() - started >= self.config.timeout_s
         # special tokens tell thoughts and turns from the answer (captioner/markup.py)
         tokens = generated.answers(self.processor.tokenizer.pad_token_id)
@@ -167,6 +169,18 @@ class TransformersCaptioner:
                 batch, indices, texts, ended_B, generated.confidences, strict=True
             )
         ]
+
+    @contextmanager
+    def _seeded(self, batch: Sequence[CaptionRequest]) -> Iterator[None]:
+        """Seed what is drawn at random by the clips and prompts of a batch, and nothing else."""
+        if not self.inputs.type.draws and self.config.temperature == 0:
+            yield
+            return
+        asked = (part for request in batch for part in (request.clip_id, request.prompt.digest))
+        device = self.model.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(digest_parts(*asked)[:15], 16))
+            yield
 
     def _inputs(self, batch: Sequence[CaptionRequest], indices: Sequence[tuple[int, ...]]) -> dict[str, Any]:
         return self.inputs.build(batch, indices, self.config.fps)

@@ -47,7 +47,7 @@ class VlmInputs:
             fps: rate of the sampled frames where it is fixed. Default: their own times.
         """
         if self.type.one_by_one and len(batch) > 1:
-            raise ValueError("the processor of this model takes one video at a time")
+            raise ValueError("this model takes one clip at a time")
         clips = [request.frames_THWC[list(shown)] for request, shown in zip(batch, indices, strict=True)]
         times = [_times(request, shown, fps) for request, shown in zip(batch, indices, strict=True)]
         texts = [self.format_prompt(r.prompt.text, len(clip)) for r, clip in zip(batch, clips, strict=True)]
@@ -105,11 +105,10 @@ class VlmInputs:
         videos = [torch.from_numpy(clip_THWC).permute(0, 3, 1, 2) for clip_THWC in clips]
         if self.type.video_argument != "videos":
             return dict(self.processor(**{self.type.video_argument: videos}, **common))
-        metadata: Any = [_metadata(clip_times) for clip_times in times]
         inputs = dict(
             self.processor(
                 videos=videos,
-                video_metadata=metadata[0] if self.type.one_by_one else metadata,
+                video_metadata=[_metadata(clip_times) for clip_times in times],
                 do_sample_frames=False,
                 return_metadata=True,
                 **common,

@@ -24,7 +24,9 @@ class ModelType:
     layout: str = "{places}\n{text}\n"
     """Prompt of a model without a chat template."""
     one_by_one: bool = False
-    """Whether the processor takes one video per call."""
+    """Whether an answer depends on what else is in a batch."""
+    draws: bool = False
+    """Whether answers begin with noise, also at temperature 0."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further arguments of the processor."""
 
@@ -33,6 +35,8 @@ _OWN_PLACES = ModelType(shows="image", places=False, layout="{text}")
 _TYPES = {
     "blip": _OWN_PLACES,
     "blip-2": _OWN_PLACES,
+    "cosmos3_edge": ModelType(options={"return_mm_token_type_ids": True}),  # its model wants them
+    "diffusion_gemma": ModelType(one_by_one=True, draws=True),
     "florence2": _OWN_PLACES,
     "fuyu": _OWN_PLACES,
     "git": _OWN_PLACES,
@@ -42,9 +46,10 @@ _TYPES = {
     "instructblipvideo": ModelType(
         shows="video", places=False, layout="{text}", video_argument="images", num_frames=4
     ),
+    "hunyuan_vl": ModelType(one_by_one=True),  # it counts images through the whole batch
     "kimi_k25": ModelType(shows="images"),  # its video processor fails from two frames on (5.23)
     "minimax_m3_vl": ModelType(options={"do_resize": True}),  # else sides must be multiples of 28
-    "nemotron_h_omni": ModelType(one_by_one=True),
+    "nemotron_h_omni": ModelType(shows="images"),  # it takes one video per call, and fails on it (5.23)
     "paligemma": ModelType(layout="{places}{text}"),  # its processor writes the line break
 }
 NOT_CAPTIONERS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from vlm_checks import check, clip
+from vlm_checks import TYPES, check, clip
 from vlm_models import build
 
 from captioner.config import VlmConfig
@@ -14,8 +14,7 @@ from captioner.vlm_types import NOT_CAPTIONERS, model_type
 
 QUICK = ("blip-2", "gemma3", "qwen3_vl", "t5gemma2")
 """A model of one image, one whose template writes the begin token, one of videos, an encoder-decoder."""
-HELD = ()
-"""The other types of which a tiny model is built; `vlm_checks.py` builds any."""
+HELD = [name for name in TYPES if name not in QUICK]
 NEEDS = {"inkling_mm_model": "scipy", "smolvlm": "num2words"}
 """Packages that transformers asks for by type, and that Kinora does not install."""
 

@@ -1,8 +1,10 @@
 """What holds for every model type; `python tests/unit/vlm_checks.py [TYPE ...]` prints a table."""
 
+import re
 import sys
 import traceback
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,7 @@ from captioner.config import VlmConfig
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionRequest
 from captioner.vlm import TransformersCaptioner
+from captioner.vlm_inputs import _PAIR_LENGTHS
 from captioner.vlm_types import NOT_CAPTIONERS, model_type
 from manifests.records import Outcome
 
@@ -30,6 +33,8 @@ class Found:
     """`video`, `images` or `image`."""
     visual_tokens: tuple[int, int]
     """Placeholders of clips of two and of four frames; of one frame where a prompt holds one image."""
+    times: str
+    """Where the model is told the times of frames: `text`, `positions`, or empty."""
     shares_reading: bool
     """Whether two prompts are answered from one reading of the frames."""
 
@@ -87,6 +92,7 @@ def check(name: str, folder: Path) -> Found:
     return Found(
         shows="video" if captioner.shows_video else shows,
         visual_tokens=counts,
+        times=_told_times(captioner, clips[0][0]),
         shares_reading=captioner.shares_reading,
     )
 
@@ -111,13 +117,42 @@ def _read_back(captioner: TransformersCaptioner, clips: list[list[CaptionRequest
             text
         )
         counts.append(_most_frequent(ids, tokenizer))
+    if captioner.model.config.model_type in _NO_PLACEHOLDER:
+        return 0, 0
     assert counts[0] > 0
-    assert counts[1] > counts[0] or captioner.config.frames == 1, f"{counts} visual tokens of {shown}"
+    same = captioner.config.frames == 1 or captioner.inputs.type.num_frames is not None
+    assert counts[1] == counts[0] if same else counts[1] > counts[0], f"{counts} visual tokens of {shown}"
     return counts[0], counts[1]
 
 
-_BOS_IS_IMAGE = {"kosmos-2.5", "git", "blip"}
-"""Types whose placeholder is the begin token, or whose prompt has no placeholder."""
+def _told_times(captioner: TransformersCaptioner, request: CaptionRequest) -> str:
+    """Assert that times in the inputs are those of frames, or of the middle of two; return where they are."""
+    if not captioner.shows_video:
+        return ""
+    inputs = captioner._inputs([request], [tuple(range(FRAMES))])
+    text = captioner.processor.tokenizer.decode(inputs["input_ids"][0])
+    told = [
+        float(seconds or alone or 60 * int(minute) + int(second))
+        for seconds, minute, second, alone in _TIME.findall(text.split(PROMPTS[0].text)[0])
+    ]
+    frames = request.times_s
+    right = [*frames, *((a + b) / 2 for a, b in pairwise(frames))]
+    for each in told:
+        rounding = 1.0 if each.is_integer() else 0.06
+        assert min(abs(each - time) for time in right) <= rounding, f"{told} for frames at {frames}"
+    if told:
+        return "text"
+    return "positions" if {*_PAIR_LENGTHS} & {*inputs} else ""
+
+
+_TIME = re.compile(
+    r"(\d+(?:\.\d+)?)(?= ?s(?:ec|econds)?\b)|\b(\d\d):(\d\d)\b|(?<![\w.])(\d+(?:\.\d+)?)(?= ?<)"
+)
+"""`1.5 seconds`, `00:01`, or a number before a placeholder."""
+_BOS_IS_IMAGE = {"kosmos-2", "kosmos-2.5"}
+"""Types whose placeholder is the begin token, or a run of ids of which it is one."""
+_NO_PLACEHOLDER = {"git", "blip"}
+"""Types whose prompt has no placeholder."""
 
 
 def _most_frequent(ids: list[int], tokenizer: object) -> int:
@@ -129,22 +164,23 @@ def _most_frequent(ids: list[int], tokenizer: object) -> int:
 def main(names: list[str]) -> int:
     """Print a row for each type; return the number of types that fail."""
     failed = 0
-    print("| type | frames as | visual tokens of 2 and 4 frames | one reading for several prompts |")
-    print("|---|---|---|---|")
+    print("| type | frames as | visual tokens of 2, of 4 | times as | one reading for several prompts |")
+    print("|---|---|---|---|---|")
     for name in names or TYPES:
         try:
             with TemporaryDirectory() as folder:
                 found = check(name, Path(folder))
             few, all_of_them = found.visual_tokens
+            tokens = f"{few}, {all_of_them}" if all_of_them else "–"
             shared = "yes" if found.shares_reading else "no"
-            print(f"| `{name}` | {found.shows} | {few}, {all_of_them} | {shared} |", flush=True)
+            print(f"| `{name}` | {found.shows} | {tokens} | {found.times or '–'} | {shared} |", flush=True)
         except Exception as error:
             failed += 1
             cause = error.__cause__ or error
             place = traceback.extract_tb(cause.__traceback__)[-1]
             where = f"{Path(place.filename).name}:{place.lineno}"
             print(
-                f"| `{name}` | fails: {type(cause).__name__} {str(cause)[:300]!r} at {where} | | |",
+                f"| `{name}` | fails: {type(cause).__name__} {str(cause)[:300]!r} at {where} | | | |",
                 flush=True,
             )
     return failed

@@ -1,7 +1,7 @@
 """Tiny models of random weights for every type behind `AutoModelForImageTextToText`, with their processors.
 
 `build(name, folder)` saves the model class of a type and its processor. Configurations are the defaults of
-their classes with every size made small (vlm_models.yaml); `RECIPES` has what a type needs beyond.
+their classes with every size made small (vlm_models.yaml); vlm_recipes.yaml has what a type needs beyond.
 Tokenizers are of bytes, with the placeholders of the processor.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 import yaml
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
@@ -29,16 +29,22 @@ _ALL_NAMED = {name: f"<{name}>" for name in _DATA["named"]} | {
 }
 
 
-def tiny_tokenizer(named: Mapping[str, str], *, adds_bos: bool = False) -> Any:
+def tiny_tokenizer(named: Mapping[str, str], *, adds_bos: bool = False, prefix: str = "") -> Any:
     """Return a tokenizer of bytes with the special tokens of all processors."""
     letters = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    core = Tokenizer(models.BPE(vocab=letters, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    pieces = [token for token in _DATA["literal"] if prefix and token.startswith("|")]
+    letters |= {token: len(letters) + i for i, token in enumerate(pieces)}
+    core = Tokenizer(models.BPE(vocab=letters, merges=[], ignore_merges=True))
+    split = pre_tokenizers.Split(Regex("|".join(map(re.escape, pieces)) or "$^"), "isolated")
+    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
     core.decoder = decoders.ByteLevel()
     rows = [f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)]
     rows += [f"<|img_row_{i}_col_{j}|>" for i in range(1, 5) for j in range(1, 5)]
     every = dict.fromkeys(["<pad>", "<unk>", "<s>", "</s>", *_DATA["literal"], *rows, *named.values()])
-    core.add_special_tokens([AddedToken(token, special=True) for token in every])
+    core.add_special_tokens([AddedToken(token, special=True) for token in every if token not in pieces])
+    if prefix:
+        core.normalizer = normalizers.Prepend(prefix)
     if adds_bos:
         core.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", core.token_to_id("<s>"))]
@@ -74,6 +80,10 @@ def shrink(value: Any, key: str = "") -> Any:
         return small
     if isinstance(value, int) and not isinstance(value, bool) and key in _SIZES:
         return min(value, _SIZES[key])
+    if isinstance(value, list) and key in _DATA["by_layer"]:
+        return value[:2]
+    if isinstance(value, list) and key == "intermediate_size":  # one for each layer
+        return _SIZES[key]
     return value
 
 
@@ -147,7 +157,7 @@ def tiny_processor(name: str, recipe: "Recipe", side: int) -> Any:
     """Return the processor of a type, with small pictures."""
     config_class = CONFIG_MAPPING[name]
     made: Any = recipe.processor or PROCESSOR_MAPPING[config_class]
-    tokenizer = tiny_tokenizer(recipe.named, adds_bos=recipe.bos)
+    tokenizer = tiny_tokenizer(recipe.named, adds_bos=recipe.bos, prefix=recipe.prefix)
     parts: dict[str, Any] = {"tokenizer": tokenizer}
     wanted = inspect.signature(made.__init__).parameters
     if "image_processor" in wanted:
@@ -170,12 +180,25 @@ def tiny_processor(name: str, recipe: "Recipe", side: int) -> Any:
     return processor
 
 
+def _codebook_tokens(tokenizer: Any) -> dict[str, int]:
+    """Return a vocabulary in which entry k of a codebook is token k, by the names of Chameleon and Emu3."""
+    letters = {str(digit): chr(ord("A") + digit) for digit in range(10)}
+    chameleon = {"IMGIMG" + "".join(letters[c] for c in str(k)) + "Z": k for k in range(64)}
+    emu3 = {f"<|visual token {k:06d}|>": k for k in range(64)} | {"<|extra_200|>": 64}
+    return chameleon | emu3 | {"<image>": tokenizer.convert_tokens_to_ids("<image>")}
+
+
 def build(name: str, folder: Path) -> None:
     """Save the model class of a type, with random weights, and its processor."""
     recipe = RECIPES.get(name, Recipe())
-    content = shrink(CONFIG_MAPPING[name]().to_dict())
+    content = shrink(CONFIG_MAPPING[name](**recipe.base).to_dict())
     processor = tiny_processor(name, recipe, _side(content) or 56)
     content = _with_ids(content, "", processor, by_tokenizer=recipe.by_tokenizer)
+    if recipe.image_token:
+        key = next(key for key in ("image_token_id", "image_token_index", "image_patch_id") if key in content)
+        content[key] = processor.tokenizer.convert_tokens_to_ids(recipe.image_token)
+    if "vocabulary_map" in content:
+        content["vocabulary_map"] = _codebook_tokens(processor.tokenizer)
     content = _merge(content, recipe.config)
     torch.manual_seed(0)
     model = transformers.AutoModelForImageTextToText.from_config(
@@ -211,79 +234,29 @@ class Recipe:
     image: Mapping[str, Any] = field(default_factory=dict)
     video: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the processor."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration is made with, before it is made small."""
     config: Mapping[str, Any] = field(default_factory=dict)
+    """What replaces parts of the small configuration."""
+    image_token: str = ""
+    """The token of patches, where it is not the processor's image token."""
+    prefix: str = ""
+    """What the tokenizer writes before every text, as SentencePiece does, to which `|…|` are words."""
 
 
-_MROPE = {
-    "text_config": {
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-    }
-}
-_PATCHES = {
-    "patch_size": 14,
-    "vision_feature_select_strategy": "default",
-    "num_additional_image_tokens": 1,
-}
-RECIPES: dict[str, Recipe] = {
-    "aya_vision": Recipe(bos=True, arguments={"patch_size": 28, "img_size": 56}),
-    "blip": Recipe(template=None),
-    "blip-2": Recipe(template=None, arguments={"num_query_tokens": 4}, named={}),
-    "cosmos3_omni": Recipe(processor=transformers.Qwen3VLProcessor),
-    "gemma3": Recipe(bos=True, by_tokenizer=True, arguments={"image_seq_length": 4}),
-    "gemma3n": Recipe(bos=True, by_tokenizer=True),
-    "idefics2": Recipe(
-        image={"do_image_splitting": False, "size": {"shortest_edge": 64, "longest_edge": 128}},
-        config={"perceiver_config": {"resampler_n_latents": 4, "hidden_size": 32}},
-        arguments={"image_seq_len": 4},
-    ),
-    "idefics3": Recipe(
-        bos=True,
-        named={},
-        image={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
-        arguments={"image_seq_len": 4},
-    ),
-    "internvl": Recipe(
-        config={"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}, "image_seq_length": 4},
-        arguments={"image_seq_length": 4},
-    ),
-    "llava": Recipe(arguments=_PATCHES),
-    "llava_onevision": Recipe(
-        image={"image_grid_pinpoints": [[56, 56]]},
-        config={"image_grid_pinpoints": [[56, 56]]},
-        arguments={"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
-    ),
-    "mistral3": Recipe(
-        bos=True,
-        named={},
-        image={"patch_size": {"height": 14, "width": 14}},
-        arguments={"patch_size": 14, "spatial_merge_size": 2},
-    ),
-    "mllama": Recipe(
-        bos=True,
-        named={},
-        config={
-            "vision_config": {
-                "intermediate_layers_indices": [0],
-                "vision_output_dim": 64,
-                "num_global_layers": 1,
-            },
-            "text_config": {"cross_attention_layers": [1]},
-        },
-    ),
-    "paligemma": Recipe(
-        template=None,
-        named={},
-        image={"image_seq_length": 16},
-        config={"text_config": {"num_image_tokens": 16}},
-    ),
-    "qwen2_vl": Recipe(config=_MROPE),
-    "qwen2_5_vl": Recipe(config=_MROPE),
-    "smolvlm": Recipe(
-        named={},
-        image={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
-        video={"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 128}},
-        arguments={"image_seq_len": 4},
-    ),
-    "t5gemma2": Recipe(by_tokenizer=True, arguments={"image_seq_length": 4}),
-    "vipllava": Recipe(arguments=_PATCHES),
+def _recipe(fields: Mapping[str, Any]) -> Recipe:
+    """Return a recipe of vlm_recipes.yaml, whose classes are names in transformers."""
+    classes = ("processor", "image_processor", "video_processor")
+    return Recipe(
+        **{name: getattr(transformers, value) if name in classes else value for name, value in fields.items()}
+    )
+
+
+RECIPES: Mapping[str, Recipe] = {
+    name: _recipe(fields)
+    for name, fields in yaml.safe_load(
+        Path(__file__).with_name("vlm_recipes.yaml").read_text(encoding="utf-8")
+    ).items()
+    if not name.startswith("_")
 }
