@@ -478,7 +478,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 8,
+    "AnalyzeConfig": 9,
     "DedupConfig": 2,
     "SelectConfig": 4,
     "CutConfig": 3,

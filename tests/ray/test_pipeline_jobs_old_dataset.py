@@ -43,54 +43,43 @@ def commits(folder: Path) -> int:
     return len(Dataset.open(folder / "data").commits)
 
 
-def test_an_old_dataset_is_analyzed_once_more_and_what_is_the_same_is_kept(folder):
-    """Analysis finds other shots than then; only the clip that changed is cut, captioned and packed anew."""
-    before = commits(folder)
-    assert kinora(folder, "status", "--dataset", "data")["commit"] == before - 1
-    assert kinora(folder, "captions", "check", "--dataset", "data")["broken"] == []
-    names = ("listed", "already_done", "analyzed", "decided", "to_cut")
-    curated = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
-    assert [curated[name] for name in names] == [6, 0, 5, 7, 1]
-    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
-    assert [again[name] for name in names] == [6, 6, 0, 0, 0]
-    captioned = kinora(folder, "caption", "--dataset", "data")
-    assert (captioned["media"], captioned["already_done"]) == (7, 6)
-    packed = kinora(folder, "pack", "--dataset", "data", "--out", "shards")
-    assert packed["samples"] == 7
-    assert kinora(folder, "status", "--dataset", "data")["violations"] == []
-
-
-def test_an_old_dataset_goes_on(folder):
-    """A new file adds to it, and only the failed one is tried again."""
-    boto3.Session().client("s3").upload_file(str(LEGACY / "raw" / "raw-00002.mp4"), "legacy", "raw/new.mp4")
-    curated = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
-    assert (curated["listed"], curated["already_done"], curated["analyzed"]) == (7, 0, 6)
-    assert curated["to_cut"] == 1  # the new file's clips are those of a file with the same bytes
-    tried = kinora(folder, "retry", "--dataset", "data", code=10)
-    assert tried["curate"]["failed"] == {"TRUNCATED": 1}
-    kept = kinora(folder, "curate", "--config", "curate.yaml", "--select.min-duration-s", "30")
-    assert (kept["analyzed"], kept["kept"], kept["dropped"]) == (0, 0, {"too_short": 7})
-    assert kinora(folder, "status", "--dataset", "data")["commit"] == commits(folder) - 1
+def ids(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return the media id and the number of windows of each clip."""
+    rows = LiveView(Dataset.open(folder / "data")).media.to_pylist()
+    return {row["clip_id"]: (row["media_id"], row["num_windows"]) for row in rows}
 
 
 @pytest.mark.slow
-def test_an_old_dataset_encoded_anew_keeps_its_media_ids_and_captions(folder):
-    def ids() -> dict[str, tuple[str, int]]:
-        rows = LiveView(Dataset.open(folder / "data")).media.to_pylist()
-        return {row["clip_id"]: (row["media_id"], row["num_windows"]) for row in rows}
+def test_an_old_dataset_is_analyzed_once_more_and_goes_on(folder):
+    """Analysis finds the same shots as then, so nothing is cut or captioned anew until the encoding changes."""
+    names = ("listed", "already_done", "analyzed", "decided", "to_cut")
+    run = ("curate", "--config", "curate.yaml", "--max-failed", "0.9")
+    before = ids(folder)
+    assert len(before) == 8
+    assert kinora(folder, "captions", "check", "--dataset", "data")["broken"] == []
+    # the new file's clips are those of a file with the same bytes
+    boto3.Session().client("s3").upload_file(str(LEGACY / "raw" / "raw-00002.mp4"), "legacy", "raw/new.mp4")
+    curated = kinora(folder, *run)
+    assert [curated[name] for name in names] == [7, 0, 6, 8, 0]
+    tried = kinora(folder, "retry", "--dataset", "data", code=10)
+    assert tried["curate"]["failed"] == {"TRUNCATED": 1}
+    packed = kinora(folder, "pack", "--dataset", "data", "--out", "shards")
+    assert packed["samples"] == 8
 
-    kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9")
-    kinora(folder, "caption", "--dataset", "data")
-    before = ids()
-    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", "--cut.crf", "30")
-    assert (again["to_cut"], again["cut"]) == (7, 7)
-    assert ids() == before
+    smaller = kinora(folder, *run, "--cut.crf", "30")
+    assert [smaller[name] for name in names] == [7, 7, 0, 0, 8]
+    assert smaller["cut"] == 8
+    assert ids(folder) == before
     captioned = kinora(folder, "caption", "--dataset", "data")
-    assert (captioned["media"], captioned["already_done"]) == (7, 7)
-    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", "--cut.crf", "30")
-    assert again["to_cut"] == 0
-    windows = ["--cut.crf", "30", "--cut.window_s", "0.7"]  # not the default, so windows are wanted
-    again = kinora(folder, "curate", "--config", "curate.yaml", "--max-failed", "0.9", *windows)
-    assert again["cut"] == 7
-    assert {count for _, count in ids().values()} == {2}
-    assert kinora(folder, "status", "--dataset", "data")["cut"]["media"] == 14
+    assert (captioned["media"], captioned["already_done"]) == (8, 8)
+    assert kinora(folder, *run, "--cut.crf", "30")["to_cut"] == 0
+    windows = ("--cut.crf", "30", "--cut.window_s", "0.7")  # not the default, so windows are wanted
+    assert kinora(folder, *run, *windows)["cut"] == 8
+    assert {count for _, count in ids(folder).values()} == {2}
+
+    kept = kinora(folder, *run, *windows, "--select.min-duration-s", "30")
+    assert (kept["analyzed"], kept["kept"], kept["dropped"]) == (0, 0, {"too_short": 8})
+    status = kinora(folder, "status", "--dataset", "data")
+    assert status["cut"]["media"] == 16
+    assert status["violations"] == []
+    assert status["commit"] == commits(folder) - 1

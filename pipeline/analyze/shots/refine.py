@@ -11,10 +11,11 @@ Pure functions. Legend: T frames, H height, W width, C channels (RGB).
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary, true_runs
-from pipeline.analyze.shots.structure import same_scene
+from pipeline.analyze.shots.structure import Picture, same_scene, same_slide
 
 MARGIN_FRAMES = 10
 """Boundaries depend on no frame farther away than this from what the network or a blank frame proposes."""
@@ -24,19 +25,21 @@ _MAX_GAP_S = 0.45
 """Blank frames between two scenes are a transition up to this long, and a shot beyond."""
 _MAX_BRIDGE_S = 0.45
 """Gradual transitions that are this close are one."""
-_MIN_LONG_S, _LATE, _MIN_RETURN = 0.9, 0.6, 0.75
-"""In a dissolve of at least the first, from the second share of it on, the old scene has less than the third
-of its contrast."""
 _MAX_GLITCH_S = 0.13
 """A scene that is interrupted by something else for this long goes on."""
 _SLIDE_STEP_S = 0.35
 """Frames at least this far apart are compared directly."""
 _MIN_CHANGE = 10.0
-"""Least mean difference of two scenes without structure, of 255."""
+"""Least mean difference of two scenes, and least difference of a pixel that changed, of 255."""
 _MIN_MIX, _MAX_MIX_RESIDUAL, _MAX_MIX_MOTION, _MIN_MIX_CHANGE = 0.12, 0.3, 0.35, 12.0
 """A frame is a mixture of its neighbours if both weigh at least the first, it differs from the mixture by at
 most the second of their difference, each differs from its other neighbour by at most the third of it, and it
 is at least the fourth (root mean square, of 255)."""
+_MIN_MIX_SHARE = 0.4
+"""Least share of the pixels that change where the network did not see the cut: less is a thing that moves."""
+_MIN_JUMP, _MIN_JUMP_RATIO, _CALM_FRAMES = 12.0, 2.0, 3
+"""A frame jumps if it differs from the one before by at least the first (root mean square, of 255), and by
+the second times as much as any two neighbours up to the third before or after."""
 _PADDING_SHARE = 0.06
 """A gradual transition is extended on both sides by this share of its length, and by a frame: its first and
 last frames hardly differ from the shots."""
@@ -55,7 +58,7 @@ class Evidence:
     """From `structure.is_blank`."""
     time_T: np.ndarray
     """Seconds."""
-    _same: dict[tuple[int, int], bool] = field(default_factory=dict, init=False, repr=False)
+    _same: dict[tuple[int, int, bool], bool] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def short_blanks(self) -> list[tuple[int, int]]:
@@ -67,17 +70,40 @@ class Evidence:
             if start > 0 and end < num_frames and self.time_T[end] - self.time_T[start] <= MAX_BLANK_S
         ]
 
-    def same(self, before: int, after: int) -> bool:
-        """Return whether two frames show the same scene."""
-        if (before, after) not in self._same:
-            found = same_scene(self.detail_THW[before], self.detail_THW[after])
-            self._same[before, after] = found
-        return self._same[before, after]
+    def same(self, before: int, after: int, *, inset: bool = True) -> bool:
+        """Return whether two frames show the same scene, also if an `inset` covers part of one of them."""
+        key = before, after, inset
+        if key not in self._same:
+            pictures = [Picture(self.detail_THW[index], self.small_THWC[index]) for index in (before, after)]
+            step_s = self.time_T[after] - self.time_T[before]
+            slides = after == before + 1 and step_s > _SLIDE_STEP_S
+            self._same[key] = same_slide(*pictures) if slides else same_scene(*pictures, inset=inset)
+        return self._same[key]
 
     def differ(self, before: int, after: int) -> bool:
         """Return whether two frames certainly show different scenes: nothing persists, and much changed."""
         change = np.abs(self._pixels(before) - self._pixels(after)).mean()
         return bool(change >= _MIN_CHANGE) and not self.same(before, after)
+
+    @cached_property
+    def jump_T(self) -> np.ndarray:
+        """Whether each frame differs from the one before it far more than the frames around them do."""
+        jump_T = np.zeros(len(self.time_T), bool)
+        if len(jump_T) < 3:
+            return jump_T
+        frames_TP = self.small_THWC.reshape(len(jump_T), -1).astype(np.float32)
+        step_TP = np.diff(frames_TP, axis=0)
+        step_T = np.concatenate([[0], np.vecdot(step_TP, step_TP)])  # from the frame before
+        padded_T = np.pad(step_T, _CALM_FRAMES)
+        around_T = np.lib.stride_tricks.sliding_window_view(padded_T, 2 * _CALM_FRAMES + 1).copy()
+        around_T[:, _CALM_FRAMES] = 0
+        jump_T[1:] = (
+            (step_T >= _MIN_JUMP**2 * frames_TP.shape[1])
+            & (step_T >= _MIN_JUMP_RATIO**2 * around_T.max(axis=1))
+            & ~self.blank_T
+            & ~np.roll(self.blank_T, 1)
+        )[1:]
+        return jump_T
 
     @cached_property
     def mixture_T(self) -> np.ndarray:
@@ -101,10 +127,6 @@ class Evidence:
         )
         return mixture_T
 
-    def contrast(self, index: int) -> float:
-        """Return the standard deviation of a frame's luma, of 255."""
-        return float(self.detail_THW[index].std())
-
     def before(self, index: int) -> int:
         """Return the last frame before `index` that is not blank, if there is one close to it."""
         return self._nearest(index - 1, -1)
@@ -123,6 +145,11 @@ class Evidence:
                 return first
         return index
 
+    def changed(self, before: int, after: int) -> float:
+        """Return the share of pixels that differ between two frames."""
+        change_HWC = cv2.absdiff(self.small_THWC[before], self.small_THWC[after])
+        return float((change_HWC.max(axis=2) > _MIN_CHANGE).mean())
+
     def _pixels(self, index: int) -> np.ndarray:
         return self.small_THWC[index].astype(np.float32).ravel()
 
@@ -137,12 +164,14 @@ def decide_slides(cut_T: np.ndarray, gradual_T: np.ndarray, evidence: Evidence, 
     next_far_T = np.concatenate([step_T > _SLIDE_STEP_S, [False]])[first : first + len(cut_T)]
     gradual_T[far_T | next_far_T] = 0
     for index in np.flatnonzero(far_T).tolist():
-        cut_T[index] = float(evidence.differ(first + index - 1, first + index))
+        cut_T[index] = float(not evidence.same(first + index - 1, first + index))
 
 
 def events(evidence: Evidence) -> np.ndarray:
     """Return event_T: whether a boundary may be at a frame that the network does not propose."""
     event_T = evidence.mixture_T.copy()
+    for index in np.flatnonzero(evidence.jump_T).tolist():
+        event_T[index] |= evidence.differ(index - 1, index)
     for start, end in true_runs(evidence.blank_T, max_hole=0):
         last = min(end, len(event_T) - 1)
         if start > 0 and evidence.time_T[last] - evidence.time_T[start] <= MAX_BLANK_S:
@@ -161,15 +190,46 @@ def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -
     gaps = [
         Boundary(start=a, end=b)
         for a, b in evidence.short_blanks
-        if start <= a < end and evidence.time_T[b] - evidence.time_T[a] <= _MAX_GAP_S
+        if start <= a < end
+        and evidence.time_T[b] - evidence.time_T[a] <= _MAX_GAP_S
+        and not evidence.same(a - 1, b)
     ]
     mixed = [
         Boundary(start=index, end=index + 1) for index in np.flatnonzero(evidence.mixture_T[:end]).tolist()
     ]
-    gaps += [each for each in mixed if each.start >= start and evidence.differ(each.start - 1, each.end)]
-    spans = _bridged(_merged([*proposed, *gaps]), evidence)
+    gaps += [
+        each
+        for each in mixed
+        if each.start >= start
+        and evidence.changed(each.start - 1, each.end) >= _MIN_MIX_SHARE
+        and evidence.differ(each.start - 1, each.end)
+    ]
+    spans = _merged([*_bridged(proposed, evidence), *gaps])
+    spans = _with_evident_cuts(spans, evidence, start, end)
     found = [_exact(span, evidence) for span in spans if _is_boundary(span, proposed, evidence)]
     return _merged(_without_glitches(found, evidence))
+
+
+def _with_evident_cuts(spans: list[Boundary], evidence: Evidence, start: int, end: int) -> list[Boundary]:
+    """Add cuts that the network missed, as it does where shots last a few frames only."""
+    cuts = [
+        Boundary(start=index, end=index)
+        for index in np.flatnonzero(evidence.jump_T[:end]).tolist()
+        if index >= start
+        and not any(each.start - _CALM_FRAMES < index < each.end + _CALM_FRAMES for each in spans)
+        and evidence.differ(index - 1, index)
+        and not _goes_on(index, evidence)
+    ]
+    return sorted([*spans, *cuts])
+
+
+def _goes_on(index: int, evidence: Evidence) -> bool:
+    """Return whether the scene before a cut is seen again soon, or the one after it was seen before."""
+    later = range(index + 1, min(len(evidence.time_T), index + MARGIN_FRAMES))
+    earlier = range(max(0, index - MARGIN_FRAMES), index - 1)
+    return any(
+        not evidence.blank_T[each] and evidence.same(index - 1, each, inset=False) for each in later
+    ) or any(not evidence.blank_T[each] and evidence.same(each, index, inset=False) for each in earlier)
 
 
 def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Boundary]:
@@ -183,17 +243,8 @@ def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Bounda
 def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> bool:
     before, after = evidence.before(span.start), evidence.after(span.end)
     if any(span.start <= each.start and each.end <= span.end for each in proposed):
-        return not evidence.same(before, after) and not _returns(span, before, evidence)
+        return not evidence.same(before, after)
     return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
-
-
-def _returns(span: Boundary, before: int, evidence: Evidence) -> bool:
-    """Return whether the scene before a long transition is seen late in it as clearly: a strobe."""
-    if evidence.time_T[span.end] - evidence.time_T[span.start] < _MIN_LONG_S:
-        return False
-    late = range(span.start + round(_LATE * (span.end - span.start)), span.end)
-    contrast = _MIN_RETURN * evidence.contrast(before)
-    return any(evidence.contrast(index) >= contrast and evidence.same(before, index) for index in late)
 
 
 def _exact(span: Boundary, evidence: Evidence) -> Boundary:

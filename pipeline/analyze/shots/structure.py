@@ -1,13 +1,19 @@
 """Tell whether two frames show the same scene, whatever its light: by the fine structure that persists.
 
 A strobe, coloured light or a flash changes every pixel, an inset or a banner a part of the frame; edges stay
-where they were, or all move together with the camera. Another shot has other edges.
+where they were, or all move together with the camera. Another shot has other edges, or colours that no change
+of light makes.
 
-Legend: T frames, H height, W width.
+Legend: H height, W width, C channels (RGB).
 """
+
+import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from pipeline.analyze.shots.lighting import Relighting, relighting
 
 HEIGHT_PX, WIDTH_PX = 28, 48
 """Size of the pictures compared."""
@@ -29,15 +35,37 @@ _MIN_MOVED_CORRELATION = 0.72
 """Correlation of a shifted picture's middle with the same scene."""
 _MAX_SHIFT = 0.22
 """Greatest shift by the camera, as a share of the picture."""
-_UNCHANGED, _MAX_CHANGED_BOX, _MIN_FILLED = 5, 0.5, 0.55
+_RELIT, _MIN_CONTRAST = 0.25, 8.0
+"""Light alone explains a change that leaves at most the first share of the contrast, which is at least the
+second, of 255."""
+_MAX_RESIDUAL = 0.8
+"""Share of the contrast that light leaves unexplained, at most, in the same scene: the rest is motion."""
+_MIN_SLIDE_SHARE, _MIN_SLIDE_CORRELATION, _MAX_SLIDE_RESIDUAL = 0.7, 0.85, 0.6
+"""The same for two frames that are far apart: share in place; correlation and residual when shifted."""
+_MIN_PLAIN, _SAME_LUMA = 0.4, 4
+"""A slide with a plain ground: its share of the picture, and how far luma may be from the most frequent."""
+_SLIDE_CHANGE, _MAX_SLIDE_CHANGE = 20, 0.03
+"""Greatest share of pixels that change by more than the first, of 255, in one slide with a plain ground."""
+_UNCHANGED, _MAX_CHANGED_BOX, _MIN_FILLED = 12, 0.5, 0.55
 """An inset changes a box of at most the second share of the picture, by more than the first, of 255, in at
-least the third share of the box; and nothing else."""
+least the third share of the box."""
+_MAX_BESIDE, _MAX_CHANGE_BESIDE = 0.04, 4.0
+"""Greatest share of the pixels beside an inset that change, and greatest mean change there, of 255."""
 _PLAIN = 12
 """Lines at a side that vary by at most this in both frames together, of 255, are a border."""
 _MIN_PICTURE = 0.45
 """Share of the frame that must be inside borders for a comparison of shifted pictures."""
 _BLANK_STD, _DARK, _BRIGHT = 5.0, 30.0, 228.0
 """A blank frame varies less than the first, and its mean is below the second or above the third, of 255."""
+
+
+class Picture(NamedTuple):
+    """A frame at the two sizes in which scenes are compared."""
+
+    detail_HW: np.ndarray
+    """uint8, from `detail`."""
+    small_HWC: np.ndarray
+    """uint8, from `features.downscale`."""
 
 
 def detail(gray_HW: np.ndarray) -> np.ndarray:
@@ -51,34 +79,97 @@ def is_blank(detail_HW: np.ndarray) -> bool:
     return bool(std[0, 0] < _BLANK_STD and not _DARK <= mean[0, 0] <= _BRIGHT)
 
 
-def same_scene(old_HW: np.ndarray, new_HW: np.ndarray) -> bool:
-    """Return whether most of the structure of two frames is the same, in place or shifted as a whole."""
-    if _is_inset(old_HW, new_HW):
+def same_scene(old: Picture, new: Picture, *, inset: bool = True) -> bool:
+    """Return whether two pictures differ by light, an inset (if allowed) or the camera, and by what moves.
+
+    Most of the structure must be the same, in place or shifted as a whole, and its colours what a change of
+    light makes of them: two things in the same place on plain grounds have the same structure.
+    """
+    light = relighting(old.small_HWC, new.small_HWC)
+    if light.contrast >= _MIN_CONTRAST and light.residual <= _RELIT:
         return True
-    rows, columns = _picture(old_HW, new_HW)
+    if inset and _is_inset(old.small_HWC, new.small_HWC):
+        return True
+    rows, columns = _inside_borders(old.detail_HW, new.detail_HW)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if min(height, width) < _WINDOW_PX:
         return False
-    old, new = (_structure(each[rows, columns]) for each in (old_HW, new_HW))
-    area, common_area, share = _persisting(old, new)
-    if area >= _MIN_AREA and share >= _MIN_SHARE:
+    old_HW, new_HW = (_structure(each.detail_HW[rows, columns]) for each in (old, new))
+    area, common_area, share = _persisting(old_HW, new_HW)
+    if area >= _MIN_AREA and share >= _MIN_SHARE and light.residual <= _MAX_RESIDUAL:
         return True
-    if common_area < _MIN_MOVED_AREA or height * width < _MIN_PICTURE * old_HW.size:
+    if common_area < _MIN_MOVED_AREA or height * width < _MIN_PICTURE * old.detail_HW.size:
         return False
-    down, across = round(_MAX_SHIFT * height), round(_MAX_SHIFT * width)
-    middle = old[down : height - down, across : width - across]
-    return bool(cv2.matchTemplate(new, middle, cv2.TM_CCOEFF_NORMED).max() >= _MIN_MOVED_CORRELATION)
+    correlation, down, across = _best_shift(old_HW, new_HW)
+    return correlation >= _MIN_MOVED_CORRELATION and _relit(old, new, down, across).residual <= _MAX_RESIDUAL
 
 
-def _is_inset(old_HW: np.ndarray, new_HW: np.ndarray) -> bool:
-    """Return whether only a box changed."""
-    changed_HW = cv2.absdiff(old_HW, new_HW) > _UNCHANGED
-    rows, columns = (np.flatnonzero(changed_HW.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+def same_slide(old: Picture, new: Picture) -> bool:
+    """Return whether two frames that are far apart in time are one slide or one place.
+
+    Slides share a ground, a heading or a frame. On a plain ground, any change makes another slide.
+    """
+    if min(_plain_share(each.detail_HW) for each in (old, new)) >= _MIN_PLAIN:
+        changes = cv2.absdiff(old.detail_HW, new.detail_HW), cv2.absdiff(old.small_HWC, new.small_HWC)
+        shares = [float((each > _SLIDE_CHANGE).mean()) for each in (changes[0], changes[1].max(axis=2))]
+        return max(shares) <= _MAX_SLIDE_CHANGE
+    old_HW, new_HW = _structure(old.detail_HW), _structure(new.detail_HW)
+    _, common_area, share = _persisting(old_HW, new_HW)
+    light = relighting(old.small_HWC, new.small_HWC)
+    if share >= _MIN_SLIDE_SHARE and light.residual <= _MAX_RESIDUAL:
         return True
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    small = changed_HW[box].size <= _MAX_CHANGED_BOX * changed_HW.size
-    return bool(small and changed_HW[box].mean() >= _MIN_FILLED)
+    correlation, down, across = _best_shift(old_HW, new_HW)
+    return (
+        common_area >= _MIN_MOVED_AREA
+        and correlation >= _MIN_SLIDE_CORRELATION
+        and _relit(old, new, down, across).residual <= _MAX_SLIDE_RESIDUAL
+    )
+
+
+def _plain_share(detail_HW: np.ndarray) -> float:
+    """Return the share of the pixels of about the most frequent luma."""
+    counts = np.bincount(detail_HW.ravel(), minlength=256)
+    return float(np.convolve(counts, np.ones(2 * _SAME_LUMA + 1)).max() / detail_HW.size)
+
+
+def _best_shift(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[float, int, int]:
+    """Return the greatest correlation of the middle of one structure with the other, and the shift, px."""
+    height, width = old_HW.shape
+    down, across = round(_MAX_SHIFT * height), round(_MAX_SHIFT * width)
+    found = cv2.matchTemplate(
+        new_HW, old_HW[down : height - down, across : width - across], cv2.TM_CCOEFF_NORMED
+    )
+    _, correlation, _, (x, y) = cv2.minMaxLoc(found)
+    return correlation, y - down, x - across
+
+
+def _relit(old: Picture, new: Picture, down: int, across: int) -> Relighting:
+    """Return what light explains where two pictures overlap, the old one shifted by pixels of its detail."""
+    height, width = old.small_HWC.shape[:2]
+    y, x = down * height / HEIGHT_PX, across * width / WIDTH_PX
+    moved_HWC = cv2.warpAffine(
+        old.small_HWC, np.array([[1, 0, x], [0, 1, y]]), (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    inside = (
+        slice(max(0, math.ceil(y)), height + min(0, math.floor(y))),
+        slice(max(0, math.ceil(x)), width + min(0, math.floor(x))),
+    )
+    return relighting(moved_HWC[inside], new.small_HWC[inside])
+
+
+def _is_inset(old_HWC: np.ndarray, new_HWC: np.ndarray) -> bool:
+    """Return whether hardly more than one box changed."""
+    change_HW = cv2.absdiff(old_HWC, new_HWC).max(axis=2)
+    changed_HW = (change_HW > _UNCHANGED).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(changed_HW, connectivity=4)
+    if len(stats) < 2:
+        return True
+    x, y, width, height, area = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))].tolist()
+    if width * height > _MAX_CHANGED_BOX * changed_HW.size or area < _MIN_FILLED * width * height:
+        return False
+    change_HW[y : y + height, x : x + width] = changed_HW[y : y + height, x : x + width] = 0
+    rest = changed_HW.size - width * height
+    return bool(changed_HW.sum() <= _MAX_BESIDE * rest and change_HW.sum() <= _MAX_CHANGE_BESIDE * rest)
 
 
 def _structure(detail_HW: np.ndarray) -> np.ndarray:
@@ -105,7 +196,7 @@ def _window_mean(values_HW: np.ndarray) -> np.ndarray:
     return cv2.boxFilter(values_HW, -1, (_WINDOW_PX, _WINDOW_PX), borderType=cv2.BORDER_REFLECT_101)
 
 
-def _picture(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[slice, slice]:
+def _inside_borders(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[slice, slice]:
     """Return the rows and columns inside borders that both frames have, without the edge of the border."""
     low_HW, high_HW = np.minimum(old_HW, new_HW).astype(int), np.maximum(old_HW, new_HW).astype(int)
     rows, columns = (high_HW.max(axis=axis) - low_HW.min(axis=axis) > _PLAIN for axis in (1, 0))
@@ -113,8 +204,11 @@ def _picture(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[slice, slice]:
 
 
 def _inside(varied_L: np.ndarray) -> slice:
+    """Return the lines from the first to the last that vary, and more on both sides up to a window."""
     lines = np.flatnonzero(varied_L)
     if not len(lines):
         return slice(0, 0)
     first, last = int(lines[0]), int(lines[-1]) + 1
-    return slice(first + 2 * (first > 0), last - 2 * (last < len(varied_L)))
+    first, last = first + 2 * (first > 0), last - 2 * (last < len(varied_L))
+    more = max(0, _WINDOW_PX - (last - first) + 1) // 2
+    return slice(max(0, first - more), min(len(varied_L), last + more))

@@ -1,0 +1,129 @@
+"""What the frames around a boundary say: strobes, slides, dissolves, shots of a few frames, plain scenes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from shot_scenes import FPS, SIZE_PX, found, picture, shot
+
+from pipeline.analyze.shots.boundaries import Boundary
+from video.frames import read_frames
+
+
+def cuts(*frames: int) -> list[Boundary]:
+    return [Boundary(start=at, end=at) for at in frames]
+
+
+def pan(seed: int, count: int, speed: float) -> np.ndarray:
+    return np.stack([picture(seed, speed * at) for at in range(count)])
+
+
+def plain(ground: tuple[int, ...], thing: tuple[int, ...], count: int) -> np.ndarray:
+    """One thing that moves slowly over a ground of one colour."""
+    frames = np.full((count, *SIZE_PX, 3), ground, np.uint8)
+    for at, frame_HWC in enumerate(frames):
+        cv2.circle(frame_HWC, (80 + at, 47), 17, thing, -1, cv2.LINE_AA)
+    return frames
+
+
+def text_slide(seed: int) -> np.ndarray:
+    """A heading that all slides share, over lines of their own."""
+    slide_HWC = np.full((*SIZE_PX, 3), 250, np.uint8)
+    slide_HWC[:14] = (30, 60, 120)
+    cv2.putText(slide_HWC, "The quarterly report", (4, 11), 0, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
+    rng = np.random.default_rng(seed)
+    for line in range(5):
+        words = "".join(rng.choice(list("abcdefgh ijklm"), int(rng.integers(6, 22))))
+        cv2.putText(slide_HWC, words, (8, 28 + 13 * line), 0, 0.35, (20, 20, 20), 1, cv2.LINE_AA)
+    return slide_HWC
+
+
+def framed_photo(seed: int) -> np.ndarray:
+    """Another photo in the same coarse frame."""
+    tiles = np.random.default_rng(7).integers(0, 255, (9, 16, 3)).astype(np.uint8)
+    frame_HWC = cv2.resize(tiles, SIZE_PX[::-1], interpolation=cv2.INTER_NEAREST)
+    frame_HWC[12:78, 20:140] = picture(seed)[12:78, 20:140]
+    return frame_HWC
+
+
+def clouds(at: int) -> np.ndarray:
+    """A landscape; clouds pass."""
+    frame_HWC = picture(40)
+    frame_HWC[:30] = (120, 160, 220)
+    for cloud in range(5):
+        cv2.ellipse(
+            frame_HWC, ((cloud * 45 + at * 11) % 190 - 15, 9 + cloud * 4), (16, 4), 0, 0, 360, (240,) * 3, -1
+        )
+    return frame_HWC
+
+
+@pytest.mark.parametrize("speed", [0.4, 1.0])
+@pytest.mark.parametrize("hz", [2, 3, 5])
+def test_a_strobe_over_black_is_one_shot_also_while_the_camera_moves(hz, speed):
+    frames = pan(2, 125, speed)
+    frames[(np.arange(125) * hz * 2 / FPS).astype(int) % 2 == 1] //= 16
+    assert found(frames) == []
+
+
+def test_black_between_two_shots_of_a_strobe_is_their_boundary():
+    """Light that goes off hides no cut."""
+    frames = np.concatenate([pan(2, 52, 0.4), pan(3, 52, 0.4)])
+    frames[(np.arange(104) // 4) % 2 == 1] //= 16
+    assert found(frames) == [Boundary(start=52, end=56)]
+
+
+@pytest.mark.parametrize("make", [text_slide, framed_photo, picture])
+def test_slides_with_much_in_common_are_shots_of_their_own(make):
+    assert found(np.stack([make(seed) for seed in range(6)]), 1 / 3) == cuts(1, 2, 3, 4, 5)
+
+
+def test_a_slide_that_stands_and_a_time_lapse_are_one_shot():
+    noise = np.random.default_rng(0).normal(0, 2, (6, *SIZE_PX, 3))
+    assert found((text_slide(1) + noise).clip(0, 255).astype(np.uint8), 1) == []
+    assert found(np.stack([clouds(at) for at in range(8)]), 1) == []
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3])
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_dissolve_to_a_smooth_scene_is_no_strobe(seed, seconds):
+    """The fine structure of the old scene is all that there is until the end, and contrast grows."""
+    length = round(seconds * FPS)
+    smooth_HWC = np.empty((*SIZE_PX, 3), np.float32)
+    smooth_HWC[:] = np.linspace(0, 255, SIZE_PX[1])[:, None]
+    old = (pan(seed, 40 + length, 0.1) - 128.0) * 0.5 + 128
+    weight = (np.arange(1, length + 1) / (length + 1))[:, None, None, None]
+    mixed = (1 - weight) * old[40:] + weight * smooth_HWC
+    frames = np.concatenate([old[:40], mixed, np.repeat(smooth_HWC[None], 40, axis=0)])
+    boundaries = found(frames.clip(0, 255).astype(np.uint8))
+    assert len(boundaries) == 1
+    assert boundaries[0].start <= 48
+    assert boundaries[0].end >= 32 + length
+
+
+@pytest.mark.parametrize("seed", [0, 10, 20])
+@pytest.mark.parametrize("counts", [(5, 4, 5), (4, 4, 4), (24, 5, 4, 24)])
+def test_each_of_three_shots_of_a_few_frames_is_one(seed, counts):
+    frames = np.concatenate([shot(seed + number, count) for number, count in enumerate(counts)])
+    assert found(frames, 12) == cuts(*np.cumsum(counts)[:-1].tolist())
+
+
+def test_something_else_for_a_moment_ends_no_shot():
+    frames = shot(0, 60)
+    frames[30:33] = shot(1, 3)
+    assert found(frames) == []
+
+
+def test_two_things_in_one_place_on_plain_grounds_are_two_shots():
+    """A yellow disc on gray, then a blue square on navy: edges alone say that nothing changed."""
+    path = Path(__file__).parents[1] / "golden" / "legacy" / "raw" / "raw-00001.mp4"
+    assert found(np.stack([frame.rgb_HWC for frame in read_frames(str(path))]), 12) == cuts(15)
+
+
+def test_light_and_a_banner_on_a_plain_ground_end_no_shot():
+    lit = plain((130, 110, 90), (60, 200, 220), 60).astype(np.float32)
+    lit[20:40] *= (0.3, 0.4, 1.0)
+    assert found(lit.astype(np.uint8)) == []
+    banner = plain((45, 50, 90), (20, 90, 150), 60)
+    banner[25:, 72:] = (220, 20, 40)
+    assert found(banner) == []
