@@ -479,7 +479,7 @@ class CurateConfig:
 
 _VERSIONS = {
     "AnalyzeConfig": 9,
-    "DedupConfig": 2,
+    "DedupConfig": 3,
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.dedup.overlays import MISPLACED, overlay_cells, ranges, shows_other_thing
+from pipeline.dedup.overlays import MISPLACED, edge_cells, overlay_cells, ranges, shows_other_thing
+from pipeline.dedup.placement import placed
 from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
 
 MAX_SHIFT_S = 0.5 / PER_S
 """Largest distance in time between a copy's frames and those of its original."""
+_WELL_PLACED = 1.0
+"""Distance up to which pictures need not be placed better, of 255."""
 _SHIFTS_S = np.linspace(-MAX_SHIFT_S, MAX_SHIFT_S, 9)
 
 
@@ -92,7 +95,10 @@ def align(candidate: ClipFrames, keeper: ClipFrames, offset_s: float) -> Alignme
 
 def _alignment(candidate: ClipFrames, keeper: ClipFrames, shift_s: float, inside_N: np.ndarray) -> Alignment:
     expected_ND = _interpolate(keeper, candidate.time_N[inside_N] + shift_s)
-    distance = _distance(candidate.picture_ND[inside_N].astype(np.float32), expected_ND.astype(np.float32))
+    shown_ND, expected_ND = candidate.picture_ND[inside_N].astype(np.float32), expected_ND.astype(np.float32)
+    distance = _distance(shown_ND, expected_ND)
+    if distance > _WELL_PLACED:
+        distance = min(distance, _distance(shown_ND, placed(expected_ND, shown_ND)))
     begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
     covered = max(0.0, end - begin) / candidate.duration_s
     return Alignment(distance, shift_s, covered, int(inside_N.sum()))
@@ -107,7 +113,7 @@ def _distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
         first_ND, second_ND: aligned small pictures, float32.
     """
     difference_ND = first_ND - second_ND
-    mask_NHW = overlay_cells(difference_ND, first_ND, second_ND)
+    mask_NHW = overlay_cells(difference_ND, first_ND, second_ND) | edge_cells(difference_ND)
     if len(first_ND) > 1 and shows_other_thing(difference_ND, first_ND, second_ND, mask_NHW):
         return 255.0
     reduced_ND = np.maximum(0, np.abs(difference_ND) - MISPLACED * _common_ranges(first_ND, second_ND))

@@ -1,8 +1,8 @@
 """Tell what one copy has over another from what happens in one clip only, by small pictures.
 
-A logo, a banner or a subtitle is a difference near an edge of the picture that stays where it is; a copy may
-have one. A difference that moves, or one in the middle of the picture, is something that the other clip does
-not show, however small: a far-off person makes another clip.
+A logo, a banner or a subtitle is a difference near an edge of the picture that stays where it is, a border is
+one along a whole edge; a copy may have these. A difference that moves, or one in the middle of the picture,
+is something that the other clip does not show, however small: a far-off person makes another clip.
 
 Legend: N frames, H height, W width, D values of a small picture.
 """
@@ -20,6 +20,9 @@ the whole clip."""
 _MIN_INK = 5.0
 """Least difference of a cell with an overlay, of 255, beyond `_NOISE` times the noise."""
 _NOISE = 4.0
+_MIN_EDGE, _EDGE_OVER_USUAL, _MIN_EDGE_SHARE = 1.5, 1.5, 0.8
+"""Least mean difference of an edge, of 255, and as a multiple of what the middle differs by; and least share
+of its cells that differ the same way."""
 _MAX_AREA = 0.35
 """Largest share of the picture under overlays."""
 _MIN_CONTRAST, _MAX_PLAIN = 3.0, 2.5
@@ -62,6 +65,25 @@ def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np
     pictures = [_luma(each).mean(axis=0) for each in (first_ND, second_ND)]
     inside_HW = np.asarray(mask_NHW.any(axis=0))
     return mask_NHW if _shows_the_same(pictures, inside_HW) else np.zeros_like(mask_NHW)
+
+
+def edge_cells(difference_ND: np.ndarray) -> np.ndarray:
+    """Return edge_HW: outermost lines in which one of two aligned clips is darker, or brighter, throughout.
+
+    There a black edge or a white frame was trimmed by a line less, or a thin one was not trimmed.
+
+    Args:
+        difference_ND: one clip's small pictures minus the other's, float32.
+    """
+    difference_HW = np.median(_luma(difference_ND), axis=0)
+    usual = float(np.median(np.abs(difference_HW[2:-2, 2:-2]))) + 0.5
+    edge_HW = np.zeros((SIDE, SIDE), bool)
+    for line in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
+        line_S = difference_HW[line]
+        mean = float(line_S.mean())
+        one_way = float((line_S * mean > 0).mean()) >= _MIN_EDGE_SHARE
+        edge_HW[line] |= one_way and abs(mean) > max(_MIN_EDGE, _EDGE_OVER_USUAL * usual)
+    return edge_HW
 
 
 def _shows_the_same(pictures: list[np.ndarray], inside_HW: np.ndarray) -> bool:

@@ -51,7 +51,7 @@ def ids(folder: Path) -> dict[str, tuple[str, int]]:
 
 @pytest.mark.slow
 def test_an_old_dataset_is_analyzed_once_more_and_goes_on(folder):
-    """Analysis finds the same shots as then, so nothing is cut or captioned anew until the encoding changes."""
+    """Analysis finds the same shots, so nothing is cut or captioned anew until the encoding changes."""
     names = ("listed", "already_done", "analyzed", "decided", "to_cut")
     run = ("curate", "--config", "curate.yaml", "--max-failed", "0.9")
     before = ids(folder)
@@ -76,10 +76,9 @@ def test_an_old_dataset_is_analyzed_once_more_and_goes_on(folder):
     windows = ("--cut.crf", "30", "--cut.window_s", "0.7")  # not the default, so windows are wanted
     assert kinora(folder, *run, *windows)["cut"] == 8
     assert {count for _, count in ids(folder).values()} == {2}
+    status = kinora(folder, "status", "--dataset", "data")
+    assert (status["cut"]["media"], status["violations"]) == (16, [])
+    assert status["commit"] == commits(folder) - 1
 
     kept = kinora(folder, *run, *windows, "--select.min-duration-s", "30")
     assert (kept["analyzed"], kept["kept"], kept["dropped"]) == (0, 0, {"too_short": 8})
-    status = kinora(folder, "status", "--dataset", "data")
-    assert status["cut"]["media"] == 16
-    assert status["violations"] == []
-    assert status["commit"] == commits(folder) - 1

@@ -108,6 +108,22 @@ def written(rgb_HWC: np.ndarray, text: str, at: tuple[int, int]) -> np.ndarray:
     return cv2.putText(rgb_HWC.copy(), text, at, 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
 
 
+def softened(rgb_HWC: np.ndarray, high: int, wide: int, luma: int) -> np.ndarray:
+    """Add a border whose edge scaling has blurred."""
+    bordered_HWC = cv2.copyMakeBorder(
+        rgb_HWC, high, high, wide, wide, cv2.BORDER_CONSTANT, value=(luma, luma, luma)
+    )
+    return cv2.resize(
+        cv2.resize(bordered_HWC, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA), (160, 120)
+    )
+
+
+def edged(rgb_HWC: np.ndarray) -> np.ndarray:
+    edged_HWC = rgb_HWC.copy()
+    edged_HWC[:, :2] = edged_HWC[:, -2:] = 0
+    return edged_HWC
+
+
 COPIES: dict[str, Callable[[Frames], Frames]] = {
     "reencoded": lambda frames: [jpeg(frame) for frame in frames],
     "rescaled": lambda frames: [
@@ -124,6 +140,10 @@ COPIES: dict[str, Callable[[Frames], Frames]] = {
     "with thin edges": lambda frames: [
         cv2.copyMakeBorder(f[2:-2], 2, 2, 0, 0, cv2.BORDER_CONSTANT) for f in frames
     ],
+    "letterboxed with soft edges": lambda frames: [softened(f, 12, 0, 0) for f in frames],
+    "in a white frame": lambda frames: [softened(f, 10, 16, 255) for f in frames],
+    "with thin edges over it": lambda frames: [edged(f) for f in frames],
+    "cropped by a little": lambda frames: [frame[1:-1, 2:-2] for frame in frames],
     "begins later": lambda frames: frames[5:],
     "ends earlier": lambda frames: frames[:-5],
 }
@@ -154,7 +174,10 @@ def test_a_lookalike_is_kept(other):
     assert {row["kind"] for row in run([clip("a", film()), clip("b", other)]).values()} == {"none"}
 
 
-@pytest.mark.parametrize(("x", "y", "speed"), [(60, 40, 4.0), (30, 60, 1.0), (90, 80, -12.0), (75, 30, 0.0)])
+@pytest.mark.parametrize(
+    ("x", "y", "speed"),
+    [(60, 40, 4.0), (30, 60, 1.0), (90, 80, -12.0), (75, 30, 0.0), (60, 89, 12.0), (70, 0, 8.0)],
+)
 def test_a_far_off_person_makes_another_clip(x, y, speed):
     """A few pixels on a background that stands still, in one clip only."""
     original = film(way=0.0)
