@@ -20,9 +20,9 @@ the whole clip."""
 _MIN_INK = 5.0
 """Least difference of a cell with an overlay, of 255, beyond `_NOISE` times the noise."""
 _NOISE = 4.0
-_MIN_EDGE, _EDGE_OVER_USUAL, _MIN_EDGE_SHARE = 1.5, 1.5, 0.8
-"""Least mean difference of an edge, of 255, and as a multiple of what the middle differs by; and least share
-of its cells that differ the same way."""
+_MIN_EDGE, _EDGE_OVER_USUAL, _EVEN, _MIN_EDGE_SHARE = 1.5, 1.5, 0.3, 0.8
+"""Least mean difference of an edge, of 255, and as a multiple of what the middle differs by. Cells of the
+fourth share differ the same way, by at least the third of the mean."""
 _MAX_AREA = 0.35
 """Largest share of the picture under overlays."""
 _MIN_CONTRAST, _MAX_PLAIN = 3.0, 2.5
@@ -81,7 +81,7 @@ def edge_cells(difference_ND: np.ndarray) -> np.ndarray:
     for line in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
         line_S = difference_HW[line]
         mean = float(line_S.mean())
-        one_way = float((line_S * mean > 0).mean()) >= _MIN_EDGE_SHARE
+        one_way = float((line_S * mean > _EVEN * mean * mean).mean()) >= _MIN_EDGE_SHARE
         edge_HW[line] |= one_way and abs(mean) > max(_MIN_EDGE, _EDGE_OVER_USUAL * usual)
     return edge_HW
 

@@ -120,6 +120,15 @@ def test_two_things_in_one_place_on_plain_grounds_are_two_shots():
     assert found(np.stack([frame.rgb_HWC for frame in read_frames(str(path))]), 12) == cuts(15)
 
 
+def test_a_short_shot_of_a_small_thing_on_white_is_not_blank():
+    small = np.full((5, *SIZE_PX, 3), 250, np.uint8)
+    small[:, 40:48, 70:80] = (40, 60, 180)
+    frames = np.concatenate(
+        [plain((128, 128, 128), (250, 230, 40), 20), small, plain((12, 16, 80), (90, 200, 90), 20)]
+    )
+    assert found(frames, 12) == cuts(20, 25)
+
+
 def test_light_and_a_banner_on_a_plain_ground_end_no_shot():
     lit = plain((130, 110, 90), (60, 200, 220), 60).astype(np.float32)
     lit[20:40] *= (0.3, 0.4, 1.0)

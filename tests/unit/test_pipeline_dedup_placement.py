@@ -60,7 +60,7 @@ def test_an_edge_differs_as_a_whole():
     assert edge_HW.sum() == SIDE
 
 
-@pytest.mark.parametrize(("kind", "seed"), zip(CHANGES, (1, 0, 1, 2), strict=True))
+@pytest.mark.parametrize(("kind", "seed"), [*zip(CHANGES, (1, 0, 1, 2), strict=True)])
 def test_a_textured_copy_with_a_border_is_found(kind, seed):
     frames = list(shot(seed, 50, speed=0.5))
     rows = run([clip("a", frames, fps=25), clip("b", [CHANGES[kind](f) for f in frames], fps=25, width=32)])

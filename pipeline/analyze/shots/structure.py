@@ -55,8 +55,9 @@ _PLAIN = 12
 """Lines at a side that vary by at most this in both frames together, of 255, are a border."""
 _MIN_PICTURE = 0.45
 """Share of the frame that must be inside borders for a comparison of shifted pictures."""
-_BLANK_STD, _DARK, _BRIGHT = 5.0, 30.0, 228.0
-"""A blank frame varies less than the first, and its mean is below the second or above the third, of 255."""
+_BLANK_STD, _BLANK_RANGE, _DARK, _BRIGHT = 5.0, 48, 30.0, 228.0
+"""A blank frame varies less than the first, by at most the second from its darkest to its brightest pixel (a
+small thing on white is a scene), and its mean is below the third or above the fourth, of 255."""
 
 
 class Picture(NamedTuple):
@@ -76,7 +77,9 @@ def detail(gray_HW: np.ndarray) -> np.ndarray:
 def is_blank(detail_HW: np.ndarray) -> bool:
     """Return whether a frame is black or white throughout."""
     mean, std = cv2.meanStdDev(detail_HW)
-    return bool(std[0, 0] < _BLANK_STD and not _DARK <= mean[0, 0] <= _BRIGHT)
+    if std[0, 0] >= _BLANK_STD or _DARK <= mean[0, 0] <= _BRIGHT:
+        return False
+    return int(detail_HW.max()) - int(detail_HW.min()) <= _BLANK_RANGE
 
 
 def same_scene(old: Picture, new: Picture, *, inset: bool = True) -> bool:
