@@ -82,28 +82,21 @@ class Evidence:
 
     def differ(self, before: int, after: int) -> bool:
         """Return whether two frames certainly show different scenes: nothing persists, and much changed."""
-        change = np.abs(self._pixels(before) - self._pixels(after)).mean()
+        change = np.abs(self._frames_TP[before] - self._frames_TP[after]).mean()
         return bool(change >= _MIN_CHANGE) and not self.same(before, after)
 
     @cached_property
     def jump_T(self) -> np.ndarray:
         """Whether each frame differs from the one before it far more than the frames around them do."""
-        jump_T = np.zeros(len(self.time_T), bool)
-        if len(jump_T) < 3:
-            return jump_T
-        frames_TP = self.small_THWC.reshape(len(jump_T), -1).astype(np.float32)
-        step_TP = np.diff(frames_TP, axis=0)
-        step_T = np.concatenate([[0], np.vecdot(step_TP, step_TP)])  # from the frame before
-        padded_T = np.pad(step_T, _CALM_FRAMES)
+        padded_T = np.pad(self._step_T, _CALM_FRAMES)
         around_T = np.lib.stride_tricks.sliding_window_view(padded_T, 2 * _CALM_FRAMES + 1).copy()
         around_T[:, _CALM_FRAMES] = 0
-        jump_T[1:] = (
-            (step_T >= _MIN_JUMP**2 * frames_TP.shape[1])
-            & (step_T >= _MIN_JUMP_RATIO**2 * around_T.max(axis=1))
+        return (
+            (self._step_T >= _MIN_JUMP**2 * self._frames_TP.shape[1])
+            & (self._step_T >= _MIN_JUMP_RATIO**2 * around_T.max(axis=1))
             & ~self.blank_T
-            & ~np.roll(self.blank_T, 1)
-        )[1:]
-        return jump_T
+            & ~np.concatenate([[True], self.blank_T[:-1]])
+        )
 
     @cached_property
     def mixture_T(self) -> np.ndarray:
@@ -111,13 +104,12 @@ class Evidence:
         mixture_T = np.zeros(len(self.time_T), bool)
         if len(mixture_T) < 3:
             return mixture_T
-        frames_TP = self.small_THWC.reshape(len(mixture_T), -1).astype(np.float32)
+        frames_TP = self._frames_TP
         change_TP, progress_TP = frames_TP[2:] - frames_TP[:-2], frames_TP[1:-1] - frames_TP[:-2]
         norm_T = np.vecdot(change_TP, change_TP) + 1e-3
         weight_T = np.vecdot(progress_TP, change_TP) / norm_T
         residual_TP = progress_TP - weight_T[:, None] * change_TP
-        step_TP = np.diff(frames_TP, axis=0)
-        step_T = np.concatenate([[0], np.vecdot(step_TP, step_TP), [0]])  # from the frame before
+        step_T = np.append(self._step_T, 0)
         motion_T = np.maximum(step_T[:-3], step_T[3:])
         mixture_T[1:-1] = (
             (norm_T >= _MIN_MIX_CHANGE**2 * frames_TP.shape[1])
@@ -126,6 +118,16 @@ class Evidence:
             & (motion_T <= _MAX_MIX_MOTION**2 * norm_T)
         )
         return mixture_T
+
+    @cached_property
+    def _frames_TP(self) -> np.ndarray:
+        return self.small_THWC.reshape(len(self.small_THWC), -1).astype(np.float32)
+
+    @cached_property
+    def _step_T(self) -> np.ndarray:
+        """Squared difference of each frame from the one before, summed over pixels; 0 for the first."""
+        step_TP = np.diff(self._frames_TP, axis=0, prepend=self._frames_TP[:1])
+        return np.vecdot(step_TP, step_TP)
 
     def before(self, index: int) -> int:
         """Return the last frame before `index` that is not blank, if there is one close to it."""
@@ -149,9 +151,6 @@ class Evidence:
         """Return the share of pixels that differ between two frames."""
         change_HWC = cv2.absdiff(self.small_THWC[before], self.small_THWC[after])
         return float((change_HWC.max(axis=2) > _MIN_CHANGE).mean())
-
-    def _pixels(self, index: int) -> np.ndarray:
-        return self.small_THWC[index].astype(np.float32).ravel()
 
 
 def decide_slides(cut_T: np.ndarray, gradual_T: np.ndarray, evidence: Evidence, first: int) -> None:
