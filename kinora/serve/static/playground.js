@@ -129,6 +129,7 @@ form.addEventListener("submit", async (event) => {
     videos.unshift(video);
     show(video);
     drawCards();
+    $("#result").scrollIntoView({ block: "nearest" });
   } catch (error) {
     $("#wrong").textContent = error.message;
   } finally {
