@@ -3,7 +3,7 @@
 Legend: T frames, H height, W width, C channels (RGB).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +20,8 @@ from worlds.shapes.truth import World
 
 FIRST_SEED = 1_000_000_007
 """Seeds of evaluated worlds of other families begin here; those of training are below."""
+TRIES = 40
+"""Worlds sampled for each that is needed, before a row gives up."""
 Verdict = Mapping[str, bool | float]
 """What was judged or measured of one video, by name."""
 
@@ -62,17 +64,32 @@ class Setup:
             kind=kind,
         )
 
-    def worlds_of_family(self, family: str, n: int) -> list[AnyWorld]:
-        """Return worlds of another family, uniform as the family samples them, without held-out pairs."""
+    def worlds_of_family(
+        self, family: str, n: int, fits: Callable[[AnyWorld], bool] = lambda world: True
+    ) -> list[AnyWorld]:
+        """Return worlds of another family that fit, else as the family samples them, without held-out pairs.
+
+        Raises:
+            ValueError: where the model was not trained on the family, or hardly a world fits.
+        """
+        if family not in self.families:
+            raise ValueError(
+                f"families: the model was trained on {', '.join(self.families)}, not on {family}"
+            )
         worlds: list[AnyWorld] = []
-        seed = FIRST_SEED + 1_000_003 * self.seed
+        first = seed = FIRST_SEED + 1_000_003 * self.seed
         while len(worlds) < n:
+            if seed - first >= TRIES * max(n, 10):
+                raise ValueError(
+                    f"{family}: {len(worlds)} of {seed - first} worlds of {self.num_frames} frames at "
+                    f"{self.fps:g} fps fit; {n} are needed"
+                )
             width, height = self.sizes[len(worlds) % len(self.sizes)]
             style = self.vocabulary.styles[len(worlds) % len(self.vocabulary.styles)]
             size = {"width": width, "height": height, "fps": self.fps, "num_frames": self.num_frames}
             world = families.sample(family, seed, **size, style=style)
             seed += 1
-            if not families.has_unseen_pair(world):
+            if not families.has_unseen_pair(world) and fits(world):
                 worlds.append(world)
         return worlds
 
@@ -102,14 +119,21 @@ class Case:
         return f"{self.group.replace(' ', '-')}-{self.index:04d}"
 
 
-def number(row: str, group: str, worlds: Sequence[AnyWorld], seed: int, **fields: Any) -> list[Case]:
-    """Return a case for each world, prompted with its short caption."""
+def number(
+    row: str,
+    group: str,
+    worlds: Sequence[AnyWorld],
+    seed: int,
+    caption: Callable[[AnyWorld, int], str] = families.short_caption,
+    **fields: Any,
+) -> list[Case]:
+    """Return a case for each world, prompted with its caption."""
     return [
         Case(
             row=row,
             group=group,
             index=index,
-            prompt=families.short_caption(world, world.seed),
+            prompt=caption(world, world.seed),
             world=world,
             seed=10_007 * seed + index,
             **fields,

@@ -4,7 +4,24 @@ from dataclasses import dataclass
 
 from manifests.ranges import NonNegativeFloat, PositiveInt, check_ranges
 
-ROWS = ("text", "animate", "extend", "loop", "connect", "edit", "images", "sizes", "draft")
+ROWS = (
+    "text",
+    "animate",
+    "extend",
+    "loop",
+    "connect",
+    "edit",
+    "images",
+    "sizes",
+    "draft",
+    "dense",
+    "expansion",
+    "consistency",
+    "permanence",
+    "long",
+    "acting",
+    "game",
+)
 """Modules of `kinora.evaluation.rows`."""
 SAMPLES, FEW = 512, 128
 """Cases of a group with a goal of 0.9 or more, and of another one."""
@@ -18,11 +35,12 @@ class EvaluationConfig:
     """Model folder written by `kinora train dit`."""
     row: str | None = None
     """Row of the table, or several with commas: text, animate, extend, loop, connect, edit, images, sizes,
-    draft. Default: all."""
+    draft, dense, expansion, consistency, permanence, long, acting, game. Default: all."""
     samples: PositiveInt | None = None
     """Videos of each group of a row. Default: 512 where a goal is 0.9 or more, 128 elsewhere."""
     families: tuple[str, ...] = ("shapes",)
-    """Families of worlds that the model was trained on; the rows text and animate judge all of them."""
+    """Families of worlds that the model was trained on. Rows text and animate judge all of them; consistency
+    needs rooms, permanence occlusion, acting canvas, game grid, and the other rows shapes."""
     motions: tuple[str, ...] = ("left", "right", "up", "down", "still")
     """Motions in the prompts: those that the model was trained on. Those of the demo by default."""
     speeds: tuple[str, ...] = ("medium",)

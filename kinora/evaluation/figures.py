@@ -1,9 +1,9 @@
 """Figures of an evaluation: each with its n, its bound at 95 %, and chance and ceiling where defined."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kinora.evaluation.intervals import bootstrap_difference, bootstrap_mean, wilson_low
+from kinora.evaluation.intervals import bootstrap_difference, bootstrap_mean, bootstrap_ratio, wilson_low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +20,8 @@ class Figure:
     goal: float | None = None
     at_most: bool = False
     """Whether the figure should be at most the goal, not at least."""
+    above: bool = False
+    """Whether the bound must be above the goal, not at it."""
     chance: float | None = None
     """The same against another sample's prompt."""
     ceiling: float | None = None
@@ -33,7 +35,14 @@ class Figure:
             return None
         if self.bound is None:
             return False
+        if self.above:
+            return self.bound > self.goal
         return self.bound <= self.goal if self.at_most else self.bound >= self.goal
+
+    @property
+    def sign(self) -> str:
+        """How the figure should compare with the goal, such as `>=`."""
+        return "<=" if self.at_most else ">" if self.above else ">="
 
     def to_json(self) -> dict[str, float]:
         """Return NAME, NAME_n, and where they are defined NAME_low or NAME_high, _goal, _chance, _ceiling."""
@@ -82,6 +91,7 @@ def average(
     *,
     goal: float | None = None,
     at_most: bool = False,
+    chance: Sequence[float] = (),
     ceiling: Sequence[float] = (),
     digits: int = 3,
 ) -> Figure:
@@ -100,8 +110,49 @@ def average(
         n=len(values),
         goal=goal,
         at_most=at_most,
+        chance=mean_of(chance),
         ceiling=mean_of(ceiling),
         digits=digits,
+    )
+
+
+def gain(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
+    """Return the mean of `after` minus `before`, pair by pair, with its lower bound; the goal is above 0.
+
+    Raises:
+        ValueError: without pairs, or where a value has no partner.
+    """
+    differences = [float(b) - float(a) for a, b in zip(before, after, strict=True)]
+    return replace(average(name, differences, goal=0), above=True)
+
+
+def ratio(
+    name: str,
+    parts: Sequence[float],
+    wholes: Sequence[float],
+    *,
+    goal: float,
+    at_most: bool = False,
+    ceiling: float | None = None,
+) -> Figure:
+    """Return the sum of `parts` over that of `wholes`, with its bootstrap bound over the samples.
+
+    0 where the wholes are 0.
+
+    Raises:
+        ValueError: without samples, or where a part has no whole.
+    """
+    if not len(parts) or len(parts) != len(wholes):
+        raise ValueError(f"{name}: {len(parts)} parts of {len(wholes)} samples")
+    interval = bootstrap_ratio(parts, wholes) if len(parts) > 1 else None
+    return Figure(
+        name=name,
+        value=ratio_of(parts, wholes),
+        bound=interval and (interval.high if at_most else interval.low),
+        n=len(parts),
+        goal=goal,
+        at_most=at_most,
+        ceiling=ceiling,
     )
 
 
@@ -117,6 +168,12 @@ def drop(name: str, before: Sequence[float], after: Sequence[float], *, goal: fl
     high = bootstrap_difference(before, after).high if several else None
     value = sum(before) / len(before) - sum(after) / len(after)
     return Figure(name=name, value=value, bound=high, n=min(len(before), len(after)), goal=goal, at_most=True)
+
+
+def ratio_of(parts: Sequence[float], wholes: Sequence[float]) -> float:
+    """Return a sum over another one; 0 where that is 0."""
+    whole = sum(wholes)
+    return sum(parts) / whole if whole else 0.0
 
 
 def mean_of(values: Sequence[float]) -> float | None:

@@ -50,6 +50,18 @@ def bootstrap_difference(first: Sequence[float], second: Sequence[float], seed: 
     return _percentiles(_resampled_means(first, seed) - _resampled_means(second, seed + 1))
 
 
+def bootstrap_ratio(parts: Sequence[float], wholes: Sequence[float], seed: int = 0) -> Interval:
+    """Return the percentile interval of the sum of `parts` over that of `wholes`, resampled in pairs.
+
+    A resample whose wholes are 0 has a ratio of 0.
+
+    Raises:
+        ValueError: without pairs.
+    """
+    parts_R, wholes_R = _resampled_means(parts, seed), _resampled_means(wholes, seed)
+    return _percentiles(np.divide(parts_R, wholes_R, out=np.zeros_like(parts_R), where=wholes_R != 0))
+
+
 def _resampled_means(values: Sequence[float], seed: int) -> np.ndarray:
     if not len(values):
         raise ValueError("no values: an interval needs at least one")

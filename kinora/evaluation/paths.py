@@ -55,12 +55,13 @@ class Identity:
 
 def identity(frames_THWC: np.ndarray, fps: float, expected: Requirements) -> Identity:
     """Return whether a part of a video shows the expected things, wherever they are and move."""
-    verdict = compare(measure(frames_THWC, fps), _without_motion(expected))
+    verdict = compare(measure(frames_THWC, fps), requirements_without_motion(expected))
     bound = verdict.binding if len(expected.things) > 1 else bool(verdict.color) and bool(verdict.shape)
     return Identity(things=bool(bound) and bool(verdict.count), background=bool(verdict.background))
 
 
-def _without_motion(expected: Requirements) -> Requirements:
+def requirements_without_motion(expected: Requirements) -> Requirements:
+    """Return the same for things that may be anywhere and move anyhow, with their number."""
     things = tuple(ThingRequirements(color=thing.color, shape=thing.shape) for thing in expected.things)
     return Requirements(things=things, background=expected.background, count=len(things))
 

@@ -48,7 +48,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.{figure.digits}f}"
 
-    goal = "" if figure.goal is None else f"{'<=' if figure.at_most else '>='} {figure.goal:g}"
+    goal = "" if figure.goal is None else f"{figure.sign} {figure.goal:g}"
     met = {None: "", True: "yes", False: "no"}[figure.met]
     values = [number(v) for v in (figure.value, figure.bound)]
     return (

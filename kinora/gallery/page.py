@@ -35,6 +35,25 @@ TITLES = {
     "images": ("Images", "Videos of one frame."),
     "sizes": ("Any size and duration", "Shapes of the training clips, and shapes that were never trained."),
     "draft": ("Draft, then larger", "First the draft, its pixels repeated; then the same video made larger."),
+    "dense": ("Long prompts", "Dense captions of many claims: how many of them the video shows."),
+    "expansion": (
+        "Prompt expansion",
+        "The same short prompts raw and expanded, with the same noise, judged by what the short one says.",
+    ),
+    "consistency": (
+        "3D consistency",
+        "Corners of a room are tracked and fitted to one rigid scene. Errors are held against real renders.",
+    ),
+    "permanence": (
+        "Permanence",
+        "The frames until a thing is hidden are given; it must come back as it was, in time and place.",
+    ),
+    "long": ("Long range", "A training clip is given and goes on for a minute: the same things, as many."),
+    "acting": ("Acting on the world", "Strokes and bites that are made while the video runs, and stay."),
+    "game": (
+        "A digital world",
+        "The first frame of a game and its goal are given: legal moves, goal reached.",
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from kinora.evaluation.figures import average, drop, share
+from kinora.evaluation.figures import average, drop, gain, ratio, share
 from kinora.evaluation.intervals import bootstrap_mean, wilson_low
 from kinora.evaluation.table import markdown_table, terminal_table
 
@@ -40,6 +40,31 @@ def test_a_drop_is_the_difference_of_two_means():
     assert figure.value == pytest.approx(0.05)
     assert not figure.met
     assert drop("size_drop", [1.0] * 50, [1.0] * 50, goal=0.05).met
+
+
+def test_a_gain_is_of_pairs_and_its_interval_must_be_above_zero():
+    before, after = [0.2, 0.9, 0.5, 0.7] * 8, [0.3, 1.0, 0.6, 0.8] * 8
+    figure = gain("expansion_gain", before, after)
+    assert figure.value == pytest.approx(0.1)
+    assert figure.bound == pytest.approx(0.1)
+    assert figure.met
+    assert figure.sign == ">"
+    assert gain("expansion_gain", before, before).met is False
+    assert gain("expansion_gain", before, after[1:] + after[:1]).met is False
+    with pytest.raises(ValueError, match="shorter"):
+        gain("expansion_gain", before, after[1:])
+
+
+def test_a_ratio_is_of_sums_with_the_samples_resampled():
+    figure = ratio("legal", [9.0, 0.0, 10.0] * 20, [10.0, 0.0, 10.0] * 20, goal=0.9)
+    assert figure.value == pytest.approx(0.95)
+    assert figure.bound is not None
+    assert 0.93 < figure.bound < 0.95
+    assert figure.met
+    assert not ratio("error", [1.4, 1.7] * 20, [1.0, 1.0] * 20, goal=1.5, at_most=True).met
+    assert ratio("legal", [0.0] * 4, [0.0] * 4, goal=0.9).to_json()["legal_low"] == 0
+    with pytest.raises(ValueError, match="0 parts"):
+        ratio("legal", [], [], goal=0.9)
 
 
 def test_no_samples_are_no_figure():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kinora.cli.main import main
-from kinora.evaluation.figures import share
+from kinora.evaluation.config import ROWS
+from kinora.evaluation.figures import gain, share
 from kinora.evaluation.results import write_media
-from kinora.gallery.page import write_gallery
+from kinora.gallery.page import TITLES, write_gallery
 
 
 @pytest.fixture
@@ -36,7 +37,10 @@ def results(tmp_path):
                 "command": f"kinora generate 'a <red> circle {index}' --image {given} --seed {index}",
             }
         )
-    figures = [share("image_motion", [False, True, True, True], goal=0.95, chance=[False])]
+    figures = [
+        share("image_motion", [False, True, True, True], goal=0.95, chance=[False]),
+        gain("image_gain", [0.5, 0.5], [1.0, 0.75]),
+    ]
     content = {"row": "animate", "figures": [asdict(figure) for figure in figures], "samples": samples}
     (folder / "animate" / "row.json").write_text(json.dumps(content))
     summary = {
@@ -60,8 +64,15 @@ def test_the_page_shows_the_first_videos_with_verdicts_and_commands(results, tmp
     assert "a &lt;red&gt; circle 0" in page
     assert "circle 3" not in page
     assert "--image media/animate/given/shapes-0000-0.png" in page
-    assert "0 of 1 goals met" in page
+    assert "1 of 2 goals met" in page
     assert "a window is too short" in page
+
+
+def test_every_row_has_a_title_and_goals_show_how_they_compare(results, tmp_path):
+    assert {*TITLES} == {*ROWS}
+    page = write_gallery(results, tmp_path / "out", videos=1).read_text()
+    assert "≥ 0.95" in page
+    assert re.search(r"&gt; 0 <span class=\"hit\"", page)
 
 
 def test_a_gallery_is_replaced_and_nothing_else_is(results, tmp_path):

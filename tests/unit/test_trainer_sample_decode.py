@@ -61,6 +61,15 @@ def test_a_round_trip_is_that_of_the_vae(model):
     assert np.abs(streamed - reconstruct(model.vae, frames_THWC[None], dtype=model.dtype)[0]).max() <= 1
 
 
+def test_a_round_trip_in_chunks_equals_one_in_one_pass(model, monkeypatch):
+    frames_BTHWC = np.stack([video(9), video(9)[::-1]])
+    once_BTHWC = reconstruct(model.vae, frames_BTHWC, dtype=model.dtype)
+    monkeypatch.setattr("trainer.sample.decode.CHUNK_BYTES", 1)
+    chunked_BTHWC = reconstruct(model.vae, frames_BTHWC, dtype=model.dtype)
+    assert np.abs(once_BTHWC.astype(int) - chunked_BTHWC).max() <= 1
+    assert reconstruct(model.vae, frames_BTHWC[:, :5]).shape == (2, 5, *frames_BTHWC.shape[2:])
+
+
 @pytest.mark.parametrize("chunk", [1, 1 << 25])
 def test_kept_pixels_replace_what_is_decoded(model, chunk):
     latent_CTHW, given = latents(3), video(7)

@@ -14,7 +14,7 @@ from trainer.precision import Dtype, autocast
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
 from trainer.vae.model import VideoVae
-from trainer.vae.streaming import decode_stream
+from trainer.vae.streaming import decode_stream, encode_stream
 
 CHUNK_BYTES = 1 << 25
 """Pixels (float32) that leave the decoder together."""
@@ -81,11 +81,23 @@ def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> Non
 def reconstruct(
     vae: VideoVae, frames_BTHWC: np.ndarray, *, batch_size: int = 16, dtype: Dtype = "auto"
 ) -> np.ndarray:
-    """Return videos (uint8) after a round trip through the VAE: the ceiling of a score."""
+    """Return videos (uint8) after a round trip through the VAE: the ceiling of a score.
+
+    A batch of more than `CHUNK_BYTES` of pixels goes through in chunks of time, if it fills its latents.
+    """
     device = next(vae.parameters()).device
     reconstructed = []
     for start in range(0, len(frames_BTHWC), batch_size):
         pixels_BCTHW = to_pixels(torch.from_numpy(frames_BTHWC[start : start + batch_size]).to(device))
         with autocast(device, dtype):
-            reconstructed.append(to_frames(vae.decode(vae.encode(pixels_BCTHW))).cpu().numpy())
+            reconstructed.append(to_frames(_round_trip(vae, pixels_BCTHW)).cpu().numpy())
     return np.concatenate(reconstructed)
+
+
+def _round_trip(vae: VideoVae, pixels_BCTHW: Tensor) -> Tensor:
+    """Return pixels in [-1, 1] after the VAE, in bounded memory where they fill their latents."""
+    whole = (pixels_BCTHW.shape[2] - 1) % vae.config.time_factor == 0
+    if not whole or pixels_BCTHW.nbytes <= CHUNK_BYTES:
+        return vae.decode(vae.encode(pixels_BCTHW))
+    latent_BCTHW = torch.cat([*encode_stream(vae, [pixels_BCTHW], CHUNK_BYTES)], dim=2)
+    return torch.cat([*decode_stream(vae, latent_BCTHW, CHUNK_BYTES)], dim=2)
