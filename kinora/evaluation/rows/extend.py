@@ -4,6 +4,7 @@ Legend: T frames, H height, W width, C channels (RGB).
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def make(cases: Sequence[Case], maker: Maker) -> list[np.ndarray]:
             given(case)[0].frames_THWC,
             case.prompt,
             new_frames=case.world.num_frames - case.given,
-            direction="forward" if case.group == "forward" else "backward",
+            direction=_direction(case),
             seed=case.seed,
         )
         for case in cases
@@ -56,9 +57,14 @@ def make(cases: Sequence[Case], maker: Maker) -> list[np.ndarray]:
     return maker(conditions)
 
 
+def _direction(case: Case) -> Literal["forward", "backward"]:
+    """Return the direction of a case; groups of other rows that extend are forward."""
+    return "backward" if case.group == "backward" else "forward"
+
+
 def given(case: Case) -> list[Given]:
     frames_THWC = render(case)
-    part_THWC = frames_THWC[: case.given] if case.group == "forward" else frames_THWC[-case.given :]
+    part_THWC = frames_THWC[: case.given] if _direction(case) == "forward" else frames_THWC[-case.given :]
     return [Given("--video", part_THWC)]
 
 
@@ -66,14 +72,14 @@ def with_given(case: Case, frames_THWC: np.ndarray) -> np.ndarray:
     """Return frames in which the given ones are exact."""
     (_, part_THWC) = given(case)[0]
     rest = len(frames_THWC) - case.given
-    if case.group == "forward":
+    if _direction(case) == "forward":
         return np.concatenate([part_THWC, frames_THWC[case.given :]])
     return np.concatenate([frames_THWC[:rest], part_THWC])
 
 
 def judge(case: Case, frames_THWC: np.ndarray) -> Verdict:
     """Return the jump, and what of the given part the new part keeps."""
-    fps, forward = case.world.fps, case.group == "forward"
+    fps, forward = case.world.fps, _direction(case) == "forward"
     new = len(frames_THWC) - case.given
     join = case.given if forward else new
     new_THWC = frames_THWC[join:] if forward else frames_THWC[:join]
@@ -94,7 +100,7 @@ def judge(case: Case, frames_THWC: np.ndarray) -> Verdict:
 
 
 def flags(case: Case) -> list[str]:
-    return [f"--extend {case.group}", f"--frames {case.world.num_frames - case.given}"]
+    return [f"--extend {_direction(case)}", f"--frames {case.world.num_frames - case.given}"]
 
 
 def figures(outcomes: Sequence[Outcome]) -> list[Figure]:

@@ -15,12 +15,14 @@ from kinora.evaluation.claims import without_style
 from kinora.evaluation.continuity import background_distance
 from kinora.evaluation.figures import Figure, average, share
 from kinora.evaluation.paths import requirements_without_motion
-from kinora.evaluation.rows import forward
+from kinora.evaluation.rows.extend import flags, given, make, with_given
 from kinora.evaluation.rows.shapes import render
 from worlds.shapes.family import place_things
 from worlds.shapes.judge import compare
 from worlds.shapes.measure import measure
 from worlds.shapes.truth import World, requirements_of
+
+__all__ = ["cases", "figures", "flags", "given", "judge", "make", "truth", "with_given"]
 
 NAME = "long"
 GOAL = 0.9
@@ -29,7 +31,7 @@ DURATION_S = 60.0
 PART_S = 2.0
 """Parts of the new frames that are judged alone."""
 CONSTANT = ("color", "shape", "count", "background")
-make, truth, given, with_given, flags = forward.make, render, forward.given, forward.with_given, forward.flags
+truth = render
 
 
 def cases(setup: Setup) -> list[Case]:

@@ -13,18 +13,20 @@ import numpy as np
 
 from kinora.evaluation.cases import Case, Outcome, Setup, Verdict, column, in_group, number
 from kinora.evaluation.figures import Figure, share
-from kinora.evaluation.rows import forward
+from kinora.evaluation.rows.extend import flags, given, make, with_given
 from kinora.evaluation.rows.shapes import render
 from worlds import families
 from worlds.family import AnyWorld
 from worlds.occlusion.truth import OcclusionWorld, hidden_span, visible_T
+
+__all__ = ["cases", "figures", "flags", "given", "judge", "make", "truth", "with_given"]
 
 NAME = "permanence"
 GOAL = 0.9
 CHANCE = True
 WALL, TURN = "behind a wall", "out of the frame"
 JUDGED = ("returns", "timing", "hidden", "color", "shape", "direction")
-make, truth, given, with_given, flags = forward.make, render, forward.given, forward.with_given, forward.flags
+truth = render
 
 
 def cases(setup: Setup) -> list[Case]:
