@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,14 +40,17 @@ class DitModule(L.LightningModule):
         flow: FlowConfig | None = None,
     ) -> None:
         """Args:
-        dit: a size by its name, or its fields.
+        dit: a size by its name, with as many latent channels as the VAE; or its fields.
         vae: folder with the VAE that the clips were encoded with, or `shipped`.
         text_encoder: name of the encoder that the texts were encoded with.
         flow: no longer used: `data.flow` trains, samples, and is stored with the model.
         """
         super().__init__()
         self.optim, self.vae, self.text_encoder, self._former_flow = optim, vae, text_encoder, flow
-        self.model = Dit(dit_config(dit))
+        config = dit_config(dit)
+        if isinstance(dit, str):
+            config = replace(config, latent_channels=read_vae_config(vae).latent_channels)
+        self.model = Dit(config)
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.step_sums = SumOverRanks()
         self.validation_means = MeanOverRanks(
