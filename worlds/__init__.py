@@ -1,3 +1,18 @@
 """Simulated worlds with exactly known content: render a video and its truth, judge a video or a caption."""
 
-__all__ = ["claims", "color_lookup", "families", "family", "palette", "raw", "shapes", "split", "styles"]
+__all__ = [
+    "canvas",
+    "claims",
+    "color_lookup",
+    "families",
+    "family",
+    "grid",
+    "occlusion",
+    "palette",
+    "raw",
+    "rooms",
+    "segmentation",
+    "shapes",
+    "split",
+    "styles",
+]

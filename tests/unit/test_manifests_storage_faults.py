@@ -169,11 +169,11 @@ def test_a_connection_that_breaks_while_reading_is_read_again(s3_uri):
 
 
 @pytest.mark.parametrize(
-    ("said", "most"),
-    [(b"", 6), (b"HTTP/1.1 403 Forbidden\r\n\r\n<Error><Code>AccessDenied</Code></Error>", 1)],
+    ("said", "most", "silent_s"),
+    [(b"", 6, 0.2), (b"HTTP/1.1 403 Forbidden\r\n\r\n<Error><Code>AccessDenied</Code></Error>", 1, 2.0)],
     ids=["nothing", "an error whose end it does not tell"],
 )
-def test_a_store_that_falls_silent_is_given_up(s3_uri, monkeypatch, said, most):
+def test_a_store_that_falls_silent_is_given_up(s3_uri, monkeypatch, said, most, silent_s):
     asked = []
 
     def talk(connection: socket.socket) -> None:
@@ -190,7 +190,7 @@ def test_a_store_that_falls_silent_is_given_up(s3_uri, monkeypatch, said, most):
     with socket.create_server(("127.0.0.1", 0)) as server:
         Thread(target=listen, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setattr(s3, "_SILENT_S", 0.2)
+        monkeypatch.setattr(s3, "_SILENT_S", silent_s)
         with pytest.raises(DatasetError, match=r"x: .*AWS_ENDPOINT_URL"):
             S3Storage(s3_uri).download("x", io.BytesIO(), offset=0, length=9, etag="e")
     assert len(asked) == most
