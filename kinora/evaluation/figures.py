@@ -116,14 +116,17 @@ def average(
     )
 
 
-def gain(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
-    """Return the mean of `after` minus `before`, pair by pair, with its lower bound; the goal is above 0.
+def gain(name: str, before: Sequence[float], after: Sequence[float], *, goal: float = 0) -> Figure:
+    """Return the mean of `after` minus `before`, pair by pair, with its lower bound.
+
+    Args:
+        goal: what the gain should be at least; 0 asks for more than 0.
 
     Raises:
         ValueError: without pairs, or where a value has no partner.
     """
     differences = [float(b) - float(a) for a, b in zip(before, after, strict=True)]
-    return replace(average(name, differences, goal=0), above=True)
+    return replace(average(name, differences, goal=goal), above=goal == 0)
 
 
 def ratio(

@@ -47,20 +47,29 @@ def train_shipped(config: ShippedConfig) -> None:
         _export(out / "vae", VAE, out / "weights")
     vae = str(config.vae or out / "weights")
     inputs = ["--shards", f"{out}/shards", "--vae", vae, "--processes", str(config.processes)]
-    _kinora("encode", *inputs)
+    run_kinora("encode", *inputs)
     _train(config, "dit", config.dit_steps, ["--model.vae", vae])
     _export(out / "dit", DIT, out / "weights")
 
 
 def _train(config: ShippedConfig, network: str, steps: int | None, flags: list[str]) -> None:
-    """Train a network, or go on from its newest checkpoint; a run at its last step exports again."""
-    run = config.out / network
     length = [] if steps is None else ["--max_steps", str(steps)]
+    words = train_words(
+        network, config.out / network, config.out / "shards", seed=config.seed, processes=config.processes
+    )
+    run_kinora(*words, *flags, *length)
+
+
+def train_words(network: str, run: Path, shards: Path, *, seed: int, processes: int) -> list[str]:
+    """Return the command that trains a network by its recipe, or goes on from its newest checkpoint.
+
+    A run at its last step exports again.
+    """
+    recipe = ["--config", str(CONFIGS / f"{network}_shipped.yaml"), "--data.shards", str(shards)]
+    seeds = ["--data.seed", str(seed), "--seed_everything", str(seed)]
+    devices = ["--trainer.devices", str(processes)]
     resume = ["--resume"] if any(run.glob("checkpoints/*.ckpt")) else []
-    recipe = ["--config", str(CONFIGS / f"{network}_shipped.yaml"), "--data.shards", f"{config.out}/shards"]
-    seed = ["--data.seed", str(config.seed), "--seed_everything", str(config.seed)]
-    devices = ["--trainer.devices", str(config.processes)]
-    _kinora("train", network, "fit", *recipe, *seed, "--out", str(run), *devices, *flags, *length, *resume)
+    return ["train", network, "fit", *recipe, *seeds, "--out", str(run), *devices, *resume]
 
 
 def _export(run: Path, name: str, out: Path) -> None:
@@ -76,7 +85,8 @@ def _export(run: Path, name: str, out: Path) -> None:
     _say(f"{out}/{name}.safetensors: digest {digest}")
 
 
-def _kinora(*words: str) -> None:
+def run_kinora(*words: str) -> None:
+    """Run a command of `kinora`."""
     _say(f"$ kinora {shlex.join(words)}")
     code = subprocess.run([sys.executable, "-m", "kinora", *words], check=False).returncode
     if code:

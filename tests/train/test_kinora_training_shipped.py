@@ -59,7 +59,7 @@ def test_samples_cover_families_styles_and_shapes_without_held_out_pairs():
 def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
-    monkeypatch.setattr(shipped, "_kinora", lambda *words: commands.append(words))
+    monkeypatch.setattr(shipped, "run_kinora", lambda *words: commands.append(words))
     monkeypatch.setattr(shipped, "_export", lambda run, name, out: commands.append(("export", name)))
     (tmp_path / "vae" / "checkpoints").mkdir(parents=True)
     (tmp_path / "vae" / "checkpoints" / "step=20.ckpt").touch()
@@ -80,7 +80,7 @@ def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
 def test_the_transformer_is_trained_on_a_vae_that_is_named(tmp_path, monkeypatch):
     commands: list[tuple[str, ...]] = []
     monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
-    monkeypatch.setattr(shipped, "_kinora", lambda *words: commands.append(words))
+    monkeypatch.setattr(shipped, "run_kinora", lambda *words: commands.append(words))
     monkeypatch.setattr(shipped, "_export", lambda run, name, out: commands.append(("export", name)))
     train_shipped(ShippedConfig(out=tmp_path, vae=Path("shipped")))
     assert [words[:2] for words in commands] == [
