@@ -180,7 +180,7 @@ def test_texts_stay_texts(browser: Browser, videos: Videos) -> None:
     with playing(browser, videos) as page:
         make(page, "From text", text, Size="32x32")
         shown(page)
-        assert page.locator("#result strong").inner_text() == text
+        expect(page.locator("#result strong")).to_have_text(text)
         page.reload()
         page.wait_for_selector("#cards .card")
         assert page.evaluate("window.ran") == []

@@ -69,8 +69,16 @@ export class CardView {
     const note = shown.length > MAX_STRIP ? `${MAX_STRIP} of ${shown.length}` : String(shown.length);
     fill(this.film, picked.length > 0 && [h("h3", {}, "Frames that the captioner saw ", h("span.quiet", {}, note)),
       strip(`/media/${id}/frames?indices=${picked.join(",")}`, picked.map((frame) => `${frame + 1}`), (index) => this.player.seek(picked[index], true), { label: "Frames that the captioner saw" })],
-    h("div.row.spread", {}, h("h3", {}, "Source around the clip"), button(this.playsAround ? "Stop" : "Play", { key: "B", class: "small ghost", "aria-label": this.playsAround ? "Stop the source around the clip" : "Play the source around the clip" }, () => this.playAround())),
-    h("div.around", {}, this.side(id, "before"), h("span.cut", {}, "clip"), this.side(id, "after")));
+      ...(this.around = this.sourceAround()));
+  }
+
+  /** The heading and the source beside the clip. */
+  sourceAround() {
+    const { media_id: id } = this.card.item;
+    return [
+      h("div.row.spread", {}, h("h3", {}, "Source around the clip"), button(this.playsAround ? "Stop" : "Play", { key: "B", class: "small ghost", "aria-label": this.playsAround ? "Stop the source around the clip" : "Play the source around the clip" }, () => this.playAround())),
+      h("div.around", {}, this.side(id, "before"), h("span.cut", {}, "clip"), this.side(id, "after")),
+    ];
   }
 
   /** Stills of the source beside the clip, or its seconds there as a video. */
@@ -83,8 +91,12 @@ export class CardView {
   playAround() {
     this.playsAround = !this.playsAround;
     if (this.playsAround) this.player.pause();
-    this.renderFilm();
-    this.film.lastElementChild.scrollIntoView({ block: "nearest" });
+    const before = this.around;
+    this.around = this.sourceAround();
+    before.forEach((node, index) => node.replaceWith(this.around[index])); // the frames above stay, with their height
+    const show = () => this.around[1].scrollIntoView({ block: "nearest" });
+    show();
+    for (const image of this.film.querySelectorAll("img")) if (!image.complete) image.addEventListener("load", show, { once: true });
   }
 
   renderMore() {
