@@ -208,6 +208,9 @@ class VaeLossConfig:
     motion: NonNegativeFloat = 0.0
     """Further weight of errors where the video changes from frame to frame, relative to 1 everywhere: what
     moves fills few pixels."""
+    contrast: NonNegativeFloat = 0.0
+    """Further weight of errors where neighbouring pixels differ, relative to 1 everywhere: what tells shapes
+    apart fills few pixels."""
     kl: NonNegativeFloat = 3e-4
     """Weight of the KL divergence of the latents from a unit Gaussian, in nats per latent value."""
 

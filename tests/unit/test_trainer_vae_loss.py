@@ -1,11 +1,11 @@
-"""The loss of the VAE: errors where a video changes weigh more, everywhere else as before."""
+"""The loss of the VAE: errors where a video changes, and at edges, weigh more; everywhere else as before."""
 
 import pytest
 import torch
 
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.vae.model import DiagonalGaussian
-from trainer.vae.module import VaeModule, changing
+from trainer.vae.module import VaeModule, changing, contrast
 
 
 def square(at: list[int], size: int = 4) -> torch.Tensor:
@@ -48,3 +48,26 @@ def test_errors_weigh_more_where_the_video_changes(place, factor):
     for name in ("l1", "l2"):
         assert terms[3.0][name] / terms[0.0][name] == pytest.approx(factor)
     assert terms[3.0]["kl"] == terms[0.0]["kl"] == 0
+
+
+def test_both_sides_of_an_edge_count_and_what_is_plain_does_not():
+    edge = contrast(square([2], size=6))[0, 0, 0]
+    plain = torch.zeros(16, 24)
+    plain[5:13, 1:9] = 1  # the square and a pixel around it
+    plain[5, 1] = plain[5, 8] = plain[12, 1] = plain[12, 8] = 0  # corners touch no edge
+    plain[7:11, 3:7] = 0  # its inside
+    assert torch.equal(edge, plain)
+    assert contrast(0.05 * square([2])).max() == pytest.approx(0.2)
+
+
+def test_errors_weigh_more_at_edges():
+    pixels, posterior = square([2, 2]), DiagonalGaussian(torch.zeros(1), torch.zeros(1))
+    terms = {}
+    for weight in (0.0, 4.0):
+        module = VaeModule(VaeConfig(widths=(8, 8)), VaeLossConfig(contrast=weight), OptimConfig(lr=1e-3))
+        for place in ((6, 2), (0, 0)):
+            out = pixels.clone()
+            out[:, :, 1, place[0], place[1]] += 0.5
+            terms[weight, place] = module._loss_terms(out, pixels, posterior)["l2"]
+    assert terms[4.0, (6, 2)] / terms[0.0, (6, 2)] == pytest.approx(5)
+    assert terms[4.0, (0, 0)] == terms[0.0, (0, 0)]

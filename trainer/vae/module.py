@@ -92,7 +92,7 @@ class VaeModule(L.LightningModule):
         error = out_BCTHW - pixels_BCTHW
         mean, logvar = posterior
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        weight = 1 + self.loss.motion * changing(pixels_BCTHW)
+        weight = 1 + self.loss.motion * changing(pixels_BCTHW) + self.loss.contrast * contrast(pixels_BCTHW)
         rows = weight[..., 1:, :] * error.diff(dim=3).abs()
         columns = weight[..., 1:] * error.diff(dim=4).abs()
         gradient = rows.mean() + columns.mean()
@@ -146,7 +146,8 @@ class VaeModule(L.LightningModule):
 
 
 CHANGE = 0.25
-"""Difference to a neighbouring frame, for pixels in [-1, 1], from which on a pixel counts as changing."""
+"""Difference to a neighbouring frame or pixel, for pixels in [-1, 1], from which on a pixel counts as
+changing or as an edge."""
 
 
 def changing(pixels_BCTHW: Tensor) -> Tensor:
@@ -155,6 +156,15 @@ def changing(pixels_BCTHW: Tensor) -> Tensor:
     change_BTHW = torch.maximum(F.pad(steps_BTHW, (0, 0, 0, 0, 1, 0)), F.pad(steps_BTHW, (0, 0, 0, 0, 0, 1)))
     near_BTHW = F.max_pool2d(change_BTHW, 3, stride=1, padding=1)
     return (near_BTHW / CHANGE).clamp(max=1)[:, None]
+
+
+def contrast(pixels_BCTHW: Tensor) -> Tensor:
+    """Return how far each pixel differs from those above, below, left and right of it: 0 to 1, by B1THW."""
+    rows_BTHW = pixels_BCTHW.diff(dim=3).abs().amax(dim=1)
+    columns_BTHW = pixels_BCTHW.diff(dim=4).abs().amax(dim=1)
+    vertical_BTHW = torch.maximum(F.pad(rows_BTHW, (0, 0, 1, 0)), F.pad(rows_BTHW, (0, 0, 0, 1)))
+    horizontal_BTHW = torch.maximum(F.pad(columns_BTHW, (1, 0)), F.pad(columns_BTHW, (0, 1)))
+    return (torch.maximum(vertical_BTHW, horizontal_BTHW) / CHANGE).clamp(max=1)[:, None]
 
 
 def reparameterize(posterior: DiagonalGaussian, seeds: list[int]) -> Tensor:
