@@ -24,6 +24,7 @@ def test_a_representative_type_is_captioned_alike_alone_and_in_a_batch(name: str
     check(name, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # processors hand tensors to NumPy 2
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HELD)
 def test_a_type_is_captioned_alike_alone_and_in_a_batch(name: str, tmp_path: Path) -> None:
