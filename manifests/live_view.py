@@ -306,8 +306,7 @@ class LiveView:
 
     def _analyses(self) -> pa.Table:
         """Return the newest successful analysis of each live source."""
-        self._mask("sources", None)
-        mask = self._masks["sources", None]
+        mask = self._mask("sources", None)
         sources = self._loaded["sources"]
         live_N = np.arange(sources.num_rows) if mask is None else np.flatnonzero(mask)
         return sources.take(pa.array(newest_analyses(sources, live_N)))

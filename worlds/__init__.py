@@ -11,7 +11,6 @@ __all__ = [
     "palette",
     "raw",
     "rooms",
-    "segmentation",
     "shapes",
     "split",
     "styles",

@@ -10,14 +10,8 @@ import numpy as np
 
 from worlds.claims import score_claims
 from worlds.family import Claim
-from worlds.segmentation import remove_outlines
+from worlds.shapes.judge import without_style
 from worlds.shapes.measure import Measured, measure
-from worlds.styles import undo_night
-
-
-def without_style(frames_THWC: np.ndarray) -> np.ndarray:
-    """Return a video of any style in flat colours."""
-    return remove_outlines(undo_night(frames_THWC))
 
 
 def judge_claims(frames_THWC: np.ndarray, fps: float, claims: Collection[Claim]) -> dict[str, bool | float]:

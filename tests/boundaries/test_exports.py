@@ -48,7 +48,6 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "raw.truth",
         "rooms.rigid",
         "rooms.truth",
-        "segmentation",
         "shapes.captions",
         "shapes.draw",
         "shapes.family",

@@ -52,7 +52,12 @@ def judge(frames_THWC: np.ndarray, fps: float, world: World) -> dict[str, bool]:
         ValueError: unless frames are (T, H, W, 3).
     """
     check_layout(frames_THWC)
-    return judge_video(remove_outlines(undo_night(frames_THWC)), fps, world).checks()
+    return judge_video(without_style(frames_THWC), fps, world).checks()
+
+
+def without_style(frames_THWC: np.ndarray) -> np.ndarray:
+    """Return a video of any style in flat colours."""
+    return remove_outlines(undo_night(frames_THWC))
 
 
 def judge_video(frames_THWC: np.ndarray, fps: float, truth: Requirements | World) -> Verdict:

@@ -11,14 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from kinora.evaluation.cases import Case, Outcome, Setup, Verdict, column, number
-from kinora.evaluation.claims import without_style
 from kinora.evaluation.continuity import background_distance
 from kinora.evaluation.figures import Figure, average, share
 from kinora.evaluation.paths import requirements_without_motion
 from kinora.evaluation.rows.extend import flags, given, make, with_given
 from kinora.evaluation.rows.shapes import render
 from worlds.shapes.family import place_things
-from worlds.shapes.judge import compare
+from worlds.shapes.judge import compare, without_style
 from worlds.shapes.measure import measure
 from worlds.shapes.truth import World, requirements_of
 
