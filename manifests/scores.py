@@ -25,6 +25,8 @@ DIGEST_PREFIX = "_digest_"
 """`_digest_NAME` is the digest under which scorer NAME gave the columns of a clip."""
 ROW_PREFIX = "_row_"
 """`_row_NAME` is the same for clips with a row in the scores table, and null for others."""
+_PACKED = 20
+"""Scorers whose states, of three values each, are packed into one integer."""
 EMBEDDING_DIGEST, EMBEDDING_ROW = f"{DIGEST_PREFIX}embedding", f"{ROW_PREFIX}embedding"
 
 
@@ -134,15 +136,17 @@ def _column(
 def _labels(states: list[np.ndarray], wanted: list[ScorerRequest], num: int) -> pa.Array:
     """Return one digest for each combination of states; null where no scorer has a row."""
     code_N = np.zeros(num, np.int64)
-    for number, state_N in enumerate(states):
-        code_N += state_N * 3**number
-    codes, inverse_N = np.unique(code_N, return_inverse=True)
+    for number, state_N in enumerate(states, 1):
+        code_N = 3 * code_N + state_N
+        if number % _PACKED == 0:  # as many codes as there are combinations, so that more fit into 64 bits
+            code_N = np.unique(code_N, return_inverse=True)[1].reshape(-1)
+    _, first_K, inverse_N = np.unique(code_N, return_index=True, return_inverse=True)
     labels: list[str | None] = []
-    for code in codes.tolist():
-        parts = [(each, code // 3**number % 3) for number, each in enumerate(wanted)]
+    for row in first_K.tolist():
+        parts = [(each, int(state_N[row])) for each, state_N in zip(wanted, states, strict=True)]
         names = [f"{each.scorer} {each.digest} {state}" for each, state in parts if state]
         labels.append(digest_parts("scores", *names) if names else None)
-    return pa.array(labels, pa.string()).take(pa.array(inverse_N))
+    return pa.array(labels, pa.string()).take(pa.array(inverse_N.reshape(-1)))
 
 
 def _in(values: pa.ChunkedArray, allowed: Sequence[str]) -> pa.ChunkedArray:

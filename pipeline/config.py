@@ -232,6 +232,8 @@ class SelectConfig:
     limits: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """Minimum and maximum of any column of numbers, such as one of your own scorers:
     `{my_score: [0.1, null]}`. A clip outside is dropped."""
+    review: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Review band of any column of numbers, written as `limits`. A kept clip outside is marked for review."""
 
     __post_init__ = check_ranges
 
@@ -521,6 +523,7 @@ ADDED: dict[str, Any] = {
     "endpoint": None,
     "own": (),
     "limits": {},
+    "review": {},
     "where": "",
     "audio": "none",
 }

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.columns import BORDER_NAMES
 from pipeline.config import SelectConfig
-from pipeline.select.presets import PRESETS
+from pipeline.select.presets import NO_LIMIT, PRESETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +52,40 @@ RULES = (
     Rule("plain", "aesthetic_heuristic", "<", "min_aesthetic_heuristic", "heuristic"),
 )
 """In order: a clip is dropped for the first rule that it breaks."""
-_LIMITS = "limits."
+_SIDES: tuple[Literal["<", ">"], ...] = ("<", ">")
 
 
 def rules_of(config: SelectConfig) -> tuple[Rule, ...]:
-    """Return `RULES`, and those of `config.limits`."""
+    """Return `RULES`, and those of `config.limits` and `config.review`."""
     own = [
-        Rule(column, column, sign, f"{_LIMITS}{column}.{side}", column)
-        for column, bounds in config.limits.items()
-        for side, sign in enumerate(("<", ">"))
-        if bounds[side] is not None
+        Rule(
+            reason=column,
+            column=column,
+            sign=sign,
+            limit=f"limits.{column}.{side}",
+            unit=column,
+            review=f"review.{column}.{side}" if _bound(config.review, column, side) is not None else None,
+        )
+        for column in dict.fromkeys([*config.limits, *config.review])
+        for side, sign in enumerate(_SIDES)
+        if _bound(config.limits, column, side) is not None or _bound(config.review, column, side) is not None
     ]
     return (*RULES, *own)
 
 
 def limit(config: SelectConfig, field: str) -> float:
     """Return the value of a limit field: the configured one, or else the preset's."""
-    if field.startswith(_LIMITS):
-        column, _, side = field.removeprefix(_LIMITS).rpartition(".")
-        bound = config.limits[column][int(side)]
-        assert bound is not None
-        return bound
-    configured = getattr(config, field)
-    return PRESETS[config.preset][field] if configured is None else configured
+    name, _, rest = field.partition(".")
+    configured = getattr(config, name)
+    if not rest:
+        return PRESETS[config.preset][field] if configured is None else configured
+    column, _, side = rest.rpartition(".")
+    bound = _bound(configured, column, int(side))
+    return (-NO_LIMIT, NO_LIMIT)[int(side)] if bound is None else bound
+
+
+def _bound(bounds: Mapping[str, tuple[float | None, float | None]], column: str, side: int) -> float | None:
+    return bounds[column][side] if column in bounds else None
 
 
 def value_N(table: pa.Table, column: str, config: SelectConfig) -> np.ndarray:

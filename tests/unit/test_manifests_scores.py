@@ -122,3 +122,23 @@ def test_every_clip_is_scored_failed_or_left_to_do(tmp_path):
     assert conservation.funnel(failed)["scores"] == {"text": {"scored": 2, "failed": 1, "to_do": 0}}
     done = conservation.funnel(score(failed, "A", {"c3": 0.3}))["scores"]
     assert done == {"text": {"scored": 3, "failed": 0, "to_do": 0}}
+
+
+def test_fifty_scorers_count_at_once_and_each_score_changes_what_is_decided_on(tmp_path):
+    names = [f"q{number:02}" for number in range(50)]
+    wanted = [ScorerRequest(scorer=name, digest="D", columns={name: "float64"}) for name in names]
+    dataset = made(tmp_path)
+    dataset = dataset.commit(Commit(stage=STAGE, config={"requests": [asdict(each) for each in wanted]}))
+    rows = [
+        {"clip_id": clip_id, "scorer": name, "digest": "D", name: 0.5}
+        for clip_id, scored in (("c1", names), ("c2", names[1:]), ("c3", names))
+        for name in scored
+    ]
+    part = dataset.write_part("scores", pa.Table.from_pylist(rows, schema=pa.schema(
+        [(name, pa.string()) for name in ("clip_id", "scorer", "digest")] + [(n, pa.float64()) for n in names]
+    )))  # fmt: skip
+    dataset = dataset.commit(Commit(stage=STAGE, added=(part,)))
+    clips = LiveView(dataset).read("clips", ["q00", "q49", SCORES_COLUMN]).to_pydict()
+    assert (clips["q00"], clips["q49"]) == ([0.5, None, 0.5], [0.5, 0.5, 0.5])
+    one, two, three = clips[SCORES_COLUMN]
+    assert one == three != two

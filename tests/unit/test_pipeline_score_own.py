@@ -138,8 +138,8 @@ def test_limits_name_columns_of_numbers_that_clips_have():
     view = SimpleNamespace(scorer_requests={})
     own = CurateConfig().analyze.scorers
 
-    def check(limits: dict) -> None:
-        config = CurateConfig(select=SelectConfig(limits=limits))
+    def check(limits: dict, review: dict | None = None) -> None:
+        config = CurateConfig(select=SelectConfig(limits=limits, review=review or {}))
         check_limits(view, config)  # type: ignore[arg-type]
 
     assert not own.any
@@ -150,4 +150,9 @@ def test_limits_name_columns_of_numbers_that_clips_have():
         check({"camera": (0.1, None)})
     with pytest.raises(ValueError, match=r"brightness: the minimum 0\.9 is above the maximum 0\.1"):
         check({"brightness": (0.9, 0.1)})
+    with pytest.raises(ValueError, match=r"select\.review: no column of numbers is called my_mean"):
+        check({}, {"my_mean": (0.1, None)})
+    check({"brightness": (0.1, 0.9)}, {"brightness": (0.2, 0.8)})
+    with pytest.raises(ValueError, match=r"select\.review: brightness: .* the band lies inside the limits"):
+        check({"brightness": (None, 0.5)}, {"brightness": (None, 0.6)})
     assert Column("a", "bool", "b").range is None

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config import Preset, SelectConfig
 from pipeline.select import select as selecting
-from pipeline.select.presets import PRESETS
+from pipeline.select.presets import NO_LIMIT, PRESETS
 from pipeline.select.rules import RULES, check_rules, limit
 from pipeline.select.select import select, select_clip
 
@@ -87,3 +87,24 @@ def test_a_review_band_keeps_and_marks(monkeypatch):
     assert (clear.review, clear.detail) == ("", "")
     dropped = select_clip(row | {"black": 0.6}, config)
     assert (dropped.kept, dropped.review) == (False, "")
+
+
+def test_any_column_of_numbers_has_limits_and_a_review_band():
+    row = clips(1)[0] | dict.fromkeys(COLUMNS) | {"kind": "video", "height": 300, "width": 600}
+    row |= {"end_pts": 400, "border_top": None, "border_bottom": None}
+    config = SelectConfig(
+        limits={"a": (None, 0.8), "b": (0.1, None)}, review={"a": (None, 0.5), "b": (0.3, 0.9)}
+    )
+
+    def decide(**scores: float | None) -> tuple[str, str, str]:
+        found = select_clip(row | scores, config)
+        return found.reason, found.review, found.detail
+
+    assert decide(a=0.2, b=0.5) == ("kept", "", "")
+    assert decide(a=None, b=None) == ("kept", "", "")
+    assert decide(a=0.6, b=0.5) == ("kept", "a", "0.6 > 0.5 a")
+    assert decide(a=0.2, b=0.2) == ("kept", "b", "0.2 < 0.3 b")
+    assert decide(a=0.2, b=0.95) == ("kept", "b", "0.95 > 0.9 b")
+    assert decide(a=0.9, b=0.95) == ("a", "", "0.9 > 0.8 a")
+    assert decide(a=0.2, b=0.05) == ("b", "", "0.05 < 0.1 b")
+    assert {check.rule.reason: check.limit for check in check_rules(row, config)}["b"] == NO_LIMIT
