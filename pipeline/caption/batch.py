@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from captioner.captions import ClipFrames, caption_clips, error_caption
-from captioner.protocol import CaptionAnswer, Captioner, CaptioningStopped, CaptionRequest, DeviceLost
+from captioner.protocol import Captioner
+from manifests.parts import Part, PartStore
 from manifests.records import Caption, Failure, Outcome
 from manifests.shown_frames import frame_step
 from manifests.storage import Storage
+from pipeline.caption.answers import AnsweredBatch, GuardedCaptioner
 from pipeline.caption.units import CaptionSpec, CaptionUnit
 from pipeline.config import CaptionConfig
 from pipeline.media.read import read_media
@@ -21,7 +23,7 @@ from video.resize import fit_long_side
 
 _BATCH_BYTES = 256 * 2**20
 """Bytes of decoded frames in memory, at most."""
-_REMEDIES = {
+REMEDIES = {
     Outcome.REFUSED: "reword the prompt, or caption with another model",
     Outcome.EMPTY: "caption with another model or prompt",
     Outcome.TRUNCATED: "raise the captioner's token limit",
@@ -32,61 +34,96 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionedBatch:
-    """The rows of a batch."""
+class CaptionJob:
+    """What an actor does with the units of captions (`pipeline.caption.actor.EngineJob`)."""
 
-    captions: list[Caption]
-    failures: list[Failure]
-    num_left: int = 0
-    """Clips that were not captioned because the captioner stopped; they have no row."""
-    stopped: str = ""
-    """Why it stopped."""
+    config: CaptionConfig
+    spec: CaptionSpec
+    stage: str = "caption"
+
+    def unit(self, fields: Mapping[str, Any]) -> CaptionUnit:
+        """Build a unit from its JSON."""
+        return CaptionUnit(**fields)
+
+    def read(self, unit: CaptionUnit, storage: Storage) -> ClipFrames:
+        """Decode the frames that the captioner can choose from."""
+        return read_clip(unit, self.config, storage)
+
+    def run(
+        self, units: Sequence[CaptionUnit], read: Sequence[ClipFrames | Exception], captioner: Captioner
+    ) -> AnsweredBatch:
+        """Return a caption row for each unit that was asked about, a failure row for each that is not OK.
+
+        Args:
+            read: the frames of each unit, or the error that reading them raised.
+
+        Raises DeviceLost if the captioner can no longer work.
+        """
+        errors = {u.key: found for u, found in zip(units, read, strict=True) if isinstance(found, Exception)}
+        clips = [found for found in read if isinstance(found, ClipFrames)]
+        guarded = GuardedCaptioner(captioner)
+        captions = caption_clips(guarded, clips, **self.spec.prompts)
+        by_key = {clip.clip_id: row for clip, row in zip(clips, captions, strict=True)}
+        errors |= guarded.errors
+        rows = [
+            self._error_caption(unit, errors[unit.key])
+            if unit.key in errors
+            else replace(by_key[unit.key], clip_id=unit.clip_id, version=self.spec.version)
+            for unit in units
+            if unit.key not in guarded.left
+        ]
+        left = [unit for unit in units if unit.key in guarded.left]
+        asked = [unit for unit in units if unit.key not in guarded.left]
+        return self._batch(asked, rows, errors, num_left=len(left), stopped=guarded.stopped)
+
+    def failed(self, units: Sequence[CaptionUnit], error: Exception) -> AnsweredBatch:
+        """Return the rows of units that could not be captioned because of `error`."""
+        rows = [self._error_caption(unit, error) for unit in units]
+        return self._batch(units, rows, {unit.key: error for unit in units})
+
+    def write(self, rows: list[Any], store: PartStore) -> list[Part]:
+        """Write rows of captions as uncommitted parts."""
+        return [store.write_records("captions", rows)] if rows else []
+
+    def _batch(
+        self,
+        units: Sequence[CaptionUnit],
+        rows: list[Caption],
+        errors: Mapping[str, Exception],
+        num_left: int = 0,
+        stopped: str = "",
+    ) -> AnsweredBatch:
+        failures = [
+            _failure(unit, row, errors.get(unit.key))
+            for unit, row in zip(units, rows, strict=True)
+            if row.outcome is not Outcome.OK
+        ]
+        num_ok = len(rows) - len(failures)
+        return AnsweredBatch(rows=rows, failures=failures, num_ok=num_ok, num_left=num_left, stopped=stopped)
+
+    def _error_caption(self, unit: CaptionUnit, error: Exception) -> Caption:
+        detail = f"{type(error).__name__}: {error}"
+        row = error_caption(unit.clip_id, unit.media_id, self.spec.prompt_digest, detail)
+        return replace(row, version=self.spec.version)
 
 
-def caption_units(
-    units: Sequence[CaptionUnit],
-    read: Sequence[ClipFrames | Exception],
-    captioner: Captioner,
-    spec: CaptionSpec,
-) -> CaptionedBatch:
-    """Return a caption row for each unit that was asked about, and a failure row for each that is not OK.
+class Sized(Protocol):
+    """A unit with frames to decode."""
 
-    Args:
-        read: the frames of each unit, or the error that reading them raised.
-
-    Raises DeviceLost if the captioner can no longer work.
-    """
-    pairs = [*zip(units, read, strict=True)]
-    clips = [found for _, found in pairs if isinstance(found, ClipFrames)]
-    errors = {unit.media_id: found for unit, found in pairs if isinstance(found, Exception)}
-    asked = _UntilStopped(captioner)
-    by_media = {row.media_id: row for row in _caption_clips(asked, clips, spec, errors)}
-    units = [unit for unit in units if unit.key not in asked.left]
-    rows = [
-        replace(by_media[unit.media_id], clip_id=unit.clip_id)
-        if unit.media_id in by_media
-        else _error_caption(unit, errors[unit.media_id], spec)
-        for unit in units
-    ]
-    failures = [
-        _failure(unit, row, errors)
-        for unit, row in zip(units, rows, strict=True)
-        if row.outcome is not Outcome.OK
-    ]
-    return CaptionedBatch(captions=rows, failures=failures, num_left=len(asked.left), stopped=asked.reason)
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
 
 
-def failed_captions(units: Sequence[CaptionUnit], spec: CaptionSpec, error: Exception) -> CaptionedBatch:
-    """Return the rows of units that could not be captioned because of `error`."""
-    errors = {unit.media_id: error for unit in units}
-    rows = [_error_caption(unit, error, spec) for unit in units]
-    failures = [_failure(unit, row, errors) for unit, row in zip(units, rows, strict=True)]
-    return CaptionedBatch(captions=rows, failures=failures)
+U = TypeVar("U", bound=Sized)
 
 
-def split_batches(units: Sequence[CaptionUnit], config: CaptionConfig) -> Iterator[list[CaptionUnit]]:
+def split_batches(units: Sequence[U], config: CaptionConfig) -> Iterator[list[U]]:
     """Split units into batches bounded in clips and in bytes of decoded frames."""
-    batch: list[CaptionUnit] = []
+    batch: list[U] = []
     num_bytes = 0
     for unit in units:
         height, width = _size(unit, config)
@@ -114,64 +151,22 @@ def read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipF
     )
 
 
-def _frame_step(unit: CaptionUnit, config: CaptionConfig) -> int:
+def _frame_step(unit: Sized, config: CaptionConfig) -> int:
     return frame_step(unit.num_frames, config.max_frames)
 
 
-def _size(unit: CaptionUnit, config: CaptionConfig) -> tuple[int, int]:
+def _size(unit: Sized, config: CaptionConfig) -> tuple[int, int]:
     """Return (height, width) of the frames for the captioner."""
     return fit_long_side((unit.height, unit.width), config.max_side_px)
 
 
-class _UntilStopped:
-    """A captioner that answers what another answers before it stops, and notes the clips that are left."""
-
-    def __init__(self, captioner: Captioner) -> None:
-        self._captioner = captioner
-        self.reason = ""
-        self.left: set[str] = set()
-
-    def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        try:
-            return self._captioner.caption(requests)
-        except CaptioningStopped as stop:
-            self.reason = str(stop)
-            answered = {(answer.clip_id, answer.prompt_digest) for answer in stop.answers}
-            self.left |= {r.clip_id for r in requests if (r.clip_id, r.prompt.digest) not in answered}
-            return [*stop.answers]
-
-
-def _caption_clips(
-    captioner: Captioner, clips: Sequence[ClipFrames], spec: CaptionSpec, errors: dict[str, Exception]
-) -> list[Caption]:
-    """Caption a batch; clip by clip if it raises. Add the errors to `errors` by media id."""
-    if not clips:
-        return []
-    try:
-        rows = caption_clips(captioner, clips, **spec.prompts)
-    except DeviceLost:
-        raise
-    except Exception as error:
-        if len(clips) > 1:
-            return [row for clip in clips for row in _caption_clips(captioner, [clip], spec, errors)]
-        errors[clips[0].media_id] = error
-        return []
-    return [replace(row, version=spec.version) for row in rows]
-
-
-def _error_caption(unit: CaptionUnit, error: Exception, spec: CaptionSpec) -> Caption:
-    detail = f"{type(error).__name__}: {error}"
-    row = error_caption(unit.clip_id, unit.media_id, spec.prompt_digest, detail)
-    return replace(row, version=spec.version)
-
-
-def _failure(unit: CaptionUnit, row: Caption, errors: Mapping[str, Exception]) -> Failure:
+def _failure(unit: CaptionUnit, row: Caption, error: Exception | None) -> Failure:
     fields: dict[str, Any] = {
         "stage": "caption",
         "unit": unit.media_id,
         "uri": unit.uri,
         "config": row.version,
     }
-    if unit.media_id in errors:
-        return failure(errors[unit.media_id], **fields)
-    return Failure(**fields, code=row.outcome.name, message=row.detail, remedy=_REMEDIES[row.outcome])
+    if error is not None:
+        return failure(error, **fields)
+    return Failure(**fields, code=row.outcome.name, message=row.detail, remedy=REMEDIES[row.outcome])

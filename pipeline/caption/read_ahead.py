@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import Any
 
 from captioner.captions import ClipFrames
-from pipeline.caption.units import CaptionUnit
 
-ReadClip = Callable[[CaptionUnit], ClipFrames]
+ReadClip = Callable[[Any], ClipFrames]
+"""Reads the clip of a unit, which has a `key`."""
 
 
 class ReadAhead:
@@ -29,13 +30,13 @@ class ReadAhead:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def start(self, units: Sequence[CaptionUnit]) -> None:
+    def start(self, units: Sequence[Any]) -> None:
         """Begin to read clips that a later call of `take` returns."""
         for unit in units:
             if unit.key not in self._started:
                 self._started[unit.key] = self._pool.submit(self._read, unit)
 
-    def take(self, units: Sequence[CaptionUnit]) -> list[ClipFrames | Exception]:
+    def take(self, units: Sequence[Any]) -> list[ClipFrames | Exception]:
         """Return each clip, or the error that reading it raised."""
         self.start(units)
         return [_outcome(self._started.pop(unit.key)) for unit in units]

@@ -13,7 +13,9 @@ from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_bytes
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS, LENGTHS
-from pipeline.caption.stage import LEFT, LoadCaptioner, add_caption, record_lost
+from pipeline.caption.actor import LEFT, LoadCaptioner, record_lost
+from pipeline.caption.batch import CaptionJob
+from pipeline.caption.stage import add_caption
 from pipeline.caption.units import CaptionSpec, CaptionUnit
 from pipeline.caption.usage import COST
 from pipeline.config import CaptionConfig, RayConfig
@@ -145,6 +147,6 @@ def _stage(config: CaptionConfig, spec: CaptionSpec, load_captioner: LoadCaption
     def on_lost(
         units: list[CaptionUnit], config: CaptionConfig, context: StageContext, error: Exception
     ) -> TaskResult:
-        return record_lost(units, spec, context, error)
+        return record_lost(CaptionJob(config=config, spec=spec), units, context, error)
 
     return Stage(name="caption", config=config, config_digest=spec.version, apply=apply, on_lost=on_lost)
