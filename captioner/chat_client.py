@@ -43,6 +43,17 @@ class Reply:
     input_tokens: int | None
     output_tokens: int | None
     fingerprint: str
+    tokens: tuple["ReplyToken", ...] = ()
+    """Those of the text, where the server gives probabilities."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyToken:
+    """One token of a reply."""
+
+    text: str
+    alternatives: Mapping[str, float]
+    """Logarithms of the probabilities of the likeliest tokens at its place."""
 
 
 class RequestFailed(Exception):
@@ -153,9 +164,22 @@ def _reply(content: bytes) -> Reply:
             input_tokens=_count(usage.get("prompt_tokens")),
             output_tokens=_count(usage.get("completion_tokens")),
             fingerprint=str(body.get("system_fingerprint") or ""),
+            tokens=_tokens(choice),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _Again(f"not a chat completion: {_quote(content)}") from error
+
+
+def _tokens(choice: Mapping[str, Any]) -> tuple[ReplyToken, ...]:
+    """Return the tokens of a choice with their alternatives; none from a server that gives none."""
+    content = (choice.get("logprobs") or {}).get("content") or ()
+    return tuple(
+        ReplyToken(
+            text=str(each["token"]),
+            alternatives={str(one["token"]): float(one["logprob"]) for one in each.get("top_logprobs") or ()},
+        )
+        for each in content
+    )
 
 
 def _text(content: Any) -> str:

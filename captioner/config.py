@@ -61,6 +61,9 @@ class EndpointConfig:
     """JPEG quality of the pictures, 1 to 100."""
     json_schema: bool = True
     """Ask for JSON by schema where one prompt asks for several lengths; off for servers that refuse it."""
+    logprobs: bool = True
+    """Ask for the probabilities of tokens where a question is answered (`kinora ask`); off for servers that
+    refuse it: then answers count as 1 and 0."""
     concurrency: PositiveInt = 16
     """Maximum number of requests in flight."""
     max_new_tokens: PositiveInt = 320

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from captioner.chat_client import ChatClient, Reply, RequestFailed
+from captioner.choices import answer_position, chances_of_logprobs, read_choice
 from captioner.config import EndpointConfig
 from captioner.frames import sample_at_fps, sample_uniform
 from captioner.markup import Markup
@@ -32,8 +33,12 @@ _TRIED_SIZE = (360, 640)
 """Height and width of the frames of the trial request."""
 _CHARS_PER_TOKEN = 32
 """An answer with more characters than its tokens can hold is none."""
+_TOP_LOGPROBS = 20
+"""The most that OpenAI's interface gives."""
 _PER_MILLION = 1e6
 _MARKUP = Markup()
+_NO_LOGPROBS = "; set logprobs to false for servers that give no probabilities of tokens"
+_TRIAL = Prompt(name="trial", text="Describe the video.")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,8 +53,8 @@ class Usage:
 class EndpointCaptioner:
     """A model behind an API, asked by many requests at a time."""
 
-    def __init__(self, config: EndpointConfig) -> None:
-        """Ask the server for one token about one clip of noise.
+    def __init__(self, config: EndpointConfig, trial: Prompt = _TRIAL) -> None:
+        """Ask the server for one token about one clip of noise, with a prompt like those to come.
 
         Raises ValueError if the server cannot be asked: wrong address, key, model or number of frames.
         """
@@ -62,7 +67,7 @@ class EndpointCaptioner:
         self._decoding = json.dumps(_decoding(config), sort_keys=True)
         if config.max_cost is not None and not (config.input_price or config.output_price):
             raise ValueError("captioner.endpoint.max_cost needs prices: set input_price and output_price too")
-        self._try_out()
+        self._try_out(trial)
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         """Answer every request.
@@ -149,12 +154,23 @@ class EndpointCaptioner:
             detail = f"the server refuses: {reply.text[:80]!r}"
             return self._to_answer(request, shown, Outcome.REFUSED, reply=reply, detail=detail)
         texts: dict[str, str] = {}
-        if lengths := request.prompt.lengths:
+        chances: dict[str, float] = {}
+        if choices := request.prompt.choices:
+            answer = read_choice(reply.text, choices, ended=reply.ended, markup=_MARKUP)
+            chances = _chances(reply, answer.text, choices)
+        elif lengths := request.prompt.lengths:
             answer, texts = read_lengths(reply.text, ended=reply.ended, lengths=lengths, markup=_MARKUP)
         else:
             answer = read_answer(reply.text, ended=reply.ended, markup=_MARKUP)
         return self._to_answer(
-            request, shown, answer.outcome, reply=reply, text=answer.text, texts=texts, detail=answer.detail
+            request,
+            shown,
+            answer.outcome,
+            reply=reply,
+            text=answer.text,
+            texts=texts,
+            chances=chances,
+            detail=answer.detail,
         )
 
     def _to_answer(
@@ -166,6 +182,7 @@ class EndpointCaptioner:
         reply: Reply | None = None,
         text: str | None = None,
         texts: dict[str, str] | None = None,
+        chances: dict[str, float] | None = None,
         detail: str = "",
     ) -> CaptionAnswer:
         return CaptionAnswer(
@@ -174,6 +191,7 @@ class EndpointCaptioner:
             outcome=outcome,
             text=text,
             texts=texts or {},
+            chances=chances or {},
             raw=reply.text if reply else "",
             frames_shown=shown,
             provenance=Provenance(
@@ -195,6 +213,8 @@ class EndpointCaptioner:
         if prompt.lengths and self.config.json_schema:
             schema = {"name": "captions", "strict": True, "schema": lengths_schema(prompt.lengths)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if prompt.choices and self.config.logprobs:  # of free text: under a schema they are of its choices
+            body |= {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
         return body
 
     def _sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
@@ -227,11 +247,10 @@ class EndpointCaptioner:
         self.usage.cost += self._cost(read, written)
         self._input_tokens = max(self._input_tokens, read)
 
-    def _try_out(self) -> None:
+    def _try_out(self, prompt: Prompt) -> None:
         """Ask for one token about noise, so that a wrong setting fails before there is work."""
         frames = self.config.frames
         rng = np.random.default_rng(0)
-        prompt = Prompt(name="trial", text="Describe the video.")
         request = CaptionRequest(
             clip_id="trial",
             media_id="trial",
@@ -251,6 +270,7 @@ class EndpointCaptioner:
             raise ValueError(
                 f"captioner.endpoint: a trial request with {frames} pictures failed: {failed}. Mend url, "
                 "model, api_key_env or frames; vLLM takes more pictures with --limit-mm-per-prompt"
+                f"{_NO_LOGPROBS * bool(prompt.choices and self.config.logprobs)}"
             ) from failed
         if self.config.max_cost is not None and reply.input_tokens is None:
             raise ValueError(
@@ -258,6 +278,15 @@ class EndpointCaptioner:
                 "leave max_cost out"
             )
         self._count(reply)
+
+
+def _chances(reply: Reply, choice: str | None, choices: Sequence[str]) -> dict[str, float]:
+    """Return the probability of each choice where the answer begins; empty where the server gives none."""
+    texts = [token.text for token in reply.tokens]
+    if choice is None or not texts:
+        return {}
+    index = answer_position(texts, lambda first: "".join(texts[first:]), choice, choices, _MARKUP)
+    return {} if index is None else chances_of_logprobs(reply.tokens[index].alternatives, choices)
 
 
 def lengths_schema(lengths: Sequence[str]) -> dict[str, Any]:

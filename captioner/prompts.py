@@ -7,7 +7,7 @@ from manifests.digest import digest_bytes
 
 FOLDER = Path(__file__).parent / "prompts"
 TASKS = FOLDER / "tasks"
-"""Prompts that are no captioner's: questions about claims, expansion of prompts, AutoDQ."""
+"""Prompts that are no captioner's: questions about clips and claims, expansion of prompts, AutoDQ."""
 _STILL = "{name}_still"
 _LANGUAGE = "Write the description in {language}."
 
@@ -20,6 +20,8 @@ class Prompt:
     text: str
     lengths: tuple[str, ...] = ()
     """Lengths of the captions that one answer holds (captioner/lengths.py); empty if it is one text."""
+    choices: tuple[str, ...] = ()
+    """Words, or single letters, of which an answer is one (captioner/choices.py); empty for a text."""
     still: "Prompt | None" = None
     """The prompt of clips of one frame; None if it is the same."""
 

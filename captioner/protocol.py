@@ -68,6 +68,8 @@ class CaptionAnswer:
     """Reason for the outcome or for the choice of captioner."""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Texts by length, for a prompt with `lengths`; empty unless the outcome is OK."""
+    chances: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Probability of each of the prompt's `choices`, of sum 1; empty if the captioner does not know them."""
 
 
 class DeviceLost(Exception):

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from captioner.choices import answer_position, chances, read_choice, token_groups
 from captioner.config import VlmConfig
 from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
 from captioner.markup import Markup
@@ -62,6 +64,7 @@ class TransformersCaptioner:
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.shares_reading = False
+        self._groups: dict[tuple[str, ...], dict[str, list[int]]] = {(): {}}
         self.markup = Markup.of(self.processor)
         self.provenance = Provenance(
             captioner=captioner,
@@ -129,7 +132,7 @@ class TransformersCaptioner:
     def _generate(self, batch: Sequence[Clip]) -> list[CaptionAnswer]:
         indices = [self._sample_indices(clip[0]) for clip in batch]
         reading, ids = self._read([clip[0] for clip in batch], indices)
-        answers = self._answers([clip[0] for clip in batch], indices, lambda: reading.answer(self.config))
+        answers = self._answers([clip[0] for clip in batch], indices, partial(reading.answer, self.config))
         for number, other in enumerate(batch[0][1:], 1):
             asked = [clip[number] for clip in batch]
             ends = self.inputs.other_end(batch[0][0], other, ids, len(indices[0]))
@@ -138,7 +141,7 @@ class TransformersCaptioner:
                 answers += self._answers(asked, indices, go_on)
             else:
                 again, _ = self._read(asked, indices)
-                answers += self._answers(asked, indices, lambda again=again: again.answer(self.config))
+                answers += self._answers(asked, indices, partial(again.answer, self.config))
         return answers
 
     def _read(
@@ -153,22 +156,43 @@ class TransformersCaptioner:
         self,
         batch: Sequence[CaptionRequest],
         indices: Sequence[tuple[int, ...]],
-        generate: Callable[[], Generated],
+        generate: Callable[..., Generated],
     ) -> list[CaptionAnswer]:
-        started = time.monotonic()
+        started, choices = time.monotonic(), batch[0].prompt.choices
         with self._seeded(batch):
-            generated = generate()
+            generated = generate(groups=[*self._token_groups(choices).values()])
         timed_out = self.config.timeout_s is not None and time.monotonic() - started >= self.config.timeout_s
         # special tokens tell thoughts and turns from the answer (captioner/markup.py)
         tokens = generated.answers(self.processor.tokenizer.pad_token_id)
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=False)
         ended_B = generated.ended_BL.any(1).tolist()
-        return [
+        answers = [
             self._to_answer(request, shown, text, ended=ended, timed_out=timed_out, confidence=confidence)
             for request, shown, text, ended, confidence in zip(
                 batch, indices, texts, ended_B, generated.confidences, strict=True
             )
         ]
+        if generated.choices_BLG is None:
+            return answers
+        steps = zip(answers, generated.unpadded(), generated.choices_BLG, strict=True)
+        return [replace(each, chances=self._chances(each, row, of_LG, choices)) for each, row, of_LG in steps]
+
+    def _token_groups(self, choices: tuple[str, ...]) -> dict[str, list[int]]:
+        """Return the ids of the tokens that are each choice, found once."""
+        if choices not in self._groups:
+            self._groups[choices] = token_groups(self.processor.tokenizer.get_vocab(), choices)
+        return self._groups[choices]
+
+    def _chances(
+        self, answer: CaptionAnswer, tokens: list[int], likely_LG: torch.Tensor, choices: tuple[str, ...]
+    ) -> dict[str, float]:
+        """Return the probability of each choice where the answer begins; empty if no token is the choice."""
+        if answer.text is None:
+            return {}
+        decode = partial(self.processor.tokenizer.decode, skip_special_tokens=False)
+        words = [decode([token]) for token in tokens]
+        index = answer_position(words, lambda i: decode(tokens[i:]), answer.text, choices, self.markup)
+        return {} if index is None else chances(dict(zip(choices, likely_LG[index].tolist(), strict=True)))
 
     @contextmanager
     def _seeded(self, batch: Sequence[CaptionRequest]) -> Iterator[None]:
@@ -196,7 +220,9 @@ class TransformersCaptioner:
         confidence: float | None,
     ) -> CaptionAnswer:
         texts: dict[str, str] = {}
-        if request.prompt.lengths:
+        if choices := request.prompt.choices:
+            answer = read_choice(raw, choices, ended=ended, markup=self.markup)
+        elif request.prompt.lengths:
             answer, texts = read_lengths(raw, ended=ended, lengths=request.prompt.lengths, markup=self.markup)
         else:
             answer = read_answer(raw, ended=ended, markup=self.markup)

@@ -18,6 +18,8 @@ from captioner.config import VlmConfig
 
 _TEXT_INPUTS = ("attention_mask", "mm_token_type_ids", "token_type_ids")
 """Inputs with an entry for each token, which later prompts need too."""
+Groups = Sequence[Sequence[int]]
+"""Ids of the tokens of each group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +34,19 @@ class Generated:
     """Mean probability of the tokens of each answer; None where the model does not tell it."""
     first_scores_BV: torch.Tensor | None
     """Scores of the first token."""
+    choices_BLG: torch.Tensor | None = None
+    """Probability of each group of tokens at each step."""
 
     def answers(self, padding: int | None) -> list[list[int]]:
         """Return the tokens of each answer before its end token, without padding."""
+        return [[token for token in row if token != padding] for row in self.unpadded()]
+
+    def unpadded(self) -> list[list[int]]:
+        """Return the tokens of each answer before its end token, one for each step."""
         ended_BL, width = self.ended_BL, self.tokens_BL.shape[1]
         length_B = torch.where(ended_BL.any(1), ended_BL.int().argmax(1), width).tolist()
         rows = zip(self.tokens_BL.tolist(), length_B, strict=True)
-        return [[token for token in row[:length] if token != padding] for row, length in rows]
+        return [row[:length] for row, length in rows]
 
 
 class Reading:
@@ -55,11 +63,16 @@ class Reading:
         cache = self._cache
         return isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers)
 
-    def answer(self, config: VlmConfig, *, max_new_tokens: int | None = None) -> Generated:
-        """Answer the prompts of the inputs."""
-        generated, self._cache = _generate(
-            self._model, self._inputs, config, self._ends, max_new_tokens or config.max_new_tokens
-        )
+    def answer(
+        self, config: VlmConfig, *, groups: Groups = (), max_new_tokens: int | None = None
+    ) -> Generated:
+        """Answer the prompts of the inputs.
+
+        Args:
+            groups: ids of tokens; the probability of each group is returned for each step.
+        """
+        limit = max_new_tokens or config.max_new_tokens
+        generated, self._cache = _generate(self._model, self._inputs, config, self._ends, limit, groups)
         return generated
 
     def answer_other(
@@ -68,6 +81,7 @@ class Reading:
         added: Sequence[int],
         config: VlmConfig,
         *,
+        groups: Groups = (),
         max_new_tokens: int | None = None,
     ) -> Generated:
         """Answer the prompts that end in the tokens `added` instead of their last `removed` ones.
@@ -87,17 +101,21 @@ class Reading:
                 old_BL = self._inputs[name]
                 fill = old_BL[:, -1:].expand(-1, len(added))
                 inputs[name] = torch.cat([old_BL[:, :kept], fill], 1)
-        generated, self._cache = _generate(
-            self._model, inputs, config, self._ends, max_new_tokens or config.max_new_tokens
-        )
+        limit = max_new_tokens or config.max_new_tokens
+        generated, self._cache = _generate(self._model, inputs, config, self._ends, limit, groups)
         return generated
 
 
 def _generate(
-    model: Any, inputs: Mapping[str, Any], config: VlmConfig, ends: torch.Tensor, max_new_tokens: int
+    model: Any,
+    inputs: Mapping[str, Any],
+    config: VlmConfig,
+    ends: torch.Tensor,
+    max_new_tokens: int,
+    groups: Groups,
 ) -> tuple[Generated, Any]:
     """Decode a batch up to its end tokens or the token limit; return the answers and the cache."""
-    confidence = _TokenConfidence()
+    confidence = _TokenConfidence(groups)
     out = model.generate(
         **inputs,
         max_new_tokens=max_new_tokens,
@@ -118,6 +136,7 @@ def _generate(
         ended_BL=ended_BL,
         confidences=confidence.mean(ended_BL) if told else [None] * len(out_BL),
         first_scores_BV=confidence.first_BV,
+        choices_BLG=confidence.choices() if told else None,
     ), cache
 
 
@@ -134,9 +153,11 @@ def end_tokens(model: Any, tokenizer: Any) -> torch.Tensor:
 
 
 class _TokenConfidence(LogitsProcessor):
-    """Records the probability of the most likely token at each step."""
+    """Records the probability of the most likely token, and of groups of tokens, at each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Groups = ()) -> None:
+        self._groups = groups
+        self._group_steps: list[torch.Tensor] = []
         self.steps: list[torch.Tensor] = []
         self.first_BV: torch.Tensor | None = None
 
@@ -149,8 +170,16 @@ class _TokenConfidence(LogitsProcessor):
         scores_BV = scores.float()
         if self.first_BV is None:
             self.first_BV = scores_BV
-        self.steps.append((scores_BV.amax(-1) - scores_BV.logsumexp(-1)).exp())
+        total_B = scores_BV.logsumexp(-1)
+        self.steps.append((scores_BV.amax(-1) - total_B).exp())
+        if self._groups and scores_BV.ndim == 2:
+            groups = [(scores_BV[:, [*ids]] - total_B[:, None]).exp().sum(-1) for ids in self._groups]
+            self._group_steps.append(torch.stack(groups, -1))
         return scores
+
+    def choices(self) -> torch.Tensor | None:
+        """Return the probability of each group at each step, of shape B, L, G."""
+        return torch.stack(self._group_steps, 1) if self._group_steps else None
 
     def mean(self, ended_BL: torch.Tensor) -> list[float]:
         """Return the mean of each answer over its tokens, including the first end token."""

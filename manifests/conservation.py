@@ -14,7 +14,7 @@ from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS
 from manifests.review.summary import live_decisions
-from manifests.scores import DIGEST_PREFIX
+from manifests.scores import DIGEST_PREFIX, ScorerRequest
 from manifests.sql import connect
 
 
@@ -72,7 +72,9 @@ def _funnel(tables: Mapping[str, pa.Table], view: LiveView) -> dict[str, Any]:
             "gaps": _value_counts(tables["gaps"]["reason"]),
             "seconds": _seconds(clips),
         },
-        "scores": _scores(tables["scores"], failures),
+        "scores": _scores(
+            tables["scores"], failures, combine(pc.unique(media["clip_id"])), view.scorer_requests
+        ),
         "selection": {
             "kept": kept,
             "dropped": reasons,
@@ -115,17 +117,24 @@ def _reviews(live: pa.Table, num_media: int) -> dict[str, Any]:
     }
 
 
-def _scores(clips: pa.Table, failures: pa.Table) -> dict[str, dict[str, int]]:
-    """Count the clips that each scorer scored, failed on, and has not seen."""
+def _scores(
+    clips: pa.Table, failures: pa.Table, cut: pa.Array, requests: Mapping[str, ScorerRequest]
+) -> dict[str, dict[str, int]]:
+    """Count the clips that each scorer scored, failed on, and has not seen.
+
+    Args:
+        cut: ids of the kept clips that are cut.
+    """
     counts: dict[str, dict[str, int]] = {}
-    for column in clips.column_names:
-        if column.startswith(DIGEST_PREFIX):
-            name = column.removeprefix(DIGEST_PREFIX)
-            units = combine(failures.filter(pc.equal(failures["stage"], f"score {name}"))["unit"])
-            failed = pc.is_in(clips["clip_id"], value_set=units)
-            done = pc.and_not(clips[column].is_valid(), failed)
-            scored, lost = (int(pc.sum(mask).as_py() or 0) for mask in (done, failed))
-            counts[name] = {"scored": scored, "failed": lost, "to_do": clips.num_rows - scored - lost}
+    for name, request in requests.items():
+        units = combine(failures.filter(pc.equal(failures["stage"], f"score {name}"))["unit"])
+        failed = pc.is_in(clips["clip_id"], value_set=units)
+        done = pc.and_not(clips[DIGEST_PREFIX + name].is_valid(), failed)
+        left = pc.invert(pc.or_(done, failed))
+        if request.of_kept:
+            left = pc.and_(left, pc.is_in(clips["clip_id"], value_set=cut))
+        masks = {"scored": done, "failed": failed, "to_do": left}
+        counts[name] = {state: int(pc.sum(mask).as_py() or 0) for state, mask in masks.items()}
     return counts
 
 

@@ -30,7 +30,7 @@ from manifests.newest_rows import (
 )
 from manifests.parts import TableName
 from manifests.row_commits import commit_numbers
-from manifests.scores import are_scores, plain_names, requests, score_columns, with_scores
+from manifests.scores import STAGES, are_scores, plain_names, requests, score_columns, with_scores
 from manifests.sql import connect
 from manifests.view_tables import DEPENDS_ON, KEYS, LIVE_KEYS, TABLES, ViewName
 
@@ -115,7 +115,7 @@ class LiveView:
         stages = {commit.stage for commit in newer.commits}
         if "caption" in stages:  # may change which caption counts
             new_view._forget_masks({"captions"})
-        if "score" in stages:  # may change which scores count
+        if stages & {*STAGES}:  # may change which scores count
             new_view._forget_masks({"scores"})
         for table in changed:
             names = [name for name in self._loaded[table].column_names if name != COMMIT_COLUMN]

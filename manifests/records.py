@@ -134,7 +134,7 @@ class Score:
 
     clip_id: str
     scorer: str
-    """Its name, or `module:function`."""
+    """Its name, `module:function`, or `question:NAME`."""
     digest: str
     """Digest of its settings and code version."""
 

@@ -1,7 +1,7 @@
 """Scores of clips: which count, and how they become columns of the clips view.
 
-A row of the scores table holds the columns of one scorer under one digest of its settings. A commit of stage
-`score` requests digests; of each scorer the newest request counts, so earlier settings find their rows again.
+A row of the scores table holds the columns of one scorer under one digest of its settings. Commits of
+`STAGES` request digests; of each scorer the newest request counts, so earlier settings find their rows again.
 Older datasets hold scores in the clips table: a request names the analyses whose columns have its digest.
 """
 # pyarrow and DuckDB have no complete types.
@@ -19,6 +19,9 @@ from manifests.dataset import Commit
 from manifests.digest import digest_parts
 
 STAGE = "score"
+ASK_STAGE = "ask"
+"""Stage of questions that a model answers about kept clips: each is a scorer."""
+STAGES = (STAGE, ASK_STAGE)
 SCORES_COLUMN = "_scores"
 """Digest of the scores of a clip; null for a clip without rows in the scores table."""
 DIGEST_PREFIX = "_digest_"
@@ -40,19 +43,22 @@ class ScorerRequest:
     """Arrow type by name."""
     analyses: tuple[str, ...] = ()
     """Analyses that scored under the same settings into the clips table."""
+    of_kept: bool = False
+    """Whether it scores kept clips that are cut, not all clips."""
 
 
 def requests(commits: Iterable[Commit]) -> dict[str, ScorerRequest]:
     """Return the newest request of each scorer, by name."""
     found: dict[str, ScorerRequest] = {}
     for commit in commits:
-        if commit.stage == STAGE:
+        if commit.stage in STAGES:
             for each in commit.config.get("requests", ()):
                 found[each["scorer"]] = ScorerRequest(
                     scorer=each["scorer"],
                     digest=each["digest"],
                     columns=each["columns"],
                     analyses=tuple(each["analyses"]),
+                    of_kept=each.get("of_kept", False),
                 )
     return found
 

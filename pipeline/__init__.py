@@ -3,6 +3,7 @@
 __all__ = [
     "analysis",
     "analyze",
+    "ask",
     "caption",
     "columns",
     "config",

@@ -320,6 +320,18 @@ class CaptionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskConfig(CaptionConfig):
+    """The questions about clips, and the model that answers them: a captioner of kind `vlm` or `endpoint`."""
+
+    questions: str = ""
+    """YAML file of your own questions (docs/questions.md). Default: the built-in ones."""
+    only: tuple[str, ...] = ()
+    """Names of the questions to ask; empty for all of the file."""
+    max_answer_tokens: PositiveInt = 16
+    """Maximum answer length, in place of the model's `max_new_tokens`. Raise it for models that think."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditConfig:
     """How captions are checked against their clips."""
 
@@ -458,6 +470,8 @@ class RayConfig:
     """Tasks that cut and encode kept clips."""
     caption: PoolConfig = field(default_factory=PoolConfig)
     """Actors of the captioners."""
+    ask: PoolConfig = field(default_factory=PoolConfig)
+    """Actors of the models that answer questions."""
     audit: PoolConfig = field(default_factory=PoolConfig)
     """Actors that check captions."""
     pack: PoolConfig = field(default_factory=PoolConfig)
@@ -485,6 +499,7 @@ _VERSIONS = {
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,
+    "AskConfig": 1,
     "AuditConfig": 1,
     "PackConfig": 1,
 }
@@ -507,6 +522,8 @@ NO_EFFECT = {
     "time_factor",
     "min_footage",
     "min_agreement",
+    "questions",
+    "only",
 }
 """Fields that never change results."""
 RECORDED = {"window_s"}
@@ -521,6 +538,7 @@ ADDED: dict[str, Any] = {
     "joint_prompt": "",
     "caption_language": "",
     "endpoint": None,
+    "logprobs": True,
     "own": (),
     "limits": {},
     "review": {},

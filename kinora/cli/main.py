@@ -30,6 +30,7 @@ COMMANDS = {
     "worlds judge": "score a video or captions against ground truth",
     "curate": "turn raw videos into clips: detect shots, filter, cut",
     "caption": "caption the kept clips as a new caption version",
+    "ask": "ask a model questions about the kept clips, as scores",
     "pack": "pack captioned clips into bucketed WebDataset shards",
     "status": "show the counts of every stage: kept, dropped, failed",
     "failures": "list failures with their causes and remedies",

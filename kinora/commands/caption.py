@@ -1,6 +1,7 @@
 """Caption all kept clips as a new caption version, without cutting or analyzing them again."""
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rich.console import Group
 
@@ -80,9 +81,7 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
         lines.append(f"failed: {codes}; see `kinora failures --dataset {dataset}`")
     if report.left:
         lines.append(f"stopped: {report.stopped}; {report.left} clips are left, the same command goes on")
-    if tokens := report.input_tokens + report.output_tokens:
-        cost = f", cost {report.cost:.4f}" if report.cost else ""
-        lines.append(f"{tokens} tokens ({report.input_tokens} read, {report.output_tokens} written){cost}")
+    lines += describe_usage(report)
     lines += [f"a captioner could not be loaded, others did its work: {error}" for error in report.unloaded]
     if report.shares_text:
         count, clip = report.shared
@@ -91,3 +90,11 @@ def describe(report: CaptionReport, dataset: str) -> str | Group:
             f"`kinora explain --dataset {dataset} --clip {clip}`"
         )
     return "\n".join(lines)
+
+
+def describe_usage(report: Any) -> list[str]:
+    """Return the line of a report on what a server used; none for other models."""
+    if not (tokens := report.input_tokens + report.output_tokens):
+        return []
+    cost = f", cost {report.cost:.4f}" if report.cost else ""
+    return [f"{tokens} tokens ({report.input_tokens} read, {report.output_tokens} written){cost}"]

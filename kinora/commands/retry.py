@@ -1,8 +1,9 @@
-"""Retry failed sources, scorers, cuts and captions with the configuration of their last run.
+"""Retry failed sources, scorers, questions, cuts and captions with the configuration of their last run.
 
 A failed scorer runs again on its clip alone; nothing is analyzed again.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,17 +11,22 @@ from rich.console import Group, RenderableType
 
 from kinora.cli.result import Exit, Result
 from kinora.cli.spelling import to_command_line
+from kinora.commands import ask as ask_command
 from kinora.commands import caption as caption_command
 from kinora.commands import captions_audit
 from kinora.commands import curate as curate_command
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
+from pipeline.ask.load import ask_spec, load_model
+from pipeline.ask.units import SCORER, scorer_of
 from pipeline.caption.load import caption_spec, load_captioner
 from pipeline.config import CaptionConfig, RayConfig
+from pipeline.jobs.ask import AskReport, ask
 from pipeline.jobs.audit import AuditReport
 from pipeline.jobs.caption import caption
 from pipeline.jobs.curate import retry
 from pipeline.jobs.report import CaptionReport
+from pipeline.planning.asking import asked_before
 from pipeline.planning.last_config import last, last_audit, last_curation
 from pipeline.runtime.progress import Progress, show_progress
 from video.config import SandboxConfig
@@ -54,8 +60,9 @@ def run(config: Config) -> Result:
     texts: list[RenderableType] = [imported] if imported else []
     failed_fractions: list[float] = []
     exit_code = Exit.DONE
+    questions = {stage for stage in stages if stage.startswith(f"score {SCORER}")}
     with show_progress() as progress:
-        if stages - {"caption"}:
+        if stages - {"caption"} - questions:
             settings = last_curation(dataset, config.ray, config.sandbox)
             curated = retry(
                 config.dataset,
@@ -67,6 +74,10 @@ def run(config: Config) -> Result:
             data["curate"] = asdict(curated)
             texts.append(curate_command.describe(curated, config.dataset))
             failed_fractions.append(curated.failed_share)
+        for asked in _ask(dataset, questions, config, progress):
+            data.setdefault("ask", []).append(asdict(asked))
+            texts.append(ask_command.describe(asked, config.dataset))
+            failed_fractions.append(asked.failed_share)
         if "caption" in stages:
             captioned = _caption(dataset, config, progress)
             data["caption"] = asdict(captioned)
@@ -83,7 +94,7 @@ def run(config: Config) -> Result:
         return Result(data, Group(*texts))
     left = LiveView(Dataset.open(config.dataset)).failures.num_rows
     texts.append(f"{left} failures remain" if left else "no failures remain")
-    if exit_code is Exit.DONE and max(failed_fractions) > config.max_failed:
+    if exit_code is Exit.DONE and max(failed_fractions, default=0.0) > config.max_failed:
         exit_code = Exit.FAILED
     return Result({**data, "failures_left": left}, Group(*texts), exit_code)
 
@@ -101,6 +112,24 @@ def _failed_stages(dataset: Dataset) -> tuple[set[str], str]:
         f"imported captions that failed: {len(imported)} ({versions}); mend their texts and import them "
         "again with `kinora captions import --version NAME`, or caption these clips with `kinora caption`"
     )
+
+
+def _ask(dataset: Dataset, stages: set[str], config: Config, progress: Progress) -> Iterator[AskReport]:
+    """Ask the questions of failures again, those of each earlier run with its model."""
+    for asked in asked_before(dataset) if stages else ():
+        questions = tuple(each for each in asked.questions if f"score {scorer_of(each.name)}" in stages)
+        if questions:
+            yield ask(
+                config.dataset,
+                asked.settings,
+                config.ray,
+                ask_spec(asked.settings, questions),
+                load_model,
+                mode="all" if config.quarantined else "failed",
+                dry_run=config.dry_run,
+                progress=progress,
+                command=to_command_line("retry", config),
+            )
 
 
 def _caption(dataset: Dataset, config: Config, progress: Progress) -> CaptionReport:

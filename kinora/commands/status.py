@@ -51,7 +51,7 @@ def _table(funnel: Mapping[str, Any], decided: Mapping[str, Mapping[str, int]]) 
     table.add_row("clips", str(sources["ok"]), str(clips["found"]), gaps)
     for name, each in funnel["scores"].items():
         other = _reasons("failed", {"": each["failed"]}) + _reasons("pending", {"": each["to_do"]})
-        table.add_row(Text(f"score {name}"), str(clips["found"]), str(each["scored"]), other)
+        table.add_row(Text(f"score {name}"), str(sum(each.values())), str(each["scored"]), other)
     undecided = _reasons("undecided", {"": selection["undecided"]})
     dropped = _reasons("dropped", selection["dropped"]) + undecided + _reasons("review", selection["review"])
     table.add_row("select", str(clips["found"]), str(selection["kept"]), dropped)

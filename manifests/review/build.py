@@ -65,7 +65,7 @@ def sync(
     settings = json.dumps(bucket_settings(dataset.commits))
     limits, changed = rules.digest if rules else "", set[int]()
     has_other_limits = limits != database.get("limits")
-    is_touched = bool(tables & _MEDIA_TABLES) or any(commit.stage == scores.STAGE for commit in new)
+    is_touched = bool(tables & _MEDIA_TABLES) or any(commit.stage in scores.STAGES for commit in new)
     if is_touched or settings != database.get("buckets") or has_other_limits:
         changed |= sync_media(database, dataset, rules, None if has_other_limits else known, progress)
     if tables & {"sources", "removals", "clips", "duplicates"}:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -125,8 +126,9 @@ class EngineActor:
         failures = [row for batch in done for row in batch.failures]
         parts = self._job.write([row for batch in done for row in batch.rows], self._place)
         parts += [self._place.write_records("failures", failures)] if failures else []
-        num_ok = sum(batch.num_ok for batch in done)
-        counts = {"ok": num_ok} | count_by_code(failures) | self._usage.counts()
+        other = sum((Counter(batch.counts) for batch in done), Counter[str]())
+        counts = {"ok": sum(batch.num_ok for batch in done)} | count_by_code(failures) | other
+        counts |= self._usage.counts()
         if num_left := sum(batch.num_left for batch in done):
             counts[f"{LEFT}{self._stopped}"] = num_left
         size = sum(unit.length for unit in units)

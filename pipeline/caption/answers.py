@@ -1,7 +1,7 @@
 """Ask a captioner about a batch of clips so that an error of one clip stays with it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.protocol import CaptionAnswer, Captioner, CaptioningStopped, CaptionRequest, DeviceLost
@@ -16,6 +16,8 @@ class AnsweredBatch:
     failures: list[Failure]
     num_ok: int
     """Captions, or answers, that are none of a failure."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What else is counted of the answers."""
     num_left: int = 0
     """Clips that were not asked about, or not about all, because the captioner stopped."""
     stopped: str = ""

@@ -26,14 +26,14 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     chosen = config.captioner
     prompts = _prompts(chosen)
     digests = prompts_digest(*prompts.values()).split("+")
-    content = digest_parts(config_digest(config), *digests, _weights(config), REVISION)
+    content = digest_parts(config_digest(config), *digests, weights_digest(config), REVISION)
     return CaptionSpec(**prompts, version=f"{chosen.kind}{_model(config)}-{content[:8]}")
 
 
 def _model(config: CaptionConfig) -> str:
     """Return the last part of the model's name, for the name of a version."""
     if config.captioner.kind == "endpoint":
-        return f"-{Path(_endpoint(config).model).name}"
+        return f"-{Path(endpoint_config(config).model).name}"
     return f"-{Path(_vlm(config).model).name}" if config.captioner.kind == "vlm" else ""
 
 
@@ -76,7 +76,7 @@ def load_captioner(config: CaptionConfig) -> Captioner:
     if chosen.kind == "vlm":
         return TransformersCaptioner(_vlm(config))
     if chosen.kind == "endpoint":
-        return EndpointCaptioner(_endpoint(config))
+        return EndpointCaptioner(endpoint_config(config))
     prompts, own_names = _prompts(chosen), {"dense": DENSE_PROMPT, "short": SHORT_PROMPT}
     own = {prompt.digest: load_prompt(own_names[length]) for length, prompt in prompts.items()}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
@@ -88,7 +88,7 @@ def _vlm(config: CaptionConfig) -> VlmConfig:
     return config.captioner.vlm
 
 
-def _endpoint(config: CaptionConfig) -> EndpointConfig:
+def endpoint_config(config: CaptionConfig) -> EndpointConfig:
     endpoint = config.captioner.endpoint
     if endpoint is None:
         raise ValueError(
@@ -102,7 +102,7 @@ def _endpoint(config: CaptionConfig) -> EndpointConfig:
     return endpoint
 
 
-def _weights(config: CaptionConfig) -> str:
+def weights_digest(config: CaptionConfig) -> str:
     """Return a digest of the weights; of a model on the hub, its name and revision."""
     kind = config.captioner.kind
     if kind in ("facts", "endpoint"):

@@ -70,7 +70,7 @@ def caption(
         return report
     with RaySession(ray_config) as session:
         session.check(("caption",), [dataset.uri])
-        actors = min(config.actors or _most_actors(config, session.cpus), session.cpus)
+        actors = min(config.actors or most_actors(config, session.cpus), session.cpus)
         pool = replace(ray_config.caption, max_size=ray_config.caption.max_size or actors)
         batches = batch_units(units, cpus=actors, max_weight=_TASK_CLIPS)
         progress("caption", 0, len(units))
@@ -85,7 +85,7 @@ def caption(
     )
 
 
-def _most_actors(config: CaptionConfig, cpus: int) -> int:
+def most_actors(config: CaptionConfig, cpus: int) -> int:
     """Return the number of captioners: one for a server, which is asked by many requests at a time."""
     return 1 if config.captioner.kind == "endpoint" else cpus
 

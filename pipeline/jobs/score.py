@@ -10,7 +10,7 @@ from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_parts
 from manifests.live_view import LiveView
 from manifests.records import Clip
-from manifests.scores import STAGE, ScorerRequest
+from manifests.scores import STAGE, STAGES, ScorerRequest
 from pipeline.analyze.clip_frames import read_clip_frames
 from pipeline.analyze.signals.columns import SCORE_COLUMNS
 from pipeline.config import AnalyzeConfig, CurateConfig
@@ -73,12 +73,12 @@ def score_clips(
 
 
 def check_columns(view: LiveView, wanted: Mapping[str, ScorerRequest]) -> None:
-    """Raise ValueError if a column of an own scorer is taken, or is stored with another type."""
+    """Raise ValueError if a column of an own scorer or a question is taken, or stored with another type."""
     names = [*schemas.arrow_schema(Clip).names, *(column.name for column in SCORE_COLUMNS)]
     owner = dict.fromkeys(names, "Kinora")
     types: dict[str, str] = {}
     for commit in view.dataset.commits:
-        for each in commit.config.get("requests", ()) if commit.stage == STAGE else ():
+        for each in commit.config.get("requests", ()) if commit.stage in STAGES else ():
             types |= each["columns"]
     for request in [each for each in wanted.values() if ":" in each.scorer]:
         for name, kind in request.columns.items():
@@ -86,9 +86,7 @@ def check_columns(view: LiveView, wanted: Mapping[str, ScorerRequest]) -> None:
             if types.get(name, kind) != kind:
                 problem = f"is {kind}, and this dataset holds {types[name]} of that name"
             if problem:
-                raise ValueError(
-                    f"analyze.scorers.own: {request.scorer}: its column {name} {problem}: choose another name"
-                )
+                raise ValueError(f"{request.scorer}: its column {name} {problem}: choose another name")
             owner[name] = request.scorer
 
 

@@ -85,9 +85,20 @@ def plan_first_analyze(listed: Sequence[Source]) -> StagePlan:
     return _stage_plan("analyze", "files", _repeat(NEW_FILE, len(listed)), len(listed), None)
 
 
-def plan_score(view: LiveView, clips: pa.Table, wanted: Mapping[str, ScorerRequest]) -> StagePlan:
-    """Plan the scoring of `clips`, the rows of `to_score`: none of sources yet to be analysed."""
-    history = History(view.dataset.commits, "score")
+def plan_score(
+    view: LiveView,
+    clips: pa.Table,
+    wanted: Mapping[str, ScorerRequest],
+    *,
+    stage: str = "score",
+    num_clips: int | None = None,
+) -> StagePlan:
+    """Plan the scoring of `clips`, the rows of `to_score` or `to_ask`: none of sources yet to be analysed.
+
+    Args:
+        num_clips: clips that are to be scored in all. Default: all clips.
+    """
+    history = History(view.dataset.commits, stage)
     before = view.scorer_requests
 
     def why(names: str) -> str:
@@ -96,8 +107,8 @@ def plan_score(view: LiveView, clips: pa.Table, wanted: Mapping[str, ScorerReque
         parts = [("other settings of", changed), ("not scored by", others)]
         return "; ".join(f"{words} {', '.join(found)}" for words, found in parts if found)
 
-    num_clips = view.read("clips", ["clip_id"]).num_rows
-    return _stage_plan("score", "clips", _labels(clips["scorers"], why), num_clips, history.rate(""))
+    total = view.read("clips", ["clip_id"]).num_rows if num_clips is None else num_clips
+    return _stage_plan(stage, "clips", _labels(clips["scorers"], why), total, history.rate(""))
 
 
 def plan_dedup(view: LiveView, dedup_round: DedupRound, config: DedupConfig) -> StagePlan:

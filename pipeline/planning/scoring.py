@@ -56,22 +56,7 @@ def to_score(view: LiveView, wanted: Mapping[str, ScorerRequest], mode: RetryMod
     Args:
         mode: whether clips that a scorer failed on are left out or the only ones taken.
     """
-    clips = view.read("clips", _CLIP)
-    scores = view.read("scores", ["clip_id", "scorer", "digest"])
-    code_N = np.zeros(len(clips), np.int64)
-    for number, request in enumerate(wanted.values()):
-        scored = newest_rows(scores, request, clips["clip_id"]).is_valid()
-        failed = pc.is_in(clips["clip_id"], value_set=_failed(view, request, mode))
-        if mode == "none":
-            analyzed = pc.is_in(clips["analysis"], value_set=pa.array(request.analyses, pa.string()))
-            pending = pc.invert(pc.or_(pc.or_(scored, analyzed), failed))
-        else:
-            pending = pc.and_not(failed, scored)
-        code_N += np.asarray(pending).astype(np.int64) << number
-    codes, inverse_N = np.unique(code_N, return_inverse=True)
-    names = [" ".join(n for i, n in enumerate(wanted) if code >> i & 1) for code in codes.tolist()]
-    clips = clips.append_column("scorers", pa.array(names, pa.string()).take(pa.array(inverse_N)))
-    clips = clips.filter(pa.array(code_N > 0)).drop_columns(["analysis"])
+    clips = with_pending(view, view.read("clips", _CLIP), wanted, mode).drop_columns(["analysis"])
     media = view.read("media", ["clip_id", "path", "offset", "length", "window_index"])
     return view.query(
         """
@@ -88,6 +73,33 @@ def to_score(view: LiveView, wanted: Mapping[str, ScorerRequest], mode: RetryMod
         s=view.read("sources", ["source_key", "start_pts"]),
         m=media,
     )
+
+
+def with_pending(
+    view: LiveView, clips: pa.Table, wanted: Mapping[str, ScorerRequest], mode: RetryMode
+) -> pa.Table:
+    """Return the rows of `clips` that lack scores, with `scorers`, the names of those, joined by spaces.
+
+    Args:
+        clips: `clip_id` and `analysis`, and whatever else.
+        wanted: at most 63 scorers.
+        mode: whether clips that a scorer failed on are left out or the only ones taken.
+    """
+    scores = view.read("scores", ["clip_id", "scorer", "digest"])
+    code_N = np.zeros(len(clips), np.int64)
+    for number, request in enumerate(wanted.values()):
+        scored = newest_rows(scores, request, clips["clip_id"]).is_valid()
+        failed = pc.is_in(clips["clip_id"], value_set=_failed(view, request, mode))
+        if mode == "none":
+            analyzed = pc.is_in(clips["analysis"], value_set=pa.array(request.analyses, pa.string()))
+            pending = pc.invert(pc.or_(pc.or_(scored, analyzed), failed))
+        else:
+            pending = pc.and_not(failed, scored)
+        code_N += np.asarray(pending).astype(np.int64) << number
+    codes, inverse_N = np.unique(code_N, return_inverse=True)
+    names = [" ".join(n for i, n in enumerate(wanted) if code >> i & 1) for code in codes.tolist()]
+    clips = clips.append_column("scorers", pa.array(names, pa.string()).take(pa.array(inverse_N)))
+    return clips.filter(pa.array(code_N > 0))
 
 
 def score_units(clips: pa.Table) -> LazyUnits[ScoreUnit]:

@@ -29,6 +29,7 @@ _IMPORTS: Mapping[str, tuple[str, ...]] = {
     "score": ("pipeline.score.stage",),
     "cut": ("pipeline.cut.stage",),
     "caption": ("pipeline.caption.stage", "pipeline.caption.load"),
+    "ask": ("pipeline.ask.stage", "pipeline.ask.load"),
     "audit": ("pipeline.audit.stage",),
     "pack": ("pipeline.pack.stage",),
 }

@@ -39,6 +39,11 @@ def scorer_columns(config: ScorersConfig) -> dict[str, tuple[Column, ...]]:
     return columns | {name: own_columns(name) for name in config.own}
 
 
+def all_columns(config: ScorersConfig) -> list[Column]:
+    """Return the columns of all enabled scorers."""
+    return [column for columns in scorer_columns(config).values() for column in columns]
+
+
 def scorer_requests(config: ScorersConfig) -> dict[str, ScorerRequest]:
     """Return each enabled scorer with its digest and columns, by name."""
     return {

@@ -18,7 +18,7 @@ from pipeline.runtime.loading import load_or_retire
 from pipeline.runtime.pieces import PIECE_S, Piece
 from pipeline.runtime.tasks import actor_args, open_attempt_log, run_in_pieces, run_task
 from pipeline.runtime.units import TaskResult, from_row
-from pipeline.score.digests import scorer_requests
+from pipeline.score.digests import all_columns, scorer_requests
 from pipeline.score.load import load_scorers
 from pipeline.score.task import Row, ScorerSet, score_analysis, score_clip, score_failure, score_table
 from pipeline.score.unit import ScoreUnit
@@ -59,7 +59,7 @@ class ScoreActor:
             scores += rows
         result = self._write_analyses(self._place, analyses)
         if scores:
-            part = self._place.write_part("scores", score_table(scores, self._config))
+            part = self._place.write_part("scores", score_table(scores, all_columns(self._config)))
             result = replace(result, parts=(*result.parts, part))
         return result.to_row()
 
@@ -104,7 +104,9 @@ class ScoreClipsActor:
     def _write(self, units: list[ScoreUnit], rows: list[Row], failures: list[Failure]) -> Piece:
         parts = []
         if rows:
-            parts.append(self._place.write_part("scores", score_table(rows, self._config.scorers)))
+            parts.append(
+                self._place.write_part("scores", score_table(rows, all_columns(self._config.scorers)))
+            )
         if failures:
             parts.append(self._place.write_records("failures", failures))
         num_clips, unscored = sum(unit.num_clips for unit in units), len({row.unit for row in failures})

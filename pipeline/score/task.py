@@ -1,6 +1,6 @@
 """Score clips from their frames. A scorer that fails leaves no row but a failure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,11 +10,10 @@ import pyarrow as pa
 from manifests import schemas
 from manifests.records import Failure, Score
 from pipeline.analysis import Analysis, decode_jpeg
-from pipeline.config import ScorersConfig
+from pipeline.columns import Column
 from pipeline.errors import NoFrame
 from pipeline.runtime.attempt_log import AttemptLog
 from pipeline.runtime.failures import failure
-from pipeline.score.digests import scorer_columns
 from pipeline.score.load import Scorer
 
 Row = dict[str, Any]
@@ -71,9 +70,8 @@ def score_failure(error: Exception, name: str, clip_id: str, uri: str, scorers: 
     return failure(error, stage=f"score {name}", unit=clip_id, uri=uri, config=scorers.digests[name])
 
 
-def score_table(rows: list[Row], config: ScorersConfig) -> pa.Table:
-    """Return rows of the scores table, with the columns of all enabled scorers."""
-    columns = [column for each in scorer_columns(config).values() for column in each]
+def score_table(rows: list[Row], columns: Iterable[Column]) -> pa.Table:
+    """Return rows of the scores table, with the columns of all their scorers."""
     fields = [pa.field(column.name, pa.type_for_alias(column.type)) for column in columns]
     return pa.Table.from_pylist(rows, schema=pa.schema([*schemas.arrow_schema(Score), *fields]))
 

@@ -3,10 +3,11 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import log
 from typing import Any
 
 
@@ -26,9 +27,25 @@ Script = Callable[[int, dict[str, Any]], Answer]
 """Takes the number of a request, from 0, and its body."""
 
 
-def completion(text: Any, *, finish: str = "stop", tokens: tuple[int, int] | None = (100, 10)) -> Answer:
-    """Return a chat completion."""
+def completion(
+    text: Any,
+    *,
+    finish: str = "stop",
+    tokens: tuple[int, int] | None = (100, 10),
+    likely: Sequence[tuple[str, Mapping[str, float]]] = (),
+) -> Answer:
+    """Return a chat completion; `likely` are its tokens, each with those of the likeliest ones."""
     body: dict[str, Any] = {"choices": [{"message": {"content": text}, "finish_reason": finish}]}
+    if likely:
+        content = [
+            {
+                "token": token,
+                "logprob": log(chances[token]),
+                "top_logprobs": [{"token": each, "logprob": log(chance)} for each, chance in chances.items()],
+            }
+            for token, chances in likely
+        ]
+        body["choices"][0]["logprobs"] = {"content": content}
     if tokens:
         body["usage"] = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1]}
     return Answer(body=json.dumps(body))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from chat_server import Answer, completion, serve
 
 from captioner import chat_client
+from captioner.choices import YES_NO, chance_of_yes
 from captioner.config import EndpointConfig
 from captioner.endpoint import EndpointCaptioner
 from captioner.prompts import Prompt
@@ -204,3 +206,54 @@ def test_a_server_that_is_gone_ends_the_run_and_blames_no_clip() -> None:
             load(server.url, concurrency=1).caption([request(f"clip-{k}") for k in range(3)])
         assert not stopped.value.answers
         assert len(server.bodies) == 2
+
+
+QUESTION = Prompt(name="slideshow", text="Is it a slideshow?", choices=YES_NO)
+
+
+@pytest.mark.parametrize(
+    ("text", "likely", "choice", "yes"),
+    [
+        ("Yes", [("Yes", {"Yes": 0.6, " yes": 0.1, "No": 0.2, "Perhaps": 0.1})], "yes", 0.7 / 0.9),
+        ("no.", [("no", {"no": 0.9, "yes": 0.1}), (".", {".": 1.0})], "no", 0.1),
+        ("**No**", [("**", {"**": 1.0}), ("No", {"No": 1.0}), ("**", {"**": 1.0})], "no", 0.0),
+        ("Unsure", [("Unsure", {"Unsure": 0.5, "yes": 0.25, "no": 0.25})], "unsure", 0.5),
+        ("Yes", [], "yes", None),  # a server that gives no probabilities
+    ],
+)
+def test_a_question_has_the_probabilities_of_its_choices_where_the_answer_begins(text, likely, choice, yes):
+    with serve(after_trial(lambda number, body: completion(text, likely=likely))) as server:
+        answer = load(server.url).caption([request("a", QUESTION)])[0]
+        body = server.bodies[1]
+    assert (body["logprobs"], body["top_logprobs"], "response_format" in body) == (True, 20, False)
+    assert (answer.outcome, answer.text) == (Outcome.OK, choice)
+    assert chance_of_yes(answer.chances) == (pytest.approx(yes) if yes is not None else None)
+
+
+def test_what_is_no_answer_to_a_question_is_an_outcome():
+    found = {
+        "A man walks.": Outcome.DEGENERATE,
+        "": Outcome.EMPTY,
+        "I'm sorry, but I cannot help with that video.": Outcome.REFUSED,
+        "<html><body>Sign in</body></html>": Outcome.DEGENERATE,
+    }
+    for text, outcome in found.items():
+        assert answered(completion(text), QUESTION)[0] is outcome, text
+    assert answered(completion("The video", finish="length"), QUESTION)[0] is Outcome.TRUNCATED
+    assert answered(completion("Yes, it", finish="length"), QUESTION)[0] is Outcome.OK
+
+
+def test_a_server_that_refuses_probabilities_is_found_at_the_trial_and_can_be_asked_without():
+    def script(number: int, body: dict[str, Any]) -> Answer:
+        if "logprobs" in body:
+            return Answer(status=400, body='{"error": {"message": "logprobs are not supported"}}')
+        return completion("yes")
+
+    with serve(script) as server:
+        config = EndpointConfig(url=server.url, model="tiny")
+        with pytest.raises(ValueError, match=r"logprobs are not supported.*set logprobs to false"):
+            EndpointCaptioner(config, trial=QUESTION)
+        answer = EndpointCaptioner(replace(config, logprobs=False), trial=QUESTION).caption(
+            [request("a", QUESTION)]
+        )[0]
+    assert (answer.text, answer.chances) == ("yes", {})

@@ -19,6 +19,7 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
 )
 
+from captioner.choices import YES_NO, chance_of_yes
 from captioner.config import VlmConfig
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionRequest
@@ -78,7 +79,7 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
     )
     text.pad_token_id, text.bos_token_id, text.eos_token_id = 0, None, 2
-    config = LlavaConfig(vision_config=vision, text_config=text, image_token_id=words["<image>"])
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_id=words["<image>"])  # pyright: ignore[reportCallIssue]
     LlavaForConditionalGeneration(config).save_pretrained(folder)
     pixels = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     LlavaProcessor(
@@ -119,7 +120,7 @@ def test_a_batch_answers_like_one_at_a_time(qwen: Path, llava: Path) -> None:
 def test_a_random_model_does_not_end_and_that_is_no_caption(qwen: Path) -> None:
     model = Qwen2VLForConditionalGeneration.from_pretrained(qwen)
     captioner = TransformersCaptioner(VlmConfig(model=str(qwen), max_new_tokens=3))
-    captioner.model.generation_config.eos_token_id = model.config.text_config.vocab_size - 1
+    captioner.model.generation_config.eos_token_id = model.config.text_config.vocab_size - 1  # pyright: ignore
     answer = captioner.caption([request("a")])[0]
     assert answer.outcome in (Outcome.TRUNCATED, Outcome.EMPTY)
     assert answer.text is None
@@ -158,3 +159,37 @@ def test_provenance_names_the_weights_and_the_decoding(qwen: Path) -> None:
     assert captioner.provenance.revision == other.provenance.revision != ""
     assert captioner.provenance.decoding != other.provenance.decoding
     assert '"rate_hz": null' in captioner.provenance.decoding  # the name that stored captions have
+
+
+def test_a_question_has_the_probability_of_yes_that_the_model_gives_it(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    tokenizer = build_tokenizer([WORDS, "yes no unsure Is it red? Which is it?"])
+    size = replace(TINY, frames=4, pixels=(1600, 1600), vision_width=24)
+    save_pretrained(build_model(tokenizer, size), build_processor(tokenizer, size), tmp_path)
+    config = VlmConfig(model=str(tmp_path), frames=4, max_new_tokens=3, dtype="float32", batch_size=3)
+    captioner = TransformersCaptioner(config)
+    yes, no = (tokenizer.convert_tokens_to_ids(f"▁{word}") for word in ("yes", "no"))
+    head = torch.zeros_like(captioner.model.lm_head.weight)
+    head[yes] = torch.randn(head.shape[1]) / 4
+    head[no] = -head[yes]  # so that one of both is always the likeliest
+    captioner.model.lm_head.weight = torch.nn.Parameter(head)
+
+    is_red = Prompt(name="red", text="Is it red?", choices=YES_NO)
+    which = Prompt(name="which", text="Which is it?", choices=("A", "B"))
+    asked = [replace(request(f"clip{'-' * i}"), prompt=is_red) for i in range(3)]
+    answers = captioner.caption([*asked, *(replace(each, prompt=which) for each in asked)])
+    for clip in asked:
+        one, other = (a for a in answers if a.clip_id == clip.clip_id)
+        reading, _ = captioner._read([clip], [(0, 2, 3, 5)])
+        with torch.inference_mode():
+            scores_BV = reading.answer(config, max_new_tokens=1).first_scores_BV
+        assert scores_BV is not None
+        scores_V = scores_BV[0].double().softmax(-1)
+        expected = float(scores_V[yes] / (scores_V[yes] + scores_V[no]))
+        assert one.frames_shown == (0, 2, 3, 5)
+        assert (one.outcome, one.text) == (Outcome.OK, "yes" if expected > 0.5 else "no")
+        assert chance_of_yes(one.chances) == pytest.approx(expected, abs=1e-4)
+        assert sum(one.chances.values()) == pytest.approx(1)
+        assert (other.outcome, other.text, other.chances) == (Outcome.TRUNCATED, None, {})
+        assert other.detail.startswith(f"none of A, B before the token limit: '{one.text}")
+    assert len({round(chance_of_yes(a.chances) or 0, 6) for a in answers if a.chances}) == 3

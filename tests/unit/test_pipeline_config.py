@@ -11,6 +11,7 @@ from pipeline.config import (
     _VERSIONS,
     NO_EFFECT,
     AnalyzeConfig,
+    AskConfig,
     AuditConfig,
     CaptionConfig,
     CutConfig,
@@ -121,7 +122,7 @@ def test_a_digest_depends_on_results_and_not_on_how_they_are_made():
 
 
 def test_fields_without_effect_exist():
-    configs = {AuditConfig, EndpointConfig, *(type(config) for config in STORED.values())}
+    configs = {AskConfig, AuditConfig, EndpointConfig, *(type(config) for config in STORED.values())}
     assert {field.name for config in configs for field in fields(config)} >= NO_EFFECT
 
 
