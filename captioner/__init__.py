@@ -9,6 +9,7 @@ __all__ = [
     "clip_scorer",
     "config",
     "embedded",
+    "embedding",
     "endpoint",
     "facts",
     "frames",

@@ -31,6 +31,10 @@ class AgreementScorer(Protocol):
         """Return similarities_SN of texts and encoded clips; NaN in the rows of texts it cannot judge."""
         ...
 
+    def count_tokens(self, text: str) -> tuple[int, int]:
+        """Return how many tokens of a text the scorer sees, and how many the text has."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Agreement:
@@ -89,6 +93,13 @@ def agreement(
         found[name] = np.where(valid_N, _mean_by_caption(share_S, caption_S, count), np.nan)
     own_S = similarity_SN[np.arange(len(caption_S)), caption_S]
     return Agreement(**found, similarity_N=_mean_by_caption(own_S, caption_S, count))
+
+
+def seen_share(scorer: AgreementScorer, text: str) -> float | None:
+    """Return the fraction of a caption's tokens that the scorer sees, by sentences; None without tokens."""
+    counts = [scorer.count_tokens(each.text) for each in split_sentences(text)]
+    total = sum(count for _, count in counts)
+    return sum(seen for seen, _ in counts) / total if total else None
 
 
 def _says_the_same(texts: Sequence[str], caption_S: np.ndarray, count: int) -> np.ndarray:

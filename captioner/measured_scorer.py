@@ -34,3 +34,8 @@ class MeasuredScorer:
         count_S1 = named_SM.sum(axis=1, keepdims=True)
         similarity_SN = named_SM @ np.nan_to_num(score_NM).T / np.maximum(count_S1, 1)
         return np.where(count_S1 > 0, similarity_SN, np.nan)
+
+    def count_tokens(self, text: str) -> tuple[int, int]:
+        """Return the number of words twice: it sees them all."""
+        count = len(text.split())
+        return count, count

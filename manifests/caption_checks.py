@@ -20,6 +20,7 @@ REQUESTS: Final = "requests"
 CLAIMS: Final = "claims"
 AGREEMENT: Final = "agreement"
 UNSUPPORTED: Final = "unsupported"
+SEEN: Final = "agreement_seen"
 CLAIMS_TYPE = pa.list_(
     pa.struct(
         [
@@ -39,6 +40,7 @@ CHECK_COLUMNS = pa.schema(
         pa.field("agreement_shuffled", pa.float64()),
         pa.field("similarity", pa.float64()),
         pa.field("agreement_scorer", pa.string()),
+        pa.field(SEEN, pa.float64()),
         pa.field(CLAIMS, CLAIMS_TYPE),
         pa.field(UNSUPPORTED, pa.int64()),
         pa.field("unsupported_rate", pa.float64()),
@@ -50,7 +52,8 @@ CHECK_COLUMNS = pa.schema(
 
 - `agreement` with the own clip, 0 to 1; `agreement_next` and `agreement_previous` with the clips of the
   captions written after and before; `agreement_shuffled` with a clip of another source; `similarity` with the
-  own clip, in the units of `agreement_scorer`.
+  own clip, in the units of `agreement_scorer`; `agreement_seen`, the fraction of the caption's tokens that
+  this scorer sees, sentence by sentence.
 - `claims`; `unsupported`, the number of those that were checked and not found, and `unsupported_rate`, their
   fraction of the checked ones; `claims_by`, who checked them: `measured`, `model` or `world`.
 - `audit`: digest of the settings of the check.

@@ -97,14 +97,15 @@ class ScorersConfig:
     nsfw: bool = False
     """Score content that is not safe for work: `nsfw`."""
     aesthetic: Literal["off", "heuristic", "head"] = "off"
-    """`head` computes `aesthetic` with an open_clip model and a linear head; `heuristic` computes
+    """`head` computes `aesthetic` with a model of images and a linear head; `heuristic` computes
     `aesthetic_heuristic` from colour, contrast and sharpness, without a model."""
     embedding: bool = False
-    """Store an embedding of each clip by open_clip's image encoder: `embedding` (for `dedup.semantic`)."""
-    clip_model: str = "ViT-L-14"
-    """`head` and `embedding`: open_clip's name of the architecture, or the path of its JSON file."""
+    """Store an embedding of each clip: `embedding`, for `kinora search` and `dedup.semantic`."""
+    clip_model: str = ""
+    """`head` and `embedding`: `local-dir:FOLDER` of open_clip, the FOLDER of a transformers model, or a
+    `NAME/TAG` of open_clip with `clip_weights`: each says which pixels the weights want (docs/search.md)."""
     clip_weights: str = ""
-    """`head` and `embedding`: file of the weights (.safetensors, or .pt that holds tensors only)."""
+    """`head` and `embedding`: file of the weights of a NAME/TAG (.safetensors, or .pt with tensors only)."""
     aesthetic_head: str = ""
     """`head`: file of the linear layer on the image embedding, `weight` and `bias` (.safetensors or .pth)."""
     own: tuple[str, ...] = ()
@@ -132,7 +133,7 @@ class ScorersConfig:
 
     @property
     def encodes(self) -> bool:
-        """Whether a scorer needs open_clip's image encoder."""
+        """Whether a scorer needs the image encoder."""
         return self.embedding or self.aesthetic == "head"
 
 
@@ -336,8 +337,9 @@ class AuditConfig:
     """How captions are checked against their clips."""
 
     clip_model: str = ""
-    """open_clip model that compares sentences with clips, as `local-dir:FOLDER` (open_clip_config.json and
-    weights). Default: colours, light and motion are measured and compared with what a caption names."""
+    """Model that compares sentences with clips: `local-dir:FOLDER` of open_clip, or the FOLDER of a
+    transformers model such as SigLIP. Default: colours, light and motion are measured and compared with what
+    a caption names."""
     min_agreement: UnitFloat = 0.55
     """Mean agreement of captions with their own clips below which the check fails; 0.5 is chance."""
     claims: bool = True
@@ -465,7 +467,7 @@ class RayConfig:
     analyze: PoolConfig = field(default_factory=PoolConfig)
     """Tasks that decode and measure sources."""
     score: PoolConfig = field(default_factory=PoolConfig)
-    """Actors of the scorers; one per two CPUs unless `max_size` is set. With `gpus`, open_clip runs there."""
+    """Actors of the scorers; one per two CPUs unless `max_size` is set. `gpus` is for embeddings."""
     cut: PoolConfig = field(default_factory=PoolConfig)
     """Tasks that cut and encode kept clips."""
     caption: PoolConfig = field(default_factory=PoolConfig)

@@ -115,6 +115,11 @@ def describe(report: AuditReport) -> Table:
             "unread", Text(f"{report.unread} clips could not be decoded, {report.lost} tasks' captions lost")
         )
     table.add_row("agreement", Text(_agreement(report)))
+    if report.seen_in_part:
+        seen = (
+            f"{report.seen_in_part} captions have a sentence too long for {report.scorer}: its end is unseen"
+        )
+        table.add_row("seen", Text(seen))
     if report.claims:
         rate = report.unsupported_rate
         share = "" if rate is None else f": {report.unsupported} unsupported ({rate:.1%})"

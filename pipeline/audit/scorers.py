@@ -5,9 +5,9 @@ from pipeline.config import AuditConfig
 
 
 def load_scorer(config: AuditConfig) -> AgreementScorer:
-    """Load open_clip if weights are given, else the scorer that needs none.
+    """Load a model of images and texts if one is named, else the scorer that needs none.
 
-    Raises ValueError for an open_clip model that does not say how it wants its pixels.
+    Raises ValueError as `captioner.embedding.load_embedder`.
     """
     if config.clip_model:
         from captioner.clip_scorer import ClipScorer

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from captioner.agreement import Agreement, AgreementScorer, agreement
+from captioner.agreement import Agreement, AgreementScorer, agreement, seen_share
 from captioner.captions import ClipFrames
 from captioner.claims.check import check_measured
 from captioner.claims.claim import CheckedClaim, merge_verdicts, tally
@@ -23,7 +23,7 @@ from captioner.claims.questions import ask_about_claims, stratified_sample
 from captioner.claims.split import split_claims
 from captioner.measured_scorer import MeasuredScorer
 from captioner.protocol import Captioner
-from manifests.caption_checks import CHECK_COLUMNS
+from manifests.caption_checks import CHECK_COLUMNS, SEEN
 from manifests.parts import PartStore
 from manifests.records import longest_text
 from manifests.shown_frames import frame_step
@@ -111,6 +111,7 @@ def check_captions(
     for place, index in enumerate(readable):
         for name, value in _agreements(found, place, checkers.scorer.name).items():
             columns[name][index] = value
+        columns[SEEN][index] = seen_share(checkers.scorer, texts[index])
     if config.claims:
         for index, (checked, by) in enumerate(_claims(texts, media, clips, checkers, config)):
             for name, value in _claim_values(checked, by).items():

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
 import ray.data
 
 from captioner.protocol import Captioner
 from captioner.separation import Separation, separation
 from manifests.arrow import pc
-from manifests.caption_checks import STAGE
+from manifests.caption_checks import SEEN, STAGE
 from manifests.dataset import Commit, Dataset
 from manifests.digest import digest_parts
 from manifests.live_view import LiveView
@@ -59,6 +60,8 @@ class AuditReport:
     lost: int = 0
     """Captions of tasks that returned nothing: they stay without a check."""
     scorer: str = ""
+    seen_in_part: int = 0
+    """Captions with a sentence longer than the scorer sees (column `agreement_seen`)."""
     separation: Separation | None = None
     suspects: tuple[str, ...] = ()
     """Clips of the groups of captions that fit no better than shuffled ones, at most 20."""
@@ -171,7 +174,7 @@ def _check_on_ray(
 
 def _with_figures(report: AuditReport, view: LiveView, digest: str, config: AuditConfig) -> AuditReport:
     """Add the separation and the claims of all captions of the version that were checked under `digest`."""
-    names = ["clip_id", "audit", "agreement_scorer", "claims", "claims_by", "unsupported", *_AGREEMENTS]
+    names = ["clip_id", "audit", "agreement_scorer", "claims", "claims_by", "unsupported", *_AGREEMENTS, SEEN]
     if "audit" not in view.columns("captions"):
         return report
     rows = view.read("captions", names, version=report.version)
@@ -188,6 +191,7 @@ def _with_figures(report: AuditReport, view: LiveView, digest: str, config: Audi
     return replace(
         report,
         scorer=", ".join(scorers),
+        seen_in_part=_seen_in_part(rows),
         separation=found,
         suspects=tuple(dict.fromkeys(suspects))[:_MAX_EXAMPLES],
         claims=len(verdicts),
@@ -195,6 +199,12 @@ def _with_figures(report: AuditReport, view: LiveView, digest: str, config: Audi
         unsupported=int(pc.sum(rows["unsupported"]).as_py() or 0),
         claims_by={each["values"]: each["counts"] for each in by},
     )
+
+
+def _seen_in_part(rows: pa.Table) -> int:
+    if SEEN not in rows.column_names:
+        return 0
+    return int(pc.sum(pc.less(rows[SEEN], 1.0)).as_py() or 0)
 
 
 def _stage(

@@ -1,4 +1,4 @@
-"""Aesthetic score by a linear head over an open_clip image embedding.
+"""Aesthetic score by a linear head over the embedding of a frame.
 
 Legend: T frames, D embedding dimensions.
 """
@@ -22,7 +22,8 @@ class HeadScorer:
         head: path of the linear layer.
         """
         self._encoder = encoder
-        self._weight_D, self._bias = load_head(head)
+        weight_D, self._bias = load_head(head)
+        self._weight_D = weight_D.numpy()
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
         """Return the mean over frames, rgb_HWC."""

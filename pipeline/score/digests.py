@@ -1,11 +1,10 @@
 """The digest and the columns of each scorer that a configuration enables."""
 
 import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from manifests.digest import digest_parts, digest_stream
+from captioner.embedding import model_digest
+from manifests.digest import digest_parts
 from manifests.scores import ScorerRequest
 from pipeline.columns import (
     EMBEDDING_COLUMNS,
@@ -64,23 +63,9 @@ def _digest(name: str, config: ScorersConfig) -> str:
 
 def _settings(name: str, config: ScorersConfig) -> dict[str, Any]:
     """Return the settings of one scorer, files by their content."""
-    model = {"clip_model": _content(config.clip_model), "clip_weights": _content(config.clip_weights)}
+    model = {"clip_model": model_digest(config.clip_model), "clip_weights": model_digest(config.clip_weights)}
     if name == "text":
         return {"min_text_score": config.min_text_score, "min_text_length": config.min_text_length}
     if name == "aesthetic" and config.aesthetic == "head":
-        return {"kind": "head", "head": _content(config.aesthetic_head), **model}
+        return {"kind": "head", "head": model_digest(config.aesthetic_head), **model}
     return model if name == "embedding" else {}
-
-
-def _content(path: str) -> str:
-    """Return the digest of a file; the name itself if there is no such file."""
-    if not path or not Path(path).is_file():
-        return path
-    stat = Path(path).stat()
-    return _file_digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _file_digest(path: str, size_bytes: int, mtime_ns: int) -> str:
-    with Path(path).open("rb") as content:
-        return digest_stream(content)

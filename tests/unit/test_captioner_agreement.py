@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import worlds_dataset as made
+from embedding_models import open_clip_folder, transformers_folder
 
-from captioner.agreement import agreement
+from captioner.agreement import agreement, seen_share
 from captioner.measured_scorer import MeasuredScorer
 from captioner.separation import GROUP, MIN_CAPTIONS, Separation, separation
 from video.frames import read_clip
@@ -110,10 +111,24 @@ def test_clips_of_one_source_are_compared_with_each_other(clips):
 def test_clip_models_say_how_they_want_their_pixels(tmp_path: Path):
     from captioner.clip_scorer import ClipScorer
 
-    with pytest.raises(ValueError, match="give local-dir:FOLDER"):
+    with pytest.raises(ValueError, match="name local-dir:FOLDER"):
         ClipScorer("ViT-B-32")
     with pytest.raises(ValueError, match=r"no open_clip_config\.json"):
         ClipScorer(f"local-dir:{tmp_path}")
+    with pytest.raises(ValueError, match="has no text tower"):
+        ClipScorer(transformers_folder(tmp_path / "dinov2", "dinov2"))
+
+
+def test_a_model_compares_texts_with_the_frame_that_they_fit_best(tmp_path: Path):
+    from captioner.clip_scorer import ClipScorer
+
+    scorer = ClipScorer(open_clip_folder(tmp_path / "m"))
+    clips_THWC = np.random.default_rng(0).integers(0, 255, (2, 6, 48, 64, 3), np.uint8)
+    encoded = [scorer.encode_clip(clip, [0.0] * 6) for clip in clips_THWC]
+    found_SN = scorer.similarities(["a red car", "a blue car"], encoded)
+    text_SD = scorer._embedder.embed_texts(["a red car", "a blue car"])
+    assert found_SN[1, 0] == pytest.approx(max(encoded[0] @ text_SD[1]), abs=1e-6)
+    assert found_SN.shape == (2, 2)
 
 
 def test_a_scorer_that_knows_little_raises_no_alarm():
@@ -122,3 +137,14 @@ def test_a_scorer_that_knows_little_raises_no_alarm():
         own = np.clip(rng.normal(0.7, 0.2, 2000), 0, 1)
         chance = np.clip(rng.normal(0.5, 0.25, 2000), 0, 1)
         assert separation(own, own - 0.1, own - 0.1, chance, min_agreement=0.55).problems == ()
+
+
+def test_how_much_of_a_caption_a_model_sees_is_counted_by_sentences(tmp_path: Path):
+    from captioner.clip_scorer import ClipScorer
+
+    scorer = ClipScorer(open_clip_folder(tmp_path / "m"))
+    assert seen_share(scorer, "A red car. A blue car.") == 1
+    long = " ".join(["car"] * 99)
+    assert seen_share(scorer, f"A red car. {long}.") == pytest.approx((6 + 77) / (6 + 102))
+    assert seen_share(scorer, "") is None
+    assert seen_share(MeasuredScorer(), f"A red car. {long}.") == 1

@@ -130,7 +130,8 @@ def test_fields_without_effect_exist():
 def test_a_log_with_former_field_names_gives_the_configuration_it_was_written_under():
     dataset = Dataset.open(LEGACY)
     found = last_curation(dataset, RayConfig())
-    assert found.analyze == AnalyzeConfig(min_chunk_s=30.0, min_shot_s=0.5)
+    scorers = ScorersConfig(clip_model="ViT-L-14")  # the former default
+    assert found.analyze == AnalyzeConfig(min_chunk_s=30.0, min_shot_s=0.5, scorers=scorers)
     assert found.select == SelectConfig(min_duration_s=0.8)
     assert (found.dedup, found.cut) == (DedupConfig(), CutConfig())
     assert last(dataset, "pack", PackConfig) == PackConfig()

@@ -1,6 +1,5 @@
 """Scorers of clips: frames within a budget, the score of each scorer, and failures."""
 
-import json
 import os
 import signal
 import sys
@@ -13,7 +12,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from embedding_models import open_clip_folder
 
+from captioner.embedding import load_embedder
 from pipeline.analysis import Analysis, analyses_from_row, analyses_to_rows, decode_jpeg, encode_jpeg
 from pipeline.analyze.signals.frame_view import Span
 from pipeline.analyze.signals.scorer_frames import ScorerFrames
@@ -108,7 +109,9 @@ def test_a_scorer_has_a_digest_of_its_own_settings_and_of_the_frames_that_it_see
 
 def test_a_scorer_that_cannot_run_is_named_with_its_remedy_before_anything_runs(monkeypatch, tmp_path):
     needs.check_scorers(ScorersConfig())
-    head = ScorersConfig(aesthetic="head", clip_weights=str(tmp_path / "none.pt"))
+    head = ScorersConfig(
+        aesthetic="head", clip_model="ViT-L-14/openai", clip_weights=str(tmp_path / "none.pt")
+    )
     with pytest.raises(ValueError, match=r"clip_weights: .*none\.pt: no such file"):
         needs.check_scorers(head)
     monkeypatch.setattr(needs, "find_spec", lambda name: None)
@@ -122,7 +125,7 @@ def test_the_command_line_refuses_a_scorer_without_weights_with_exit_code_2(caps
     (tmp_path / "raw").mkdir()
     argv = ["curate", "--source", str(tmp_path / "raw"), "--dataset", str(tmp_path / "d")]
     assert main([*argv, "--analyze.scorers.aesthetic", "head"]) == 2
-    assert "clip_weights: not set" in capsys.readouterr().err
+    assert "clip_model: not set; name local-dir:FOLDER" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
 
 
@@ -314,34 +317,19 @@ def test_nsfw_of_a_harmless_picture_is_low_and_needs_no_network(monkeypatch):
     assert 0 <= scorer.score([noise(1), noise(2)])["nsfw"] < 0.5
 
 
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
-    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
-}
-
-
 def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Path):
-    import open_clip
     import torch
     from safetensors.torch import save_file
 
     from pipeline.score.aesthetics import HeadScorer, load_head
     from pipeline.score.embedding import EmbeddingScorer, ImageEncoder
 
-    description = tmp_path / "kinora-tiny.json"
-    description.write_text(json.dumps(TINY))
-    open_clip.add_model_config(description)
-    torch.manual_seed(0)
-    model = open_clip.create_model("kinora-tiny", load_weights=False)
-    save_file(model.state_dict(), tmp_path / "clip.safetensors")
     head = {"weight": torch.randn(1, 16), "bias": torch.tensor([5.0])}
     save_file(head, tmp_path / "head.safetensors")
     torch.save(head, tmp_path / "head.pth")
     config = ScorersConfig(
         aesthetic="head",
-        clip_model=str(description),
-        clip_weights=str(tmp_path / "clip.safetensors"),
+        clip_model=open_clip_folder(tmp_path / "m"),
         aesthetic_head=str(tmp_path / "head.safetensors"),
     )
     needs.check_scorers(config)
@@ -350,15 +338,11 @@ def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Pat
     given = HeadScorer(encoder, config.aesthetic_head).score(frames)["aesthetic"]
     scorer = HeadScorer(encoder, str(tmp_path / "head.pth"))
     assert scorer.score(frames)["aesthetic"] == given
-    with torch.inference_mode():
-        from PIL import Image
-
-        batch = torch.stack([encoder._transform(Image.fromarray(frame)) for frame in frames])
-        embedded = torch.nn.functional.normalize(model.eval().encode_image(batch), dim=-1)
-        expected = float((embedded @ head["weight"][0] + 5.0).mean())
+    embedded_TD = load_embedder(config.clip_model).embed_images(frames)
+    expected = float((embedded_TD @ head["weight"][0].numpy() + 5.0).mean())
     assert given == pytest.approx(expected, rel=64 * torch.finfo(torch.float32).eps)
     kept_D = np.frombuffer(EmbeddingScorer(encoder).score(frames)["embedding"], "<f2").astype(np.float32)
-    mean_D = embedded.mean(dim=0).numpy()
+    mean_D = embedded_TD.mean(axis=0)
     assert kept_D @ mean_D / np.linalg.norm(mean_D) == pytest.approx(1, abs=1e-3)
     save_file({"weight": torch.randn(2, 16), "bias": torch.zeros(2)}, tmp_path / "two.safetensors")
     with pytest.raises(ValueError, match="gives 2 numbers"):
