@@ -40,6 +40,7 @@ __all__ = [
     "open_dataset",
     "read_provenance",
     "safety",
+    "search",
     "training",
 ]
 
@@ -50,6 +51,7 @@ _API = frozenset(__all__) - {
     "evaluation",
     "generation",
     "safety",
+    "search",
     "training",
 }
 

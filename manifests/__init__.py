@@ -11,6 +11,7 @@ __all__ = [
     "conservation",
     "dataset",
     "digest",
+    "embeddings",
     "gc",
     "integrity",
     "lineage",

@@ -47,6 +47,7 @@ COMMANDS = {
     "captions audit": "check captions against their clips: agreement and claims",
     "captions score": "score caption versions: claims, agreement, words",
     "captions check": "verify the integrity of a dataset",
+    "search": "find clips by a text, or by what another clip shows",
     "trace": "trace a clip, sample or source back and forward",
     "remove": "take sources out for good, with all that was made of them",
     "gc": "delete what no version refers to any more",

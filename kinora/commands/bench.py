@@ -30,6 +30,7 @@ NAMES = (
     "sandbox",
     "scale",
     "scorers",
+    "search",
     "serve",
     "shots",
     "sora",

@@ -1,16 +1,15 @@
 """Serve the review page of a dataset, for reviewers with a browser."""
 
 import getpass
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.state import state_dir
 from kinora.review.pictures import SandboxPictures
 from kinora.review.rules import LastRules
 from manifests.dataset import Dataset
-from manifests.digest import digest_parts
 from manifests.review.config import ReviewConfig
 from manifests.review.desk import ReviewDesk
 
@@ -57,7 +56,7 @@ class Config:
 def run(config: Config) -> Result:
     """Serve until Ctrl-C. Decisions are committed to the dataset meanwhile and at the end."""
     dataset = Dataset.open(config.dataset)
-    state = Path(config.state) if config.state else _state_dir(dataset.uri)
+    state = Path(config.state) if config.state else state_dir("review", dataset.uri)
     desk_config = ReviewConfig(
         reviews_per_clip=config.reviews_per_clip,
         lease_s=config.lease_s,
@@ -92,11 +91,6 @@ def _announce(url: str, config: Config, tokens: TokenStore | None) -> None:
         lines += tokens.announce(config.host, new=config.new_token)
     lines.append("Ctrl-C ends it; every decision is saved when the page says so")
     print("\n".join(lines), flush=True, file=sys.stdout)
-
-
-def _state_dir(uri: str) -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "kinora" / "review" / digest_parts("review", uri)[:16]
 
 
 def _user() -> str:

@@ -7,6 +7,7 @@ Legend: N clips, C candidates, M possible keepers, K clusters, D embedding size.
 import numpy as np
 import pyarrow as pa
 
+from manifests.embeddings import unpack_embeddings
 from pipeline.dedup.decisions import MATCHES
 
 NUM_PROBES = 2
@@ -29,8 +30,7 @@ def num_clusters(num_clips: int, cluster_size: int) -> int:
 
 def normalized_embeddings(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Parse a column `embedding` without nulls into float32 ND, each row of length 1."""
-    embedding_ND = np.stack([np.frombuffer(each.as_buffer(), "<f2") for each in column]).astype(np.float32)
-    return _normalize(embedding_ND)
+    return _normalize(unpack_embeddings(column).astype(np.float32))
 
 
 def fit_centers(sample_ND: np.ndarray, num_centers: int) -> np.ndarray:

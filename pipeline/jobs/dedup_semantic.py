@@ -12,9 +12,10 @@ import ray.data
 
 from manifests.arrow import pc
 from manifests.dataset import Dataset
+from manifests.embeddings import EMBEDDING, scored_rows
 from manifests.live_view import LiveView
 from manifests.parts import Part
-from manifests.scores import EMBEDDING_DIGEST, newest_rows
+from manifests.scores import EMBEDDING_DIGEST
 from pipeline.config import DedupConfig
 from pipeline.dedup.cluster_stage import add_assign, add_fit_centers, add_match
 from pipeline.dedup.decisions import MATCHES
@@ -34,14 +35,10 @@ def embedding_rows(view: LiveView, parts: Sequence[Part], clips: pa.Table) -> tu
         parts: those of the clips table, where earlier versions kept embeddings.
         clips: with `file` and `row` in `parts`.
     """
-    request = view.scorer_requests.get("embedding")
-    if request is None:
+    if EMBEDDING not in view.scorer_requests:
         return parts, clips
-    scores = view.read("scores", ["clip_id", "scorer", "digest"])
-    index = newest_rows(scores, request, clips["clip_id"])
-    has_N = index.is_valid().to_numpy(zero_copy_only=False)
-    places_N = view.row_indices("scores") if len(scores) else np.zeros(1, np.int64)
-    place_N = places_N[index.fill_null(0).to_numpy()]
+    place_N = scored_rows(view, clips["clip_id"])
+    has_N = place_N >= 0
     score_parts = view.dataset.parts("scores")
     ends = np.cumsum([part.rows for part in score_parts])
     file_N = np.searchsorted(ends, place_N, side="right")

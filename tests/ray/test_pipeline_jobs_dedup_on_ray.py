@@ -6,7 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from embedding_models import open_clip_folder  # pyright: ignore[reportMissingImports]  # in tests/unit
 
+from captioner.embedding import load_embedder
+from kinora.cli.main import main
 from kinora.commands import explain
 from manifests import conservation
 from manifests.dataset import Dataset
@@ -15,18 +18,12 @@ from pipeline.config import AnalyzeConfig, CurateConfig, DedupConfig, ScorersCon
 from pipeline.jobs.curate import curate
 from video.encode import VideoWriter
 
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16},
-    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
-}
-
 
 def write(path: Path, seed: int, *, height: int = 96, crf: int = 18) -> None:
     """A disc that moves over a blurred background."""
     rng = np.random.default_rng(seed)
     ground_HWC = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3)).astype(np.uint8), (0, 0), 9)
-    ground_HWC = cv2.normalize(ground_HWC, None, 40, 215, cv2.NORM_MINMAX)
+    ground_HWC = cv2.normalize(ground_HWC, np.empty_like(ground_HWC), 40, 215, cv2.NORM_MINMAX)
     width = round(height * 160 / 96)
     with VideoWriter(path, height=height, width=width, fps=12, crf=crf) as out:
         for index in range(24):
@@ -60,25 +57,11 @@ def test_a_copy_names_its_keeper_and_keepers_stay_when_data_is_added(tmp_path, m
 
 @pytest.mark.slow
 def test_clips_with_nearly_the_same_embedding_are_dropped_if_turned_on(tmp_path):
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
-    (tmp_path / "tiny-semantic.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(tmp_path / "tiny-semantic.json")
-    torch.manual_seed(0)
-    save_file(
-        open_clip.create_model("tiny-semantic", load_weights=False).state_dict(), tmp_path / "w.safetensors"
-    )
     raw, where = tmp_path / "raw", str(tmp_path / "d")
     raw.mkdir()
     write(raw / "a.mp4", 0)
     write(raw / "b.mp4", 0, height=144, crf=34)
-    scorers = ScorersConfig(
-        embedding=True,
-        clip_model=str(tmp_path / "tiny-semantic.json"),
-        clip_weights=str(tmp_path / "w.safetensors"),
-    )
+    scorers = ScorersConfig(embedding=True, clip_model=open_clip_folder(tmp_path / "m"))
     dedup = DedupConfig(near=False, semantic=True, max_cosine_distance=0.02)
     config = CurateConfig(analyze=AnalyzeConfig(scorers=scorers), dedup=dedup)
     report = curate(str(raw), where, config)
@@ -93,3 +76,23 @@ def test_clips_with_nearly_the_same_embedding_are_dropped_if_turned_on(tmp_path)
     later = curate(str(raw), where, config)
     assert dict(later.dropped) == {"duplicate_semantic": 1}
     assert {r["clip_id"] for r in LiveView(Dataset.open(where)).selections.to_pylist() if r["kept"]} == kept
+
+
+@pytest.mark.slow
+def test_clips_that_were_embedded_later_are_found_by_a_text(tmp_path, capsys):
+    raw, where = tmp_path / "raw", str(tmp_path / "d")
+    raw.mkdir()
+    for seed in range(3):
+        write(raw / f"{seed}.mp4", seed)
+    curate(str(raw), where, CurateConfig())
+    scorers = ScorersConfig(embedding=True, clip_model=open_clip_folder(tmp_path / "m"))
+    report = curate(str(raw), where, CurateConfig(analyze=AnalyzeConfig(scorers=scorers)))
+    assert (report.scored, report.unscored, report.clips) == (3, 0, 0)
+    argv = ["search", "a yellow disc", "--dataset", where, "--index", str(tmp_path / "index"), "--json"]
+    assert main(argv) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    clips = LiveView(Dataset.open(where)).read("clips", ["clip_id", "embedding"]).to_pylist()
+    text_D = load_embedder(scorers.clip_model).embed_texts(["a yellow disc"])[0]
+    scores = {row["clip_id"]: float(np.frombuffer(row["embedding"], "<f2") @ text_D) for row in clips}
+    assert [row["clip_id"] for row in found] == sorted(scores, key=lambda name: -scores[name])
+    assert [row["score"] for row in found] == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-3)

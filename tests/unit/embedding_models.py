@@ -54,7 +54,8 @@ def transformers_folder(folder: Path, kind: str) -> str:
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     few = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
     if kind == "classifier":
-        model: Any = tf.ViTForImageClassification(tf.ViTConfig(**vision, num_labels=3))
+        config: Any = tf.AutoConfig.for_model("vit", **vision, num_labels=3)
+        model: Any = tf.ViTForImageClassification(config)
     elif kind in IMAGES_AND_TEXTS:
         towers = {"text_config": text, "vision_config": vision | {"projection_dim": 8}, "projection_dim": 8}
         model = tf.AutoModel.from_config(tf.AutoConfig.for_model(kind, **towers))

@@ -207,7 +207,12 @@ def test_a_language_model_is_no_model_of_pictures(tmp_path):
 
     folder = Path(transformers_folder(tmp_path / "m", "dinov2"))
     shutil.copy(folder / "preprocessor_config.json", tmp_path / "p.json")
-    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     tf.LlamaModel(tf.LlamaConfig(**size, vocab_size=32)).save_pretrained(tmp_path / "llama")
     shutil.copy(tmp_path / "p.json", tmp_path / "llama" / "preprocessor_config.json")
     with pytest.raises(ValueError, match=r"LlamaModel.*cannot embed a picture"):

@@ -1,0 +1,1 @@
+"""Find clips by a text, or by what another clip shows."""

@@ -1,0 +1,84 @@
+"""The rows of an index that a search looks at: those that a condition holds for, one clip, those found."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kinora.search.index import SearchIndex
+from manifests.arrow import combine, pc
+from manifests.carried import clips_sql
+from manifests.dataset import Dataset
+from manifests.live_view import THUMBNAIL, LiveView
+from manifests.records import LENGTH_COLUMNS, longest_text
+from manifests.row_reads import read_rows
+from manifests.sandboxed_sql import sandboxed
+
+_CLIP = ("uri", "start_pts", "end_pts", "time_base_num", "time_base_den")
+_MAX_LISTED = 5
+
+
+def where_mask(view: LiveView, index: SearchIndex, condition: str) -> np.ndarray:
+    """Return a mask of the clips for which an SQL condition holds.
+
+    Raises QueryError for a condition that is none over the columns of clips, source lists and selections.
+    """
+    decided = "SELECT clip_id, kept, reason, review FROM selections"
+    sql = f"""
+        SELECT DISTINCT clip_id FROM ({clips_sql(view)}) LEFT JOIN ({decided}) USING (clip_id)
+        WHERE (\n{condition}\n)"""
+    with sandboxed(view) as connection:
+        found = connection.query(sql)
+    is_found = pc.is_in(combine(index.rows["clip_id"]), value_set=combine(found["clip_id"]))
+    return np.array(is_found.to_numpy(zero_copy_only=False))
+
+
+def find_like(index: SearchIndex, text: str) -> int:
+    """Return the row of the clip whose id begins with a text. Raises ValueError for none, or several."""
+    ids = combine(index.rows["clip_id"])
+    hits = pc.indices_nonzero(pc.starts_with(ids, pattern=text)) if text else pa.array([], pa.uint64())
+    if len(hits) == 1:
+        return hits[0].as_py()
+    if not len(hits):
+        raise ValueError(f"--like {text!r}: no clip with an embedding has an id that begins so")
+    some = ", ".join(ids.take(hits.slice(0, _MAX_LISTED)).to_pylist())
+    raise ValueError(f"--like {text!r}: {len(hits)} clips begin with it ({some}); give more of the id")
+
+
+def read_found(
+    dataset: Dataset, index: SearchIndex, chosen: np.ndarray, cosine_N: np.ndarray, *, thumbnails: bool
+) -> list[dict[str, Any]]:
+    """Return the clips at `chosen`, with score, source, span in seconds, whether it is kept, and caption."""
+    rows = index.rows.take(pa.array(chosen))
+    names = [*_CLIP, THUMBNAIL] if thumbnails else [*_CLIP]
+    clips = read_rows(dataset, "clips", names, rows["clip_row"].to_numpy()).to_pylist()
+    captions = _captions(dataset, rows["caption_row"])
+    found: list[dict[str, Any]] = []
+    for number, (row, clip) in enumerate(zip(rows.to_pylist(), clips, strict=True)):
+        unit_s = clip["time_base_num"] / clip["time_base_den"]
+        found.append(
+            {
+                "score": round(float(cosine_N[chosen[number]]), 4),
+                "clip_id": row["clip_id"],
+                "uri": clip["uri"],
+                "start_s": round(clip["start_pts"] * unit_s, 3),
+                "end_s": round(clip["end_pts"] * unit_s, 3),
+                "kept": row["kept"],
+                "caption": captions[number],
+                "thumbnail": clip.get(THUMBNAIL),
+            }
+        )
+    return found
+
+
+def _captions(dataset: Dataset, caption_row: pa.ChunkedArray) -> list[str | None]:
+    """Return the longest text of each caption, None for a clip without one."""
+    has_K = caption_row.is_valid().to_numpy()
+    texts: list[str | None] = [None] * len(caption_row)
+    if has_K.any():
+        rows = read_rows(
+            dataset, "captions", [*LENGTH_COLUMNS.values()], caption_row.drop_null().to_numpy()
+        ).to_pylist()
+        for place, row in zip(np.flatnonzero(has_K).tolist(), rows, strict=True):
+            texts[place] = longest_text(row)
+    return texts
