@@ -271,6 +271,8 @@ def captions(group: _Group, words: Words, number: int) -> pa.Table:
         text=pc.if_else(failed, nothing, pc.binary_join_element_wise(*sentences, " ")),
         short=pc.if_else(failed, nothing, sentences[0]),
         medium=pc.if_else(failed, nothing, pc.binary_join_element_wise(*sentences[:2], " ")),
+        parts=pa.scalar(None, pa.string()),
+        heard="",
         captioner="vlm",
         model="made",
         revision=str(number),

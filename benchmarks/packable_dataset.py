@@ -172,6 +172,7 @@ def caption_row(media: Mapping[str, Any], version: str, words: str = "") -> dict
     if int(key[0], 16) % 2:
         row["medium"] = None
     row |= {"captioner": "made", "model": "made", "revision": "1", "prompt_digest": "p" * 32}
+    row |= {"parts": None, "heard": ""}
     return row | {"decoding": "{}", "frames_shown": [0, 8], "detail": "", "version": version}
 
 

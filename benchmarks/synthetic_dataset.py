@@ -342,6 +342,8 @@ def _captioned(store: PartStore, group: Group) -> list[Part]:
         }
         row |= {
             "medium": None,
+            "parts": None,
+            "heard": "",
             "short": text[:_SHORT_CHARS] if text else None,
             "captioner": "embedded",
             "model": "made",

@@ -13,6 +13,7 @@ __all__ = [
     "endpoint",
     "facts",
     "frames",
+    "language",
     "loops",
     "measured_scorer",
     "outcome",
@@ -23,6 +24,8 @@ __all__ = [
     "text_config",
     "text_model",
     "train",
+    "transcript",
     "upsample",
     "vlm",
+    "windows",
 ]

@@ -166,7 +166,7 @@ def _reply(content: bytes) -> Reply:
             fingerprint=str(body.get("system_fingerprint") or ""),
             tokens=_tokens(choice),
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise _Again(f"not a chat completion: {_quote(content)}") from error
 
 
@@ -209,7 +209,7 @@ def _quote(content: bytes) -> str:
         body: Any = json.loads(text)
         found = body.get("error", body)
         text = str(found.get("message", found) if isinstance(found, dict) else found)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass
     text = " ".join(text.split())
     return f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text or "an empty answer"

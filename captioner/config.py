@@ -25,6 +25,9 @@ class VlmConfig:
     """Maximum number of frames per clip."""
     fps: PositiveFloat | None = None
     """Frame rate of the sampled frames, from the start of the clip. Default: evenly spaced over the clip."""
+    frames_by: Literal["time", "content"] = "time"
+    """`content` samples more frames where the picture changes much, and fewer where it does not; not with
+    `fps`."""
     batch_size: PositiveInt = 8
     """Prompts per batch."""
     max_new_tokens: PositiveInt = 320
@@ -55,12 +58,16 @@ class EndpointConfig:
     """Maximum number of frames per clip; each is a picture of the prompt."""
     fps: PositiveFloat | None = None
     """Frame rate of the sampled frames, from the start of the clip. Default: evenly spaced over the clip."""
+    frames_by: Literal["time", "content"] = "time"
+    """`content` samples more frames where the picture changes much, and fewer where it does not; not with
+    `fps`."""
     times: bool = True
     """Write the time of each frame before its picture."""
     jpeg_quality: PositiveInt = 90
     """JPEG quality of the pictures, 1 to 100."""
     json_schema: bool = True
-    """Ask for JSON by schema where one prompt asks for several lengths; off for servers that refuse it."""
+    """Ask for JSON by schema where one prompt asks for several lengths or for parts; off for servers that
+    refuse it."""
     logprobs: bool = True
     """Ask for the probabilities of tokens where a question is answered (`kinora ask`); off for servers that
     refuse it: then answers count as 1 and 0."""
@@ -127,6 +134,13 @@ class CaptionerConfig:
     joint_prompt: str = ""
     """Name of one prompt whose answer holds all lengths (`vlm` only), such as `lengths`; it replaces the
     prompts of single lengths."""
+    parts_prompt: str = ""
+    """Name of a prompt, such as `parts`, whose answer lists subjects, actions in order, setting, camera,
+    style, light and visible text (`vlm` and `endpoint` only); empty for none."""
+    long_clip_s: NonNegativeFloat = 0.0
+    """Longest clip that is described from one look at it, in seconds (`vlm` and `endpoint` only): the dense
+    caption and the parts of a longer one are those of equal windows of at most this length, merged in order.
+    Each window has its share of `max_frames`. 0 turns windows off."""
     prompt_folder: str = ""
     """Folder with your own prompts, one Markdown file each; `NAME_still.md`, if there is one, is for clips of
     one frame. Default: the built-in prompts."""

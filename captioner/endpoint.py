@@ -11,7 +11,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,12 +19,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from captioner.answers import read_reply
 from captioner.chat_client import ChatClient, Reply, RequestFailed
-from captioner.choices import answer_position, chances_of_logprobs, read_choice
+from captioner.choices import answer_position, chances_of_logprobs
 from captioner.config import EndpointConfig
-from captioner.frames import sample_at_fps, sample_uniform
+from captioner.frames import choose_frames
 from captioner.markup import Markup
-from captioner.outcome import read_answer, read_lengths
+from captioner.parts import parts_schema
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptioningStopped, CaptionRequest, Provenance
 from manifests.records import Outcome
@@ -153,22 +154,16 @@ class EndpointCaptioner:
         if reply.refused:
             detail = f"the server refuses: {reply.text[:80]!r}"
             return self._to_answer(request, shown, Outcome.REFUSED, reply=reply, detail=detail)
-        texts: dict[str, str] = {}
-        chances: dict[str, float] = {}
-        if choices := request.prompt.choices:
-            answer = read_choice(reply.text, choices, ended=reply.ended, markup=_MARKUP)
-            chances = _chances(reply, answer.text, choices)
-        elif lengths := request.prompt.lengths:
-            answer, texts = read_lengths(reply.text, ended=reply.ended, lengths=lengths, markup=_MARKUP)
-        else:
-            answer = read_answer(reply.text, ended=reply.ended, markup=_MARKUP)
+        answer = read_reply(reply.text, request.prompt, ended=reply.ended, markup=_MARKUP)
+        choices = request.prompt.choices
+        chances = _chances(reply, answer.text, choices) if choices else {}
         return self._to_answer(
             request,
             shown,
             answer.outcome,
             reply=reply,
             text=answer.text,
-            texts=texts,
+            texts=answer.texts,
             chances=chances,
             detail=answer.detail,
         )
@@ -181,7 +176,7 @@ class EndpointCaptioner:
         *,
         reply: Reply | None = None,
         text: str | None = None,
-        texts: dict[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
         chances: dict[str, float] | None = None,
         detail: str = "",
     ) -> CaptionAnswer:
@@ -210,17 +205,19 @@ class EndpointCaptioner:
             "max_tokens": max_tokens or self.config.max_new_tokens,
             "temperature": self.config.temperature,
         }
-        if prompt.lengths and self.config.json_schema:
-            schema = {"name": "captions", "strict": True, "schema": lengths_schema(prompt.lengths)}
+        if (prompt.lengths or prompt.asks_parts) and self.config.json_schema:
+            wanted = parts_schema() if prompt.asks_parts else lengths_schema(prompt.lengths)
+            schema = {"name": "captions", "strict": True, "schema": wanted}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if prompt.choices and self.config.logprobs:  # of free text: under a schema they are of its choices
             body |= {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
         return body
 
     def _sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
-        if self.config.fps is None:
-            return sample_uniform(len(request.times_s), self.config.frames)
-        indices = sample_at_fps(request.times_s, self.config.fps, self.config.frames)
+        config = self.config
+        indices = choose_frames(
+            request.frames_THWC, request.times_s, count=config.frames, fps=config.fps, by=config.frames_by
+        )
         return tuple(dict.fromkeys(indices))  # a repeated picture costs and says nothing
 
     def _pictures(self, request: CaptionRequest, shown: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -324,5 +321,5 @@ def _api_key(config: EndpointConfig) -> str:
 
 def _decoding(config: EndpointConfig) -> dict[str, Any]:
     """Return the decoding parameters that captions store."""
-    names = ("frames", "fps", "max_new_tokens", "temperature", "times", "jpeg_quality")
+    names = ("frames", "fps", "frames_by", "max_new_tokens", "temperature", "times", "jpeg_quality")
     return {name: getattr(config, name) for name in names}

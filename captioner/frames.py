@@ -1,8 +1,59 @@
-"""Frame sampling for captioners; pure functions of frame times."""
+"""Frame sampling for captioners; pure functions.
+
+Shapes: T frames of one clip, H x W pixels, C = 3 (RGB, uint8).
+"""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+
+_GRID = 24
+"""Pixels a side that are compared between frames, about."""
+_EVEN = 0.5
+"""Fraction of the sampled frames that follow time where nothing happens."""
+
+
+def choose_frames(
+    frames_THWC: np.ndarray,
+    times_s: Sequence[float],
+    *,
+    count: int,
+    fps: float | None = None,
+    by: Literal["time", "content"] = "time",
+) -> tuple[int, ...]:
+    """Return the indices of the frames to show: at a fixed rate, evenly, or more where much changes.
+
+    Raises ValueError for a fixed rate by content.
+    """
+    if fps is not None:
+        if by == "content":
+            raise ValueError("fps samples at fixed times and frames_by: content does not; set one of them")
+        return sample_at_fps(times_s, fps, count)
+    return sample_by_change(frames_THWC, count) if by == "content" else sample_uniform(len(times_s), count)
+
+
+def sample_by_change(frames_THWC: np.ndarray, count: int) -> tuple[int, ...]:
+    """Return up to `count` distinct indices, first and last among them, with about equal change between.
+
+    Half of the distance between frames is time, so that long still stretches are seen too.
+    """
+    num = len(frames_THWC)
+    if count >= num or count < 3:
+        return sample_uniform(num, count)
+    step_h, step_w = (max(1, side // _GRID) for side in frames_THWC.shape[1:3])
+    small_TN = frames_THWC[:, ::step_h, ::step_w].reshape(num, -1).astype(np.float32)
+    change_P = np.abs(np.diff(small_TN, axis=0)).mean(axis=1)
+    if not change_P.any():
+        return sample_uniform(num, count)
+    weight_P = _EVEN / (num - 1) + (1 - _EVEN) * change_P / change_P.sum()
+    place_T = np.concatenate([[0.0], np.cumsum(weight_P)])
+    chosen: list[int] = []
+    for number, target in enumerate(np.linspace(0, 1, count).tolist()):
+        nearest = int(np.abs(place_T - target).argmin())
+        first = chosen[-1] + 1 if chosen else 0
+        chosen.append(min(max(nearest, first), num - count + number))
+    return tuple(chosen)
 
 
 def sample_uniform(num_frames: int, count: int) -> tuple[int, ...]:

@@ -25,17 +25,20 @@ def from_json(text: str) -> str:
     return next(iter(found.values())) if len(found) == 1 else text
 
 
-def _from_json(text: str) -> dict[str, str]:
+def json_object(text: str) -> Mapping[str, Any]:
+    """Return the JSON object in a text, alone or among other words; empty if there is none."""
     begin, end = text.find("{"), text.rfind("}")
     if not 0 <= begin < end:
         return {}
     try:
         value: Any = json.loads(text[begin : end + 1], strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    if not isinstance(value, Mapping):
-        return {}
-    items = cast(Mapping[str, Any], value).items()
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
+
+
+def _from_json(text: str) -> dict[str, str]:
+    items = json_object(text).items()
     return {printable(key): printable(content) for key, content in items if isinstance(content, str)}
 
 

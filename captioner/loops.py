@@ -55,10 +55,12 @@ def _repeated_unit(text: str) -> str:
 def _run(text: str) -> str:
     """Return a unit that occurs at least three times in a row, long enough to be a loop.
 
-    Each occurrence of the same `_SEED` characters gives a candidate for the distance between units.
+    Each occurrence of the same `_SEED` characters gives a candidate for the distance between units. A run
+    that is no loop, as of dots, is looked at once.
     """
     last: dict[str, int] = {}
-    for at in range(len(text) - _SEED + 1):
+    at = -1
+    while (at := at + 1) <= len(text) - _SEED:
         seed = text[at : at + _SEED]
         before = last.get(seed)
         last[seed] = at
@@ -71,6 +73,7 @@ def _run(text: str) -> str:
         enough = times >= 3 and _letters(unit) >= 6 and _letters(unit) * times >= _MIN_RUN
         if enough or (times >= _MIN_SHORT_RUN and _letters(unit)):
             return unit.strip()
+        at = max(at, before + (times - 1) * size - _SEED)
     return ""
 
 

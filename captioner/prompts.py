@@ -1,6 +1,6 @@
 """Prompts: one Markdown file each in `prompts/`, identified by the digest of their text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manifests.digest import digest_bytes
@@ -22,8 +22,12 @@ class Prompt:
     """Lengths of the captions that one answer holds (captioner/lengths.py); empty if it is one text."""
     choices: tuple[str, ...] = ()
     """Words, or single letters, of which an answer is one (captioner/choices.py); empty for a text."""
+    asks_parts: bool = False
+    """Whether the answer lists the parts of the picture (captioner/parts.py), not a caption."""
     still: "Prompt | None" = None
     """The prompt of clips of one frame; None if it is the same."""
+    language: str = ""
+    """Language that an answer must be in, in English (`French`); empty if it may be in any."""
 
     @property
     def digest(self) -> str:
@@ -34,6 +38,11 @@ class Prompt:
         """Return the prompt of a clip of so many frames."""
         return self.still if self.still is not None and num_frames == 1 else self
 
+    def expecting(self, language: str) -> "Prompt":
+        """Return the prompt, and that of stills, with the language that answers must be in."""
+        still = None if self.still is None else self.still.expecting(language)
+        return replace(self, language=language, still=still)
+
 
 def load_task(name: str) -> str:
     """Return the text of a prompt of `TASKS`."""
@@ -41,7 +50,13 @@ def load_task(name: str) -> str:
 
 
 def load_prompt(
-    name: str, folder: str = "", *, lengths: tuple[str, ...] = (), language: str = "", stills: bool = False
+    name: str,
+    folder: str = "",
+    *,
+    lengths: tuple[str, ...] = (),
+    asks_parts: bool = False,
+    language: str = "",
+    stills: bool = False,
 ) -> Prompt:
     """Load `<folder>/<name>.md`, or a built-in prompt if `folder` is empty.
 
@@ -63,5 +78,7 @@ def load_prompt(
         text = f"{text}\n\n{_LANGUAGE.format(language=language)}"
     other, still = _STILL.format(name=name), None
     if stills and (root / f"{other}.md").is_file():
-        still = load_prompt(other, folder, lengths=lengths, language=language)
-    return Prompt(name=name, text=text, lengths=lengths, still=still)
+        still = load_prompt(other, folder, lengths=lengths, asks_parts=asks_parts, language=language)
+    return Prompt(
+        name=name, text=text, lengths=lengths, asks_parts=asks_parts, still=still, language=language
+    )

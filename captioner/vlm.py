@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from captioner.choices import answer_position, chances, read_choice, token_groups
+from captioner.answers import read_reply
+from captioner.choices import answer_position, chances, token_groups
 from captioner.config import VlmConfig
-from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
+from captioner.frames import choose_frames, largest_gap_s
 from captioner.markup import Markup
-from captioner.outcome import read_answer, read_lengths
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, DeviceLost, Provenance
 from captioner.vlm_generate import Generated, Reading, end_tokens
@@ -219,13 +219,7 @@ class TransformersCaptioner:
         timed_out: bool,
         confidence: float | None,
     ) -> CaptionAnswer:
-        texts: dict[str, str] = {}
-        if choices := request.prompt.choices:
-            answer = read_choice(raw, choices, ended=ended, markup=self.markup)
-        elif request.prompt.lengths:
-            answer, texts = read_lengths(raw, ended=ended, lengths=request.prompt.lengths, markup=self.markup)
-        else:
-            answer = read_answer(raw, ended=ended, markup=self.markup)
+        answer = read_reply(raw, request.prompt, ended=ended, markup=self.markup)
         outcome, detail = answer.outcome, answer.detail
         if outcome is Outcome.TRUNCATED and timed_out:
             outcome, detail = Outcome.TIMEOUT, f"not finished after {self.config.timeout_s} s"
@@ -234,7 +228,7 @@ class TransformersCaptioner:
             prompt_digest=request.prompt.digest,
             outcome=outcome,
             text=answer.text,
-            texts=texts,
+            texts=answer.texts,
             raw=raw,
             frames_shown=shown,
             provenance=self.provenance,
@@ -255,9 +249,10 @@ class TransformersCaptioner:
         )
 
     def _sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
-        if self.config.fps is None:
-            return sample_uniform(len(request.times_s), self.config.frames)
-        return sample_at_fps(request.times_s, self.config.fps, self.config.frames)
+        config = self.config
+        return choose_frames(
+            request.frames_THWC, request.times_s, count=config.frames, fps=config.fps, by=config.frames_by
+        )
 
     def _too_sparse(self, request: CaptionRequest) -> bool:
         rate = self.config.fps
@@ -349,7 +344,7 @@ def _is_device_lost(error: Exception) -> bool:
 
 def _decoding(config: VlmConfig) -> dict[str, Any]:
     """Return the decoding parameters that captions store, under their stored names."""
-    names = ("frames", "fps", "max_new_tokens", "temperature", "dtype")
+    names = ("frames", "fps", "frames_by", "max_new_tokens", "temperature", "dtype")
     return old_keys(VlmConfig, {name: getattr(config, name) for name in names})
 
 

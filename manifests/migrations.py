@@ -46,6 +46,12 @@ def caption_1_to_2(table: pa.Table) -> pa.Table:
     return table.append_column("medium", pa.nulls(table.num_rows, pa.string()))
 
 
+def caption_2_to_3(table: pa.Table) -> pa.Table:
+    """Add `parts`, null, and `heard`, empty: version 2 had neither parts nor transcripts."""
+    table = table.append_column("parts", pa.nulls(table.num_rows, pa.string()))
+    return table.append_column("heard", pa.array([""] * table.num_rows, pa.string()))
+
+
 def review_1_to_2(table: pa.Table) -> pa.Table:
     """Add what version 1, which no command wrote, did not know: ids, the media, what the reviewer saw.
 
@@ -89,7 +95,7 @@ STEPS: Mapping[str, tuple[Step, ...]] = {
     "Media": (media_1_to_2, media_2_to_3, media_3_to_4),
     "Failure": (failure_1_to_2,),
     "Selection": (selection_1_to_2,),
-    "Caption": (caption_1_to_2,),
+    "Caption": (caption_1_to_2, caption_2_to_3),
     "Review": (review_1_to_2,),
 }
 """By record name: step i migrates from version i + 1 to i + 2. A record without steps is at version 1."""

@@ -16,6 +16,10 @@ LENGTH_COLUMNS = {"short": "short", "medium": "medium", "dense": "text"}
 """Column of a caption that holds the text of each length."""
 LENGTHS = tuple(LENGTH_COLUMNS)
 """Lengths of a caption's texts, shortest first."""
+PARTS = ("subjects", "actions", "setting", "camera", "style", "light", "visible_text")
+"""Keys of the JSON object `Caption.parts`."""
+LIST_PARTS = ("subjects", "actions", "visible_text")
+"""Those of `PARTS` that hold a list of texts; the others hold one text."""
 _CLIP_NAMESPACE = UUID("8f0f3e1e-5d0c-5b53-9d4f-6b696e6f7261")
 
 
@@ -240,6 +244,12 @@ class Caption:
     """Name of the captioner configuration; filled in by the job that commits the caption."""
     medium: str | None = None
     """The caption of medium length; None unless the outcome is OK and the captioner gave one."""
+    parts: str | None = None
+    """JSON object of what the clip shows: `subjects`, `actions` in order and `visible_text` as lists of
+    texts, `setting`, `camera`, `style` and `light` as texts, empty where nothing is visible. None unless the
+    outcome is OK and the captioner was asked for parts."""
+    heard: str = ""
+    """Transcript of the clip that the captioner was given beside the frames: heard, not seen."""
 
     @property
     def texts(self) -> dict[str, str]:

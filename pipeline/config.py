@@ -316,6 +316,13 @@ class CaptionConfig:
     in all if it is a server."""
     decode_threads: PositiveInt = 2
     """Threads of each captioner that decode the next clips while it works."""
+    transcripts: str = ""
+    """Transcripts of sources, given to the prompt as what is heard: the name of a column of the source list,
+    or the ending of files beside the sources, such as `.vtt` or `.en.srt`. They are WebVTT, SubRip, the JSON
+    of a recogniser, or plain text; sources without one are captioned without. Default: none."""
+    score_words: tuple[str, ...] = ()
+    """Scores that are added to each caption in words, of `motion`, `camera`, `light` and `look`: `Motion:
+    fast. Camera: pan left.` Default: none."""
 
     __post_init__ = check_ranges
 
@@ -538,6 +545,11 @@ ADDED: dict[str, Any] = {
     "image_format": "png",
     "medium_prompt": "",
     "joint_prompt": "",
+    "parts_prompt": "",
+    "transcripts": "",
+    "score_words": (),
+    "long_clip_s": 0.0,
+    "frames_by": "time",
     "caption_language": "",
     "endpoint": None,
     "logprobs": True,

@@ -132,7 +132,7 @@ def _strings(answer: str | None) -> list[str] | None:
         return None
     try:
         value: Any = json.loads(answer[begin : end + 1], strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     items = cast(list[Any], value) if isinstance(value, list) else [None]
     return (

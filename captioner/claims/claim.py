@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-ClaimKind = Literal["subject", "attribute", "action", "relation", "count", "camera", "text"]
-KINDS: tuple[ClaimKind, ...] = ("subject", "attribute", "action", "relation", "count", "camera", "text")
+ClaimKind = Literal["subject", "attribute", "action", "relation", "count", "camera", "text", "speech"]
+"""`speech` quotes what is heard, so that no check of frames gives it a verdict."""
 
 
 class ClaimVerdict(StrEnum):
@@ -86,5 +86,11 @@ def tally(claims: Iterable[CheckedClaim]) -> ClaimTally:
 
 
 def merge_verdicts(cheap: Sequence[CheckedClaim], model: Sequence[CheckedClaim]) -> list[CheckedClaim]:
-    """Return the claims with the verdict of `model` where it has one, else that of `cheap`."""
-    return [strong if strong.verdict is not None else weak for weak, strong in zip(cheap, model, strict=True)]
+    """Return the claims with the verdict of `model` where it has one, else that of `cheap`.
+
+    Claims of speech stay without one.
+    """
+    return [
+        strong if strong.verdict is not None and weak.claim.kind != "speech" else weak
+        for weak, strong in zip(cheap, model, strict=True)
+    ]

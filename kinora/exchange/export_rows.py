@@ -45,11 +45,16 @@ _CAPTION_FIELDS = (
     "short",
     "medium",
     "dense",
+    "parts",
+    "heard",
     "captioner",
     "model",
     "revision",
     "prompt_digest",
     "caption_digest",
+)
+_OWN_FIELDS = tuple(
+    name for name in _CAPTION_FIELDS if name not in LENGTH_COLUMNS and name != "caption_digest"
 )
 _REVIEW_TYPE = pa.struct(
     [
@@ -88,6 +93,7 @@ _BASE = pa.schema(
         ("short", pa.string()),
         ("medium", pa.string()),
         ("dense", pa.string()),
+        ("parts", pa.string()),
         ("caption_version", pa.string()),
         ("captioner", pa.string()),
         ("edited", pa.bool_()),
@@ -185,8 +191,8 @@ class ExportRows:
         values |= {name: clip[name] for name in ("kind", "source_digest", "carried", "licence")}
         values |= {"uri": redact(clip["uri"]), "start_s": span[0] * unit_s, "end_s": span[1] * unit_s}
         values |= texts | edits | {"edited": bool(edits)}
-        values |= {"caption_version": counting["version"] if counting else None}
-        values |= {"captioner": counting["captioner"] if counting else None, "review": review}
+        values |= {"caption_version": counting["version"] if counting else None, "review": review}
+        values |= {name: counting[name] if counting else None for name in ("captioner", "parts")}
         values["captions"] = [{name: each[name] for name in _CAPTION_FIELDS} for each in captions]
         if self._has_claims:
             values[CLAIMS] = (counting or {}).get(CLAIMS) or []
@@ -272,8 +278,7 @@ class ExportRows:
             first, last = first + part.rows, begin
             begin = int(np.searchsorted(numbers_N, first))
             if begin > last:
-                names = [*LENGTH_COLUMNS.values(), "captioner", "model", "revision", "prompt_digest"]
-                names += ["version", *([CLAIMS] if self._has_claims else [])]
+                names = [*LENGTH_COLUMNS.values(), *_OWN_FIELDS, *([CLAIMS] if self._has_claims else [])]
                 chosen_N = numbers_N[last:begin]
                 rows = self.dataset.read_part(part, names).take(pa.array(chosen_N - (first - part.rows)))
                 table = self._spooled(rows, row_N[last:begin], chosen_N)

@@ -193,8 +193,11 @@ def _num_frames(connection: Any, rows: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _json_rows(batch: pa.RecordBatch, names: Sequence[str]) -> list[str]:
+    """Return the values of each row that are not empty as a JSON object, or an empty string without any."""
     columns = [batch[name].to_pylist() for name in names]
-    return [json.dumps(dict(zip(names, row, strict=True)), default=str) for row in zip(*columns, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    present = [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
+    return [json.dumps(row, default=str) if row else "" for row in present]
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ from captioner.agreement import Agreement, AgreementScorer, agreement, seen_shar
 from captioner.captions import ClipFrames
 from captioner.claims.check import check_measured
 from captioner.claims.claim import CheckedClaim, merge_verdicts, tally
+from captioner.claims.heard import mark_heard
 from captioner.claims.measures import ClipMeasures, measure_clip
 from captioner.claims.questions import ask_about_claims, stratified_sample
 from captioner.claims.split import split_claims
@@ -113,7 +114,8 @@ def check_captions(
             columns[name][index] = value
         columns[SEEN][index] = seen_share(checkers.scorer, texts[index])
     if config.claims:
-        for index, (checked, by) in enumerate(_claims(texts, media, clips, checkers, config)):
+        heard = [row["heard"] for row in rows]
+        for index, (checked, by) in enumerate(_claims(texts, heard, media, clips, checkers, config)):
             for name, value in _claim_values(checked, by).items():
                 columns[name][index] = value
     columns["audit"] = [digest] * len(rows)
@@ -163,6 +165,7 @@ def _agreements(found: Agreement, place: int, scorer: str) -> dict[str, Any]:
 
 def _claims(
     texts: Sequence[str],
+    heard: Sequence[str],
     media: Sequence[Mapping[str, Any]],
     clips: Sequence[_Clip | None],
     checkers: Checkers,
@@ -170,7 +173,7 @@ def _claims(
 ) -> list[tuple[list[CheckedClaim], str]]:
     """Return the checked claims of each caption, and who checked them."""
     found: list[tuple[list[CheckedClaim], str]] = []
-    for text, each, clip in zip(texts, media, clips, strict=True):
+    for text, spoken, each, clip in zip(texts, heard, media, clips, strict=True):
         judged = checkers.judge(text, each) if checkers.judge else None
         if judged is not None:
             found.append((judged, "world"))
@@ -178,7 +181,8 @@ def _claims(
             found.append(([], ""))
         else:
             lines = _line_reader(clip, checkers.reader)
-            found.append((check_measured(split_claims(text), clip.measures, lines), "measured"))
+            claims = mark_heard(split_claims(text), spoken)
+            found.append((check_measured(claims, clip.measures, lines), "measured"))
     return _ask(found, clips, checkers.captioner, config) if checkers.captioner else found
 
 

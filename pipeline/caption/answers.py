@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from captioner.protocol import CaptionAnswer, Captioner, CaptioningStopped, CaptionRequest, DeviceLost
+from captioner.windows import clip_of
 from manifests.records import Failure
 
 
@@ -49,13 +50,15 @@ class GuardedCaptioner:
         except CaptioningStopped as stop:
             self.stopped = str(stop)
             answered = {(answer.clip_id, answer.prompt_digest) for answer in stop.answers}
-            self.left |= {r.clip_id for r in requests if (r.clip_id, r.prompt.digest) not in answered}
+            self.left |= {
+                clip_of(r.clip_id) for r in requests if (r.clip_id, r.prompt.digest) not in answered
+            }
             return [*stop.answers]
         except Exception as error:
             clips: dict[str, list[CaptionRequest]] = {}
             for request in requests:
-                clips.setdefault(request.clip_id, []).append(request)
+                clips.setdefault(clip_of(request.clip_id), []).append(request)
             if len(clips) > 1:
                 return [answer for clip in clips.values() for answer in self.caption(clip)]
-            self.errors[requests[0].clip_id] = error
+            self.errors[clip_of(requests[0].clip_id)] = error
             return []

@@ -10,10 +10,11 @@ import numpy as np
 from captioner.captions import ClipFrames, caption_clips, error_caption
 from captioner.protocol import Captioner
 from manifests.parts import Part, PartStore
-from manifests.records import Caption, Failure, Outcome
+from manifests.records import LENGTH_COLUMNS, Caption, Failure, Outcome
 from manifests.shown_frames import frame_step
 from manifests.storage import Storage
 from pipeline.caption.answers import AnsweredBatch, GuardedCaptioner
+from pipeline.caption.transcripts import heard_in
 from pipeline.caption.units import CaptionSpec, CaptionUnit
 from pipeline.config import CaptionConfig
 from pipeline.media.read import read_media
@@ -62,13 +63,13 @@ class CaptionJob:
         errors = {u.key: found for u, found in zip(units, read, strict=True) if isinstance(found, Exception)}
         clips = [found for found in read if isinstance(found, ClipFrames)]
         guarded = GuardedCaptioner(captioner)
-        captions = caption_clips(guarded, clips, **self.spec.prompts)
+        captions = caption_clips(guarded, clips, **self.spec.prompts, window_s=self.spec.window_s)
         by_key = {clip.clip_id: row for clip, row in zip(clips, captions, strict=True)}
         errors |= guarded.errors
         rows = [
             self._error_caption(unit, errors[unit.key])
             if unit.key in errors
-            else replace(by_key[unit.key], clip_id=unit.clip_id, version=self.spec.version)
+            else self._caption(unit, by_key[unit.key])
             for unit in units
             if unit.key not in guarded.left
         ]
@@ -100,6 +101,12 @@ class CaptionJob:
         ]
         num_ok = len(rows) - len(failures)
         return AnsweredBatch(rows=rows, failures=failures, num_ok=num_ok, num_left=num_left, stopped=stopped)
+
+    def _caption(self, unit: CaptionUnit, row: Caption) -> Caption:
+        """Return the row of a unit, with the scores of its clip at the end of each text."""
+        texts = row.texts if unit.score_words else {}
+        columns = {LENGTH_COLUMNS[length]: f"{text} {unit.score_words}" for length, text in texts.items()}
+        return replace(row, **columns, clip_id=unit.clip_id, version=self.spec.version)
 
     def _error_caption(self, unit: CaptionUnit, error: Exception) -> Caption:
         detail = f"{type(error).__name__}: {error}"
@@ -138,7 +145,7 @@ def split_batches(units: Sequence[U], config: CaptionConfig) -> Iterator[list[U]
 
 
 def read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipFrames:
-    """Decode every n-th frame of a clip, scaled down."""
+    """Decode every n-th frame of a clip, scaled down, and read what is heard meanwhile."""
     names = ("clip_id", "path", "offset", "length")
     content = read_media(media, {name: getattr(unit, name) for name in names})
     every = _frame_step(unit, config)
@@ -148,6 +155,7 @@ def read_clip(unit: CaptionUnit, config: CaptionConfig, media: Storage) -> ClipF
         media_id=unit.media_id,
         frames_THWC=np.stack([frame.rgb_HWC for frame in frames]),
         times_s=tuple(frame.time_s - frames[0].time_s for frame in frames),
+        heard=heard_in(unit, config.transcripts),
     )
 
 

@@ -2,6 +2,7 @@
 
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 from captioner.auto import AutoCaptioner
 from captioner.captions import prompts_digest
@@ -9,13 +10,18 @@ from captioner.config import CaptionerConfig, EndpointConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
 from captioner.endpoint import EndpointCaptioner
 from captioner.facts import REVISION, FactsCaptioner
-from captioner.prompts import Prompt, load_prompt
+from captioner.prompts import TASKS, Prompt, load_prompt
 from captioner.protocol import Captioner
 from captioner.vlm import TransformersCaptioner
 from manifests.digest import digest_bytes, digest_parts
 from manifests.records import LENGTHS
+from pipeline.caption.score_words import score_columns
 from pipeline.caption.units import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
+
+_BUILT_IN_LANGUAGE = "English"
+_TAKE_PROMPTS = ("vlm", "endpoint")
+"""Kinds of captioners that answer any prompt."""
 
 
 def caption_spec(config: CaptionConfig) -> CaptionSpec:
@@ -24,10 +30,18 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     Raises FileNotFoundError or ValueError, with the remedy, if a prompt or the weights are missing.
     """
     chosen = config.captioner
+    if config.transcripts and chosen.kind not in _TAKE_PROMPTS:
+        raise ValueError(
+            f"transcripts: captioner {chosen.kind} takes no prompt to put them in; use kind vlm or endpoint"
+        )
+    score_columns(config.score_words)
     prompts = _prompts(chosen)
     digests = prompts_digest(*prompts.values()).split("+")
+    digests += [load_prompt("transcript", str(TASKS)).digest] if config.transcripts else []
     content = digest_parts(config_digest(config), *digests, weights_digest(config), REVISION)
-    return CaptionSpec(**prompts, version=f"{chosen.kind}{_model(config)}-{content[:8]}")
+    return CaptionSpec(
+        **prompts, window_s=chosen.long_clip_s, version=f"{chosen.kind}{_model(config)}-{content[:8]}"
+    )
 
 
 def _model(config: CaptionConfig) -> str:
@@ -39,31 +53,31 @@ def _model(config: CaptionConfig) -> str:
 
 def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
     """Return the prompts by their names in `CaptionSpec`."""
-    own = {"medium_prompt": chosen.medium_prompt, "joint_prompt": chosen.joint_prompt}
-    if chosen.kind not in ("vlm", "endpoint") and (names := [name for name, value in own.items() if value]):
+    own = ("medium_prompt", "joint_prompt", "parts_prompt", "long_clip_s")
+    if chosen.kind not in _TAKE_PROMPTS and (named := [name for name in own if getattr(chosen, name)]):
         raise ValueError(
-            f"captioner.{names[0]}: captioner {chosen.kind} has texts of its own; use kind vlm or endpoint"
+            f"captioner.{named[0]}: captioner {chosen.kind} has texts of its own; use kind vlm or endpoint"
         )
     if chosen.kind == "embedded":
         return {"dense": load_prompt(DENSE_PROMPT), "short": load_prompt(SHORT_PROMPT)}
+    parts: dict[str, Prompt] = {}
+    if chosen.parts_prompt:
+        parts["parts"] = _load(chosen.parts_prompt, chosen, asks_parts=True)
     if chosen.joint_prompt:
-        return {"joint": _load(chosen.joint_prompt, chosen, lengths=LENGTHS)}
+        return {"joint": _load(chosen.joint_prompt, chosen, lengths=LENGTHS)} | parts
     names = {"dense": chosen.dense_prompt, "short": chosen.short_prompt, "medium": chosen.medium_prompt}
     if not any(names.values()):
         raise ValueError("captioner: no prompt is set; set dense_prompt, short_prompt or joint_prompt")
-    return {length: _load(name, chosen) for length, name in names.items() if name}
+    return {length: _load(name, chosen) for length, name in names.items() if name} | parts
 
 
-def _load(name: str, chosen: CaptionerConfig, lengths: tuple[str, ...] = ()) -> Prompt:
+def _load(name: str, chosen: CaptionerConfig, **answer: Any) -> Prompt:
     """Load a prompt; of captioners with texts of their own, it is a name alone."""
-    takes_prompts = chosen.kind not in ("auto", "facts")
-    return load_prompt(
-        name,
-        chosen.prompt_folder,
-        lengths=lengths,
-        language=chosen.caption_language if takes_prompts else "",
-        stills=takes_prompts,
-    )
+    if chosen.kind in ("auto", "facts"):
+        return load_prompt(name, chosen.prompt_folder, **answer)
+    language = chosen.caption_language
+    prompt = load_prompt(name, chosen.prompt_folder, language=language, stills=True, **answer)
+    return prompt if language or chosen.prompt_folder else prompt.expecting(_BUILT_IN_LANGUAGE)
 
 
 def load_captioner(config: CaptionConfig) -> Captioner:
@@ -85,6 +99,7 @@ def load_captioner(config: CaptionConfig) -> Captioner:
 def _vlm(config: CaptionConfig) -> VlmConfig:
     if config.captioner.vlm is None:
         raise ValueError("captioner.kind is vlm, but captioner.vlm.model is not set: name one")
+    _check_sampling("vlm", config.captioner.vlm)
     return config.captioner.vlm
 
 
@@ -94,12 +109,20 @@ def endpoint_config(config: CaptionConfig) -> EndpointConfig:
         raise ValueError(
             "captioner.kind is endpoint, but captioner.endpoint.url and captioner.endpoint.model are not set"
         )
+    _check_sampling("endpoint", endpoint)
     if endpoint.max_cost is not None and config.actors > 1:
         raise ValueError(
             "captioner.endpoint.max_cost is counted by one actor: leave actors at 0 and raise "
             "captioner.endpoint.concurrency"
         )
     return endpoint
+
+
+def _check_sampling(name: str, chosen: VlmConfig | EndpointConfig) -> None:
+    if chosen.fps is not None and chosen.frames_by == "content":
+        raise ValueError(
+            f"captioner.{name}: fps samples at fixed times and frames_by content does not; set one of them"
+        )
 
 
 def weights_digest(config: CaptionConfig) -> str:

@@ -57,7 +57,7 @@ def caption(
     begin = time.monotonic()
     dataset = Dataset.open(dataset_uri).with_command(command)
     view = LiveView(dataset)
-    units, num_media = pending.to_caption(view, spec.version, retry=retry)
+    units, num_media = pending.to_caption(view, spec.version, retry=retry, config=config)
     if not num_media:
         raise NothingToDo(f"{dataset_uri}: no clip was cut; run `kinora curate`, or see `kinora status`")
     already_done = num_media - len(units)

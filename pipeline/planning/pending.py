@@ -5,6 +5,7 @@ Works on Arrow columns; units become objects one at a time, as they are handed o
 
 from collections.abc import Collection, Sequence, Set
 from dataclasses import fields
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,12 @@ from manifests.records import Source
 from manifests.shards import sample_keys
 from pipeline.caption.units import CaptionUnit
 from pipeline.columns import BORDER_NAMES
-from pipeline.config import CutConfig, DedupConfig, SelectConfig, config_digest
+from pipeline.config import CaptionConfig, CutConfig, DedupConfig, SelectConfig, config_digest
 from pipeline.cut.crop import crop_of, encoding_of, encoding_under
 from pipeline.cut.unit import CutUnit
 from pipeline.cut.windows import count_windows
 from pipeline.dedup.decisions import with_duplicates
+from pipeline.planning.caption_inputs import make_unit, scores_in_words, with_transcripts
 from pipeline.runtime.lazy_units import LazyUnits
 from pipeline.select.select import rule_columns, rules_digests
 from pipeline.select.where import with_where
@@ -218,12 +220,18 @@ def _cut_unit(clips: Sequence[dict[str, Any]]) -> CutUnit:
     )
 
 
-def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[CaptionUnit], int]:
+def to_caption(
+    view: LiveView, version: str, *, retry: bool, config: CaptionConfig | None = None
+) -> tuple[LazyUnits[CaptionUnit], int]:
     """Return the media without an attempt by caption `version`, and the total number of media.
 
     Args:
         retry: return the media where `version` failed instead.
+        config: says which transcripts and scores the units need; by default none.
+
+    Raises ValueError for a column of transcripts or scores that there is not.
     """
+    config = config or CaptionConfig()
     names = ["media_id", "clip_id", "path", "offset", "length", "num_frames", "height", "width"]
     media = view.read("media", [*names, "num_windows", "window_index"])
     captions = view.read("captions", ["media_id", "outcome"], version=version)
@@ -232,12 +240,14 @@ def to_caption(view: LiveView, version: str, *, retry: bool) -> tuple[LazyUnits[
         wanted = _in(media["media_id"], captions.filter(pc.not_equal(captions["outcome"], "ok"))["media_id"])
     media_to_caption = media.filter(wanted)
     clips = view.read("clips", ["clip_id", "uri"])
-    uris = pc.take(
-        clips["uri"], pc.index_in(media_to_caption["clip_id"], value_set=combine(clips["clip_id"]))
-    )
-    rows = media_to_caption.select(names).append_column("uri", uris)
+    clip_rows = pc.index_in(media_to_caption["clip_id"], value_set=combine(clips["clip_id"]))
+    rows = media_to_caption.select(names).append_column("uri", pc.take(clips["uri"], clip_rows))
     rows = rows.append_column("key", sample_keys(media_to_caption))
-    return LazyUnits(rows, (), lambda rows: CaptionUnit(**rows[0])), media.num_rows
+    if config.score_words:
+        rows = rows.append_column("score_words", scores_in_words(view, clip_rows, config.score_words))
+    if config.transcripts:
+        rows = with_transcripts(view, rows, config.transcripts)
+    return LazyUnits(rows, (), partial(make_unit, config.transcripts)), media.num_rows
 
 
 def failed_units(view: LiveView, stage: str, **equal: Any) -> pa.Table:

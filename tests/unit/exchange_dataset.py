@@ -158,6 +158,9 @@ def commit_captions(
     return dataset.commit(Commit(stage="caption", added=(part,), config_digest=version))
 
 
+PARTS = '{"subjects": ["a square"], "actions": ["it moves", "it stops"]}'
+
+
 def caption_of(media: object, version: str, medium: str | None = None) -> Caption:
     media_id, clip = media.media_id, media.clip_id  # type: ignore[attr-defined]
     return Caption(
@@ -167,6 +170,8 @@ def caption_of(media: object, version: str, medium: str | None = None) -> Captio
         text=f"A square moves in media {media_id}, as {version} tells.",
         short=f"A square, {version}.",
         medium=medium,
+        parts=PARTS if version == "v2" else None,
+        heard="A voice counts." if version == "v2" else "",
         captioner="vlm",
         model="someone/model",
         revision="r1",

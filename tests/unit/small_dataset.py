@@ -35,11 +35,18 @@ from video.encode import encode_mp4
 
 FPS, FRAMES, SHOT, HEIGHT, WIDTH = 24, 48, 20, 48, 64
 COLORS = ((200, 30, 30), (30, 160, 60), (30, 60, 200), (210, 200, 40))
+CARRIED = '{"licence": "CC0"}'
 VERSIONS = ("facts-00000001", "vlm-00000002")
 
 
-def write_dataset(folder: Path, uri: str | Path | None = None) -> Dataset:
-    """Write the raw videos below `folder`, and the dataset at `uri`, by default beside them."""
+def write_dataset(
+    folder: Path, uri: str | Path | None = None, carried: tuple[str, str] = (CARRIED, CARRIED)
+) -> Dataset:
+    """Write the raw videos below `folder`, and the dataset at `uri`, by default beside them.
+
+    Args:
+        carried: what the source list holds of each video.
+    """
     raw = folder / "raw"
     raw.mkdir(parents=True)
     dataset = Dataset.create(str(uri or folder / "data"))
@@ -47,7 +54,7 @@ def write_dataset(folder: Path, uri: str | Path | None = None) -> Dataset:
     for number in range(2):
         path = raw / f"video-{number}.mp4"
         _write_video(path, COLORS[2 * number : 2 * number + 2])
-        source, spans = _source(path), ((0, SHOT), (SHOT, FRAMES - 4))
+        source, spans = _source(path, carried[number]), ((0, SHOT), (SHOT, FRAMES - 4))
         sources.append(source)
         clips += [_clip(source, *span) for span in spans]
         gap = {"start_pts": FRAMES - 4, "end_pts": FRAMES, "reason": "transition", "analysis": "a1"}
@@ -74,11 +81,9 @@ def _write_video(path: Path, colors: tuple[tuple[int, int, int], ...]) -> None:
     encode_mp4(frames_THWC, FPS, path)
 
 
-def _source(path: Path) -> SourceRow:
+def _source(path: Path, carried: str) -> SourceRow:
     stat = path.stat()
-    listed = Source(
-        uri=str(path), size_bytes=stat.st_size, etag=str(stat.st_mtime_ns), carried='{"licence": "CC0"}'
-    )
+    listed = Source(uri=str(path), size_bytes=stat.st_size, etag=str(stat.st_mtime_ns), carried=carried)
     return SourceRow(
         **asdict(listed),
         source_key=listed.source_key,

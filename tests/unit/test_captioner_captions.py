@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.captions import ClipFrames, caption_clips
-from captioner.frames import largest_gap_s, sample_at_fps, sample_uniform
+from captioner.frames import choose_frames, largest_gap_s, sample_at_fps, sample_by_change, sample_uniform
 from captioner.prompts import FOLDER, Prompt, load_prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import LENGTHS, Outcome
@@ -98,7 +98,7 @@ def test_a_request_says_what_is_wrong_with_its_frames() -> None:
 
 def test_every_shipped_prompt_loads_and_its_text_is_its_name(tmp_path: Path) -> None:
     prompts = [load_prompt(path.stem) for path in FOLDER.glob("*.md")]
-    assert len(prompts) == len({p.digest for p in prompts}) == 10
+    assert len(prompts) == len({p.digest for p in prompts}) == 12
     (tmp_path / "other.md").write_text(prompts[0].text + "\n\n")
     assert load_prompt("other", str(tmp_path)).digest == prompts[0].digest
     (tmp_path / "other.md").write_text(prompts[0].text + "!")
@@ -115,6 +115,24 @@ def test_frames_are_chosen_by_time() -> None:
     assert sample_at_fps([0.0], 4.0, 3) == (0, 0, 0)
     assert largest_gap_s([0.0, 0.1, 0.6, 5.0], until_s=0.5) == pytest.approx(0.5)
     assert largest_gap_s([0.0], until_s=2.0) == 0.0
+
+
+def test_frames_are_chosen_by_content() -> None:
+    frames_THWC = np.zeros((40, 24, 32, 3), np.uint8)
+    assert sample_by_change(frames_THWC, 5) == sample_uniform(40, 5)  # nothing changes
+    for index in range(30, 36):
+        frames_THWC[index:] = (index - 29) * 40  # all happens within six frames
+    busy = sample_by_change(frames_THWC, 8)
+    assert (busy[0], busy[-1], len({*busy}), [*busy]) == (0, 39, 8, sorted(busy))
+    assert sum(29 <= index <= 36 for index in busy) >= 4
+    assert sum(29 <= index <= 36 for index in sample_uniform(40, 8)) == 1
+    assert sample_by_change(frames_THWC[:4], 8) == (0, 1, 2, 3)
+    assert sample_by_change(frames_THWC, 1) == (20,)
+    times = [k / 8 for k in range(40)]
+    assert choose_frames(frames_THWC, times, count=8, by="content") == busy
+    assert choose_frames(frames_THWC, times, count=3, fps=4.0) == (0, 2, 4)
+    with pytest.raises(ValueError, match="set one of them"):
+        choose_frames(frames_THWC, times, count=3, fps=4.0, by="content")
 
 
 def test_a_prompt_for_several_lengths_gives_them_all_and_null_where_one_is_missing() -> None:
@@ -142,6 +160,33 @@ def test_each_length_has_a_prompt_of_its_own_and_may_be_left_out() -> None:
         caption_clips(Parrot(), [clip("a")])
 
 
+def test_parts_are_asked_for_beside_the_captions_and_decide_with_them() -> None:
+    parts = Prompt(name="parts", text="the parts", asks_parts=True)
+    joint = Prompt(name="lengths", text="all lengths", lengths=LENGTHS)
+    listed = '{"subjects": ["a"]}'
+
+    class Lister(Parrot):
+        def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+            answer = super()._answer(request)
+            if request.prompt.lengths:
+                return replace(answer, texts={"short": "s", "dense": "d"}, detail="the answer has no medium")
+            if not request.prompt.asks_parts:
+                return answer
+            if request.clip_id == self.refuse:
+                return replace(answer, outcome=Outcome.DEGENERATE, text=None, detail="parts: no JSON object")
+            return replace(answer, text=listed, detail="the parts lack light")
+
+    [row] = caption_clips(Lister(), [clip("a")], dense=DENSE, parts=parts)
+    assert (row.text, row.parts, row.detail) == ("a dense", listed, "the parts lack light")
+    assert (row.prompt_digest, row.texts) == (f"{DENSE.digest}+{parts.digest}", {"dense": "a dense"})
+    [row] = caption_clips(Lister(), [clip("a")], joint=joint, parts=parts)
+    assert (row.short, row.text, row.parts) == ("s", "d", listed)
+    assert row.detail == "the answer has no medium; the parts lack light"
+    [row] = caption_clips(Lister(refuse="a"), [clip("a")], joint=joint, parts=parts)
+    assert (row.outcome, row.text, row.parts) == (Outcome.DEGENERATE, None, None)
+    assert row.detail == "parts: no JSON object"
+
+
 def test_stills_get_prompts_of_their_own() -> None:
     still = replace(clip("s"), frames_THWC=np.zeros((1, 4, 4, 3), np.uint8), times_s=(0.0,))
     dense = replace(DENSE, still=Prompt(name="dense_still", text="all of the picture"))
@@ -153,7 +198,7 @@ def test_stills_get_prompts_of_their_own() -> None:
 
 
 def test_every_prompt_of_a_video_has_one_for_stills() -> None:
-    for name in ("dense", "short", "medium", "lengths"):
+    for name in ("dense", "short", "medium", "lengths", "parts"):
         prompt = load_prompt(name, stills=True, language="French")
         assert prompt.text.endswith("Write the description in French.")
         assert prompt.still is not None

@@ -160,6 +160,19 @@ def test_several_lengths_come_as_json_by_schema() -> None:
     assert answered(completion('{"short": "A red ball."', finish="length"), JOINT)[0] is Outcome.TRUNCATED
 
 
+def test_parts_come_as_json_by_schema() -> None:
+    parts = {"subjects": ["a red ball"], "actions": ["it rolls", "it stops"], "visible_text": []}
+    parts |= {"setting": "a field", "camera": "still", "style": "film", "light": "daylight"}
+    prompt = Prompt(name="parts", text="List the parts.", asks_parts=True)
+    with serve(after_trial(lambda number, body: completion(json.dumps(parts)))) as server:
+        answer = load(server.url).caption([request("a", prompt)])[0]
+        schema = server.bodies[1]["response_format"]["json_schema"]["schema"]
+    assert json.loads(answer.text or "") == parts
+    assert schema["properties"]["actions"]["items"] == {"type": "string"}
+    assert answered(completion(json.dumps(parts)[:60]), prompt)[0] is Outcome.DEGENERATE
+    assert answered(completion(json.dumps(parts)[:60], finish="length"), prompt)[0] is Outcome.TRUNCATED
+
+
 def test_a_wrong_setting_fails_before_there_is_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(lambda number, body: Answer(status=401, body='{"error": "bad key"}')) as server:
         with pytest.raises(ValueError, match=r"trial request with 8 pictures failed.*HTTP 401.*bad key"):

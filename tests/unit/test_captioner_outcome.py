@@ -273,6 +273,12 @@ def test_emphasis_is_no_loop(text: str) -> None:
     assert classify(text, ended=True) == (Outcome.OK, "")
 
 
+@pytest.mark.parametrize("raw", ["[" * 100_000, "." * 100_000 + BIRD, "- " * 50_000, "-=" * 50_000 + BIRD])
+def test_a_long_run_of_signs_is_read_once(raw: str) -> None:
+    """It took minutes when each sign was compared with all that follow."""
+    assert read_answer(raw, ended=True).text in (None, BIRD)
+
+
 class Tokenizer(SimpleNamespace):
     """What `Markup.of` looks at."""
 
@@ -340,6 +346,8 @@ def test_a_length_that_is_missing_is_named_and_one_that_is_no_caption_decides() 
     assert (answer.outcome, answer.detail[:6], texts) == (Outcome.REFUSED, "dense:", {})
     answer, _ = read_lengths("I'm sorry, I can't help with that.", ended=True, lengths=LENGTHS)
     assert answer.outcome is Outcome.REFUSED
+    nested = '{"short":' + "[" * 50_000 + "]" * 50_000 + "}"
+    assert read_lengths(nested, ended=True, lengths=LENGTHS)[0].outcome is Outcome.DEGENERATE
     answer, _ = read_lengths(BIRD, ended=True, lengths=LENGTHS)
     assert (answer.outcome, "headed short, medium, dense" in answer.detail) == (Outcome.DEGENERATE, True)
     answer, _ = read_lengths('{"short": "A bird.", "dense": "A bi', ended=False, lengths=LENGTHS)

@@ -1,6 +1,7 @@
 """Model types behind `AutoModelForImageTextToText` are captioned rightly, or refused at load."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,25 @@ def test_frames_have_the_times_that_they_have(tmp_path: Path) -> None:
     assert times(TransformersCaptioner(config), uneven) == ["<0.2 seconds>", "<1.6 seconds>"]
     fixed = TransformersCaptioner(VlmConfig(**{**vars(config), "fps": 4.0}))
     assert times(fixed, uneven) == ["<0.1 seconds>", "<0.6 seconds>"]
+
+
+def test_a_fixed_rate_is_kept_past_the_end_of_a_short_clip(tmp_path: Path) -> None:
+    build("qwen3_vl", tmp_path)
+    config = VlmConfig(
+        model=str(tmp_path), frames=8, fps=4.0, max_new_tokens=1, dtype="float32", device="cpu"
+    )
+    short = replace(clip("a", 4, (64, 64), 0)[0], times_s=(0.0, 0.25, 0.5, 0.75))
+    told = times(TransformersCaptioner(config), short)
+    assert told == ["<0.1 seconds>", "<0.6 seconds>", "<1.1 seconds>", "<1.6 seconds>"]
+
+
+def test_a_template_that_writes_the_begin_token_gives_one(tmp_path: Path) -> None:
+    build("gemma3", tmp_path)
+    config = VlmConfig(model=str(tmp_path), frames=2, max_new_tokens=1, dtype="float32", device="cpu")
+    captioner = TransformersCaptioner(config)
+    ids = captioner._inputs([clip("a", 2, (64, 64), 0)[0]], [(0, 1)])["input_ids"][0].tolist()
+    begin = captioner.processor.tokenizer.bos_token_id
+    assert (ids[0], ids.count(begin)) == (begin, 1)
 
 
 def times(captioner: TransformersCaptioner, request) -> list[str]:

@@ -16,7 +16,7 @@ from small_dataset import write_dataset
 from kinora.cli import main as cli
 from kinora.cli.result import Exit
 from kinora.commands.remove import Config, run
-from manifests import conservation, integrity
+from manifests import caption_checks, conservation, integrity
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
 from manifests.parts import TableName
@@ -55,8 +55,21 @@ def original(tmp_path_factory) -> Path:
         for n, row in enumerate(LiveView(dataset).media.to_pylist())
     ]
     parts.append(dataset.write_records("reviews", reviews))
-    dataset.commit(Commit(stage="analyze", added=tuple(parts), config_digest="a1"))
+    dataset = dataset.commit(Commit(stage="analyze", added=tuple(parts), config_digest="a1"))
+    requests = dict(LiveView(dataset).caption_requests())
+    checked = dataset.write_part("captions", checked_captions(dataset))
+    dataset.commit(Commit(stage=caption_checks.STAGE, added=(checked,), config={"requests": requests}))
     return folder
+
+
+def checked_captions(dataset: Dataset) -> pa.Table:
+    """Return the captions with parts, a transcript and claims."""
+    captions = dataset.read("captions")
+    for name, text in (("parts", '{"subjects": ["a box"]}'), ("heard", "A voice counts.")):
+        place = captions.column_names.index(name)
+        captions = captions.set_column(place, captions.schema.field(name), pa.array([text] * len(captions)))
+    claims = [[{"text": "box", "verdict": "supported", "kind": "subject"}]] * len(captions)
+    return captions.append_column("claims", pa.array(claims, caption_checks.CLAIMS_TYPE))
 
 
 @pytest.fixture
@@ -172,7 +185,7 @@ def content_left(folder: Path, original: Path, number: int) -> list[str]:
         data = path.read_bytes()[row["offset"] :][: row["length"]] if path.exists() else b""
         left += ["a medium"] if row["clip_id"] in own and any(data) else []
     texts: dict[TableName, tuple[str, ...]] = {
-        "captions": ("text", "short", "medium"),
+        "captions": ("text", "short", "medium", "parts", "heard", "claims"),
         "reviews": ("new_text",),
     }
     for table, columns in texts.items():

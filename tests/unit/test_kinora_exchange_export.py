@@ -11,7 +11,7 @@ import exchange_dataset
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from exchange_dataset import CLAIMS, MEDIUM, VARIABLE
+from exchange_dataset import CLAIMS, MEDIUM, PARTS, VARIABLE
 
 from kinora.exchange.config import ExportConfig, ImportConfig
 from kinora.exchange.export import ExportReport, export
@@ -82,6 +82,9 @@ def test_jsonl_has_all_keys_spans_texts_scores_claims_and_reviews(root, media, t
         }
         assert {c["version"]: (c["short"], c["medium"], c["dense"]) for c in row["captions"]} == texts
         assert row["caption_version"] == max(texts)
+        assert row["parts"] == (PARTS if max(texts) == "v2" else None)
+        told = {c["version"]: (c["parts"], c["heard"]) for c in row["captions"]}
+        assert told == {name: (PARTS, "A voice counts.") if name == "v2" else (None, "") for name in texts}
         assert row["claims"] == (CLAIMS if max(texts) == "v2" else [])
     first = rows[key_of(media, 24)]
     assert (first["short"], first["edited"], first["medium"]) == ("A white square.", True, MEDIUM)

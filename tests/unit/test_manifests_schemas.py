@@ -57,7 +57,7 @@ PINNED = {
     "Selection": (2, "5ca81d0e5cb2"),
     "Duplicate": (1, "d64f621449f5"),
     "Media": (4, "b9c1aafc18a1"),
-    "Caption": (2, "4194cc3c4d02"),
+    "Caption": (3, "9910f8356623"),
     "Review": (2, "87c65fe71977"),
     "Failure": (2, "2271a2298bb7"),
     "Removal": (1, "633021d37155"),
@@ -101,6 +101,18 @@ def test_scores_beside_a_record_survive_its_migration():
     new = schemas.upgrade(records.Media, table, 1)
     assert new.to_pylist() == [{**ROW_1, **SINCE, "motion": 0.5}]
     assert new.schema.metadata == schemas.arrow_schema(records.Media).metadata
+
+
+def test_captions_of_version_2_have_no_parts_and_heard_nothing():
+    current = schemas.arrow_schema(records.Caption)
+    old = pa.schema([field for field in current if field.name not in ("parts", "heard")])
+    row = {field.name: None if field.nullable else "a" for field in old} | {"frames_shown": [0]}
+    table = pa.Table.from_pylist(
+        [row | {"agreement": 0.5}], schema=old.append(pa.field("agreement", pa.float64()))
+    )
+    new = schemas.upgrade(records.Caption, table, 2)
+    assert new.to_pylist() == [{**row, "parts": None, "heard": "", "agreement": 0.5}]
+    assert [*new.schema] == [*current, pa.field("agreement", pa.float64())]
 
 
 REVIEW_1 = pa.schema(

@@ -35,9 +35,37 @@ def test_lengths_have_prompts_of_their_own_or_share_one(vlm):
     assert alone.prompt_digest == f"{dense}+{dense_still}"
 
 
+def test_parts_are_asked_for_beside_any_lengths(vlm):
+    beside, joint = (
+        spec_of(replace(vlm, parts_prompt="parts", joint_prompt=name)) for name in ("", "lengths")
+    )
+    assert [name for name, prompt in beside.prompts.items() if prompt] == ["dense", "short", "parts"]
+    assert [name for name, prompt in joint.prompts.items() if prompt] == ["joint", "parts"]
+    assert beside.parts is not None
+    assert beside.parts.asks_parts
+    assert spec_of(replace(vlm, parts_prompt="")).version == spec_of(vlm).version != beside.version
+
+
+def test_built_in_prompts_expect_english_and_ones_of_your_own_what_you_say(vlm, tmp_path):
+    def expected(**more):
+        dense = spec_of(replace(vlm, short_prompt="", **more)).dense
+        assert dense is not None
+        assert dense.still is None or dense.still.language == dense.language
+        return dense.language
+
+    (tmp_path / "dense.md").write_text("Décris la vidéo.")
+    assert expected() == "English"
+    assert expected(caption_language="French") == "French"
+    assert expected(prompt_folder=str(tmp_path)) == ""
+    assert expected(prompt_folder=str(tmp_path), caption_language="French") == "French"
+
+
 def test_settings_without_effect_are_refused(vlm):
     with pytest.raises(ValueError, match=r"captioner\.medium_prompt: captioner facts has texts of its own"):
         spec_of(CaptionerConfig(kind="facts", medium_prompt="medium"))
+    both = VlmConfig(model="owner/name", fps=2.0, frames_by="content")
+    with pytest.raises(ValueError, match=r"captioner\.vlm: fps samples at fixed times .* set one of them"):
+        spec_of(CaptionerConfig(kind="vlm", vlm=both))
     with pytest.raises(ValueError, match="no prompt is set"):
         spec_of(replace(vlm, dense_prompt="", short_prompt=""))
 

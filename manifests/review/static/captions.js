@@ -178,6 +178,23 @@ export function versionsPanel(card) {
   }));
 }
 
+/** What captions say by part, and what their captioner was told that is heard, where a dataset has it. */
+export function partsPanel(card) {
+  const found = card.captions.filter((caption) => caption.extra?.parts || caption.extra?.heard);
+  if (!found.length) return null;
+  return h("div.versions", {}, found.map((caption) => h("article.version", {}, h("header", {}, h("strong", {}, caption.version)),
+    facts(partRows(caption.extra.parts)),
+    caption.extra.heard && [h("h4", {}, "Heard, not seen (transcript)"), h("p.text", {}, caption.extra.heard)])));
+}
+
+/** The parts that are not empty, as rows of names and texts. */
+function partRows(text) {
+  let parts = {};
+  try { parts = JSON.parse(text || "{}"); } catch { return [["parts", text]]; }
+  return Object.entries(parts).map(([name, value]) => [name.replaceAll("_", " "), Array.isArray(value) ? value.join("; ") : String(value)])
+    .filter(([, value]) => value);
+}
+
 /** Claims of captions where a dataset has them, each with its frames. */
 export function claimsPanel(card, seek) {
   const found = card.captions.flatMap((caption) => toList(caption.extra?.claims).map((claim) => ({ claim, version: caption.version })));

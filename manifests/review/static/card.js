@@ -2,7 +2,7 @@
 
 import { ApiError, postUntilAnswered, session } from "./api.js";
 import { button, dialog, fill, h, newId, number, seconds, toast } from "./dom.js";
-import { CaptionPanel, claimsPanel, facts, verdictWord, versionsPanel } from "./captions.js";
+import { CaptionPanel, claimsPanel, facts, partsPanel, verdictWord, versionsPanel } from "./captions.js";
 import { askReason, resolveConflict } from "./dialogs.js";
 import { bind } from "./keys.js";
 import { aroundVideo, Player, strip } from "./player.js";
@@ -108,6 +108,7 @@ export class CardView {
     const scores = Object.entries(card.scores).filter(([, value]) => value !== null && typeof value !== "object");
     fill(this.more,
       section(`Versions (${card.captions.length})`, versionsPanel(card), card.captions.length > 1),
+      section("Parts", partsPanel(card), true),
       section("Claims", claims, true),
       section("Why it was kept", h("div", {}, card.selection && h("p.quiet", {}, card.selection),
         rules.length ? facts(rules) : h("p.quiet", {}, "The rules of this dataset are unknown."))),
