@@ -186,7 +186,8 @@ def _add(tables: dict[str, list[object]], tar: TarWriter, path: Path, raw: Raw) 
     stat, digest, kind = path.stat(), digest_file(path), "image" if path.suffix == ".png" else "video"
     source = Source(uri=str(path), size_bytes=stat.st_size, etag=str(stat.st_mtime_ns), carried=raw.carried)
     base = {"time_base_num": raw.time_base.numerator, "time_base_den": raw.time_base.denominator}
-    about = {"source_key": source.source_key, "uri": source.uri, "source_digest": digest, "kind": kind}
+    about: dict[str, Any] = {"source_key": source.source_key, "uri": source.uri}
+    about |= {"source_digest": digest, "kind": kind}
     about |= {"height": SIZE[0], "width": SIZE[1], "analysis": "a1", **base}
     fps = 0.0 if kind == "image" else float(len(raw.pts) / (raw.end_pts * raw.time_base))
     found = probe(path)
@@ -211,7 +212,7 @@ def _add(tables: dict[str, list[object]], tar: TarWriter, path: Path, raw: Raw) 
     for number, (start, end) in enumerate(raw.clips):
         name = clip_id(digest, 0, start, end)
         frames = sum(start <= pts < end for pts in raw.pts)
-        span = {"stream_index": 0, "start_pts": start, "end_pts": end, "num_frames": frames}
+        span: dict[str, Any] = {"stream_index": 0, "start_pts": start, "end_pts": end, "num_frames": frames}
         tables["clips"].append(Clip(clip_id=name, **about, **span))
         kept = number not in raw.dropped
         reason = "kept" if kept else "too_dark"

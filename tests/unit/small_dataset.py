@@ -223,7 +223,8 @@ def _caption(dataset: Dataset, media: list[Media], version: str) -> Dataset:
             )
         )
         if failed:
-            about = {"uri": "/raw", "code": "REFUSED", "message": "it refused", "remedy": "another model"}
+            about: dict[str, Any] = {"uri": "/raw", "code": "REFUSED", "message": "it refused"}
+            about["remedy"] = "another model"
             failures.append(Failure(stage="caption", unit=row.media_id, config=version, **about))
     parts = [dataset.write_records("captions", captions)]
     parts += [dataset.write_records("failures", failures)] if failures else []
