@@ -93,7 +93,7 @@ def _like(uri: str, folder: Path, like: str) -> list[dict[str, Any]]:
     assert index is not None
     vector_D = index.vectors_ND[find_like(index, like)].astype(np.float32)
     cosine_N = cosines(index.vectors_ND, vector_D)
-    return read_found(dataset, index, best(cosine_N, 10), cosine_N, thumbnails=False)
+    return read_found(dataset, index, best(cosine_N, 10), cosine_N)
 
 
 def make(uri: str, clips: int, *, seed: int) -> Dataset:

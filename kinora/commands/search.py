@@ -28,7 +28,7 @@ from pipeline.runtime.progress import show_progress
 
 POSITIONAL = "text"
 _ID_CHARS = 8
-_CAPTION_CHARS = 160
+_CAPTION_CHARS = 90
 _NOTHING = (
     "no clip has an embedding; run the `kinora curate` of this dataset again with "
     "`--analyze.scorers.embedding true --analyze.scorers.clip-model local-dir:FOLDER`: it embeds the clips "
@@ -81,38 +81,40 @@ def run(config: Config) -> Result:
     mask_N = where_mask(LiveView(dataset), index, config.where) if config.where is not None else None
     if mask_N is not None and not mask_N.any():
         return Result({"results": []}, "no clip with an embedding meets the condition", Exit.NOTHING)
-    query_D, about, mask_N = _query(config, dataset, index, mask_N)
+    place = find_like(index, config.like) if config.like is not None else None
+    if place is not None:
+        mask_N = np.ones(len(index.vectors_ND), bool) if mask_N is None else mask_N
+        mask_N[place] = False
+    query_D, about = _query(config, dataset, index, place)
     encoded = time.monotonic()
     cosine_N = cosines(index.vectors_ND, query_D)
     chosen = best(cosine_N, config.n, mask_N)
     ranked = time.monotonic()
-    found = read_found(dataset, index, chosen, cosine_N, thumbnails=sheet is not None)
+    found = read_found(dataset, index, chosen, cosine_N)
     data = about | {
-        "results": [{name: value for name, value in row.items() if name != "thumbnail"} for row in found],
+        "results": found,
         "clips": len(cosine_N) if mask_N is None else int(mask_N.sum()),
         "seconds": {"index": round(opened - begin, 3), "query": round(encoded - opened, 3)},
     }
     data["seconds"] |= {"rank": round(ranked - encoded, 3), "all": round(time.monotonic() - begin, 3)}
     text = [_table(found), Text(_summary(data), "dim")]
     if sheet is not None:
+        shown = chosen if place is None else np.array([place, *chosen])  # the clip itself comes first
+        rows = read_found(dataset, index, shown, cosine_N, thumbnails=True)
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_bytes(picture_bytes(caption_sheet([_sheet_row(row) for row in found]), kind))
+        sheet.write_bytes(picture_bytes(caption_sheet([_sheet_row(row) for row in rows]), kind))
         data["sheet"] = config.sheet
         text.append(Text(f"contact sheet: {config.sheet}"))
     return Result(data, Group(*text))
 
 
 def _query(
-    config: Config, dataset: Dataset, index: SearchIndex, mask_N: np.ndarray | None
-) -> tuple[np.ndarray, dict[str, Any], np.ndarray | None]:
-    """Return the unit vector to compare with, what it is of, and the clips that may be found."""
-    if config.like is not None:
-        place = find_like(index, config.like)
+    config: Config, dataset: Dataset, index: SearchIndex, place: int | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the unit vector to compare with, of a text or of the clip at `place`, and what it is of."""
+    if place is not None:
         query_D = index.vectors_ND[place].astype(np.float32)
-        others_N = np.ones(len(index.vectors_ND), bool) if mask_N is None else mask_N
-        others_N[place] = False
-        like = index.rows["clip_id"][place].as_py()
-        return query_D / np.linalg.norm(query_D), {"like": like}, others_N
+        return query_D / np.linalg.norm(query_D), {"like": index.rows["clip_id"][place].as_py()}
     from kinora.search.model import load_model
 
     text = config.text or ""
@@ -124,7 +126,7 @@ def _query(
             file=sys.stderr,
         )
     about = {"text": text, "model": model.name, "tokens": {"seen": seen, "of": count}}
-    return model.embed_texts([text])[0], about, mask_N
+    return model.embed_texts([text])[0], about
 
 
 def _table(found: list[dict[str, Any]]) -> Table:
@@ -153,7 +155,7 @@ def _clock(time_s: float) -> str:
 
 
 def _caption(row: dict[str, Any]) -> str:
-    text = " ".join((row["caption"] or "-").split())
+    text = " ".join((row["short"] or row["caption"] or "-").split())
     text = text if len(text) <= _CAPTION_CHARS else f"{text[:_CAPTION_CHARS].rstrip()}…"
     return f"(dropped) {text}" if row["kept"] is False else text
 

@@ -46,9 +46,14 @@ def find_like(index: SearchIndex, text: str) -> int:
 
 
 def read_found(
-    dataset: Dataset, index: SearchIndex, chosen: np.ndarray, cosine_N: np.ndarray, *, thumbnails: bool
+    dataset: Dataset,
+    index: SearchIndex,
+    chosen: np.ndarray,
+    cosine_N: np.ndarray,
+    *,
+    thumbnails: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the clips at `chosen`, with score, source, span in seconds, whether it is kept, and caption."""
+    """Return the clips at `chosen`: score, source, span in seconds, whether it is kept, and captions."""
     rows = index.rows.take(pa.array(chosen))
     names = [*_CLIP, THUMBNAIL] if thumbnails else [*_CLIP]
     clips = read_rows(dataset, "clips", names, rows["clip_row"].to_numpy()).to_pylist()
@@ -56,6 +61,7 @@ def read_found(
     found: list[dict[str, Any]] = []
     for number, (row, clip) in enumerate(zip(rows.to_pylist(), clips, strict=True)):
         unit_s = clip["time_base_num"] / clip["time_base_den"]
+        picture = {THUMBNAIL: clip.get(THUMBNAIL)} if thumbnails else {}
         found.append(
             {
                 "score": round(float(cosine_N[chosen[number]]), 4),
@@ -64,21 +70,21 @@ def read_found(
                 "start_s": round(clip["start_pts"] * unit_s, 3),
                 "end_s": round(clip["end_pts"] * unit_s, 3),
                 "kept": row["kept"],
-                "caption": captions[number],
-                "thumbnail": clip.get(THUMBNAIL),
+                **captions[number],
+                **picture,
             }
         )
     return found
 
 
-def _captions(dataset: Dataset, caption_row: pa.ChunkedArray) -> list[str | None]:
-    """Return the longest text of each caption, None for a clip without one."""
+def _captions(dataset: Dataset, caption_row: pa.ChunkedArray) -> list[dict[str, str | None]]:
+    """Return the longest text of each caption, and its short one; None for a clip without one."""
     has_K = caption_row.is_valid().to_numpy()
-    texts: list[str | None] = [None] * len(caption_row)
+    texts: list[dict[str, str | None]] = [{"caption": None, "short": None} for _ in has_K]
     if has_K.any():
         rows = read_rows(
             dataset, "captions", [*LENGTH_COLUMNS.values()], caption_row.drop_null().to_numpy()
         ).to_pylist()
         for place, row in zip(np.flatnonzero(has_K).tolist(), rows, strict=True):
-            texts[place] = longest_text(row)
+            texts[place] = {"caption": longest_text(row), "short": row["short"]}
     return texts

@@ -102,6 +102,7 @@ def test_clips_like_another_one_are_ranked_by_cosine_without_any_model(embedded,
     )
     assert Path(nearest["uri"]).name == "video-0.mp4"
     assert (nearest["kept"], dropped["kept"], dropped["caption"]) == (True, False, None)
+    assert nearest["short"] == "A box over green."
     assert found["clips"] == 3
 
 
@@ -195,8 +196,8 @@ def test_the_table_fits_80_columns_and_the_sheet_shows_thumbnails(embedded, tmp_
     assert "(dropped)" in out
     written: Any = cv2.imread(str(sheet))
     picture = cv2.cvtColor(written, cv2.COLOR_BGR2RGB)
-    row_height = picture.shape[0] // 3
-    for row, color in enumerate(((0, 250, 0), (0, 0, 250))):
+    row_height = picture.shape[0] // 4
+    for row, color in enumerate(((250, 0, 0), (0, 250, 0), (0, 0, 250))):  # the clip itself comes first
         pixel = picture[row * row_height + 60, 60].astype(int)
         assert np.abs(pixel - color).max() < 12
 
