@@ -20,12 +20,12 @@ import pyarrow as pa
 
 from benchmarks.run_command import kinora
 from kinora.bench.figures import Figures
-from kinora.search.found import find_like, read_found, where_mask
+from kinora.search.found import find_like, read_found
 from kinora.search.index import SearchIndex, open_index
 from kinora.search.rank import best, cosines
+from kinora.search.where import where_mask
 from manifests import schemas
 from manifests.dataset import Commit, Dataset
-from manifests.live_view import LiveView
 from manifests.records import Caption, Clip, Media, Outcome, Selection, SourceRow, SourceStatus
 from manifests.scores import STAGE, ScorerRequest
 
@@ -67,7 +67,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
         like = index.rows["clip_id"][0].as_py()
         found, times["like"] = _median(lambda: _like(uri, folder, like))
         assert len(found) == 10
-        mask_N, times["where"] = _timed(lambda: where_mask(LiveView(dataset), index, "kept AND end_pts > 20"))
+        mask_N, times["where"] = _timed(lambda: where_mask(dataset, index, "kept AND end_pts > 20"))
         figures["where_clips"] = int(mask_N.sum())
         run = kinora(["search", "--dataset", uri, "--index", str(folder), "--like", like], Path(scratch))
         times["process"] = _Time(seconds=run.seconds, cpu_s=run.cpu_s)

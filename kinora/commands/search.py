@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kinora.captions.sheet import SheetRow, caption_sheet, picture_bytes, picture_kind
 from kinora.cli.result import Exit, Result
 from kinora.cli.state import state_dir
-from kinora.search.found import find_like, read_found, where_mask
+from kinora.search.found import find_like, read_found, span_text
 from kinora.search.index import SearchIndex, open_index
 from kinora.search.rank import best, cosines
 from manifests.dataset import Dataset
-from manifests.live_view import LiveView
 from manifests.ranges import PositiveInt, check_ranges
 from pipeline.runtime.progress import show_progress
 
@@ -68,8 +65,10 @@ def run(config: Config) -> Result:
         raise ValueError("give a text to search for, or --like CLIP_ID, and not both")
     if config.text is not None and not config.text.strip():
         raise ValueError("the text is empty; write what the clips shall show")
-    sheet = Path(config.sheet) if config.sheet is not None else None
-    kind = picture_kind(sheet) if sheet else ""
+    if config.sheet is not None:
+        from kinora.captions.sheet import picture_kind
+
+        picture_kind(Path(config.sheet))  # before any work
     begin = time.monotonic()
     dataset = Dataset.open(config.dataset)
     with show_progress() as progress:
@@ -78,7 +77,11 @@ def run(config: Config) -> Result:
     if index is None:
         return Result({"results": []}, _NOTHING, Exit.NOTHING)
     opened = time.monotonic()
-    mask_N = where_mask(LiveView(dataset), index, config.where) if config.where is not None else None
+    mask_N = None
+    if config.where is not None:
+        from kinora.search.where import where_mask
+
+        mask_N = where_mask(dataset, index, config.where)
     if mask_N is not None and not mask_N.any():
         return Result({"results": []}, "no clip with an embedding meets the condition", Exit.NOTHING)
     place = find_like(index, config.like) if config.like is not None else None
@@ -98,11 +101,11 @@ def run(config: Config) -> Result:
     }
     data["seconds"] |= {"rank": round(ranked - encoded, 3), "all": round(time.monotonic() - begin, 3)}
     text = [_table(found), Text(_summary(data), "dim")]
-    if sheet is not None:
+    if config.sheet is not None:
+        from kinora.search.sheet import write_sheet
+
         shown = chosen if place is None else np.array([place, *chosen])  # the clip itself comes first
-        rows = read_found(dataset, index, shown, cosine_N, thumbnails=True)
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_bytes(picture_bytes(caption_sheet([_sheet_row(row) for row in rows]), kind))
+        write_sheet(Path(config.sheet), read_found(dataset, index, shown, cosine_N, thumbnails=True))
         data["sheet"] = config.sheet
         text.append(Text(f"contact sheet: {config.sheet}"))
     return Result(data, Group(*text))
@@ -140,18 +143,9 @@ def _table(found: list[dict[str, Any]]) -> Table:
     for row in found:
         name = PurePosixPath(row["uri"]).name
         table.add_row(
-            f"{row['score']:.3f}", row["clip_id"][:_ID_CHARS], Text(name), _span(row), Text(_caption(row))
+            f"{row['score']:.3f}", row["clip_id"][:_ID_CHARS], Text(name), span_text(row), Text(_caption(row))
         )
     return table
-
-
-def _span(row: dict[str, Any]) -> str:
-    return f"{_clock(row['start_s'])}-{_clock(row['end_s'])}"
-
-
-def _clock(time_s: float) -> str:
-    minutes, seconds = divmod(round(time_s, 1), 60)
-    return f"{int(minutes)}:{seconds:04.1f}"
 
 
 def _caption(row: dict[str, Any]) -> str:
@@ -165,18 +159,3 @@ def _summary(data: dict[str, Any]) -> str:
     return (
         f"the {len(data['results'])} nearest of {data['clips']} clips, {by}; {data['seconds']['all']:.1f} s"
     )
-
-
-def _sheet_row(row: dict[str, Any]) -> SheetRow:
-    frames = [] if row["thumbnail"] is None else [_decode(row["thumbnail"])]
-    return SheetRow(
-        title=f"{row['score']:.3f}  {row['clip_id']}{'  dropped' if row['kept'] is False else ''}",
-        about=f"{PurePosixPath(row['uri']).name}  {_span(row)}",
-        text=row["caption"] or "no caption",
-        frames_HWC=frames,
-    )
-
-
-def _decode(jpeg: bytes) -> np.ndarray:
-    decoded: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

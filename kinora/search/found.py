@@ -1,5 +1,6 @@
-"""The rows of an index that a search looks at: those that a condition holds for, one clip, those found."""
+"""The rows of the dataset for what a search found, and the clip that an id begins."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,30 +8,13 @@ import pyarrow as pa
 
 from kinora.search.index import SearchIndex
 from manifests.arrow import combine, pc
-from manifests.carried import clips_sql
 from manifests.dataset import Dataset
-from manifests.live_view import THUMBNAIL, LiveView
+from manifests.live_view import THUMBNAIL
 from manifests.records import LENGTH_COLUMNS, longest_text
 from manifests.row_reads import read_rows
-from manifests.sandboxed_sql import sandboxed
 
 _CLIP = ("uri", "start_pts", "end_pts", "time_base_num", "time_base_den")
 _MAX_LISTED = 5
-
-
-def where_mask(view: LiveView, index: SearchIndex, condition: str) -> np.ndarray:
-    """Return a mask of the clips for which an SQL condition holds.
-
-    Raises QueryError for a condition that is none over the columns of clips, source lists and selections.
-    """
-    decided = "SELECT clip_id, kept, reason, review FROM selections"
-    sql = f"""
-        SELECT DISTINCT clip_id FROM ({clips_sql(view)}) LEFT JOIN ({decided}) USING (clip_id)
-        WHERE (\n{condition}\n)"""
-    with sandboxed(view) as connection:
-        found = connection.query(sql)
-    is_found = pc.is_in(combine(index.rows["clip_id"]), value_set=combine(found["clip_id"]))
-    return np.array(is_found.to_numpy(zero_copy_only=False))
 
 
 def find_like(index: SearchIndex, text: str) -> int:
@@ -88,3 +72,13 @@ def _captions(dataset: Dataset, caption_row: pa.ChunkedArray) -> list[dict[str, 
         for place, row in zip(np.flatnonzero(has_K).tolist(), rows, strict=True):
             texts[place] = {"caption": longest_text(row), "short": row["short"]}
     return texts
+
+
+def span_text(row: Mapping[str, Any]) -> str:
+    """Return the span of a clip in its source, such as 0:12.3-0:15.0."""
+    return f"{_clock(row['start_s'])}-{_clock(row['end_s'])}"
+
+
+def _clock(time_s: float) -> str:
+    minutes, seconds = divmod(round(time_s, 1), 60)
+    return f"{int(minutes)}:{seconds:04.1f}"

@@ -263,6 +263,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "search.found",
         "search.index",
         "search.rank",
+        "search.where",
         "training.caption_score",
     ),
     "benchmarks": (),
