@@ -1,8 +1,8 @@
 """Train the weights that ship: `python -m kinora.training.shipped --out DIR`, or `make weights`.
 
-Renders worlds into shards, trains the VAE, encodes, and trains the transformer, each as a `kinora` command of
-its own, and writes both networks in bfloat16 to `weights/`. Run it again to go on where it was stopped;
-docs/training-shipped.md tells what it costs.
+Renders worlds into shards, trains the VAE, encodes, and trains the transformer, first on stills, then on
+stills and videos, each as a `kinora` command of its own, and writes both networks in bfloat16 to `weights/`.
+Run it again to go on where it was stopped; docs/training-shipped.md tells what it costs.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trainer
-from kinora.training.shipped_worlds import write_worlds
+from kinora.training.shipped_worlds import FRAMES, STILLS, Weighted, write_worlds
 from trainer.model_files import DIT, VAE
 
 CONFIGS = Path(str(trainer.__file__)).with_name("configs")
@@ -25,11 +25,15 @@ class ShippedConfig:
 
     out: Path
     num_worlds: int = 24_000
+    num_stills: int = 12_000
+    """Further worlds of one frame, which the transformer is trained on first."""
     processes: int = 2
     """Processes that render, encode and train, one thread each."""
     seed: int = 0
     vae_steps: int | None = None
     """Optimizer steps, by default those of the recipe."""
+    still_steps: int | None = None
+    """Steps of the transformer on stills, by default those of the recipe."""
     dit_steps: int | None = None
     vae: Path | None = None
     """Folder of a VAE to take instead of training one, or `shipped`."""
@@ -38,38 +42,53 @@ class ShippedConfig:
 def train_shipped(config: ShippedConfig) -> None:
     """Run what is left of all steps. Raises ChildProcessError where a command fails."""
     out = config.out
-    written = write_worlds(
-        out / "shards", config.num_worlds, seed=config.seed, processes=config.processes, progress=_say
-    )
-    _say(f"{written} worlds rendered, {config.num_worlds - written} were there")
+    shards, stills = out / "shards", out / "stills"
+    _write(config, shards, config.num_worlds, config.seed, FRAMES)
+    _write(config, stills, config.num_stills, config.seed + 1, STILLS)
     if config.vae is None:
-        _train(config, "vae", config.vae_steps, [])
+        _train(config, "vae", out / "vae", shards, config.vae_steps, [])
         _export(out / "vae", VAE, out / "weights")
     vae = str(config.vae or out / "weights")
-    inputs = ["--shards", f"{out}/shards", "--vae", vae, "--processes", str(config.processes)]
-    run_kinora("encode", *inputs)
-    _train(config, "dit", config.dit_steps, ["--model.vae", vae])
+    for root in (stills, shards):
+        run_kinora("encode", "--shards", f"{root}", "--vae", vae, "--processes", str(config.processes))
+    model = ["--model.vae", vae]
+    _train(config, "dit_stills", out / "dit_stills", stills, config.still_steps, model)
+    _train(config, "dit", out / "dit", shards, config.dit_steps, model, init_from=out / "dit_stills")
     _export(out / "dit", DIT, out / "weights")
 
 
-def _train(config: ShippedConfig, network: str, steps: int | None, flags: list[str]) -> None:
+def _write(config: ShippedConfig, root: Path, count: int, seed: int, frames: Weighted[int]) -> None:
+    written = write_worlds(root, count, seed=seed, processes=config.processes, progress=_say, frames=frames)
+    _say(f"{root}: {written} worlds rendered, {count - written} were there")
+
+
+def _train(
+    config: ShippedConfig,
+    recipe: str,
+    run: Path,
+    shards: Path,
+    steps: int | None,
+    flags: list[str],
+    *,
+    init_from: Path | None = None,
+) -> None:
     length = [] if steps is None else ["--max_steps", str(steps)]
-    words = train_words(
-        network, config.out / network, config.out / "shards", seed=config.seed, processes=config.processes
-    )
-    run_kinora(*words, *flags, *length)
+    words = train_words(recipe, run, shards, seed=config.seed, processes=config.processes)
+    start = [] if init_from is None or "--resume" in words else ["--init_from", str(init_from)]
+    run_kinora(*words, *flags, *length, *start)
 
 
-def train_words(network: str, run: Path, shards: Path, *, seed: int, processes: int) -> list[str]:
-    """Return the command that trains a network by its recipe, or goes on from its newest checkpoint.
+def train_words(recipe: str, run: Path, shards: Path, *, seed: int, processes: int) -> list[str]:
+    """Return the command that trains a network by `trainer/configs/<recipe>_shipped.yaml`.
 
-    A run at its last step exports again.
+    It goes on from the newest checkpoint of the run; a run at its last step exports again.
     """
-    recipe = ["--config", str(CONFIGS / f"{network}_shipped.yaml"), "--data.shards", str(shards)]
+    network = recipe.split("_")[0]
+    inputs = ["--config", str(CONFIGS / f"{recipe}_shipped.yaml"), "--data.shards", str(shards)]
     seeds = ["--data.seed", str(seed), "--seed_everything", str(seed)]
     devices = ["--trainer.devices", str(processes)]
     resume = ["--resume"] if any(run.glob("checkpoints/*.ckpt")) else []
-    return ["train", network, "fit", *recipe, *seeds, "--out", str(run), *devices, *resume]
+    return ["train", network, "fit", *inputs, *seeds, "--out", str(run), *devices, *resume]
 
 
 def _export(run: Path, name: str, out: Path) -> None:
@@ -101,10 +120,10 @@ def main(args: list[str]) -> int:
     """Parse `args` and train."""
     parser = argparse.ArgumentParser(prog="python -m kinora.training.shipped", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards and both runs")
-    for name in ("num-worlds", "processes", "seed"):
+    for name in ("num-worlds", "num-stills", "processes", "seed"):
         default = getattr(ShippedConfig(out=Path()), name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
-    for name in ("vae-steps", "dit-steps"):
+    for name in ("vae-steps", "still-steps", "dit-steps"):
         parser.add_argument(f"--{name}", type=int, help="default: those of the recipe")
     parser.add_argument("--vae", type=Path, help="folder of a VAE, or `shipped`: train the transformer alone")
     try:

@@ -37,6 +37,7 @@ SIZES: Weighted[tuple[int, int]] = (
 )
 """Width and height in pixels, with weights."""
 FRAMES: Weighted[int] = ((1, 1.5), (9, 1.0), (17, 5.0), (25, 1.0), (33, 2.0))
+STILLS: Weighted[int] = ((1, 1.0),)
 FAMILIES: Weighted[str] = (
     *(("shapes", 5.0), ("physics", 1.0), ("occlusion", 1.0), ("rooms", 1.0), ("canvas", 1.0), ("grid", 1.0)),
 )
@@ -69,10 +70,14 @@ def write_worlds(
     processes: int,
     progress: Callable[[str], None],
     shard_worlds: int = SHARD_WORLDS,
+    frames: Weighted[int] = FRAMES,
 ) -> int:
     """Write shards of `num_worlds` samples and their index, and return how many samples were written anew.
 
     A shard that is there already is kept, so that a run that was stopped goes on.
+
+    Args:
+        frames: numbers of frames, with weights.
     """
     (root / "tars").mkdir(parents=True, exist_ok=True)
     samples = range(num_worlds)
@@ -80,7 +85,7 @@ def write_worlds(
     shards = [_Shard(root, k, samples[start : start + shard_worlds]) for k, start in enumerate(starts)]
     missing = [shard for shard in shards if not shard.refs.exists()]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(_write_shard, shard, seed) for shard in missing]
+        tasks = [pool.submit(_write_shard, shard, seed, frames) for shard in missing]
         for done, task in enumerate(as_completed(tasks), 1):
             task.result()
             progress(f"{done} of {len(missing)} shards of worlds")
@@ -88,10 +93,10 @@ def write_worlds(
     return sum(len(shard.samples) for shard in missing)
 
 
-def sample_of(seed: int, number: int) -> AnyWorld:
+def sample_of(seed: int, number: int, frames: Weighted[int] = FRAMES) -> AnyWorld:
     """Return the world of sample `number`, the first drawn one whose frames show all that it states."""
     rng = Random(f"shipped/{seed}/{number}")
-    (width, height), num_frames, style = draw(rng, SIZES), draw(rng, FRAMES), draw(rng, STYLES)
+    (width, height), num_frames, style = draw(rng, SIZES), draw(rng, frames), draw(rng, STYLES)
     size = {"width": width, "height": height, "fps": FPS, "num_frames": num_frames, "style": style}
     while True:
         family, world_seed = draw(rng, FAMILIES), rng.getrandbits(48)
@@ -116,13 +121,13 @@ class _Member(NamedTuple):
     content: bytes
 
 
-def _write_shard(shard: _Shard, seed: int) -> None:
+def _write_shard(shard: _Shard, seed: int, frames: Weighted[int]) -> None:
     """Write one tar and, when it is whole, the references to its samples."""
     path = shard.root / shard.name
     partial, refs = path.with_suffix(".partial"), []
     with partial.open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for number in shard.samples:
-            start, world = file.tell(), sample_of(seed, number)
+            start, world = file.tell(), sample_of(seed, number, frames)
             media, *texts = _members(seed, number, world)
             for member in (media, *texts):
                 info = tarfile.TarInfo(member.name)

@@ -94,7 +94,11 @@ def test_a_training_that_fails_ends_the_comparison(tmp_path, monkeypatch, capsys
 @pytest.mark.slow
 def test_from_worlds_to_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SEEDS", (0,))
-    train_shipped(ShippedConfig(out=tmp_path, num_worlds=48, processes=1, vae_steps=2, dit_steps=1))
+    train_shipped(
+        ShippedConfig(
+            out=tmp_path, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=1, dit_steps=1
+        )
+    )
     config = CompareConfig(
         name="captions",
         shards=tmp_path / "shards",

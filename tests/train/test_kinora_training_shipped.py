@@ -68,13 +68,28 @@ def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
         ("train", "vae"),
         ("export", "vae"),
         ("encode", "--shards"),
+        ("encode", "--shards"),
+        ("train", "dit"),
         ("train", "dit"),
         ("export", "model"),
     ]
-    assert [("--resume" in words, "--max_steps" in words) for words in commands if words[0] == "train"] == [
-        (True, True),
-        (False, False),
-    ]
+    vae, stills, dit = (words for words in commands if words[0] == "train")
+    assert {"--resume", "--max_steps"} <= {*vae}
+    assert stills[stills.index("--data.shards") + 1] == str(tmp_path / "stills")
+    assert dit[dit.index("--init_from") + 1] == stills[stills.index("--out") + 1]
+    assert not {"--resume", "--max_steps"} & {*stills, *dit}
+
+
+def test_a_transformer_that_goes_on_does_not_start_from_stills_again(tmp_path, monkeypatch):
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(shipped, "write_worlds", lambda *args, **kwargs: 0)
+    monkeypatch.setattr(shipped, "run_kinora", lambda *words: commands.append(words))
+    monkeypatch.setattr(shipped, "_export", lambda run, name, out: None)
+    (tmp_path / "dit" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "dit" / "checkpoints" / "step=20.ckpt").touch()
+    train_shipped(ShippedConfig(out=tmp_path))
+    assert "--resume" in commands[-1]
+    assert "--init_from" not in commands[-1]
 
 
 def test_the_transformer_is_trained_on_a_vae_that_is_named(tmp_path, monkeypatch):
@@ -85,10 +100,12 @@ def test_the_transformer_is_trained_on_a_vae_that_is_named(tmp_path, monkeypatch
     train_shipped(ShippedConfig(out=tmp_path, vae=Path("shipped")))
     assert [words[:2] for words in commands] == [
         ("encode", "--shards"),
+        ("encode", "--shards"),
+        ("train", "dit"),
         ("train", "dit"),
         ("export", "model"),
     ]
-    encode, train, _ = commands
+    _, encode, _, train, _ = commands
     assert encode[encode.index("--vae") + 1] == train[train.index("--model.vae") + 1] == "shipped"
 
 
@@ -101,7 +118,9 @@ def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_from_worlds_to_a_model(tmp_path):
-    config = ShippedConfig(out=tmp_path, num_worlds=48, processes=1, vae_steps=2, dit_steps=2)
+    config = ShippedConfig(
+        out=tmp_path, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=2, dit_steps=2
+    )
     train_shipped(config)
     weights = tmp_path / "weights"
     before = {name: (weights / f"{name}.safetensors").read_bytes() for name in ("vae", "model")}

@@ -20,10 +20,9 @@ RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
 CONFIGS, VAE, DIT, train = (RUNS[name] for name in ("CONFIGS", "TINY_VAE", "TINY_DIT", "train"))
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "shipped"])
-@pytest.mark.parametrize("kind", ["vae", "dit"])
-def test_shipped_configurations_parse(kind, recipe, capsys):
-    config = CONFIGS / f"{kind}_{recipe}.yaml"
+@pytest.mark.parametrize("config", sorted(CONFIGS.iterdir()), ids=lambda path: path.stem)
+def test_shipped_configurations_parse(config, capsys):
+    kind = config.stem.split("_")[0]
     args = ["fit", "--config", str(config), "--data.shards", "s", "--out", "o", "--print_config"]
     if kind == "dit":
         args[3:3] = ["--model.vae", "v"]
@@ -31,11 +30,6 @@ def test_shipped_configurations_parse(kind, recipe, capsys):
         main(kind, args)
     assert done.value.code == 0
     assert "lr: 0.00" in capsys.readouterr().out
-
-
-def test_every_shipped_configuration_is_tested():
-    names = {f"{kind}_{recipe}.yaml" for kind in ("vae", "dit") for recipe in ("tiny", "shipped")}
-    assert {path.name for path in CONFIGS.iterdir()} == names
 
 
 def test_an_unknown_key_is_refused(capsys):
