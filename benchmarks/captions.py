@@ -1,7 +1,8 @@
 """Measure how much of a caption is true, per family of worlds, and which swaps the audit catches.
 
-`kinora bench captions`. Captions: the worlds' own (`templates`), `facts`, the embedded model, and its
-captions after the refiner, which knows the measurements of the frames and not the truth.
+`kinora bench captions`. Captions: the worlds' own (`templates`), those of another world of the same family
+(`chance`), `facts`, the embedded model, and its captions after the refiner, which knows the measurements of
+the frames and not the truth.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -102,8 +103,10 @@ def caption_all(sample: Sample) -> dict[str, Texts]:
     dense = load_prompt(DENSE_PROMPT)
     facts = caption_clips(FactsCaptioner(replace(FactsConfig(), text_frames=0)), sample.clips, dense=dense)
     embedded = caption_clips(load_embedded(), sample.clips, dense=dense)
+    templates = [families.dense_caption(world, n) for n, world in enumerate(sample.worlds)]
     texts: dict[str, Texts] = {
-        "templates": [families.dense_caption(world, n) for n, world in enumerate(sample.worlds)],
+        "templates": templates,
+        "chance": of_another_world(templates),
         "facts": [caption.text or "" for caption in facts],
         "embedded": [caption.text or "" for caption in embedded],
     }
@@ -111,6 +114,12 @@ def caption_all(sample: Sample) -> dict[str, Texts]:
         refined(text, clip) for text, clip in zip(texts["embedded"], sample.clips, strict=True)
     ]
     return texts
+
+
+def of_another_world(texts: Texts) -> list[str]:
+    """Return for each clip the text of the next one of its family."""
+    step = len(families.FAMILIES)
+    return [*texts[step:], *texts[:step]]
 
 
 def refined(text: str, clip: ClipFrames) -> str:

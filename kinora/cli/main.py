@@ -45,6 +45,7 @@ COMMANDS = {
     "captions export": "export captions and clips in the format of another tool",
     "captions import": "import captions that you have as a caption version",
     "captions audit": "check captions against their clips: agreement and claims",
+    "captions refine": "delete unsupported claims of captions, as a version",
     "captions score": "score caption versions: claims, agreement, words",
     "captions check": "verify the integrity of a dataset",
     "search": "find clips by a text, or by what another clip shows",

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
+from kinora.captions import refining
 from kinora.cli.result import Exit, Result
 from kinora.cli.spelling import to_command_line
 from kinora.commands import ask as ask_command
@@ -101,7 +102,8 @@ def run(config: Config) -> Result:
 
 def _failed_stages(dataset: Dataset) -> tuple[set[str], str]:
     """Return the stages that can run again, and what to do about captions that no stage made."""
-    imports = {commit.config_digest for commit in dataset.commits if commit.stage == "import"}
+    made = ("import", refining.STAGE)
+    imports = {commit.config_digest for commit in dataset.commits if commit.stage in made}
     rows = LiveView(dataset).failures.select(["stage", "config"]).to_pylist()
     imported = [row["config"] for row in rows if row["stage"] == "caption" and row["config"] in imports]
     stages = {row["stage"] for row in rows if row["stage"] != "caption" or row["config"] not in imports}
@@ -109,8 +111,9 @@ def _failed_stages(dataset: Dataset) -> tuple[set[str], str]:
         return stages, ""
     versions = ", ".join(sorted(set(imported)))
     return stages, (
-        f"imported captions that failed: {len(imported)} ({versions}); mend their texts and import them "
-        "again with `kinora captions import --version NAME`, or caption these clips with `kinora caption`"
+        f"imported or refined captions that failed: {len(imported)} ({versions}); mend their texts and "
+        "import them again with `kinora captions import --version NAME`, or caption these clips with "
+        "`kinora caption`"
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
 )
 
+from captioner.captions import ClipFrames, caption_clips
 from captioner.choices import YES_NO, chance_of_yes
 from captioner.config import VlmConfig
 from captioner.prompts import Prompt
@@ -115,6 +117,31 @@ def test_a_batch_answers_like_one_at_a_time(qwen: Path, llava: Path) -> None:
             )
             raw[size] = {a.clip_id: a.raw for a in TransformersCaptioner(config).caption(asked)}
         assert raw[1] == raw[3]
+
+
+def test_all_lengths_and_the_parts_are_answered_from_one_reading(
+    qwen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = TransformersCaptioner(VlmConfig(model=str(qwen), max_new_tokens=3, dtype="float32"))
+    assert captioner.shares_reading
+    read, batches = captioner._read, list[int]()
+
+    def count(batch, indices):
+        batches.append(len(batch))
+        return read(batch, indices)
+
+    monkeypatch.setattr(captioner, "_read", count)
+    texts = {"dense": "a red circle moves", "short": "gray background", "medium": "moves left"}
+    prompts: dict[str, Any] = {name: Prompt(name=name, text=text) for name, text in texts.items()}
+    prompts["parts"] = Prompt(name="parts", text="over the gray background", asks_parts=True)
+    asked = [request(name) for name in ("a", "b")]
+    clips = [
+        ClipFrames(clip_id=r.clip_id, media_id=r.media_id, frames_THWC=r.frames_THWC, times_s=r.times_s)
+        for r in asked
+    ]
+    rows = caption_clips(captioner, clips, **prompts)
+    assert batches == [2]
+    assert [row.clip_id for row in rows] == ["a", "b"]
 
 
 def test_a_random_model_does_not_end_and_that_is_no_caption(qwen: Path) -> None:

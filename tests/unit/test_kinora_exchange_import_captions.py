@@ -354,7 +354,7 @@ def test_a_retry_leaves_imported_captions_to_the_person_who_has_them(root):
     run(root, jsonl(root / "c.jsonl", {"clip_id": first["clip_id"], "caption": " "}), version="mine")
     result = retry.run(retry.Config(dataset=str(root / "data")))
     assert result.data == {"retried": 0}
-    assert "imported captions that failed: 1 (mine); mend their texts" in str(result.text)
+    assert "imported or refined captions that failed: 1 (mine); mend their texts" in str(result.text)
 
 
 @pytest.mark.parametrize(

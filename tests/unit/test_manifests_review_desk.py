@@ -626,6 +626,16 @@ def test_columns_of_agreement_and_claims_become_strata(uri, tmp_path):
         assert card.captions[0].extra == {"agreement": 0.5, "unsupported": 3, "claims": "c"}
 
 
+def test_parts_and_what_is_heard_are_shown_where_a_caption_has_them(uri, tmp_path):
+    parts = '{"subjects": ["a red ball"]}'
+    rows = [made.caption(0, "third", parts=parts, heard="A voice counts."), made.caption(1, "third")]
+    made.commit(Dataset.open(uri), "caption", captions=made.to_table(made.Caption, rows))
+    with open_desk(uri, tmp_path) as desk:
+        cards = [desk.card(M[number], reviewer="ann") for number in range(2)]
+    extras = [{each.version: each.extra for each in card.captions}["third"] for card in cards]
+    assert extras == [{"parts": parts, "heard": "A voice counts."}, {}]
+
+
 def test_one_process_reviews_a_dataset_at_a_time(uri, tmp_path):
     with open_desk(uri, tmp_path):
         with pytest.raises(DatasetError, match="another process uses this state folder"):
