@@ -11,9 +11,13 @@ Each measurement is a process of its own (`benchmarks/caption_child.py`) of one 
 
 With --before, `speedup` is over the older build, measured in turns in the same run, and `same_texts` the
 share of clips with the same captions.
+
+With the interpreter of an environment that has vLLM in KINORA_VLLM_PYTHON, `over_bare_vllm` is the speed of
+captioning by vLLM over that of its bare `generate` on the same requests (`benchmarks/caption_vllm.py`).
 """
 
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,11 +27,13 @@ import numpy as np
 from rich.table import Table
 
 import kinora
+from benchmarks import caption_vllm
 from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
 from kinora.bench.figures import Figures
 from video.encode import encode_mp4
 
 CHILD = Path(__file__).with_name("caption_child.py")
+VLLM_PYTHON = "KINORA_VLLM_PYTHON"
 SPEEDUP_LIMIT, OVERHEAD_LIMIT = 2.0, 0.1
 FRAMES, FPS, HEIGHT, WIDTH = 48, 16.0, 128, 192
 
@@ -43,6 +49,8 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
     with TemporaryDirectory() as name:
         write_clips(Path(name), 4 if quick else 64, seed)
         figures = measure(builds, Path(name), turns=1 if quick else turns)
+    if python := os.environ.get(VLLM_PYTHON):
+        figures |= caption_vllm.measure(python, quick=quick, seed=seed, turns=turns)
     return Figures(figures=figures, text=table(figures, before))
 
 

@@ -26,6 +26,9 @@ __all__ = [
     "train",
     "transcript",
     "upsample",
+    "vllm_client",
+    "vllm_protocol",
     "vlm",
+    "vlm_inputs",
     "windows",
 ]

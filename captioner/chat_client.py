@@ -20,6 +20,7 @@ from typing import Any, cast
 import httpx2
 
 from captioner.config import EndpointConfig
+from captioner.protocol import ReplyToken
 from manifests.records import Outcome
 
 _AGAIN = {408, 409, 425, 429}
@@ -42,18 +43,10 @@ class Reply:
     """Whether the server's filter, or the model by a field of its own, refused."""
     input_tokens: int | None
     output_tokens: int | None
+    cached_tokens: int | None
     fingerprint: str
-    tokens: tuple["ReplyToken", ...] = ()
+    tokens: tuple[ReplyToken, ...] = ()
     """Those of the text, where the server gives probabilities."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReplyToken:
-    """One token of a reply."""
-
-    text: str
-    alternatives: Mapping[str, float]
-    """Logarithms of the probabilities of the likeliest tokens at its place."""
 
 
 class RequestFailed(Exception):
@@ -157,12 +150,14 @@ def _reply(content: bytes) -> Reply:
         message = choice["message"]
         text, finish = _text(message.get("content")), choice.get("finish_reason")
         usage: Mapping[str, Any] = body.get("usage") or {}
+        details: Mapping[str, Any] = usage.get("prompt_tokens_details") or {}
         return Reply(
             text=text,
             ended=finish != "length",
             refused=finish == "content_filter" or bool(message.get("refusal")),
             input_tokens=_count(usage.get("prompt_tokens")),
             output_tokens=_count(usage.get("completion_tokens")),
+            cached_tokens=_count(details.get("cached_tokens")),
             fingerprint=str(body.get("system_fingerprint") or ""),
             tokens=_tokens(choice),
         )

@@ -10,6 +10,7 @@ from math import exp
 from captioner.lengths import from_json
 from captioner.markup import Markup, strip_markup, thinks_only
 from captioner.outcome import ReadAnswer, classify
+from captioner.protocol import ReplyToken
 from manifests.records import Outcome
 
 YES, NO, UNSURE = "yes", "no", "unsure"
@@ -117,6 +118,17 @@ def chances_of_logprobs(alternatives: Mapping[str, float], choices: Sequence[str
         if (choice := choice_of_token(token, choices)) is not None:
             likely[choice] += exp(min(logprob, 0.0))
     return chances(likely)
+
+
+def chances_of_reply(
+    tokens: Sequence[ReplyToken], choice: str | None, choices: Sequence[str], markup: Markup = _NO_MARKUP
+) -> dict[str, float]:
+    """Return the probability of each choice where an answer begins; empty if no token is the choice alone."""
+    texts = [token.text for token in tokens]
+    if choice is None or not texts:
+        return {}
+    index = answer_position(texts, lambda first: "".join(texts[first:]), choice, choices, markup)
+    return {} if index is None else chances_of_logprobs(tokens[index].alternatives, choices)
 
 
 def chance_of_yes(found: Mapping[str, float]) -> float | None:

@@ -12,7 +12,6 @@ import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -21,13 +20,13 @@ import numpy as np
 
 from captioner.answers import read_reply
 from captioner.chat_client import ChatClient, Reply, RequestFailed
-from captioner.choices import answer_position, chances_of_logprobs
+from captioner.choices import chances_of_reply
 from captioner.config import EndpointConfig
 from captioner.frames import choose_frames
 from captioner.markup import Markup
-from captioner.parts import parts_schema
+from captioner.parts import answer_schema
 from captioner.prompts import Prompt
-from captioner.protocol import CaptionAnswer, CaptioningStopped, CaptionRequest, Provenance
+from captioner.protocol import CaptionAnswer, CaptioningStopped, CaptionRequest, Provenance, Usage
 from manifests.records import Outcome
 
 _TRIED_SIZE = (360, 640)
@@ -40,15 +39,6 @@ _PER_MILLION = 1e6
 _MARKUP = Markup()
 _NO_LOGPROBS = "; set logprobs to false for servers that give no probabilities of tokens"
 _TRIAL = Prompt(name="trial", text="Describe the video.")
-
-
-@dataclass(kw_only=True, slots=True)
-class Usage:
-    """Tokens and cost of the requests so far."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
 
 
 class EndpointCaptioner:
@@ -156,7 +146,7 @@ class EndpointCaptioner:
             return self._to_answer(request, shown, Outcome.REFUSED, reply=reply, detail=detail)
         answer = read_reply(reply.text, request.prompt, ended=reply.ended, markup=_MARKUP)
         choices = request.prompt.choices
-        chances = _chances(reply, answer.text, choices) if choices else {}
+        chances = chances_of_reply(reply.tokens, answer.text, choices, _MARKUP) if choices else {}
         return self._to_answer(
             request,
             shown,
@@ -205,9 +195,8 @@ class EndpointCaptioner:
             "max_tokens": max_tokens or self.config.max_new_tokens,
             "temperature": self.config.temperature,
         }
-        if (prompt.lengths or prompt.asks_parts) and self.config.json_schema:
-            wanted = parts_schema() if prompt.asks_parts else lengths_schema(prompt.lengths)
-            schema = {"name": "captions", "strict": True, "schema": wanted}
+        if prompt.wants_json and self.config.json_schema:
+            schema = {"name": "captions", "strict": True, "schema": answer_schema(prompt)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if prompt.choices and self.config.logprobs:  # of free text: under a schema they are of its choices
             body |= {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
@@ -241,6 +230,7 @@ class EndpointCaptioner:
         read, written = reply.input_tokens or 0, reply.output_tokens or 0
         self.usage.input_tokens += read
         self.usage.output_tokens += written
+        self.usage.cached_tokens += reply.cached_tokens or 0
         self.usage.cost += self._cost(read, written)
         self._input_tokens = max(self._input_tokens, read)
 
@@ -275,28 +265,6 @@ class EndpointCaptioner:
                 "leave max_cost out"
             )
         self._count(reply)
-
-
-def _chances(reply: Reply, choice: str | None, choices: Sequence[str]) -> dict[str, float]:
-    """Return the probability of each choice where the answer begins; empty where the server gives none."""
-    texts = [token.text for token in reply.tokens]
-    if choice is None or not texts:
-        return {}
-    index = answer_position(texts, lambda first: "".join(texts[first:]), choice, choices, _MARKUP)
-    return {} if index is None else chances_of_logprobs(reply.tokens[index].alternatives, choices)
-
-
-def lengths_schema(lengths: Sequence[str]) -> dict[str, Any]:
-    """Return the JSON schema of an answer with a text for each length.
-
-    Without limits on the length of a text: with them, xgrammar allows no quotation mark in a caption.
-    """
-    return {
-        "type": "object",
-        "properties": {length: {"type": "string"} for length in lengths},
-        "required": [*lengths],
-        "additionalProperties": False,
-    }
 
 
 def _data_url(frame_HWC: np.ndarray, quality: int) -> str:

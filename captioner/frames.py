@@ -75,6 +75,14 @@ def sample_at_fps(times_s: Sequence[float], fps: float, count: int) -> tuple[int
     return tuple(int(k) for k in np.clip(index_K, 0, len(times_T) - 1))
 
 
+def sparse_detail(times_s: Sequence[float], count: int, fps: float | None) -> str:
+    """Return why `count` frames at a rate cannot be chosen; empty if they can."""
+    gap_s = 0.0 if fps is None else largest_gap_s(times_s, count / fps)
+    if fps is None or gap_s <= 1.5 / fps:
+        return ""
+    return f"frames are up to {gap_s:.2f} s apart; this captioner needs at least {fps:g} per second"
+
+
 def largest_gap_s(times_s: Sequence[float], until_s: float) -> float:
     """Return the longest interval between consecutive frames in the first `until_s` seconds."""
     times_T = np.asarray(times_s, float)

@@ -1,4 +1,4 @@
-"""Split one answer that holds captions of several lengths."""
+"""Ask for captions of several lengths in one answer, and split it."""
 
 import json
 import re
@@ -17,6 +17,19 @@ def split_lengths(text: str, lengths: Sequence[str]) -> dict[str, str]:
     found = _from_json(text) or _from_sections(text, lengths)
     plain = {re.sub(r"[\W_]*caption[\W_]*", "", key.strip().lower()): value for key, value in found.items()}
     return {length: plain[length].strip() for length in lengths if plain.get(length, "").strip()}
+
+
+def lengths_schema(lengths: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON schema of an answer with a text for each length.
+
+    Without limits on the length of a text: with them, xgrammar allows no quotation mark in a caption.
+    """
+    return {
+        "type": "object",
+        "properties": {length: {"type": "string"} for length in lengths},
+        "required": [*lengths],
+        "additionalProperties": False,
+    }
 
 
 def from_json(text: str) -> str:

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from captioner.lengths import json_object
+from captioner.lengths import json_object, lengths_schema
 from captioner.markup import printable
+from captioner.prompts import Prompt
 from manifests.records import LIST_PARTS, PARTS
 
 MAX_ITEMS = 64
@@ -48,6 +49,11 @@ def read_parts(text: str) -> tuple[Parts, list[str]]:
             raise NotParts(f"{name} repeats {most[0][:80]!r}")
         parts[name] = items if name in LIST_PARTS else "; ".join(items)
     return parts, [name for name in PARTS if name not in found]
+
+
+def answer_schema(prompt: Prompt) -> dict[str, Any]:
+    """Return the JSON schema of an answer to a prompt that `wants_json`."""
+    return parts_schema() if prompt.asks_parts else lengths_schema(prompt.lengths)
 
 
 def parts_schema() -> dict[str, Any]:

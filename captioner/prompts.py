@@ -34,6 +34,11 @@ class Prompt:
         """16 hex digits; depends on the text only, not on the name."""
         return digest_bytes(self.text.encode(), size=8)
 
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer may be a JSON object: of several lengths, or of parts."""
+        return bool(self.lengths) or self.asks_parts
+
     def for_frames(self, num_frames: int) -> "Prompt":
         """Return the prompt of a clip of so many frames."""
         return self.still if self.still is not None and num_frames == 1 else self

@@ -40,7 +40,7 @@ class Provenance:
     """Model and settings that produced an answer."""
 
     captioner: str
-    """`vlm`, `endpoint`, `embedded` or `facts`."""
+    """`vlm`, `vllm`, `endpoint`, `embedded` or `facts`."""
     model: str
     revision: str
     decoding: str
@@ -70,6 +70,26 @@ class CaptionAnswer:
     """Texts by length, for a prompt with `lengths`; empty unless the outcome is OK."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
     """Probability of each of the prompt's `choices`, of sum 1; empty if the captioner does not know them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyToken:
+    """One token of an answer."""
+
+    text: str
+    alternatives: Mapping[str, float]
+    """Logarithms of the probabilities of the likeliest tokens at its place."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Usage:
+    """Tokens and cost of the requests so far, of captioners that count them."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the input tokens, those that were in the cache of an earlier prompt."""
+    output_tokens: int = 0
+    cost: float = 0.0
 
 
 class DeviceLost(Exception):

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from captioner.answers import read_reply
 from captioner.choices import answer_position, chances, token_groups
 from captioner.config import VlmConfig
-from captioner.frames import choose_frames, largest_gap_s
+from captioner.frames import choose_frames, sparse_detail
 from captioner.markup import Markup
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, DeviceLost, Provenance
 from captioner.vlm_generate import Generated, Reading, end_tokens
-from captioner.vlm_inputs import VlmInputs, to_device
+from captioner.vlm_inputs import VlmInputs, model_revision, to_device
 from captioner.vlm_types import REMEDY
-from manifests.digest import digest_files, digest_parts
+from manifests.digest import digest_parts
 from manifests.records import Outcome
 from manifests.renamed_fields import old_keys
 
@@ -69,7 +68,7 @@ class TransformersCaptioner:
         self.provenance = Provenance(
             captioner=captioner,
             model=name or config.model,
-            revision=_revision(config, self.model),
+            revision=model_revision(config, self.model.config),
             decoding=json.dumps(_decoding(config), sort_keys=True),
         )
         self._try_out()
@@ -89,11 +88,9 @@ class TransformersCaptioner:
         Raises DeviceLost if the GPU no longer works.
         """
         answers = [
-            self._error_answer(request, self._sparse_detail(request))
-            for request in requests
-            if self._too_sparse(request)
+            self._error_answer(request, detail) for request in requests if (detail := self._sparse(request))
         ]
-        ready = [request for request in requests if not self._too_sparse(request)]
+        ready = [request for request in requests if not self._sparse(request)]
         for batch in self._batches(ready):
             answers += self._answer(batch)
         return answers
@@ -254,14 +251,8 @@ class TransformersCaptioner:
             request.frames_THWC, request.times_s, count=config.frames, fps=config.fps, by=config.frames_by
         )
 
-    def _too_sparse(self, request: CaptionRequest) -> bool:
-        rate = self.config.fps
-        return rate is not None and largest_gap_s(request.times_s, self.config.frames / rate) > 1.5 / rate
-
-    def _sparse_detail(self, request: CaptionRequest) -> str:
-        rate = self.config.fps or 0.0
-        gap = largest_gap_s(request.times_s, self.config.frames / rate)
-        return f"frames are up to {gap:.2f} s apart; this captioner needs at least {rate:g} per second"
+    def _sparse(self, request: CaptionRequest) -> str:
+        return sparse_detail(request.times_s, self.config.frames, self.config.fps)
 
     def _try_out(self) -> None:
         """Read one clip of noise and generate a token, so that an unfit model fails before it has work.
@@ -346,10 +337,3 @@ def _decoding(config: VlmConfig) -> dict[str, Any]:
     """Return the decoding parameters that captions store, under their stored names."""
     names = ("frames", "fps", "frames_by", "max_new_tokens", "temperature", "dtype")
     return old_keys(VlmConfig, {name: getattr(config, name) for name in names})
-
-
-def _revision(config: VlmConfig, model: Any) -> str:
-    """Return an identifier of the weights: the hub commit, or a digest of the folder's safetensors files."""
-    if commit := getattr(model.config, "_commit_hash", None):
-        return commit
-    return digest_files(sorted(Path(config.model).glob("*.safetensors")), size=8)

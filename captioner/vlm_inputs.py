@@ -4,6 +4,7 @@ Shapes: B requests of a batch, T frames of one clip, H x W pixels, C channels (R
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from PIL import Image
 from transformers.video_utils import VideoMetadata
 
+from captioner.config import VisionModelConfig
 from captioner.protocol import CaptionRequest
 from captioner.vlm_types import ModelType, model_type
+from manifests.digest import digest_files
 
 _TICKS_PER_S = 1000
 """Resolution of the times in metadata: frame k of a video at this rate stands for k milliseconds."""
@@ -70,9 +73,7 @@ class VlmInputs:
 
         Returns the number of tokens to remove from the end and the tokens to add; None where more differs.
         """
-        texts = [self.format_prompt(request.prompt.text, num_frames) for request in (first, other)]
-        special = not self._begins_with_bos(texts[0])
-        one, two = (self.tokenizer(text, add_special_tokens=special)["input_ids"] for text in texts)
+        one, two = (self.prompt_ids(request.prompt.text, num_frames) for request in (first, other))
         common = next(
             (k for k, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]),
             min(len(one), len(two)),
@@ -81,6 +82,12 @@ class VlmInputs:
         if not added or not removed or list(ids[-len(removed) :]) != removed:
             return None
         return len(removed), added
+
+    def prompt_ids(self, text: str, num_frames: int) -> list[int]:
+        """Return the tokens of a prompt, with one placeholder for each picture or video."""
+        prompt = self.format_prompt(text, num_frames)
+        special = not self._begins_with_bos(prompt)
+        return self.tokenizer(prompt, add_special_tokens=special)["input_ids"]
 
     def format_prompt(self, text: str, num_frames: int) -> str:
         """Return the prompt with video or image placeholders, using the chat template if there is one."""
@@ -100,7 +107,7 @@ class VlmInputs:
     def _video_inputs(
         self, clips: list[np.ndarray], times: list[list[float]], common: dict[str, Any]
     ) -> dict[str, Any]:
-        padded = [self._padded(*pair) for pair in zip(clips, times, strict=True)]
+        padded = [self.padded(*pair) for pair in zip(clips, times, strict=True)]
         clips, times = [clip for clip, _ in padded], [seconds for _, seconds in padded]
         videos = [torch.from_numpy(clip_THWC).permute(0, 3, 1, 2) for clip_THWC in clips]
         if self.type.video_argument != "videos":
@@ -108,7 +115,7 @@ class VlmInputs:
         inputs = dict(
             self.processor(
                 videos=videos,
-                video_metadata=[_metadata(clip_times) for clip_times in times],
+                video_metadata=[video_metadata(clip_times) for clip_times in times],
                 do_sample_frames=False,
                 return_metadata=True,
                 **common,
@@ -121,8 +128,8 @@ class VlmInputs:
                 inputs[name] = torch.tensor(seconds)
         return inputs
 
-    def _padded(self, clip_THWC: np.ndarray, times: list[float]) -> tuple[np.ndarray, list[float]]:
-        """Repeat the last frame where a model takes no fewer frames."""
+    def padded(self, clip_THWC: np.ndarray, times: list[float]) -> tuple[np.ndarray, list[float]]:
+        """Repeat the last frame, and its time, where a model takes no fewer frames."""
         count = self.type.num_frames or (self._temporal_patch if len(clip_THWC) == 1 else len(clip_THWC))
         missing = max(0, count - len(clip_THWC))
         padding = [(0, missing)] + [(0, 0)] * 3
@@ -141,6 +148,13 @@ def to_device(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
     return value
 
 
+def model_revision(config: VisionModelConfig, hub_config: Any) -> str:
+    """Return an identifier of the weights: the hub commit, or a digest of the folder's safetensors files."""
+    if commit := getattr(hub_config, "_commit_hash", None):
+        return commit
+    return digest_files(sorted(Path(config.model).glob("*.safetensors")), size=8)
+
+
 def _times(request: CaptionRequest, shown: tuple[int, ...], fps: float | None) -> list[float]:
     """Return the time of each shown frame: its own, or by a fixed rate."""
     start_s = request.times_s[shown[0]]
@@ -155,7 +169,7 @@ def _interval_s(times: Sequence[float]) -> float:
     return duration_s / (len(times) - 1) if duration_s > 0 else 1.0
 
 
-def _metadata(times: Sequence[float]) -> VideoMetadata:
+def video_metadata(times: Sequence[float]) -> VideoMetadata:
     """Return metadata whose `timestamps` are `times` and whose `sampled_fps` is their mean rate."""
     ticks = [round(time * _TICKS_PER_S) for time in times]
     total = max(round(len(times) * _interval_s(times) * _TICKS_PER_S), ticks[-1] + 1)

@@ -231,7 +231,7 @@ class Caption:
     short: str | None
     """The short caption, one sentence; None unless the outcome is OK and the captioner gave one."""
     captioner: str
-    """`vlm`, `endpoint`, `embedded`, `facts` or `import`."""
+    """`vlm`, `vllm`, `endpoint`, `embedded`, `facts` or `import`."""
     model: str
     revision: str
     prompt_digest: str

@@ -313,7 +313,7 @@ class CaptionConfig:
     """Maximum number of clips per call of the captioner."""
     actors: NonNegativeInt = 0
     """Number of captioners that run in parallel, each with one torch thread; 0 for one per CPU, and for one
-    in all if it is a server."""
+    in all if it is a server. Of kind `vllm` they only read clips, and ask the engines."""
     decode_threads: PositiveInt = 2
     """Threads of each captioner that decode the next clips while it works."""
     transcripts: str = ""
@@ -329,7 +329,8 @@ class CaptionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AskConfig(CaptionConfig):
-    """The questions about clips, and the model that answers them: a captioner of kind `vlm` or `endpoint`."""
+    """The questions about clips, and the model that answers them: a captioner of kind `vlm`, `vllm` or
+    `endpoint`."""
 
     questions: str = ""
     """YAML file of your own questions (docs/questions.md). Default: the built-in ones."""
@@ -525,6 +526,12 @@ NO_EFFECT = {
     "concurrency",
     "tries",
     "max_wait_s",
+    "python",
+    "engines",
+    "tensor_parallel_size",
+    "gpus",
+    "gpu_memory_utilization",
+    "max_num_seqs",
     "input_price",
     "output_price",
     "max_cost",
@@ -553,6 +560,7 @@ ADDED: dict[str, Any] = {
     "caption_language": "",
     "endpoint": None,
     "logprobs": True,
+    "vllm": None,
     "own": (),
     "limits": {},
     "review": {},

@@ -97,4 +97,5 @@ def describe_usage(report: Any) -> list[str]:
     if not (tokens := report.input_tokens + report.output_tokens):
         return []
     cost = f", cost {report.cost:.4f}" if report.cost else ""
-    return [f"{tokens} tokens ({report.input_tokens} read, {report.output_tokens} written){cost}"]
+    cached = f", {report.cached_tokens} of them from a cache" if report.cached_tokens else ""
+    return [f"{tokens} tokens ({report.input_tokens} read{cached}, {report.output_tokens} written){cost}"]

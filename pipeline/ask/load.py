@@ -11,7 +11,7 @@ from pipeline.ask.units import AskSpec
 from pipeline.caption.load import endpoint_config, load_captioner, weights_digest
 from pipeline.config import AskConfig, config_digest
 
-_ANSWERING = ("vlm", "endpoint")
+_ANSWERING = ("vlm", "vllm", "endpoint")
 """Kinds of captioners that answer questions."""
 
 
@@ -24,18 +24,19 @@ def ask_spec(config: AskConfig, questions: tuple[Question, ...] | None = None) -
     if kind not in _ANSWERING:
         raise ValueError(
             f"captioner.kind is {kind}, which answers no questions: set it to vlm and captioner.vlm.model to "
-            "a model, or to endpoint and captioner.endpoint.url and .model to a server"
+            "a model, to vllm and captioner.vllm.model, or to endpoint and captioner.endpoint.url and .model "
+            "to a server"
         )
     if kind == "endpoint":
         endpoint_config(config)  # raises if it is not set
     chosen = questions if questions is not None else _chosen(config)
-    engine = digest_parts("engine", config_digest(config), weights_digest(_with_limit(config)))
+    engine = digest_parts("engine", config_digest(config), weights_digest(with_limit(config)))
     return AskSpec(questions=chosen, engine=engine)
 
 
 def load_model(config: AskConfig) -> Captioner:
     """Load the model, weights and all. Raises as `ask_spec` does."""
-    config = _with_limit(config)
+    config = with_limit(config)
     if config.captioner.kind == "endpoint":
         return EndpointCaptioner(endpoint_config(config), trial=load_questions()[0].prompt)
     return load_captioner(config)
@@ -48,12 +49,12 @@ def _chosen(config: AskConfig) -> tuple[Question, ...]:
     return tuple(found[name] for name in config.only or found)
 
 
-def _with_limit(config: AskConfig) -> AskConfig:
+def with_limit(config: AskConfig) -> AskConfig:
     """Return the configuration with `max_answer_tokens` as the limit of the model."""
     captioner: CaptionerConfig = config.captioner
     limit = config.max_answer_tokens
-    vlm, endpoint = (
+    vlm, vllm, endpoint = (
         replace(each, max_new_tokens=limit) if each is not None else None
-        for each in (captioner.vlm, captioner.endpoint)
+        for each in (captioner.vlm, captioner.vllm, captioner.endpoint)
     )
-    return replace(config, captioner=replace(captioner, vlm=vlm, endpoint=endpoint))
+    return replace(config, captioner=replace(captioner, vlm=vlm, vllm=vllm, endpoint=endpoint))

@@ -6,7 +6,7 @@ from typing import Any
 
 from captioner.auto import AutoCaptioner
 from captioner.captions import prompts_digest
-from captioner.config import CaptionerConfig, EndpointConfig, VlmConfig
+from captioner.config import CaptionerConfig, EndpointConfig, VisionModelConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
 from captioner.endpoint import EndpointCaptioner
 from captioner.facts import REVISION, FactsCaptioner
@@ -20,7 +20,7 @@ from pipeline.caption.units import CaptionSpec
 from pipeline.config import CaptionConfig, config_digest
 
 _BUILT_IN_LANGUAGE = "English"
-_TAKE_PROMPTS = ("vlm", "endpoint")
+_TAKE_PROMPTS = ("vlm", "vllm", "endpoint")
 """Kinds of captioners that answer any prompt."""
 
 
@@ -32,7 +32,8 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     chosen = config.captioner
     if config.transcripts and chosen.kind not in _TAKE_PROMPTS:
         raise ValueError(
-            f"transcripts: captioner {chosen.kind} takes no prompt to put them in; use kind vlm or endpoint"
+            f"transcripts: captioner {chosen.kind} takes no prompt to put them in; use kind vlm, "
+            "vllm or endpoint"
         )
     score_columns(config.score_words)
     prompts = _prompts(chosen)
@@ -48,7 +49,8 @@ def _model(config: CaptionConfig) -> str:
     """Return the last part of the model's name, for the name of a version."""
     if config.captioner.kind == "endpoint":
         return f"-{Path(endpoint_config(config).model).name}"
-    return f"-{Path(_vlm(config).model).name}" if config.captioner.kind == "vlm" else ""
+    model = vision_model(config)
+    return f"-{Path(model.model).name}" if model else ""
 
 
 def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
@@ -56,7 +58,8 @@ def _prompts(chosen: CaptionerConfig) -> dict[str, Prompt]:
     own = ("medium_prompt", "joint_prompt", "parts_prompt", "long_clip_s")
     if chosen.kind not in _TAKE_PROMPTS and (named := [name for name in own if getattr(chosen, name)]):
         raise ValueError(
-            f"captioner.{named[0]}: captioner {chosen.kind} has texts of its own; use kind vlm or endpoint"
+            f"captioner.{named[0]}: captioner {chosen.kind} has texts of its own; use kind vlm, vllm or "
+            "endpoint"
         )
     if chosen.kind == "embedded":
         return {"dense": load_prompt(DENSE_PROMPT), "short": load_prompt(SHORT_PROMPT)}
@@ -81,7 +84,10 @@ def _load(name: str, chosen: CaptionerConfig, **answer: Any) -> Prompt:
 
 
 def load_captioner(config: CaptionConfig) -> Captioner:
-    """Load the captioner, weights and all. Raises as `caption_spec` does."""
+    """Load the captioner, weights and all. Raises as `caption_spec` does.
+
+    That of kind `vllm` is loaded by `pipeline.caption.engines`, while its engines run.
+    """
     chosen = config.captioner
     if chosen.kind == "embedded":
         return load_embedded(chosen.batch_size)
@@ -91,9 +97,29 @@ def load_captioner(config: CaptionConfig) -> Captioner:
         return TransformersCaptioner(_vlm(config))
     if chosen.kind == "endpoint":
         return EndpointCaptioner(endpoint_config(config))
+    if chosen.kind == "vllm":
+        raise ValueError(
+            "captioner.kind vllm runs in `kinora caption` and `kinora ask` alone; use kind vlm or endpoint"
+        )
     prompts, own_names = _prompts(chosen), {"dense": DENSE_PROMPT, "short": SHORT_PROMPT}
     own = {prompt.digest: load_prompt(own_names[length]) for length, prompt in prompts.items()}
     return AutoCaptioner(load_embedded(chosen.batch_size), FactsCaptioner(chosen.facts), own)
+
+
+def vision_model(config: CaptionConfig) -> VisionModelConfig | None:
+    """Return the model of the kinds that load one by name; None for others.
+
+    Raises ValueError if none is set.
+    """
+    kind = config.captioner.kind
+    if kind == "vlm":
+        return _vlm(config)
+    if kind != "vllm":
+        return None
+    if config.captioner.vllm is None:
+        raise ValueError("captioner.kind is vllm, but captioner.vllm.model is not set: name one")
+    _check_sampling("vllm", config.captioner.vllm)
+    return config.captioner.vllm
 
 
 def _vlm(config: CaptionConfig) -> VlmConfig:
@@ -118,7 +144,7 @@ def endpoint_config(config: CaptionConfig) -> EndpointConfig:
     return endpoint
 
 
-def _check_sampling(name: str, chosen: VlmConfig | EndpointConfig) -> None:
+def _check_sampling(name: str, chosen: VisionModelConfig | EndpointConfig) -> None:
     if chosen.fps is not None and chosen.frames_by == "content":
         raise ValueError(
             f"captioner.{name}: fps samples at fixed times and frames_by content does not; set one of them"
@@ -130,11 +156,12 @@ def weights_digest(config: CaptionConfig) -> str:
     kind = config.captioner.kind
     if kind in ("facts", "endpoint"):
         return ""
-    folder = Path(_vlm(config).model) if kind == "vlm" else WEIGHTS
-    if kind == "vlm" and not folder.is_dir():
+    model = vision_model(config)
+    folder = Path(model.model) if model else WEIGHTS
+    if model and not folder.is_dir():
         if folder.is_absolute() or len(folder.parts) > 2 or folder.parts[:1] == ("..",):  # no name on a hub
-            raise FileNotFoundError(f"captioner.vlm.model: {folder}: no such folder")
-        return f"{folder} {_vlm(config).revision}"
+            raise FileNotFoundError(f"captioner.{kind}.model: {folder}: no such folder")
+        return f"{folder} {model.revision}"
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{folder}: no *.safetensors here, so no model can be loaded from it")

@@ -37,6 +37,7 @@ class UsageLog:
         now = Counter(
             {
                 "input tokens": self._usage.input_tokens,
+                "cached tokens": self._usage.cached_tokens,
                 "output tokens": self._usage.output_tokens,
                 COST: round(self._usage.cost * 1e6),
             }

@@ -15,9 +15,11 @@ from manifests.digest import digest_parts
 from manifests.live_view import LiveView
 from manifests.scores import ASK_STAGE, ScorerRequest
 from pipeline.ask.batch import BY_WORDS, AskJob
+from pipeline.ask.load import with_limit
 from pipeline.ask.stage import add_ask
 from pipeline.ask.units import AskSpec, AskUnit, columns_of
 from pipeline.caption.actor import LoadCaptioner, record_lost
+from pipeline.caption.engines import running_engines, with_room_for_frames
 from pipeline.config import AskConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.caption import most_actors, usage
@@ -65,8 +67,10 @@ class AskReport:
     stopped: str = ""
     """Why it stopped."""
     input_tokens: int = 0
-    """Tokens that a server read, and wrote; 0 for other models."""
+    """Tokens that a server or vLLM read, and wrote; 0 for other models."""
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Tokens read that were in the cache of an earlier prompt, where the server says so."""
     cost: float = 0.0
     """By the prices of the configuration."""
     unloaded: tuple[str, ...] = ()
@@ -126,13 +130,18 @@ def ask(
     stage = _stage(config, spec, load_model)
     if clips.num_rows:
         units = ask_units(clips)
-        with RaySession(ray_config) as session:
+        model = with_limit(config)
+        with RaySession(with_room_for_frames(ray_config, model)) as session:
             session.check((ASK_STAGE,), [dataset.uri])
             actors = min(config.actors or most_actors(config, session.cpus), session.cpus)
             pool = replace(ray_config.ask, max_size=ray_config.ask.max_size or actors)
             batches = batch_units(units, cpus=actors, max_weight=_TASK_CLIPS)
             progress(ASK_STAGE, 0, len(units))
-            with new_context(dataset.uri, pool, ray_config) as context:
+            with (
+                running_engines(model, ASK_STAGE, pool, load_model) as load,
+                new_context(dataset.uri, pool, ray_config) as context,
+            ):
+                stage = _stage(config, spec, load)
                 dataset, result = run_in_waves(dataset, stage, batches, context, progress)
         counts = result.counts
         report = replace(

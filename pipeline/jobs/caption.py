@@ -15,6 +15,7 @@ from manifests.live_view import LiveView
 from manifests.records import LENGTH_COLUMNS, LENGTHS
 from pipeline.caption.actor import LEFT, LoadCaptioner, record_lost
 from pipeline.caption.batch import CaptionJob
+from pipeline.caption.engines import running_engines, with_room_for_frames
 from pipeline.caption.stage import add_caption
 from pipeline.caption.units import CaptionSpec, CaptionUnit
 from pipeline.caption.usage import COST
@@ -31,6 +32,8 @@ from pipeline.runtime.waves import run_in_waves
 
 _TASK_CLIPS = 512
 """Clips of one task, at most."""
+_READERS = 8
+"""Actors that read clips for an engine of vLLM, at most; each decodes about 5 (720p, 96 frames) a second."""
 
 
 def caption(
@@ -68,14 +71,17 @@ def caption(
         if not retry:
             _ask_again(dataset, view, config, spec)
         return report
-    with RaySession(ray_config) as session:
+    with RaySession(with_room_for_frames(ray_config, config)) as session:
         session.check(("caption",), [dataset.uri])
         actors = min(config.actors or most_actors(config, session.cpus), session.cpus)
         pool = replace(ray_config.caption, max_size=ray_config.caption.max_size or actors)
         batches = batch_units(units, cpus=actors, max_weight=_TASK_CLIPS)
         progress("caption", 0, len(units))
-        with new_context(dataset.uri, pool, ray_config) as context:
-            stage = _stage(config, spec, load_captioner)
+        with (
+            running_engines(config, "caption", pool, load_captioner) as load,
+            new_context(dataset.uri, pool, ray_config) as context,
+        ):
+            stage = _stage(config, spec, load)
             _, result = run_in_waves(dataset, stage, batches, context, progress)
     seconds = round(time.monotonic() - begin, 2)
     counts = {"ok": result.counts.get("ok", 0), "failed": result.failed}
@@ -86,7 +92,13 @@ def caption(
 
 
 def most_actors(config: CaptionConfig, cpus: int) -> int:
-    """Return the number of captioners: one for a server, which is asked by many requests at a time."""
+    """Return the number of captioners: one for a server, which is asked by many requests at a time.
+
+    Engines of vLLM take a CPU each, and a few actors read clips for one.
+    """
+    if config.captioner.vllm is not None and config.captioner.kind == "vllm":
+        engines = config.captioner.vllm.engines
+        return max(1, min(cpus - engines, _READERS * engines))
     return 1 if config.captioner.kind == "endpoint" else cpus
 
 
@@ -97,6 +109,7 @@ def usage(counts: Mapping[str, int]) -> dict[str, Any]:
         "left": sum(left.values()),
         "stopped": next(iter(left), ""),
         "input_tokens": counts.get("input tokens", 0),
+        "cached_tokens": counts.get("cached tokens", 0),
         "output_tokens": counts.get("output tokens", 0),
         "cost": counts.get(COST, 0) / 1e6,
     }

@@ -71,8 +71,10 @@ class CaptionReport:
     stopped: str = ""
     """Why it stopped."""
     input_tokens: int = 0
-    """Tokens that a server read, and wrote; 0 for other captioners."""
+    """Tokens that a server or vLLM read, and wrote; 0 for other captioners."""
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Tokens read that were in the cache of an earlier prompt, where the server says so."""
     cost: float = 0.0
     """By the prices of the configuration."""
     unloaded: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captioner.config import EndpointConfig
+from captioner.config import EndpointConfig, VllmConfig
 from manifests.dataset import Dataset
 from pipeline.config import (
     _VERSIONS,
@@ -122,7 +122,13 @@ def test_a_digest_depends_on_results_and_not_on_how_they_are_made():
 
 
 def test_fields_without_effect_exist():
-    configs = {AskConfig, AuditConfig, EndpointConfig, *(type(config) for config in STORED.values())}
+    configs = {
+        AskConfig,
+        AuditConfig,
+        EndpointConfig,
+        VllmConfig,
+        *(type(config) for config in STORED.values()),
+    }
     assert {field.name for config in configs for field in fields(config)} >= NO_EFFECT
 
 

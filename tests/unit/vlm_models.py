@@ -23,6 +23,8 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 
 _DATA: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 _SIZES: Mapping[str, int] = {name: size for size, names in _DATA["sizes"].items() for name in names}
+_WIDTHS = (16, 32)
+"""The sizes that are widths of layers and heads."""
 _ALL_NAMED = {name: f"<{name}>" for name in _DATA["named"]} | {
     "image_token": "<image>",
     "video_token": "<video>",
@@ -69,17 +71,21 @@ def template(image: str, video: str, *, bos: str = "") -> str:
     )
 
 
-def shrink(value: Any, key: str = "") -> Any:
-    """Return a configuration's content with small sizes."""
+def shrink(value: Any, key: str = "", *, widen: int = 1) -> Any:
+    """Return a configuration's content with small sizes, of layers `widen` times wider."""
     if key in _DATA["lists"] and value is not None:
         return _DATA["lists"][key]
     if isinstance(value, dict):
-        small = {name: shrink(part, name) for name, part in value.items() if name not in _DATA["computed"]}
+        small = {
+            name: shrink(part, name, widen=widen)
+            for name, part in value.items()
+            if name not in _DATA["computed"]
+        }
         if isinstance(small.get("image_size"), int) and isinstance(small.get("patch_size"), int):
             small["image_size"] = 4 * small["patch_size"]
         return small
     if isinstance(value, int) and not isinstance(value, bool) and key in _SIZES:
-        return min(value, _SIZES[key])
+        return min(value, _SIZES[key] * (widen if _SIZES[key] in _WIDTHS else 1))
     if isinstance(value, list) and key in _DATA["by_layer"]:
         return value[:2]
     if isinstance(value, list) and key == "intermediate_size":  # one for each layer
@@ -115,6 +121,18 @@ def _merge(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         old = merged.get(name)
         merged[name] = _merge(old, value) if isinstance(value, Mapping) and isinstance(old, dict) else value
     return merged
+
+
+def _widen_sections(value: Any, widen: int) -> Any:
+    """Return a configuration's content with the sections of rotary embeddings for wider heads."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: [size * widen for size in part]
+        if name == "mrope_section" and isinstance(part, list)
+        else _widen_sections(part, widen)
+        for name, part in value.items()
+    }
 
 
 def _part(mapping: Any, config_class: Any, processor_class: Any) -> Any:
@@ -188,10 +206,14 @@ def _codebook_tokens(tokenizer: Any) -> dict[str, int]:
     return chameleon | emu3 | {"<image>": tokenizer.convert_tokens_to_ids("<image>")}
 
 
-def build(name: str, folder: Path) -> None:
-    """Save the model class of a type, with random weights, and its processor."""
+def build(name: str, folder: Path, *, widen: int = 1) -> None:
+    """Save the model class of a type, with random weights, and its processor.
+
+    Args:
+        widen: how many times wider its layers are; vLLM's attention on a CPU takes heads of 32.
+    """
     recipe = RECIPES.get(name, Recipe())
-    content = shrink(CONFIG_MAPPING[name](**recipe.base).to_dict())
+    content = shrink(CONFIG_MAPPING[name](**recipe.base).to_dict(), widen=widen)
     processor = tiny_processor(name, recipe, _side(content) or 56)
     content = _with_ids(content, "", processor, by_tokenizer=recipe.by_tokenizer)
     if recipe.image_token:
@@ -199,7 +221,7 @@ def build(name: str, folder: Path) -> None:
         content[key] = processor.tokenizer.convert_tokens_to_ids(recipe.image_token)
     if "vocabulary_map" in content:
         content["vocabulary_map"] = _codebook_tokens(processor.tokenizer)
-    content = _merge(content, recipe.config)
+    content = _widen_sections(_merge(content, recipe.config), widen)
     torch.manual_seed(0)
     model = transformers.AutoModelForImageTextToText.from_config(
         CONFIG_MAPPING[name].from_dict(content)
