@@ -42,6 +42,10 @@ _TRIED_SIZE = (90, 160)
 """Height and width of the frames of the trial request."""
 _FIRST, _FOLLOWING = 1, 0
 """Priorities of the first prompt about a clip and of those that follow, while its frames are in the cache."""
+_LOG = Path("/proc/self/fd/2")
+"""What vLLM's processes write errors to; a file, in an actor of Ray."""
+_NO_CAUSE = re.compile(r"root cause|EngineDeadError")
+"""What is in errors that only tell of another one."""
 
 
 class VllmEngine:
@@ -53,7 +57,7 @@ class VllmEngine:
         Raises ValueError, with what to use instead, for a model that cannot caption clips of
         `config.frames` frames, and what vLLM raises for one that it cannot load.
         """
-        self.config = config
+        self.config, self._log_begin = config, log_size()
         arguments = _arguments(config)
         model_config = AsyncEngineArgs(**arguments).create_model_config()
         if not model_config.is_multimodal_model:
@@ -91,11 +95,15 @@ class VllmEngine:
             times_s=tuple(k / (self.config.fps or 4.0) for k in range(frames)),
             prompts=(EnginePrompt(text="Describe the video.", seed=0),),
         )
-        (generation,) = await self._answer(request, max_tokens=1)
-        if generation.error:
+        try:
+            (generation,) = await self._answer(request, max_tokens=1)
+            error = generation.error
+        except EngineLost as lost:
+            error = last_error(self._log_begin) or str(lost)
+        if error:
             raise ValueError(
                 f"captioner.vllm.model: {self.config.model} cannot caption a clip of {frames} frames in vLLM "
-                f"{vllm.__version__}: {generation.error}; {REMEDY}"
+                f"{vllm.__version__}: {error}; {REMEDY}"
             )
 
     async def answer(self, request: EngineRequest) -> list[Generation]:
@@ -210,25 +218,36 @@ class _Turns:
 
 
 def load_engine(config: VllmConfig) -> VllmEngine:
-    """Load a model. Raises ValueError with the cause, which vLLM's processes write to their log alone."""
-    log = Path("/proc/self/fd/2")
-    begin = os.fstat(2).st_size
+    """Load a model. Raises ValueError with the cause."""
+    begin = log_size()
     try:
         return VllmEngine(config)
     except Exception as error:
-        message = _describe(error)
-        with suppress(OSError), log.open("rb") as written:  # a file, in an actor of Ray
-            written.seek(begin)
-            message = last_error(written.read().decode("utf-8", "replace")) or message
+        cause = last_error(begin) or _describe(error)
         raise ValueError(
-            f"captioner.vllm: vLLM {vllm.__version__} cannot load {config.model}: {message}"
+            f"captioner.vllm: vLLM {vllm.__version__} cannot load {config.model}: {cause}"
         ) from error
 
 
-def last_error(log: str) -> str:
-    """Return the last error in a log of vLLM that names a cause; an empty string if there is none."""
+def log_size() -> int:
+    """Return the size of the log of errors; 0 if it is no file."""
+    return os.fstat(2).st_size
+
+
+def last_error(begin: int) -> str:
+    """Return the last error in the log that names a cause, which vLLM's own processes write there alone.
+
+    Args:
+        begin: size of the log before.
+
+    Returns an empty string if there is none.
+    """
+    log = ""
+    with suppress(OSError), _LOG.open("rb") as written:
+        written.seek(begin)
+        log = written.read().decode("utf-8", "replace")
     found = re.findall(r"\b((?:\w+\.)*\w*(?:Error|Exception): .+)$", log, re.MULTILINE)
-    return next((error for error in reversed(found) if "root cause" not in error), "")
+    return next((error for error in reversed(found) if not _NO_CAUSE.search(error)), "")
 
 
 def _arguments(config: VllmConfig) -> dict[str, Any]:

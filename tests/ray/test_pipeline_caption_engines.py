@@ -204,9 +204,9 @@ def test_vllm_reads_the_times_and_an_engine_that_ends_is_started_again(python: s
     """Qwen3-VL has the time of each pair of frames as text in its prompt."""
     model = build("qwen3_vl", tmp_path / "model")
     soon, late = about("a", frames=6, step_s=0.1), about("bb", frames=6, step_s=9.0)
-    own, lengths = by_transformers(model), []
-    for request in (*soon, *late):
-        lengths.append(own._inputs([request], [tuple(range(6))])["input_ids"].shape[1])
+    own = by_transformers(model)
+    inputs = [own._inputs([request], [tuple(range(6))]) for request in (*soon, *late)]
+    lengths = [each["input_ids"].shape[1] for each in inputs]
     assert lengths[0] != lengths[2]
     settings = config(model, python=python)
     with engines.running_engines(settings, "caption", PoolConfig(max_size=1), load_captioner) as load:

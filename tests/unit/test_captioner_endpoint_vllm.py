@@ -30,7 +30,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with a model that says one text."""
     python = vllm_python()
     model = tmp_path_factory.mktemp("model")
-    vlm_models.build("qwen3_vl", model, widen=2)
+    vlm_models.build("qwen2_5_vl", model, widen=2)
     make_say(model, SAYS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
