@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trainer
-from kinora.training.shipped_worlds import FRAMES, STILLS, Weighted, write_worlds
+from kinora.training.shipped_worlds import EVERYTHING, STILLS, Mixture, write_worlds
 from trainer.model_files import DIT, VAE
 
 CONFIGS = Path(str(trainer.__file__)).with_name("configs")
@@ -43,7 +43,7 @@ def train_shipped(config: ShippedConfig) -> None:
     """Run what is left of all steps. Raises ChildProcessError where a command fails."""
     out = config.out
     shards, stills = out / "shards", out / "stills"
-    _write(config, shards, config.num_worlds, config.seed, FRAMES)
+    _write(config, shards, config.num_worlds, config.seed, EVERYTHING)
     _write(config, stills, config.num_stills, config.seed + 1, STILLS)
     if config.vae is None:
         _train(config, "vae", out / "vae", shards, config.vae_steps, [])
@@ -57,8 +57,8 @@ def train_shipped(config: ShippedConfig) -> None:
     _export(out / "dit", DIT, out / "weights")
 
 
-def _write(config: ShippedConfig, root: Path, count: int, seed: int, frames: Weighted[int]) -> None:
-    written = write_worlds(root, count, seed=seed, processes=config.processes, progress=_say, frames=frames)
+def _write(config: ShippedConfig, root: Path, count: int, seed: int, mixture: Mixture) -> None:
+    written = write_worlds(root, count, seed=seed, processes=config.processes, progress=_say, mixture=mixture)
     _say(f"{root}: {written} worlds rendered, {count - written} were there")
 
 

@@ -10,7 +10,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -31,20 +31,30 @@ Value = TypeVar("Value")
 Weighted = Sequence[tuple[Value, float]]
 
 FPS = 8.0
-SIZES: Weighted[tuple[int, int]] = (
-    *(((64, 64), 4.0), ((80, 48), 2.0), ((48, 80), 2.0), ((96, 64), 1.0), ((64, 96), 1.0)),
-    *(((96, 96), 1.0), ((128, 80), 1.0), ((80, 128), 1.0)),
-)
-"""Width and height in pixels, with weights."""
-FRAMES: Weighted[int] = ((1, 1.5), (9, 1.0), (17, 5.0), (25, 1.0), (33, 2.0))
-STILLS: Weighted[int] = ((1, 1.0),)
-FAMILIES: Weighted[str] = (
-    *(("shapes", 5.0), ("physics", 1.0), ("occlusion", 1.0), ("rooms", 1.0), ("canvas", 1.0), ("grid", 1.0)),
-)
-STYLES: Weighted[str] = (("flat", 4.0), ("outline", 1.0), ("textured", 1.0), ("night", 1.0))
-THINGS: Weighted[int] = ((1, 2.0), (2, 1.0), (3, 1.0))
-"""Things of a world of `shapes`."""
 SHARD_WORLDS = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """What worlds are drawn from: values with weights."""
+
+    sizes: Weighted[tuple[int, int]] = (
+        *(((64, 64), 4.0), ((80, 48), 2.0), ((48, 80), 2.0), ((96, 64), 1.0), ((64, 96), 1.0)),
+        *(((96, 96), 1.0), ((128, 80), 1.0), ((80, 128), 1.0)),
+    )
+    """Width and height in pixels."""
+    frames: Weighted[int] = ((1, 1.5), (9, 1.0), (17, 5.0), (25, 1.0), (33, 2.0))
+    families: Weighted[str] = (
+        ("shapes", 5.0),
+        *((name, 1.0) for name in ("physics", "occlusion", "rooms", "canvas", "grid")),
+    )
+    styles: Weighted[str] = (("flat", 4.0), ("outline", 1.0), ("textured", 1.0), ("night", 1.0))
+    things: Weighted[int] = ((1, 2.0), (2, 1.0), (3, 1.0))
+    """Things of a world of `shapes`."""
+
+
+EVERYTHING = Mixture()
+STILLS = Mixture(frames=((1, 1.0),))
 
 
 class _Shard(NamedTuple):
@@ -70,14 +80,14 @@ def write_worlds(
     processes: int,
     progress: Callable[[str], None],
     shard_worlds: int = SHARD_WORLDS,
-    frames: Weighted[int] = FRAMES,
+    mixture: Mixture = EVERYTHING,
 ) -> int:
     """Write shards of `num_worlds` samples and their index, and return how many samples were written anew.
 
     A shard that is there already is kept, so that a run that was stopped goes on.
 
     Args:
-        frames: numbers of frames, with weights.
+        mixture: what the worlds are drawn from.
     """
     (root / "tars").mkdir(parents=True, exist_ok=True)
     samples = range(num_worlds)
@@ -85,7 +95,7 @@ def write_worlds(
     shards = [_Shard(root, k, samples[start : start + shard_worlds]) for k, start in enumerate(starts)]
     missing = [shard for shard in shards if not shard.refs.exists()]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(_write_shard, shard, seed, frames) for shard in missing]
+        tasks = [pool.submit(_write_shard, shard, seed, mixture) for shard in missing]
         for done, task in enumerate(as_completed(tasks), 1):
             task.result()
             progress(f"{done} of {len(missing)} shards of worlds")
@@ -93,16 +103,17 @@ def write_worlds(
     return sum(len(shard.samples) for shard in missing)
 
 
-def sample_of(seed: int, number: int, frames: Weighted[int] = FRAMES) -> AnyWorld:
+def sample_of(seed: int, number: int, mixture: Mixture = EVERYTHING) -> AnyWorld:
     """Return the world of sample `number`, the first drawn one whose frames show all that it states."""
     rng = Random(f"shipped/{seed}/{number}")
-    (width, height), num_frames, style = draw(rng, SIZES), draw(rng, frames), draw(rng, STYLES)
+    (width, height), num_frames = draw(rng, mixture.sizes), draw(rng, mixture.frames)
+    style = draw(rng, mixture.styles)
     size = {"width": width, "height": height, "fps": FPS, "num_frames": num_frames, "style": style}
     while True:
-        family, world_seed = draw(rng, FAMILIES), rng.getrandbits(48)
+        family, world_seed = draw(rng, mixture.families), rng.getrandbits(48)
         try:
             if family == "shapes":
-                world: AnyWorld = sample_world(world_seed, num_things=draw(rng, THINGS), **size)
+                world: AnyWorld = sample_world(world_seed, num_things=draw(rng, mixture.things), **size)
             else:
                 world = families.sample(family, world_seed, **size)
         except ValueError:  # too short for the family, or too crowded
@@ -121,13 +132,13 @@ class _Member(NamedTuple):
     content: bytes
 
 
-def _write_shard(shard: _Shard, seed: int, frames: Weighted[int]) -> None:
+def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
     """Write one tar and, when it is whole, the references to its samples."""
     path = shard.root / shard.name
     partial, refs = path.with_suffix(".partial"), []
     with partial.open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for number in shard.samples:
-            start, world = file.tell(), sample_of(seed, number, frames)
+            start, world = file.tell(), sample_of(seed, number, mixture)
             media, *texts = _members(seed, number, world)
             for member in (media, *texts):
                 info = tarfile.TarInfo(member.name)

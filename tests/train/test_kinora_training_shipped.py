@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from kinora.training import shipped
 from kinora.training.shipped import ShippedConfig, train_shipped
-from kinora.training.shipped_worlds import FAMILIES, FPS, SIZES, STYLES, sample_of, write_worlds
+from kinora.training.shipped_worlds import EVERYTHING, FPS, sample_of, write_worlds
 from manifests.shards import ShardIndex
 from trainer.data.decode import decode_sample, read_sample
 from trainer.sample.model import load_model
@@ -46,9 +46,9 @@ def test_samples_are_whole_and_a_stopped_run_goes_on(tmp_path):
 
 def test_samples_cover_families_styles_and_shapes_without_held_out_pairs():
     worlds = [sample_of(0, number) for number in range(300)]
-    assert {world.family for world in worlds} == {name for name, _ in FAMILIES}
-    assert {world.style for world in worlds} == {name for name, _ in STYLES}
-    assert {(world.width, world.height) for world in worlds} == {size for size, _ in SIZES}
+    assert {world.family for world in worlds} == {name for name, _ in EVERYTHING.families}
+    assert {world.style for world in worlds} == {name for name, _ in EVERYTHING.styles}
+    assert {(world.width, world.height) for world in worlds} == {size for size, _ in EVERYTHING.sizes}
     assert {world.num_frames for world in worlds} == {1, 9, 17, 25, 33}
     assert not any(families.has_unseen_pair(world) for world in worlds)
     shapes = [world for world in worlds if world.family == "shapes"]

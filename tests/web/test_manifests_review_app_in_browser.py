@@ -365,6 +365,26 @@ def test_search_and_a_bulk_edit_that_is_undone_as_one(
         expect(page.locator(".results h2")).to_have_text("2 clips")
 
 
+def test_an_answer_that_comes_late_does_not_replace_that_of_a_newer_search(
+    browser: Browser, dataset: Dataset, server: Server
+) -> None:
+    held: list[Route] = []
+    with reviewing(browser, server) as page:
+        page.route("**/api/queue?*limit=30*", lambda route: route.continue_() if held else held.append(route))
+        page.keyboard.press("/")
+        page.get_by_label("Words").fill("yellow")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results h2")).to_have_text("6 clips")
+        with page.expect_response(lambda answer: answer.url == held[0].request.url) as late:
+            held[0].continue_()
+        late.value.finished()
+        page.evaluate("() => new Promise((done) => setTimeout(done, 300))")  # time to show it
+        expect(page.locator(".results h2")).to_have_text("6 clips")
+        page.get_by_label("Words").fill("nothing like this")
+        page.keyboard.press("Enter")
+        expect(page.locator(".results")).to_contain_text("0 clips")
+
+
 def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, tmp_path: Path) -> None:
     media_id = dataset.read("media").to_pylist()[0]["media_id"]
     flags = ("--reviews-per-clip", "2")

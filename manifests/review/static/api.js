@@ -115,3 +115,10 @@ export async function postUntilAnswered(path, body) {
     }
   }
 }
+
+/** Returns a function to call before each request for one place of a page. What it returns tells whether no later
+ * request has begun: answers come in any order, and only the newest may be shown. */
+export function latest() {
+  let newest = 0;
+  return () => { const mine = ++newest; return () => mine === newest; };
+}

@@ -1,6 +1,6 @@
 // Blind comparison of two caption versions: which text describes the clip better?
 
-import { ApiError, get, post, postUntilAnswered } from "./api.js";
+import { ApiError, get, latest, post, postUntilAnswered } from "./api.js";
 import { LENGTHS } from "./captions.js";
 import { button, fill, h, newId, number, toast } from "./dom.js";
 import { bind } from "./keys.js";
@@ -19,13 +19,15 @@ export async function compareView({ main, params, isCurrent }) {
   const player = new Player();
   const body = h("div.pair", {}, h("p.quiet", {}, "Loading…"));
   const score = h("p.quiet.score", { "aria-live": "polite" });
+  const begin = latest();
   let pair = null, busy = false;
 
   const pick = (field, label) => h("label.field.grow", {}, h("span", {}, label), h("select", { on: { change: (event) => { chosen[field] = event.target.value; next(); } } },
     versions.map((version) => h("option", { value: version, prop: { selected: version === chosen[field] } }, version))));
 
-  async function showScore() {
+  async function showScore(isNewest) {
     const votes = await get("/api/compare/votes", chosen);
+    if (!isNewest()) return;
     const total = votes.wins + votes.losses + votes.ties;
     score.textContent = total === 0 ? "No votes yet."
       : `${number(total)} votes: ${chosen.version} better ${number(votes.wins)} times, ${chosen.other_version} ${number(votes.losses)} times, alike ${number(votes.ties)} times. `
@@ -33,26 +35,28 @@ export async function compareView({ main, params, isCurrent }) {
   }
 
   async function next() {
+    const begun = begin(), isNewest = () => begun() && isCurrent();
     history.replaceState(null, "", `#/compare?a=${encodeURIComponent(chosen.version)}&b=${encodeURIComponent(chosen.other_version)}`);
     pair = null;
     if (chosen.version === chosen.other_version) { fill(body, h("p.quiet", {}, "Choose two different versions.")); return; }
     try {
       const found = (await post("/api/compare/next", chosen)).pair;
-      if (!isCurrent()) return;
+      if (!isNewest()) return;
       pair = found;
       busy = false;
-      if (!pair) { player.pause(); await showScore(); fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
+      if (!pair) { player.pause(); await showScore(isNewest); if (isNewest()) fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
       const card = await get(`/api/cards/${encodeURIComponent(pair.media_id)}`, { hold: "0" });
-      if (!isCurrent()) return;
+      if (!isNewest()) return;
       fill(body, player.element, side("left", "Left", "1"), side("right", "Right", "2"),
         h("div.verdicts", { role: "toolbar", "aria-label": "Vote" }, button("Left is better", { key: "1" }, () => vote("left")), button("Alike", { key: "0" }, () => vote("tie")), button("Right is better", { key: "2" }, () => vote("right")),
           button("Undo", { key: "U", symbol: "undo", class: "ghost" }, undo),
           h("span.quiet", {}, `${number(pair.position + 1)} of ${number(pair.total)}`)));
       player.load(card);
       bind("Clip", player.isImage ? [] : player.keys());
-      await showScore();
+      await showScore(isNewest);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (!isNewest()) return;
       fill(body, h("p.wrong", { role: "alert" }, error.message));
     }
   }

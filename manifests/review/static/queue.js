@@ -1,6 +1,6 @@
 // The queue: strata, one clip after another, and its list. Deep links to one clip.
 
-import { ApiError, get, Offline, post, session } from "./api.js";
+import { ApiError, get, latest, Offline, post, session } from "./api.js";
 import { CardView } from "./card.js";
 import { button, dialog, fill, h, number, toast } from "./dom.js";
 import { bind } from "./keys.js";
@@ -164,9 +164,11 @@ class Queue {
 
   async list() {
     const chosen = await dialog("List of the queue", (close) => {
-      const box = h("div.list", {});
+      const box = h("div.list", {}), begin = latest();
       const load = async (offset) => {
+        const isNewest = begin();
         const page = await get("/api/queue", { ...this.filter, offset, limit: PAGE });
+        if (!isNewest()) return;
         fill(box, page.items.length ? itemList(page.items, (item) => close(item.media_id)) : h("p.quiet", {}, page.empty_because || "No clip matches."),
           h("div.row", {}, button("Before", { disabled: page.offset <= 0 }, () => load(Math.max(0, page.offset - PAGE))),
             h("span.quiet", {}, page.items.length ? `${number(page.offset + 1)} to ${number(page.offset + page.items.length)} of ${number(page.total)}` : ""),

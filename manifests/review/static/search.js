@@ -1,6 +1,6 @@
 // Search by words or SQL, and edits of all clips that were found.
 
-import { ApiError, get, postUntilAnswered, post } from "./api.js";
+import { ApiError, get, latest, postUntilAnswered, post } from "./api.js";
 import { diffElement } from "./diff.js";
 import { button, fill, h, newId, number, toast } from "./dom.js";
 import { bind } from "./keys.js";
@@ -20,9 +20,10 @@ export async function searchView({ main, params, isCurrent }) {
   const results = h("div.results", { "aria-live": "polite" });
   const filter = () => ({ stratum: stratum.value, search: text.value.trim(), where: where.value.trim(), state: state.value });
   const bulk = new BulkPanel(filter, () => show(0));
+  const begin = latest();
 
   async function show(offset) {
-    const asked = filter();
+    const asked = filter(), isNewest = begin();
     const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value && value !== "all"));
     history.replaceState(null, "", `#/search${query.size ? `?${query}` : ""}`);
     let page;
@@ -30,10 +31,12 @@ export async function searchView({ main, params, isCurrent }) {
       page = await get("/api/queue", { ...asked, offset, limit: PAGE });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (!isNewest()) return;
       fill(results, h("p.wrong", { role: "alert" }, error.message));
       bulk.matched(null);
       return;
     }
+    if (!isNewest()) return;
     const link = `#/queue/${encodeURIComponent(asked.stratum)}?${query}`;
     bulk.matched(page);
     fill(results, h("div.row.spread", {}, h("h2", {}, `${page.total_is_exact ? "" : "More than "}${number(page.total)} clips`), page.total > 0 && h("a.button.small", { href: link }, "Review these")),
@@ -57,6 +60,7 @@ class BulkPanel {
   constructor(filter, changed) {
     this.filter = filter;
     this.changed = changed;
+    this.begin = latest();
     this.preview = h("div.preview", { "aria-live": "polite" });
     this.kind = h("select", { "aria-label": "What to do", on: { change: () => this.showFields() } }, KINDS.map(([value, label]) => h("option", { value }, label)));
     this.pattern = h("input", { type: "text", spellcheck: "false" });
@@ -74,6 +78,7 @@ class BulkPanel {
   }
 
   matched(page) {
+    this.begin(); // a preview of an older search is not shown
     this.count.textContent = page === null ? "" : `For the ${page.total_is_exact ? "" : "more than "}${number(page.total)} clips of this search. Nothing changes before you apply the preview.`;
     fill(this.preview);
   }
@@ -94,14 +99,17 @@ class BulkPanel {
   }
 
   async show() {
+    const isNewest = this.begin();
     fill(this.preview, h("p.quiet", {}, "Looking…"));
     try {
       const preview = await post("/api/bulk/preview", this.edit());
+      if (!isNewest()) return;
       fill(this.preview, h("p", {}, h("strong", {}, `${number(preview.changed)} of ${number(preview.matched)} clips`), preview.texts_changed ? ` would change, in ${number(preview.texts_changed)} texts.` : " would change."),
         preview.samples.map((sample) => h("div.sample", {}, h("a.quiet", { href: `#/clip/${sample.media_id}` }, `${sample.media_id.slice(0, 8)} ${sample.length}`), diffElement(sample.before, sample.after))),
         preview.changed > 0 && button(`Apply to ${number(preview.changed)} clips`, { class: "primary" }, () => this.apply(preview)));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (!isNewest()) return;
       fill(this.preview, h("p.wrong", { role: "alert" }, error.message));
     }
   }
