@@ -10,22 +10,29 @@ from trainer.config import (
     CropConfig,
 )
 from trainer.data.pixels import PixelData
-from trainer.data.shards import RUN_CLIPS, WINDOW_STEPS
 
 RUNS = runpy.run_path(str(Path(__file__).with_name("training_runs.py")))
 vae_run = RUNS["vae_run"]
 
 
-def test_a_window_reads_its_planned_clips_in_runs_of_one_bucket(shards):
-    data = PixelData(shards=str(shards), batch_size=6, validation_fraction=0, crop=CropConfig(side_px=16))
+@pytest.mark.parametrize(("window_steps", "run_clips"), [(16, 16), (30, 6)])
+def test_a_window_reads_its_planned_clips_in_runs_of_one_bucket(shards, window_steps, run_clips):
+    data = PixelData(
+        shards=str(shards),
+        batch_size=6,
+        validation_fraction=0,
+        crop=CropConfig(side_px=16),
+        window_steps=window_steps,
+        run_clips=run_clips,
+    )
     data.setup("fit")
-    steps = range(WINDOW_STEPS, 2 * WINDOW_STEPS)
+    steps = range(window_steps, 2 * window_steps)
     planned = [int(data.training_rows[number]) for step in steps for number in data.plan.at(step)]
     read = [row for step in steps for row in data.rows_of_step(step)]
     assert sorted(read) == sorted(planned)
     assert data.rows_of_step(3) != data.rows_of_step(4) == data.rows_of_step(4)
     names = [data.index.sample(row).bucket.name for row in read]
-    assert sum(one != other for one, other in pairwise(names)) <= 2 * len(read) // RUN_CLIPS
+    assert sum(one != other for one, other in pairwise(names)) <= 2 * len(read) // run_clips
 
 
 def test_training_may_start_with_the_squarest_bucket(shards):
@@ -51,6 +58,8 @@ def test_training_may_start_with_the_squarest_bucket(shards):
     assert [staged.rows_of_step(3 + step) for step in range(5)] == [plain.rows_of_step(s) for s in range(5)]
     with pytest.raises(ValueError, match="warmup_bucket_steps changed since the checkpoint"):
         plain.load_state_dict(staged.state_dict())
+    with pytest.raises(ValueError, match=r"window_steps changed .*window_steps: 8 -> 16"):
+        plain.load_state_dict({**plain.state_dict(), "window_steps": 8})
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -29,12 +29,8 @@ from trainer.migrations import migrate_data_state
 from trainer.rng import generator
 from trainer.run.stopping import ignore_signals
 
-WINDOW_STEPS = 16
-"""Optimizer steps whose clips are sorted by bucket together."""
 PADDING = -1
 """Step of a validation batch that does not count: it gives every rank equally many."""
-RUN_CLIPS = 16
-"""Clips of one bucket in a run."""
 
 
 class ShardData(L.LightningDataModule):
@@ -48,6 +44,8 @@ class ShardData(L.LightningDataModule):
         seed: int = 0,
         num_workers: NonNegativeInt = 0,
         warmup_bucket_steps: NonNegativeInt = 0,
+        window_steps: PositiveInt = 16,
+        run_clips: PositiveInt = 16,
         validation_fraction: Annotated[float, Range(min=0, below=1)] = 0.03,
         validation_clips: PositiveInt = 64,
         streaming: bool = False,
@@ -59,6 +57,9 @@ class ShardData(L.LightningDataModule):
         seed: seed of the order of the clips and of every other random draw of the training.
         num_workers: processes that prefetch; the batches do not depend on it.
         warmup_bucket_steps: first steps that read one bucket only, the one with the squarest frames.
+        window_steps: optimizer steps whose clips are sorted by bucket together.
+        run_clips: clips of one bucket in a run. With as many as `batch_size` and long windows most steps have
+            one shape, which costs least.
         validation_fraction: fraction of samples held out for validation, by whole sources; 0 turns it off.
         validation_clips: maximum number of them to validate on, spread over the buckets.
         streaming: read shards in long stretches, for sets on S3, in an order that allows it.
@@ -68,6 +69,7 @@ class ShardData(L.LightningDataModule):
         check_values(ShardData.__init__, locals(), "data")
         self.shards, self.batch_size, self.seed, self.num_workers = shards, batch_size, seed, num_workers
         self.warmup_bucket_steps = warmup_bucket_steps
+        self.window_steps, self.run_clips = window_steps, run_clips
         self.validation_fraction, self.validation_clips = validation_fraction, validation_clips
         self.streaming, self.stream_lanes = streaming, stream_lanes
         self.next_step = 0
@@ -173,7 +175,7 @@ class ShardData(L.LightningDataModule):
         """Return the index rows of the global batch: of the warm-up bucket, then runs of one bucket each, or
         of the lanes of a stream.
 
-        A forward pass costs more the more shapes it has, so the clips of `WINDOW_STEPS` steps are sorted by
+        A forward pass costs more the more shapes it has, so the clips of `window_steps` steps are sorted by
         bucket, cut into runs, and the runs shuffled; each clip is still read once per epoch.
         """
         if step < self.warmup_bucket_steps:
@@ -182,7 +184,7 @@ class ShardData(L.LightningDataModule):
             batch = self.plan.at(step - self.warmup_bucket_steps)
             self._blocks = dict(batch)
             return tuple(row for row, _ in batch)
-        window, step_in_window = divmod(step - self.warmup_bucket_steps, WINDOW_STEPS)
+        window, step_in_window = divmod(step - self.warmup_bucket_steps, self.window_steps)
         start = step_in_window * self.batch_size
         return tuple(self._window(self.plan, window)[start : start + self.batch_size])
 
@@ -197,10 +199,10 @@ class ShardData(L.LightningDataModule):
 
     def _window(self, plan: BatchPlan, window: int) -> list[int]:
         if self._newest_window[0] != window:
-            steps = range(window * WINDOW_STEPS, (window + 1) * WINDOW_STEPS)
+            steps = range(window * self.window_steps, (window + 1) * self.window_steps)
             rows = [int(self.training_rows[index]) for step in steps for index in plan.at(step)]
             rows.sort(key=lambda row: self.index.buckets[row].name)
-            runs = [rows[start : start + RUN_CLIPS] for start in range(0, len(rows), RUN_CLIPS)]
+            runs = [rows[start : start + self.run_clips] for start in range(0, len(rows), self.run_clips)]
             order = generator(self.seed, window, "runs").permutation(len(runs))
             self._newest_window = window, [row for index in order for row in runs[index]]
         return self._newest_window[1]
@@ -243,6 +245,8 @@ class ShardData(L.LightningDataModule):
             "num_samples": self.plan.num_samples,
             "validation_fraction": self.validation_fraction,
             "warmup_bucket_steps": self.warmup_bucket_steps,
+            "window_steps": self.window_steps,
+            "run_clips": self.run_clips,
         }
 
     def state_dict(self) -> dict[str, Any]:
