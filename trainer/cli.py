@@ -60,7 +60,10 @@ class TrainingCli(LightningCLI):
         parser.add_argument("--max_steps", type=int, default=-1, help="total optimizer steps")
         parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
         parser.add_argument(
-            "--init_from", type=str, default="", help="folder of a run whose weights a new run starts from"
+            "--init_from",
+            type=str,
+            default="",
+            help="folder of a run whose weights a new run starts from, or `shipped`",
         )
         parser.add_class_arguments(WatchConfig, "watch")
         parser.add_class_arguments(SampleConfig, "sample")

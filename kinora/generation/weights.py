@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trainer.model_files import DIT, VAE
+from trainer.model_files import DIT, VAE, folder_of
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle")
 """Endings of files that Python's pickle reads, which can execute code."""
@@ -10,8 +10,11 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
 
 def check_weights(model: str | Path) -> Path:
-    """Return the folder of a model. Raises FileNotFoundError or ValueError for anything else."""
-    path = Path(model)
+    """Return the folder of a model, for `shipped` that in the package.
+
+    Raises FileNotFoundError or ValueError for anything else.
+    """
+    path = folder_of(model)
     if path.is_file():
         raise ValueError(f"{path}: {_describe_file(path)}")
     if not path.exists():

@@ -63,7 +63,7 @@ def test_from_shards_to_a_video(packer, tmp_path, capsys):
     model = load_model(dit)
 
     def videos(*seeds: int, num_frames: int = 9) -> np.ndarray:
-        shape = {"num_frames": num_frames, "height": 32, "width": 48}
+        shape: dict[str, Any] = {"num_frames": num_frames, "height": 32, "width": 48}
         conditions = [text_to_video(model, "a red square", seed=seed, **shape) for seed in seeds]
         return np.stack(generate(model, conditions, SampleConfig(steps=2)))
 

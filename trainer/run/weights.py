@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.checkpoints import VAE, load_dit, load_vae
 from trainer.migrations import migrate_checkpoint
+from trainer.model_files import folder_of
 from trainer.run.saving import FOLDER, SETTINGS, newest_checkpoint, read_checkpoint
 from trainer.run.settings import Settings
 
@@ -24,7 +25,11 @@ class RunWeights(NamedTuple):
 
 
 def load_run_weights(run: Path, name: str) -> RunWeights:
-    """Return the EMA weights of a run of `vae` or `model`. Raises FileNotFoundError where there are none."""
+    """Return the EMA weights of a run of `vae` or `model`; `shipped` is the run in the package.
+
+    Raises FileNotFoundError where there are none.
+    """
+    run = folder_of(run)
     if not run.is_dir():
         raise FileNotFoundError(f"{run}: no such folder; name the --out of a run")
     newest = newest_checkpoint(run / FOLDER)

@@ -13,6 +13,7 @@ from manifests.renamed_fields import rename_keys
 from trainer.checkpoints import load_dit, load_vae
 from trainer.config import FlowConfig
 from trainer.dit.model import Dit
+from trainer.model_files import SHIPPED, SHIPPED_FOLDER, folder_of
 from trainer.precision import Dtype, best_device, checked_device
 from trainer.sample.frames import latent_shape
 from trainer.text import TextEncoder
@@ -86,7 +87,7 @@ def load_model(
     *,
     offload: bool = False,
 ) -> TextToVideo:
-    """Load a folder of `kinora train dit`.
+    """Load a folder of `kinora train dit`, or the weights in the package, which are called `shipped`.
 
     Args:
         offload: hold each network on the device only while it is used.
@@ -109,7 +110,7 @@ def load_model(
         flow=FlowConfig(**rename_keys(FlowConfig, about["flow"])),
         fps=float(about["fps"]),
         buckets=tuple(about["buckets"]),
-        name=str(folder),
+        name=SHIPPED if folder_of(folder) == SHIPPED_FOLDER else str(folder),
         digest=about["digest"],
         dtype=dtype,
         vocabulary=frozenset(about.get("vocabulary", ())),
