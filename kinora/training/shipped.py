@@ -6,9 +6,11 @@ Run it again to go on where it was stopped; docs/training-shipped.md tells what 
 """
 
 import argparse
+import csv
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +57,7 @@ def train_shipped(config: ShippedConfig) -> None:
     _train(config, "dit_stills", out / "dit_stills", stills, config.still_steps, model)
     _train(config, "dit", out / "dit", shards, config.dit_steps, model, init_from=out / "dit_stills")
     _export(out / "dit", DIT, out / "weights")
+    write_curves([out / name for name in ("vae", "dit_stills", "dit")], out / "weights" / "training.csv")
 
 
 def _write(config: ShippedConfig, root: Path, count: int, seed: int, mixture: Mixture) -> None:
@@ -102,6 +105,24 @@ def _export(run: Path, name: str, out: Path) -> None:
     rest = {key: value for key, value in about.items() if key not in ("config", "digest")}
     digest = save_model(out, name, model, rest, matrices=torch.bfloat16)
     _say(f"{out}/{name}.safetensors: digest {digest}")
+
+
+def write_curves(runs: Sequence[Path], path: Path) -> None:
+    """Write what the runs logged, losses and validations, to one table; an absent run has no rows."""
+    names = ("train/loss", "val/psnr_db", "val/loss")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run", "step", *names])
+        for run in runs:
+            for log in sorted(
+                run.glob("logs/*/metrics.csv"), key=lambda log: int(log.parent.name.split("_")[-1])
+            ):
+                with log.open(newline="") as logged:
+                    for row in csv.DictReader(logged):
+                        values = [f"{float(row[name]):.5g}" if row.get(name) else "" for name in names]
+                        if any(values):
+                            writer.writerow([run.name, row["step"], *values])
 
 
 def run_kinora(*words: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from kinora.training import shipped
-from kinora.training.shipped import ShippedConfig, train_shipped
+from kinora.training.shipped import ShippedConfig, train_shipped, write_curves
 from kinora.training.shipped_worlds import EVERYTHING, FPS, sample_of, write_worlds
 from manifests.shards import ShardIndex
 from trainer.data.decode import decode_sample, read_sample
@@ -131,3 +131,20 @@ def test_from_worlds_to_a_model(tmp_path):
     assert stored["latent_scale_CC"].dtype == torch.float32
     train_shipped(config)  # all is there
     assert before == {name: (weights / f"{name}.safetensors").read_bytes() for name in before}
+
+
+def test_the_curves_of_all_runs_are_one_table(tmp_path):
+    for number, text in enumerate(
+        ("step,train/loss,val/psnr_db\n9,1.4168420,\n19,,29.1069\n", "step,train/loss\n29,0.5,\n")
+    ):
+        log = tmp_path / "vae" / "logs" / f"version_{number}" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text(text)
+    write_curves([tmp_path / "vae", tmp_path / "absent"], tmp_path / "training.csv")
+    lines = (tmp_path / "training.csv").read_text().splitlines()
+    assert lines == [
+        "run,step,train/loss,val/psnr_db,val/loss",
+        "vae,9,1.4168,,",
+        "vae,19,,29.107,",
+        "vae,29,0.5,,",
+    ]
