@@ -89,7 +89,7 @@ def _raise_if_broken(frames: "FrameReader", opened: Opened, damage: Exception | 
         problem = f"the last {missing_s:.2f} s are missing" if missing_s else "its end is missing"
         raise VideoError(VideoErrorCode.TRUNCATED, path, problem) from damage
     if packets.is_left_unread:
-        problem = "another file was joined to it with its header, behind which nothing can be read"
+        problem = "another file was joined to it with its header, and what follows cannot be read right"
         raise VideoError(
             VideoErrorCode.DECODE_ERROR, path, problem, "join them with FFmpeg, or list them apart"
         )

@@ -12,7 +12,8 @@ from av.format import Flags
 from av.video.stream import VideoStream
 
 from video.container import Opened
-from video.truncation import has_flv_header_behind, is_truncated
+from video.joins import is_left_unread
+from video.truncation import is_truncated
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second assumed for a file without timestamps and without a frame rate."""
@@ -122,8 +123,8 @@ class PacketReader:
 
     @property
     def is_left_unread(self) -> bool:
-        """Whether an FLV file goes on with another one, whose header FFmpeg does not pass."""
-        return self.container.format.name == "flv" and has_flv_header_behind(self.media, self.last_position)
+        """Whether the file goes on with another one, whose header FFmpeg does not pass."""
+        return is_left_unread(self.media, self.container.format.name, self.last_position)
 
     @property
     def missing_s(self) -> float:

@@ -148,18 +148,6 @@ def _flv(file: BinaryIO, size: int) -> bool | None:
     return False if tag[0] & 0x1F in (8, 9, 18) and int.from_bytes(tag[1:]) == tag_size - 11 else None
 
 
-def has_flv_header_behind(media: Path | bytes, position: int) -> bool:
-    """Return whether the header of another FLV file follows the tag at `position`, or one behind it."""
-    with io.BytesIO(media) if isinstance(media, bytes) else media.open("rb") as file:
-        while len(tag := read_at(file, position, 11)) == 11:
-            if tag.startswith(b"FLV\1"):
-                return True
-            if tag[0] & 0x1F not in (8, 9, 18):
-                return False
-            position += 15 + int.from_bytes(tag[1:4])
-    return False
-
-
 def _mxf(file: BinaryIO, size: int) -> bool | None:
     """Return False if the file ends with its random index pack."""
     pack_size = int.from_bytes(read_at(file, max(0, size - 4), 4))
