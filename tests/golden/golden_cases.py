@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from golden_contents import BASES, SEED, contents
+from golden_kinds import kinds
 
 Case = Callable[[Path], Path]
 MUTATIONS, TRUNCATIONS = 500, 20
@@ -27,8 +28,9 @@ MUTATED = (
 
 
 def cases() -> dict[str, Case]:
-    """Return all named cases: those of `contents`, and what is no plain file or has an odd name."""
-    found: dict[str, Case] = {name: _writes(Path(name).name, make) for name, make in contents().items()}
+    """Return all named cases: those of `contents` and `kinds`, what is no plain file, and odd names."""
+    made = contents() | kinds()
+    found: dict[str, Case] = {name: _writes(Path(name).name, make) for name, make in made.items()}
     good = BASES["h264.mp4"]
     odd = {
         "spaces": "a film with spaces.mp4",

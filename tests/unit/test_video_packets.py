@@ -3,15 +3,19 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportOptionalOperand=false
 # pyright: reportArgumentType=false, reportOperatorIssue=false, reportCallIssue=false
 
-import io
-import zlib
 from fractions import Fraction
 
-import av
-import cv2
 import numpy as np
 import pytest
-from file_edits import mjpeg_avi, with_matroska_duration
+from file_edits import with_matroska_duration
+from golden_kinds import (
+    NOISE,
+    animated_png_with_long_text,
+    asf_that_states,
+    avi_of,
+    jpegs,
+    subtitles_last_longer,
+)
 from golden_media import NUM_FRAMES, encode, expected_patches, patches, picture
 
 from video.errors import VideoError, VideoErrorCode
@@ -19,12 +23,6 @@ from video.frames import read_frames
 from video.probe import probe
 from video.random_access import frames_at
 from video.seek import is_seekable
-
-NOISE = [
-    np.random.default_rng(number).integers(0, 255, (96, 128, 3), dtype=np.uint8)
-    for number in range(NUM_FRAMES)
-]
-"""Frames of many transport packets: where files are joined, continuity counters do not agree by chance."""
 
 
 def times_of(media: bytes) -> list[float]:
@@ -60,12 +58,6 @@ def test_a_joined_matroska_file_is_read_from_its_start():
     assert found.reason == "files that were joined"
 
 
-def test_what_is_behind_the_header_of_a_joined_flv_file_is_not_lost_in_silence():
-    part = encode("libx264", "flv", options={"bf": "0"}, pictures=NOISE)
-    with pytest.raises(VideoError, match="joined to it with its header"):
-        list(read_frames(part + part, skip_damage=True))
-
-
 def test_three_parts_and_one_that_is_short():
     part = encode("libx264", "mpegts", options={"bf": "0"}, pictures=NOISE)
     short = encode("libx264", "mpegts", options={"bf": "0"}, pictures=NOISE[:4])
@@ -73,41 +65,15 @@ def test_three_parts_and_one_that_is_short():
 
 
 def test_subtitles_that_last_longer_than_the_pictures():
-    text = b"1\n00:00:00,000 --> 00:00:00,100\nhello\n\n2\n00:00:06,000 --> 00:00:08,000\nlate\n"
-    buffer = io.BytesIO()
-    with (
-        av.open(io.BytesIO(encode("libx264", "mp4"))) as video,
-        av.open(io.BytesIO(text), format="srt") as subtitles,
-        av.open(buffer, "w", format="matroska") as out,
-    ):
-        sources = (video.streams[0], subtitles.streams[0])
-        targets = [out.add_stream_from_template(source) for source in sources]
-        for source, target in zip(sources, targets, strict=True):
-            for packet in source.container.demux(source):
-                if packet.pts is not None:
-                    packet.stream = target
-                    out.mux(packet)
-    assert len(times_of(buffer.getvalue())) == NUM_FRAMES
-
-
-def whole_avi(stated: int, jpegs: list[bytes] | None = None) -> bytes:
-    made = [cv2.imencode(".jpg", picture(number)[..., ::-1])[1].tobytes() for number in range(NUM_FRAMES)]
-    return mjpeg_avi(jpegs or made, size=(48, 64), rate=25, stated=stated)
-
-
-def asf(stated_s: int) -> bytes:
-    media = bytearray(encode("mpeg4", "asf"))
-    at = media.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))  # the file properties object
-    media[at + 64 : at + 72] = (stated_s * 10_000_000).to_bytes(8, "little")  # its play duration
-    return bytes(media)
+    assert len(times_of(subtitles_last_longer())) == NUM_FRAMES
 
 
 @pytest.mark.parametrize(
     "make",
     [
         lambda: with_matroska_duration(encode("libvpx", "webm", options={"deadline": "realtime"}), 6500.0),
-        lambda: whole_avi(stated=90),
-        lambda: asf(stated_s=60),
+        lambda: avi_of(jpegs(NUM_FRAMES), stated=90),
+        lambda: asf_that_states(60),
     ],
     ids=["webm", "avi", "asf"],
 )
@@ -120,8 +86,8 @@ def test_a_duration_that_is_too_long_is_no_missing_end(make):
 
 
 def test_an_empty_packet_keeps_the_picture():
-    jpegs = [cv2.imencode(".jpg", picture(number)[..., ::-1])[1].tobytes() for number in range(5)]
-    media = whole_avi(stated=6, jpegs=[*jpegs[:2], b"", *jpegs[2:]])
+    made = jpegs(5)
+    media = avi_of([*made[:2], b"", *made[2:]], stated=6)
     assert times_of(media) == pytest.approx([0, 0.04, 0.12, 0.16, 0.2])
     shown = [patches(frame.rgb_HWC)[0][0] for frame in read_frames(media)]
     assert np.abs(np.array(shown) - [expected_patches(number)[0][0] for number in range(5)]).max() <= 3
@@ -134,13 +100,7 @@ def test_the_rate_of_a_gif_is_its_frames_over_their_time(rate):
 
 
 def test_an_animated_png_with_a_long_text_is_a_video():
-    animation = cv2.Animation()
-    animation.frames = [np.ascontiguousarray(picture(number)[..., ::-1]) for number in range(5)]
-    animation.durations = np.full(5, 100, np.int32)
-    media = cv2.imencodeanimation(".png", animation)[1].tobytes()
-    text = b"prompt\0" + b"a red thing " * 500
-    chunk = len(text).to_bytes(4) + b"tEXt" + text + zlib.crc32(b"tEXt" + text).to_bytes(4)
-    media = media[:33] + chunk + media[33:]
+    media = animated_png_with_long_text()
     found = probe(media)
     assert (found.kind, found.fps) == ("video", Fraction(10))
     assert len(times_of(media)) == 5

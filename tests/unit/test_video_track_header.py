@@ -3,17 +3,15 @@
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportOptionalOperand=false
 # pyright: reportArgumentType=false, reportOperatorIssue=false, reportCallIssue=false
 
-import io
 import struct
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
 from file_edits import box, clap, with_matroska_crop, with_sample_entry_box
-from golden_media import encode, picture, yuv_frame
+from golden_kinds import two_streams
+from golden_media import encode
 
 from video.chosen_frames import read_chosen
 from video.cut import cut
@@ -85,28 +83,6 @@ def test_dolby_vision_without_a_base_layer_is_refused(profile, compatible, is_sh
     with pytest.raises(VideoError, match="base layer") as caught:
         probe(media)
     assert caught.value.code == VideoErrorCode.UNSUPPORTED
-
-
-def two_streams(
-    container: str, first: str, first_frames: int, flags: tuple[int, int], sizes: tuple[int, int] = (32, 64)
-) -> bytes:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as out:
-        streams = []
-        for codec, side, flag in zip((first, "libx264"), sizes, flags, strict=True):
-            stream = out.add_stream(codec, rate=25, options={"bf": "0"} if codec == "libx264" else {})
-            stream.height, stream.width = side, side
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            stream.disposition = flag
-            streams.append(stream)
-        for stream, count in zip(streams, (first_frames, 6), strict=True):
-            for number in range(count):
-                full = stream.pix_fmt == "yuvj420p"
-                frame = yuv_frame(picture(number, stream.height, stream.width), stream.pix_fmt, 5, full)
-                frame.pts, frame.time_base = number, Fraction(1, 25)
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
