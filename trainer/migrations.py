@@ -64,9 +64,12 @@ def _ema_key(key: str) -> str:
 
 def migrate_data_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a data module's state under today's names, with what older versions always had."""
-    migrated: dict[str, Any] = {"order": "samples", "window_steps": 16, "run_clips": 16} | {
-        RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()
-    }
+    migrated: dict[str, Any] = {
+        "order": "samples",
+        "window_steps": 16,
+        "run_clips": 16,
+        "first_frame_steps": 0,
+    } | {RENAMED_DATA_STATE.get(key, key): value for key, value in state.items()}
     if "flow" in migrated:
         migrated["flow"] = {"masks": FIXED_MASKS, "given_noise": 0.0, **migrated["flow"]}
     return migrated

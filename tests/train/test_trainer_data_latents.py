@@ -108,6 +108,37 @@ def test_clean_last_frames_are_latents_without_the_frames_before(packer, tmp_pat
     assert {(5, 0), (5, 1), (5, 2), (3, 0), (3, 1), (1, 0)} == seen
 
 
+def test_first_steps_may_train_on_first_frames_alone(encoded):
+    def data(first_frame_steps: int) -> LatentData:
+        made = LatentData(
+            shards=str(encoded[0]),
+            batch_size=6,
+            validation_fraction=0,
+            flow=FlowConfig(clean_prob=1.0),
+            text=TextChoice(),
+            dit=NANO,
+            first_frame_steps=first_frame_steps,
+        )
+        made.setup("fit")
+        return made
+
+    stills, plain = data(2), data(0)
+    for step in (0, 1):
+        batch, tokens = stills.read(step, 0), 0
+        for group in batch.groups:
+            assert group.data_BCTHW.shape[2] == 1
+            assert (group.sigma_BT > 0).all()  # the mask of clean frames needs others
+            tokens += len(group.data_BCTHW) * group.data_BCTHW[0, 0].numel() // NANO.patch**2
+        assert batch.num_tokens == tokens
+        for row in stills.rows_of_step(step):
+            clip = stills._noisy_clip(step, row, "short")
+            np.testing.assert_array_equal(clip.latent_CTHW, stills.encoded.latent(row)[:, :1])
+    assert stills.read(2, 0).num_tokens == plain.read(2, 0).num_tokens
+    assert max(group.data_BCTHW.shape[2] for group in stills.read(2, 0).groups) > 1
+    with pytest.raises(ValueError, match=r"first_frame_steps changed .*first_frame_steps: 2 -> 0"):
+        plain.load_state_dict(stills.state_dict())
+
+
 def test_a_start_within_the_window_is_drawn_from_those_that_are_encoded(packer, encoded, tmp_path):
     shards = packer(tmp_path / "shards")
     index = ShardIndex.load(shards)

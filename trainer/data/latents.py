@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from manifests.ranges import NonNegativeInt, check_values
 from trainer.config import DitConfig, FlowConfig, Size, TextChoice, dit_config
 from trainer.data.encoded_keys import ABOUT, FOLDER
 from trainer.data.latent_cache import EncodedSet
@@ -67,12 +68,24 @@ class _NoisyClip(NamedTuple):
 class LatentData(ShardData):
     """Clips as latents and text states."""
 
-    def __init__(self, *, flow: FlowConfig, text: TextChoice, dit: Size | DitConfig, **shared: Any) -> None:
+    def __init__(
+        self,
+        *,
+        flow: FlowConfig,
+        text: TextChoice,
+        dit: Size | DitConfig,
+        first_frame_steps: NonNegativeInt = 0,
+        **shared: Any,
+    ) -> None:
         """Args:
         dit: size or shape of the transformer, by whose patches tokens are counted.
+        first_frame_steps: first steps that train on the first latent frame of each clip alone, which is its
+            first frame as a still: what things look like is learned from a fraction of the tokens.
         """
         super().__init__(**shared)
+        check_values(LatentData.__init__, {"first_frame_steps": first_frame_steps}, "data")
         self.flow, self.text, self.dit = flow, text, dit_config(dit)
+        self.first_frame_steps = first_frame_steps
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -98,7 +111,8 @@ class LatentData(ShardData):
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {**super().identity, "flow": asdict(self.flow), "text": asdict(self.text)}
+        own = {"flow": asdict(self.flow), "text": asdict(self.text)}
+        return {**super().identity, **own, "first_frame_steps": self.first_frame_steps}
 
     def read_rows(self, step: int, rows: Sequence[int]) -> LatentBatch:
         groups: defaultdict[tuple[int, ...], list[_NoisyClip]] = defaultdict(list)
@@ -117,6 +131,8 @@ class LatentData(ShardData):
         key = self.index.sample(row).key
         start = draw_encoded_start(self.seed, step, key, self.encoded.starts(row))
         latent_CTHW = self.encoded.latent(row, start)
+        if step < self.first_frame_steps:
+            latent_CTHW = latent_CTHW[:, :1]
         rng = generator(self.seed, step, key, "noise")
         noise_CTHW = rng.standard_normal(latent_CTHW.shape, np.float32)
         sigma_T = self._sigmas(step, key, latent_CTHW.shape)
@@ -140,6 +156,8 @@ class LatentData(ShardData):
         ref = self.index.sample(row)
         bucket = ref.bucket
         shape = self.encoded.vae_config.latent_shape(bucket.num_frames, bucket.height, bucket.width)
+        if step < self.first_frame_steps:
+            shape = shape[0], 1, *shape[2:]
         sigma_T = self._sigmas(step, ref.key, shape)
         return int((sigma_T > 0).sum()) * self.dit.num_tokens(shape) // shape[1]
 
