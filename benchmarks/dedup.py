@@ -31,7 +31,7 @@ from kinora.evaluation.intervals import wilson_low
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
 from pipeline.config import CurateConfig
-from pipeline.fingerprint_format import HASHES
+from pipeline.fingerprint_format import HASHES, views_of
 from pipeline.jobs.curate import curate
 from video.encode import encode_mp4, even_side
 from video.frames import read_frames
@@ -319,8 +319,8 @@ def _one_frame(dataset: Dataset) -> tuple[list[int], list[int]]:
     names = ["clip_id", "uri", "kind", "start_pts", "end_pts", "time_base_num", "time_base_den"]
     rows = [row for row in view.read("clips", [*names, "frame_hashes"]).to_pylist() if row["frame_hashes"]]
     for row in rows:
-        frames = np.frombuffer(row["frame_hashes"], HASHES)
-        row["hash"] = frames["hash"][len(frames) // 4]  # of the whole picture, of the middle frame
+        frames = views_of(np.frombuffer(row["frame_hashes"], HASHES))[0]
+        row["hash"] = frames["hash"][len(frames) // 2]
     firsts = [row for row in rows if _kind(row) in _ORIGINAL]
     hashes_N = np.array([row["hash"] for row in firsts], np.uint64)
     precision, recall = [0, 0], [0, 0]

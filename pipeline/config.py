@@ -504,8 +504,8 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 9,
-    "DedupConfig": 3,
+    "AnalyzeConfig": 10,
+    "DedupConfig": 4,
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,

@@ -13,5 +13,12 @@ PER_S = 8.0
 HASHES = np.dtype([("ms", "<i4"), ("hash", "<u8")])
 """One entry of `frame_hashes`: time since the clip's first frame in ms, and the perceptual hash.
 
-The frames of `frame_looks` come first, with the hash of the whole picture; then all again, with that of its
-middle (analyses before version 8 lack these)."""
+A view is all frames of `frame_looks` with the hash of the whole picture, then all again with that of its
+middle (analyses before version 8 lack these). A clip with a border has two: inside of the border, and as it
+is (from version 10 on)."""
+
+
+def views_of(hashes_N: np.ndarray) -> list[np.ndarray]:
+    """Return the entries of the whole pictures of each view. Times grow within each run of entries."""
+    starts = np.flatnonzero(np.diff(hashes_N["ms"]) <= 0) + 1
+    return np.split(hashes_N, starts)[::2]

@@ -3,16 +3,25 @@
 Legend: N frames of a fingerprint; D values of a small picture (luma, then chroma).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.dedup.overlays import MISPLACED, edge_cells, overlay_cells, ranges, shows_other_thing
+from pipeline.dedup.overlays import (
+    MIDDLE_ROWS,
+    MISPLACED,
+    edge_cells,
+    overlay_cells,
+    ranges,
+    shows_other_thing,
+)
 from pipeline.dedup.placement import placed
-from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE
+from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, LOOK_BYTES, PER_S, SIDE, views_of
 
 MAX_SHIFT_S = 0.5 / PER_S
 """Largest distance in time between a copy's frames and those of its original."""
+_MAX_ROUNDS = 3
+"""Rounds of shifts that are tried."""
 _WELL_PLACED = 1.0
 """Distance up to which pictures need not be placed better, of 255."""
 _SHIFTS_S = np.linspace(-MAX_SHIFT_S, MAX_SHIFT_S, 9)
@@ -29,7 +38,14 @@ class ClipFrames:
     duration_s: float
     """0 for a still."""
     contrast: float
-    """Median `difference` between a picture and its own mean."""
+    """Median `difference` between a picture and its own mean, in the view where it is less."""
+    untrimmed: "ClipFrames | None" = None
+    """The same clip with its border; None without one."""
+
+    @property
+    def views(self) -> "list[ClipFrames]":
+        """The clip inside of its border, and as it is."""
+        return [self] if self.untrimmed is None else [self, self.untrimmed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +65,14 @@ class Alignment:
 def clip_frames(frame_hashes: bytes, frame_looks: bytes, duration_s: float) -> ClipFrames:
     """Parse the columns that `Fingerprint` writes for one clip."""
     picture_ND = np.frombuffer(frame_looks, np.uint8).reshape(-1, LOOK_BYTES)
-    time_N = np.frombuffer(frame_hashes, HASHES)["ms"][: len(picture_ND)] / 1000
-    contrast = float(np.median(differences(picture_ND, _channel_means(picture_ND))))
-    return ClipFrames(time_N, picture_ND, duration_s, contrast)
+    times = [view["ms"] / 1000 for view in views_of(np.frombuffer(frame_hashes, HASHES))]
+    pictures = np.split(picture_ND, np.cumsum([len(time_N) for time_N in times])[:-1])
+    contrast = min(float(np.median(differences(each, _channel_means(each)))) for each in pictures)
+    clip: ClipFrames | None = None
+    for time_N, view_ND in zip(reversed(times), reversed(pictures), strict=True):
+        clip = ClipFrames(time_N, view_ND, duration_s, contrast, clip)
+    assert clip is not None
+    return clip
 
 
 def mirror(clip: ClipFrames) -> ClipFrames:
@@ -60,60 +81,93 @@ def mirror(clip: ClipFrames) -> ClipFrames:
     chroma = clip.picture_ND[:, SIDE * SIDE :].reshape(-1, 2 * CHROMA_SIDE, CHROMA_SIDE)[..., ::-1]
     n = len(clip.time_N)
     picture_ND = np.hstack([luma.reshape(n, -1), chroma.reshape(n, -1)])
-    return ClipFrames(clip.time_N, picture_ND, clip.duration_s, clip.contrast)
+    untrimmed = None if clip.untrimmed is None else mirror(clip.untrimmed)
+    return replace(clip, picture_ND=picture_ND, untrimmed=untrimmed)
 
 
 def align(candidate: ClipFrames, keeper: ClipFrames, offset_s: float) -> Alignment | None:
     """Align `candidate` with `keeper`, starting near `offset_s`.
 
-    Tries shifts of up to half a frame interval and interpolates linearly between the keeper's frames. Returns
-    None if the two share no frame, or if only one of them is a still.
+    Tries shifts of up to half a frame interval, and further where the best one is the last; interpolates
+    linearly between the keeper's frames. Returns None if the two share no frame, or if only one of them is a
+    still.
     """
     if candidate.duration_s == 0 or keeper.duration_s == 0:
         if candidate.duration_s != keeper.duration_s:
             return None
-        distance = _distance(candidate.picture_ND.astype(np.float32), keeper.picture_ND.astype(np.float32))
+        pictures = (each.picture_ND.astype(np.float32) for each in (candidate, keeper))
+        distance = _placed_distance(*pictures, outermost=_has_edges(candidate, keeper))
         return Alignment(distance=distance, offset_s=0.0, covered=1.0, frames=1)
+    best = _best_shift(candidate, keeper, offset_s)
+    for _ in range(_MAX_ROUNDS - 1):
+        if best is None or abs(best[0] - offset_s) < 0.99 * MAX_SHIFT_S:
+            break
+        offset_s = best[0]
+        best = _best_shift(candidate, keeper, offset_s)
+    return None if best is None else _alignment(candidate, keeper, *best)
+
+
+def _best_shift(
+    candidate: ClipFrames, keeper: ClipFrames, offset_s: float
+) -> tuple[float, np.ndarray] | None:
+    """Return the shift with the least mean difference, and which frames then lie inside the keeper.
+
+    What only one clip shows adds to the difference at every shift: the largest would choose the shift that
+    hides it best.
+    """
     picture_ND = candidate.picture_ND.astype(np.float32)
-    tried: list[tuple[float, float, float, np.ndarray]] = []
-    """Largest and mean difference at each shift, the shift, and which frames lie inside the keeper."""
+    tried: list[tuple[float, float, np.ndarray]] = []
     for shift_s in _SHIFTS_S + offset_s:
         time_N = candidate.time_N + shift_s
         inside_N = (time_N >= keeper.time_N[0] - MAX_SHIFT_S) & (time_N <= keeper.time_N[-1] + MAX_SHIFT_S)
         if inside_N.any():
             difference_ND = picture_ND[inside_N] - _interpolate(keeper, time_N[inside_N])
-            largest = float(_fourth_root(difference_ND).max())
-            tried.append((largest, float(np.abs(difference_ND).mean()), float(shift_s), inside_N))
+            tried.append((float(np.abs(difference_ND).mean()), float(shift_s), inside_N))
     if not tried:
         return None
-    likely = {each[2]: each for each in (min(tried), min(tried, key=lambda each: each[1]))}
-    return min(
-        (_alignment(candidate, keeper, shift_s, inside_N) for _, _, shift_s, inside_N in likely.values()),
-        key=lambda found: found.distance,
-    )
+    _, shift_s, inside_N = min(tried, key=lambda each: each[:2])
+    return shift_s, inside_N
 
 
 def _alignment(candidate: ClipFrames, keeper: ClipFrames, shift_s: float, inside_N: np.ndarray) -> Alignment:
-    expected_ND = _interpolate(keeper, candidate.time_N[inside_N] + shift_s)
-    shown_ND, expected_ND = candidate.picture_ND[inside_N].astype(np.float32), expected_ND.astype(np.float32)
-    distance = _distance(shown_ND, expected_ND)
-    if distance > _WELL_PLACED:
-        distance = min(distance, _distance(shown_ND, placed(expected_ND, shown_ND)))
+    expected_ND = _interpolate(keeper, candidate.time_N[inside_N] + shift_s).astype(np.float32)
+    shown_ND = candidate.picture_ND[inside_N].astype(np.float32)
+    distance = _placed_distance(shown_ND, expected_ND, outermost=_has_edges(candidate, keeper))
     begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
     covered = max(0.0, end - begin) / candidate.duration_s
     return Alignment(distance, shift_s, covered, int(inside_N.sum()))
 
 
-def _distance(first_ND: np.ndarray, second_ND: np.ndarray) -> float:
+def _has_edges(candidate: ClipFrames, keeper: ClipFrames) -> bool:
+    """Return whether the edges of both pictures were seen: no border was cut off with a line too much."""
+    return candidate.untrimmed is None and keeper.untrimmed is None
+
+
+def _placed_distance(shown_ND: np.ndarray, expected_ND: np.ndarray, *, outermost: bool) -> float:
+    """Return the `_distance` of aligned pictures, as they are or placed better, whichever is less.
+
+    Args:
+        outermost: whether the cells at the edges of placed pictures count.
+    """
+    distance = _distance(shown_ND, expected_ND)
+    if distance <= _WELL_PLACED or (placed_ND := placed(expected_ND, shown_ND)) is None:
+        return distance
+    return min(distance, _distance(shown_ND, placed_ND, outermost=outermost))
+
+
+def _distance(first_ND: np.ndarray, second_ND: np.ndarray, *, outermost: bool = True) -> float:
     """Return the difference of the least similar pair of frames, beside overlays.
 
     255 if one clip shows a thing that the other does not.
 
     Args:
         first_ND, second_ND: aligned small pictures, float32.
+        outermost: whether the cells at the edges count.
     """
     difference_ND = first_ND - second_ND
     mask_NHW = overlay_cells(difference_ND, first_ND, second_ND) | edge_cells(difference_ND)
+    if not outermost:
+        mask_NHW[:, [0, -1]] = mask_NHW[:, :, [0, -1]] = True
     if len(first_ND) > 1 and shows_other_thing(difference_ND, first_ND, second_ND, mask_NHW):
         return 255.0
     reduced_ND = np.maximum(0, np.abs(difference_ND) - MISPLACED * _common_ranges(first_ND, second_ND))
@@ -152,6 +206,14 @@ def differences(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
     The fourth root of the mean fourth power, of luma or of chroma, whichever is larger.
     """
     return _fourth_root(first_ND.astype(np.float32) - second_ND.astype(np.float32))
+
+
+def middle_differences(first_ND: np.ndarray, second_ND: np.ndarray) -> np.ndarray:
+    """Return `differences` of the rows of luma that no overlay reaches."""
+    difference_ND = first_ND.astype(np.float32) - second_ND.astype(np.float32)
+    luma_NHW = difference_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
+    middle_ND = luma_NHW[:, MIDDLE_ROWS].reshape(len(luma_NHW), -1)
+    return np.sqrt(np.sqrt(_mean_square(np.square(middle_ND))))
 
 
 def _fourth_root(difference_ND: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ WORDS = tuple(combinations(range(4), 2))
 MAX_CANDIDATES = 16
 """Clips of one hash bucket that a clip is paired with: the first in keeper order."""
 MAX_OFFSETS = 2
-"""Time offsets tried per pair: those that most frames agree on."""
+"""Time offsets tried per pair: those that most frames agree on, and the least that at least half as many do
+(the frames of a scene that stands still agree on all)."""
 ODD_COLUMNS = sum(1 << (63 - (8 * row + column)) for row in range(8) for column in range(1, 8, 2))
 """Bits of the hash that a horizontal flip inverts."""
 
@@ -111,9 +112,15 @@ def candidate_pairs(frames: pa.Table) -> pa.Table:
         passes = [connection.sql(_SQL.format(a=a, b=b, **limits)).to_arrow_table() for a, b in WORDS]
         connection.register("found", pa.concat_tables(passes))
         return connection.sql(f"""
-            SELECT * FROM (
+            WITH counted AS (
                 SELECT keeper, candidate, flipped, slot, CAST(sum(votes) AS BIGINT) AS votes
-                FROM found GROUP BY ALL)
+                FROM found GROUP BY ALL),
+            ranked AS (
+                SELECT *, max(votes) OVER (PARTITION BY keeper, candidate, flipped) AS most FROM counted)
+            SELECT * EXCLUDE (most) FROM ranked
             QUALIFY row_number() OVER (
                 PARTITION BY keeper, candidate, flipped ORDER BY votes DESC, abs(slot), slot) <= {MAX_OFFSETS}
+            OR row_number() OVER (
+                PARTITION BY keeper, candidate, flipped
+                ORDER BY 2 * votes >= most DESC, abs(slot), slot) = 1
             ORDER BY candidate, keeper, flipped, slot""").to_arrow_table()

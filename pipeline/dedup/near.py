@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import DedupConfig
-from pipeline.dedup.align import Alignment, ClipFrames, align, differences, mirror
+from pipeline.dedup.align import Alignment, ClipFrames, align, differences, middle_differences, mirror
 from pipeline.dedup.decisions import MATCHES
 from pipeline.fingerprint_format import PER_S
 
@@ -32,8 +32,8 @@ def compare_pairs(
     matches = [
         match
         for first in range(0, len(pairs), _BATCH_PAIRS)
-        for pair in _prefilter(pairs[first : first + _BATCH_PAIRS], frames, config)
-        if (match := _match(pair, frames, config)) is not None
+        for pair, candidate, keeper in _prefilter(_views(pairs[first : first + _BATCH_PAIRS], frames), config)
+        if (match := _match(pair, candidate, keeper, config)) is not None
     ]
     return pa.Table.from_pylist(matches, schema=MATCHES)
 
@@ -43,30 +43,41 @@ def distance_limit(candidate: ClipFrames, keeper: ClipFrames, config: DedupConfi
     return min(config.max_distance, config.max_relative_distance * min(candidate.contrast, keeper.contrast))
 
 
+def _views(
+    pairs: Sequence[Mapping[str, Any]], frames: Mapping[int, ClipFrames]
+) -> list[tuple[Mapping[str, Any], ClipFrames, ClipFrames]]:
+    """Return each pair with each view of its candidate and of its keeper."""
+    return [
+        (pair, mirror(candidate) if pair["flipped"] else candidate, keeper)
+        for pair in pairs
+        for candidate in frames[pair["candidate"]].views
+        for keeper in frames[pair["keeper"]].views
+    ]
+
+
 def _prefilter(
-    pairs: Sequence[Mapping[str, Any]], frames: Mapping[int, ClipFrames], config: DedupConfig
-) -> list[Mapping[str, Any]]:
-    """Drop pairs whose first, middle and last frames are too different."""
+    views: Sequence[tuple[Mapping[str, Any], ClipFrames, ClipFrames]], config: DedupConfig
+) -> list[tuple[Mapping[str, Any], ClipFrames, ClipFrames]]:
+    """Drop pairs whose first, middle and last frames are too different, also where no overlay is."""
     left, right, limits = [], [], []
-    for pair in pairs:
-        candidate, keeper = _candidate_frames(pair, frames), frames[pair["keeper"]]
+    for pair, candidate, keeper in views:
         probe = np.array([0, len(candidate.time_N) // 2, len(candidate.time_N) - 1])
         times = candidate.time_N[probe] + pair["slot"] / PER_S - 0.5 / PER_S
         left.append(candidate.picture_ND[probe])
         nearest = np.minimum(np.searchsorted(keeper.time_N, times), len(keeper.time_N) - 1)
         right.append(keeper.picture_ND[nearest])
         limits.append(distance_limit(candidate, keeper, config))
-    if not pairs:
+    if not views:
         return []
-    distance_N3 = differences(np.concatenate(left), np.concatenate(right)).reshape(-1, 3)
+    pictures = np.concatenate(left), np.concatenate(right)
+    distance_N3 = np.minimum(differences(*pictures), middle_differences(*pictures)).reshape(-1, 3)
     likely_N = np.median(distance_N3, axis=1) <= _QUICK_FACTOR * np.array(limits)
-    return [pair for pair, likely in zip(pairs, likely_N.tolist(), strict=True) if likely]
+    return [view for view, likely in zip(views, likely_N.tolist(), strict=True) if likely]
 
 
 def _match(
-    pair: Mapping[str, Any], frames: Mapping[int, ClipFrames], config: DedupConfig
+    pair: Mapping[str, Any], candidate: ClipFrames, keeper: ClipFrames, config: DedupConfig
 ) -> dict[str, Any] | None:
-    candidate, keeper = _candidate_frames(pair, frames), frames[pair["keeper"]]
     limit = distance_limit(candidate, keeper, config)
     best = align(candidate, keeper, pair["slot"] / PER_S)
     if best is None or best.distance > limit or best.covered < config.min_coverage:
@@ -88,8 +99,3 @@ def _match(
 def _compared_enough(best: Alignment, candidate: ClipFrames) -> bool:
     expected = best.covered * candidate.duration_s * PER_S
     return best.frames >= max(min(_MIN_FRAMES, len(candidate.time_N)), _MIN_FRAME_SHARE * expected)
-
-
-def _candidate_frames(pair: Mapping[str, Any], frames: Mapping[int, ClipFrames]) -> ClipFrames:
-    candidate = frames[pair["candidate"]]
-    return mirror(candidate) if pair["flipped"] else candidate

@@ -10,13 +10,17 @@ Legend: N frames, H height, W width, D values of a small picture.
 import cv2
 import numpy as np
 
-from pipeline.fingerprint_format import PER_S, SIDE
+from pipeline.fingerprint_format import CHROMA_SIDE, PER_S, SIDE
 
 _ZONE_TOP, _ZONE_BOTTOM, _ZONE_CORNER = 3, 5, 5
 """Cells from the top and from the bottom in which lines of text may be; sides of the corners with logos."""
+MIDDLE_ROWS = slice(_ZONE_CORNER, SIDE - _ZONE_BOTTOM)
+"""Rows without overlays."""
 _MIN_STAY_S, _MIN_WIDTH = 0.5, 3
 """A line of text stays for at least the first, and is at least the second wide, in cells. A logo stays for
 the whole clip."""
+_LOGO_SHARE = 0.6
+"""Least share of the frames in which a logo differs from what is under it."""
 _MIN_INK = 5.0
 """Least difference of a cell with an overlay, of 255, beyond `_NOISE` times the noise."""
 _NOISE = 4.0
@@ -27,6 +31,8 @@ _MAX_AREA = 0.35
 """Largest share of the picture under overlays."""
 _MIN_CONTRAST, _MAX_PLAIN = 3.0, 2.5
 """Least standard deviation outside of overlays, and greatest texture of a plain ground under one, of 255."""
+_MIN_MOTION = 4.0
+"""Least standard deviation in time, of 255, of some cell in which something moves."""
 _MIN_TEXTURE, _MIN_TEXTURED = 4.0, 0.3
 """Cells that differ from their neighbours by the first, of 255, are textured. Outside of overlays at least
 the second share must be, or what is left does not show that the clips are the same."""
@@ -54,17 +60,15 @@ def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np
     luma_NHW = np.abs(_luma(difference_ND))
     least = _MIN_INK + _NOISE * _noise(luma_NHW)
     stay = min(len(luma_NHW), round(_MIN_STAY_S * PER_S) + 1)
-    ink_NHW = _corners() & (luma_NHW.min(axis=0) > least) | _wide(
-        _bands() & (_opened(luma_NHW, stay) > least)
-    )
+    ink_NHW = _corners() & _stays(luma_NHW > least) | _wide(_bands() & (_opened(luma_NHW, stay) > least))
     mask_NHW = np.stack([_grown(each) for each in ink_NHW])
     if not mask_NHW.any():
         return mask_NHW
     if mask_NHW.mean(axis=(1, 2)).max() > _MAX_AREA:
         return np.zeros_like(mask_NHW)
-    pictures = [_luma(each).mean(axis=0) for each in (first_ND, second_ND)]
     inside_HW = np.asarray(mask_NHW.any(axis=0))
-    return mask_NHW if _shows_the_same(pictures, inside_HW) else np.zeros_like(mask_NHW)
+    shows = _shows_the_same(first_ND, second_ND, inside_HW)
+    return mask_NHW if shows else np.zeros_like(mask_NHW)
 
 
 def edge_cells(difference_ND: np.ndarray) -> np.ndarray:
@@ -86,16 +90,32 @@ def edge_cells(difference_ND: np.ndarray) -> np.ndarray:
     return edge_HW
 
 
-def _shows_the_same(pictures: list[np.ndarray], inside_HW: np.ndarray) -> bool:
+def _shows_the_same(first_ND: np.ndarray, second_ND: np.ndarray, inside_HW: np.ndarray) -> bool:
     """Return whether what is outside of overlays can tell two clips apart.
 
-    It can if it is textured, or if it has some contrast and one clip is plain where the other has an overlay.
+    It can if it is textured, or if it has some contrast and something moves in it, or one clip is plain where
+    the other has an overlay.
     """
-    textures = [_texture(picture_HW) for picture_HW in pictures]
-    if min(float((each[~inside_HW] > _MIN_TEXTURE).mean()) for each in textures) >= _MIN_TEXTURED:
+    clips_NHW, outside_HW = (_luma(first_ND), _luma(second_ND)), ~inside_HW
+    textures = [_texture(each.mean(axis=0)) for each in clips_NHW]
+    if min(float((each[outside_HW] > _MIN_TEXTURE).mean()) for each in textures) >= _MIN_TEXTURED:
         return True
-    contrast = min(float(picture_HW[~inside_HW].std()) for picture_HW in pictures)
-    return contrast >= _MIN_CONTRAST and min(float(each[inside_HW].mean()) for each in textures) <= _MAX_PLAIN
+    contrast = min(_contrast(each, outside_HW) for each in (first_ND, second_ND))
+    moves = min(float(each[:, outside_HW].std(axis=0).max()) for each in clips_NHW)
+    is_plain = min(float(each[inside_HW].mean()) for each in textures) <= _MAX_PLAIN
+    return contrast >= _MIN_CONTRAST and (is_plain or moves >= _MIN_MOTION)
+
+
+def _contrast(picture_ND: np.ndarray, outside_HW: np.ndarray) -> float:
+    """Return the standard deviation of luma or of chroma, whichever is more, in the median frame."""
+    chroma_NCHW = picture_ND[:, SIDE * SIDE :].reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE)
+    step = SIDE // CHROMA_SIDE
+    chroma_HW = outside_HW.reshape(CHROMA_SIDE, step, CHROMA_SIDE, step).all(axis=(1, 3))
+    luma_N = _luma(picture_ND)[:, outside_HW].std(axis=1)
+    if not chroma_HW.any():
+        return float(np.median(luma_N))
+    chroma_N = chroma_NCHW[:, :, chroma_HW].std(axis=2).max(axis=1)
+    return float(np.median(np.maximum(luma_N, chroma_N)))
 
 
 def shows_other_thing(
@@ -122,7 +142,7 @@ def _luma(picture_ND: np.ndarray) -> np.ndarray:
 
 
 def _noise(absolute_NHW: np.ndarray) -> float:
-    return float(np.median(absolute_NHW)) + 0.5
+    return float(np.median(absolute_NHW)) + 0.25
 
 
 def _corners() -> np.ndarray:
@@ -135,6 +155,13 @@ def _bands() -> np.ndarray:
     """Return band_H1: rows for lines of text."""
     row_H1 = np.arange(SIDE)[:, None]
     return (row_H1 < _ZONE_TOP) | (row_H1 >= SIDE - _ZONE_BOTTOM)
+
+
+def _stays(ink_NHW: np.ndarray) -> np.ndarray:
+    """Return cells_HW with ink from first to last: not throughout, as what is under it may look the same."""
+    ends = -(-len(ink_NHW) // 5)
+    first_HW, last_HW = ink_NHW[:ends].any(axis=0), ink_NHW[-ends:].any(axis=0)
+    return first_HW & last_HW & (ink_NHW.mean(axis=0) >= _LOGO_SHARE)
 
 
 def _wide(ink_NHW: np.ndarray) -> np.ndarray:

@@ -10,35 +10,48 @@ from pipeline.fingerprint_format import CHROMA_SIDE, SIDE
 
 _MAX_MOVE = 0.75
 """Greatest move of any cell, in cells of luma."""
-_STEPS = 3
-"""Gauss-Newton steps (Lucas and Kanade, 1981), each with weights from the residuals of the one before."""
+_MIN_MOVE = 0.02
+"""Least move, in cells, below which the pictures are as good as in place."""
+_STEPS = 8
+"""Most Gauss-Newton steps (Lucas and Kanade, 1981), with weights from the residuals of the one before."""
+_CONVERGED = 0.005
+"""Steps end when one moves no cell by more, in cells."""
 _RIDGE = 0.02
 """Added to the normal equations, as a share of their trace: a plain picture is not moved."""
 
 
-def placed(picture_ND: np.ndarray, target_ND: np.ndarray) -> np.ndarray:
+def placed(picture_ND: np.ndarray, target_ND: np.ndarray) -> np.ndarray | None:
     """Return the pictures moved and scaled as a whole, the same way in every frame, to fit the target best.
 
-    Both are float32 and aligned in time. Returns them as they are if they would move by more than part of a
-    cell: then the target shows another view.
+    Both are float32 and aligned in time. Returns None if they would move by nearly nothing, or by more than
+    part of a cell: then the target shows another view. The outermost cells are guessed.
     """
     target_NHW = target_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
     move_4 = np.zeros(4, np.float32)
     moved_ND = picture_ND
     for _ in range(_STEPS):
         moved_NHW = moved_ND[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE)
-        move_4 = move_4 + _step(moved_NHW, target_NHW)
-        if max(abs(move_4[0]) + abs(move_4[1]), abs(move_4[2]) + abs(move_4[3])) > _MAX_MOVE:
-            return picture_ND
+        step_4 = _step(moved_NHW, target_NHW)
+        move_4 = move_4 + step_4
+        if _largest(move_4) > _MAX_MOVE:
+            return None
         moved_ND = _moved(picture_ND, move_4)
-    return moved_ND
+        if _largest(step_4) < _CONVERGED:
+            break
+    return moved_ND if _largest(move_4) >= _MIN_MOVE else None
+
+
+def _largest(move_4: np.ndarray) -> float:
+    """Return the greatest move of any cell, in cells."""
+    return float(max(abs(move_4[0]) + abs(move_4[1]), abs(move_4[2]) + abs(move_4[3])))
 
 
 def _step(picture_NHW: np.ndarray, target_NHW: np.ndarray) -> np.ndarray:
     """Return the move across (at the centre, and more of it towards the right), and down, in cells."""
     down_NHW, across_NHW = np.gradient(picture_NHW, axis=(1, 2))
     basis_4NHW = np.stack([across_NHW, across_NHW * _PLACE, down_NHW, down_NHW * _PLACE[:, None]])
-    basis_4P, difference_P = basis_4NHW.reshape(4, -1), (target_NHW - picture_NHW).ravel()
+    inner = np.s_[..., 1:-1, 1:-1]  # what is at the edges may be cut off in one clip
+    basis_4P, difference_P = basis_4NHW[inner].reshape(4, -1), (target_NHW - picture_NHW)[inner].ravel()
     spread = 1.5 * float(np.median(np.abs(difference_P))) + 1
     weighted_4P = basis_4P / (1 + np.square(difference_P / spread))  # what one clip alone shows weighs little
     normal = weighted_4P @ basis_4P.T

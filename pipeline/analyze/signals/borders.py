@@ -22,6 +22,8 @@ _MAX_OUTLIERS = 0.01
 """Share of a border line's pixels that may exceed the tolerance."""
 _MIN_EDGE = 0.5
 """Share of the picture's outermost lines that must differ from the border in at least one frame."""
+_RINGING = 5
+"""Lines of a border that compression may change, next to the picture."""
 _MAX_LUMA = 24
 """Greatest luma of a black border, of 255."""
 _MAX_BORDER = 0.42
@@ -73,7 +75,7 @@ class Borders:
         if not frames:
             return dict.fromkeys(names)
         sides = [[frame[side] for frame in frames] for side in range(4)]
-        borders = [border_of(each, self._scaled, max_luma=_MAX_LUMA) for each in sides]
+        borders = [_border_of(each, self._scaled) for each in sides]
         for side, opposite in ((0, 1), (1, 0), (2, 3), (3, 2)):
             if borders[side] > _MAX_ONE_SIDED and not borders[opposite]:
                 borders[opposite] = _marked_border(sides[opposite], borders[side], self._scaled)
@@ -112,36 +114,77 @@ def _is_uniform(line_N: np.ndarray) -> bool:
     return bool(np.ceil(differing / len(luma_N) * 255) / 255 <= _MAX_OUTLIERS)
 
 
-def border_of(sides: Sequence[_Side | None], scaled: bool, *, max_luma: float = 255) -> float:
+def _border_of(sides: Sequence[_Side | None], scaled: bool) -> float:
     """Return the border on one side of a clip as a fraction, from its sampled frames."""
-    differs_L = _differs_most(sides, max_luma)
-    if differs_L is None:
-        return 0.0
-    return _thickness(differs_L, _MAX_OUTLIERS, scaled)
+    differs_L = _differs_most(sides)
+    return 0.0 if differs_L is None else _thickness(differs_L, _MAX_OUTLIERS, scaled)
 
 
-def luma_of(sides: Sequence[_Side | None]) -> float:
-    """Return the mean luma of the outermost line on one side, 0 to 255; NaN where no border is possible."""
-    return float(np.mean([np.nan if side is None else side.luma for side in sides]))
+def frame_borders_of(sides: Sequence[_Side | None], scaled: bool) -> list[float]:
+    """Return the borders of one frame as fractions: the lines before the first that differs.
+
+    The last few of these may differ in part, as compression leaves them. Opposite borders are of about one
+    luma; where a subtitle is in one, or the picture is of its color, it is as thick as the other. Only a thin
+    black one may be alone.
+
+    Args:
+        sides: top, bottom, left and right.
+    """
+    edges = [*_opposite_edges(*sides[:2]), *_opposite_edges(*sides[2:])]
+    return [
+        (edge + int(scaled)) / len(side.differs_L) if side is not None and edge else 0.0
+        for side, edge in zip(sides, edges, strict=True)
+    ]
+
+
+def _opposite_edges(first: _Side | None, second: _Side | None) -> list[int]:
+    """Return how many lines of two opposite sides are border."""
+    sides = (first, second)
+    edges = [0 if side is None else _edge_of(side.differs_L) for side in sides]
+    if first is not None and second is not None:
+        lumas = first.luma, second.luma
+        if abs(lumas[0] - lumas[1]) <= _TOLERANCE or max(lumas) <= _MAX_LUMA:
+            for at, side in enumerate((first, second)):
+                if not edges[at] and _is_plain(side.differs_L, edges[1 - at], _MAX_MARKED):
+                    edges[at] = edges[1 - at]
+            if all(edges):
+                return edges
+    return [
+        edge
+        if side is not None and side.luma <= _MAX_LUMA and edge <= _MAX_ONE_SIDED * len(side.differs_L)
+        else 0
+        for side, edge in zip(sides, edges, strict=True)
+    ]
+
+
+def _edge_of(differs_L: np.ndarray) -> int:
+    """Return the first line of which most differs, if the lines before are a border; else 0."""
+    edge = int(np.argmax(differs_L >= 255 * _MIN_EDGE))
+    return edge if edge <= _MAX_BORDER * len(differs_L) and _is_plain(differs_L, edge, _MAX_OUTLIERS) else 0
+
+
+def _is_plain(differs_L: np.ndarray, num_lines: int, max_outliers: float) -> bool:
+    """Return whether lines have few outliers but for those next to the picture."""
+    return bool((differs_L[: max(0, num_lines - _RINGING)] <= 255 * max_outliers).all())
 
 
 def _marked_border(sides: Sequence[_Side | None], opposite: float, scaled: bool) -> float:
     """Return a border with a subtitle in it, if it is about as thick as the `opposite` one; else 0."""
-    differs_L = _differs_most(sides, _MAX_LUMA)
+    differs_L = _differs_most(sides)
     border = 0.0 if differs_L is None else _thickness(differs_L, _MAX_MARKED, scaled)
     return border if abs(border - opposite) <= _MAX_ASYMMETRY * opposite else 0.0
 
 
-def _differs_most(sides: Sequence[_Side | None], max_luma: float) -> np.ndarray | None:
+def _differs_most(sides: Sequence[_Side | None]) -> np.ndarray | None:
     """Return the share of each line's pixels that differ from the outermost line, in the frame where most do.
 
-    None if that line is not of one luma, the same in all frames, and at most `max_luma`.
+    None if that line is not black, or not of one luma, the same in all frames.
     """
     frames = [side for side in sides if side is not None]
     if len(frames) < len(sides):
         return None
     lumas = [frame.luma for frame in frames]
-    if max(lumas) - min(lumas) > _TOLERANCE or max(lumas) > max_luma:
+    if max(lumas) - min(lumas) > _TOLERANCE or max(lumas) > _MAX_LUMA:
         return None
     return np.max([frame.differs_L for frame in frames], axis=0) / 255
 

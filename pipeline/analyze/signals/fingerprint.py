@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from pipeline.analyze.signals.borders import border_of, luma_of, sides_of
+from pipeline.analyze.signals.borders import frame_borders_of, sides_of
 from pipeline.analyze.signals.frame_view import FrameBuffer, FrameSampler, FrameView, Span
 from pipeline.columns import Column
 from pipeline.fingerprint_format import CHROMA_SIDE, HASHES, PER_S, SIDE
@@ -32,8 +32,6 @@ _BORDER_TOLERANCE = 0.025
 
 _MIDDLE = (slice(3, 11), slice(2, 14))
 """Rows and columns of the small picture that logos and subtitles leave free."""
-_BLACK, _SAME_LUMA = 24.0, 8.0
-"""Greatest luma of a border at one side only, and difference of a frame in another colour, of 255."""
 
 _Border = tuple[float, ...]
 """Top, bottom, left and right, as shares of the frame."""
@@ -52,7 +50,7 @@ class Fingerprint:
     """Computes `frame_hashes` (search) and `frame_looks` (comparison); None for a clip without content."""
 
     COLUMNS: ClassVar = (
-        Column("frame_hashes", "binary", "time in ms (int32) and hash (uint64) of frames, 8 a second, twice"),
+        Column("frame_hashes", "binary", "time in ms (int32) and hash (uint64) of frames, 8 a second"),
         Column("frame_looks", "binary", "small pictures of the same frames, 384 bytes each"),
     )
 
@@ -79,29 +77,39 @@ class Fingerprint:
         start_s = self._times.in_span(span)[0]
         candidates = self._candidates.in_span(span)
         border = _clip_border([candidate.border for candidate in candidates])
-        times, smalls = [], []
-        for candidate in _on_grid(candidates, start_s):
-            small_HWC = candidate.small_HWC if border is None else _trimmed(candidate, border)
-            if small_HWC is not None:
-                times.append(candidate.time_s - start_s)
-                smalls.append(small_HWC)
-        empty = {"frame_hashes": None, "frame_looks": None}
-        if not smalls:
-            return empty
-        ycc_NHWC = cv2.cvtColor(np.concatenate(smalls), cv2.COLOR_RGB2YCrCb).reshape(-1, SIDE, SIDE, 3)
-        contrast_NC = ycc_NHWC.reshape(len(smalls), -1, 3).std(axis=1)
-        has_content_N = contrast_NC.max(axis=1) >= _MIN_CONTRAST
-        if not has_content_N.any():
-            return empty
-        ycc_NHWC, contrast_NC = ycc_NHWC[has_content_N], contrast_NC[has_content_N]
-        hashes = np.zeros((2, len(ycc_NHWC)), HASHES)
-        hashes["ms"] = np.round(np.array(times)[has_content_N] * 1000)
-        hashes["hash"] = _perceptual_hashes(ycc_NHWC, contrast_NC)
-        return {"frame_hashes": hashes.tobytes(), "frame_looks": b"".join(map(_pack, ycc_NHWC))}
+        chosen = _on_grid(candidates, start_s)
+        views = [[(each.time_s - start_s, each.small_HWC) for each in chosen]]
+        if border is not None:
+            trimmed = [(each.time_s - start_s, _trimmed(each, border)) for each in chosen]
+            views.insert(0, [(time_s, small_HWC) for time_s, small_HWC in trimmed if small_HWC is not None])
+        packed = [_view(view) for view in views]
+        if not packed[0][0]:
+            return {"frame_hashes": None, "frame_looks": None}
+        return {
+            "frame_hashes": b"".join(hashes for hashes, _ in packed),
+            "frame_looks": b"".join(looks for _, looks in packed),
+        }
 
     def evict(self, before: int) -> None:
         self._times.evict(before)
         self._candidates.evict(before)
+
+
+def _view(pictures: list[tuple[float, np.ndarray]]) -> tuple[bytes, bytes]:
+    """Return hashes and looks of those pictures (each with its time in seconds) that have content."""
+    if not pictures:
+        return b"", b""
+    smalls = [small_HWC for _, small_HWC in pictures]
+    ycc_NHWC = cv2.cvtColor(np.concatenate(smalls), cv2.COLOR_RGB2YCrCb).reshape(-1, SIDE, SIDE, 3)
+    contrast_NC = ycc_NHWC.reshape(len(smalls), -1, 3).std(axis=1)
+    has_content_N = contrast_NC.max(axis=1) >= _MIN_CONTRAST
+    if not has_content_N.any():
+        return b"", b""
+    ycc_NHWC, contrast_NC = ycc_NHWC[has_content_N], contrast_NC[has_content_N]
+    hashes = np.zeros((2, len(ycc_NHWC)), HASHES)
+    hashes["ms"] = np.round(np.array([time_s for time_s, _ in pictures])[has_content_N] * 1000)
+    hashes["hash"] = _perceptual_hashes(ycc_NHWC, contrast_NC)
+    return hashes.tobytes(), b"".join(map(_pack, ycc_NHWC))
 
 
 def _pack(ycc_HWC: np.ndarray) -> bytes:
@@ -138,14 +146,7 @@ def _find_border(gray_HW: np.ndarray, *, scaled: bool) -> _Border | None:
         return None
     if not any(_is_flat(line) for line in (gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1])):
         return None
-    sides = [[side] for side in sides_of(gray_HW)]
-    border = [border_of(side, scaled) for side in sides]
-    luma = [luma_of(side) for side in sides]
-    for side, opposite in ((0, 1), (2, 3)):
-        framed = border[side] and border[opposite] and abs(luma[side] - luma[opposite]) <= _SAME_LUMA
-        for each in (side, opposite):
-            if luma[each] > _BLACK and not framed:  # a plain sky
-                border[each] = 0.0
+    border = frame_borders_of(sides_of(gray_HW), scaled)
     return tuple(border) if any(border) else None
 
 
