@@ -1,8 +1,8 @@
 """Measure how much of a caption is true, per family of worlds, and which swaps the audit catches.
 
 `kinora bench captions`. Captions: the worlds' own (`templates`), those of another world of the same family
-(`chance`), `facts`, the embedded model, and its captions after the refiner, which knows the measurements of
-the frames and not the truth.
+(`chance`), `facts`, the embedded model, its captions after the refiner, which knows the measurements of the
+frames and not the truth, and those of `auto`, with the number that it accepted of the embedded model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from captioner.agreement import agreement
+from captioner.auto import AutoCaptioner
 from captioner.captions import ClipFrames, caption_clips
 from captioner.claims.check import check_measured
 from captioner.claims.measures import measure_clip
 from captioner.claims.refine import refine
 from captioner.claims.split import split_claims
 from captioner.config import FactsConfig
-from captioner.embedded import DENSE_PROMPT, load_embedded
+from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, load_embedded
 from captioner.facts import FactsCaptioner
 from captioner.measured_scorer import MeasuredScorer
 from captioner.prompts import load_prompt
@@ -68,6 +69,9 @@ def bench(*, quick: bool, seed: int) -> Figures:
     for name, each in texts.items():
         scores = [score for score, _ in judge(each, sample)]
         figures |= {f"{key}_{name}": value for key, value in measure(scores).items()}
+    accepted = accepted_by_family(texts["accepted"], sample)
+    figures |= {f"accepted_{family}": share for family, share in accepted.items()}
+    lines = ["", "accepted   " + ", ".join(f"{name} {share:.2f}" for name, share in accepted.items()), *lines]
     head = "captions   family        n precision    low  recall     F1 unsupported"
     table = [f"{name:<10} {family:<10} {_line(scores)}" for name, family, scores in rows]
     return Figures(figures=figures, text="\n".join([head, *table, *lines]))
@@ -99,10 +103,16 @@ def sample_clips(per_family: int, seed: int) -> Sample:
 
 
 def caption_all(sample: Sample) -> dict[str, Texts]:
-    """Return the dense captions of each captioner, and those of the embedded one refined."""
-    dense = load_prompt(DENSE_PROMPT)
-    facts = caption_clips(FactsCaptioner(replace(FactsConfig(), text_frames=0)), sample.clips, dense=dense)
-    embedded = caption_clips(load_embedded(), sample.clips, dense=dense)
+    """Return the dense captions of each captioner, and those of the embedded one refined.
+
+    `accepted` are those of the embedded model in `auto`, and empty for clips that it gave to `facts`.
+    """
+    dense, short = load_prompt(DENSE_PROMPT), load_prompt(SHORT_PROMPT)
+    detectors, model = FactsCaptioner(replace(FactsConfig(), text_frames=0)), load_embedded()
+    facts = caption_clips(detectors, sample.clips, dense=dense)
+    embedded = caption_clips(model, sample.clips, dense=dense)
+    auto = AutoCaptioner(model, detectors, {prompt.digest: prompt for prompt in (dense, short)})
+    chosen = caption_clips(auto, sample.clips, dense=dense, short=short)
     templates = [families.dense_caption(world, n) for n, world in enumerate(sample.worlds)]
     texts: dict[str, Texts] = {
         "templates": templates,
@@ -112,6 +122,10 @@ def caption_all(sample: Sample) -> dict[str, Texts]:
     }
     texts["refined"] = [
         refined(text, clip) for text, clip in zip(texts["embedded"], sample.clips, strict=True)
+    ]
+    texts["auto"] = [caption.text or "" for caption in chosen]
+    texts["accepted"] = [
+        (caption.text or "") if caption.captioner == "embedded" else "" for caption in chosen
     ]
     return texts
 
@@ -144,6 +158,14 @@ def table_rows(texts: Texts, sample: Sample) -> list[tuple[str, list[CaptionScor
         for name in families.FAMILIES
     ]
     return [*by_family, ("all", scores)]
+
+
+def accepted_by_family(texts: Texts, sample: Sample) -> dict[str, float]:
+    """Return the fraction of the clips of each family that have a text."""
+    return {
+        name: float(np.mean([bool(t) for t, w in zip(texts, sample.worlds, strict=True) if w.family == name]))
+        for name in families.FAMILIES
+    }
 
 
 def measure(scores: Sequence[CaptionScore]) -> dict[str, float]:

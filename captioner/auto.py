@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from captioner.domain import is_confident, is_simulated_world
+from captioner.domain import color_mismatch, is_confident, is_simulated_world, patch_colors
 from captioner.frames import sample_uniform
 from captioner.outcome import Outcome
 from captioner.prompts import Prompt
@@ -11,12 +11,15 @@ from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
 PROBE_FRAMES = 3
 """Frames that decide whether a clip is a simulated world."""
+REVISION = "auto-2"
+"""Part of the caption version: increment when other answers are accepted."""
 
 
 class AutoCaptioner:
     """Captions simulated worlds with the embedded model, all other clips with `facts`.
 
-    Falls back to `facts` when an answer of the embedded model is not OK or has low confidence.
+    An answer of the embedded model is accepted if it is OK, confident, and names the colours that the frames
+    show and no others. `facts` captions the clips of which one answer is not.
     """
 
     def __init__(self, embedded: Captioner, facts: Captioner, prompts: dict[str, Prompt]) -> None:
@@ -26,18 +29,20 @@ class AutoCaptioner:
         self.embedded, self.facts, self.prompts = embedded, facts, prompts
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
-        """Answer every request."""
+        """Answer every request; all requests about a clip by the same captioner."""
         clips = {r.clip_id: r for r in requests}
         routing = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
         attempts = self._ask_embedded([r for r in requests if routing[r.clip_id][0]])
-        rejected = {
-            a.clip_id: a for a in attempts if a.outcome is not Outcome.OK or not is_confident(a.confidence)
-        }
+        shown = {a.clip_id: patch_colors(clips[a.clip_id].frames_THWC) for a in attempts}
+        rejected: dict[str, str] = {}
+        for attempt in attempts:
+            if reason := _rejection(attempt, shown[attempt.clip_id]):
+                rejected.setdefault(attempt.clip_id, reason)
         accepted = [_with_detail(a, routing[a.clip_id][1]) for a in attempts if a.clip_id not in rejected]
         remaining = [r for r in requests if not routing[r.clip_id][0] or r.clip_id in rejected]
         fallback = self.facts.caption(remaining) if remaining else []
         return accepted + [
-            _with_detail(a, _fallback_reason(routing[a.clip_id][1], rejected.get(a.clip_id)))
+            _with_detail(_with_detail(a, routing[a.clip_id][1]), rejected.get(a.clip_id, ""))
             for a in fallback
         ]
 
@@ -57,10 +62,12 @@ def _with_detail(answer: CaptionAnswer, reason: str) -> CaptionAnswer:
     return replace(answer, detail="; ".join(part for part in (answer.detail, reason) if part))
 
 
-def _fallback_reason(flatness: str, rejected: CaptionAnswer | None) -> str:
-    if rejected is None:
-        return flatness
-    confidence = "none" if rejected.confidence is None else f"{rejected.confidence:.2f}"
-    return (
-        f"{flatness}; the embedded model's answer was rejected ({rejected.outcome}, confidence {confidence})"
-    )
+def _rejection(attempt: CaptionAnswer, shown: frozenset[str]) -> str:
+    """Return why an answer of the embedded model is not accepted; empty if it is."""
+    if attempt.outcome is not Outcome.OK:
+        reason = str(attempt.outcome)
+    elif not is_confident(attempt.confidence):
+        reason = "no confidence" if attempt.confidence is None else f"confidence {attempt.confidence:.2f}"
+    else:
+        reason = color_mismatch(attempt.text or "", shown)
+    return f"the embedded model's answer was rejected ({reason})" if reason else ""

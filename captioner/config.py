@@ -154,7 +154,7 @@ class CaptionerConfig:
     kind: Literal["auto", "embedded", "facts", "vlm", "vllm", "endpoint"] = "auto"
     """`embedded` knows only simulated worlds; `facts` composes captions from detectors; `vlm` runs a
     transformers model, `vllm` one in vLLM; `endpoint` asks a server; `auto` uses `embedded` for simulated
-    worlds and `facts` otherwise."""
+    worlds whose colours its caption names, and `facts` otherwise."""
     vlm: VlmConfig | None = None
     """Model of `vlm`; required for it."""
     vllm: VllmConfig | None = None

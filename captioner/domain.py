@@ -1,4 +1,4 @@
-"""Detect clips of simulated worlds by their flat colours; pure functions.
+"""Detect clips of simulated worlds by their flat colours, and captions that name other ones; pure functions.
 
 Shapes: T frames, H x W pixels, C channels (RGB, uint8), N pixels.
 """
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from captioner.claims.measures import COLORS, color_labels, terms_of
+from captioner.frames import sample_uniform
 
 FLAT_COLORS = 3
 """Colours of a background and at most two objects."""
@@ -22,7 +25,10 @@ MAX_CUT_PATCHES = 8
 """Maximum patches at the edges; an object that wraps around shows up to four."""
 MIN_CONFIDENCE = 0.75
 """Minimum mean token probability of an accepted answer; on simulated worlds it is above 0.84."""
+COLOR_FRAMES = 8
+"""Frames in which the colours of a caption are looked for."""
 SIDE_PX = 96
+_NO_NAME = "a color without a name"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +81,36 @@ def flat_stats(frame_HWC: np.ndarray) -> FlatStats:
 def is_confident(confidence: float | None) -> bool:
     """Return whether a confidence suffices to accept an answer of the embedded model."""
     return confidence is not None and confidence >= MIN_CONFIDENCE
+
+
+def patch_colors(frames_THWC: np.ndarray) -> frozenset[str]:
+    """Return the names of the colours of all patches, that of the background included; 2 ms a frame."""
+    names = (*COLORS, _NO_NAME)
+    found: set[str] = set()
+    for index in sample_uniform(len(frames_THWC), COLOR_FRAMES):
+        label_HW = color_labels(_downsample(frames_THWC[index]))
+        for label in np.unique(label_HW).tolist():
+            mask_HW = (label_HW == label).astype(np.uint8)
+            core_HW = cv2.morphologyEx(mask_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))  # drops edges
+            _, _, boxes_K5, _ = cv2.connectedComponentsWithStats(core_HW, connectivity=8)
+            if (boxes_K5[1:, cv2.CC_STAT_AREA] >= MIN_PATCH_SHARE * mask_HW.size).any():
+                found.add(names[label])
+    return frozenset(found)
+
+
+def color_mismatch(text: str, shown: frozenset[str]) -> str:
+    """Return how the colours that a caption names differ from those of the patches; empty if they are equal.
+
+    A model asked about what it never saw says the likeliest things, with the confidence of its sentences; it
+    leaves out a wall, or names a colour that is not there.
+    """
+    named = terms_of(text) & {*COLORS}
+    parts = [
+        f"{verb} {', '.join(sorted(colors))}"
+        for verb, colors in (("leaves out", shown - named), ("names unseen", named - shown))
+        if colors
+    ]
+    return " and ".join(parts)
 
 
 def _most_common_color(pixels_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -200,6 +200,11 @@ def term_vector(text: str) -> np.ndarray:
     return np.array([term in found for term in TERMS], np.float32)
 
 
+def color_labels(frame_HWC: np.ndarray) -> np.ndarray:
+    """Return label_HW, the index in `COLORS` of the colour of each pixel; -1 for a colour without a name."""
+    return _nearest_colors(_lab(frame_HWC).reshape(-1, 3)).reshape(frame_HWC.shape[:2])
+
+
 def shown_color(measures: ClipMeasures, color: str) -> bool | None:
     """Return whether a colour shows; None if that is not certain. `color` is a word for one of `COLORS`."""
     name = SYNONYMS.get(color, color)
@@ -241,12 +246,15 @@ def _prototypes() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _color_shares(lab_N3: np.ndarray) -> np.ndarray:
+    label_N = _nearest_colors(lab_N3)
+    return np.bincount(label_N[label_N >= 0], minlength=len(COLORS)) / len(label_N)
+
+
+def _nearest_colors(lab_N3: np.ndarray) -> np.ndarray:
+    """Return the index in `COLORS` of the colour of each pixel; -1 for a colour without a name."""
     prototypes_K3, colors_K = _prototypes()
     distance2_NK = (lab_N3**2).sum(1)[:, None] - 2 * lab_N3 @ prototypes_K3.T + (prototypes_K3**2).sum(1)
-    nearest_N = distance2_NK.argmin(axis=1)
-    named_N = distance2_NK[np.arange(len(lab_N3)), nearest_N] <= _MAX_DISTANCE**2
-    counts = np.bincount(colors_K[nearest_N[named_N]], minlength=len(COLORS))
-    return counts / len(lab_N3)
+    return np.where(distance2_NK.min(axis=1) <= _MAX_DISTANCE**2, colors_K[distance2_NK.argmin(axis=1)], -1)
 
 
 def _motion(

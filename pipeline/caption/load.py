@@ -4,6 +4,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from captioner.auto import REVISION as AUTO_REVISION
 from captioner.auto import AutoCaptioner
 from captioner.captions import prompts_digest
 from captioner.config import CaptionerConfig, EndpointConfig, VisionModelConfig, VlmConfig
@@ -39,6 +40,7 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     prompts = _prompts(chosen)
     digests = prompts_digest(*prompts.values()).split("+")
     digests += [load_prompt("transcript", str(TASKS)).digest] if config.transcripts else []
+    digests += [AUTO_REVISION] if chosen.kind == "auto" else []
     content = digest_parts(config_digest(config), *digests, weights_digest(config), REVISION)
     return CaptionSpec(
         **prompts, window_s=chosen.long_clip_s, version=f"{chosen.kind}{_model(config)}-{content[:8]}"

@@ -1,16 +1,19 @@
-"""Flat worlds get the embedded model, everything else `facts`, and the row says why."""
+"""Flat worlds get the embedded model where it says what shows, everything else `facts`, with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 import pytest
 
 from captioner.auto import AutoCaptioner
-from captioner.domain import flat_stats, is_simulated_world
+from captioner.captions import ClipFrames, caption_clips
+from captioner.domain import color_mismatch, flat_stats, is_simulated_world, patch_colors
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
 from manifests.records import Outcome
+from worlds import families
+from worlds.shapes.captions import dense_caption, short_caption
 from worlds.shapes.draw import render
 from worlds.shapes.family import sample_world
 
@@ -18,10 +21,20 @@ ASKED, OWN = Prompt(name="dense", text="Describe it."), Prompt(name="worlds_dens
 
 
 class Canned:
-    """Answers everything with one confidence and outcome, and remembers which prompts it saw."""
+    """Answers everything with one confidence and outcome, and remembers which prompts it saw.
 
-    def __init__(self, name: str, confidence: float | None = None, outcome: Outcome = Outcome.OK) -> None:
-        self.name, self.confidence, self.outcome, self.seen = name, confidence, outcome, []
+    Its text is its name, or that of the prompt and clip where there is one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        confidence: float | None = None,
+        outcome: Outcome = Outcome.OK,
+        texts: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.name, self.confidence, self.outcome = name, confidence, outcome
+        self.texts, self.seen = texts or {}, []
 
     def caption(self, requests: Sequence[CaptionRequest]) -> list[CaptionAnswer]:
         self.seen += [r.prompt.name for r in requests]
@@ -30,7 +43,7 @@ class Canned:
                 clip_id=r.clip_id,
                 prompt_digest=r.prompt.digest,
                 outcome=self.outcome,
-                text=self.name,
+                text=self.texts.get((r.prompt.name, r.clip_id), self.name),
                 raw=self.name,
                 frames_shown=(0,),
                 provenance=Provenance(captioner=self.name, model="", revision="", decoding="{}"),
@@ -75,7 +88,9 @@ def test_title_cards_and_plain_frames_are_flat_but_no_worlds(text: str) -> None:
 
 
 def test_each_clip_gets_its_captioner_and_keeps_its_prompt() -> None:
-    embedded, facts = Canned("embedded", confidence=0.97), Canned("facts")
+    truth = dense_caption(sample_world(1, width=160, height=90, fps=8.0, num_frames=6), 0)
+    embedded = Canned("embedded", confidence=0.97, texts={("worlds_dense", "world"): truth})
+    facts = Canned("facts")
     auto = AutoCaptioner(embedded, facts, {ASKED.digest: OWN})
     answers = {a.clip_id: a for a in auto.caption([ask(world(1), "world"), ask(photo_like(1), "photo")])}
     assert answers["world"].provenance.captioner == "embedded"
@@ -86,9 +101,52 @@ def test_each_clip_gets_its_captioner_and_keeps_its_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "embedded", [Canned("embedded", confidence=0.3), Canned("embedded", 0.99, Outcome.TRUNCATED)]
+    ("embedded", "reason"),
+    [
+        (Canned("embedded", confidence=0.3), "confidence 0.30"),
+        (Canned("embedded"), "no confidence"),
+        (Canned("embedded", 0.99, Outcome.TRUNCATED), "truncated"),
+        (Canned("embedded", 0.99), "leaves out"),
+    ],
 )
-def test_an_answer_of_low_confidence_falls_back_to_facts(embedded: Canned) -> None:
+def test_an_answer_that_is_not_sure_or_not_seen_falls_back_to_facts(embedded: Canned, reason: str) -> None:
     [answer] = AutoCaptioner(embedded, Canned("facts"), {ASKED.digest: OWN}).caption([ask(world(2), "a")])
     assert answer.provenance.captioner == "facts"
-    assert "was rejected" in answer.detail
+    assert f"the embedded model's answer was rejected ({reason}" in answer.detail
+
+
+@pytest.mark.parametrize("family", ["shapes", "occlusion", "physics"])
+def test_true_captions_name_the_colors_that_show_and_those_of_another_world_do_not(family: str) -> None:
+    size = {"width": 128, "height": 128, "fps": 8.0, "num_frames": 12}
+    drawn = [families.sample(family, 40 + seed, **size) for seed in range(12)]
+    shown = [patch_colors(families.render(each)) for each in drawn]
+    texts = [families.dense_caption(each, number) for number, each in enumerate(drawn)]
+    assert [color_mismatch(text, colors) for text, colors in zip(texts, shown, strict=True)] == [""] * 12
+    foreign = [color_mismatch(text, colors) for text, colors in zip(texts[1:], shown, strict=False)]
+    assert sum(bool(reason) for reason in foreign) >= 9
+
+
+def test_a_mismatch_says_what_is_left_out_and_what_is_not_there() -> None:
+    shown = frozenset({"white", "gray", "red"})
+    assert color_mismatch("A red star passes a grey wall on a white background.", shown) == ""
+    wrong = color_mismatch("A pink star over a white background.", shown)
+    assert wrong == "leaves out gray, red and names unseen pink"
+
+
+def test_the_texts_of_a_clip_are_of_one_captioner() -> None:
+    drawn = sample_world(3, width=160, height=90, fps=8.0, num_frames=6)
+    right = {("worlds_dense", clip): dense_caption(drawn, 0) for clip in ("a", "b")}
+    right[("worlds_short", "a")] = short_caption(drawn, 0)
+    short, own_short = Prompt(name="short", text="In short?"), Prompt(name="worlds_short", text="short")
+    auto = AutoCaptioner(
+        Canned("embedded", 0.9, texts=right), Canned("facts"), {ASKED.digest: OWN, short.digest: own_short}
+    )
+    frames_THWC = render(drawn)
+    times = tuple(k / 8 for k in range(len(frames_THWC)))
+    clips = [
+        ClipFrames(clip_id=name, media_id=f"m-{name}", frames_THWC=frames_THWC, times_s=times)
+        for name in ("a", "b")
+    ]
+    first, second = caption_clips(auto, clips, dense=ASKED, short=short)
+    assert (first.captioner, first.text) == ("embedded", dense_caption(drawn, 0))
+    assert (second.captioner, second.text, second.short) == ("facts", "facts", "facts")
