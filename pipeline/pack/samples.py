@@ -47,9 +47,22 @@ COLUMNS = {
         "window_start_pts",
         "window_end_pts",
     ),
-    "captions": ("text", "short", "medium", "captioner", "model", "revision", "prompt_digest", "version"),
+    "captions": (
+        "text",
+        "short",
+        "medium",
+        "captioner",
+        "model",
+        "revision",
+        "prompt_digest",
+        "version",
+        "parts",
+    ),
 }
 """Columns that a sample is made of, by table. Digests of samples depend on their order: it never changes."""
+
+_ADDED = ("medium", "parts")
+"""Columns of captions that came later; captions without them keep their digest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,13 +97,12 @@ class Tar:
 
 
 def caption_digests(captions: pa.Table) -> pa.Array:
-    """Return a digest of each caption's columns in `COLUMNS`, as before `medium` for those without one."""
-    cells = {name: pc.fill_null(captions[name], "None") for name in COLUMNS["captions"]}
-    others = [cells[name] for name in cells if name != "medium"]
-    whole, without = (
-        pc.binary_join_element_wise(*columns, UNIT_SEPARATOR) for columns in (cells.values(), others)
+    """Return a digest of each caption's columns in `COLUMNS`, without those of `_ADDED` that are null."""
+    cells = (
+        captions[name] if name in _ADDED else pc.fill_null(captions[name], "None")
+        for name in COLUMNS["captions"]
     )
-    return digest_texts(pc.if_else(captions["medium"].is_valid(), whole, without))
+    return digest_texts(pc.binary_join_element_wise(*cells, UNIT_SEPARATOR, null_handling="skip"))
 
 
 def caption_lengths(captions: pa.Table) -> pa.ChunkedArray:
@@ -168,6 +180,7 @@ def make_sample(row: Mapping[str, Any], bucket: Bucket, config: PackConfig) -> S
             "revision": row["revision"],
             "prompt_digest": row["prompt_digest"],
             "version": row["version"],
+            "parts": row["parts"] or "{}",
         },
         "review": {
             "verdict": row["review_verdict"],

@@ -21,7 +21,7 @@ from pipeline.pack.samples import COLUMNS, TarKind
 
 _MEDIA = ("key", "clip_id", "media_id", "source_digest", "length", "extension", "encoding", "digest")
 """Columns that the bytes of a tar of media depend on."""
-_FORMATS = {"media": "media 1", "whole": "pack 3"}
+_FORMATS = {"media": "media 1", "whole": "pack 4"}
 """Increment one when the same content is packed into other bytes, so that older tars are packed again."""
 _LOCATION = {"source_key", "path", "offset"}
 """Columns that do not change the bytes of any tar."""

@@ -1,11 +1,14 @@
 """A packed sample is decoded to the frames and pixels of its bucket, from any start in its window."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 
-from manifests.records import Bucket
-from trainer.data.decode import RawSample, decode_sample
+from manifests.records import Bucket, SampleRef
+from manifests.shards import ShardIndex
+from trainer.data.decode import RawSample, decode_sample, raw_sample
 from video.encode import mp4_bytes
 from video.frames import read_clip
 from video.resize import resize_and_crop
@@ -49,6 +52,20 @@ def test_a_picture():
     bucket = Bucket(num_frames=1, height=20, width=20)
     expected_THWC = resize_and_crop(rgb_HWC[None], 20, 20)
     assert (decode_sample(raw(png, "png"), bucket, 8.0) == expected_THWC).all()
+
+
+def test_samples_of_sets_without_parts_are_read_as_before():
+    index = ShardIndex.__new__(ShardIndex)  # named in errors alone
+    ref = SampleRef(clip_id="clip-1", bucket=BUCKET, shard="a.tar", offset=0, length=1)
+    files = {"mp4": b"media", "txt": b" a heron \n"}
+    caption = {"dense": "A heron lands.", "fixed_length": False}
+    plain = raw_sample(index, ref, files)
+    older = raw_sample(index, ref, files | {"json": json.dumps({"caption": caption}).encode()})
+    assert (plain.short, plain.dense, plain.parts) == ("a heron", "a heron", {})
+    assert (older.short, older.dense, older.parts) == ("a heron", "A heron lands.", {})
+    caption |= {"parts": '{"camera": "still", "subjects": ["a heron"]}'}
+    newer = raw_sample(index, ref, files | {"json": json.dumps({"caption": caption}).encode()})
+    assert newer.parts == {"camera": "still", "subjects": ["a heron"]}
 
 
 def test_damage_names_the_clip():

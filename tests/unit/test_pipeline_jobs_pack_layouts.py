@@ -19,6 +19,7 @@ import webdataset as wds
 from benchmarks.packable_dataset import MadeMedium, caption_row, make
 from manifests.dataset import Commit, Dataset
 from manifests.live_view import LiveView
+from manifests.records import PARTS
 from manifests.shards import ShardIndex
 from manifests.storage import open_storage
 from pipeline.config import PackConfig, RayConfig
@@ -76,11 +77,14 @@ def pack(dataset: str, out: str, config: PackConfig = SPLIT, *, dry_run: bool = 
     return job.pack(dataset, out, config, RayConfig(), dry_run=dry_run)
 
 
-def edit(dataset: str, words: Mapping[str, str], version: str = "b") -> None:
-    """Commit a newer caption of some media, by media id."""
+def edit(
+    dataset: str, words: Mapping[str, str], version: str = "b", parts: Mapping[str, Any] | None = None
+) -> None:
+    """Commit a newer caption of some media, by media id, all with these parts."""
     opened = Dataset.open(dataset)
     media = {row["media_id"]: row for row in LiveView(opened).media.to_pylist()}
     rows = [caption_row(media[name], version, text) for name, text in words.items()]
+    rows = [row | {"parts": json.dumps(parts) if parts else None} for row in rows]
     part = opened.write_part("captions", pa.Table.from_pylist(rows))
     opened.commit(Commit(stage="caption", added=(part,), config_digest=version))
 
@@ -147,6 +151,26 @@ def test_a_repack_after_three_edits_writes_three_tars_of_captions(dataset, out):
     assert len(kept) == 2 * report.shards - len(touched)
     assert pack(dataset, out).nothing_left
     assert find_stale_sets(out) == []
+
+
+@pytest.mark.parametrize("config", [JOINED, SPLIT], ids=["joined", "split"])
+def test_the_parts_of_captions_are_in_the_samples_and_read_by_the_trainer(dataset, tmp_path, config):
+    parts: dict[str, Any] = dict.fromkeys(PARTS, "") | {"subjects": ["a heron", "«reed»"], "camera": "still"}
+    parts |= {"actions": ["it lands"], "visible_text": []}
+    out = str(tmp_path / "shards")
+    pack(dataset, out, config)
+    index = ShardIndex.load(out)
+    assert {each.parts == {} for each, _, _ in samples(out).values()} == {True}
+    ref = index.sample(index.num_samples // 2)
+    edit(dataset, {ref.media_id: "with parts"}, parts=parts)
+    written = pack(dataset, out, config).tars_written
+    assert written == ({"captions": 1} if config.layout == "split" else {"joined": len(stored(out))})
+    found = samples(out)
+    assert {key: dict(each.parts) for key, (each, _, _) in found.items() if each.parts} == {ref.key: parts}
+    assert {record["caption"]["parts"] for _, record, _ in found.values()} == {"{}", json.dumps(parts)}
+    edit(dataset, {ref.media_id: "with parts"}, parts=parts | {"camera": "pans left"})
+    assert pack(dataset, out, config).tars_written == written
+    assert samples(out)[ref.key][0].parts["camera"] == "pans left"
 
 
 def test_another_version_of_the_captions_writes_no_media(dataset, out):

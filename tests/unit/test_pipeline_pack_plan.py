@@ -33,12 +33,13 @@ def packable(number: int, **changes: Any) -> dict[str, Any]:
         "end_pts": 200,
     }
     clip |= {"time_base_num": 1, "time_base_den": 100}
-    return clip | media | shape | caption | {"prompt_digest": "p", "version": "v"} | changes
+    return clip | media | shape | caption | {"prompt_digest": "p", "version": "v", "parts": None} | changes
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:
     """Return rows as `pipeline.jobs.pack` passes them to `plan_shards`."""
-    captions = pa.Table.from_pylist([{name: row[name] for name in COLUMNS["captions"]} for row in rows])
+    texts = pa.schema([(name, pa.string()) for name in COLUMNS["captions"]])
+    captions = pa.Table.from_pylist([{name: row[name] for name in texts.names} for row in rows], texts)
     names = [*COLUMNS["sources"], *COLUMNS["clips"], *COLUMNS["media"]]
     narrow = pa.Table.from_pylist([{name: row.get(name, "") for name in names} for row in rows])
     columns = {"content": caption_digests(captions), "chars": caption_lengths(captions)}

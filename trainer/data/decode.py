@@ -5,10 +5,11 @@ Legend: T frames, H height, W width, C channels (RGB).
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from tarfile import TarError
 from tarfile import open as open_tar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,6 +34,9 @@ class RawSample:
     """The text of the `.txt` member: the one-sentence caption, or the text that `pack --captions` fixed."""
     dense: str
     """The long caption, or `short` where there is none, or where the text is fixed."""
+    parts: Mapping[str, str | list[str]] = field(default_factory=dict[str, str | list[str]])
+    """What the captioner listed of the clip by the names of `manifests.records.PARTS`; empty if it was not
+    asked, and in sets of earlier versions."""
 
 
 def read_sample(index: ShardIndex, ref: SampleRef) -> RawSample:
@@ -49,7 +53,7 @@ def read_texts(index: ShardIndex, ref: SampleRef) -> tuple[str, str]:
     if "txt" not in files:
         where = f"{index.root / ref.sidecar} at byte {ref.sidecar_offset}"
         raise ValueError(f"{where}: clip {ref.clip_id} has no .txt; pack again")
-    return _texts(files)
+    return _texts(files, _caption(files))
 
 
 def _members(index: ShardIndex, ref: SampleRef, data: bytes) -> dict[str, bytes]:
@@ -65,10 +69,14 @@ def _members(index: ShardIndex, ref: SampleRef, data: bytes) -> dict[str, bytes]
         raise damaged_tar(index, ref, error) from error
 
 
-def _texts(files: Mapping[str, bytes]) -> tuple[str, str]:
-    """Return `short` and `dense` of the members of a sample."""
+def _caption(files: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """Return what the record among the members of a sample says of its caption; empty without one."""
+    return (json.loads(files["json"]).get("caption") if "json" in files else None) or {}
+
+
+def _texts(files: Mapping[str, bytes], caption: Mapping[str, Any]) -> tuple[str, str]:
+    """Return `short` and `dense` of a sample from its members and what its record says of the caption."""
     short = files["txt"].decode().strip()
-    caption = (json.loads(files["json"]).get("caption") if "json" in files else None) or {}
     return short, short if caption.get("fixed_length") else caption.get("dense") or short
 
 
@@ -86,9 +94,15 @@ def raw_sample(index: ShardIndex, ref: SampleRef, files: Mapping[str, bytes]) ->
             f"{index.root / ref.shard} at byte {ref.offset}: clip {ref.clip_id} has {sorted(files)}, "
             "but needs a video or an image and a .txt; pack again"
         )
-    short, dense = _texts(files)
+    caption = _caption(files)
+    short, dense = _texts(files, caption)
     return RawSample(
-        clip_id=ref.clip_id, media=files[extension], extension=extension, short=short, dense=dense
+        clip_id=ref.clip_id,
+        media=files[extension],
+        extension=extension,
+        short=short,
+        dense=dense,
+        parts=json.loads(caption.get("parts") or "{}"),
     )
 
 
