@@ -8,6 +8,7 @@ __all__ = [
     "caption_checks",
     "caption_order",
     "carried",
+    "clips_view",
     "conservation",
     "dataset",
     "digest",

@@ -237,9 +237,7 @@ class LiveView:
         if loaded is None:
             rows = self._all_rows(table, [*wanted])
             added = len(self._added.get(table, ()))
-            commits_N = np.append(
-                commit_numbers(self.dataset, table), np.full(added, self.dataset.number + 1)
-            )
+            commits_N = np.append(self._commit_numbers(table), np.full(added, self.dataset.number + 1))
             self._loaded[table] = rows.append_column(COMMIT_COLUMN, pa.array(commits_N))
             return
         missing = [name for name in wanted if name not in loaded.column_names]
@@ -248,6 +246,9 @@ class LiveView:
         for name in new.column_names:
             loaded = loaded.append_column(name, new[name])
         self._loaded[table] = loaded
+
+    def _commit_numbers(self, table: TableName) -> np.ndarray:
+        return commit_numbers(self.dataset, table)
 
     def _all_rows(self, table: TableName, columns: Sequence[str]) -> pa.Table:
         rows = self.dataset.read(table, columns)

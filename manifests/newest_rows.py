@@ -39,7 +39,7 @@ def first_rows(codes_R: np.ndarray) -> np.ndarray:
     return np.unique(codes_R, return_index=True)[1]
 
 
-def is_among(column: pa.ChunkedArray, values: pa.ChunkedArray) -> np.ndarray:
+def is_among(column: pa.ChunkedArray, values: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Return a mask of the rows whose value is one of `values`; null is none of them."""
     found = pc.is_in(column, value_set=combine(values).drop_null())
     return found.to_numpy(zero_copy_only=False).astype(bool)

@@ -23,9 +23,11 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.arrow import combine, pc
+from manifests.clips_view import ClipsView, touched_clips
 from manifests.dataset import Dataset
 from manifests.embeddings import DTYPE, EMBEDDING, EmbeddedClips, embedded_clips, read_embeddings
 from manifests.live_view import LiveView
+from manifests.scores import requests
 from manifests.storage import describe_disk_full
 from pipeline.runtime.progress import Progress, no_progress
 
@@ -34,6 +36,8 @@ FORMAT = 1
 _META = "index.json"
 _CHUNK_CLIPS = 65_536
 """Clips whose embeddings are in memory at a time."""
+_MAX_TOUCHED = 0.2
+"""Fraction of the clips of an index above which all are looked up anew when it is brought up to date."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,24 +84,30 @@ def open_index(dataset: Dataset, folder: Path, progress: Progress = no_progress)
 
 
 def _refresh(dataset: Dataset, folder: Path, former: _Meta | None, progress: Progress) -> tuple[_Meta, int]:
-    """Write an index of the newest commit; return it, and how many embeddings were read."""
-    view = LiveView(dataset)
-    clips = embedded_clips(view)
-    request = view.scorer_requests.get(EMBEDDING)
+    """Write an index of the newest commit; return it, and how many embeddings were read.
+
+    Clips that no commit touched since keep their rows.
+    """
+    request = requests(dataset.commits).get(EMBEDDING)
     digest = request.digest if request else ""
     number, at = _commit(dataset)
     if former is not None and former.digest != digest:
         former = None
-    order_N, kept_F = _in_order(folder, former, clips)
-    num_kept, num_clips = int(kept_F.sum()), len(order_N)
-    new = _take(clips, order_N[num_kept:])
+    touched = _touched(dataset, former)
+    view = LiveView(dataset) if touched is None else ClipsView(dataset, touched)
+    clips = embedded_clips(view)
+    had = _read_rows(folder, former)
+    is_touched_F = np.ones(len(had), bool) if touched is None else _is_in(had["clip_id"], touched)
+    kept_F = ~is_touched_F | _is_in(had["clip_id"], clips.clip_id)
+    num_kept = int(kept_F.sum())
+    new = _take(clips, np.flatnonzero(~_is_in(clips.clip_id, had["clip_id"])))
     dims = former.dims if former and num_kept else 0
     meta = _Meta(
         format=FORMAT,
         commit=number,
         at=at,
         digest=digest,
-        clips=num_clips,
+        clips=num_kept + len(new.clip_id),
         dims=dims,
         vectors=former.vectors if former and kept_F.all() and num_kept else f"vectors-{uuid4().hex[:12]}.f16",
         rows=f"rows-{number}-{uuid4().hex[:12]}.arrow",
@@ -121,22 +131,47 @@ def _refresh(dataset: Dataset, folder: Path, former: _Meta | None, progress: Pro
         out.flush()
         os.fsync(out.fileno())
     meta = replace(meta, dims=dims)
-    _write_rows(folder / meta.rows, _index_rows(view, _take(clips, order_N)))
+    _write_rows(folder / meta.rows, _merge(had.filter(pa.array(kept_F)), _index_rows(view, clips)))
     _replace_meta(folder, meta)
     return meta, len(new.clip_id)
 
 
-def _in_order(folder: Path, former: _Meta | None, clips: EmbeddedClips) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order of the clips in the index, those that it has first; and which of its clips stay."""
-    if former is None or not former.clips:
-        return np.arange(len(clips.clip_id)), np.zeros(0, bool)
-    with pa.memory_map(str(folder / former.rows)) as source:
-        had = combine(pa.ipc.open_file(source).read_all()["clip_id"])
-    place_F = pc.index_in(had, value_set=clips.clip_id)
-    kept_F = place_F.is_valid().to_numpy(zero_copy_only=False)
-    is_new_N = pc.invert(pc.is_in(clips.clip_id, value_set=had)).to_numpy(zero_copy_only=False)
-    places = place_F.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.concatenate([places, np.flatnonzero(is_new_N)]), kept_F
+def _touched(dataset: Dataset, former: _Meta | None) -> pa.Array | None:
+    """Return the clips that commits touched since the index was written; None for any, or too many."""
+    if former is None or not former.clips or former.commit >= dataset.number:
+        return None
+    older = dataset.commits[: former.commit + 1]
+    if str(older[-1].at) != former.at or requests(older).get(EMBEDDING) != requests(dataset.commits).get(
+        EMBEDDING
+    ):
+        return None
+    touched = touched_clips(dataset, former.commit)
+    return None if touched is None or len(touched) > _MAX_TOUCHED * former.clips else touched
+
+
+def _read_rows(folder: Path, meta: _Meta | None) -> pa.Table:
+    """Return `SearchIndex.rows` of an index; no rows without one."""
+    if meta is None or not meta.clips:
+        return pa.table({"clip_id": pa.chunked_array([], pa.string())})
+    with pa.memory_map(str(folder / meta.rows)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _merge(kept: pa.Table, found: pa.Table) -> pa.Table:
+    """Return the rows of an index: `kept` with what was found of them, then the other ones of `found`."""
+    if not len(kept):
+        return found
+    place = combine(pc.index_in(kept["clip_id"], value_set=combine(found["clip_id"])))
+    known = {
+        name: pc.if_else(place.is_valid(), combine(found[name]).take(place), combine(kept[name]))
+        for name in kept.column_names
+    }
+    is_new_N = ~_is_in(found["clip_id"], kept["clip_id"])
+    return pa.concat_tables([pa.table(known), found.filter(pa.array(is_new_N))])
+
+
+def _is_in(values: pa.ChunkedArray | pa.Array, known: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    return pc.is_in(combine(values), value_set=combine(known)).to_numpy(zero_copy_only=False).astype(bool)
 
 
 def _copy_kept(path: Path, former: _Meta, kept_F: np.ndarray, out: Any) -> None:

@@ -64,6 +64,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "caption_checks",
         "caption_order",
         "carried",
+        "clips_view",
         "conservation",
         "dataset",
         "digest",
