@@ -12,8 +12,6 @@ from captioner.frames import sample_uniform
 
 FRAMES = 4
 """Frames of a clip; a text is compared with the one that it fits best."""
-CLIP_SCORE_WEIGHT = 2.5
-"""Hessel et al. 2021, "CLIPScore: a reference-free evaluation metric for image captioning"."""
 
 
 class ClipScorer:

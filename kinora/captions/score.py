@@ -68,7 +68,7 @@ class VersionScore:
     agreement: float | None = None
     """Mean agreement with the own clips, where an audit measured it."""
     clip_score: float | None = None
-    """Mean CLIPScore, where an audit used open_clip."""
+    """Mean CLIPScore, where an audit used a model of images and texts."""
     unsupported_rate: float | None = None
     """Unsupported fraction of the claims that an audit checked."""
     repeating: float = 0.0
@@ -125,7 +125,7 @@ def score_version(
 
 def _scored(row: Mapping[str, Any], truth: TruthOf | None, *, whole: bool) -> ScoredCaption:
     clip = truth(row["media_id"]) if truth else None
-    by_clip = str(row.get("agreement_scorer") or "").startswith("open_clip")
+    by_clip = str(row.get("agreement_scorer") or "").startswith(("open_clip ", "transformers "))
     similarity = row.get("similarity") if by_clip and whole else None
     return ScoredCaption(
         media_id=row["media_id"],

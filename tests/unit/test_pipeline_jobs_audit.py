@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import worlds_dataset as made
+from embedding_models import open_clip_folder
 
 from captioner.claims.claim import tally
+from captioner.claims.split import split_sentences
+from captioner.clip_scorer import FRAMES
+from captioner.frames import sample_uniform
+from kinora.captions.score import CLIP_SCORE_WEIGHT
 from kinora.captions.world_claims import WorldJudge, check_on_world
 from kinora.cli.main import main
 from manifests.dataset import Dataset
@@ -17,6 +23,7 @@ from manifests.review.messages import QueueFilter
 from pipeline.config import AuditConfig, RayConfig
 from pipeline.errors import NothingToDo
 from pipeline.jobs.audit import audit
+from video.frames import read_frames
 
 COUNT = 48
 NO_TEXT = AuditConfig(read_text=False)
@@ -110,6 +117,41 @@ def test_the_command_prints_the_separation(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "with their own clips" in printed
     assert "0 unsupported (0.0%)" in printed
+
+
+def open_clip_by_hand(name: str, text: str, frames: list[np.ndarray]) -> float:
+    """Return the mean over the sentences of a text of the cosine with the frame that each fits best."""
+    import open_clip
+    import torch
+    from PIL import Image
+
+    model, _, preprocess = open_clip.create_model_and_transforms(name)
+    tokens = open_clip.get_tokenizer(name)([each.text for each in split_sentences(text)])
+    with torch.inference_mode():
+        image_VD = model.encode_image(torch.stack([preprocess(Image.fromarray(each)) for each in frames]))
+        text_SD = model.encode_text(tokens)
+    image_VD, text_SD = (each / each.norm(dim=-1, keepdim=True) for each in (image_VD, text_SD))
+    return float((text_SD @ image_VD.T).amax(1).mean())
+
+
+def test_a_model_of_open_clip_gives_agreement_and_clip_score(tmp_path, capsys):
+    found = made.write_dataset(tmp_path / "d", 12)
+    name = open_clip_folder(tmp_path / "m")
+    run(found, AuditConfig(read_text=False, clip_model=name))
+    rows = LiveView(Dataset.open(found.uri)).captions().to_pylist()
+    assert {row["agreement_scorer"] for row in rows} == {"open_clip m"}
+    assert all(0 <= row["agreement"] <= 1 and 0 < row["agreement_seen"] <= 1 for row in rows)
+    media = {row["media_id"]: row for row in LiveView(Dataset.open(found.uri)).media.to_pylist()}
+    for row in rows[:2]:
+        about = media[row["media_id"]]
+        tar = (Path(found.uri) / about["path"]).read_bytes()
+        frames = [each.rgb_HWC for each in read_frames(tar[about["offset"] :][: about["length"]])]
+        shown = [frames[index] for index in sample_uniform(len(frames), FRAMES)]
+        assert row["similarity"] == pytest.approx(open_clip_by_hand(name, row["text"], shown), abs=1e-4)
+    assert main(["captions", "score", "--dataset", found.uri, "--json"]) == 0
+    [score] = json.loads(capsys.readouterr().out)["versions"].values()
+    expected = np.mean([CLIP_SCORE_WEIGHT * max(0, row["similarity"]) for row in rows])
+    assert score["clip_score"] == pytest.approx(expected)
 
 
 def test_clips_that_cannot_be_read_are_counted(tmp_path):
