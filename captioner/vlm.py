@@ -99,7 +99,7 @@ class TransformersCaptioner:
         def alike(clip: Clip) -> tuple[list[str], int, int, int]:
             height, width = clip[0].frames_THWC.shape[1:3]
             prompts = [request.prompt.digest for request in clip]
-            return prompts, len(self._sample_indices(clip[0])), height, width
+            return prompts, len(self.sample_indices(clip[0])), height, width
 
         by_clip: dict[tuple[str, int], Clip] = {}
         for request in requests:
@@ -127,7 +127,7 @@ class TransformersCaptioner:
 
     @torch.inference_mode()
     def _generate(self, batch: Sequence[Clip]) -> list[CaptionAnswer]:
-        indices = [self._sample_indices(clip[0]) for clip in batch]
+        indices = [self.sample_indices(clip[0]) for clip in batch]
         reading, ids = self._read([clip[0] for clip in batch], indices)
         answers = self._answers([clip[0] for clip in batch], indices, partial(reading.answer, self.config))
         for number, other in enumerate(batch[0][1:], 1):
@@ -245,7 +245,8 @@ class TransformersCaptioner:
             detail=detail,
         )
 
-    def _sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
+    def sample_indices(self, request: CaptionRequest) -> tuple[int, ...]:
+        """Return the frames of a request that the model is shown."""
         config = self.config
         return choose_frames(
             request.frames_THWC, request.times_s, count=config.frames, fps=config.fps, by=config.frames_by

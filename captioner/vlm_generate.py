@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from captioner.config import VlmConfig
 
-_TEXT_INPUTS = ("attention_mask", "mm_token_type_ids", "token_type_ids")
+TEXT_INPUTS = ("attention_mask", "mm_token_type_ids", "token_type_ids")
 """Inputs with an entry for each token, which later prompts need too."""
 Groups = Sequence[Sequence[int]]
 """Ids of the tokens of each group."""
@@ -96,7 +96,7 @@ class Reading:
         self._cache.crop(kept - self._cache.get_seq_length())
         added_BL = torch.tensor(added, device=ids_BL.device).expand(len(ids_BL), -1)
         inputs = {"input_ids": torch.cat([ids_BL[:, :kept], added_BL], 1), "past_key_values": self._cache}
-        for name in _TEXT_INPUTS:
+        for name in TEXT_INPUTS:
             if name in self._inputs:
                 old_BL = self._inputs[name]
                 fill = old_BL[:, -1:].expand(-1, len(added))

@@ -99,6 +99,17 @@ class VlmInputs:
         token = str(getattr(self.processor, f"{kind}_token", f"<{kind}>"))
         return self.type.layout.format(places=token * len(places), text=text)
 
+    def format_answer(self, text: str) -> str:
+        """Return an answer as the chat template writes it after a prompt; without a template, the text."""
+        if not (self.type.places and getattr(self.processor, "chat_template", None)):
+            return text
+        asked = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        answered = [*asked, {"role": "assistant", "content": [{"type": "text", "text": text}]}]
+        write = self.processor.apply_chat_template
+        before = write(asked, add_generation_prompt=True, tokenize=False)
+        whole = write(answered, tokenize=False)
+        return whole[len(before) :] if whole.startswith(before) else text
+
     def _begins_with_bos(self, prompt: str) -> bool:
         """Whether the chat template wrote the begin token, which the tokenizer would add once more."""
         bos = self.tokenizer.bos_token

@@ -1,7 +1,8 @@
-"""Configuration of the embedded captioner's training. Imports nothing heavy."""
+"""Configuration of the training of captioners. Imports nothing heavy."""
 
 from dataclasses import dataclass
 
+from captioner.config import VlmConfig
 from manifests.ranges import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -78,5 +79,44 @@ class TrainConfig:
     threads: PositiveInt = 1
     """Torch threads."""
     model: ModelConfig
+
+    __post_init__ = check_ranges
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraConfig:
+    """Fine-tuning of a vision-language model by low-rank adapters; all randomness derives from `seed`."""
+
+    vlm: VlmConfig
+    """The model, and the frames that it is shown. Its `batch_size`, `temperature` and `timeout_s` are for
+    captions alone."""
+    out: str
+    """Folder for the state of the run and the final model (`export/`)."""
+    steps: PositiveInt
+    """Optimizer steps."""
+    seed: int = 0
+    batch_size: PositiveInt = 8
+    """Captions of a step; they pass the model one by one."""
+    rank: PositiveInt = 16
+    """Rank of the adapters."""
+    alpha: PositiveFloat = 32.0
+    """Scale of the adapters times their rank."""
+    targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
+    """Last names of the linear layers of the language model that get an adapter."""
+    lr: PositiveFloat = 1e-4
+    """Peak learning rate; decays by half a cosine."""
+    warmup_steps: NonNegativeInt = 10
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: PositiveFloat = 1.0
+    save_every_n_steps: PositiveInt = 100
+    """Optimizer steps between states that a stopped run goes on from."""
 
     __post_init__ = check_ranges

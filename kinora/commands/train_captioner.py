@@ -1,7 +1,8 @@
-"""Train the embedded captioner on simulated worlds, or score its captions.
+"""Train the embedded captioner on simulated worlds, or score its captions; fine-tune any other model.
 
 fit: train, and export a standard transformers model folder. validate: caption held-out worlds from MP4
-files, and score every claim against ground truth.
+files, and score every claim against ground truth. lora: fine-tune a vision-language model of transformers by
+low-rank adapters on the captions of a dataset or of worlds, and export it with the adapters merged.
 """
 
 import json
@@ -14,19 +15,22 @@ from itertools import zip_longest
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from captioner.embedded import FPS, FRAMES, load_embedded
-from captioner.train.config import TrainConfig
+from captioner.train.config import LoraConfig, TrainConfig
+from captioner.train.lora import tune
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
 from kinora.training.caption_worlds import NUM_CELL_CLASSES, sample_examples, vocabulary_texts
 from kinora.training.captioner_run import train_captioner
+from kinora.training.tuning_examples import TuneData, tuning_examples
 from manifests.renamed_flags import rename_args
 from trainer.run.ending import run_to_exit_code, say
 
-CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig}
+CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig, "lora": LoraConfig}
+_LOG_EVERY_STEPS = 10
 
 
 def main(args: Sequence[str]) -> int:
-    """Run `fit` or `validate`."""
+    """Run `fit`, `validate` or `lora`."""
     try:
         parser = build_parser()
         named = rename_args(_with_newest(args), CONFIGS.get(args[0], {}) if args else {})
@@ -40,6 +44,8 @@ def main(args: Sequence[str]) -> int:
         )
         print(json.dumps(scores, indent=None if parsed.validate.json else 2))
         return Exit.DONE
+    if parsed.subcommand == "lora":
+        return _tune(_from_namespace(LoraConfig, parsed.lora), parsed.lora.data)
     config = _from_namespace(TrainConfig, parsed.fit)
     if config.num_cell_classes != NUM_CELL_CLASSES or config.model.frames != FRAMES:
         raise ValueError(
@@ -56,6 +62,16 @@ def main(args: Sequence[str]) -> int:
 
     words = ["kinora", "train", "captioner", *args, *(() if parsed.fit.resume else ("--resume",))]
     return run_to_exit_code(run, shlex.join(words))
+
+
+def _tune(config: LoraConfig, data: TuneData) -> int:
+    def report(step: int, loss: float) -> None:
+        if (step + 1) % _LOG_EVERY_STEPS == 0 or step + 1 == config.steps:
+            say(f"step {step + 1} of {config.steps}: loss {loss:.4f}")
+
+    folder = tune(config, tuning_examples(data, config.batch_size, config.seed), report)
+    say(f"exported to {folder}; caption with --captioner.kind vlm --captioner.vlm.model {folder}")
+    return Exit.DONE
 
 
 def build_parser() -> ArgumentParser:
@@ -80,10 +96,15 @@ def build_parser() -> ArgumentParser:
     )
     validate_parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     validate_parser.add_class_arguments(ScoreConfig, as_group=False)
+    lora_parser = ArgumentParser(exit_on_error=False)
+    lora_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    lora_parser.add_class_arguments(LoraConfig, as_group=False)
+    lora_parser.add_class_arguments(TuneData, "data")
     parser = ArgumentParser(prog="kinora train captioner", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands()
     commands.add_subcommand("fit", fit_parser)
     commands.add_subcommand("validate", validate_parser)
+    commands.add_subcommand("lora", lora_parser)
     return parser
 
 

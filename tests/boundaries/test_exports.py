@@ -152,6 +152,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "train.config",
         "train.data",
         "train.fit",
+        "train.lora",
         "transcript",
         "upsample",
         "vllm_client",

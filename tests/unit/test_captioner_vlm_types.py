@@ -64,7 +64,7 @@ def test_a_template_that_writes_the_begin_token_gives_one(tmp_path: Path) -> Non
 
 def times(captioner: TransformersCaptioner, request) -> list[str]:
     """Return the times in the prompt that the model reads."""
-    inputs = captioner._inputs([request], [captioner._sample_indices(request)])
+    inputs = captioner._inputs([request], [captioner.sample_indices(request)])
     text = captioner.processor.tokenizer.decode(inputs["input_ids"][0])
     return re.findall(r"<[\d.]+ seconds>", text)
 

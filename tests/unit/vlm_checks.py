@@ -106,7 +106,7 @@ def load_config(captioner: TransformersCaptioner, *, batch_size: int) -> VlmConf
 def _read_back(captioner: TransformersCaptioner, clips: list[list[CaptionRequest]]) -> tuple[int, int]:
     """Assert that the prompt is read once, after at most one begin token; return the visual tokens."""
     tokenizer, few = captioner.processor.tokenizer, min(2, captioner.config.frames)
-    shown = [tuple(range(few)), captioner._sample_indices(clips[0][0])]
+    shown = [tuple(range(few)), captioner.sample_indices(clips[0][0])]
     counts = []
     for indices in shown:
         inputs = captioner._inputs([clips[0][0]], [indices])
