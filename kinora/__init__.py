@@ -1,6 +1,6 @@
 """The command line, what composes the packages, and the Python interface (docs/api.md).
 
->>> model = kinora.load_model("demo/runs/dit")
+>>> model = kinora.load_model("shipped")
 >>> kinora.generate(model, "a red circle moves left", seconds=2).save("out.mp4")
 """
 

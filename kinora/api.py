@@ -68,7 +68,9 @@ class Video:
 def load_model(
     folder: str | Path, *, device: str | None = None, dtype: Dtype = "auto", offload: bool = False
 ) -> TextToVideo:
-    """Load a folder that `kinora train dit` wrote. Nothing in it is unpickled.
+    """Load a folder that `kinora train dit` wrote, or `shipped`, the weights in the package.
+
+    Nothing is unpickled.
 
     Args:
         device: `cpu`, `cuda` or `cuda:1`; by default the GPU where there is one.

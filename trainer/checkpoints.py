@@ -51,6 +51,7 @@ def save_model(
         digest = digest_file(weights)
         content = {"config": asdict(model.config), "digest": digest, **about}
         about_file.write_text(json.dumps(content, indent=1) + "\n")
+        weights.chmod(about_file.stat().st_mode)  # safetensors lets the owner alone read
         weights.replace(folder / f"{name}.safetensors")
         about_file.replace(folder / f"{name}.json")
     except (SafetensorError, OSError) as error:  # safetensors raises no OSError for a full disk

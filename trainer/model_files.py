@@ -25,7 +25,8 @@ def read_about(folder: Path | str, name: str) -> dict[str, Any]:
     path = folder_of(folder) / f"{name}.json"
     if not path.is_file() and str(folder) == SHIPPED:
         raise FileNotFoundError(
-            f"{path}: these weights do not ship with this version; name a folder of your own"
+            f"{path}: the weights that ship with Kinora are missing; install it again, or name a folder of "
+            "your own"
         )
     if not path.is_file():
         verb = "vae" if name == VAE else "dit"

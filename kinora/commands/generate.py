@@ -38,8 +38,8 @@ POSITIONAL = "prompt"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(RequestConfig, SampleConfig):
-    model: str = "demo/runs/dit"
-    """Model folder written by `kinora train dit`."""
+    model: str = "shipped"
+    """Model folder written by `kinora train dit`; by default the weights in the package."""
     out: str | None = None
     """Output file (also `-o`): .mp4, .webm, .mov, .mkv or .gif; .png or .jpg with --frames 1. By default
     out.mp4 or out.png; with --prompts a folder, `out`."""

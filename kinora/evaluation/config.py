@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from manifests.ranges import NonNegativeFloat, PositiveInt, check_ranges
+from worlds.palette import FAMILY_NAMES, MOTIONS, SPEEDS
 
 ROWS = (
     "text",
@@ -31,20 +32,20 @@ SAMPLES, FEW = 512, 128
 class EvaluationConfig:
     """Which model is evaluated, on what."""
 
-    model: str = "demo/runs/dit"
-    """Model folder written by `kinora train dit`."""
+    model: str = "shipped"
+    """Model folder written by `kinora train dit`; by default the weights in the package."""
     row: str | None = None
     """Row of the table, or several with commas: text, animate, extend, loop, connect, edit, images, sizes,
     draft, dense, expansion, consistency, permanence, long, acting, game. Default: all."""
     samples: PositiveInt | None = None
     """Videos of each group of a row. Default: 512 where a goal is 0.9 or more, 128 elsewhere."""
-    families: tuple[str, ...] = ("shapes",)
+    families: tuple[str, ...] = FAMILY_NAMES
     """Families of worlds that the model was trained on. Rows text and animate judge all of them; consistency
     needs rooms, permanence occlusion, acting canvas, game grid, and the other rows shapes."""
-    motions: tuple[str, ...] = ("left", "right", "up", "down", "still")
-    """Motions in the prompts: those that the model was trained on. Those of the demo by default."""
-    speeds: tuple[str, ...] = ("medium",)
-    """Speeds in the prompts: any of slow, medium, quick."""
+    motions: tuple[str, ...] = MOTIONS
+    """Motions in the prompts: those that the model was trained on. The demo: left, right, up, down, still."""
+    speeds: tuple[str, ...] = tuple(SPEEDS)
+    """Speeds in the prompts: any of slow, medium, quick. The demo: medium."""
     counts: tuple[PositiveInt, ...] = (1, 2, 3)
     """Numbers of things in the prompts, each equally often."""
     styles: tuple[str, ...] = ("flat",)

@@ -9,8 +9,8 @@ from manifests.ranges import PositiveFloat, PositiveInt, check_ranges
 class ServeConfig:
     """How videos are served. No slots: commands have further fields."""
 
-    model: str = "demo/runs/dit"
-    """Model folder written by `kinora train dit`, or a name of shipped weights."""
+    model: str = "shipped"
+    """Model folder written by `kinora train dit`; by default the weights in the package."""
     state: str | None = None
     """Folder of the jobs and their videos. Default: ~/.local/state/kinora/serve."""
     max_queue: PositiveInt = 100

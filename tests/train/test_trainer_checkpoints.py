@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from trainer import model_files
 from trainer.checkpoints import load_vae, save_model
 from trainer.config import VaeConfig
 from trainer.model_files import SHIPPED
@@ -43,6 +44,14 @@ def test_weights_that_cannot_be_written_leave_the_earlier_ones(tmp_path):
     assert torch.equal(vae.conv_in.weight, tiny_vae(0).conv_in.weight)
 
 
-def test_weights_that_do_not_ship_are_named():
-    with pytest.raises(FileNotFoundError, match=r"vae\.json: these weights do not ship with this version"):
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path):
+    save_model(tmp_path, "vae", tiny_vae(0), {})
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_weights_that_are_missing_in_the_package_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_files, "SHIPPED_FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"vae\.json: the weights that ship with Kinora are missing"):
         load_vae(SHIPPED)
