@@ -23,7 +23,9 @@ ROWS = (
     "acting",
     "game",
 )
-"""Modules of `kinora.evaluation.rows`."""
+"""Modules of `kinora.evaluation.rows` that are rows of the table."""
+COMPARED = ("framing",)
+"""Further ones, which compare trainings (`kinora.training.compare`) and run only where they are named."""
 SAMPLES, FEW = 512, 128
 """Cases of a group with a goal of 0.9 or more, and of another one."""
 
@@ -36,7 +38,8 @@ class EvaluationConfig:
     """Model folder written by `kinora train dit`; by default the weights in the package."""
     row: str | None = None
     """Row of the table, or several with commas: text, animate, extend, loop, connect, edit, images, sizes,
-    draft, dense, expansion, consistency, permanence, long, acting, game. Default: all."""
+    draft, dense, expansion, consistency, permanence, long, acting, game. Default: all of these. `framing`
+    compares trainings, and runs only where it is named."""
     samples: PositiveInt | None = None
     """Videos of each group of a row. Default: 512 where a goal is 0.9 or more, 128 elsewhere."""
     families: tuple[str, ...] = FAMILY_NAMES
@@ -67,8 +70,9 @@ class EvaluationConfig:
         if self.row is None:
             return ROWS
         names = tuple(name.strip() for name in self.row.split(","))
-        if unknown := [name for name in names if name not in ROWS]:
-            raise ValueError(f"no row {', '.join(unknown)}: there are {', '.join(ROWS)}")
+        known = (*ROWS, *COMPARED)
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"no row {', '.join(unknown)}: there are {', '.join(known)}")
         return names
 
     @property

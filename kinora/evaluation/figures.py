@@ -116,7 +116,7 @@ def average(
     )
 
 
-def gain(name: str, before: Sequence[float], after: Sequence[float], *, goal: float = 0) -> Figure:
+def gain(name: str, before: Sequence[float], after: Sequence[float], *, goal: float | None = 0) -> Figure:
     """Return the mean of `after` minus `before`, pair by pair, with its lower bound.
 
     Args:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kinora.evaluation.balanced import Vocabulary
 from kinora.evaluation.cases import Setup
-from kinora.evaluation.config import FEW, ROWS, SAMPLES, EvaluationConfig
+from kinora.evaluation.config import COMPARED, FEW, ROWS, SAMPLES, EvaluationConfig
 from kinora.evaluation.figures import Figure
 from kinora.evaluation.judging import row_of, run_row
 from kinora.evaluation.results import write_row
@@ -134,7 +134,7 @@ def write_summary(out: Path, config: EvaluationConfig, done: Evaluation, seed: i
     same = {name: value for name, value in asdict(config).items() if name not in NOT_OF_RESULTS}
     identity = json.loads(json.dumps({"settings": same, "seed": seed, "weights": weights}))
     found = {**_earlier_figures(out, identity, set(done.failed)), **done.figures}
-    figures = {name: found[name] for name in ROWS if name in found}
+    figures = {name: found[name] for name in (*ROWS, *COMPARED) if name in found}
     (out / "table.md").write_text(markdown_table(figures, done.failed))
     content = {
         **identity,

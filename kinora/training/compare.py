@@ -1,30 +1,45 @@
 """Compare trainings of the transformer that differ in one thing, two seeds each, and judge their videos.
 
 `python -m kinora.training.compare captions --shards DIR --vae DIR --out DIR`
+`python -m kinora.training.compare framing --vae DIR --out DIR`
 
 Each training is a `kinora train dit` command by the recipe of the weights that ship, on the same shards, with
-the same batches and seeds. Run the command again to go on where it was stopped.
+the same batches and seeds. `framing` renders worlds of its own, and crops them for one of its arms.
+Run the command again to go on where it was stopped.
 """
 
 import argparse
 import csv
+import itertools
 import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kinora.evaluation.config import EvaluationConfig
 from kinora.evaluation.figures import Figure, average, gain
 from kinora.evaluation.plots import bars
+from kinora.evaluation.rows import framing
 from kinora.evaluation.run import evaluate_rows
 from kinora.evaluation.table import markdown_table
 from kinora.training.shipped import run_kinora, train_words
+from kinora.training.shipped_worlds import Mixture, write_worlds
 from worlds.palette import MOTIONS, SPEEDS, STYLES
 
 SEEDS = (0, 1)
 """Seeds of the trainings of each arm."""
+WHOLE = Mixture(
+    sizes=tuple((size, 1.0) for size in framing.NATIVE),
+    frames=((framing.NUM_FRAMES, 1.0),),
+    families=(("shapes", 1.0),),
+    styles=(("flat", 1.0),),
+    things=((1, 1.0),),
+)
+"""Worlds of one thing that is wholly in frame, in every frame."""
+CROPPED = replace(WHOLE, square=True)
+"""The same worlds; many squares show a part of their thing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +53,8 @@ class Arm:
     """Flags that the other arms have not."""
     times_steps: int = 1
     """Steps over those of the comparison."""
+    worlds: Mixture | None = None
+    """What its own worlds are drawn from; by default it is trained on `CompareConfig.shards`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +70,19 @@ class Comparison:
     """What each arm should gain over the one before; 0 asks for an interval above 0."""
     loss: bool
     """Whether validation losses compare: they are measured with short captions."""
+    parts: tuple[str, ...] = ()
+    """Further numbers, each of some of the videos."""
+
+    @property
+    def renders(self) -> bool:
+        """Whether worlds are rendered for it."""
+        return all(arm.worlds is not None for arm in self.arms)
+
+
+def _batches_of(clips: int) -> tuple[str, ...]:
+    """Return the flags for steps of `clips` clips, from the first step on of all shapes of frame."""
+    each = ("--data.batch_size", str(clips), "--data.run_clips", str(clips))
+    return (*each, "--data.warmup_bucket_steps", "0")
 
 
 COMPARISONS = {
@@ -76,6 +106,19 @@ COMPARISONS = {
         goal=0,
         loss=True,
     ),
+    # 30 squares of 48x48 have as many tokens as 18 frames of 80x48: nothing is scaled, so that things are
+    # equally large in both
+    "framing": Comparison(
+        arms=(
+            Arm(name="square", group=framing.NAME, worlds=CROPPED, flags=_batches_of(30)),
+            Arm(name="native", group=framing.NAME, worlds=WHOLE, flags=_batches_of(18)),
+        ),
+        row=framing.NAME,
+        verdict=framing.FRAMED,
+        goal=0.15,
+        loss=False,
+        parts=(framing.IN_SQUARE, framing.IN_NATIVE),
+    ),
 }
 
 
@@ -84,11 +127,13 @@ class CompareConfig:
     """What is compared, and at what size."""
 
     name: str
-    shards: Path
-    """Shards with latents of `vae`, written by `kinora encode`."""
     vae: str
     """Folder of the VAE, or `shipped`."""
     out: Path
+    shards: Path | None = None
+    """Shards with latents of `vae`, written by `kinora encode`; None where worlds are rendered."""
+    num_worlds: int = 8000
+    """Worlds, where they are rendered."""
     steps: int = 4000
     """Optimizer steps of the first arm."""
     samples: int = 128
@@ -102,15 +147,20 @@ def compare(config: CompareConfig) -> list[Figure]:
 
     Raises:
         ChildProcessError: where a training fails.
-        ValueError: for an unknown comparison, or videos that cannot be judged.
+        ValueError: for an unknown comparison, shards that are missing or not needed, or videos that cannot
+            be judged.
     """
     if config.name not in COMPARISONS:
         raise ValueError(f"no comparison {config.name!r}: there are {', '.join(COMPARISONS)}")
     comparison = COMPARISONS[config.name]
-    _keep_settings(config)
+    if comparison.renders == (config.shards is not None):
+        need = "renders its own worlds; leave --shards out" if comparison.renders else "needs --shards"
+        raise ValueError(f"{config.name} {need}")
+    _keep_settings(config, comparison)
+    shards = {arm.name: _shards(config, arm) for arm in comparison.arms}
     for seed in SEEDS:
         for arm in comparison.arms:
-            _train(config, arm, seed)
+            _train(config, arm, shards[arm.name], seed)
             _judge(config, comparison, arm, seed)
     figures = _figures(config, comparison)
     (config.out / "table.md").write_text(markdown_table({config.name: figures}, {}))
@@ -121,9 +171,10 @@ def compare(config: CompareConfig) -> list[Figure]:
     return figures
 
 
-def _keep_settings(config: CompareConfig) -> None:
+def _keep_settings(config: CompareConfig, comparison: Comparison) -> None:
     """Write what the trainings depend on. Raises ValueError where they were begun with something else."""
-    kept = {name: str(value) for name, value in asdict(config).items() if name not in ("out", "processes")}
+    unused = {"out", "processes", "shards" if comparison.renders else "num_worlds"}
+    kept = {name: str(value) for name, value in asdict(config).items() if name not in unused}
     path = config.out / "comparison.json"
     if path.exists() and (earlier := json.loads(path.read_text())) != kept:
         changed = ", ".join(name for name in kept if earlier.get(name) != kept[name])
@@ -136,9 +187,24 @@ def _run(config: CompareConfig, arm: Arm, seed: int) -> Path:
     return config.out / f"{arm.name}-{seed}"
 
 
-def _train(config: CompareConfig, arm: Arm, seed: int) -> None:
+def _shards(config: CompareConfig, arm: Arm) -> Path:
+    """Return the shards of an arm, with what was left of its own worlds rendered and encoded."""
+    if config.shards is not None:
+        return config.shards
+    assert arm.worlds is not None
+    root, processes = config.out / f"{arm.name}-shards", config.processes
+    write_worlds(root, config.num_worlds, seed=0, processes=processes, progress=_say, mixture=arm.worlds)
+    run_kinora("encode", "--shards", str(root), "--vae", config.vae, "--processes", str(processes))
+    return root
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _train(config: CompareConfig, arm: Arm, shards: Path, seed: int) -> None:
     run, steps = _run(config, arm, seed), config.steps * arm.times_steps
-    words = train_words("dit", run, config.shards, seed=seed, processes=config.processes)
+    words = train_words("dit", run, shards, seed=seed, processes=config.processes)
     length = ["--max_steps", str(steps), "--trainer.val_check_interval", str(config.steps)]
     run_kinora(*words, "--model.vae", config.vae, *arm.flags, *length)
 
@@ -162,33 +228,45 @@ def _judge(config: CompareConfig, comparison: Comparison, arm: Arm, seed: int) -
 
 def _figures(config: CompareConfig, comparison: Comparison) -> list[Figure]:
     """Return what each arm gains over the one before, prompt by prompt, then each arm's score and loss."""
-    scores = {
-        arm.name: [_scores(_run(config, arm, seed), comparison, arm) for seed in SEEDS]
-        for arm in comparison.arms
-    }
-    means = {
-        name: [sum(pair) / len(pair) for pair in zip(*of_seeds, strict=True)]
-        for name, of_seeds in scores.items()
-    }
     found: list[Figure] = []
-    for before, after in zip(comparison.arms, comparison.arms[1:], strict=False):
-        name = f"{config.name}_{after.name}_over_{before.name}"
-        found.append(gain(name, means[before.name], means[after.name], goal=comparison.goal))
-        for seed, first, second in zip(SEEDS, scores[before.name], scores[after.name], strict=True):
-            found.append(gain(f"{name}_seed{seed}", first, second, goal=comparison.goal))
+    for before, after in itertools.pairwise(comparison.arms):
+        name, goal = f"{config.name}_{after.name}_over_{before.name}", comparison.goal
+        first, second = (_of_seeds(config, comparison, arm, comparison.verdict) for arm in (before, after))
+        found.append(gain(name, _mean(first), _mean(second), goal=goal))
+        for seed, one, other in zip(SEEDS, first, second, strict=True):
+            found.append(gain(f"{name}_seed{seed}", one, other, goal=goal))
+        for part in comparison.parts:
+            first, second = (_of_seeds(config, comparison, arm, part) for arm in (before, after))
+            found.append(gain(f"{name}_{part}", _mean(first), _mean(second), goal=None))
     for arm in comparison.arms:
-        found.append(average(f"{config.name}_{arm.name}", means[arm.name]))
+        for number in (comparison.verdict, *comparison.parts):
+            values, chances, ceilings = (
+                _of_seeds(config, comparison, arm, number, of) for of in ("verdict", "chance", "ceiling")
+            )
+            name = f"{config.name}_{arm.name}" + (f"_{number}" if number in comparison.parts else "")
+            found.append(average(name, _mean(values), chance=_mean(chances), ceiling=_mean(ceilings)))
         if comparison.loss:
             losses = [_loss(_run(config, arm, seed)) for seed in SEEDS]
             found.append(average(f"{config.name}_{arm.name}_loss", losses, at_most=True, digits=4))
     return found
 
 
-def _scores(run: Path, comparison: Comparison, arm: Arm) -> list[float]:
-    """Return the compared number of each prompt, in their order."""
-    samples = json.loads((run / "judged" / comparison.row / "row.json").read_text())["samples"]
-    own = sorted((each for each in samples if each["group"] == arm.group), key=lambda each: each["index"])
-    return [float(each["verdict"][comparison.verdict]) for each in own]
+def _of_seeds(
+    config: CompareConfig, comparison: Comparison, arm: Arm, number: str, of: str = "verdict"
+) -> list[list[float]]:
+    """Return a number of each prompt that has it, in their order, for each seed."""
+    found: list[list[float]] = []
+    for seed in SEEDS:
+        row = _run(config, arm, seed) / "judged" / comparison.row / "row.json"
+        samples = json.loads(row.read_text())["samples"]
+        own = sorted((each for each in samples if each["group"] == arm.group), key=lambda each: each["index"])
+        found.append([float(each[of][number]) for each in own if number in each[of]])
+    return found
+
+
+def _mean(of_seeds: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of both seeds, prompt by prompt."""
+    return [sum(values) / len(values) for values in zip(*of_seeds, strict=True)]
 
 
 def _loss(run: Path) -> float:
@@ -212,16 +290,18 @@ def main(args: Sequence[str]) -> int:
     """Parse `args` and compare."""
     parser = argparse.ArgumentParser(prog="python -m kinora.training.compare", description=__doc__)
     parser.add_argument("name", choices=[*COMPARISONS])
-    parser.add_argument("--shards", type=Path, required=True, help="folder with latents of `kinora encode`")
+    parser.add_argument("--shards", type=Path, help="folder with latents of `kinora encode`; not for framing")
     parser.add_argument("--vae", required=True, help="folder of the VAE of the latents, or `shipped`")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and the results")
     for name, text in (
         ("steps", "optimizer steps of the first arm"),
         ("samples", "prompts that are judged"),
+        ("num_worlds", "worlds of framing"),
         ("processes", "processes that train and judge"),
     ):
         default = CompareConfig.__dataclass_fields__[name].default
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text}; default: %(default)s")
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=int, default=default, help=f"{text}; default: %(default)s")
     config = CompareConfig(**vars(parser.parse_args(args)))
     try:
         figures = compare(config)

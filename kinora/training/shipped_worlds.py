@@ -51,6 +51,8 @@ class Mixture:
     styles: Weighted[str] = (("flat", 4.0), ("outline", 1.0), ("textured", 1.0), ("night", 1.0))
     things: Weighted[int] = ((1, 2.0), (2, 1.0), (3, 1.0))
     """Things of a world of `shapes`."""
+    square: bool = False
+    """Whether frames are cropped to the square in their middle. Worlds and captions stay what they were."""
 
 
 EVERYTHING = Mixture()
@@ -139,7 +141,11 @@ def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
     with partial.open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for number in shard.samples:
             start, world = file.tell(), sample_of(seed, number, mixture)
-            media, *texts = _members(seed, number, world)
+            frames_THWC = families.render(world)
+            if mixture.square:
+                frames_THWC = middle_square(frames_THWC)
+            num_frames, height, width, _ = frames_THWC.shape
+            media, *texts = _members(seed, number, world, frames_THWC)
             for member in (media, *texts):
                 info = tarfile.TarInfo(member.name)
                 info.size = len(member.content)
@@ -150,7 +156,7 @@ def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
                     source=digest_bytes(_key(seed, number).encode()),
                     media_digest=digest_bytes(media.content),
                     text_digest=digest_bytes(b"".join(text.content for text in texts)),
-                    bucket=Bucket(num_frames=world.num_frames, height=world.height, width=world.width),
+                    bucket=Bucket(num_frames=num_frames, height=height, width=width),
                     shard=shard.name,
                     offset=start,
                     length=file.tell() - start,
@@ -162,10 +168,17 @@ def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
     unfinished.replace(shard.refs)
 
 
-def _members(seed: int, number: int, world: AnyWorld) -> Iterator[_Member]:
+def middle_square(frames_THWC: np.ndarray) -> np.ndarray:
+    """Return the square in the middle of each frame, with sides as long as the short side."""
+    height, width = frames_THWC.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return frames_THWC[:, top : top + side, left : left + side]
+
+
+def _members(seed: int, number: int, world: AnyWorld, frames_THWC: np.ndarray) -> Iterator[_Member]:
     """Yield the media, then the texts of a sample."""
     key, buffer = _key(seed, number), io.BytesIO()
-    frames_THWC = families.render(world)
     if world.num_frames == 1:
         yield _Member(f"{key}.png", _png(frames_THWC[0]))
     else:

@@ -8,21 +8,30 @@ import pytest
 
 from kinora.evaluation.run import Evaluation
 from kinora.training import compare as module
-from kinora.training.compare import COMPARISONS, CompareConfig, compare, main
+from kinora.training.compare import COMPARISONS, CROPPED, WHOLE, CompareConfig, compare, main
 from kinora.training.shipped import ShippedConfig, train_shipped
+from kinora.training.shipped_worlds import middle_square, sample_of
+from manifests.shards import ShardIndex
+from trainer.config import DitConfig, VaeConfig
+from worlds import families
+from worlds.shapes.measure import wholly_in_frame
 
 
 def config_of(out: Path, name: str = "captions", **fields) -> CompareConfig:
-    return CompareConfig(name=name, shards=Path("shards"), vae="shipped", out=out, steps=3, **fields)
+    shards = None if name == "framing" else Path("shards")
+    return CompareConfig(name=name, shards=shards, vae="shipped", out=out, steps=3, **fields)
 
 
 @pytest.fixture
 def commands(monkeypatch) -> list[tuple[str, ...]]:
-    """Replace trainings and judging: dense captions win by 0.2 on average, each scale by 0.1."""
+    """Replace trainings and judging: dense captions and native shapes win by 0.2 on average, each scale by
+    0.1."""
     found: list[tuple[str, ...]] = []
 
     def train(*words: str) -> None:
         found.append(words)
+        if words[0] == "encode":
+            return
         run = Path(words[words.index("--out") + 1])
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / "step=3.ckpt").touch()
@@ -32,12 +41,19 @@ def commands(monkeypatch) -> list[tuple[str, ...]]:
 
     def judge(evaluation, out, *, seed):
         arm, _, of_seed = Path(evaluation.model).name.partition("-")
-        level = {"short": 0.5, "dense": 0.7, "base": 0.5, "4x": 0.6, "32x": 0.7}[arm] + 0.01 * int(of_seed)
+        level = {"short": 0.5, "dense": 0.7, "base": 0.5, "4x": 0.6, "32x": 0.7, "square": 0.5, "native": 0.7}
         samples = [
-            {"group": group, "index": index, "verdict": {"claims": value, "score": value}}
-            for group in ("raw", "expanded", "seen", "unseen")
+            {
+                "group": group,
+                "index": index,
+                "verdict": {"claims": value, "score": value, "framed": value, part: value},
+                "chance": {"claims": 0.1, "score": 0.1} if group != "framing" else {},
+                "ceiling": {"claims": 0.9, "score": 0.9, "framed": 0.9, part: 0.9},
+            }
+            for group in ("raw", "expanded", "seen", "unseen", "framing")
             for index in (2, 0, 1)
-            for value in [level + index / 100 if group != "unseen" else 0.0]
+            for value in [level[arm] + 0.01 * int(of_seed) + index / 100 if group != "unseen" else 0.0]
+            for part in ["in_square" if index == 2 else "in_native"]
         ]
         (out / evaluation.row).mkdir(parents=True, exist_ok=True)
         (out / evaluation.row / "row.json").write_text(json.dumps({"samples": samples}))
@@ -62,7 +78,8 @@ def test_arms_differ_in_one_flag_and_have_the_same_seeds(tmp_path, commands):
     assert gained.value == pytest.approx(0.2)
     assert (gained.n, gained.goal, gained.met) == (3, 0.1, True)
     assert figures["captions_dense_over_short_seed1"].value == pytest.approx(0.2)
-    assert figures["captions_short"].value == pytest.approx(0.515)
+    short_figure = figures["captions_short"]
+    assert (short_figure.value, short_figure.chance, short_figure.ceiling) == pytest.approx((0.515, 0.1, 0.9))
     assert "captions_dense_over_short" in (tmp_path / "table.md").read_text()
     assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [0, 1]
 
@@ -84,10 +101,76 @@ def test_scaling_has_more_steps_each_time(tmp_path, commands, capsys):
         module._loss(tmp_path / "base-0")
 
 
+@pytest.fixture
+def no_worlds(monkeypatch) -> None:
+    monkeypatch.setattr(module, "write_worlds", lambda *args, **kwargs: 0)
+
+
+def test_framing_renders_its_own_worlds_and_is_judged_by_shape_of_frame(tmp_path, commands, no_worlds):
+    figures = {figure.name: figure for figure in compare(config_of(tmp_path, "framing"))}
+    encode, train = ([words for words in commands if words[0] == verb] for verb in ("encode", "train"))
+    assert [words[words.index("--shards") + 1] for words in encode] == [
+        str(tmp_path / "square-shards"),
+        str(tmp_path / "native-shards"),
+    ]
+    assert [words[words.index("--data.shards") + 1] for words in train] == [
+        str(tmp_path / f"{arm}-shards") for arm in ("square", "native", "square", "native")
+    ]
+    gained = figures["framing_native_over_square"]
+    assert gained.value == pytest.approx(0.2)
+    assert (gained.n, gained.goal, gained.met) == (3, 0.15, True)
+    parts = [figures[f"framing_native_over_square_{part}"] for part in ("in_square", "in_native")]
+    assert [(part.n, part.goal, part.value) for part in parts] == [
+        (1, None, pytest.approx(0.2)),
+        (2, None, pytest.approx(0.2)),
+    ]
+    native = figures["framing_native"]
+    assert (native.value, native.chance, native.ceiling) == (pytest.approx(0.715), None, pytest.approx(0.9))
+    with pytest.raises(ValueError, match="another num_worlds"):
+        compare(config_of(tmp_path, "framing", num_worlds=5))
+
+
+def test_shards_are_given_where_they_are_needed_alone(tmp_path, commands, no_worlds, capsys):
+    words = ["--vae", "shipped", "--out", str(tmp_path / "out")]
+    assert main(["framing", "--shards", "shards", *words]) == main(["captions", *words]) == 1
+    assert "leave --shards out" in (errors := capsys.readouterr().err)
+    assert "captions needs --shards" in errors
+    assert not commands
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_of_squares_has_as_many_tokens_as_one_of_native_shapes():
+    dit = DitConfig(width=160, depth=6, heads=5, latent_channels=16, patch=1)
+    vae = VaeConfig(latent_channels=16)
+    tokens = set()
+    for arm in COMPARISONS["framing"].arms:
+        assert arm.worlds is not None
+        clips = int(arm.flags[arm.flags.index("--data.batch_size") + 1])
+        for (width, height), _ in arm.worlds.sizes:
+            side = min(width, height)
+            height, width = (side, side) if arm.worlds.square else (height, width)
+            ((num_frames, _),) = arm.worlds.frames
+            shape = vae.latent_shape(num_frames, height, width)
+            tokens.add(clips * dit.num_tokens(shape))
+    assert tokens == {18 * 3 * 10 * 6}
+
+
+def test_native_worlds_are_wholly_in_frame_and_half_of_their_squares_are_not():
+    whole, squares = [], []
+    for number in range(200):
+        world = sample_of(0, number, WHOLE)
+        assert world == sample_of(0, number, CROPPED)
+        frames_THWC = families.render(world)
+        whole.append(wholly_in_frame(frames_THWC))
+        squares.append(wholly_in_frame(middle_square(frames_THWC)))
+    assert sum(whole) >= 0.98 * len(whole)  # the tip of a thing may touch an edge
+    assert 0.4 * len(squares) < sum(squares) < 0.6 * len(squares)
+
+
 def test_a_training_that_fails_ends_the_comparison(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "executable", "false")
     words = ["--shards", "shards", "--vae", "shipped", "--out", str(tmp_path)]
-    assert main([next(iter(COMPARISONS)), *words]) == 1
+    assert main(["captions", *words]) == 1
     assert "train dit fit" in capsys.readouterr().err
 
 
@@ -111,4 +194,20 @@ def test_from_worlds_to_a_table(tmp_path, monkeypatch):
     figures = compare(config)
     assert [figure.n for figure in figures] == [2] * 4
     assert (tmp_path / "out" / "plot.svg").read_text().startswith("<svg")
+    assert compare(config) == figures
+
+    config = CompareConfig(
+        name="framing",
+        vae=str(tmp_path / "weights"),
+        out=tmp_path / "framing",
+        num_worlds=48,
+        steps=1,
+        samples=4,
+        processes=1,
+    )
+    figures = compare(config)
+    assert [figure.n for figure in figures] == [4, 4, 2, 2, 4, 2, 2, 4, 2, 2]
+    square, native = (ShardIndex.load(tmp_path / "framing" / f"{arm}-shards") for arm in ("square", "native"))
+    assert {bucket.name for bucket in square.buckets} == {"9x48x48"}
+    assert {bucket.name for bucket in native.buckets} == {"9x48x80", "9x80x48"}
     assert compare(config) == figures

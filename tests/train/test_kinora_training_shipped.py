@@ -4,13 +4,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from kinora.training import shipped
 from kinora.training.shipped import ShippedConfig, train_shipped, write_curves
-from kinora.training.shipped_worlds import EVERYTHING, FPS, sample_of, write_worlds
+from kinora.training.shipped_worlds import EVERYTHING, FPS, Mixture, middle_square, sample_of, write_worlds
 from manifests.shards import ShardIndex
 from trainer.data.decode import decode_sample, read_sample
 from trainer.sample.model import load_model
@@ -41,6 +42,34 @@ def test_samples_are_whole_and_a_stopped_run_goes_on(tmp_path):
         assert sample.short == families.short_caption(world, row)
         assert sample.dense == families.dense_caption(world, row)
         error = frames_THWC.astype(float) - families.render(world)
+        assert (error**2).mean() < 100  # of H.264 with 4:2:0 chroma
+
+
+@pytest.mark.parametrize(("height", "width", "top", "left"), [(4, 8, 0, 2), (9, 6, 1, 0), (5, 5, 0, 0)])
+def test_the_middle_square(height, width, top, left):
+    frames_THWC = np.arange(2 * height * width * 3).reshape(2, height, width, 3)
+    side = min(height, width)
+    square_THWC = middle_square(frames_THWC)
+    assert square_THWC.shape == (2, side, side, 3)
+    assert (square_THWC == frames_THWC[:, top : top + side, left : left + side]).all()
+
+
+def test_a_mixture_of_squares_crops_the_same_worlds_with_the_same_captions(tmp_path):
+    sizes = (((80, 48), 1.0), ((48, 80), 1.0))
+    indices = {}
+    for square in (False, True):
+        mixture = Mixture(sizes=sizes, frames=((1, 1.0), (9, 1.0)), square=square)
+        root = tmp_path / str(square)
+        write_worlds(root, 6, seed=3, processes=1, progress=lambda line: None, mixture=mixture)
+        indices[square] = ShardIndex.load(root)
+    for row in range(6):
+        whole, square = (indices[key].sample(row) for key in (False, True))
+        world = sample_of(3, row, mixture)
+        assert (square.bucket.height, square.bucket.width) == (48, 48)
+        assert (whole.bucket.height, whole.bucket.width) == (world.height, world.width)
+        one, other = read_sample(indices[False], whole), read_sample(indices[True], square)
+        assert (one.short, one.dense) == (other.short, other.dense)
+        error = decode_sample(other, square.bucket, FPS).astype(float) - middle_square(families.render(world))
         assert (error**2).mean() < 100  # of H.264 with 4:2:0 chroma
 
 

@@ -9,7 +9,7 @@ from untrained_model import untrained
 
 from kinora.evaluation.balanced import Vocabulary
 from kinora.evaluation.cases import Outcome, Setup, in_group
-from kinora.evaluation.config import ROWS
+from kinora.evaluation.config import COMPARED, ROWS
 from kinora.evaluation.figures import mean_of
 from kinora.evaluation.judging import CaseBatch, Judged, judge_batch, row_of
 from kinora.evaluation.results import write_row
@@ -54,7 +54,7 @@ def judged(model, row, cases, store) -> list[Judged]:
     return done
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [*ROWS, *COMPARED])
 def test_a_row_from_cases_to_files(model, name, tmp_path, monkeypatch):
     monkeypatch.setattr(long, "DURATION_S", 4.0)
     row = row_of(name)
@@ -67,7 +67,7 @@ def test_a_row_from_cases_to_files(model, name, tmp_path, monkeypatch):
             assert each.frames_THWC.shape == (case.world.num_frames, case.world.height, case.world.width, 3)
     figures = row.figures([each.outcome for each in done])
     assert len({figure.name for figure in figures}) == len(figures)
-    assert any(figure.goal is not None for figure in figures)
+    assert any(figure.goal is not None for figure in figures) == (name in ROWS)
     write_row(tmp_path / name, row, done, figures, model="runs/dit", sample=SAMPLE)
     samples = json.loads((tmp_path / name / "row.json").read_text())["samples"]
     assert len(samples) == len(cases)
@@ -81,7 +81,7 @@ def test_a_row_from_cases_to_files(model, name, tmp_path, monkeypatch):
     assert (tmp_path / name / "plot.svg").read_text().count("<text") > len(figures)
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("loop", "draft")])
+@pytest.mark.parametrize("name", [name for name in (*ROWS, *COMPARED) if name not in ("loop", "draft")])
 def test_the_truth_passes_its_judge(name, monkeypatch):
     """Video of the truth itself: every attribute is right, but for a speed too quick for a short look."""
     monkeypatch.setattr(long, "DURATION_S", 20.0)

@@ -27,6 +27,8 @@ MIN_AREA = 0.006
 """Minimum area of a component, in squared short sides; the min_area star covers 0.024."""
 MIN_SPEED = SPEEDS["slow"] / 2
 """Minimum speed of a moving thing, in short sides per second."""
+MAX_CONTACT = 0.15
+"""Maximum length at which a whole thing touches an edge of the frame, over the square root of its area."""
 MAX_THINGS = 4
 """Number of largest things to track; the others are only counted."""
 
@@ -109,6 +111,16 @@ def measure_paths(frames_THWC: np.ndarray) -> list[np.ndarray]:
     ]
 
 
+def wholly_in_frame(frames_THWC: np.ndarray) -> bool:
+    """Return whether most frames show things, and no edge of the frame cuts any thing in any frame.
+
+    Raises:
+        ValueError: if the frames have another layout.
+    """
+    found = _find_tracks(shrink(frames_THWC, MEASURED_SIDE_PX))
+    return found.count > 0 and not any(_is_cut(blob, found) for blobs in found.blobs_T for blob in blobs)
+
+
 def measured_truth(world: World) -> Measured:
     """Return the ideal measurement of `world`."""
     things = tuple(
@@ -140,6 +152,8 @@ class _Tracks:
     """Things of a video, and the background that they were found against."""
 
     tracks: list[list[_Blob]]
+    blobs_T: list[list[_Blob]]
+    """All blobs of each frame, also those of no track."""
     count: int
     background_L: np.ndarray
     away_THW: np.ndarray
@@ -157,7 +171,7 @@ def _find_tracks(frames_THWC: np.ndarray) -> _Tracks:
     ]
     count = int(np.median([len(blobs) for blobs in blobs_T]))
     tracks = _link_tracks(blobs_T, min(count, MAX_THINGS), np.array([width, height], float))
-    return _Tracks(tracks=tracks, count=count, background_L=background_L, away_THW=away_THW)
+    return _Tracks(tracks=tracks, blobs_T=blobs_T, count=count, background_L=background_L, away_THW=away_THW)
 
 
 def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: np.ndarray) -> list[_Blob]:
@@ -190,6 +204,18 @@ def _find_blobs(index: int, rgb_HWC: np.ndarray, lab_HWL: np.ndarray, away_HW: n
             )
         )
     return sorted(blobs, key=lambda blob: -blob.area)
+
+
+def _is_cut(blob: _Blob, found: _Tracks) -> bool:
+    """Return whether more than a tip of a thing touches an edge of the frame.
+
+    Pixels count that are more like the thing than like the background, since blur reaches beyond a thing.
+    """
+    inside_HW = np.roll(blob.cover_HW, (-blob.roll[0], -blob.roll[1]), axis=(0, 1))
+    contrast = float(np.linalg.norm(blob.lab_L - found.background_L))
+    covered_HW = inside_HW & (found.away_THW[blob.frame] >= contrast / 2)
+    edges = (covered_HW[0], covered_HW[-1], covered_HW[:, 0], covered_HW[:, -1])
+    return max(int(edge.sum()) for edge in edges) > MAX_CONTACT * math.sqrt(blob.area)
 
 
 def _link_tracks(blobs_T: Sequence[Sequence[_Blob]], count: int, extent_2: np.ndarray) -> list[list[_Blob]]:
