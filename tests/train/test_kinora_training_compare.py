@@ -174,32 +174,40 @@ def test_a_training_that_fails_ends_the_comparison(tmp_path, monkeypatch, capsys
     assert "train dit fit" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    """Worlds and weights, trained for a moment."""
+    out = tmp_path_factory.mktemp("shipped")
+    sizes = {"num_worlds": 48, "num_stills": 32, "vae_steps": 2, "still_steps": 1, "dit_steps": 1}
+    train_shipped(ShippedConfig(out=out, processes=1, **sizes))
+    return out
+
+
 @pytest.mark.slow
-def test_from_worlds_to_a_table(tmp_path, monkeypatch):
+def test_from_worlds_to_a_table(shipped, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SEEDS", (0,))
-    train_shipped(
-        ShippedConfig(
-            out=tmp_path, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=1, dit_steps=1
-        )
-    )
     config = CompareConfig(
         name="captions",
-        shards=tmp_path / "shards",
-        vae=str(tmp_path / "weights"),
-        out=tmp_path / "out",
+        shards=shipped / "shards",
+        vae=str(shipped / "weights"),
+        out=tmp_path,
         steps=1,
         samples=2,
         processes=1,
     )
     figures = compare(config)
     assert [figure.n for figure in figures] == [2] * 4
-    assert (tmp_path / "out" / "plot.svg").read_text().startswith("<svg")
+    assert (tmp_path / "plot.svg").read_text().startswith("<svg")
     assert compare(config) == figures
 
+
+@pytest.mark.slow
+def test_from_worlds_in_two_shapes_to_a_table(shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SEEDS", (0,))
     config = CompareConfig(
         name="framing",
-        vae=str(tmp_path / "weights"),
-        out=tmp_path / "framing",
+        vae=str(shipped / "weights"),
+        out=tmp_path,
         num_worlds=48,
         steps=1,
         samples=4,
@@ -207,7 +215,7 @@ def test_from_worlds_to_a_table(tmp_path, monkeypatch):
     )
     figures = compare(config)
     assert [figure.n for figure in figures] == [4, 4, 2, 2, 4, 2, 2, 4, 2, 2]
-    square, native = (ShardIndex.load(tmp_path / "framing" / f"{arm}-shards") for arm in ("square", "native"))
+    square, native = (ShardIndex.load(tmp_path / f"{arm}-shards") for arm in ("square", "native"))
     assert {bucket.name for bucket in square.buckets} == {"9x48x48"}
     assert {bucket.name for bucket in native.buckets} == {"9x48x80", "9x80x48"}
     assert compare(config) == figures
