@@ -215,6 +215,7 @@ def _judge(config: CompareConfig, comparison: Comparison, arm: Arm, seed: int) -
         model=str(run),
         row=comparison.row,
         samples=config.samples,
+        families=("shapes",),
         motions=MOTIONS,
         speeds=tuple(SPEEDS),
         styles=STYLES,

@@ -178,8 +178,11 @@ def test_a_training_that_fails_ends_the_comparison(tmp_path, monkeypatch, capsys
 def shipped(tmp_path_factory) -> Path:
     """Worlds and weights, trained for a moment."""
     out = tmp_path_factory.mktemp("shipped")
-    sizes = {"num_worlds": 48, "num_stills": 32, "vae_steps": 2, "still_steps": 1, "dit_steps": 1}
-    train_shipped(ShippedConfig(out=out, processes=1, **sizes))
+    train_shipped(
+        ShippedConfig(
+            out=out, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=1, dit_steps=1
+        )
+    )
     return out
 
 
