@@ -55,7 +55,7 @@ COMMANDS = {
     "encode": "precompute latents and text embeddings of shards",
     "train vae": "train the video VAE (fit, validate)",
     "train dit": "train the diffusion transformer (fit, validate)",
-    "train captioner": "train the embedded captioner (fit, validate), or fine-tune another one (lora)",
+    "train captioner": "train the embedded captioner, or fine-tune another (lora)",
     "prompts upsample": "expand short prompts into dense descriptions",
     "generate": "generate videos from prompts, images and videos",
     "serve": "serve the /v1/videos interface on your own weights",

@@ -40,6 +40,9 @@ def test_named_files_end_as_the_table_says(tmp_path):
     found = outcomes(make_cases(tmp_path / "named"), tmp_path / "named", str(tmp_path / "d"))
     assert found.pop("real.mp4") == "OK"  # a link's target, and a loop's other half
     assert found.pop("a.mp4") == found["place/loop-of-two"]
+    assert (
+        found.pop("packets/of-zeros.mp4") == "OK"
+    )  # damage within a file is a gap: what is around it is kept
     assert len(found) > 60
     assert found == expected(found)
 
