@@ -3,7 +3,6 @@
 Each step prints and runs a `kinora` command. Completed steps are skipped, so a stopped demo can be resumed.
 """
 
-import csv
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from kinora.cli.result import Result
 from kinora.demo.clips import extract, fetch
 from kinora.demo.memory import PeakMemory
 from manifests.renamed_fields import rename_keys
+from trainer.run.logs import logged_rows
 
 STATE_FILE = "demo.json"
 """Settings and completed steps of a demo, in its folder."""
@@ -238,16 +238,11 @@ def _run_command(demo: Run, command: str, *, as_json: bool) -> str:
 
 def losses(run: Path) -> dict[str, float]:
     """Return the first and last value of every logged loss and PSNR."""
-    logs = sorted(
-        run.glob("logs/version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
-    )
     logged: dict[str, list[float]] = {}
-    for path in logs:
-        with path.open() as rows:
-            for row in csv.DictReader(rows):
-                for column, value in row.items():
-                    if value and ("loss" in column or "psnr" in column):
-                        logged.setdefault(column, []).append(float(value))
+    for row in logged_rows(run):
+        for column, value in row.items():
+            if value and ("loss" in column or "psnr" in column):
+                logged.setdefault(column, []).append(float(value))
     ends = {"first": 0, "last": -1}
     return {
         f"{column}_{end}": values[index] for column, values in logged.items() for end, index in ends.items()

@@ -9,7 +9,6 @@ Run the command again to go on where it was stopped.
 """
 
 import argparse
-import csv
 import itertools
 import json
 import math
@@ -26,6 +25,7 @@ from kinora.evaluation.run import evaluate_rows
 from kinora.evaluation.table import markdown_table
 from kinora.training.shipped import run_kinora, train_words
 from kinora.training.shipped_worlds import Mixture, write_worlds
+from trainer.run.logs import logged_rows
 from worlds.palette import MOTIONS, SPEEDS, STYLES
 
 SEEDS = (0, 1)
@@ -276,12 +276,7 @@ def _loss(run: Path) -> float:
     Raises:
         ValueError: where no validation was logged.
     """
-    found: dict[int, float] = {}
-    for path in run.glob("logs/**/metrics.csv"):
-        with path.open() as file:
-            for line in csv.DictReader(file):
-                if line.get("val/loss"):
-                    found[int(line["step"])] = float(line["val/loss"])
+    found = {int(row["step"]): float(row["val/loss"]) for row in logged_rows(run) if row.get("val/loss")}
     if not found or not math.isfinite(found[max(found)]):
         raise ValueError(f"{run}: no validation loss was logged")
     return found[max(found)]

@@ -17,6 +17,7 @@ from pathlib import Path
 import trainer
 from kinora.training.shipped_worlds import EVERYTHING, STILLS, Mixture, write_worlds
 from trainer.model_files import DIT, VAE
+from trainer.run.logs import logged_rows
 
 CONFIGS = Path(str(trainer.__file__)).with_name("configs")
 
@@ -115,14 +116,10 @@ def write_curves(runs: Sequence[Path], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["run", "step", *names])
         for run in runs:
-            for log in sorted(
-                run.glob("logs/*/metrics.csv"), key=lambda log: int(log.parent.name.split("_")[-1])
-            ):
-                with log.open(newline="") as logged:
-                    for row in csv.DictReader(logged):
-                        values = [f"{float(row[name]):.5g}" if row.get(name) else "" for name in names]
-                        if any(values):
-                            writer.writerow([run.name, row["step"], *values])
+            for row in logged_rows(run):
+                values = [f"{float(row[name]):.5g}" if row.get(name) else "" for name in names]
+                if any(values):
+                    writer.writerow([run.name, row["step"], *values])
 
 
 def run_kinora(*words: str) -> None:

@@ -23,6 +23,7 @@ from manifests.digest import digest_bytes
 from manifests.records import Bucket, SampleRef
 from manifests.shards import write_index
 from video.encode import encode_mp4
+from video.resize import resize_and_crop
 from worlds import families
 from worlds.family import AnyWorld
 from worlds.shapes.family import sample_world
@@ -170,10 +171,8 @@ def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
 
 def middle_square(frames_THWC: np.ndarray) -> np.ndarray:
     """Return the square in the middle of each frame, with sides as long as the short side."""
-    height, width = frames_THWC.shape[1:3]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return frames_THWC[:, top : top + side, left : left + side]
+    side = min(frames_THWC.shape[1:3])
+    return resize_and_crop(frames_THWC, side, side)
 
 
 def _members(seed: int, number: int, world: AnyWorld, frames_THWC: np.ndarray) -> Iterator[_Member]:

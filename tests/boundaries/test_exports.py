@@ -235,6 +235,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "precision",
         "run.ending",
         "run.lock",
+        "run.logs",
         "run.saving",
         "run.settings",
         "run.stopping",
