@@ -24,9 +24,13 @@ export class Player {
     this.element = h("section.player", { "aria-label": "Clip" }, this.stage, this.controls);
     this.direction = 1;
     this.span = null;
+    this.wanted = null;
     for (const event of ["play", "pause"]) this.video.addEventListener(event, () => this.show());
     this.video.addEventListener("error", () => this.explain());
     this.video.addEventListener("loadeddata", () => { this.problem.hidden = true; });
+    this.video.addEventListener("seeking", () => {
+      if (this.wanted !== null && this.frameAt(this.video.currentTime) !== this.wanted) this.wanted = null;
+    });
     this.watch();
   }
 
@@ -34,7 +38,7 @@ export class Player {
   load(card, attempt = 0) {
     this.stopReverse();
     this.card = card;
-    this.span = null;
+    this.span = this.wanted = null;
     this.range.hidden = true;
     this.problem.hidden = true;
     this.isImage = card.file.extension === "png";
@@ -60,10 +64,13 @@ export class Player {
 
   get fps() { return this.card?.fps || 1; }
 
-  /** The frame that is shown, counted from 0. */
+  /** The frame that is shown, or that is on its way after a seek, counted from 0. */
   get frame() {
-    const shown = this.mediaTime ?? this.video.currentTime;
-    return Math.max(0, Math.min(this.card.num_frames - 1, Math.floor(shown * this.fps + 0.01)));
+    return this.wanted ?? this.frameAt(this.mediaTime ?? this.video.currentTime);
+  }
+
+  frameAt(time_s) {
+    return Math.max(0, Math.min(this.card.num_frames - 1, Math.floor(time_s * this.fps + 0.01)));
   }
 
   get time_s() { return this.frame / this.fps; }
@@ -95,6 +102,7 @@ export class Player {
   backward() {
     if (this.reversing) return this.faster(1);
     this.video.pause();
+    this.wanted = null;
     let last = performance.now(), at = this.video.currentTime;
     const tick = (now) => {
       const [start, end] = this.bounds();
@@ -132,7 +140,7 @@ export class Player {
   seek(frame, pausing = false) {
     if (this.isImage) return;
     if (pausing) this.pause();
-    this.mediaTime = null;
+    this.wanted = frame;
     this.video.currentTime = (frame + 0.5) / this.fps;
     this.show();
   }
@@ -166,7 +174,7 @@ export class Player {
 
   watch() {
     const onFrame = (_, frame) => {
-      this.mediaTime = frame.mediaTime;
+      this.arrived(frame.mediaTime);
       if (this.span && !this.video.paused && !this.video.seeking) {
         const [start, end] = this.bounds();
         if (frame.mediaTime >= end - 0.01 || frame.mediaTime < start - 0.05) this.video.currentTime = start + 0.5 / this.fps;
@@ -176,6 +184,14 @@ export class Player {
     };
     if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(onFrame);
     else this.video.addEventListener("timeupdate", () => this.show());
+  }
+
+  /** Take the time of a frame on the screen, unless it is an older one that comes after a seek to another. */
+  arrived(time_s) {
+    const running = !this.video.paused && !this.video.seeking;
+    if (this.card && this.wanted !== null && !running && this.frameAt(time_s) !== this.wanted) return;
+    this.wanted = null;
+    this.mediaTime = time_s;
   }
 
   show() {
