@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from manifests.digest import digest_parts
+
 SHIPPED = "shipped"
 """Names the weights in the package, wherever a folder of weights is asked for."""
 SHIPPED_FOLDER = Path(__file__).with_name("weights")
@@ -18,6 +20,19 @@ _KEYS = {VAE: _FILE_KEYS, DIT: _FILE_KEYS | _MODEL_KEYS}
 def folder_of(name: Path | str) -> Path:
     """Return the folder of weights, for `shipped` that in the package."""
     return SHIPPED_FOLDER if str(name) == SHIPPED else Path(name)
+
+
+def latents_digest(about: dict[str, Any]) -> str:
+    """Return the digest that names a VAE's latents, from its JSON file.
+
+    It is that of its weights, or of the VAE whose encoder it kept.
+    """
+    return str(about.get("latents_digest", about["digest"]))
+
+
+def weights_digest(folder: Path | str) -> str:
+    """Return one digest for all that decides the pixels of a generated video: transformer and VAE."""
+    return digest_parts(*(str(read_about(folder, name)["digest"]) for name in (DIT, VAE)))
 
 
 def read_about(folder: Path | str, name: str) -> dict[str, Any]:

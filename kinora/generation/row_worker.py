@@ -26,7 +26,7 @@ from kinora.generation.sign_config import SignConfig
 from kinora.safety.config import SafetyConfig
 from manifests.storage import is_disk_full
 from trainer.config import SampleConfig
-from trainer.model_files import DIT, read_about
+from trainer.model_files import weights_digest
 from trainer.precision import Dtype
 from trainer.sample.model import load_model
 
@@ -118,7 +118,7 @@ def make_rows(
     pending: dict[str, Row] = {}
     again: list[tuple[Row, str]] = []
     settings = row_settings(
-        options.config, read_about(options.model, DIT)["digest"], new_part_only=options.new_part_only
+        options.config, weights_digest(options.model), new_part_only=options.new_part_only
     )
     for row in rows:
         found = _locate(row, options, settings)

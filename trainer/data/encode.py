@@ -35,7 +35,7 @@ from trainer.data.latent_cache import About, Origin, write_about
 from trainer.data.latent_cache import read_about as read_encoded
 from trainer.data.legacy_cache import remove_legacy
 from trainer.data.tensor_store import TensorStore
-from trainer.model_files import VAE, read_about
+from trainer.model_files import VAE, latents_digest, read_about
 from trainer.text_digest import describe_encoder
 
 _WAVE_ROWS = 8192
@@ -63,7 +63,7 @@ class Described:
         """
         text, max_length = describe_encoder(config.text_encoder)
         vae_config = VaeConfig(**about["config"])
-        return cls(vae=about["digest"], vae_config=vae_config, text=text, max_length=max_length)
+        return cls(vae=latents_digest(about), vae_config=vae_config, text=text, max_length=max_length)
 
 
 def encode(

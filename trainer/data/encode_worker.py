@@ -29,6 +29,7 @@ from trainer.data.encode_tasks import (
 )
 from trainer.data.encoded_keys import CAPTIONS, LATENTS, TEXTS, latent_name, latent_space, text_key
 from trainer.data.tensor_store import PartWriter, TensorStore, compact
+from trainer.model_files import latents_digest
 from trainer.pixels import to_pixels
 from trainer.text import TextEncoder
 from trainer.vae.boundaries import encode_with_suffixes
@@ -58,7 +59,7 @@ class Worker:
     @cached_property
     def _vae(self) -> tuple[VideoVae, str]:
         vae, about = load_vae(self._config.vae)
-        return vae.to(self._device), about["digest"]
+        return vae.to(self._device), latents_digest(about)
 
     @cached_property
     def _text(self) -> TextEncoder:

@@ -22,7 +22,7 @@ from trainer.ema import update_ema
 from trainer.flow import velocity_error
 from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
-from trainer.model_files import folder_of
+from trainer.model_files import folder_of, latents_digest
 from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.run.preflight import check_batch, check_buckets, check_channels
 from trainer.text_digest import describe_encoder, is_digest_of
@@ -70,7 +70,7 @@ class DitModule(L.LightningModule):
     def setup(self, stage: str) -> None:
         """Raise ValueError for latents, texts, shapes or a batch that do not go with the model."""
         encoded_by, config = self.data.encoded.origin.vae, self.model.config
-        if read_about(self.vae, VAE)["digest"] != encoded_by:
+        if latents_digest(read_about(self.vae, VAE)) != encoded_by:
             raise ValueError(
                 f"{self.vae}: the clips were encoded by another compression network ({encoded_by}); "
                 "run `kinora encode` with this one, or name the one that was used"

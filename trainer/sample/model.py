@@ -13,7 +13,7 @@ from manifests.renamed_fields import rename_keys
 from trainer.checkpoints import load_dit, load_vae
 from trainer.config import FlowConfig
 from trainer.dit.model import Dit
-from trainer.model_files import SHIPPED, SHIPPED_FOLDER, folder_of
+from trainer.model_files import SHIPPED, SHIPPED_FOLDER, folder_of, latents_digest
 from trainer.precision import Dtype, best_device, checked_device
 from trainer.sample.frames import latent_shape
 from trainer.text import TextEncoder
@@ -98,7 +98,7 @@ def load_model(
     home = torch.device("cpu") if offload else device
     dit, about = load_dit(folder)
     vae, vae_about = load_vae(folder)
-    if vae_about["digest"] != about["vae_digest"]:
+    if latents_digest(vae_about) != about["vae_digest"]:
         raise ValueError(
             f"{folder}: vae.safetensors is not the one that the model was trained with; copy the right one"
         )

@@ -113,6 +113,8 @@ class DiagonalGaussian(NamedTuple):
 class VideoVae(nn.Module):
     """Encoder, decoder, and the statistics that normalize latents."""
 
+    encoder_layers = ("conv_in", "encoder_fine", "downsample", "encoder_coarse", "to_latent")
+
     latent_mean_C: Tensor
     latent_scale_CC: Tensor
     """Maps normalized latents to centred raw ones."""

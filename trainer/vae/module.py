@@ -10,37 +10,68 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from manifests.ranges import PositiveInt, check_values
-from trainer.checkpoints import VAE, save_model
+from trainer.checkpoints import VAE, load_vae, save_model
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.data.pixels import PixelBatch, PixelData
 from trainer.data.shards import PADDING
 from trainer.ema import update_ema
 from trainer.metrics import MeanOverRanks, SumOverRanks
 from trainer.migrations import migrate_checkpoint
+from trainer.model_files import folder_of, latents_digest
 from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.pixels import to_pixels
 from trainer.run.preflight import check_batch, check_buckets, check_crop
 from trainer.vae.model import DiagonalGaussian, VideoVae
 
+_NONE = torch.empty(0)
+
 LOSS_TERMS = ("l1", "l2", "gradient", "kl")
 
 
 class VaeModule(L.LightningModule):
-    """Train the VAE and its EMA; at the end measure the latents' statistics and write `vae.safetensors`."""
+    """Train the VAE and its EMA; at the end measure the latents' statistics and write `vae.safetensors`.
+
+    Raises ValueError for a `keep_encoder_of` of another shape.
+    """
 
     def __init__(
-        self, vae: VaeConfig, loss: VaeLossConfig, optim: OptimConfig, statistics_clips: PositiveInt = 256
+        self,
+        vae: VaeConfig,
+        loss: VaeLossConfig,
+        optim: OptimConfig,
+        statistics_clips: PositiveInt = 256,
+        keep_encoder_of: str = "",
     ) -> None:
         """Args:
         statistics_clips: clips to measure the latents' mean and covariance on, after training.
+        keep_encoder_of: folder of a VAE, or `shipped`, whose encoder and statistics are kept, so that latents
+            and transformers made with it stay valid. The decoder alone is trained, from that VAE's on; it may
+            have more blocks.
         """
         super().__init__()
         check_values(VaeModule.__init__, {"statistics_clips": statistics_clips}, "model")
         self.loss, self.optim, self.statistics_clips = loss, optim, statistics_clips
         self.model = VideoVae(vae)
+        self.latents_digest = self._keep_encoder(keep_encoder_of) if keep_encoder_of else ""
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.step_sums, self.validation_means = SumOverRanks(), MeanOverRanks(["val/psnr_db"])
         self.exported = False
+
+    def _keep_encoder(self, folder: str) -> str:
+        """Load a VAE, freeze its encoder, and return the digest of its latents."""
+        kept, about = load_vae(folder)
+        theirs, ours = kept.state_dict(), self.model.state_dict()
+        for name in sorted(theirs.keys() | ours.keys()):
+            is_new_block = name not in theirs and name.startswith("decoder_")
+            if not is_new_block and (name not in theirs or theirs[name].shape != ours.get(name, _NONE).shape):
+                raise ValueError(
+                    f"model.keep_encoder_of={folder}: its {name} does not fit model.vae; give model.vae the "
+                    f"values in {folder_of(folder) / 'vae.json'}, of which only decoder_depths may grow"
+                )
+        self.model.load_state_dict(theirs, strict=False)  # a new block starts as the identity
+        for layer in self.model.encoder_layers:
+            self.model.get_submodule(layer).requires_grad_(False)
+        return latents_digest(about)
 
     @property
     def data(self) -> PixelData:
@@ -139,8 +170,11 @@ class VaeModule(L.LightningModule):
 
     def export(self) -> None:
         """Measure the latents and write the VAE to the run's folder."""
-        measure_latents(self.ema, self.data, self.statistics_clips)
-        about = {"steps": self.trainer.global_step, "data": self.data.index.digest}
+        about: dict[str, Any] = {"steps": self.trainer.global_step, "data": self.data.index.digest}
+        if self.latents_digest:
+            about["latents_digest"] = self.latents_digest
+        else:
+            measure_latents(self.ema, self.data, self.statistics_clips)
         save_model(self.trainer.default_root_dir, VAE, self.ema, about)
         self.exported = True
 
