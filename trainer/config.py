@@ -205,6 +205,9 @@ class VaeLossConfig:
     """Weight of the mean squared error; without it small objects do not appear."""
     gradient: NonNegativeFloat = 0.5
     """Weight of the mean absolute error of differences between neighbouring pixels."""
+    flicker: NonNegativeFloat = 0.0
+    """Weight of the mean absolute error of differences between a frame and the next: what stands still then
+    does so in what is decoded, too."""
     motion: NonNegativeFloat = 0.0
     """Further weight of errors where the video changes from frame to frame, relative to 1 everywhere: what
     moves fills few pixels."""

@@ -71,3 +71,15 @@ def test_errors_weigh_more_at_edges():
             terms[weight, place] = module._loss_terms(out, pixels, posterior)["l2"]
     assert terms[4.0, (6, 2)] / terms[0.0, (6, 2)] == pytest.approx(5)
     assert terms[4.0, (0, 0)] == terms[0.0, (0, 0)]
+
+
+def test_flicker_is_what_the_error_changes_from_frame_to_frame():
+    pixels = square([2, 2, 2])
+    posterior = DiagonalGaussian(torch.zeros(1), torch.zeros(1))
+    module = VaeModule(VaeConfig(widths=(8, 8)), VaeLossConfig(flicker=2.0), OptimConfig(lr=1e-3))
+    assert module._loss_terms(pixels + 0.25, pixels, posterior)["flicker"] == 0
+    flickering = pixels.clone()
+    flickering[:, :, 1] += 0.25
+    assert module._loss_terms(flickering, pixels, posterior)["flicker"] == pytest.approx(2 * 0.25)
+    still = module._loss_terms(pixels[:, :, :1] + 0.25, pixels[:, :, :1], posterior)
+    assert still["flicker"] == 0

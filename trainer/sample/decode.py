@@ -3,7 +3,7 @@
 Legend: B videos, C channels, T frames or latent frames, H height, W width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,13 +11,16 @@ from torch import Tensor
 
 from trainer.pixels import to_frames, to_pixels
 from trainer.precision import Dtype, autocast
-from trainer.sample.conditions import Conditions
+from trainer.sample.conditions import Conditions, Kept
+from trainer.sample.joins import put_kept
 from trainer.sample.model import TextToVideo
 from trainer.vae.model import VideoVae
 from trainer.vae.streaming import decode_stream, encode_stream
 
 CHUNK_BYTES = 1 << 25
 """Pixels (float32) that leave the decoder together."""
+FADE_S = 1.0
+"""Seconds after a join in which new frames take on less and less of what the kept frame beside them had."""
 
 
 def decode(
@@ -42,16 +45,18 @@ def decode(
 def decode_result(
     model: TextToVideo, conditions: Conditions, latent_CTHW: Tensor, *, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[np.ndarray]:
-    """Yield the frames of a result in chunks of frames_THWC (uint8), with the kept pixels in their places."""
-    num_frames = conditions.num_frames(model.vae.config.time_factor)
+    """Yield the frames of a result in chunks of frames_THWC (uint8), with the kept pixels in their places.
+
+    New frames within `FADE_S` of kept ones join them smoothly (`trainer.sample.joins`).
+    """
     height, width = (side * model.vae.config.space_factor for side in latent_CTHW.shape[2:])
-    shape = (height, width, 3)
-    start = 0
-    for chunk_THWC in _chunks(model, conditions, latent_CTHW, shape, chunk_bytes):
-        chunk_THWC = chunk_THWC[: num_frames - start]
-        _put_kept(conditions, chunk_THWC, start)
-        start += len(chunk_THWC)
-        yield chunk_THWC
+    chunks = _chunks(model, conditions, latent_CTHW, (height, width, 3), chunk_bytes)
+    yield from put_kept(chunks, conditions.kept, fade=round(FADE_S * model.fps))
+
+
+def with_kept(frames_THWC: np.ndarray, kept: Sequence[Kept], fps: float) -> np.ndarray:
+    """Return decoded frames (uint8) with kept pixels in their places, joined as in `decode_result`."""
+    return np.concatenate([*put_kept([frames_THWC], kept, fade=round(FADE_S * fps))])
 
 
 def _chunks(
@@ -62,19 +67,16 @@ def _chunks(
     chunk_bytes: int,
 ) -> Iterator[np.ndarray]:
     size = max(1, chunk_bytes // (4 * int(np.prod(shape))))
+    left = conditions.num_frames(model.vae.config.time_factor)
     for number in range(0, conditions.frames_before, size):
         yield np.empty((min(size, conditions.frames_before - number), *shape), np.uint8)
-    yield from decode(model, latent_CTHW, loop=conditions.loop, chunk_bytes=chunk_bytes)
+    left -= conditions.frames_before
+    for chunk_THWC in decode(model, latent_CTHW, loop=conditions.loop, chunk_bytes=chunk_bytes):
+        if left > 0:
+            yield chunk_THWC[:left]
+        left -= len(chunk_THWC)
     for number in range(0, conditions.frames_after, size):
         yield np.empty((min(size, conditions.frames_after - number), *shape), np.uint8)
-
-
-def _put_kept(conditions: Conditions, chunk_THWC: np.ndarray, start: int) -> None:
-    """Replace the kept pixels of a chunk that begins at frame `start` of the result."""
-    for first, frames_THWC in conditions.kept:
-        begin, end = max(first, start), min(first + len(frames_THWC), start + len(chunk_THWC))
-        if begin < end:
-            chunk_THWC[begin - start : end - start] = frames_THWC[begin - first : end - first]
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from trainer.vae.model import DiagonalGaussian, VideoVae
 
 _NONE = torch.empty(0)
 
-LOSS_TERMS = ("l1", "l2", "gradient", "kl")
+LOSS_TERMS = ("l1", "l2", "gradient", "flicker", "kl")
 
 
 class VaeModule(L.LightningModule):
@@ -127,10 +127,13 @@ class VaeModule(L.LightningModule):
         rows = weight[..., 1:, :] * error.diff(dim=3).abs()
         columns = weight[..., 1:] * error.diff(dim=4).abs()
         gradient = rows.mean() + columns.mean()
+        steps = weight[:, :, 1:] * error.diff(dim=2).abs()
+        flicker = steps.mean() if steps.numel() else error.new_zeros(())
         return {
             "l1": self.loss.l1 * (weight * error.abs()).mean(),
             "l2": self.loss.l2 * (weight * error.square()).mean(),
             "gradient": self.loss.gradient * gradient,
+            "flicker": self.loss.flicker * flicker,
             "kl": self.loss.kl * kl,
         }
 

@@ -16,6 +16,8 @@ from kinora.evaluation.continuity import jump_ratio, psnr_db
 from kinora.evaluation.figures import Figure, average, share
 from kinora.evaluation.paths import identity, same_path
 from kinora.evaluation.rows.shapes import render
+from trainer.sample.conditions import Kept
+from trainer.sample.decode import with_kept
 from trainer.sample.verbs import connect
 from worlds.shapes import draw
 from worlds.shapes.captions import short_caption
@@ -81,9 +83,10 @@ def truth(case: Case) -> np.ndarray | None:
 
 
 def with_given(case: Case, frames_THWC: np.ndarray) -> np.ndarray:
+    """Return frames in which both ends are exact, joined as `kinora generate` does."""
     (_, first_THWC), (_, second_THWC) = given(case)
-    between_THWC = frames_THWC[len(first_THWC) : len(frames_THWC) - len(second_THWC)]
-    return np.concatenate([first_THWC, between_THWC, second_THWC])
+    kept = [Kept(0, first_THWC), Kept(len(frames_THWC) - len(second_THWC), second_THWC)]
+    return with_kept(frames_THWC, kept, case.world.fps)
 
 
 def judge(case: Case, frames_THWC: np.ndarray) -> Verdict:

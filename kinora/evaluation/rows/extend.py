@@ -13,6 +13,8 @@ from kinora.evaluation.continuity import background_distance, jump_ratio
 from kinora.evaluation.figures import Figure, average, share
 from kinora.evaluation.paths import identity
 from kinora.evaluation.rows.shapes import render
+from trainer.sample.conditions import Kept
+from trainer.sample.decode import with_kept
 from trainer.sample.verbs import extend
 from worlds import families
 from worlds.shapes.truth import World, requirements_of
@@ -69,12 +71,10 @@ def given(case: Case) -> list[Given]:
 
 
 def with_given(case: Case, frames_THWC: np.ndarray) -> np.ndarray:
-    """Return frames in which the given ones are exact."""
+    """Return frames in which the given ones are exact, joined as `kinora generate` does."""
     (_, part_THWC) = given(case)[0]
-    rest = len(frames_THWC) - case.given
-    if _direction(case) == "forward":
-        return np.concatenate([part_THWC, frames_THWC[case.given :]])
-    return np.concatenate([frames_THWC[:rest], part_THWC])
+    start = 0 if _direction(case) == "forward" else len(frames_THWC) - case.given
+    return with_kept(frames_THWC, [Kept(start, part_THWC)], case.world.fps)
 
 
 def judge(case: Case, frames_THWC: np.ndarray) -> Verdict:
