@@ -26,6 +26,7 @@ __all__ = [
     "removals",
     "renamed_fields",
     "renamed_flags",
+    "replacing",
     "review",
     "row_reads",
     "sandboxed_sql",

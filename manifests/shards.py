@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from manifests.arrow import combine, pc
 from manifests.digest import digest_bytes, digest_parts
 from manifests.records import Bucket, SampleRef
+from manifests.replacing import replacing
 from manifests.storage import Storage, open_storage
 
 INDEX_FILE = "index.arrow"
@@ -299,9 +300,8 @@ def write_index(root: Path, samples: Iterable[SampleRef], *, fps: float) -> None
     """
     samples = [sample if sample.text_digest else _with_digests(root, sample) for sample in samples]
     for name, data in serialize_index(index_table(samples), fps=fps).items():
-        partial = root / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(root / name)
+        with replacing(root / name) as partial:
+            partial.write_bytes(data)
 
 
 def _with_digests(root: Path, sample: SampleRef) -> SampleRef:

@@ -12,6 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from manifests.replacing import replacing
+
 _CELL_CHARS = 12
 """Width that a column needs at least, in a table."""
 
@@ -51,21 +53,16 @@ def write_csv(path: Path, tables: Iterable[pa.Table]) -> int:
 
     A null is an empty field; a list is a JSON array.
     """
-    partial, count = path.with_name(f".{path.name}.partial"), 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out)
-            for number, table in enumerate(tables):
-                if not number:
-                    writer.writerow(table.column_names)
-                columns = [column.to_pylist() for column in table.columns]
-                for row in zip(*columns, strict=True):
-                    writer.writerow([_field(value) for value in row])
-                count += table.num_rows
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    count = 0
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        for number, table in enumerate(tables):
+            if not number:
+                writer.writerow(table.column_names)
+            columns = [column.to_pylist() for column in table.columns]
+            for row in zip(*columns, strict=True):
+                writer.writerow([_field(value) for value in row])
+            count += table.num_rows
     return count
 
 

@@ -1,13 +1,14 @@
 """Print the card of a dataset: sources, licences, counts, captions, prompts, filters and known limits."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from kinora.cli.result import Exit, Result
 from kinora.cli.snapshot import Snapshot
 from kinora.exchange.card import render_card
 from kinora.exchange.card_facts import count_facts
 from kinora.exchange.export_rows import ExportRows
+from manifests.replacing import replacing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,5 +35,6 @@ def run(config: Config) -> Result:
     title = config.title or PurePosixPath(dataset.uri).name
     card = render_card(facts, title=title, licence=config.licence)
     if config.out:
-        Path(config.out).write_text(card, encoding="utf-8")
+        with replacing(config.out) as partial:
+            partial.write_text(card, encoding="utf-8")
     return Result(asdict(facts), f"written to {config.out}" if config.out else card)

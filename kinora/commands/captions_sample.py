@@ -20,6 +20,7 @@ from manifests.arrow import pc
 from manifests.live_view import COMMIT_COLUMN, LiveView
 from manifests.ranges import PositiveInt
 from manifests.records import LENGTH_COLUMNS, longest_text
+from manifests.replacing import replacing
 from manifests.sandboxed_sql import sandboxed
 
 _COLUMNS = ("clip_id", "media_id", "outcome", "captioner", "model", *LENGTH_COLUMNS.values())
@@ -68,8 +69,8 @@ def run(config: Config) -> Result:
     missing: list[str] = []
     if sheet is not None:
         picture_HWC, missing = _sheet(view, rows)
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_bytes(picture_bytes(picture_HWC, kind))
+        with replacing(sheet) as partial:
+            partial.write_bytes(picture_bytes(picture_HWC, kind))
         data |= {"sheet": config.sheet, "missing_media": missing}
         parts = [Text(line, "red") for line in missing] + [Text(f"contact sheet: {config.sheet}")]
     text = Group(*parts, Text(f"{len(rows)} of {len(ids)} captions"))

@@ -19,6 +19,7 @@ from kinora.cli.result import Exit, Result
 from kinora.cli.subconfig import subconfig
 from kinora.prompts.expand import expand_prompts
 from manifests.ranges import NonNegativeInt
+from manifests.replacing import replacing
 
 POSITIONAL = "prompt"
 
@@ -76,14 +77,12 @@ def _rows(config: Config) -> list[dict[str, Any]]:
 
 def _write(path: Path, rows: list[dict[str, Any]], found: list[Upsampled]) -> None:
     """Write the rows with their prompts expanded."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         json.dumps({**row, "prompt": each.text}, ensure_ascii=False)
         for row, each in zip(rows, found, strict=True)
     ]
-    partial.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def _render(found: Upsampled) -> Text:

@@ -22,6 +22,7 @@ from kinora.cli.result import Result
 from kinora.demo.clips import extract, fetch
 from kinora.demo.memory import PeakMemory
 from manifests.renamed_fields import rename_keys
+from manifests.replacing import replacing
 from trainer.run.logs import logged_rows
 
 STATE_FILE = "demo.json"
@@ -70,9 +71,8 @@ class Run:
     def save(self) -> None:
         """Write the state file atomically."""
         content = {"settings": asdict(self.config), "done": self.done}
-        partial = self.root / f".{STATE_FILE}.partial"
-        partial.write_text(json.dumps(content, indent=1))
-        partial.replace(self.root / STATE_FILE)
+        with replacing(self.root / STATE_FILE) as partial:
+            partial.write_text(json.dumps(content, indent=1))
 
 
 def run(config: Config) -> Result:

@@ -21,6 +21,7 @@ from kinora.evaluation.figures import Figure
 from kinora.evaluation.judging import Judged
 from kinora.evaluation.plots import bars
 from kinora.evaluation.sheets import Strip, contact_sheet, png_bytes
+from manifests.replacing import replacing
 from trainer.config import SampleConfig
 from video.encode import encode_mp4
 
@@ -123,6 +124,5 @@ def _plain(verdict: Any) -> dict[str, bool | float]:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

@@ -16,6 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from kinora.generation.config import FILES, RequestConfig, to_request
 from kinora.generation.request import Request, verb_of
 from manifests.digest import digest_file, digest_parts
+from manifests.replacing import replacing
 from trainer.config import SampleConfig
 from video.container import local_path
 
@@ -107,10 +108,9 @@ def row_file(folder: Path, request: Request, digest: str, ending: str) -> Path:
 def write_report(folder: Path, results: Sequence[RowResult | RowError]) -> Path:
     """Write a line of JSON for each result, in the order of the lines, and return the file."""
     path = folder / REPORT
-    partial = path.with_name(f".{REPORT}.partial")
     rows = sorted(results, key=lambda result: result.line)
-    partial.write_text("".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows))
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text("".join(json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows))
     return path
 
 

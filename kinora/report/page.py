@@ -16,6 +16,7 @@ from markupsafe import Markup
 from kinora.report import charts, contents, reading
 from kinora.report.embed import Embedded, embed
 from kinora.report.reading import Judged, Missing
+from manifests.replacing import replacing
 
 VIDEOS_SHOWN = 48
 """Maximum generated videos in the page."""
@@ -59,9 +60,8 @@ def write_report(demo_dir: Path) -> Path:
 
 def write(path: Path, page: str) -> Path:
     """Write a page atomically and return its path."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

@@ -27,6 +27,7 @@ from manifests.clips_view import ClipsView, touched_clips
 from manifests.dataset import Dataset
 from manifests.embeddings import DTYPE, EMBEDDING, EmbeddedClips, embedded_clips, read_embeddings
 from manifests.live_view import LiveView
+from manifests.replacing import replacing
 from manifests.scores import requests
 from manifests.storage import describe_disk_full
 from pipeline.runtime.progress import Progress, no_progress
@@ -243,9 +244,8 @@ def _read_meta(folder: Path) -> _Meta | None:
 
 def _replace_meta(folder: Path, meta: _Meta) -> None:
     """Let the index be what `meta` says, and delete the files of the former one."""
-    partial = folder / f".{_META}.partial"
-    partial.write_text(json.dumps(asdict(meta)))
-    partial.replace(folder / _META)
+    with replacing(folder / _META) as partial:
+        partial.write_text(json.dumps(asdict(meta)))
     for path in folder.iterdir():
         if path.name.startswith(("vectors-", "rows-")) and path.name not in (meta.vectors, meta.rows):
             path.unlink()

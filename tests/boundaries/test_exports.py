@@ -82,6 +82,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "removals",
         "renamed_fields",
         "renamed_flags",
+        "replacing",
         "review.app",
         "review.cards",
         "review.checks",

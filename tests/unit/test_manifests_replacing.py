@@ -1,0 +1,61 @@
+"""A file is replaced whole or not at all; links stay links, and pipes are written to."""
+
+import os
+from threading import Thread
+
+import pytest
+
+from kinora.report.page import write
+from manifests.replacing import replacing
+
+
+def test_a_new_file_and_its_folders(tmp_path):
+    path = tmp_path / "a" / "b.txt"
+    with replacing(path) as partial:
+        partial.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert [each.name for each in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_text("before")
+
+    def fail():
+        with replacing(path) as partial:
+            partial.write_text("half")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        fail()
+    assert path.read_text() == "before"
+    assert [each.name for each in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_a_link_stays_one_and_what_it_names_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    path, named = tmp_path / "link.txt", tmp_path / "there" / "b.txt"
+    path.symlink_to(named)
+    for text in ("new", "newer"):
+        with replacing(path) as partial:
+            partial.write_text(text)
+        assert path.is_symlink()
+        assert named.read_text() == text
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = Thread(target=lambda: read.append(path.read_text()))
+    reader.start()
+    write(path, "<html>")
+    reader.join()
+    assert read == ["<html>"]
+    assert path.is_fifo()
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        write(tmp_path, "<html>")
+    assert [*tmp_path.iterdir()] == []
