@@ -1,8 +1,9 @@
 """Train the weights that ship: `python -m kinora.training.shipped --out DIR`, or `make weights`.
 
-Renders worlds into shards, trains the VAE, encodes, and trains the transformer, first on stills, then on
-stills and videos, each as a `kinora` command of its own, and writes both networks in bfloat16 to `weights/`.
-Run it again to go on where it was stopped; docs/training-shipped.md tells what it costs.
+Renders worlds into shards, trains the VAE, then its decoder alone, encodes, and trains the transformer, first
+on stills, then on stills and videos, each as a `kinora` command of its own, and writes both networks in
+bfloat16 to `weights/`. Run it again to go on where it was stopped; docs/training-shipped.md tells what it
+costs.
 """
 
 import argparse
@@ -35,6 +36,8 @@ class ShippedConfig:
     seed: int = 0
     vae_steps: int | None = None
     """Optimizer steps, by default those of the recipe."""
+    decoder_steps: int | None = None
+    """Further steps of its decoder alone."""
     still_steps: int | None = None
     """Steps of the transformer on stills, by default those of the recipe."""
     dit_steps: int | None = None
@@ -50,7 +53,9 @@ def train_shipped(config: ShippedConfig) -> None:
     _write(config, stills, config.num_stills, config.seed + 1, STILLS)
     if config.vae is None:
         _train(config, "vae", out / "vae", shards, config.vae_steps, [])
-        _export(out / "vae", VAE, out / "weights")
+        kept = ["--model.keep_encoder_of", str(out / "vae")]
+        _train(config, "vae_decoder", out / "vae_decoder", shards, config.decoder_steps, kept)
+        _export(out / "vae_decoder", VAE, out / "weights")
     vae = str(config.vae or out / "weights")
     for root in (stills, shards):
         run_kinora("encode", "--shards", f"{root}", "--vae", vae, "--processes", str(config.processes))
@@ -58,7 +63,9 @@ def train_shipped(config: ShippedConfig) -> None:
     _train(config, "dit_stills", out / "dit_stills", stills, config.still_steps, model)
     _train(config, "dit", out / "dit", shards, config.dit_steps, model, init_from=out / "dit_stills")
     _export(out / "dit", DIT, out / "weights")
-    write_curves([out / name for name in ("vae", "dit_stills", "dit")], out / "weights" / "training.csv")
+    write_curves(
+        [out / name for name in ("vae", "vae_decoder", "dit_stills", "dit")], out / "weights" / "training.csv"
+    )
 
 
 def _write(config: ShippedConfig, root: Path, count: int, seed: int, mixture: Mixture) -> None:
@@ -101,8 +108,17 @@ def _export(run: Path, name: str, out: Path) -> None:
     import torch
 
     from trainer.checkpoints import load_dit, load_vae, save_model
+    from trainer.dit.model import Dit
+    from trainer.vae.model import VideoVae
 
-    model, about = (load_vae if name == VAE else load_dit)(run)
+    model: VideoVae | Dit
+    if name == VAE:
+        model, about = load_vae(run)
+        matrices = [each for each in model.encoder_parameters() if each.ndim > 1]
+        if any(not torch.equal(each, each.bfloat16().float()) for each in matrices):
+            about.pop("latents_digest", None)  # an encoder that is rounded makes latents of its own
+    else:
+        model, about = load_dit(run)
     rest = {key: value for key, value in about.items() if key not in ("config", "digest")}
     digest = save_model(out, name, model, rest, matrices=torch.bfloat16)
     _say(f"{out}/{name}.safetensors: digest {digest}")
@@ -141,7 +157,7 @@ def main(args: list[str]) -> int:
     for name in ("num-worlds", "num-stills", "processes", "seed"):
         default = getattr(ShippedConfig(out=Path()), name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
-    for name in ("vae-steps", "still-steps", "dit-steps"):
+    for name in ("vae-steps", "decoder-steps", "still-steps", "dit-steps"):
         parser.add_argument(f"--{name}", type=int, help="default: those of the recipe")
     parser.add_argument("--vae", type=Path, help="folder of a VAE, or `shipped`: train the transformer alone")
     try:

@@ -180,7 +180,14 @@ def shipped(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("shipped")
     train_shipped(
         ShippedConfig(
-            out=out, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=1, dit_steps=1
+            out=out,
+            num_worlds=48,
+            num_stills=32,
+            processes=1,
+            vae_steps=2,
+            decoder_steps=2,
+            still_steps=1,
+            dit_steps=1,
         )
     )
     return out

@@ -95,6 +95,7 @@ def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
     train_shipped(ShippedConfig(out=tmp_path, vae_steps=20))
     assert [words[:2] for words in commands] == [
         ("train", "vae"),
+        ("train", "vae"),
         ("export", "vae"),
         ("encode", "--shards"),
         ("encode", "--shards"),
@@ -102,8 +103,9 @@ def test_each_step_is_a_command_and_training_resumes(tmp_path, monkeypatch):
         ("train", "dit"),
         ("export", "model"),
     ]
-    vae, stills, dit = (words for words in commands if words[0] == "train")
+    vae, decoder, stills, dit = (words for words in commands if words[0] == "train")
     assert {"--resume", "--max_steps"} <= {*vae}
+    assert decoder[decoder.index("--model.keep_encoder_of") + 1] == vae[vae.index("--out") + 1]
     assert stills[stills.index("--data.shards") + 1] == str(tmp_path / "stills")
     assert dit[dit.index("--init_from") + 1] == stills[stills.index("--out") + 1]
     assert not {"--resume", "--max_steps"} & {*stills, *dit}
@@ -148,7 +150,14 @@ def test_a_command_that_fails_ends_the_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_from_worlds_to_a_model(tmp_path):
     config = ShippedConfig(
-        out=tmp_path, num_worlds=48, num_stills=32, processes=1, vae_steps=2, still_steps=2, dit_steps=2
+        out=tmp_path,
+        num_worlds=48,
+        num_stills=32,
+        processes=1,
+        vae_steps=2,
+        decoder_steps=2,
+        still_steps=2,
+        dit_steps=2,
     )
     train_shipped(config)
     weights = tmp_path / "weights"

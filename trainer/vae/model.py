@@ -8,6 +8,7 @@ Legend: B clips, C channels, T frames or latent frames, H height, W width; t, s 
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -113,8 +114,6 @@ class DiagonalGaussian(NamedTuple):
 class VideoVae(nn.Module):
     """Encoder, decoder, and the statistics that normalize latents."""
 
-    encoder_layers = ("conv_in", "encoder_fine", "downsample", "encoder_coarse", "to_latent")
-
     latent_mean_C: Tensor
     latent_scale_CC: Tensor
     """Maps normalized latents to centred raw ones."""
@@ -138,6 +137,11 @@ class VideoVae(nn.Module):
         self.conv_out = nn.Sequential(ChannelNorm(fine), nn.SiLU(), CausalConv3d(fine, pixels, (1, 3, 3)))
         self.register_buffer("latent_mean_C", torch.zeros(config.latent_channels))
         self.register_buffer("latent_scale_CC", torch.eye(config.latent_channels))
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights that latents depend on."""
+        for layer in (self.conv_in, self.encoder_fine, self.downsample, self.encoder_coarse, self.to_latent):
+            yield from layer.parameters()
 
     def posterior(self, frames_BCTHW: Tensor, cache: Cache | None = None) -> DiagonalGaussian:
         """Encode pixels in [-1, 1] to the posterior over raw latents.

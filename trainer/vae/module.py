@@ -69,8 +69,8 @@ class VaeModule(L.LightningModule):
                     f"values in {folder_of(folder) / 'vae.json'}, of which only decoder_depths may grow"
                 )
         self.model.load_state_dict(theirs, strict=False)  # a new block starts as the identity
-        for layer in self.model.encoder_layers:
-            self.model.get_submodule(layer).requires_grad_(False)
+        for weight in self.model.encoder_parameters():
+            weight.requires_grad_(False)
         return latents_digest(about)
 
     @property
