@@ -5,7 +5,7 @@ import torch
 
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.vae.model import DiagonalGaussian
-from trainer.vae.module import VaeModule, changing, contrast
+from trainer.vae.module import VaeModule, changing, contrast, noise_of
 
 
 def square(at: list[int], size: int = 4) -> torch.Tensor:
@@ -83,3 +83,18 @@ def test_flicker_is_what_the_error_changes_from_frame_to_frame():
     assert module._loss_terms(flickering, pixels, posterior)["flicker"] == pytest.approx(2 * 0.25)
     still = module._loss_terms(pixels[:, :, :1] + 0.25, pixels[:, :, :1], posterior)
     assert still["flicker"] == 0
+
+
+def test_noise_on_latents_follows_from_each_seed_and_is_between_none_and_the_most():
+    latent_BCTHW = torch.zeros(64, 4, 3, 8, 8)
+    noise_BCTHW = noise_of(latent_BCTHW, [*range(64)], 0.2)
+    levels_B = noise_BCTHW.flatten(1).std(dim=1)
+    assert levels_B.max() < 0.22
+    assert levels_B.mean() == pytest.approx(0.1, abs=0.02)
+    assert levels_B.min() < 0.02
+    assert torch.equal(noise_of(latent_BCTHW[:1], [7], 0.2), noise_BCTHW[7:8])
+
+
+def test_noise_on_latents_needs_those_of_a_trained_network():
+    with pytest.raises(ValueError, match=r"model\.latent_noise needs model\.keep_encoder_of"):
+        VaeModule(VaeConfig(widths=(8, 8)), VaeLossConfig(), OptimConfig(lr=1e-3), latent_noise=0.1)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from manifests.ranges import PositiveInt, check_values
+from manifests.ranges import NonNegativeFloat, PositiveInt, check_values
 from trainer.checkpoints import VAE, load_vae, save_model
 from trainer.config import OptimConfig, VaeConfig, VaeLossConfig
 from trainer.data.pixels import PixelBatch, PixelData
@@ -21,8 +21,10 @@ from trainer.model_files import folder_of, latents_digest
 from trainer.optim import build_optimizer, clip_gradients, with_lr_schedule
 from trainer.pixels import to_pixels
 from trainer.run.preflight import check_batch, check_buckets, check_crop
-from trainer.vae.model import DiagonalGaussian, VideoVae
+from trainer.vae.model import DiagonalGaussian, VideoVae, matmul_channels
 
+_NOISE_SEED = 1 << 40
+"""Makes the seed of this noise another than that of the posterior's."""
 _NONE = torch.empty(0)
 
 LOSS_TERMS = ("l1", "l2", "gradient", "flicker", "kl")
@@ -31,7 +33,7 @@ LOSS_TERMS = ("l1", "l2", "gradient", "flicker", "kl")
 class VaeModule(L.LightningModule):
     """Train the VAE and its EMA; at the end measure the latents' statistics and write `vae.safetensors`.
 
-    Raises ValueError for a `keep_encoder_of` of another shape.
+    Raises ValueError for a `keep_encoder_of` of another shape, or `latent_noise` without it.
     """
 
     def __init__(
@@ -41,15 +43,24 @@ class VaeModule(L.LightningModule):
         optim: OptimConfig,
         statistics_clips: PositiveInt = 256,
         keep_encoder_of: str = "",
+        latent_noise: NonNegativeFloat = 0.0,
     ) -> None:
         """Args:
         statistics_clips: clips to measure the latents' mean and covariance on, after training.
         keep_encoder_of: folder of a VAE, or `shipped`, whose encoder and statistics are kept, so that latents
             and transformers made with it stay valid. The decoder alone is trained, from that VAE's on; it may
             have more blocks.
+        latent_noise: noise on the latents that the decoder is trained on, in standard deviations of normal
+            latents: each clip gets between none and so much. A decoder that knows it shows less of the errors
+            of a transformer (Zheng et al. 2025, arXiv 2510.11690). Needs `keep_encoder_of`.
         """
         super().__init__()
         check_values(VaeModule.__init__, {"statistics_clips": statistics_clips}, "model")
+        if latent_noise and not keep_encoder_of:
+            raise ValueError(
+                "model.latent_noise needs model.keep_encoder_of: a first training measures the latents"
+            )
+        self.latent_noise = latent_noise
         self.loss, self.optim, self.statistics_clips = loss, optim, statistics_clips
         self.model = VideoVae(vae)
         self.latents_digest = self._keep_encoder(keep_encoder_of) if keep_encoder_of else ""
@@ -109,7 +120,11 @@ class VaeModule(L.LightningModule):
         for frames_BTHWC, seeds in zip(batch.frames_BTHWC, batch.noise_seeds, strict=True):
             pixels_BCTHW = to_pixels(frames_BTHWC)
             posterior = self.model.posterior(pixels_BCTHW)
-            out_BCTHW = self.model.decode_raw(reparameterize(posterior, seeds))
+            raw_BCTHW = reparameterize(posterior, seeds)
+            if self.latent_noise:
+                noise_BCTHW = noise_of(raw_BCTHW, seeds, self.latent_noise)
+                raw_BCTHW = raw_BCTHW + matmul_channels(self.model.latent_scale_CC, noise_BCTHW)
+            out_BCTHW = self.model.decode_raw(raw_BCTHW)
             terms = self._loss_terms(out_BCTHW, pixels_BCTHW, posterior)
             weight = frames_BTHWC.numel() / batch.num_values
             total = total + weight * sum(terms.values(), torch.zeros((), device=self.device))
@@ -210,6 +225,16 @@ def reparameterize(posterior: DiagonalGaussian, seeds: list[int]) -> Tensor:
     shape, device = mean_BCTHW.shape[1:], mean_BCTHW.device
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return mean_BCTHW + torch.stack(noise).to(device) * (logvar_BCTHW / 2).exp()
+
+
+def noise_of(latent_BCTHW: Tensor, seeds: list[int], most: float) -> Tensor:
+    """Return noise of latents, with a standard deviation from 0 to `most` that each clip's seed draws."""
+    noise = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed ^ _NOISE_SEED)
+        level = most * torch.rand((), generator=generator)
+        noise.append(level * torch.randn(latent_BCTHW.shape[1:], generator=generator))
+    return torch.stack(noise).to(latent_BCTHW.device)
 
 
 def psnr_db(out_BCTHW: Tensor, pixels_BCTHW: Tensor) -> Tensor:
