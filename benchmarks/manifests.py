@@ -2,7 +2,8 @@
 
 A dataset is written directly as parts (benchmarks/captioned_dataset.py). Each measurement is a process of its
 own, for its peak memory. DuckDB reads the same Parquet files beside our scan, in turns. A repack after edits
-and a full pack (benchmarks/repack.py) are of a smaller dataset with media.
+and a full pack (benchmarks/repack.py) are of a smaller dataset with media, and a film of 20 minutes
+(benchmarks/long_film.py) is the only clip of another one.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.captioned_dataset import make
+from benchmarks.long_film import MINUTES, QUICK_MINUTES, measure_film
 from benchmarks.repack import measure_repack
 from kinora.bench.figures import Figures
 
@@ -30,6 +32,7 @@ LIMITS = {
     "search_s": 1.0,
     "import_s": 0.3,
     "scan_over_duckdb": 1.2,
+    "film_seek_s": 0.15,
     "edit_s": 0.05,
     "repack_over_full": 0.05,
     "peak_rss_mb": 1500.0,
@@ -50,6 +53,8 @@ def bench(*, quick: bool, seed: int) -> Figures:
         figures |= {"report_figures_s": measured["seconds"], "report_figures_rss_mb": measured["peak_mb"]}
     figures["import_s"] = median(float(python("-c", _IMPORT)) for _ in range(TURNS))
     figures |= repack(QUICK_PACKED if quick else PACKED, seed)
+    with tempfile.TemporaryDirectory(prefix="kinora-manifests-") as scratch:
+        figures |= measure_film(Path(scratch), minutes=QUICK_MINUTES if quick else MINUTES)
     return Figures(figures={name: round(value, 5) for name, value in figures.items()}, text=table(figures))
 
 

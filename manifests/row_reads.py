@@ -31,7 +31,7 @@ def read_rows(
 
     def read(number: int) -> pa.Table:
         own_N = row_N[order_N[bound_P[number] : bound_P[number + 1]]] - start_P[number]
-        rows = dataset.read_part(parts[number], columns).take(pa.array(own_N))
+        rows = _take(dataset.read_part(parts[number], columns), own_N)
         return transform(rows).replace_schema_metadata(None)
 
     held = [number for number in range(len(parts)) if bound_P[number] < bound_P[number + 1]]
@@ -40,4 +40,11 @@ def read_rows(
     place_N = np.empty_like(order_N)
     place_N[order_N] = np.arange(len(order_N))
     found = pa.concat_tables(dataset.map_parallel(read, held), promote_options="default")
-    return found.take(pa.array(place_N))
+    return _take(found, place_N)
+
+
+def _take(rows: pa.Table, row_N: np.ndarray) -> pa.Table:
+    """Return rows in the order of `row_N`; all of them in their own order are not copied."""
+    if len(row_N) == rows.num_rows and np.array_equal(row_N, np.arange(len(row_N))):
+        return rows
+    return rows.take(pa.array(row_N))

@@ -162,14 +162,15 @@ def _assign_buckets(
     shape_N3: np.ndarray, buckets: Sequence[Bucket], max_crop: float
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Return the index of each clip's shape, and per shape its bucket (or "") and why it has none (or "")."""
-    distinct, shape_N = np.unique(shape_N3, axis=0, return_inverse=True)
+    code_N = np.ravel_multi_index(tuple(shape_N3.T), 1 + shape_N3.max(axis=0, initial=0))
+    _, first_S, shape_N = np.unique(code_N, return_index=True, return_inverse=True)
     names, reasons = [], []
-    for num_frames, height, width in distinct.tolist():
+    for num_frames, height, width in shape_N3[first_S].tolist():
         shape = {"num_frames": num_frames, "height": height, "width": width}
         bucket = assign(**shape, buckets=buckets, max_crop=max_crop)
         names.append(bucket.name if bucket else "")
         reasons.append("" if bucket else rejection_reason(**shape, buckets=buckets, max_crop=max_crop))
-    return shape_N.reshape(-1), names, reasons
+    return shape_N, names, reasons
 
 
 def _value_ranges(column: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:

@@ -111,7 +111,7 @@ def reviewing(
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     try:
         page.goto(server.url)
-        page.wait_for_selector(".card, .page, .empty")
+        page.wait_for_selector("#main[aria-busy='false']")
         if name != "Ada":
             rename(page, name)
         yield page
@@ -127,7 +127,7 @@ def rename(page: Page, name: str) -> None:
     page.get_by_label("Your name").fill(name)
     page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_selector(f"button.name:has-text('{name}')")
-    page.wait_for_selector(".card, .page, .empty")
+    page.wait_for_selector("#main[aria-busy='false']")
 
 
 def until(page: Page, expression: str) -> None:
@@ -139,10 +139,24 @@ def until(page: Page, expression: str) -> None:
     raise AssertionError(f"it never came true: {expression}")
 
 
-def open_clip(page: Page, server: Server, media_id: str) -> None:
+GO = """address => {
+  document.querySelector("#main").setAttribute("aria-busy", "true");
+  if (location.hash === address) dispatchEvent(new HashChangeEvent("hashchange"));
+  else location.hash = address;
+}"""
+"""Marks the view that is there as not yet the new one, which the page would do a moment later."""
+
+
+def open_view(page: Page, address: str) -> None:
+    """Open a view by its address, such as `search` or `clip/ID`, and wait until it is there."""
+    page.evaluate(GO, f"#/{address}")
+    page.wait_for_selector("#main[aria-busy='false']")
+
+
+def open_clip(page: Page, media_id: str) -> None:
     """Open a clip by its address."""
-    page.goto(f"{server.url}#/clip/{media_id}")
-    page.wait_for_selector(f".card-head a[href$='{media_id}']")
+    open_view(page, f"clip/{media_id}")
+    assert shown(page) == media_id
 
 
 def shown(page: Page) -> str:

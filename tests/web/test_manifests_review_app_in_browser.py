@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from review_browser import (
@@ -15,6 +16,7 @@ from review_browser import (
     Server,
     call,
     open_clip,
+    open_view,
     reviewing,
     run_command,
     serving,
@@ -23,6 +25,7 @@ from review_browser import (
 )
 from review_dataset import NEW, caption_text, write_dataset  # pyright: ignore[reportMissingImports]
 
+from manifests.arrow import pc
 from manifests.dataset import Commit, Dataset
 
 pytestmark = [
@@ -57,6 +60,22 @@ def decisions(dataset: Dataset) -> dict[str, list[dict]]:
     for row in dataset.refresh().read("reviews").to_pylist():
         found.setdefault(row["media_id"], []).append(row)
     return found
+
+
+def hold(page: Page, addresses: str) -> list[Route]:
+    """Hold back the requests of the page for these addresses; returns them as they come."""
+    held: list[Route] = []
+    page.route(addresses, lambda route: held.append(route))  # playwright marks the function
+    return held
+
+
+def wait_for_one(page: Page, held: list[Route]) -> None:
+    """Wait until a request of the page is held back."""
+    for _ in range(400):
+        if held:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("the page did not ask")
 
 
 def press_and_wait(page: Page, key: str) -> None:
@@ -133,7 +152,8 @@ def test_an_edit_has_a_draft_a_length_and_undo(browser: Browser, dataset: Datase
         assert page.locator("#caption-edit").input_value() == snippet
         page.wait_for_timeout(400)
         page.reload()
-        open_clip(page, server, media_id)
+        page.wait_for_selector("#main[aria-busy='false']")
+        assert shown(page) == media_id
         expect(page.locator("#caption-edit")).to_have_value(snippet)
         expect(page.locator(".note")).to_contain_text("Your draft from before was kept")
         page.locator("#caption-edit").focus()
@@ -145,6 +165,45 @@ def test_an_edit_has_a_draft_a_length_and_undo(browser: Browser, dataset: Datase
         expect(page.locator("#caption-text .text").first).to_have_text(original)
     assert server.stop() == 130
     assert [row["verdict"] for row in dataset.refresh().read("reviews").to_pylist()] == ["edit", "withdraw"]
+
+
+def test_what_was_typed_last_is_kept_when_the_reviewer_goes_on(browser: Browser, server: Server) -> None:
+    with reviewing(browser, server) as page:
+        media_id = shown(page)
+        page.keyboard.press("e")
+        page.keyboard.type(" Typed last.")
+        typed = page.locator("#caption-edit").input_value()
+        page.keyboard.press("Escape")
+        press_and_wait(page, "n")
+        page.keyboard.press("p")
+        expect(page.locator("#caption-edit")).to_have_value(typed)
+        assert shown(page) == media_id
+
+
+def test_a_clip_that_comes_late_does_not_replace_a_newer_one(browser: Browser, server: Server) -> None:
+    with reviewing(browser, server) as page:
+        strata = hold(page, "**/api/strata")
+        page.reload()
+        page.wait_for_selector("#main[aria-busy='false']")
+        wait_for_one(page, strata)
+        page.keyboard.press("x")  # the strata are not there yet
+        expect(page.locator("dialog h2")).to_have_text("List of the queue")
+        page.keyboard.press("Escape")
+        for route in strata:
+            route.continue_()
+        page.unroute("**/api/strata")
+        moves = hold(page, "**/api/next")
+        press_and_wait(page, "n")
+        wait_for_one(page, moves)
+        page.keyboard.press("n")
+        page.keyboard.press("End")
+        last = call(page, "/api/queue?offset=-1&limit=1")["items"][0]["media_id"]
+        page.wait_for_selector(f".card-head a[href$='{last}']")
+        with page.expect_response(lambda answer: answer.url.endswith("/api/next")) as late:
+            moves[0].continue_()
+        late.value.finished()
+        page.wait_for_timeout(300)  # time to show it
+        assert shown(page) == last
 
 
 def test_the_player_steps_frames_and_keeps_its_speed(
@@ -169,8 +228,8 @@ def test_the_player_steps_frames_and_keeps_its_speed(
         for _ in range(9):
             page.keyboard.press("[")
         assert page.evaluate("document.querySelector('video').playbackRate") == 0.1
-        page.keyboard.press("n")
-        until(page, "document.querySelector('video').playbackRate === 0.1")
+        press_and_wait(page, "n")
+        assert page.evaluate("document.querySelector('video').playbackRate") == 0.1
         for _ in range(9):
             page.keyboard.press("]")
         assert page.evaluate("document.querySelector('video').playbackRate") == 4
@@ -218,7 +277,7 @@ def test_a_span_that_is_too_short_for_a_video_is_named_at_once(
 def test_the_source_around_a_clip_plays(browser: Browser, dataset: Dataset, server: Server) -> None:
     second = dataset.read("media").to_pylist()[1]["media_id"]
     with reviewing(browser, server, expected="status of 422") as page:
-        open_clip(page, server, second)
+        open_clip(page, second)
         page.keyboard.press("b")
         until(
             page,
@@ -230,7 +289,7 @@ def test_the_source_around_a_clip_plays(browser: Browser, dataset: Dataset, serv
         page.keyboard.press("b")
         expect(page.locator(".around img").first).to_be_visible()
         first = dataset.read("media").to_pylist()[0]["media_id"]
-        open_clip(page, server, first)
+        open_clip(page, first)
         page.keyboard.press("b")
         expect(page.locator(".around .failed")).to_contain_text("begins with this clip")
 
@@ -258,7 +317,7 @@ def test_a_tab_left_open_shows_both_texts(browser: Browser, dataset: Dataset, se
         reviewing(browser, server, "Grace", expected=conflicts) as grace,
     ):
         for page, text in ((grace, "The text of Grace."), (ada, "The text of Ada.")):
-            open_clip(page, server, media_id)
+            open_clip(page, media_id)
             page.keyboard.press("e")
             page.locator("#caption-edit").fill(text)
         grace.keyboard.press("Control+s")
@@ -288,7 +347,7 @@ def test_a_tab_left_open_shows_both_texts(browser: Browser, dataset: Dataset, se
 
 
 def test_the_server_goes_and_comes_back(browser: Browser, dataset: Dataset, server: Server) -> None:
-    with reviewing(browser, server, expected=OFFLINE) as page:
+    with reviewing(browser, server, "Grace", expected=OFFLINE) as page:
         press_and_wait(page, "a")
         media_id = shown(page)
         page.keyboard.press("e")
@@ -305,6 +364,31 @@ def test_the_server_goes_and_comes_back(browser: Browser, dataset: Dataset, serv
     rows = decisions(dataset)
     assert [row["verdict"] for each in rows.values() for row in each] == ["approve", "edit"]
     assert rows[media_id][0]["new_text"] == "Typed while the server was away."
+    assert {row["reviewer"] for each in rows.values() for row in each} == {"Grace"}
+
+
+def test_claims_lead_to_the_frames_that_decide_on_them(
+    browser: Browser, dataset: Dataset, tmp_path: Path
+) -> None:
+    media = dataset.read("media").to_pylist()[0]
+    rows = dataset.read("captions").filter(pc.equal(dataset.read("captions")["media_id"], media["media_id"]))
+    claims = [
+        {"text": "the square is red", "verdict": "supported", "start_s": None, "end_s": None},
+        {"text": "it moves to the left", "verdict": "unsupported", "start_s": 1.0, "end_s": 2.0},
+    ]
+    rows = rows.filter(pc.equal(rows["version"], NEW)).append_column("claims", pa.array([claims]))
+    part = dataset.write_part("captions", rows.append_column("unsupported", pa.array([1])))
+    dataset.commit(Commit(stage="audit", added=(part,)))
+    with serving(tmp_path / "data", tmp_path / "state") as server, reviewing(browser, server) as page:
+        open_clip(page, media["media_id"])
+        listed = page.locator(".claims li")
+        expect(listed).to_have_count(2)
+        expect(listed.first.locator(".badge.approve")).to_have_text("supported")
+        expect(listed.last.locator(".badge.reject")).to_have_text("unsupported")
+        until(page, "document.querySelector('video').readyState >= 2")
+        listed.last.get_by_role("button", name="frame 9").click()
+        until(page, "Number(document.querySelector('.timeline').value) === 8")
+        expect(page.locator("video")).to_have_js_property("paused", True)
 
 
 def test_media_that_is_gone_is_named_and_the_review_goes_on(
@@ -401,10 +485,17 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
         expect(page.locator(".score")).to_contain_text("95 % interval")
         page.keyboard.press("u")
         expect(page.locator(".score")).to_contain_text("1 votes")
-        open_clip(ada, server, media_id)
+        cards = hold(page, "**/api/cards/*")
+        page.keyboard.press("2")
+        wait_for_one(page, cards)
+        page.keyboard.press("2")  # the next pair is not shown yet: this is no vote on it
+        page.unroute("**/api/cards/*")
+        cards[0].continue_()
+        expect(page.locator(".score")).to_contain_text("2 votes")
+        open_clip(ada, media_id)
         ada.keyboard.press("a")
         with reviewing(browser, server, "Grace") as grace:
-            open_clip(grace, server, media_id)
+            open_clip(grace, media_id)
             expect(grace.locator(".caption .badge", has_text="blind")).to_be_visible()
             assert "Ada" not in grace.locator(".card").inner_text()
             grace.keyboard.press("r")
@@ -414,24 +505,21 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
             grace.keyboard.press("d")
             expect(grace.locator(".side h2")).to_contain_text(["Ada", "Grace"])
             grace.keyboard.press("2")
+            grace.keyboard.press("2")  # settled once
             expect(grace.locator(".empty")).to_contain_text("Nobody differs")
         card = call(ada, f"/api/cards/{media_id}")
         assert (card["decision"]["verdict"], card["decision"]["disagreement"]) == ("reject", False)
+        assert [row["verdict"] for row in card["history"]] == ["approve", "reject", "reject"]
 
 
 def test_a_view_that_was_left_before_it_was_there_takes_no_keys(
     browser: Browser, dataset: Dataset, server: Server
 ) -> None:
     with reviewing(browser, server) as page:
-        held: list[Route] = []
-        page.route("**/api/compare/next", lambda route: held.append(route))  # it marks the function
+        held = hold(page, "**/api/compare/next")
         page.goto(f"{server.url}#/compare")
-        for _ in range(400):
-            if held:
-                break
-            page.wait_for_timeout(50)
-        page.goto(f"{server.url}#/queue")
-        page.wait_for_selector(".card")
+        wait_for_one(page, held)
+        open_view(page, "queue")
         held[0].continue_()
         page.wait_for_timeout(500)
         page.keyboard.press("?")
@@ -455,13 +543,15 @@ def test_help_lists_the_keys_and_deep_links_open(browser: Browser, dataset: Data
         last = call(page, "/api/queue?offset=-1&limit=1")["items"][0]["media_id"]
         page.wait_for_selector(f".card-head a[href$='{last}']")
         page.goto("about:blank")
-        open_clip(page, server, last)
+        page.goto(f"{server.url}#/clip/{last}")
+        page.wait_for_selector("#main[aria-busy='false']")
+        assert shown(page) == last
         page.keyboard.press("#")
         page.keyboard.type("3")
         page.keyboard.press("Enter")
         third = call(page, "/api/queue?offset=2&limit=1")["items"][0]["media_id"]
         page.wait_for_selector(f".card-head a[href$='{third}']")
-        page.goto(f"{server.url}#/clip/{'0' * 32}")
+        open_view(page, f"clip/{'0' * 32}")
         expect(page.locator(".empty")).to_contain_text("0000")
     entries = [json.loads(line) for line in (Path(server.state) / "audit.jsonl").read_text().splitlines()]
     assert {entry["reviewer"] for entry in entries} == {"Ada"}

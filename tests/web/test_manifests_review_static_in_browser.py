@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from review_browser import CHROMIUM, FLAGS, Server, call, open_clip, reviewing, serving, until
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from review_browser import CHROMIUM, FLAGS, Server, call, open_clip, open_view, reviewing, serving, until
 from review_dataset import write_dataset
 
 pytestmark = [
@@ -16,6 +16,9 @@ pytestmark = [
 ]
 VIEWS = ("queue", "search", "compare", "disagreements", "figures")
 PHONE = {"width": 390, "height": 844}
+LOADED = """!document.querySelector(".loading") && [...document.images].every((image) =>
+    image.complete || image.loading === "lazy" && image.getBoundingClientRect().top > innerHeight)"""
+"""No picture that is in the window is still on its way, so that nothing moves any more."""
 
 
 def markup_texts() -> list[str]:
@@ -78,7 +81,7 @@ def test_a_hundred_texts_with_markup_stay_texts(browser: Browser, tmp_path: Path
             items = call(page, f"/api/queue?offset={offset}&limit=50")["items"]
             media |= {item["text"]: item["media_id"] for item in items}
         assert {*media} == {*texts}
-        page.goto(f"{server.url}#/search")
+        open_view(page, "search")
         listed: list[str] = []
         for _ in range(4):
             until(
@@ -90,7 +93,7 @@ def test_a_hundred_texts_with_markup_stay_texts(browser: Browser, tmp_path: Path
                 after.click()
         assert sorted(listed) == sorted(texts)
         for text in texts[::6]:
-            open_clip(page, server, media[text])
+            open_clip(page, media[text])
             shown = page.locator("#caption-text .text").first.evaluate("element => element.textContent")
             assert shown == text
         page.keyboard.press("e")
@@ -116,12 +119,13 @@ def axe(page: Page) -> list[str]:
 def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Any) -> None:
     with reviewing(browser, server, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
         for view in VIEWS:
-            page.goto(f"{server.url}#/{view}")
-            page.wait_for_selector(".card, .page, .empty")
-            page.wait_for_load_state("networkidle")
+            open_view(page, view)
+            expect(page.get_by_role("navigation", name="Views").locator("[aria-current=page]")).to_have_text(
+                view.capitalize()
+            )
+            until(page, LOADED)
             assert axe(page) == [], view
-        page.goto(f"{server.url}#/queue")
-        page.wait_for_selector(".card")
+        open_view(page, "queue")
         page.keyboard.press("e")
         assert axe(page) == [], "editor"
         page.keyboard.press("Escape")
@@ -138,16 +142,17 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Any
 def test_every_view_fits_the_window(browser: Browser, server: Server, window: Any) -> None:
     with reviewing(browser, server, viewport=window) as page:
         for view in VIEWS:
-            page.goto(f"{server.url}#/{view}")
-            page.wait_for_selector(".card, .page, .empty")
-            page.wait_for_load_state("networkidle")
+            open_view(page, view)
+            expect(page.get_by_role("navigation", name="Views").locator("[aria-current=page]")).to_have_text(
+                view.capitalize()
+            )
+            until(page, LOADED)
             assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], view
         assert (
             page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.top nav'))")
             <= 0
         )
-        page.goto(f"{server.url}#/queue")
-        page.wait_for_selector(".card")
+        open_view(page, "queue")
         approve = page.get_by_role("button", name="Approve").bounding_box()
         assert approve is not None
         assert 0 <= approve["y"] <= window["height"] - approve["height"]

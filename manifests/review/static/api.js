@@ -34,18 +34,17 @@ async function poll() {
     await pause(1500);
     try {
       await openSession();
-      setOnline(true);
     } catch (error) {
       if (!(error instanceof Offline)) setOnline(true);
     }
   }
 }
 
-async function send(method, path, body) {
+async function request(method, path, body, csrf) {
   const headers = { accept: "application/json" };
   if (method !== "GET") {
     headers["content-type"] = "application/json";
-    headers["x-csrf-token"] = session.csrf;
+    headers["x-csrf-token"] = csrf;
   }
   let answer;
   try {
@@ -54,7 +53,6 @@ async function send(method, path, body) {
     setOnline(false);
     throw new Offline();
   }
-  setOnline(true);
   const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
   const data = isJson ? await answer.json().catch(() => null) : null;
   if (answer.ok || (answer.status === 409 && data?.kind)) return data;
@@ -63,12 +61,35 @@ async function send(method, path, body) {
   throw error;
 }
 
+async function send(method, path, body) {
+  const { csrf } = session;
+  try {
+    const data = await request(method, path, body, csrf);
+    setOnline(true);
+    return data;
+  } catch (error) {
+    if (error instanceof ApiError) setOnline(true);
+    throw error;
+  }
+}
+
+let opening = null;
+
 /** Open the session or take up the one of this browser. Resolves with `{needs_token: true}` where a token is needed. */
-export async function openSession() {
-  const reviewer = session.reviewer;
-  const about = await send("GET", "/api/session");
-  if (!about.needs_token) Object.assign(session, about);
-  if (reviewer && session.reviewer !== reviewer && !about.needs_token) await rename(reviewer);
+export function openSession() {
+  opening ??= reopen().finally(() => { opening = null; });
+  return opening;
+}
+
+/** Until the session has the name of the reviewer nothing is sent in it: a decision would be somebody else's. */
+async function reopen() {
+  const { reviewer } = session;
+  let about = await request("GET", "/api/session");
+  if (!about.needs_token) {
+    if (reviewer && about.reviewer !== reviewer) about = await request("POST", "/api/session", { reviewer }, about.csrf);
+    Object.assign(session, about);
+  }
+  setOnline(true);
   return about;
 }
 

@@ -21,6 +21,7 @@ export class CaptionPanel {
   }
 
   show(card) {
+    this.keep();
     this.card = card;
     this.length = longestOf(card.texts);
     const draft = LENGTHS.find((length) => readDraft(card.item.media_id, length));
@@ -149,6 +150,20 @@ export class CaptionPanel {
     const text = this.area.value.trim();
     if (text === this.text) { this.discard(); return; }
     this.actions.save(this.length, text, goOn);
+  }
+
+  /** Forget the draft of a text that was saved, unless more was typed meanwhile. */
+  saved(mediaId, length, text) {
+    const isShown = this.editing && this.card.item.media_id === mediaId && this.length === length;
+    if (isShown && this.area.value.trim() !== text) this.keep();
+    else if (isShown) this.drop(length);
+    else dropDraft(mediaId, length);
+  }
+
+  /** Forget what was typed. */
+  drop(length) {
+    dropDraft(this.card.item.media_id, length);
+    this.editing = false;
   }
 
   /** Put a text into the editor, as a draft. */

@@ -6,12 +6,12 @@ import { CaptionPanel, claimsPanel, facts, partsPanel, verdictWord, versionsPane
 import { askReason, resolveConflict } from "./dialogs.js";
 import { bind } from "./keys.js";
 import { aroundVideo, Player, strip } from "./player.js";
-import { dropDraft, settings, undoStack } from "./settings.js";
+import { settings, undoStack } from "./settings.js";
 
 const MAX_STRIP = 8;
 
 export class CardView {
-  /** @param {{next: (mediaId: string) => void, back: () => void, reload: (mediaId: string) => Promise<object>}} moves */
+  /** @param {{next: (mediaId: string) => void, back: () => void, open: (mediaId: string) => Promise<void>, fetch: (mediaId: string) => Promise<object>}} moves */
   constructor(moves) {
     this.moves = moves;
     this.player = new Player();
@@ -237,11 +237,12 @@ export class CardView {
         const again = answer.kind === "conflict" ? await resolveConflict(answer, request) : await confirmEmpty(answer);
         if (!again) return false;
         if (again.reload || again.merge !== undefined) {
-          this.show(await this.moves.reload(card.item.media_id));
+          if (again.reload && request.length) this.caption.drop(request.length);
+          await this.moves.open(card.item.media_id);
           if (again.merge !== undefined) this.caption.take(request.length, again.merge);
           return false;
         }
-        const fresh = answer.kind === "conflict" && answer.caption_changed ? await this.moves.reload(card.item.media_id) : null;
+        const fresh = answer.kind === "conflict" && answer.caption_changed ? await this.moves.fetch(card.item.media_id) : null;
         const seen = fresh ? { caption_version: fresh.caption_version, caption_digest: fresh.caption_digest } : {};
         request = { ...request, ...again, ...seen, review_id: newId() };
       }
@@ -257,12 +258,17 @@ export class CardView {
 
   async saved(card, request, goOn) {
     const mediaId = card.item.media_id;
-    if (request.verdict === "edit") dropDraft(mediaId, request.length);
+    if (request.verdict === "edit") this.caption.saved(mediaId, request.length, request.new_text);
     undoStack.push({ target: request.review_id, mediaId, text: verdictWord(request.verdict) });
     toast(`Clip ${card.item.key.slice(0, 8)} ${verdictWord(request.verdict)}.`, { undo: () => this.undo() });
+    if (this.card !== card) return; // the reviewer has gone on meanwhile
     document.activeElement?.blur?.();
-    if (goOn) await this.moves.next(mediaId);
-    else this.show(await this.moves.reload(mediaId));
+    try {
+      await (goOn ? this.moves.next(mediaId) : this.moves.open(mediaId));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      toast(error.message, { wrong: true });
+    }
   }
 
   async undo() {
@@ -272,7 +278,7 @@ export class CardView {
       const answer = await postUntilAnswered("/api/undo", { target: last.target, review_id: newId() });
       if (answer.kind === "conflict") toast(`Not undone: ${answer.newest?.reviewer ?? "somebody"} decided on this clip since.`, { wrong: true });
       else toast(`Undone: ${last.text}.`);
-      if (last.mediaId) this.moves.open(last.mediaId);
+      if (last.mediaId) await this.moves.open(last.mediaId);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       toast(`Not undone: ${error.message}`, { wrong: true });

@@ -42,11 +42,11 @@ export async function compareView({ main, params, isCurrent }) {
     try {
       const found = (await post("/api/compare/next", chosen)).pair;
       if (!isNewest()) return;
-      pair = found;
-      busy = false;
-      if (!pair) { player.pause(); await showScore(isNewest); if (isNewest()) fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
-      const card = await get(`/api/cards/${encodeURIComponent(pair.media_id)}`, { hold: "0" });
+      if (!found) { player.pause(); await showScore(isNewest); if (isNewest()) fill(body, h("section.empty", {}, h("h2", {}, "All compared"), h("p", {}, "You voted on every clip on which these two differ."))); return; }
+      const card = await get(`/api/cards/${encodeURIComponent(found.media_id)}`, { hold: "0" });
       if (!isNewest()) return;
+      pair = found; // what is shown, and nothing else, can be voted on
+      busy = false;
       fill(body, player.element, side("left", "Left", "1"), side("right", "Right", "2"),
         h("div.verdicts", { role: "toolbar", "aria-label": "Vote" }, button("Left is better", { key: "1" }, () => vote("left")), button("Alike", { key: "0" }, () => vote("tie")), button("Right is better", { key: "2" }, () => vote("right")),
           button("Undo", { key: "U", symbol: "undo", class: "ghost" }, undo),

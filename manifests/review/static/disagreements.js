@@ -1,6 +1,6 @@
 // Clips on which reviewers differ: their opinions side by side, one key each.
 
-import { ApiError, get, postUntilAnswered } from "./api.js";
+import { ApiError, get, latest, postUntilAnswered } from "./api.js";
 import { longestOf, verdictWord } from "./captions.js";
 import { diffElement } from "./diff.js";
 import { button, fill, h, newId, number, toast } from "./dom.js";
@@ -11,32 +11,34 @@ import { undoStack } from "./settings.js";
 export async function disagreementsView({ main, isCurrent }) {
   const player = new Player();
   const body = h("div", {}, h("p.quiet", {}, "Loading…"));
-  let all = [], at = 0;
+  const begin = latest();
+  let all = [], at = 0, busy = false;
 
   async function load() {
-    all = (await get("/api/disagreements", { limit: 200 })).disagreements;
-    if (!isCurrent()) return;
+    const begun = begin(), found = (await get("/api/disagreements", { limit: 200 })).disagreements;
+    if (!begun() || !isCurrent()) return;
+    all = found;
     at = Math.min(at, Math.max(0, all.length - 1));
     await show();
   }
 
   async function show() {
-    const each = all[at];
+    const begun = begin(), each = all[at];
     if (!each) {
       player.pause();
-      bind("Clip", []);
+      for (const scope of ["Clip", "Disagreement"]) bind(scope, []);
       fill(body, h("section.empty", {}, h("h2", {}, "Nobody differs"), h("p", {}, "When two reviewers decide differently on a clip, it is listed here, and you choose whose decision stands."), h("a", { href: "#/queue" }, "Back to the queue")));
       return;
     }
     const card = await get(`/api/cards/${encodeURIComponent(each.item.media_id)}`, { hold: "0" });
-    if (!isCurrent()) return;
+    if (!begun() || !isCurrent()) return;
     fill(body, h("div.row.spread", {}, h("p.quiet", {}, `${number(at + 1)} of ${number(all.length)}`), h("a", { href: `#/clip/${each.item.media_id}` }, "Open the clip")),
       h("div.pair", {}, player.element, each.sides.map((side, index) => opinion(each, side, index))),
-      h("div.verdicts", { role: "toolbar", "aria-label": "Whose decision stands" }, each.sides.map((side, index) => button(side.reviewer, { key: String(index + 1) }, () => settle(index))),
+      h("div.verdicts", { role: "toolbar", "aria-label": "Whose decision stands" }, each.sides.map((side, index) => button(side.reviewer, { key: String(index + 1) }, () => settle(each, index))),
         button("Next", { key: "N", class: "ghost" }, () => move(1))));
     player.load(card);
     bind("Clip", player.isImage ? [] : player.keys());
-    bind("Disagreement", [...each.sides.map((side, index) => [String(index + 1), `The decision of ${side.reviewer} stands`, () => settle(index)]), ["n ArrowRight", "Next", () => move(1)], ["p ArrowLeft", "The one before", () => move(-1)]]);
+    bind("Disagreement", [...each.sides.map((side, index) => [String(index + 1), `The decision of ${side.reviewer} stands`, () => settle(each, index)]), ["n ArrowRight", "Next", () => move(1)], ["p ArrowLeft", "The one before", () => move(-1)]]);
   }
 
   const opinion = (each, side, index) => {
@@ -54,8 +56,10 @@ export async function disagreementsView({ main, isCurrent }) {
     show();
   }
 
-  async function settle(side) {
-    const each = all[at], review_id = newId();
+  async function settle(each, side) {
+    if (busy) return;
+    busy = true;
+    const review_id = newId();
     try {
       const answer = await postUntilAnswered("/api/adjudicate", { media_id: each.item.media_id, side, saw: each.saw, review_id });
       if (answer.kind === "conflict") toast(`Not settled: ${answer.newest.reviewer} decided on this clip meanwhile. It is shown as it is now.`, { wrong: true });
@@ -67,6 +71,8 @@ export async function disagreementsView({ main, isCurrent }) {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       toast(`Not settled: ${error.message}`, { wrong: true });
+    } finally {
+      busy = false;
     }
   }
 

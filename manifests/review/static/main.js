@@ -34,6 +34,7 @@ async function route() {
   current = null;
   unbindView();
   header(place.view);
+  main.setAttribute("aria-busy", "true");
   fill(main, h("p.quiet.loading", {}, "Loading…"));
   try {
     const view = await VIEWS[place.view]({ main, argument: place.argument, params: place.params, isCurrent: () => mine === turn });
@@ -42,6 +43,7 @@ async function route() {
   } catch (error) {
     if (mine === turn) fail(error);
   }
+  if (mine === turn) main.setAttribute("aria-busy", "false");
 }
 
 function fail(error) {
@@ -115,6 +117,11 @@ function begin() {
 }
 
 addEventListener("beforeunload", () => current?.leave?.());
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason instanceof ApiError) toast(event.reason.message, { wrong: true });
+  else if (!(event.reason instanceof Offline)) return;
+  event.preventDefault(); // while the server is away, the banner says so
+});
 applyTheme();
 try {
   const about = await openSession();

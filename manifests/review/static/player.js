@@ -1,5 +1,6 @@
 // Plays one clip: looped, at any speed, forward and backward, frame by frame.
 
+import { latest } from "./api.js";
 import { button, fill, h, icon, seconds } from "./dom.js";
 import { settings, SPEEDS, speed } from "./settings.js";
 
@@ -25,6 +26,7 @@ export class Player {
     this.direction = 1;
     this.span = null;
     this.wanted = null;
+    this.begin = latest();
     for (const event of ["play", "pause"]) this.video.addEventListener(event, () => this.show());
     this.video.addEventListener("error", () => this.explain());
     this.video.addEventListener("loadeddata", () => { this.problem.hidden = true; });
@@ -37,6 +39,7 @@ export class Player {
   /** Show a clip: its file, frames and rate come from the card. */
   load(card, attempt = 0) {
     this.stopReverse();
+    this.begin();
     this.card = card;
     this.span = this.wanted = null;
     this.range.hidden = true;
@@ -208,7 +211,7 @@ export class Player {
 
   /** Say why the media does not play. */
   async explain() {
-    const card = this.card;
+    const { card } = this, isNewest = this.begin();
     if (!card) return;
     let why = "the browser cannot decode this file";
     try {
@@ -217,7 +220,7 @@ export class Player {
     } catch {
       why = "the server does not answer; the clip is loaded again when it is back";
     }
-    if (card !== this.card) return;
+    if (!isNewest()) return;
     this.problem.hidden = false;
     fill(this.problem, h("strong", {}, "This clip cannot be shown"), h("p", {}, why),
       h("p.quiet", {}, "You can still read, reject or flag its caption, or go on to the next clip."),

@@ -28,17 +28,24 @@ class Queue {
     this.place = h("div.place", {});
     this.view = new CardView({
       next: (mediaId) => this.next(mediaId), back: () => this.back(), open: (mediaId) => this.open(mediaId),
-      reload: (mediaId) => this.fetchCard(mediaId),
+      fetch: (mediaId) => this.fetchCard(mediaId),
     });
     this.past = [];
     this.ahead = null;
+    this.leaving = null;
+    this.begin = latest();
+    this.beginStrata = latest();
   }
 
   async start(mediaId) {
-    const strata = this.showStrata();
+    this.showStrata();
     await (mediaId ? this.open(mediaId) : this.next(""));
-    await strata;
-    if (this.isCurrent()) bind("Queue", this.keys());
+  }
+
+  /** Begin to move to another clip. What it returns tells whether this is still the newest move, in a view that is shown. */
+  move() {
+    const isNewest = this.begin();
+    return () => isNewest() && this.isCurrent();
   }
 
   keys() {
@@ -53,7 +60,9 @@ class Queue {
   }
 
   async showStrata() {
+    const isNewest = this.beginStrata();
     const { strata } = await get("/api/strata");
+    if (!isNewest()) return;
     const select = h("select.strata-select", { "aria-label": "Stratum", on: { change: (event) => { location.hash = address({ ...this.filter, stratum: event.target.value }); } } },
       strata.map((each) => h("option", { value: each.name, prop: { selected: each.name === this.filter.stratum } }, `${each.title} (${each.reviewed} of ${each.size})`)));
     fill(this.side, h("h2.sr", {}, "Strata"), select, h("nav.strata-list", { "aria-label": "Strata" }, strata.map((each) => this.stratum(each))),
@@ -80,8 +89,8 @@ class Queue {
   }
 
   show(card) {
-    if (!this.isCurrent()) return;
     if (!this.view.element.isConnected) {
+      bind("Queue", this.keys());
       fill(this.main, h("h1.sr", {}, "Review queue"), h("div.queue", {}, this.side, h("div.work", {}, this.place, this.view.element)));
     }
     this.card = card;
@@ -94,22 +103,30 @@ class Queue {
     document.querySelector("#main").focus({ preventScroll: true });
   }
 
+  /** Show the clip after another, once however often it is asked for. */
   async next(after) {
-    if (after) this.past.push(after);
-    const ready = this.ahead;
+    if (!this.isCurrent() || (after && after === this.leaving)) return;
+    const isNewest = this.move(), ready = this.ahead;
     this.ahead = null;
-    let card = ready && ready.after === after ? await ready.card : null;
+    this.leaving = after;
+    let card;
     try {
+      card = ready && ready.after === after ? await ready.card : null;
       card ??= (await post("/api/next", { filter: this.filter, after })).card;
-      if (card?.item.media_id === after) card = null;
     } catch (error) {
-      if (!(error instanceof Offline)) { toast(error.message, { wrong: true }); if (this.card) return; throw error; }
       if (!this.card) throw error;
+      if (!(error instanceof Offline)) toast(error.message, { wrong: true });
       return;
+    } finally {
+      if (this.leaving === after) this.leaving = null;
     }
-    if (!card) { await this.finished(); return; }
+    if (card?.item.media_id === after) card = null;
+    if (!this.isCurrent()) release(card?.item.media_id);
+    if (!isNewest()) return;
+    if (after) this.past.push(after);
+    if (!card) { await this.finished(isNewest); return; }
     this.show(card);
-    this.showStrata().catch(ignoreOffline);
+    this.showStrata();
     this.prefetch(card);
   }
 
@@ -124,8 +141,12 @@ class Queue {
   }
 
   async open(mediaId) {
-    this.show(await this.fetchCard(mediaId));
-    this.prefetch(this.card);
+    if (!this.isCurrent()) return;
+    const isNewest = this.move(), card = await this.fetchCard(mediaId);
+    if (!this.isCurrent()) release(mediaId);
+    if (!isNewest()) return;
+    this.show(card);
+    this.prefetch(card);
   }
 
   async back() {
@@ -134,22 +155,22 @@ class Queue {
     else toast("This is the first clip of this session.");
   }
 
-  async finished() {
-    if (!this.isCurrent()) return;
+  async finished(isNewest) {
     this.view.leave();
     this.card = null;
     const page = await get("/api/queue", { ...this.filter, limit: 1 });
-    if (!this.isCurrent()) return;
+    if (!isNewest()) return;
     fill(this.main, h("h1.sr", {}, "Review queue"), h("div.queue", {}, this.side, h("section.empty", {}, h("h2", {}, page.total ? "All done here" : "Nothing in this queue"),
       h("p", {}, page.total ? `Every one of the ${number(page.total)} clips of this queue has what it needs, or is with somebody else now.` : page.empty_because || "No clip matches."),
       h("div.row", {}, button("List of the queue", { key: "X" }, () => this.list()), button("Undo the last decision", { key: "U" }, () => this.view.undo()), h("a", { href: "#/figures" }, "Figures")))));
     bind("Queue", this.keys());
     bind("Verdict", [["u", "Undo the last decision", () => this.view.undo()]]);
-    await this.showStrata();
+    this.showStrata();
   }
 
   async goTo(offset) {
-    const page = await get("/api/queue", { ...this.filter, offset, limit: 1 });
+    const isNewest = this.move(), page = await get("/api/queue", { ...this.filter, offset, limit: 1 });
+    if (!isNewest()) return;
     if (page.items.length) await this.open(page.items[0].media_id);
     else toast(page.empty_because || "There is no clip at that place.");
   }
@@ -175,7 +196,7 @@ class Queue {
             button("After", { disabled: page.offset + page.items.length >= page.total }, () => load(page.offset + PAGE)),
             button("Last", {}, () => load(Math.max(0, page.total - PAGE)))));
       };
-      load(Math.max(0, (this.card?.item.position ?? 0) - 3)).catch((error) => toast(error.message, { wrong: true }));
+      load(Math.max(0, (this.card?.item.position ?? 0) - 3));
       return box;
     }, { wide: true });
     if (chosen) await this.open(chosen);
@@ -192,7 +213,7 @@ class Queue {
 
   reconnect() {
     this.view.player.retry();
-    if (this.card) this.showStrata().catch(ignoreOffline);
+    if (this.card) this.showStrata();
   }
 
   leave() {
@@ -203,12 +224,12 @@ class Queue {
 
   /** Give back the clips that are held. */
   release() {
-    const held = [this.card?.item.media_id];
-    const release = (mediaId) => mediaId && post("/api/release", { media_id: mediaId }).catch(() => {});
-    held.forEach(release);
+    release(this.card?.item.media_id);
     this.ahead?.card.then((card) => release(card?.item.media_id));
   }
 }
+
+const release = (mediaId) => mediaId && post("/api/release", { media_id: mediaId }).catch(() => {});
 
 /** The form of the dialog that assigns; closes with what was done, for people. */
 function assignForm(filter, close) {
@@ -237,10 +258,6 @@ function assignForm(filter, close) {
   return [h("p.quiet", {}, "The next open clips of this queue, with its search and filter, go to one reviewer first, and to nobody else."),
     h("form", { on: { submit } }, known, h("div.fields", {}, h("label.field", {}, h("span", {}, "Reviewer"), name), h("label.field", {}, h("span", {}, "Clips"), count)), wrong,
       h("div.row", {}, h("button.primary", { type: "submit" }, "Assign"), button("Cancel", { class: "ghost" }, () => close()))), list];
-}
-
-function ignoreOffline(error) {
-  if (!(error instanceof Offline)) toast(error.message, { wrong: true });
 }
 
 /** Rows of clips, each a button. */

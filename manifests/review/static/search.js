@@ -50,8 +50,8 @@ export async function searchView({ main, params, isCurrent }) {
     h("label.field", {}, h("span", {}, "Stratum"), stratum), h("label.field", {}, h("span", {}, "State"), state), h("button.primary", { type: "submit" }, "Search"));
   fill(main, h("div.page", {}, h("h1", {}, "Search"), form, h("div.columns", {}, results, bulk.element)));
   bind("Search", [["/", "Search words", () => text.focus()], ["u", "Undo the last decision or bulk edit", () => bulk.undo()]]);
-  await show(0);
   text.focus();
+  await show(0);
   return { leave: () => bind("Search", []), back: () => show(0) };
 }
 
