@@ -255,6 +255,29 @@ def test_the_player_steps_frames_and_keeps_its_speed(
     assert (row["verdict"], row["start_s"], row["end_s"]) == ("span", 0.5, 0.75)
 
 
+def test_a_jump_is_as_long_as_the_settings_say_and_the_next_clip_is_fetched_ahead(
+    browser: Browser, server: Server
+) -> None:
+    with reviewing(browser, server) as page:
+        following = call(page, "/api/queue?offset=1&limit=1")["items"][0]["media_id"]
+        loaded = "performance.getEntriesByType('resource')"
+        until(page, f"{loaded}.some(each => each.name.includes('/media/{following}?'))")
+        page.locator("button.name").click()
+        page.get_by_label("Jump of < and >, in seconds").fill("0.5")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_selector("dialog", state="detached")
+        page.wait_for_selector("#main[aria-busy='false']")
+        until(page, "document.querySelector('video').readyState >= 2")
+        page.keyboard.press("l")  # it plays: faster
+        expect(page.locator("select.speed")).to_have_value("1.5")
+        page.keyboard.press("k")
+        expect(page.locator("video")).to_have_js_property("paused", True)
+        page.evaluate("document.querySelector('video').currentTime = 0.5 / 8")
+        until(page, "Number(document.querySelector('.timeline').value) === 0")
+        page.keyboard.press(">")
+        until(page, "Number(document.querySelector('.timeline').value) === 4")
+
+
 def test_a_span_that_is_too_short_for_a_video_is_named_at_once(
     browser: Browser, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -489,8 +512,8 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
         page.keyboard.press("2")
         wait_for_one(page, cards)
         page.keyboard.press("2")  # the next pair is not shown yet: this is no vote on it
-        page.unroute("**/api/cards/*")
         cards[0].continue_()
+        page.unroute("**/api/cards/*")
         expect(page.locator(".score")).to_contain_text("2 votes")
         open_clip(ada, media_id)
         ada.keyboard.press("a")
