@@ -34,7 +34,7 @@ export async function disagreementsView({ main, isCurrent }) {
     if (!begun() || !isCurrent()) return;
     fill(body, h("div.row.spread", {}, h("p.quiet", {}, `${number(at + 1)} of ${number(all.length)}`), h("a", { href: `#/clip/${each.item.media_id}` }, "Open the clip")),
       h("div.pair", {}, player.element, each.sides.map((side, index) => opinion(each, side, index))),
-      h("div.verdicts", { role: "toolbar", "aria-label": "Whose decision stands" }, each.sides.map((side, index) => button(side.reviewer, { key: String(index + 1) }, () => settle(each, index))),
+      h("div.verdicts", { role: "toolbar", "aria-label": "Whose decision stands" }, h("span.quiet", {}, "Whose decision stands?"), each.sides.map((side, index) => button(side.reviewer, { key: String(index + 1) }, () => settle(each, index))),
         button("Next", { key: "N", class: "ghost" }, () => move(1))));
     player.load(card);
     bind("Clip", player.isImage ? [] : player.keys());
