@@ -175,10 +175,13 @@ def test_a_tar_that_is_gone_or_damaged_is_named(tmp_path: Path) -> None:
         short = page.get(f"/media/{MEDIA}")
         assert short.status == 410
         assert "ends before this clip" in short.json["error"]
+        assert page.get(f"/media/{MEDIA}/frames?indices=0").json["error"] == short.json["error"]
         tar.unlink()
         gone = page.get(f"/media/{MEDIA}", range="bytes=0-99")
         assert gone.status == 410
         assert "media/one.tar: the tar with this clip is gone" in gone.json["error"]
+        strip = page.get(f"/media/{MEDIA}/frames?indices=1")
+        assert (strip.status, strip.json["error"]) == (410, gone.json["error"])
         assert page.get(f"/media/{MEDIA}/poster").status == 200
 
 

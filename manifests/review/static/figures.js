@@ -1,7 +1,7 @@
 // Progress of the review, and what it says of the whole dataset.
 
 import { get } from "./api.js";
-import { fill, h, number, toast } from "./dom.js";
+import { fill, h, number } from "./dom.js";
 
 const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)} %`);
 const between = ([low, high]) => `${percent(low)} to ${percent(high)}`;
@@ -20,7 +20,7 @@ export async function figuresView({ main, isCurrent }) {
       table("By stratum", ["stratum", "reviewed", "clips"], figures.strata.map((each) => [each.title, each.reviewed, each.size])),
       table("By reviewer", ["reviewer", "clips"], Object.entries(figures.reviewers))));
     get("/api/quality").then((quality) => { if (isCurrent()) fill(whole, wholeDataset(quality)); })
-      .catch((error) => { if (isCurrent()) { fill(whole); toast(error.message, { wrong: true }); } });
+      .catch((error) => { if (isCurrent()) fill(whole, h("p.wrong", { role: "alert" }, error.message)); });
   };
   await show();
   return { back: show };

@@ -1,6 +1,7 @@
 """Serve one member of a dataset's tars over HTTP, whole or by range, without a copy."""
 
 from collections.abc import Generator
+from contextlib import contextmanager
 
 import anyio
 from anyio import to_thread
@@ -65,22 +66,43 @@ async def serve_media(request: Request, storage: Storage, place: MediaPlace) -> 
     return RangeStream(chunks, status_code=status, headers=headers, media_type=place.content_type)
 
 
-def _open(storage: Storage, place: MediaPlace, span: ByteRange) -> Generator[bytes, None, None]:
-    """Return the chunks of a range, of which the first was read already: errors come before the answer."""
-    chunks = storage.stream_range(place.path, place.offset + span.start, span.length)
+def read_whole(storage: Storage, place: MediaPlace) -> bytes:
+    """Return all bytes of a medium. Raises MediaError if the tar is gone or ends before its end."""
+    with _named_errors(storage, place):
+        content = storage.read_range(place.path, place.offset, place.length)
+    if len(content) < place.length:
+        raise _ends_early(storage, place)
+    return content
+
+
+@contextmanager
+def _named_errors(storage: Storage, place: MediaPlace) -> Generator[None, None, None]:
+    """Raise MediaError, with the tar and a remedy, for what goes wrong in reading."""
     where = f"{storage.uri}/{place.path}"
     try:
-        first = next(chunks, b"")
+        yield
     except FileNotFoundError as error:
         raise MediaError(
             f"{where}: the tar with this clip is gone; restore it, or run `kinora curate` to cut it again"
         ) from error
     except (OSError, ValueError) as error:
         raise MediaError(f"{where}: {error}") from error
+
+
+def _ends_early(storage: Storage, place: MediaPlace) -> MediaError:
+    where = f"{storage.uri}/{place.path}"
+    return MediaError(f"{where}: ends before this clip; restore it, or cut the clips again")
+
+
+def _open(storage: Storage, place: MediaPlace, span: ByteRange) -> Generator[bytes, None, None]:
+    """Return the chunks of a range, of which the first was read already: errors come before the answer."""
+    chunks = storage.stream_range(place.path, place.offset + span.start, span.length)
+    with _named_errors(storage, place):
+        first = next(chunks, b"")
     if not first:
         chunks.close()
-        raise MediaError(f"{where}: ends before this clip; restore it, or cut the clips again")
-    primed = _chained(first, chunks, span.length, where)
+        raise _ends_early(storage, place)
+    primed = _chained(first, chunks, span.length, f"{storage.uri}/{place.path}")
     next(primed)
     return primed
 

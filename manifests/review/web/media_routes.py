@@ -13,7 +13,7 @@ from manifests.review.media import MediaPlace, is_id
 from manifests.review.pictures import Pictures, Side, SourceSpan
 from manifests.review.web.byte_ranges import UnsatisfiableRange, parse_range
 from manifests.review.web.errors import BadRequest, NotFound
-from manifests.review.web.media_response import IMMUTABLE, MediaError, serve_media
+from manifests.review.web.media_response import IMMUTABLE, MediaError, read_whole, serve_media
 from manifests.storage import Storage
 
 MAX_FRAMES = 32
@@ -66,8 +66,7 @@ class MediaRoutes:
         def decode() -> bytes:
             if place.length > MAX_STRIP_MEDIA_BYTES:
                 raise MediaError(f"{place.media_id}: has {place.length} bytes, too many for stills")
-            content = self._storage.read_range(place.path, place.offset, place.length)
-            return self._pictures.media_strip(content, indices)
+            return self._pictures.media_strip(read_whole(self._storage, place), indices)
 
         return _jpeg(await to_thread.run_sync(self._cache.get, key, decode))
 
