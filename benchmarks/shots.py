@@ -199,10 +199,19 @@ def figures_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, floa
             figures[f"{name}_{key}_n"] = sum(counts)
         else:
             figures[f"{name}_recall_{key}"] = round(counts[0] / max(1, sum(counts[:2])), 4)
+    figures |= {"clean_ends": figures["ours_clean"]}
+    figures |= {f"f1_{name}": round(f1(of_class(scores, "ours", name)), 4) for name in CUTS}
+    figures |= {f"false_cuts_{name}": round(1 - figures[f"ours_calm_{name}"], 4) for name in NO_CUTS}
     for name in seconds:
         figures[f"{name}_cpu_s"] = round(seconds[name], 3)
     figures["speedup_over_pyscenedetect"] = round(seconds["adaptive"] / seconds["ours"], 3)
     return figures
+
+
+def of_class(scores: dict[tuple[str, str], list[int]], detector: str, name: str) -> list[int]:
+    """Return [hits, misses, false positives] in the videos of a class of cuts, hard and gradual together."""
+    rows = [scores.get((detector, f"{row} {name}"), [0, 0, 0]) for row in ("hard", "gradual")]
+    return [sum(each) for each in zip(*rows, strict=True)]
 
 
 def table_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]) -> Table:
@@ -218,9 +227,8 @@ def table_of(scores: dict[tuple[str, str], list[int]], seconds: dict[str, float]
         n = sum(scores["ours", kind][:2])
         table.add_row(f"recall {kind}", str(n), *(f"{scores[name, kind][0] / n:.3f}" for name in names))
     for kind in CUTS:
-        row = f"{'gradual' if kind == 'slow_dissolve' else 'hard'} {kind}"
-        n = sum(scores["ours", row][:2])
-        table.add_row(f"F1 {kind}", str(n), *(f"{f1(scores[name, row]):.3f}" for name in names))
+        n = sum(of_class(scores, "ours", kind)[:2])
+        table.add_row(f"F1 {kind}", str(n), *(f"{f1(of_class(scores, name, kind)):.3f}" for name in names))
     for kind in NO_CUTS:
         n = sum(scores["ours", f"calm {kind}"])
         shares = (f"{scores[name, f'calm {kind}'][0] / n:.3f}" for name in names)

@@ -60,11 +60,12 @@ def decode(
     frames = FrameReader(opened, skip_damage, from_pts)
     cropper, deinterlacer = Cropper(opened.header.margins), Deinterlacer()
     damage: Exception | None = None
+    is_still = opened.is_still
     try:
         for frame in frames:
             for shown in deinterlacer.push(frame):
                 yield cropper(shown)
-            if opened.is_still:  # ignore the preview, second view or short video that a photo may carry
+            if is_still:  # ignore the preview, second view or short video that a photo may carry
                 break
         for shown in deinterlacer.flush():
             yield cropper(shown)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import shots as bench
+from benchmarks.shot_classes import CUTS, NO_CUTS
 from kinora.commands.bench import NAMES
 from pipeline.analyze.shots.boundaries import Boundary
 
@@ -33,6 +34,21 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall():
     assert bench.f1([0, 3, 0]) == 0
 
 
+def test_a_class_counts_boundaries_of_either_kind_and_one_without_cuts_its_videos():
+    names = [*CUTS, *NO_CUTS]
+    scores = {("ours", f"{row} {name}"): [0, 0, 0] for name in names for row in ("hard", "gradual")}
+    scores |= {("ours", "hard slow_dissolve"): [0, 0, 1], ("ours", "gradual slow_dissolve"): [3, 1, 0]}
+    scores |= {("ours", f"calm {name}"): [4, 0, 0] for name in NO_CUTS}
+    scores |= {("ours", "calm strobe"): [3, 1, 0], ("ours", "clean"): [9, 1, 0]}
+    scores |= {("adaptive", "hard"): [1, 1, 0], ("adaptive", "gradual"): [0, 1, 0]}
+    scores |= {("ours", "hard"): [1, 0, 0], ("ours", "gradual"): [1, 0, 0]}
+    figures = bench.figures_of(scores, {"ours": 1.0, "adaptive": 2.0})
+    assert figures["f1_slow_dissolve"] == 0.75
+    assert figures["false_cuts_strobe"] == 0.25
+    assert figures["false_cuts_inset"] == 0
+    assert figures["clean_ends"] == 0.9
+
+
 def test_shots_is_a_known_benchmark():
     assert "shots" in NAMES
 
@@ -41,6 +57,7 @@ def test_shots_is_a_known_benchmark():
 @pytest.mark.skipif(not any(Path(".cache").glob("*.whl")), reason="`make setup` fetches the real clips")
 def test_a_quick_run_returns_every_pinned_figure():
     figures = bench.bench(quick=True, seed=0).figures
-    pinned = {"f1_hard", "f1_gradual", "best_peer_f1_hard", "best_peer_f1_gradual"}
+    pinned = {"f1_hard", "f1_gradual", "best_peer_f1_hard", "best_peer_f1_gradual", "clean_ends"}
+    pinned |= {f"f1_{name}" for name in CUTS} | {f"false_cuts_{name}" for name in NO_CUTS}
     assert pinned | {"speedup_over_pyscenedetect"} <= set(figures)
     assert all(0 <= figures[name] <= 1 for name in pinned)

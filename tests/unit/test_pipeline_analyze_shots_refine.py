@@ -7,8 +7,31 @@ import numpy as np
 import pytest
 from shot_scenes import FPS, SIZE_PX, found, picture, shot
 
-from pipeline.analyze.shots.boundaries import Boundary
+from pipeline.analyze.shots.boundaries import Boundary, find_boundaries
+from pipeline.analyze.shots.features import downscale
+from pipeline.analyze.shots.refine import Evidence, refine
+from pipeline.analyze.shots.structure import detail, is_blank
+from pipeline.analyze.signals.frame_view import half_res
 from video.frames import read_frames
+
+
+def evidence(frames: np.ndarray) -> Evidence:
+    details = [detail(cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)) for frame_HWC in frames]
+    return Evidence(
+        detail_THW=np.stack(details),
+        small_THWC=np.stack([downscale(half_res(frame_HWC)) for frame_HWC in frames]),
+        blank_T=np.array([is_blank(each) for each in details]),
+        time_T=np.arange(len(frames)) / FPS,
+    )
+
+
+def passed_by(frames: np.ndarray) -> np.ndarray:
+    """The same with something large that passes from left to right."""
+    frames = frames.copy()
+    for at, frame_HWC in enumerate(frames):
+        left = round(2.4 * at) - 60
+        cv2.rectangle(frame_HWC, (left, 10), (left + 50, 80), (40 + at, 60, 70), -1)
+    return frames
 
 
 def cuts(*frames: int) -> list[Boundary]:
@@ -136,3 +159,59 @@ def test_light_and_a_banner_on_a_plain_ground_end_no_shot():
     banner = plain((45, 50, 90), (20, 90, 150), 60)
     banner[25:, 72:] = (220, 20, 40)
     assert found(banner) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_bar_at_a_side_ends_no_shot_in_which_something_passes(seed):
+    frames = passed_by(shot(seed, 100, 0.6))
+    frames[25:70, :, :40] = (20, 40, 200)
+    assert found(frames) == []
+
+
+def test_something_large_that_passes_is_no_slow_dissolve():
+    frames = passed_by(shot(0, 100, 0.6))
+    frames[25:70, 70:] = (235, 105, 120)
+    assert found(frames) == []
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_what_passes_while_a_strobe_is_dark_begins_no_shot(seed):
+    frames = pan(seed, 125, 0.3)
+    for at, frame_HWC in enumerate(frames):
+        for left, width, color in ((4 * at - 120, 110, (225, 215, 205)), (300 - 5 * at, 90, (35, 45, 120))):
+            cv2.rectangle(frame_HWC, (left, 20), (left + width, 90), color, -1)
+    frames[(np.arange(125) * 8 / FPS).astype(int) % 2 == 1] //= 16
+    assert found(frames) == []
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.4])
+@pytest.mark.parametrize("jitter_px", [8, 20])
+def test_a_blended_picture_in_which_the_old_scene_outweighs_the_new_one_is_a_cut(jitter_px, weight):
+    """The camera shakes, so that the picture is no mixture of its neighbours, and the new scene is smooth."""
+    old = np.stack([picture(0, jitter_px * (at % 2)) for at in range(50)])
+    new = plain(tuple(old.mean(axis=(0, 1, 2)).astype(int)), (10, 90, 190), 50)
+    old[-1] = cv2.addWeighted(old[-1], 1 - weight, new[0], weight, 0)
+    boundaries = refine(cuts(49), evidence(np.concatenate([old, new])), 0, 100)
+    assert boundaries == [Boundary(start=49, end=50)]
+
+
+@pytest.mark.parametrize("speed", [3, 4])
+def test_things_that_enter_before_a_plain_ground_are_no_dissolve(speed):
+    frames = np.full((60, *SIZE_PX, 3), 246, np.uint8)
+    for at, frame_HWC in enumerate(frames):
+        for number, color in enumerate(((20, 215, 230), (20, 160, 50), (140, 20, 160))):
+            center = 175 + 9 * number - speed * (at - 20), 15 + 32 * number
+            cv2.circle(frame_HWC, center, 10, color, -1, cv2.LINE_AA)
+    assert refine([Boundary(start=20, end=40)], evidence(frames), 0, 60) == []
+
+
+def test_a_slow_dissolve_is_one_where_the_network_is_sure_of_parts_only():
+    gradual_T = np.full(100, 0.05, np.float32)
+    gradual_T[20:70] = 0.65
+    gradual_T[[25, 26, 46, 47, 61]] = 0.95
+    gradual_T[50:53] = 0.1
+    time_T = np.arange(100) / FPS
+    slow = [Boundary(start=20, end=70)]
+    assert find_boundaries(np.zeros(100), gradual_T, time_T, 0.5, 0.75) == slow
+    gradual_T[28:44] = 0.3  # hardly more than nothing for most of the time
+    assert find_boundaries(np.zeros(100), gradual_T, time_T, 0.5, 0.75) == []

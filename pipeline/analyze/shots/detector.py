@@ -16,7 +16,7 @@ from pipeline.analyze.shots.structure import detail, is_blank
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 
-_CHUNK = 128
+_CHUNK = 256
 """Frames that the network processes at once. Bounds memory for a video of any length."""
 _NETWORK_FPS, _MAX_FPS = 30.0, 36.0
 """The network sees about the first, of videos of more than the second."""

@@ -11,6 +11,9 @@ WIDTH_PX, HEIGHT_PX = 20, 12
 """Size of the downscaled frames."""
 BLOCK_FRAMES = 64
 """Frames processed at once, so that intermediate arrays stay in the processor's cache."""
+_Y_H1 = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]
+_X_W = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32) * np.float32(WIDTH_PX / HEIGHT_PX)
+_RIDGE_KK = 1e-3 * np.eye(5, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -90,16 +93,25 @@ def unexplained_by_camera(old_THW: np.ndarray, new_THW: np.ndarray) -> np.ndarra
     Pan, tilt and zoom change a frame along its gradient (Lucas and Kanade, 1981), and light along its
     values and a constant. The share is the residual of the least-squares fit.
     """
-    mean_THW = (old_THW + new_THW) / 2
-    down_THW, right_THW = np.gradient(mean_THW, axis=(1, 2))
-    y_H1 = np.linspace(-1, 1, HEIGHT_PX, dtype=np.float32)[:, None]
-    x_W = np.linspace(-1, 1, WIDTH_PX, dtype=np.float32)
-    zoom_THW = x_W * right_THW * (WIDTH_PX / HEIGHT_PX) + y_H1 * down_THW
-    basis = (right_THW, down_THW, zoom_THW, mean_THW, np.ones_like(mean_THW))
-    num_frames = len(mean_THW)
-    basis_TKP = np.stack([each.reshape(num_frames, -1) for each in basis], axis=1)
+    num_frames = len(old_THW)
+    basis_TKHW = np.empty((num_frames, 5, *old_THW.shape[1:]), np.float32)
+    right_THW, down_THW, zoom_THW, mean_THW, ones_THW = basis_TKHW.swapaxes(0, 1)
+    np.divide(old_THW + new_THW, 2, out=mean_THW)
+    _differentiate(mean_THW, right_THW)
+    _differentiate(mean_THW.swapaxes(1, 2), down_THW.swapaxes(1, 2))
+    np.add(_X_W * right_THW, _Y_H1 * down_THW, out=zoom_THW)
+    ones_THW.fill(1)
+    basis_TKP = basis_TKHW.reshape(num_frames, 5, -1)
     change_TP = (new_THW - old_THW).reshape(num_frames, -1)
-    normal_TKK = basis_TKP @ basis_TKP.transpose(0, 2, 1) + 1e-3 * np.eye(len(basis), dtype=np.float32)
+    normal_TKK = basis_TKP @ basis_TKP.transpose(0, 2, 1) + _RIDGE_KK
     solution_TK1 = np.linalg.solve(normal_TKK, basis_TKP @ change_TP[:, :, None])
     residual_TP = change_TP - (solution_TK1.transpose(0, 2, 1) @ basis_TKP)[:, 0]
     return np.vecdot(residual_TP, residual_TP) / (np.vecdot(change_TP, change_TP) + 1e-2)
+
+
+def _differentiate(values: np.ndarray, out: np.ndarray) -> None:
+    """Write the central differences along the last axis, one-sided at its ends, as `np.gradient` does."""
+    np.subtract(values[..., 2:], values[..., :-2], out=out[..., 1:-1])
+    out[..., 1:-1] /= 2
+    np.subtract(values[..., 1], values[..., 0], out=out[..., 0])
+    np.subtract(values[..., -1], values[..., -2], out=out[..., -1])

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary, true_runs
-from pipeline.analyze.shots.structure import Picture, same_scene, same_slide
+from pipeline.analyze.shots.structure import Picture, persistence, same_scene, same_slide
 
 MARGIN_FRAMES = 10
 """Boundaries depend on no frame farther away than this from what the network or a blank frame proposes."""
@@ -31,6 +31,15 @@ _SLIDE_STEP_S = 0.35
 """Frames at least this far apart are compared directly."""
 _MIN_CHANGE = 10.0
 """Least mean difference of two scenes, and least difference of a pixel that changed, of 255."""
+_MAX_PERSISTENCE = 0.3
+"""Greatest share of the structure that persists between scenes that certainly differ: under a strobe,
+something large may pass while it is dark."""
+_ENTERED, _MIN_DISSOLVED = 4, 0.15
+"""A gradual transition changes at least the second share of the pixels by more than the first, of 255: less
+is a thing that enters before a plain ground."""
+_SLOW_S, _MAX_SLOW_RESIDUAL = 1.0, 0.45
+"""The middle of a transition of at least the first is a sum of the frames beside it, weighted, and a gray. It
+differs from that by at most the second share of their difference; a thing that passes is somewhere else."""
 _MIN_MIX, _MAX_MIX_RESIDUAL, _MAX_MIX_MOTION, _MIN_MIX_CHANGE = 0.12, 0.3, 0.35, 12.0
 """A frame is a mixture of its neighbours if both weigh at least the first, it differs from the mixture by at
 most the second of their difference, each differs from its other neighbour by at most the third of it, and it
@@ -74,7 +83,7 @@ class Evidence:
         """Return whether two frames show the same scene, also if an `inset` covers part of one of them."""
         key = before, after, inset
         if key not in self._same:
-            pictures = [Picture(self.detail_THW[index], self.small_THWC[index]) for index in (before, after)]
+            pictures = self._pictures(before, after)
             step_s = self.time_T[after] - self.time_T[before]
             slides = after == before + 1 and step_s > _SLIDE_STEP_S
             self._same[key] = same_slide(*pictures) if slides else same_scene(*pictures, inset=inset)
@@ -83,7 +92,20 @@ class Evidence:
     def differ(self, before: int, after: int) -> bool:
         """Return whether two frames certainly show different scenes: nothing persists, and much changed."""
         change = np.abs(self._frames_TP[before] - self._frames_TP[after]).mean()
-        return bool(change >= _MIN_CHANGE) and not self.same(before, after)
+        if change < _MIN_CHANGE or self.same(before, after):
+            return False
+        return persistence(*self._pictures(before, after)) <= _MAX_PERSISTENCE
+
+    def is_slow_blend(self, before: int, after: int) -> bool:
+        """Return whether the frame in the middle is a weighted sum of two frames and a gray."""
+        old_P, middle_P, new_P = (self._frames_TP[at] for at in (before, (before + after) // 2, after))
+        basis_PK = np.stack([old_P, new_P, np.ones_like(old_P)], axis=1)
+        weights_K = np.linalg.lstsq(basis_PK, middle_P, rcond=None)[0]
+        residual = np.linalg.norm(middle_P - basis_PK @ weights_K)
+        return bool(residual <= _MAX_SLOW_RESIDUAL * np.linalg.norm(new_P - old_P))
+
+    def _pictures(self, *indices: int) -> list[Picture]:
+        return [Picture(self.detail_THW[index], self.small_THWC[index]) for index in indices]
 
     @cached_property
     def jump_T(self) -> np.ndarray:
@@ -147,10 +169,10 @@ class Evidence:
                 return first
         return index
 
-    def changed(self, before: int, after: int) -> float:
-        """Return the share of pixels that differ between two frames."""
+    def changed(self, before: int, after: int, least: float = _MIN_CHANGE) -> float:
+        """Return the share of pixels that differ between two frames by more than `least`, of 255."""
         change_HWC = cv2.absdiff(self.small_THWC[before], self.small_THWC[after])
-        return float((change_HWC.max(axis=2) > _MIN_CHANGE).mean())
+        return float((change_HWC.max(axis=2) > least).mean())
 
 
 def decide_slides(cut_T: np.ndarray, gradual_T: np.ndarray, evidence: Evidence, first: int) -> None:
@@ -205,6 +227,7 @@ def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -
     ]
     spans = _merged([*_bridged(proposed, evidence), *gaps])
     spans = _with_evident_cuts(spans, evidence, start, end)
+    spans = [_with_blended_frame(span, evidence) for span in spans]
     found = [_exact(span, evidence) for span in spans if _is_boundary(span, proposed, evidence)]
     return _merged(_without_glitches(found, evidence))
 
@@ -241,9 +264,25 @@ def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Bounda
 
 def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> bool:
     before, after = evidence.before(span.start), evidence.after(span.end)
-    if any(span.start <= each.start and each.end <= span.end for each in proposed):
-        return not evidence.same(before, after)
-    return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
+    if not any(span.start <= each.start and each.end <= span.end for each in proposed):
+        return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
+    if evidence.same(before, after):
+        return False
+    if span.end - span.start <= 1:
+        return True
+    if evidence.time_T[span.end] - evidence.time_T[span.start] >= _SLOW_S:
+        return evidence.is_slow_blend(before, after)
+    return evidence.changed(before, after, _ENTERED) >= _MIN_DISSOLVED
+
+
+def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
+    """Extend a hard cut by its first frame if that still shows the old scene, and the next one another."""
+    index = span.start
+    if span.end > index or not 0 < index < len(evidence.time_T) - 1:
+        return span
+    if evidence.same(index - 1, index) and evidence.differ(index - 1, index + 1):
+        return Boundary(start=index, end=index + 1)
+    return span
 
 
 def _exact(span: Boundary, evidence: Evidence) -> Boundary:

@@ -8,6 +8,7 @@ Legend: H height, W width, C channels (RGB).
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -51,6 +52,9 @@ _UNCHANGED, _MAX_CHANGED_BOX, _MIN_FILLED = 12, 0.5, 0.55
 least the third share of the box."""
 _MAX_BESIDE, _MAX_CHANGE_BESIDE = 0.04, 4.0
 """Greatest share of the pixels beside an inset that change, and greatest mean change there, of 255."""
+_MAX_BAND, _MIN_BAND_CHANGE = 0.4, 0.8
+"""A banner or a bar changes at least the second share of each line at a side, of at most the first share of
+the lines."""
 _PLAIN = 12
 """Lines at a side that vary by at most this in both frames together, of 255, are a border."""
 _MIN_PICTURE = 0.45
@@ -93,6 +97,8 @@ def same_scene(old: Picture, new: Picture, *, inset: bool = True) -> bool:
         return True
     if inset and _is_inset(old.small_HWC, new.small_HWC):
         return True
+    if inset and any(same_scene(*rest, inset=False) for rest in _beside_bands(old, new)):
+        return True
     rows, columns = _inside_borders(old.detail_HW, new.detail_HW)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if min(height, width) < _WINDOW_PX:
@@ -105,6 +111,15 @@ def same_scene(old: Picture, new: Picture, *, inset: bool = True) -> bool:
         return False
     correlation, down, across = _best_shift(old_HW, new_HW)
     return correlation >= _MIN_MOVED_CORRELATION and _relit(old, new, down, across).residual <= _MAX_RESIDUAL
+
+
+def persistence(old: Picture, new: Picture) -> float:
+    """Return the share of the structure that persists in place, inside borders; 0 for pictures without."""
+    rows, columns = _inside_borders(old.detail_HW, new.detail_HW)
+    if min(rows.stop - rows.start, columns.stop - columns.start) < _WINDOW_PX:
+        return 0.0
+    area, _, share = _persisting(*(_structure(each.detail_HW[rows, columns]) for each in (old, new)))
+    return share if area >= _MIN_AREA else 0.0
 
 
 def same_slide(old: Picture, new: Picture) -> bool:
@@ -149,7 +164,7 @@ def _best_shift(old_HW: np.ndarray, new_HW: np.ndarray) -> tuple[float, int, int
 def _relit(old: Picture, new: Picture, down: int, across: int) -> Relighting:
     """Return what light explains where two pictures overlap, the old one shifted by pixels of its detail."""
     height, width = old.small_HWC.shape[:2]
-    y, x = down * height / HEIGHT_PX, across * width / WIDTH_PX
+    y, x = down * height / old.detail_HW.shape[0], across * width / old.detail_HW.shape[1]
     moved_HWC = cv2.warpAffine(
         old.small_HWC, np.array([[1, 0, x], [0, 1, y]]), (width, height), borderMode=cv2.BORDER_REPLICATE
     )
@@ -173,6 +188,30 @@ def _is_inset(old_HWC: np.ndarray, new_HWC: np.ndarray) -> bool:
     change_HW[y : y + height, x : x + width] = changed_HW[y : y + height, x : x + width] = 0
     rest = changed_HW.size - width * height
     return bool(changed_HW.sum() <= _MAX_BESIDE * rest and change_HW.sum() <= _MAX_CHANGE_BESIDE * rest)
+
+
+def _beside_bands(old: Picture, new: Picture) -> Iterator[tuple[Picture, Picture]]:
+    """Yield what two pictures show beside a band that changed, for each side that has one."""
+    changed_HW = cv2.absdiff(old.small_HWC, new.small_HWC).max(axis=2) > _UNCHANGED
+    for axis in (0, 1):
+        lines = changed_HW.mean(axis=1 - axis) >= _MIN_BAND_CHANGE
+        for at_end in (False, True):
+            rest = np.flatnonzero(~(lines[::-1] if at_end else lines))
+            band = int(rest[0]) if len(rest) else len(lines)
+            if not 0 < band <= _MAX_BAND * len(lines):
+                continue
+            share = band / len(lines)
+            yield _without_band(old, share, axis, at_end), _without_band(new, share, axis, at_end)
+
+
+def _without_band(picture: Picture, share: float, axis: int, at_end: bool) -> Picture:
+    """Return a picture without the lines at a side, and without the line beside them."""
+    parts = []
+    for each in picture:
+        count = math.ceil(share * each.shape[axis]) + 1
+        lines = slice(None, -count) if at_end else slice(count, None)
+        parts.append(each[lines] if axis == 0 else each[:, lines])
+    return Picture(*parts)
 
 
 def _structure(detail_HW: np.ndarray) -> np.ndarray:
