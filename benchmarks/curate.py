@@ -7,6 +7,7 @@ minimum over the repeats:
 - `curate_over_decode_plus_encode`: whole `curate` over one plain decode and the encoding of the kept clips by
   the same encoder, straight from the decoded planes. Limit 1.4.
 - `…_cpu`: the same two in processor time, in one process without Ray; less sensitive to other load.
+- `analysis_ms_per_frame`: processor time of the analysis beyond plain decoding. Limit 0.4.
 - `two_worker_speedup`: whole `curate` with one worker over that with two. Needs two idle cores.
 - `one_file_speedup`: analysis of the whole film, one file, with one worker over that with two. Runs once; not
   with --quick.
@@ -67,6 +68,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
         else:
             paths = film.parts(film.film(CACHE), Path(folder), count=4, seconds=20.0)
         kept, no_ray = in_process(paths, repeats)
+        num_frames = sum(map(decode_only, paths))
         long = None if quick else film.film(CACHE)
         one_worker = through_ray(folder, paths, kept, 1, repeats, long)
         workers = through_ray(folder, paths, kept, WORKERS, repeats, long)
@@ -78,6 +80,7 @@ def bench(*, quick: bool, seed: int) -> Figures:
         "analysis_over_decode": workers["analysis"] / workers["decode"],
         "curate_over_decode_plus_encode": workers["curate"] / workers["decode_encode"],
         "analysis_over_decode_cpu": no_ray["analysis"] / no_ray["decode"],
+        "analysis_ms_per_frame": 1000 * (no_ray["analysis"] - no_ray["decode"]) / num_frames,
         "curate_over_decode_plus_encode_cpu": no_ray["curate"] / no_ray["decode_encode"],
         "clips_per_s": clips / workers["curate"],
         "two_worker_speedup": one_worker["curate"] / workers["curate"],

@@ -1,8 +1,9 @@
 """Compare shot detection with PySceneDetect and TransNetV2 on the same files: `kinora bench shots`.
 
 A hard cut, also one with a blended picture or a few blank ones, is detected when a boundary lies within a
-frame of it. A gradual transition is detected when a cut, or the middle of a span, lies within it or up to
-three frames outside. A boundary matches one transition at most; without a match it is a false positive.
+frame of it, or leaves out at most five frames beside it (worlds may begin or end blank). A gradual transition
+is detected when a cut, or the middle of a span, lies within it or up to three frames outside. A boundary
+matches one transition at most; without a match it is a false positive.
 Nothing was trained on these files: worlds of other seeds, and real clips outside the training set. TransNetV2
 (Soucek and Lokoc, 2020) runs with threshold 0.5; a run of frames above it is one boundary.
 
@@ -36,6 +37,8 @@ from video.frames import read_frames
 from video.probe import probe
 
 HARD_FRAMES, GRADUAL_FRAMES = 1, 3
+MAX_LEFT_OUT = 5
+"""Frames beside a hard cut that may be left out of both shots."""
 HARD_KINDS = {"cut", "blended", "blank"}
 BLENDED_SHARE = 0.05
 """Share of a gradual transition's length, at either end, in which its frames hardly show the other shot."""
@@ -101,7 +104,11 @@ def score(
     for kind, start, end in transitions:
         hard = kind in HARD_KINDS
         tolerance = HARD_FRAMES if hard else GRADUAL_FRAMES
-        matches = [b for b in unmatched if start - tolerance <= (b.start + b.end) / 2 <= end + tolerance]
+        matches = [
+            b
+            for b in unmatched
+            if any(start - tolerance <= at <= end + tolerance for at in _places(b, hard=hard))
+        ]
         for key in ("hard",) if hard else ("gradual", kind):
             row = counts.setdefault(key, [0, 0, 0])
             row[0 if matches else 1] += 1
@@ -110,6 +117,13 @@ def score(
     for boundary in unmatched:
         counts["hard" if boundary.start == boundary.end else "gradual"][2] += 1
     return counts
+
+
+def _places(boundary: Boundary, *, hard: bool) -> list[float]:
+    """Return where a boundary is: its middle, and the ends of a short one if a hard cut is looked for."""
+    middle = (boundary.start + boundary.end) / 2
+    is_short = boundary.end - boundary.start <= MAX_LEFT_OUT
+    return [middle, boundary.start, boundary.end] if hard and is_short else [middle]
 
 
 def clean_ends(transitions: Sequence[tuple[str, int, int]], boundaries: Sequence[Boundary]) -> list[int]:

@@ -504,7 +504,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 10,
+    "AnalyzeConfig": 11,
     "DedupConfig": 4,
     "SelectConfig": 4,
     "CutConfig": 3,

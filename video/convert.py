@@ -248,9 +248,10 @@ def orientation(frame: VideoFrame) -> DisplayMatrix:
     Pixel (x, y) is displayed at (a x + c y, b x + d y).
     """
     try:
-        matrix = _side_data(frame).get("DISPLAYMATRIX")
+        side_data = _side_data(frame)
     except ValueError:
-        matrix = _side_data(_without_exif(frame)).get("DISPLAYMATRIX")
+        side_data = _side_data(_without_exif(frame))
+    matrix = side_data.get("DISPLAYMATRIX") if side_data else None  # most frames have none at all
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

@@ -21,6 +21,7 @@ def test_a_quick_run_returns_the_measured_figures_only():
     figures = json.loads(completed.stdout.splitlines()[-1])["figures"]
     assert {
         "analysis_over_decode",
+        "analysis_ms_per_frame",
         "curate_over_decode_plus_encode",
         "clips_per_s",
         "sandbox_cost_share",

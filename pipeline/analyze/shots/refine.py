@@ -96,7 +96,7 @@ class Evidence:
             return False
         return persistence(*self._pictures(before, after)) <= _MAX_PERSISTENCE
 
-    def is_slow_blend(self, before: int, after: int) -> bool:
+    def is_blend(self, before: int, after: int) -> bool:
         """Return whether the frame in the middle is a weighted sum of two frames and a gray."""
         old_P, middle_P, new_P = (self._frames_TP[at] for at in (before, (before + after) // 2, after))
         basis_PK = np.stack([old_P, new_P, np.ones_like(old_P)], axis=1)
@@ -228,7 +228,8 @@ def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -
     spans = _merged([*_bridged(proposed, evidence), *gaps])
     spans = _with_evident_cuts(spans, evidence, start, end)
     spans = [_with_blended_frame(span, evidence) for span in spans]
-    found = [_exact(span, evidence) for span in spans if _is_boundary(span, proposed, evidence)]
+    confirmed = [_confirmed(span, proposed, evidence) for span in spans]
+    found = [_exact(span, evidence) for span in confirmed if span is not None]
     return _merged(_without_glitches(found, evidence))
 
 
@@ -262,17 +263,22 @@ def _without_blinks(proposed: list[Boundary], evidence: Evidence) -> list[Bounda
     ]
 
 
-def _is_boundary(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> bool:
+def _confirmed(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> Boundary | None:
+    """Return a boundary, wider if need be; None if the frames on both sides are of one scene."""
     before, after = evidence.before(span.start), evidence.after(span.end)
     if not any(span.start <= each.start and each.end <= span.end for each in proposed):
-        return evidence.differ(before, after)  # blank or mixed frames alone: the network saw nothing
-    if evidence.same(before, after):
-        return False
+        return span if evidence.differ(before, after) else None  # blank or mixed frames alone
     if span.end - span.start <= 1:
-        return True
+        return None if evidence.same(before, after) else span
+    if evidence.same(before, after):
+        # the network saw the middle of a dissolve alone, where both ends show both scenes
+        padding = min(_MAX_PADDING, max(2, (span.end - span.start) // 4))
+        span = _padded(span, padding, evidence)
+        before, after = evidence.before(span.start), evidence.after(span.end)
+        return span if not evidence.same(before, after) and evidence.is_blend(before, after) else None
     if evidence.time_T[span.end] - evidence.time_T[span.start] >= _SLOW_S:
-        return evidence.is_slow_blend(before, after)
-    return evidence.changed(before, after, _ENTERED) >= _MIN_DISSOLVED
+        return span if evidence.is_blend(before, after) else None
+    return span if evidence.changed(before, after, _ENTERED) >= _MIN_DISSOLVED else None
 
 
 def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
@@ -295,8 +301,12 @@ def _exact(span: Boundary, evidence: Evidence) -> Boundary:
         return span
     if end - start == 1 or evidence.blank_T[start:end].all():
         return span
-    padding = min(_MAX_PADDING, 1 + int(_PADDING_SHARE * (end - start)))
-    return Boundary(start=max(1, start - padding), end=min(len(evidence.time_T) - 1, end + padding))
+    return _padded(span, min(_MAX_PADDING, 1 + int(_PADDING_SHARE * (end - start))), evidence)
+
+
+def _padded(span: Boundary, padding: int, evidence: Evidence) -> Boundary:
+    last = len(evidence.time_T) - 1
+    return Boundary(start=max(1, span.start - padding), end=min(last, span.end + padding))
 
 
 def _without_glitches(found: list[Boundary], evidence: Evidence) -> list[Boundary]:
