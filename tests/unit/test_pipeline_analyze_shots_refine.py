@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from shot_scenes import FPS, SIZE_PX, found, picture, shot
 
-from pipeline.analyze.shots.boundaries import Boundary, find_boundaries
+from pipeline.analyze.shots.boundaries import Boundary, slow_candidates
 from pipeline.analyze.shots.features import downscale
 from pipeline.analyze.shots.refine import Evidence, refine
 from pipeline.analyze.shots.structure import detail, is_blank
@@ -211,7 +211,20 @@ def test_a_slow_dissolve_is_one_where_the_network_is_sure_of_parts_only():
     gradual_T[[25, 26, 46, 47, 61]] = 0.95
     gradual_T[50:53] = 0.1
     time_T = np.arange(100) / FPS
-    slow = [Boundary(start=20, end=70)]
-    assert find_boundaries(np.zeros(100), gradual_T, time_T, 0.5, 0.75) == slow
+    assert slow_candidates(gradual_T, time_T, 0.75) == [Boundary(start=20, end=70)]
     gradual_T[28:44] = 0.3  # hardly more than nothing for most of the time
-    assert find_boundaries(np.zeros(100), gradual_T, time_T, 0.5, 0.75) == []
+    assert slow_candidates(gradual_T, time_T, 0.75) == []
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_a_slow_dissolve_has_in_its_middle_what_is_beside_it(passes):
+    length = 50
+    old, new = pan(1, 30 + length, 0.1), pan(2, length + 30, 0.1)
+    weight_T = (np.arange(1, length + 1) / (length + 1))[:, None, None, None]
+    mixed = (1 - weight_T) * old[30:] + weight_T * new[:length]
+    frames = np.concatenate([old[:30], mixed, new[length:]]).astype(np.uint8)
+    if passes:
+        frames[45:65, :, 30:130] = (20, 30, 60)
+    slow = [Boundary(start=30, end=80)]
+    found_there = refine([], evidence(frames), 0, 110, slow)
+    assert found_there == ([] if passes else [Boundary(start=26, end=84)])

@@ -13,11 +13,13 @@ MAX_HOLE = 2
 """Holes of up to this many frames in a transition are filled."""
 MIN_GRADUAL_S = 0.17
 """Shorter transitions are discarded."""
-_SLOW_S, SLOW_SHARE, _MAX_SLOW_HOLE = 1.0, 0.3, 5
-"""A transition of at least the first lasts while the probability is above the second share of the threshold,
-with holes of up to the third, frames: at its ends hardly anything of the other shot can be seen."""
-_MIN_SLOW_MEAN = 0.6
-"""Mean probability from which on a slow transition needs only one frame above the threshold."""
+_SLOW_S, SLOW_SHARE = 1.0, 0.3
+"""A transition of at least the first goes on where the probability is above the second share of the
+threshold: at the ends of a slow dissolve, hardly anything of the other shot can be seen."""
+
+_MAX_SLOW_HOLE, _MIN_SLOW_MEAN = 5, 0.6
+"""A slow transition of which the network is sure in parts only: its longest hole, in frames, and its least
+mean probability."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -40,9 +42,10 @@ def find_boundaries(
         cut, transition: thresholds on the two probabilities.
     """
     num_frames = len(cut_T)
+    wide = true_runs(gradual_T > SLOW_SHARE * transition)
     gradual = [
         Boundary(start=start, end=end)
-        for start, end in _gradual_runs(gradual_T, time_T, transition)
+        for start, end in _widened(true_runs(gradual_T > transition), wide, time_T)
         if start > 0 and end < num_frames and time_T[end] - time_T[start] >= MIN_GRADUAL_S
     ]
     inside_T = np.zeros(num_frames + 1, bool)
@@ -58,26 +61,32 @@ def find_boundaries(
     return sorted([*gradual, *cuts])
 
 
-def _gradual_runs(gradual_T: np.ndarray, time_T: np.ndarray, transition: float) -> list[tuple[int, int]]:
-    """Return the runs above the threshold as [start, end); those of a slow transition are one."""
+def _widened(
+    runs: list[tuple[int, int]], wide: list[tuple[int, int]], time_T: np.ndarray
+) -> list[tuple[int, int]]:
+    """Replace each slow run, [start, end), by the one of `wide` that contains it."""
     last = len(time_T) - 1
+    widened: list[tuple[int, int]] = []
+    for start, end in runs:
+        if time_T[min(end, last)] - time_T[start] >= _SLOW_S:
+            start, end = next((a, b) for a, b in wide if a <= start and end <= b)
+        if not widened or start >= widened[-1][1]:
+            widened.append((start, end))
+    return widened
 
-    def is_slow(start: int, end: int) -> bool:
-        return time_T[min(end, last)] - time_T[start] >= _SLOW_S
 
-    runs = true_runs(gradual_T > transition)
-    slow = [
-        (start, end)
+def slow_candidates(gradual_T: np.ndarray, time_T: np.ndarray, transition: float) -> list[Boundary]:
+    """Return where a slow transition may be of which the network is sure in parts only, in order."""
+    num_frames = len(gradual_T)
+    return [
+        Boundary(start=start, end=end)
         for start, end in true_runs(gradual_T > SLOW_SHARE * transition, _MAX_SLOW_HOLE)
-        if is_slow(start, end)
-        and start > 0
-        and end <= last
-        and any(
-            start <= a < end and (is_slow(a, b) or gradual_T[start:end].mean() >= _MIN_SLOW_MEAN)
-            for a, b in runs
-        )
+        if start > 0
+        and end < num_frames
+        and time_T[end] - time_T[start] >= _SLOW_S
+        and gradual_T[start:end].max() > transition
+        and gradual_T[start:end].mean() >= _MIN_SLOW_MEAN
     ]
-    return sorted([*slow, *(run for run in runs if not any(a <= run[0] < b for a, b in slow))])
 
 
 def stable_prefix(event_T: np.ndarray, margin: int) -> int:

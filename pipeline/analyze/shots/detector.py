@@ -8,7 +8,13 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from pipeline.analyze.shots.boundaries import SLOW_SHARE, Boundary, find_boundaries, stable_prefix
+from pipeline.analyze.shots.boundaries import (
+    SLOW_SHARE,
+    Boundary,
+    find_boundaries,
+    slow_candidates,
+    stable_prefix,
+)
 from pipeline.analyze.shots.features import CONTEXT_FRAMES, CONTEXT_S, downscale, features
 from pipeline.analyze.shots.model import ShotModel, load_shot_model
 from pipeline.analyze.shots.refine import MARGIN_FRAMES, Evidence, decide_slides, events, refine
@@ -155,13 +161,11 @@ class LearnedDetector:
             )
         if not count:
             return []
-        proposed = [
-            Boundary(start=first + each.start, end=first + each.end)
-            for each in find_boundaries(
-                cut_T[:count], gradual_T[:count], evidence.time_T[first : first + count], cut, transition
-            )
-        ]
-        boundaries = [self._in_video(each) for each in refine(proposed, evidence, first, first + count)]
+        time_T = evidence.time_T[first : first + count]
+        proposed = find_boundaries(cut_T[:count], gradual_T[:count], time_T, cut, transition)
+        slow = slow_candidates(gradual_T[:count], time_T, transition)
+        found = refine(_moved(proposed, first), evidence, first, first + count, _moved(slow, first))
+        boundaries = [self._in_video(each) for each in found]
         self._num_settled += count
         self._probs_T2 = self._probs_T2[count:]
         if not at_end:
@@ -189,3 +193,7 @@ class LearnedDetector:
         count = max(0, min(oldest, last + 1 - CONTEXT_FRAMES, settled - MARGIN_FRAMES))
         del self._kept[:count]
         self._num_dropped += count
+
+
+def _moved(boundaries: list[Boundary], frames: int) -> list[Boundary]:
+    return [Boundary(start=each.start + frames, end=each.end + frames) for each in boundaries]

@@ -8,6 +8,7 @@
 Pure functions. Legend: T frames, H height, W width, C channels (RGB).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -37,9 +38,9 @@ something large may pass while it is dark."""
 _ENTERED, _MIN_DISSOLVED = 4, 0.15
 """A gradual transition changes at least the second share of the pixels by more than the first, of 255: less
 is a thing that enters before a plain ground."""
-_SLOW_S, _MAX_SLOW_RESIDUAL = 1.0, 0.45
-"""The middle of a transition of at least the first is a sum of the frames beside it, weighted, and a gray. It
-differs from that by at most the second share of their difference; a thing that passes is somewhere else."""
+_MAX_BLEND_RESIDUAL = 0.45
+"""The middle of a dissolve is a weighted sum of the frames beside it and a gray. It differs from that by at
+most this share of their difference; a thing that passes is somewhere else by then."""
 _MIN_MIX, _MAX_MIX_RESIDUAL, _MAX_MIX_MOTION, _MIN_MIX_CHANGE = 0.12, 0.3, 0.35, 12.0
 """A frame is a mixture of its neighbours if both weigh at least the first, it differs from the mixture by at
 most the second of their difference, each differs from its other neighbour by at most the third of it, and it
@@ -102,7 +103,7 @@ class Evidence:
         basis_PK = np.stack([old_P, new_P, np.ones_like(old_P)], axis=1)
         weights_K = np.linalg.lstsq(basis_PK, middle_P, rcond=None)[0]
         residual = np.linalg.norm(middle_P - basis_PK @ weights_K)
-        return bool(residual <= _MAX_SLOW_RESIDUAL * np.linalg.norm(new_P - old_P))
+        return bool(residual <= _MAX_BLEND_RESIDUAL * np.linalg.norm(new_P - old_P))
 
     def _pictures(self, *indices: int) -> list[Picture]:
         return [Picture(self.detail_THW[index], self.small_THWC[index]) for index in indices]
@@ -200,11 +201,14 @@ def events(evidence: Evidence) -> np.ndarray:
     return event_T
 
 
-def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -> list[Boundary]:
+def refine(
+    proposed: list[Boundary], evidence: Evidence, start: int, end: int, slow: Sequence[Boundary] = ()
+) -> list[Boundary]:
     """Return the boundaries that begin in frames `start` to `end - 1`, in order.
 
     Args:
         proposed: what `find_boundaries` found there.
+        slow: what `slow_candidates` found there; each counts where nothing else is found.
         evidence: these frames, and `MARGIN_FRAMES` or more before and after, unless the video ends there.
     """
     proposed = _without_blinks(proposed, evidence)
@@ -230,7 +234,14 @@ def refine(proposed: list[Boundary], evidence: Evidence, start: int, end: int) -
     spans = [_with_blended_frame(span, evidence) for span in spans]
     confirmed = [_confirmed(span, proposed, evidence) for span in spans]
     found = [_exact(span, evidence) for span in confirmed if span is not None]
-    return _merged(_without_glitches(found, evidence))
+    found = _merged(_without_glitches(found, evidence))
+    found += [
+        _exact(each, evidence)
+        for each in slow
+        if not any(other.start <= each.end and each.start <= other.end for other in found)
+        and _is_dissolve(each, evidence)
+    ]
+    return _merged(found)
 
 
 def _with_evident_cuts(spans: list[Boundary], evidence: Evidence, start: int, end: int) -> list[Boundary]:
@@ -272,13 +283,15 @@ def _confirmed(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> 
         return None if evidence.same(before, after) else span
     if evidence.same(before, after):
         # the network saw the middle of a dissolve alone, where both ends show both scenes
-        padding = min(_MAX_PADDING, max(2, (span.end - span.start) // 4))
-        span = _padded(span, padding, evidence)
-        before, after = evidence.before(span.start), evidence.after(span.end)
-        return span if not evidence.same(before, after) and evidence.is_blend(before, after) else None
-    if evidence.time_T[span.end] - evidence.time_T[span.start] >= _SLOW_S:
-        return span if evidence.is_blend(before, after) else None
+        wider = _padded(span, min(_MAX_PADDING, max(2, (span.end - span.start) // 4)), evidence)
+        return wider if _is_dissolve(wider, evidence) else None
     return span if evidence.changed(before, after, _ENTERED) >= _MIN_DISSOLVED else None
+
+
+def _is_dissolve(span: Boundary, evidence: Evidence) -> bool:
+    """Return whether the frames beside a span certainly differ, and that in its middle is made of both."""
+    before, after = evidence.before(span.start), evidence.after(span.end)
+    return evidence.differ(before, after) and evidence.is_blend(before, after)
 
 
 def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
