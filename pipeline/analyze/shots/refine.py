@@ -33,14 +33,14 @@ _SLIDE_STEP_S = 0.35
 _MIN_CHANGE = 10.0
 """Least mean difference of two scenes, and least difference of a pixel that changed, of 255."""
 _MAX_PERSISTENCE = 0.3
-"""Greatest share of the structure that persists between scenes that certainly differ: under a strobe,
-something large may pass while it is dark."""
+"""Greatest share of the structure that persists between scenes with blank frames or a dissolve between them:
+under a strobe, something large may pass while it is dark."""
 _ENTERED, _MIN_DISSOLVED = 4, 0.15
 """A gradual transition changes at least the second share of the pixels by more than the first, of 255: less
 is a thing that enters before a plain ground."""
-_MAX_BLEND_RESIDUAL = 0.45
-"""The middle of a dissolve is a weighted sum of the frames beside it and a gray. It differs from that by at
-most this share of their difference; a thing that passes is somewhere else by then."""
+_MIN_BLEND, _MAX_BLEND_RESIDUAL = 0.05, 0.45
+"""The middle of a dissolve is a sum of a gray and the frames beside it, each weighted by at least the first.
+It differs from that by at most the second share of their difference; what passes is elsewhere then."""
 _MIN_MIX, _MAX_MIX_RESIDUAL, _MAX_MIX_MOTION, _MIN_MIX_CHANGE = 0.12, 0.3, 0.35, 12.0
 """A frame is a mixture of its neighbours if both weigh at least the first, it differs from the mixture by at
 most the second of their difference, each differs from its other neighbour by at most the third of it, and it
@@ -91,11 +91,14 @@ class Evidence:
         return self._same[key]
 
     def differ(self, before: int, after: int) -> bool:
-        """Return whether two frames certainly show different scenes: nothing persists, and much changed."""
+        """Return whether two frames certainly show different scenes: much changed, more than light gives."""
         change = np.abs(self._frames_TP[before] - self._frames_TP[after]).mean()
-        if change < _MIN_CHANGE or self.same(before, after):
-            return False
-        return persistence(*self._pictures(before, after)) <= _MAX_PERSISTENCE
+        return bool(change >= _MIN_CHANGE) and not self.same(before, after)
+
+    def nothing_persists(self, before: int, after: int) -> bool:
+        """Return whether two frames differ, and nearly none of their structure is in the same place."""
+        pictures = self._pictures(before, after)
+        return self.differ(before, after) and persistence(*pictures) <= _MAX_PERSISTENCE
 
     def is_blend(self, before: int, after: int) -> bool:
         """Return whether the frame in the middle is a weighted sum of two frames and a gray."""
@@ -103,7 +106,8 @@ class Evidence:
         basis_PK = np.stack([old_P, new_P, np.ones_like(old_P)], axis=1)
         weights_K = np.linalg.lstsq(basis_PK, middle_P, rcond=None)[0]
         residual = np.linalg.norm(middle_P - basis_PK @ weights_K)
-        return bool(residual <= _MAX_BLEND_RESIDUAL * np.linalg.norm(new_P - old_P))
+        is_close = residual <= _MAX_BLEND_RESIDUAL * np.linalg.norm(new_P - old_P)
+        return bool(is_close and weights_K[:2].min() >= _MIN_BLEND)
 
     def _pictures(self, *indices: int) -> list[Picture]:
         return [Picture(self.detail_THW[index], self.small_THWC[index]) for index in indices]
@@ -278,7 +282,9 @@ def _confirmed(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> 
     """Return a boundary, wider if need be; None if the frames on both sides are of one scene."""
     before, after = evidence.before(span.start), evidence.after(span.end)
     if not any(span.start <= each.start and each.end <= span.end for each in proposed):
-        return span if evidence.differ(before, after) else None  # blank or mixed frames alone
+        is_blank = span.end > span.start and evidence.blank_T[span.start : span.end].all()
+        differ = evidence.nothing_persists if is_blank else evidence.differ
+        return span if differ(before, after) else None
     if span.end - span.start <= 1:
         return None if evidence.same(before, after) else span
     if evidence.same(before, after):
@@ -291,7 +297,7 @@ def _confirmed(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> 
 def _is_dissolve(span: Boundary, evidence: Evidence) -> bool:
     """Return whether the frames beside a span certainly differ, and that in its middle is made of both."""
     before, after = evidence.before(span.start), evidence.after(span.end)
-    return evidence.differ(before, after) and evidence.is_blend(before, after)
+    return evidence.nothing_persists(before, after) and evidence.is_blend(before, after)
 
 
 def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
@@ -299,7 +305,7 @@ def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
     index = span.start
     if span.end > index or not 0 < index < len(evidence.time_T) - 1:
         return span
-    if evidence.same(index - 1, index) and evidence.differ(index - 1, index + 1):
+    if evidence.same(index - 1, index) and evidence.nothing_persists(index - 1, index + 1):
         return Boundary(start=index, end=index + 1)
     return span
 
