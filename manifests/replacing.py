@@ -15,10 +15,11 @@ def replacing(path: Path | str) -> Generator[Path]:
     yielded itself. Missing folders are made. Raises OSError where the file cannot be written; `path` then
     holds what it held.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        yield Path(path)
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        yield path
         return
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name[:80]}.{uuid4().hex[:12]}.partial")
     try:

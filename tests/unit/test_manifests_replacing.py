@@ -1,6 +1,8 @@
 """A file is replaced whole or not at all; links stay links, and pipes are written to."""
 
 import os
+import subprocess
+import sys
 from threading import Thread
 
 import pytest
@@ -53,6 +55,14 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     reader.join()
     assert read == ["<html>"]
     assert path.is_fifo()
+
+
+def test_standard_output_that_is_a_pipe_is_written_to():
+    """What `/dev/stdout` then names cannot be found by its path: `/proc/1/fd/pipe:[2]`."""
+    code = "from kinora.captions.rows import write_csv; import pyarrow as pa; from pathlib import Path\n"
+    code += "write_csv(Path('/dev/stdout'), [pa.table({'a': [1, 2]})])"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("a\n1\n2\n", "")
 
 
 def test_a_folder_is_no_file(tmp_path):
