@@ -50,6 +50,12 @@ def test_a_decoder_trained_alone_keeps_latents_and_transformers_valid(packer, tm
         assert changed == name.startswith(("decoder_", "from_latent", "upsample", "conv_out")), name
     assert latents_digest(about_after) == about["digest"] != about_after["digest"]
 
+    assert train("vae", "fit", better, shards, "--max_steps=3", "--resume", *kept) == 0
+    again = ["--init_from", str(better), *kept]
+    assert train("vae", "fit", tmp_path / "again", shards, "--max_steps=1", *again) == 0
+    for run in (better, tmp_path / "again"):
+        assert latents_digest(read_about(run, "vae")) == about["digest"]
+
     figures = encode(EncodeConfig(shards=str(shards), vae=str(better)), progress=lambda line: None)
     assert (figures["encoded"], figures["failed"]) == (0, [])
     more = ["--model.vae", str(better), *TINY_DIT]
@@ -61,10 +67,30 @@ def test_a_decoder_trained_alone_keeps_latents_and_transformers_valid(packer, tm
     assert weights_digest(dit) != digest  # other pixels, so nothing that the former decoder made is reused
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_weights_with_another_encoder_do_not_pass_for_those_of_the_kept_one(shards, tmp_path):
+    vae, other, new = (tmp_path / name for name in ("vae", "other", "new"))
+    args = ["--max_steps=1", *TINY_VAE]
+    assert train("vae", "fit", vae, shards, *args) == 0
+    assert train("vae", "fit", other, shards, *args, "--seed_everything=1") == 0
+    kept = ["--model.keep_encoder_of", str(vae)]
+    with pytest.raises(ValueError, match="the weights to go on from have another encoder"):
+        train("vae", "fit", new, shards, *args, *kept, "--init_from", str(other))
+    assert not (new / "vae.json").exists()
+    with pytest.raises(FileNotFoundError, match=r"gone: no vae\.json; train one with"):
+        train("vae", "fit", new, shards, *args, "--model.keep_encoder_of", str(tmp_path / "gone"))
+
+
 def test_an_encoder_of_another_shape_cannot_be_kept(encoded):
     vae = encoded[1]
     former = load_vae(vae)[0].config
-    for fields in ({"widths": (8, 16)}, {"latent_channels": 8}, {"encoder_depths": (0, 0)}):
+    for fields in (
+        {"widths": (8, 16)},
+        {"latent_channels": 8},
+        {"encoder_depths": (0, 0)},
+        {"decoder_depths": (1, 0)},
+        {"time_patch": 1, "time_factor": 1, "patch": 8},  # its weights have the same shapes
+    ):
         config = replace(former, **fields)
         with pytest.raises(
             ValueError, match=r"does not fit model\.vae; give model\.vae the values in .*vae\.json"

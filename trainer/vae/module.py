@@ -1,6 +1,8 @@
 """Training of the video VAE."""
 
 import copy
+from dataclasses import asdict
+from operator import gt
 from typing import Any, cast
 
 import lightning as L
@@ -25,7 +27,6 @@ from trainer.vae.model import DiagonalGaussian, VideoVae, matmul_channels
 
 _NOISE_SEED = 1 << 40
 """Makes the seed of this noise another than that of the posterior's."""
-_NONE = torch.empty(0)
 
 LOSS_TERMS = ("l1", "l2", "gradient", "flicker", "kl")
 
@@ -63,6 +64,7 @@ class VaeModule(L.LightningModule):
         self.latent_noise = latent_noise
         self.loss, self.optim, self.statistics_clips = loss, optim, statistics_clips
         self.model = VideoVae(vae)
+        self.keep_encoder_of = keep_encoder_of
         self.latents_digest = self._keep_encoder(keep_encoder_of) if keep_encoder_of else ""
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         self.step_sums, self.validation_means = SumOverRanks(), MeanOverRanks(["val/psnr_db"])
@@ -71,18 +73,34 @@ class VaeModule(L.LightningModule):
     def _keep_encoder(self, folder: str) -> str:
         """Load a VAE, freeze its encoder, and return the digest of its latents."""
         kept, about = load_vae(folder)
-        theirs, ours = kept.state_dict(), self.model.state_dict()
-        for name in sorted(theirs.keys() | ours.keys()):
-            is_new_block = name not in theirs and name.startswith("decoder_")
-            if not is_new_block and (name not in theirs or theirs[name].shape != ours.get(name, _NONE).shape):
-                raise ValueError(
-                    f"model.keep_encoder_of={folder}: its {name} does not fit model.vae; give model.vae the "
-                    f"values in {folder_of(folder) / 'vae.json'}, of which only decoder_depths may grow"
-                )
-        self.model.load_state_dict(theirs, strict=False)  # a new block starts as the identity
+        theirs, ours = asdict(kept.config), asdict(self.model.config)
+        if not any(map(gt, theirs["decoder_depths"], ours["decoder_depths"])):
+            theirs["decoder_depths"] = ours["decoder_depths"]
+        if wrong := [name for name in theirs if theirs[name] != ours[name]]:
+            raise ValueError(
+                f"model.keep_encoder_of={folder}: its {', '.join(wrong)} does not fit model.vae; give "
+                f"model.vae the values in {folder_of(folder) / 'vae.json'}, of which only decoder_depths may "
+                "grow"
+            )
+        self.model.load_state_dict(kept.state_dict(), strict=False)  # a new block starts as the identity
         for weight in self.model.encoder_parameters():
             weight.requires_grad_(False)
         return latents_digest(about)
+
+    def on_fit_start(self) -> None:
+        """Raise ValueError if weights to go on from have another encoder than the one that is kept."""
+        if not self.keep_encoder_of:
+            return
+        kept, _ = load_vae(self.keep_encoder_of)
+        theirs, ours = (
+            [*vae.encoder_parameters(), vae.latent_mean_C, vae.latent_scale_CC]
+            for vae in (kept.to(self.device), self.model)
+        )
+        if not all(map(torch.equal, theirs, ours)):
+            raise ValueError(
+                f"model.keep_encoder_of={self.keep_encoder_of}: the weights to go on from have another "
+                "encoder; name the folder of the VAE whose decoder they are"
+            )
 
     @property
     def data(self) -> PixelData:
