@@ -19,9 +19,11 @@ def moving_square(num_frames: int) -> np.ndarray:
     return frames_THWC
 
 
-def joined(decoded_THWC: np.ndarray, kept: list[Kept], *, fade: int = 4, chunk: int = 100) -> np.ndarray:
+def joined(
+    decoded_THWC: np.ndarray, kept: list[Kept], *, fade: int = 4, chunk: int = 100, loop: bool = False
+) -> np.ndarray:
     chunks = [decoded_THWC[start : start + chunk] for start in range(0, len(decoded_THWC), chunk)]
-    return np.concatenate([*put_kept(chunks, kept, fade=fade)])
+    return np.concatenate([*put_kept(chunks, kept, fade=fade, loop=loop)])
 
 
 def test_without_given_frames_nothing_changes():
@@ -62,6 +64,16 @@ def test_a_short_gap_takes_from_both_sides_and_never_more_than_there_is():
     out_THWC = joined(true_THWC - TINT, kept, fade=8)
     resting = out_THWC[:, 2, 2, 0].astype(int) - (120 - TINT)
     assert resting.tolist() == [6] * 9
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 100])
+def test_the_end_of_a_loop_joins_its_given_start(chunk):
+    still_THWC = np.full((14, 24, 64, 3), 120, np.uint8)
+    out_THWC = joined(still_THWC - TINT, [Kept(0, still_THWC[:2])], chunk=chunk, loop=True)
+    resting = out_THWC[:, 2, 2, 0].astype(int) - (120 - TINT)
+    assert resting.tolist() == [6, 6, 5, 4, 2, 1, 0, 0, 0, 0, 1, 2, 4, 5]
+    once_THWC = joined(still_THWC - TINT, [Kept(0, still_THWC[:2])], chunk=chunk)
+    assert (once_THWC[6:] == 120 - TINT).all()
 
 
 def test_frames_that_decoding_never_made_are_replaced():

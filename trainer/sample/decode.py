@@ -51,7 +51,8 @@ def decode_result(
     """
     height, width = (side * model.vae.config.space_factor for side in latent_CTHW.shape[2:])
     chunks = _chunks(model, conditions, latent_CTHW, (height, width, 3), chunk_bytes)
-    yield from put_kept(chunks, conditions.kept, fade=round(FADE_S * model.fps))
+    fade = round(FADE_S * model.fps)
+    yield from put_kept(chunks, conditions.kept, fade=fade, loop=conditions.loop)
 
 
 def with_kept(frames_THWC: np.ndarray, kept: Sequence[Kept], fps: float) -> np.ndarray:

@@ -23,15 +23,17 @@ another."""
 @dataclass(slots=True)
 class _NewFrame:
     decoded_HWC: np.ndarray
-    carried: list[tuple[float, np.ndarray]] = field(default_factory=list)
-    """Weights and differences, from the join before and from that after."""
+    carried: list[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Weight, share of it at each pixel, and difference, from the join before and from that after."""
 
     def pixels(self) -> np.ndarray:
         if not self.carried:
             return self.decoded_HWC
-        total = max(1.0, sum(weight for weight, _ in self.carried))
-        sum_HWC = sum((weight / total * carried_HWC for weight, carried_HWC in self.carried), np.float32(0))
-        return (self.decoded_HWC + sum_HWC).round().clip(0, 255).astype(np.uint8)
+        total = max(1.0, sum(weight for weight, _, _ in self.carried))
+        sum_HWC = self.decoded_HWC.astype(np.float32)
+        for weight, gate_HW, rest_HWC in self.carried:
+            sum_HWC += (weight / total * gate_HW)[..., None] * rest_HWC
+        return sum_HWC.round().clip(0, 255).astype(np.uint8)
 
 
 class _Join:
@@ -52,15 +54,18 @@ class _Join:
         same_HW = ((CHANGED - change_HW) / (CHANGED - SAME)).clip(0, 1)
         self._gate_HW = np.minimum(self._gate_HW, cv2.erode(same_HW, np.ones((3, 3), np.uint8)))
         weight = 1 - self._distance / (self._fade + 1)
-        frame.carried.append((weight, self._gate_HW[..., None] * self._rest_HWC))
+        frame.carried.append((weight, self._gate_HW, self._rest_HWC))
 
 
-def put_kept(chunks: Iterable[np.ndarray], kept: Sequence[Kept], *, fade: int) -> Iterator[np.ndarray]:
+def put_kept(
+    chunks: Iterable[np.ndarray], kept: Sequence[Kept], *, fade: int, loop: bool = False
+) -> Iterator[np.ndarray]:
     """Yield frames_THWC (uint8) with kept frames in their places, and new ones that join them smoothly.
 
     Args:
         chunks: decoded frames_THWC (uint8) in order.
         fade: new frames beside a join that are changed.
+        loop: whether the first frame comes after the last one; new frames at the end join it if it is given.
     """
     if not kept:
         yield from chunks
@@ -68,6 +73,7 @@ def put_kept(chunks: Iterable[np.ndarray], kept: Sequence[Kept], *, fade: int) -
     waiting: deque[_NewFrame] = deque(maxlen=fade + 1)
     before: tuple[np.ndarray, np.ndarray] | None = None  # the last frame, where it was given
     join: _Join | None = None
+    first: _Join | None = None  # the first frame of a loop, where it is given
     number = 0
     for chunk_THWC in chunks:
         ready: list[np.ndarray] = []
@@ -83,18 +89,25 @@ def put_kept(chunks: Iterable[np.ndarray], kept: Sequence[Kept], *, fade: int) -
                 if len(waiting) > fade:
                     ready.append(waiting.popleft().pixels())
                 continue
+            if loop and number == 1:
+                first = _Join(given_HWC, decoded_HWC, fade)
             if waiting:
-                after = _Join(given_HWC, decoded_HWC, fade)
-                for frame in reversed(waiting):
-                    after.carry_to(frame)
-                ready += [frame.pixels() for frame in waiting]
+                ready += _joined(waiting, _Join(given_HWC, decoded_HWC, fade))
                 waiting.clear()
             before, join = (given_HWC, decoded_HWC), None
             ready.append(given_HWC)
         if ready:
             yield np.stack(ready)
     if waiting:
-        yield np.stack([frame.pixels() for frame in waiting])
+        yield np.stack(_joined(waiting, first))
+
+
+def _joined(waiting: Sequence[_NewFrame], after: _Join | None) -> list[np.ndarray]:
+    """Return the pixels of the last new frames before a join."""
+    if after:
+        for frame in reversed(waiting):
+            after.carry_to(frame)
+    return [frame.pixels() for frame in waiting]
 
 
 def _given(kept: Sequence[Kept], number: int) -> np.ndarray | None:
