@@ -25,5 +25,9 @@ def replacing(path: Path | str) -> Generator[Path]:
     try:
         yield partial
         partial.replace(target)
+    except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)  # the name that its user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)

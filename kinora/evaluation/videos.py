@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from manifests.replacing import replacing
 from trainer.config import SampleConfig
 from trainer.sample.conditions import Conditions
 from trainer.sample.model import TextToVideo
@@ -43,9 +44,8 @@ class VideoStore:
 
     def put(self, name: str, video: Stored) -> None:
         """Store a video."""
-        partial = self._folder / f".{name}.partial.npz"
-        np.savez_compressed(partial, frames=video.frames_THWC, seconds=video.seconds)
-        partial.replace(self._folder / f"{name}.npz")
+        with replacing(self._folder / f"{name}.npz") as partial, partial.open("wb") as file:
+            np.savez_compressed(file, frames=video.frames_THWC, seconds=video.seconds)
 
 
 class StoringMaker:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -33,6 +34,11 @@ def test_an_error_leaves_what_was_there(tmp_path):
         fail()
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_a_folder_that_takes_no_files_is_named_by_the_file_asked_for():
+    with pytest.raises(OSError, match=r"'/proc/b\.txt'"):
+        write(Path("/proc/b.txt"), "<html>")
 
 
 def test_a_link_stays_one_and_what_it_names_is_replaced(tmp_path):
