@@ -26,7 +26,7 @@ from kinora.evaluation.judging import row_of, run_row
 from kinora.evaluation.run import setup_of
 from trainer.checkpoints import DIT, read_about
 from trainer.config import FEW_STEPS, SampleConfig
-from trainer.model_files import weights_digest
+from trainer.model_files import pixels_digest
 from trainer.sample.frames import nearest_length
 
 SIZES = ((64, 64), (96, 96), (128, 80), (256, 144))
@@ -125,7 +125,7 @@ def _scores(config: EvaluationConfig, setup: Setup, n: int, sample: SampleConfig
     """Return the share of attributes that is right in each video."""
     row = row_of("text")
     cases = [case for case in row.cases(replace(setup, samples=n, few=1)) if case.group == "seen"]
-    digest = weights_digest(config.model)[:16]
+    digest = pixels_digest(config.model)[:16]
     judged = run_row(
         Path(config.model),
         "text",

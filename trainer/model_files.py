@@ -30,7 +30,7 @@ def latents_digest(about: dict[str, Any]) -> str:
     return str(about.get("latents_digest", about["digest"]))
 
 
-def weights_digest(folder: Path | str) -> str:
+def pixels_digest(folder: Path | str) -> str:
     """Return one digest for all that decides the pixels of a generated video: transformer and VAE."""
     return digest_parts(*(str(read_about(folder, name)["digest"]) for name in (DIT, VAE)))
 

@@ -19,7 +19,7 @@ from kinora.evaluation.table import markdown_table, terminal_table
 from manifests.buckets import parse_bucket
 from trainer.checkpoints import DIT, read_about
 from trainer.config import SampleConfig
-from trainer.model_files import weights_digest
+from trainer.model_files import pixels_digest
 from worlds.palette import FAMILY_NAMES
 
 NOT_OF_RESULTS = ("row", "processes", "cache")
@@ -61,7 +61,7 @@ def evaluate_rows(
     rows, sample = config.rows, SampleConfig(steps=config.steps, guidance=config.guidance)
     about = read_about(config.model, DIT)
     setup = setup_of(config, about, seed)
-    store = Path(config.cache) / weights_digest(config.model)[:16]
+    store = Path(config.cache) / pixels_digest(config.model)[:16]
     done = Evaluation()
     for name in rows:
         try:
@@ -69,7 +69,7 @@ def evaluate_rows(
         except (ValueError, RuntimeError, OSError) as error:
             done.failed[name] = f"{type(error).__name__}: {error}"
             report(f"{name}: {done.failed[name]}")
-        write_summary(out, config, done, seed, weights_digest(config.model))
+        write_summary(out, config, done, seed, pixels_digest(config.model))
     return done
 
 

@@ -26,7 +26,7 @@ from kinora.generation.sign_config import SignConfig
 from kinora.safety.config import SafetyConfig
 from manifests.storage import is_disk_full
 from trainer.config import SampleConfig
-from trainer.model_files import weights_digest
+from trainer.model_files import pixels_digest
 from trainer.precision import Dtype
 from trainer.sample.model import load_model
 
@@ -117,9 +117,7 @@ def make_rows(
     results: list[RowResult | RowError] = []
     pending: dict[str, Row] = {}
     again: list[tuple[Row, str]] = []
-    settings = row_settings(
-        options.config, weights_digest(options.model), new_part_only=options.new_part_only
-    )
+    settings = row_settings(options.config, pixels_digest(options.model), new_part_only=options.new_part_only)
     for row in rows:
         found = _locate(row, options, settings)
         if isinstance(found, RowError | RowResult):

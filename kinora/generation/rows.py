@@ -92,10 +92,10 @@ def row_digest(request: Request, settings: Sequence[object]) -> str:
     return digest_parts(_REVISION, values, *settings)
 
 
-def row_settings(config: SampleConfig, weights_digest: str, *, new_part_only: bool) -> tuple[object, ...]:
+def row_settings(config: SampleConfig, pixels_digest: str, *, new_part_only: bool) -> tuple[object, ...]:
     """Return the settings of a row's digest."""
     named = [(field.name, getattr(config, field.name)) for field in fields(config)]
-    return (named, weights_digest, new_part_only)
+    return (named, pixels_digest, new_part_only)
 
 
 def row_file(folder: Path, request: Request, digest: str, ending: str) -> Path:

@@ -12,7 +12,7 @@ import torch
 from trainer.checkpoints import load_vae
 from trainer.config import EncodeConfig, VaeLossConfig
 from trainer.data.encode import encode
-from trainer.model_files import latents_digest, read_about, weights_digest
+from trainer.model_files import latents_digest, pixels_digest, read_about
 from trainer.sample.model import load_model
 from trainer.vae.module import VaeModule
 
@@ -60,11 +60,11 @@ def test_a_decoder_trained_alone_keeps_latents_and_transformers_valid(packer, tm
     assert (figures["encoded"], figures["failed"]) == (0, [])
     more = ["--model.vae", str(better), *TINY_DIT]
     assert train("dit", "fit", tmp_path / "more", shards, "--max_steps=1", *more) == 0
-    digest = weights_digest(dit)
+    digest = pixels_digest(dit)
     for name in ("vae.json", "vae.safetensors"):
         shutil.copy(better / name, dit / name)
     assert load_model(dit).vae.config.decoder_depths[1] == depths[1] + 1
-    assert weights_digest(dit) != digest  # other pixels, so nothing that the former decoder made is reused
+    assert pixels_digest(dit) != digest  # other pixels, so nothing that the former decoder made is reused
 
 
 @pytest.mark.filterwarnings("ignore")
