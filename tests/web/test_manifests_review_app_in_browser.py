@@ -495,7 +495,10 @@ def test_an_answer_that_comes_late_does_not_replace_that_of_a_newer_search(
 def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, tmp_path: Path) -> None:
     media_id = dataset.read("media").to_pylist()[0]["media_id"]
     flags = ("--reviews-per-clip", "2")
-    with serving(tmp_path / "data", tmp_path / "state", *flags) as server, reviewing(browser, server) as ada:
+    with (
+        serving(tmp_path / "data", tmp_path / "state", *flags) as server,
+        reviewing(browser, server, expected="Failed to load resource") as ada,
+    ):
         page = ada
         page.keyboard.press("g")
         page.keyboard.press("c")
@@ -515,6 +518,11 @@ def test_blind_comparison_and_disagreements(browser: Browser, dataset: Dataset, 
         cards[0].continue_()
         page.unroute("**/api/cards/*")
         expect(page.locator(".score")).to_contain_text("2 votes")
+        page.route("**/api/compare/next", lambda route: route.abort(), times=1)
+        page.keyboard.press("0")  # the server is away when the pair after this vote is asked for
+        expect(page.locator(".score")).to_contain_text("3 votes")
+        page.keyboard.press("0")
+        expect(page.locator(".score")).to_contain_text("4 votes")
         open_clip(ada, media_id)
         ada.keyboard.press("a")
         with reviewing(browser, server, "Grace") as grace:

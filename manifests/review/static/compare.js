@@ -100,7 +100,7 @@ export async function compareView({ main, params, isCurrent }) {
   await next();
   if (!isCurrent()) return null;
   document.querySelector("#main").focus({ preventScroll: true });
-  return { leave: () => { player.pause(); bind("Vote", []); bind("Clip", []); }, back: () => player.retry() };
+  return { leave: () => { player.pause(); bind("Vote", []); bind("Clip", []); }, back: () => (pair ? player.retry() : next()) };
 }
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
