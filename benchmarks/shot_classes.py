@@ -156,6 +156,21 @@ def _banner(rng: np.random.Generator, shots: Shots) -> Joined:
     return taken, [], FPS
 
 
+def _lower_third(rng: np.random.Generator, shots: Shots) -> Joined:
+    """A name over the lower part of the picture that fades in and out."""
+    taken = _two(rng, shots, 100)[0].copy()
+    top, fade = int(rng.uniform(0.65, 0.85) * SIZE_PX[0]), int(rng.integers(6, 20))
+    begin, end = int(rng.integers(10, 30)), int(rng.integers(70, 90))
+    color = rng.integers(0, 256, 3)
+    for at in range(begin, end):
+        named_HWC = taken[at].copy()
+        named_HWC[top:] = color
+        cv2.putText(named_HWC, "Jane Doe, witness", (10, SIZE_PX[0] - 8), 0, 0.7, (255, 255, 255), 2)
+        weight = min(1.0, (at - begin + 1) / fade, (end - at) / fade)
+        taken[at] = _mixed(taken[at], named_HWC, weight)
+    return taken, [], FPS
+
+
 def _on_twos(rng: np.random.Generator, shots: Shots) -> Joined:
     """A pan over a still in which each picture is held for two or three frames."""
     still = shots[int(rng.integers(len(shots)))][0]
@@ -214,6 +229,7 @@ NO_CUTS: dict[str, Make] = {
     "stage_light": _stage_light,
     "inset": _inset,
     "banner": _banner,
+    "lower_third": _lower_third,
     "on_twos": _on_twos,
     "crowd_pan": _crowd_pan,
     "text": _text,

@@ -10,7 +10,7 @@ from shot_scenes import FPS, SIZE_PX, found, picture, shot
 from pipeline.analyze.shots.boundaries import Boundary, slow_candidates
 from pipeline.analyze.shots.features import downscale
 from pipeline.analyze.shots.refine import Evidence, refine
-from pipeline.analyze.shots.structure import detail, is_blank
+from pipeline.analyze.shots.structure import Picture, detail, is_blank, persists_in_part
 from pipeline.analyze.signals.frame_view import half_res
 from video.frames import read_frames
 
@@ -230,3 +230,15 @@ def test_the_middle_of_a_dissolve_is_a_sum_of_both_scenes():
         name: evidence(np.stack([old, middle, new])).is_blend(0, 2) for name, middle in middles.items()
     }
     assert found_so == {"dissolve": True, "fade": True, "another scene": False, "less light": False}
+
+
+def test_beside_a_banner_the_structure_persists():
+    old, new = (
+        Picture(detail(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)), downscale(half_res(each)))
+        for each in (picture(1), picture(2))
+    )
+    named_HWC = picture(1, 2.0)
+    named_HWC[62:] = 10
+    named = Picture(detail(cv2.cvtColor(named_HWC, cv2.COLOR_RGB2GRAY)), downscale(half_res(named_HWC)))
+    assert persists_in_part(old, named)
+    assert not persists_in_part(old, new)

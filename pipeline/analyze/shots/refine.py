@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary, true_runs
-from pipeline.analyze.shots.structure import Picture, persistence, same_scene, same_slide
+from pipeline.analyze.shots.structure import Picture, persistence, persists_in_part, same_scene, same_slide
 
 MARGIN_FRAMES = 10
 """Boundaries depend on no frame farther away than this from what the network or a blank frame proposes."""
@@ -99,6 +99,11 @@ class Evidence:
         """Return whether two frames differ, and nearly none of their structure is in the same place."""
         pictures = self._pictures(before, after)
         return self.differ(before, after) and persistence(*pictures) <= _MAX_PERSISTENCE
+
+    def differ_everywhere(self, before: int, after: int) -> bool:
+        """Return whether nothing persists between two frames, nor between large parts of them."""
+        pictures = self._pictures(before, after)
+        return self.nothing_persists(before, after) and not persists_in_part(*pictures)
 
     def is_blend(self, before: int, after: int) -> bool:
         """Return whether the frame in the middle is a weighted sum of two frames and a gray."""
@@ -295,9 +300,9 @@ def _confirmed(span: Boundary, proposed: list[Boundary], evidence: Evidence) -> 
 
 
 def _is_dissolve(span: Boundary, evidence: Evidence) -> bool:
-    """Return whether the frames beside a span certainly differ, and that in its middle is made of both."""
+    """Return whether the frames beside a span differ everywhere, and that in its middle is made of both."""
     before, after = evidence.before(span.start), evidence.after(span.end)
-    return evidence.nothing_persists(before, after) and evidence.is_blend(before, after)
+    return evidence.differ_everywhere(before, after) and evidence.is_blend(before, after)
 
 
 def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:

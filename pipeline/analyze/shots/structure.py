@@ -113,6 +113,16 @@ def same_scene(old: Picture, new: Picture, *, inset: bool = True) -> bool:
     return correlation >= _MIN_MOVED_CORRELATION and _relit(old, new, down, across).residual <= _MAX_RESIDUAL
 
 
+def persists_in_part(old: Picture, new: Picture) -> bool:
+    """Return whether the structure beside a side of two pictures persists, as where a banner fades in."""
+    parts = (
+        [_without_band(each, _MAX_BAND, axis, at_end) for each in (old, new)]
+        for axis in (0, 1)
+        for at_end in (False, True)
+    )
+    return any(persistence(*each) >= _MIN_SHARE for each in parts)
+
+
 def persistence(old: Picture, new: Picture) -> float:
     """Return the share of the structure that persists in place, inside borders; 0 for pictures without."""
     rows, columns = _inside_borders(old.detail_HW, new.detail_HW)
