@@ -45,8 +45,11 @@ def check_place(path: Path) -> None:
     """Raise ValueError for a file that exists, OSError for a folder that cannot be written."""
     check_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=path.parent):
-        pass
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        error.filename = str(path)  # the name that its user knows
+        raise
 
 
 def check_absent(path: Path) -> None:

@@ -174,7 +174,7 @@ def _whole_groups(video_THWC: np.ndarray, factor: int) -> tuple[np.ndarray, tupl
     """Leave out the last frames that fill no latent frame: a loop is made of whole ones."""
     extra = len(video_THWC) % factor
     if len(video_THWC) < factor:
-        raise ValueError(f"--video: {len(video_THWC)} frames are too few to loop: give {factor} or more")
+        raise ValueError(f"--video: too few frames to loop ({len(video_THWC)}): give {factor} or more")
     left_out = f"--video: its last {extra} of {len(video_THWC)} frames are left out"
     notes = (f"{left_out}: a loop takes a multiple of {factor}",) if extra else ()
     return video_THWC[: len(video_THWC) - extra], notes

@@ -1,6 +1,7 @@
 """A result is whole or not there, and no file is ever replaced."""
 
 import os
+from pathlib import Path
 
 import av
 import cv2
@@ -92,4 +93,6 @@ def test_a_place_that_cannot_be_written_is_found_first(tmp_path):
     with pytest.raises(OSError):
         check_place(tmp_path / "a" / "b.mp4")
     check_place(tmp_path / "new" / "b.mp4")
+    with pytest.raises(OSError, match=r"'/proc/b\.mp4'"):
+        check_place(Path("/proc/b.mp4"))
     assert [*(tmp_path / "new").iterdir()] == []

@@ -53,7 +53,7 @@ def head_as_middle(model: TextToVideo, video_THWC: np.ndarray, most: int | None)
     groups = len(video_THWC) // factor
     if not groups:
         raise ValueError(
-            f"{len(video_THWC)} frames are too few to come after new ones: give {factor} or more, or a frame "
+            f"too few frames to come after new ones ({len(video_THWC)}): give {factor} or more, or a frame "
             "as an image"
         )
     used = factor * (groups if most is None else min(most, groups))
