@@ -79,6 +79,11 @@ def test_weights_with_another_encoder_do_not_pass_for_those_of_the_kept_one(shar
     assert not (new / "vae.json").exists()
     with pytest.raises(FileNotFoundError, match=r"gone: no vae\.json; train one with"):
         train("vae", "fit", new, shards, *args, "--model.keep_encoder_of", str(tmp_path / "gone"))
+    assert train("vae", "fit", new, shards, *args, *kept) == 0
+    for name in ("vae.json", "vae.safetensors"):
+        shutil.copy(other / name, vae / name)
+    with pytest.raises(ValueError, match="the weights to go on from have another encoder"):
+        train("vae", "fit", new, shards, "--resume", "--max_steps=2", *TINY_VAE, *kept)
 
 
 def test_an_encoder_of_another_shape_cannot_be_kept(encoded):
