@@ -249,7 +249,7 @@ class SampleConfig:
 
     steps: PositiveInt = 24
     """Sampler steps from noise to video."""
-    guidance: NonNegativeFloat = 3.0
+    guidance: NonNegativeFloat = 5.0
     """Scale of classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598); 1 turns it off."""
     condition_guidance: NonNegativeFloat = 1.0
     """Scale of guidance towards given frames (Brooks et al. 2023, arXiv 2211.09800); 1 turns it off."""

@@ -55,7 +55,7 @@ class EvaluationConfig:
     """Styles in the prompts: any of flat, outline, textured, night."""
     steps: PositiveInt = 24
     """Sampling steps."""
-    guidance: NonNegativeFloat = 3.0
+    guidance: NonNegativeFloat = 5.0
     """Scale of guidance by the prompt."""
     processes: PositiveInt = 2
     """Processes that sample and judge, one thread each."""
