@@ -108,10 +108,7 @@ def _export(run: Path, name: str, out: Path) -> None:
     import torch
 
     from trainer.checkpoints import load_dit, load_vae, save_model
-    from trainer.dit.model import Dit
-    from trainer.vae.model import VideoVae
 
-    model: VideoVae | Dit
     if name == VAE:
         model, about = load_vae(run)
         matrices = [each for each in model.encoder_parameters() if each.ndim > 1]
