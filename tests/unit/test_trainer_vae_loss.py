@@ -95,6 +95,11 @@ def test_noise_on_latents_follows_from_each_seed_and_is_between_none_and_the_mos
     assert torch.equal(noise_of(latent_BCTHW[:1], [7], 0.2), noise_BCTHW[7:8])
 
 
+def test_noise_on_latents_is_not_below_none():
+    with pytest.raises(ValueError, match=r"latent_noise"):
+        VaeModule(VaeConfig(widths=(8, 8)), VaeLossConfig(), OptimConfig(lr=1e-3), latent_noise=-0.1)
+
+
 def test_noise_on_latents_needs_those_of_a_trained_network():
     with pytest.raises(ValueError, match=r"model\.latent_noise needs model\.keep_encoder_of"):
         VaeModule(VaeConfig(widths=(8, 8)), VaeLossConfig(), OptimConfig(lr=1e-3), latent_noise=0.1)

@@ -56,7 +56,8 @@ class VaeModule(L.LightningModule):
             of a transformer (Zheng et al. 2025, arXiv 2510.11690). Needs `keep_encoder_of`.
         """
         super().__init__()
-        check_values(VaeModule.__init__, {"statistics_clips": statistics_clips}, "model")
+        numbers = {"statistics_clips": statistics_clips, "latent_noise": latent_noise}
+        check_values(VaeModule.__init__, numbers, "model")
         if latent_noise and not keep_encoder_of:
             raise ValueError(
                 "model.latent_noise needs model.keep_encoder_of: a first training measures the latents"
