@@ -11,6 +11,8 @@ from zipfile import ZipFile
 
 import av
 
+from manifests.replacing import replacing
+
 PACKAGE = "moviepy==2.2.1"
 _ARCHIVE = "moviepy-2.2.1.tar.gz"
 _ZIP = "moviepy_10_minutes.zip"
@@ -37,9 +39,8 @@ def film(cache: Path) -> Path:
             raise FileNotFoundError(f"{cache / _ARCHIVE}: {name} is no file; fetch {PACKAGE} again")
         with ZipFile(inner) as zipped:
             member = next(name for name in zipped.namelist() if name.endswith(_FILM))
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(zipped.read(member))
-    partial.replace(path)
+            with replacing(path) as partial:
+                partial.write_bytes(zipped.read(member))
     return path
 
 

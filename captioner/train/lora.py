@@ -21,6 +21,7 @@ from captioner.train.config import LoraConfig
 from captioner.vlm import TransformersCaptioner
 from captioner.vlm_generate import TEXT_INPUTS, end_tokens
 from captioner.vlm_inputs import to_device
+from manifests.replacing import replacing
 
 EXPORT, STATE = "export", "lora.pt"
 IGNORED = -100
@@ -211,9 +212,8 @@ def _save(
     optimizer: torch.optim.Optimizer,
 ) -> None:
     state = {"step": step, "config": _settings(config), "weights": [each.data for each in weights]}
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(state | {"optimizer": optimizer.state_dict()}, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state | {"optimizer": optimizer.state_dict()}, partial)
 
 
 def _resume(

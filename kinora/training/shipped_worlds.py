@@ -21,6 +21,7 @@ import numpy as np
 
 from manifests.digest import digest_bytes
 from manifests.records import Bucket, SampleRef
+from manifests.replacing import replacing
 from manifests.shards import write_index
 from video.encode import encode_mp4
 from video.resize import resize_and_crop
@@ -164,9 +165,8 @@ def _write_shard(shard: _Shard, seed: int, mixture: Mixture) -> None:
                 )
             )
     partial.replace(path)
-    unfinished = shard.refs.with_suffix(".partial")
-    unfinished.write_text(json.dumps([asdict(ref) for ref in refs]))
-    unfinished.replace(shard.refs)
+    with replacing(shard.refs) as unfinished:
+        unfinished.write_text(json.dumps([asdict(ref) for ref in refs]))
 
 
 def middle_square(frames_THWC: np.ndarray) -> np.ndarray:
