@@ -1,10 +1,9 @@
 """Compare trainings of the transformer that differ in one thing, two seeds each, and judge their videos.
 
-`python -m kinora.training.compare captions --shards DIR --vae DIR --out DIR`
-`python -m kinora.training.compare framing --vae DIR --out DIR`
+`python -m kinora.training.compare captions|scaling|framing --vae shipped --out DIR`
 
-Each training is a `kinora train dit` command by the recipe of the weights that ship, on the same shards, with
-the same batches and seeds. `framing` renders worlds of its own, and crops them for one of its arms.
+Each training is a `kinora train dit` command by the recipe of the weights that ship, on the same worlds, with
+the same batches and seeds. The worlds are rendered first; `framing` crops them for one of its arms.
 Run the command again to go on where it was stopped.
 """
 
@@ -26,10 +25,17 @@ from kinora.evaluation.table import markdown_table
 from kinora.training.shipped import run_kinora, train_words
 from kinora.training.shipped_worlds import Mixture, write_worlds
 from trainer.run.logs import logged_rows
-from worlds.palette import MOTIONS, SPEEDS, STYLES
+from worlds.palette import MOTIONS, SPEEDS
 
 SEEDS = (0, 1)
 """Seeds of the trainings of each arm."""
+SMALL = Mixture(
+    sizes=(((64, 64), 1.0),),
+    frames=((9, 1.0),),
+    families=(("shapes", 1.0),),
+    styles=(("flat", 1.0),),
+)
+"""Worlds of one to three things, small enough that a training is a matter of minutes."""
 WHOLE = Mixture(
     sizes=tuple((size, 1.0) for size in framing.NATIVE),
     frames=((framing.NUM_FRAMES, 1.0),),
@@ -53,8 +59,8 @@ class Arm:
     """Flags that the other arms have not."""
     times_steps: int = 1
     """Steps over those of the comparison."""
-    worlds: Mixture | None = None
-    """What its own worlds are drawn from; by default it is trained on `CompareConfig.shards`."""
+    worlds: Mixture = SMALL
+    """What its worlds are drawn from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +78,6 @@ class Comparison:
     """Whether validation losses compare: they are measured with short captions."""
     parts: tuple[str, ...] = ()
     """Further numbers, each of some of the videos."""
-
-    @property
-    def renders(self) -> bool:
-        """Whether worlds are rendered for it."""
-        return all(arm.worlds is not None for arm in self.arms)
 
 
 def _batches_of(clips: int) -> tuple[str, ...]:
@@ -130,10 +131,8 @@ class CompareConfig:
     vae: str
     """Folder of the VAE, or `shipped`."""
     out: Path
-    shards: Path | None = None
-    """Shards with latents of `vae`, written by `kinora encode`; None where worlds are rendered."""
     num_worlds: int = 8000
-    """Worlds, where they are rendered."""
+    """Worlds that each arm is trained on."""
     steps: int = 4000
     """Optimizer steps of the first arm."""
     samples: int = 128
@@ -147,20 +146,17 @@ def compare(config: CompareConfig) -> list[Figure]:
 
     Raises:
         ChildProcessError: where a training fails.
-        ValueError: for an unknown comparison, shards that are missing or not needed, or videos that cannot
-            be judged.
+        ValueError: for an unknown comparison, or videos that cannot be judged.
     """
     if config.name not in COMPARISONS:
         raise ValueError(f"no comparison {config.name!r}: there are {', '.join(COMPARISONS)}")
     comparison = COMPARISONS[config.name]
-    if comparison.renders == (config.shards is not None):
-        need = "renders its own worlds; leave --shards out" if comparison.renders else "needs --shards"
-        raise ValueError(f"{config.name} {need}")
-    _keep_settings(config, comparison)
-    shards = {arm.name: _shards(config, arm) for arm in comparison.arms}
+    _keep_settings(config)
+    mixtures = {arm.worlds for arm in comparison.arms}
+    shards = {mixture: _shards(config, mixture) for mixture in sorted(mixtures, key=_folder)}
     for seed in SEEDS:
         for arm in comparison.arms:
-            _train(config, arm, shards[arm.name], seed)
+            _train(config, arm, shards[arm.worlds], seed)
             _judge(config, comparison, arm, seed)
     figures = _figures(config, comparison)
     (config.out / "table.md").write_text(markdown_table({config.name: figures}, {}))
@@ -171,10 +167,9 @@ def compare(config: CompareConfig) -> list[Figure]:
     return figures
 
 
-def _keep_settings(config: CompareConfig, comparison: Comparison) -> None:
+def _keep_settings(config: CompareConfig) -> None:
     """Write what the trainings depend on. Raises ValueError where they were begun with something else."""
-    unused = {"out", "processes", "shards" if comparison.renders else "num_worlds"}
-    kept = {name: str(value) for name, value in asdict(config).items() if name not in unused}
+    kept = {name: str(value) for name, value in asdict(config).items() if name not in {"out", "processes"}}
     path = config.out / "comparison.json"
     if path.exists() and (earlier := json.loads(path.read_text())) != kept:
         changed = ", ".join(name for name in kept if earlier.get(name) != kept[name])
@@ -187,13 +182,14 @@ def _run(config: CompareConfig, arm: Arm, seed: int) -> Path:
     return config.out / f"{arm.name}-{seed}"
 
 
-def _shards(config: CompareConfig, arm: Arm) -> Path:
-    """Return the shards of an arm, with what was left of its own worlds rendered and encoded."""
-    if config.shards is not None:
-        return config.shards
-    assert arm.worlds is not None
-    root, processes = config.out / f"{arm.name}-shards", config.processes
-    write_worlds(root, config.num_worlds, seed=0, processes=processes, progress=_say, mixture=arm.worlds)
+def _folder(mixture: Mixture) -> str:
+    return "squares" if mixture.square else "worlds"
+
+
+def _shards(config: CompareConfig, mixture: Mixture) -> Path:
+    """Return shards of a mixture, with what was left of them rendered and encoded."""
+    root, processes = config.out / _folder(mixture), config.processes
+    write_worlds(root, config.num_worlds, seed=0, processes=processes, progress=_say, mixture=mixture)
     run_kinora("encode", "--shards", str(root), "--vae", config.vae, "--processes", str(processes))
     return root
 
@@ -218,7 +214,7 @@ def _judge(config: CompareConfig, comparison: Comparison, arm: Arm, seed: int) -
         families=("shapes",),
         motions=MOTIONS,
         speeds=tuple(SPEEDS),
-        styles=STYLES,
+        styles=tuple(style for style, _ in arm.worlds.styles),
         processes=config.processes,
         cache=str(run / "videos"),
     )
@@ -286,13 +282,12 @@ def main(args: Sequence[str]) -> int:
     """Parse `args` and compare."""
     parser = argparse.ArgumentParser(prog="python -m kinora.training.compare", description=__doc__)
     parser.add_argument("name", choices=[*COMPARISONS])
-    parser.add_argument("--shards", type=Path, help="folder with latents of `kinora encode`; not for framing")
-    parser.add_argument("--vae", required=True, help="folder of the VAE of the latents, or `shipped`")
+    parser.add_argument("--vae", required=True, help="folder of the compression network, or `shipped`")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and the results")
     for name, text in (
         ("steps", "optimizer steps of the first arm"),
         ("samples", "prompts that are judged"),
-        ("num_worlds", "worlds of framing"),
+        ("num_worlds", "worlds that are trained on"),
         ("processes", "processes that train and judge"),
     ):
         default = CompareConfig.__dataclass_fields__[name].default

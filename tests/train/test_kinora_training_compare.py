@@ -9,7 +9,6 @@ import pytest
 from kinora.evaluation.run import Evaluation
 from kinora.training import compare as module
 from kinora.training.compare import COMPARISONS, CROPPED, WHOLE, CompareConfig, compare, main
-from kinora.training.shipped import ShippedConfig, train_shipped
 from kinora.training.shipped_worlds import middle_square, sample_of
 from manifests.shards import ShardIndex
 from trainer.config import DitConfig, VaeConfig
@@ -18,8 +17,7 @@ from worlds.shapes.measure import wholly_in_frame
 
 
 def config_of(out: Path, name: str = "captions", **fields) -> CompareConfig:
-    shards = None if name == "framing" else Path("shards")
-    return CompareConfig(name=name, shards=shards, vae="shipped", out=out, steps=3, **fields)
+    return CompareConfig(name=name, vae="shipped", out=out, steps=3, **fields)
 
 
 @pytest.fixture
@@ -59,6 +57,7 @@ def commands(monkeypatch) -> list[tuple[str, ...]]:
         (out / evaluation.row / "row.json").write_text(json.dumps({"samples": samples}))
         return Evaluation()
 
+    monkeypatch.setattr(module, "write_worlds", lambda *args, **kwargs: 0)
     monkeypatch.setattr(module, "run_kinora", train)
     monkeypatch.setattr(module, "evaluate_rows", judge)
     return found
@@ -66,14 +65,16 @@ def commands(monkeypatch) -> list[tuple[str, ...]]:
 
 def test_arms_differ_in_one_flag_and_have_the_same_seeds(tmp_path, commands):
     figures = {figure.name: figure for figure in compare(config_of(tmp_path))}
-    runs = [Path(words[words.index("--out") + 1]).name for words in commands]
+    encode, *trainings = commands
+    assert encode[:3] == ("encode", "--shards", str(tmp_path / "worlds"))
+    runs = [Path(words[words.index("--out") + 1]).name for words in trainings]
     assert runs == ["short-0", "dense-0", "short-1", "dense-1"]
-    short, dense = commands[0], commands[1]
+    short, dense = trainings[:2]
     assert [pair for pair in zip(short, dense, strict=True) if pair[0] != pair[1]] == [
         (str(tmp_path / "short-0"), str(tmp_path / "dense-0")),
         ("0", "1"),
     ]
-    assert {words[words.index("--data.seed") + 1] for words in commands[2:]} == {"1"}
+    assert {words[words.index("--data.seed") + 1] for words in trainings[2:]} == {"1"}
     gained = figures["captions_dense_over_short"]
     assert gained.value == pytest.approx(0.2)
     assert (gained.n, gained.goal, gained.met) == (3, 0.1, True)
@@ -84,15 +85,15 @@ def test_arms_differ_in_one_flag_and_have_the_same_seeds(tmp_path, commands):
     assert json.loads((tmp_path / "results.json").read_text())["seeds"] == [0, 1]
 
     compare(config_of(tmp_path, processes=1))
-    assert all("--resume" in words for words in commands[4:])
+    assert all("--resume" in words for words in commands[6:])
     with pytest.raises(ValueError, match="another samples"):
         compare(config_of(tmp_path, samples=5))
 
 
 def test_scaling_has_more_steps_each_time(tmp_path, commands, capsys):
-    words = ["--shards", "shards", "--vae", "shipped", "--out", str(tmp_path), "--steps", "3"]
+    words = ["--vae", "shipped", "--out", str(tmp_path), "--steps", "3"]
     assert main(["scaling", *words]) == 0
-    steps = [int(words[words.index("--max_steps") + 1]) for words in commands]
+    steps = [int(words[words.index("--max_steps") + 1]) for words in commands[1:]]
     assert steps == [3, 12, 96] * 2
     assert "scaling_32x_over_4x" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())["figures"]["scaling_base_loss"] == 0.5
@@ -101,20 +102,15 @@ def test_scaling_has_more_steps_each_time(tmp_path, commands, capsys):
         module._loss(tmp_path / "base-0")
 
 
-@pytest.fixture
-def no_worlds(monkeypatch) -> None:
-    monkeypatch.setattr(module, "write_worlds", lambda *args, **kwargs: 0)
-
-
-def test_framing_renders_its_own_worlds_and_is_judged_by_shape_of_frame(tmp_path, commands, no_worlds):
+def test_framing_crops_for_one_arm_and_is_judged_by_shape_of_frame(tmp_path, commands):
     figures = {figure.name: figure for figure in compare(config_of(tmp_path, "framing"))}
     encode, train = ([words for words in commands if words[0] == verb] for verb in ("encode", "train"))
     assert [words[words.index("--shards") + 1] for words in encode] == [
-        str(tmp_path / "square-shards"),
-        str(tmp_path / "native-shards"),
+        str(tmp_path / "squares"),
+        str(tmp_path / "worlds"),
     ]
     assert [words[words.index("--data.shards") + 1] for words in train] == [
-        str(tmp_path / f"{arm}-shards") for arm in ("square", "native", "square", "native")
+        str(tmp_path / folder) for folder in ("squares", "worlds", "squares", "worlds")
     ]
     gained = figures["framing_native_over_square"]
     assert gained.value == pytest.approx(0.2)
@@ -130,21 +126,11 @@ def test_framing_renders_its_own_worlds_and_is_judged_by_shape_of_frame(tmp_path
         compare(config_of(tmp_path, "framing", num_worlds=5))
 
 
-def test_shards_are_given_where_they_are_needed_alone(tmp_path, commands, no_worlds, capsys):
-    words = ["--vae", "shipped", "--out", str(tmp_path / "out")]
-    assert main(["framing", "--shards", "shards", *words]) == main(["captions", *words]) == 1
-    assert "leave --shards out" in (errors := capsys.readouterr().err)
-    assert "captions needs --shards" in errors
-    assert not commands
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_step_of_squares_has_as_many_tokens_as_one_of_native_shapes():
     dit = DitConfig(width=160, depth=6, heads=5, latent_channels=16, patch=1)
     vae = VaeConfig(latent_channels=16)
     tokens = set()
     for arm in COMPARISONS["framing"].arms:
-        assert arm.worlds is not None
         clips = int(arm.flags[arm.flags.index("--data.batch_size") + 1])
         for (width, height), _ in arm.worlds.sizes:
             side = min(width, height)
@@ -168,64 +154,32 @@ def test_native_worlds_are_wholly_in_frame_and_half_of_their_squares_are_not():
 
 
 def test_a_training_that_fails_ends_the_comparison(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "write_worlds", lambda *args, **kwargs: 0)
     monkeypatch.setattr(sys, "executable", "false")
-    words = ["--shards", "shards", "--vae", "shipped", "--out", str(tmp_path)]
-    assert main(["captions", *words]) == 1
-    assert "train dit fit" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory) -> Path:
-    """Worlds and weights, trained for a moment."""
-    out = tmp_path_factory.mktemp("shipped")
-    train_shipped(
-        ShippedConfig(
-            out=out,
-            num_worlds=48,
-            num_stills=32,
-            processes=1,
-            vae_steps=2,
-            decoder_steps=2,
-            still_steps=1,
-            dit_steps=1,
-        )
-    )
-    return out
+    assert main(["captions", "--vae", "shipped", "--out", str(tmp_path)]) == 1
+    assert "kinora encode" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_from_worlds_to_a_table(shipped, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "counts", "buckets"),
+    [
+        ("captions", [2] * 4, {"worlds": {"9x64x64"}}),
+        (
+            "framing",
+            [4, 4, 2, 2, 4, 2, 2, 4, 2, 2],
+            {"squares": {"9x48x48"}, "worlds": {"9x48x80", "9x80x48"}},
+        ),
+    ],
+)
+def test_from_worlds_to_a_table(tmp_path, monkeypatch, name, counts, buckets):
     monkeypatch.setattr(module, "SEEDS", (0,))
     config = CompareConfig(
-        name="captions",
-        shards=shipped / "shards",
-        vae=str(shipped / "weights"),
-        out=tmp_path,
-        steps=1,
-        samples=2,
-        processes=1,
+        name=name, vae="shipped", out=tmp_path, num_worlds=48, steps=1, samples=counts[0], processes=1
     )
     figures = compare(config)
-    assert [figure.n for figure in figures] == [2] * 4
+    assert [figure.n for figure in figures] == counts
     assert (tmp_path / "plot.svg").read_text().startswith("<svg")
-    assert compare(config) == figures
-
-
-@pytest.mark.slow
-def test_from_worlds_in_two_shapes_to_a_table(shipped, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SEEDS", (0,))
-    config = CompareConfig(
-        name="framing",
-        vae=str(shipped / "weights"),
-        out=tmp_path,
-        num_worlds=48,
-        steps=1,
-        samples=4,
-        processes=1,
-    )
-    figures = compare(config)
-    assert [figure.n for figure in figures] == [4, 4, 2, 2, 4, 2, 2, 4, 2, 2]
-    square, native = (ShardIndex.load(tmp_path / f"{arm}-shards") for arm in ("square", "native"))
-    assert {bucket.name for bucket in square.buckets} == {"9x48x48"}
-    assert {bucket.name for bucket in native.buckets} == {"9x48x80", "9x80x48"}
+    for folder, names in buckets.items():
+        assert {bucket.name for bucket in ShardIndex.load(tmp_path / folder).buckets} == names
     assert compare(config) == figures
