@@ -21,7 +21,7 @@ def replacing(path: Path | str) -> Generator[Path]:
         return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name[:80]}.{uuid4().hex[:12]}.partial")
+    partial = target.with_name(f".{target.name[:40]}.{uuid4().hex[:12]}.partial")
     try:
         yield partial
         partial.replace(target)

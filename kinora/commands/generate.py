@@ -22,6 +22,7 @@ from kinora.generation.row_worker import OpenRowWorkers, RowOptions, make_rows, 
 from kinora.generation.rows import Row, RowError, read_rows
 from kinora.generation.run import Written, batches, check_new_part, sample_chunks, write_result
 from kinora.generation.sign_config import SignConfig
+from kinora.generation.vbench import Layout, NamedRows, lay_out
 from kinora.generation.weights import check_weights
 from kinora.prompts.expand import expand_prompts
 from kinora.safety.config import SafetyConfig
@@ -45,9 +46,12 @@ class Config(RequestConfig, SampleConfig):
     out.mp4 or out.png; with --prompts a folder, `out`."""
     prompts: str | None = None
     """File with a JSON object a line, whose keys are options, such as {"prompt": "…", "seed": 3}; options of
-    the command hold for lines that do not name them."""
+    the command hold for lines that do not name them. In a .txt file, a line is a prompt."""
     format: str = "mp4"
     """Ending of the files of --prompts; images are .png."""
+    layout: Layout = "flat"
+    """Of --prompts: with `vbench` or `vbench2`, the videos are also in a folder of that name in --out, as
+    VBench or VBench-2.0 read them: PROMPT-0.mp4, PROMPT-1.mp4, … for --num-videos."""
     upsample_prompt: bool = False
     """Expand prompts into dense descriptions first, as `kinora prompts upsample` does: with the language
     model of `upsampler`, or, without one, prompts about the simulated worlds."""
@@ -83,6 +87,8 @@ class Config(RequestConfig, SampleConfig):
 def run(config: Config) -> Result:
     """Generate what a configuration asks for. Raises ValueError or OSError for what cannot be made."""
     command = command_line(sys.argv[2:]) if sys.argv[1:2] == ["generate"] else ""
+    if config.layout != "flat" and config.prompts is None:
+        raise ValueError(f"--layout {config.layout} is for the videos of --prompts FILE")
     return _run_one(config, command) if config.prompts is None else _run_rows(config, command)
 
 
@@ -218,9 +224,14 @@ def _run_rows(config: Config, command: str) -> Result:
         sign=config.sign,
     )
     rows = read_rows(prompts, subconfig(config, RequestConfig), config.num_videos)
+    named = NamedRows(config.layout, "png" if config.frames == 1 else config.format)
+    if config.layout != "flat":
+        rows = named.name(rows)
     if config.upsample_prompt:
         rows = _upsampled_rows(rows, config)
     report = make_rows(rows, options, _workers(config), progress=_print)
+    if named.names:
+        _print(f"laid out in {lay_out(folder / config.layout, named.names, report.results)}")
     if not report.results:
         return Result(report.to_json(), f"{config.prompts}: no line asks for a video", Exit.NOTHING)
     too_many = len(report.failed) > config.max_failed * len(report.results)

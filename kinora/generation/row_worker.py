@@ -247,7 +247,7 @@ def _make(
 
 
 def _result(row: Row, out: str, notes: tuple[str, ...] = ()) -> RowResult:
-    return RowResult(row.line, out, row.request.seed, row.request.prompt, notes)
+    return RowResult(row.line, out, row.request.seed, row.request.prompt, notes, row.name)
 
 
 def _error(row: Row, error: Exception) -> RowError:

@@ -1,5 +1,7 @@
 """The lines of a prompts file: what each asks for, the name of its file, and the report on all.
 
+A line is a JSON object; in a file that ends in `.txt`, a prompt.
+
 A file is named by its prompt, its seed and a digest of all that it is made from, so that a file that is there
 is done, wherever its line stands.
 """
@@ -22,6 +24,8 @@ from video.container import local_path
 
 REPORT = "results.jsonl"
 """Name of the report in the folder of the results."""
+PLAIN = ".txt"
+"""Ending of a file with a prompt a line."""
 _LISTS = ("image", "at_frame")
 """Fields of several values, which a line may also give as one."""
 _SLUG_CHARS, _DIGEST_CHARS = 48, 10
@@ -34,6 +38,10 @@ class Row(NamedTuple):
 
     line: int
     request: Request
+    index: int = 0
+    """Which video of its line."""
+    name: str = ""
+    """Name in the folder of a layout; empty without one."""
 
 
 class RowError(NamedTuple):
@@ -51,6 +59,7 @@ class RowResult(NamedTuple):
     seed: int
     prompt: str
     notes: tuple[str, ...] = ()
+    name: str = ""
 
 
 def read_rows(path: Path, defaults: RequestConfig, num_videos: int = 1) -> Iterator[Row | RowError]:
@@ -68,9 +77,11 @@ def read_rows(path: Path, defaults: RequestConfig, num_videos: int = 1) -> Itera
             if not text.strip():
                 continue
             try:
-                config = _parse(parser, text, defaults)
-                seeds = range(config.seed or 0, (config.seed or 0) + num_videos)
-                yield from [Row(line, to_request(config, seed=seed, folder=path.parent)) for seed in seeds]
+                plain = path.suffix.lower() == PLAIN
+                config = replace(defaults, prompt=text.strip()) if plain else _parse(parser, text, defaults)
+                first = to_request(config, seed=config.seed or 0, folder=path.parent)
+                seeds = range(first.seed, first.seed + num_videos)
+                yield from [Row(line, replace(first, seed=seed), index) for index, seed in enumerate(seeds)]
             except (ValueError, TypeError, ArgumentError) as error:
                 yield RowError(line, _one_line(error))
 
@@ -119,7 +130,9 @@ def _parse(parser: ArgumentParser, text: str, defaults: RequestConfig) -> Reques
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise ValueError(f'no JSON ({error}): write an object such as {{"prompt": "…"}}') from None
+        raise ValueError(
+            f'no JSON ({error}): write an object such as {{"prompt": "…"}}, or prompts into a {PLAIN} file'
+        ) from None
     if not isinstance(given, dict):
         raise ValueError('no JSON object: write one such as {"prompt": "…"}')
     row = {str(name).replace("-", "_"): value for name, value in cast(dict[Any, Any], given).items()}
