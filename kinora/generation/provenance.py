@@ -32,6 +32,8 @@ class Provenance:
     """Folder of the model."""
     weights_digest: str
     """Digest of `model.safetensors`."""
+    vae_digest: str = ""
+    """Digest of `vae.safetensors`; empty in files of older versions."""
     command: str
     """Command line, without credentials and home folders; empty where Python made the video."""
     software: str

@@ -103,6 +103,7 @@ def provenance_of(model: TextToVideo, prepared: Prepared, command: str = "", saf
         verb=prepared.verb,
         model=private(model.name),
         weights_digest=model.digest,
+        vae_digest=model.vae_digest,
         command=command,
         software=software(),
         safety=safety,

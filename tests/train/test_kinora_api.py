@@ -49,6 +49,7 @@ def test_a_video_is_saved_with_its_provenance_and_never_replaces_another(model, 
         "noise",
     )
     assert made.weights_digest == "7ccc0342672c62ea33603d8022557599"
+    assert made.vae_digest == model.vae_digest != ""
     with pytest.raises(ValueError, match="already exists"):
         video.save(path)
     with pytest.raises(ValueError, match=r"add --frames 1, or name a video such as b\.mp4"):

@@ -25,6 +25,7 @@ MADE = Provenance(
     verb="text",
     model="runs/dit",
     weights_digest="0123",
+    vae_digest="4567",
     command="kinora generate 'a red circle'",
     software=software(),
 )

@@ -42,6 +42,8 @@ class TextToVideo:
     """Folder that it was loaded from."""
     digest: str = ""
     """Digest of the transformer's weights."""
+    vae_digest: str = ""
+    """Digest of the compression network's weights."""
     dtype: Dtype = "auto"
     """Numbers that the networks compute in."""
     vocabulary: frozenset[str] = frozenset()
@@ -112,6 +114,7 @@ def load_model(
         buckets=tuple(about["buckets"]),
         name=SHIPPED if folder_of(folder) == SHIPPED_FOLDER else str(folder),
         digest=about["digest"],
+        vae_digest=vae_about["digest"],
         dtype=dtype,
         vocabulary=frozenset(about.get("vocabulary", ())),
         offload_from=device if offload else None,
