@@ -63,6 +63,8 @@ COMMANDS = {
     "provenance": "show what a file says of its making",
     "report": "write an HTML report on a dataset or a demo run",
     "gallery": "write a page of videos of every verb",
+    "reconstruct": "show videos before and after a compression network",
+    "fvd": "compare two folders of videos by the Fréchet video distance",
     "bench": "run a benchmark",
 }
 

@@ -38,8 +38,8 @@ class Row(NamedTuple):
 
     line: int
     request: Request
-    index: int = 0
-    """Which video of its line."""
+    number: int = 0
+    """Which video of its line, from 0."""
     name: str = ""
     """Name in the folder of a layout; empty without one."""
 
@@ -81,7 +81,7 @@ def read_rows(path: Path, defaults: RequestConfig, num_videos: int = 1) -> Itera
                 config = replace(defaults, prompt=text.strip()) if plain else _parse(parser, text, defaults)
                 first = to_request(config, seed=config.seed or 0, folder=path.parent)
                 seeds = range(first.seed, first.seed + num_videos)
-                yield from [Row(line, replace(first, seed=seed), index) for index, seed in enumerate(seeds)]
+                yield from [Row(line, replace(first, seed=seed), number) for number, seed in enumerate(seeds)]
             except (ValueError, TypeError, ArgumentError) as error:
                 yield RowError(line, _one_line(error))
 

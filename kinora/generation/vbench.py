@@ -17,7 +17,7 @@ from kinora.generation.rows import Row, RowError, RowResult
 from manifests.replacing import replacing
 
 Layout = Literal["flat", "vbench", "vbench2"]
-_PROMPT_CHARS = {"vbench": None, "vbench2": 180}
+_PROMPT_CHARS: dict[str, int | None] = {"vbench": None, "vbench2": 180}
 """Characters of a prompt that a name holds."""
 _NAME_BYTES = 255
 """Longest name of a file on today's file systems."""
@@ -27,7 +27,8 @@ class NamedRows:
     """Gives rows the names of a layout. `names`: all that were given."""
 
     def __init__(self, layout: Layout, ending: str) -> None:
-        self._layout, self._ending = layout, ending
+        self._layout: Layout = layout
+        self._ending = ending
         self._requests: dict[str, Request] = {}
 
     @property
@@ -41,7 +42,7 @@ class NamedRows:
                 yield row
                 continue
             try:
-                name = vbench_name(row.request.prompt, row.index, self._ending, self._layout)
+                name = vbench_name(row.request.prompt, row.number, self._ending, self._layout)
             except ValueError as error:
                 yield RowError(row.line, str(error))
                 continue
@@ -55,9 +56,9 @@ def _values(request: Request) -> list[object]:
     return [getattr(request, field.name) for field in fields(request)]
 
 
-def vbench_name(prompt: str, index: int, ending: str, layout: Layout) -> str:
+def vbench_name(prompt: str, number: int, ending: str, layout: Layout) -> str:
     """Return the name of a file. Raises ValueError for a prompt that no name of a file can hold."""
-    name = f"{prompt[: _PROMPT_CHARS[layout]]}-{index}.{ending}"
+    name = f"{prompt[: _PROMPT_CHARS[layout]]}-{number}.{ending}"
     if "/" in name or "\0" in name:
         raise ValueError(f"the prompt is the name of the file for VBench, which cannot hold `/`: {prompt}")
     if (size := len(os.fsencode(name))) > _NAME_BYTES:
