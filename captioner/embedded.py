@@ -3,14 +3,15 @@
 It is a standard transformers model folder.
 """
 
+import json
 from pathlib import Path
 
 from captioner.config import VlmConfig
 from captioner.vlm import TransformersCaptioner
 
 WEIGHTS = Path(__file__).parent / "weights" / "embedded"
-FRAMES, FPS = 8, 4.0
-"""Frames per clip and their rate, as in training: the first two seconds."""
+FPS = 4.0
+"""Rate of the frames that it is shown, from the start of a clip, as in training."""
 DENSE_PROMPT, SHORT_PROMPT = "worlds_dense", "worlds_short"
 
 
@@ -23,7 +24,7 @@ def load_embedded(batch_size: int = 64, weights: str = "") -> TransformersCaptio
         )
     config = VlmConfig(
         model=str(folder),
-        frames=FRAMES,
+        frames=_count_frames(folder),
         fps=FPS,
         batch_size=batch_size,
         max_new_tokens=192,
@@ -31,3 +32,9 @@ def load_embedded(batch_size: int = 64, weights: str = "") -> TransformersCaptio
         device="cpu",
     )
     return TransformersCaptioner(config, captioner="embedded", name="kinora-embedded")
+
+
+def _count_frames(folder: Path) -> int:
+    """Return the number of frames that a model is shown: those of its one temporal patch."""
+    config = json.loads((folder / "config.json").read_text())
+    return config["vision_config"]["temporal_patch_size"]

@@ -9,6 +9,7 @@ __all__ = [
     "grid",
     "occlusion",
     "palette",
+    "physics",
     "raw",
     "rooms",
     "shapes",

@@ -28,6 +28,8 @@ VIDEO, IMAGE, VISION_START, VISION_END = (
     "<|vision_end|>",
 )
 PAD, UNKNOWN, ANSWER, END = "<|pad|>", "<|unknown|>", "<|answer|>", "<|end|>"
+FULL_FRAMES = 8
+"""Frames of which untrained patch embeddings see where in a patch something changes; of others the mean."""
 SPECIAL = (PAD, UNKNOWN, ANSWER, END, VIDEO, IMAGE, VISION_START, VISION_END)
 
 CHAT_TEMPLATE = (
@@ -138,17 +140,19 @@ def init_patch_embed(config: ModelConfig) -> np.ndarray:
     """Return initial patch embedding weights, weight_DK with K = 3 x frames x patch_size x patch_size.
 
     Cosine filters: fine ones on the first frame, for shapes, and coarse ones on the difference of each other
-    frame from it, for motion.
+    frame from it, for motion. Clips of more than `FULL_FRAMES` frames have fewer fine ones, the last of them.
     """
     frames, side = config.frames, config.patch_size
-    coarse = [(t, y, x) for t in range(1, frames) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    full = min(frames, FULL_FRAMES)
+    late = [(t, 0, 0) for t in range(full, frames)]
+    coarse = [(t, y, x) for t in range(1, full) for y, x in ((0, 0), (0, 1), (1, 0), (1, 1))]
     fine = sorted(((y, x) for y in range(side) for x in range(side)), key=lambda f: (max(f), sum(f), f))
-    fine = fine[: max(1, config.vision_width // 3 - len(coarse))]
+    fine = fine[: max(1, config.vision_width // 3 - len(late) - len(coarse))]
     filters = []
     for color in range(3):
         for y, x in fine:
             filters.append(_cosine_filter(frames, side, color, y, x, {0: 1.0}))
-        for t, y, x in coarse:
+        for t, y, x in late + coarse:
             filters.append(_cosine_filter(frames, side, color, y, x, {t: 1.0, 0: -1.0}))
     weight_DK = np.zeros((config.vision_width, 3 * frames * side * side), np.float32)
     stacked = np.stack(filters)[: config.vision_width]

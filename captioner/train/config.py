@@ -78,6 +78,8 @@ class TrainConfig:
     """Optimizer steps between checkpoints, of which the newest two are kept; a run also ends with one."""
     threads: PositiveInt = 1
     """Torch threads."""
+    workers: NonNegativeInt = 0
+    """Processes that prepare batches ahead; with 0 they are prepared between steps."""
     model: ModelConfig
 
     __post_init__ = check_ranges

@@ -3,9 +3,10 @@
 Shapes: B clips, T frames, H x W pixels, C channels, L tokens, R x S visual tokens of one clip, A attributes.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from transformers import Qwen2VLProcessor
 from captioner.train.build import ANSWER, END, VIDEO
 from captioner.train.config import TrainConfig
 
+KEPT = 8
+"""Batches whose patches are kept, for steps that share clips."""
 IGNORED = -100
 """Label that the loss ignores, as in torch and transformers."""
 
@@ -35,13 +38,23 @@ BatchKind = Literal["crop", "short", "dense"]
 """Content of a batch: unscaled crops of frames, or whole frames with a short or a dense caption."""
 
 SampleExamples = Callable[[int, int, BatchKind], Sequence[Example]]
-"""(step, number of clips, kind) -> examples of equal frame size; deterministic in its arguments."""
+"""(step, number of clips, kind) -> examples of equal frame size; deterministic in its arguments.
+
+Two steps share all of their clips, as the same arrays, or none.
+"""
 
 
-def collate(
-    processor: Qwen2VLProcessor, examples: Sequence[Example], kind: BatchKind = "short"
-) -> dict[str, torch.Tensor]:
-    """Return model inputs, `labels` (answer tokens only) and `cell_classes_NA`, N = B x R x S.
+class Patches(NamedTuple):
+    """The clips of a batch as the model sees them."""
+
+    values: torch.Tensor
+    rows: int
+    columns: int
+    """Patches of one clip."""
+
+
+def to_patches(processor: Qwen2VLProcessor, examples: Sequence[Example]) -> Patches:
+    """Return the patches of clips of equal size.
 
     The clips are processed as one concatenated video, which is faster and gives the same patches, because a
     clip is exactly one temporal patch.
@@ -51,6 +64,14 @@ def collate(
         [torch.from_numpy(video_THWC).permute(0, 3, 1, 2)], return_tensors="pt"
     )
     _, rows, columns = pixels["video_grid_thw"][0].tolist()
+    return Patches(pixels["pixel_values_videos"], rows, columns)
+
+
+def collate(
+    processor: Qwen2VLProcessor, examples: Sequence[Example], patches: Patches
+) -> dict[str, torch.Tensor]:
+    """Return model inputs, `labels` (answer tokens only) and `cell_classes_NA`, N = B x R x S."""
+    values, rows, columns = patches
     merge = processor.video_processor.merge_size
     rows_R, columns_S = rows // merge, columns // merge
     pads = VIDEO * (rows_R * columns_S)
@@ -63,7 +84,7 @@ def collate(
         "input_ids": ids_BL,
         "attention_mask": tokens["attention_mask"],
         "mm_token_type_ids": (ids_BL == video) * 2,
-        "pixel_values_videos": pixels["pixel_values_videos"],
+        "pixel_values_videos": values,
         "video_grid_thw": torch.tensor([[1, rows, columns]] * len(examples)),
         "labels": torch.where(is_answer_BL, ids_BL, IGNORED),
         "cell_classes_NA": torch.from_numpy(
@@ -104,11 +125,22 @@ class Batches(IterableDataset):
     ) -> None:
         self.processor, self.sample, self.batch_size = processor, sample, batch_size
         self.first, self.last, self.kind = first, last, kind
+        self._kept: deque[tuple[np.ndarray, Patches]] = deque(maxlen=KEPT)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         for step in range(self.first(), self.last):
-            kind = self.kind(step)
-            yield collate(self.processor, self.sample(step, self.batch_size, kind), kind)
+            examples = self.sample(step, self.batch_size, self.kind(step))
+            yield collate(self.processor, examples, self._patches(examples))
+
+    def _patches(self, examples: Sequence[Example]) -> Patches:
+        """Return the patches of examples; those of the same clips as in a recent step are not made again."""
+        first_THWC = examples[0].frames_THWC
+        for clips_THWC, patches in self._kept:
+            if clips_THWC is first_THWC:
+                return patches
+        patches = to_patches(self.processor, examples)
+        self._kept.append((first_THWC, patches))
+        return patches
 
 
 def kind_at(step: int, config: TrainConfig) -> BatchKind:

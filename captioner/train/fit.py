@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
+from captioner.train.carry_over import carry_over
 from captioner.train.config import TrainConfig
 from captioner.train.data import Batches, SampleExamples, kind_at
 from captioner.train.module import CaptionModule
@@ -25,6 +26,8 @@ from captioner.train.optimizer import JoinOptimizers, MakeSchedule
 
 VALIDATION_BATCHES = 4
 """Batches of each kind (short, dense) per validation."""
+PREFETCHED = 8
+"""Batches that each worker prepares ahead."""
 EXPORT = "export"
 """Folder of the exported model, in the run's folder."""
 
@@ -44,6 +47,8 @@ class RunParts:
     """Checkpoint to go on from."""
     weights: Mapping[str, Tensor] | None = None
     """State of a `CaptionModule` to start from."""
+    words: Mapping[str, int] | None = None
+    """Vocabulary of these weights, by token; None where it is that of the texts."""
 
 
 def fit(config: TrainConfig, sample: SampleExamples, texts: Iterable[str], parts: RunParts) -> Path:
@@ -61,7 +66,8 @@ def fit(config: TrainConfig, sample: SampleExamples, texts: Iterable[str], parts
         build_model(tokenizer, config.model), config, parts.join_optimizers, parts.make_schedule
     )
     if parts.weights is not None:
-        load_weights(module, parts.weights)
+        words = tokenizer.get_vocab()
+        load_weights(module, carry_over(parts.weights, parts.words or words, module.state_dict(), words))
     trainer = build_trainer(config, parts)
     batches = partial(Batches, processor, sample, config.batch_size)
     training = batches(
@@ -76,7 +82,12 @@ def fit(config: TrainConfig, sample: SampleExamples, texts: Iterable[str], parts
     with parts.running(trainer):
         trainer.fit(
             module,
-            DataLoader(training, batch_size=None),
+            DataLoader(
+                training,
+                batch_size=None,
+                num_workers=config.workers,
+                prefetch_factor=PREFETCHED if config.workers else None,
+            ),
             loaders,
             ckpt_path=parts.resume,
             weights_only=True if parts.resume else None,

@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
-from captioner.embedded import FPS, FRAMES, load_embedded
+from captioner.embedded import FPS, load_embedded
 from captioner.train.config import LoraConfig, TrainConfig
 from captioner.train.lora import tune
 from kinora.cli.result import Exit
@@ -47,12 +47,11 @@ def main(args: Sequence[str]) -> int:
     if parsed.subcommand == "lora":
         return _tune(_from_namespace(LoraConfig, parsed.lora), parsed.lora.data)
     config = _from_namespace(TrainConfig, parsed.fit)
-    if config.num_cell_classes != NUM_CELL_CLASSES or config.model.frames != FRAMES:
+    if config.num_cell_classes != NUM_CELL_CLASSES:
         raise ValueError(
-            f"num_cell_classes must be {list(NUM_CELL_CLASSES)} and model.frames {FRAMES}; "
-            f"got {list(config.num_cell_classes)} and {config.model.frames}"
+            f"num_cell_classes must be {list(NUM_CELL_CLASSES)}; got {list(config.num_cell_classes)}"
         )
-    sample = partial(sample_examples, config.seed, FPS, FRAMES)
+    sample = partial(sample_examples, config.seed, FPS, config.model.frames)
 
     def run() -> None:
         folder = train_captioner(

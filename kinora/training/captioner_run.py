@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import Qwen2VLForConditionalGeneration
+from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
 from captioner.train.config import TrainConfig
 from captioner.train.data import SampleExamples
@@ -68,6 +68,7 @@ def _train(
     stop = StopOnSignal(saver.save)
     if checkpoint is not None:
         _check_resume(checkpoint, saver, config)
+    weights, words = _load_run(Path(init_from)) if init_from and checkpoint is None else (None, None)
     parts = RunParts(
         join_optimizers=MuonWithAdamW,
         make_schedule=ConfiguredLR,
@@ -75,7 +76,8 @@ def _train(
         plugins=[saver.io],
         running=stop.installed,
         resume=checkpoint,
-        weights=_load_run(Path(init_from)) if init_from and checkpoint is None else None,
+        weights=weights,
+        words=words,
     )
     return fit(config, sample, texts, parts)
 
@@ -104,17 +106,18 @@ def _check_resume(path: Path, saver: SaveSteps, config: TrainConfig) -> None:
     say(f"going on from {path}")
 
 
-def _load_run(run: Path) -> Mapping[str, Tensor]:
-    """Return the weights of a run's newest checkpoint, or of the model that it exported."""
+def _load_run(run: Path) -> tuple[Mapping[str, Tensor], Mapping[str, int] | None]:
+    """Return the weights of a run's newest checkpoint, or of the model that it exported and its words."""
     if not run.is_dir():
         raise FileNotFoundError(f"{run}: no such folder; name the --out of a run")
     newest = newest_checkpoint(run / FOLDER)
     if newest is not None:
         say(f"starting from the weights of {newest}")
-        return read_checkpoint(newest)["state_dict"]
+        return read_checkpoint(newest)["state_dict"], None
     exported = next((p for p in (run / EXPORT, run) if (p / "model.safetensors").is_file()), None)
     if exported is None:
         raise FileNotFoundError(f"{run}: holds no checkpoint and no exported model")
     say(f"starting from the weights of {exported}")
     model = Qwen2VLForConditionalGeneration.from_pretrained(exported, dtype=torch.float32)
-    return {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    words = PreTrainedTokenizerFast.from_pretrained(exported).get_vocab()
+    return {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, words

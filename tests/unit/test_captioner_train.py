@@ -3,27 +3,44 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
-from tiny_captioner import TINY
+from tiny_captioner import FRAMES, TINY
 
 from captioner.captions import caption_clips
-from captioner.embedded import FPS, FRAMES, WEIGHTS, load_embedded
+from captioner.embedded import FPS, WEIGHTS, load_embedded
 from captioner.prompts import load_prompt
 from captioner.train.build import END, build_model, build_processor, build_tokenizer, init_patch_embed
 from captioner.train.config import ModelConfig, TrainConfig
-from captioner.train.data import IGNORED, Example, collate, kind_at, question
+from captioner.train.data import IGNORED, Batches, Example, collate, kind_at, question, to_patches
 from captioner.train.fit import RunParts, export, fit, load_weights
 from captioner.train.module import CaptionModule, lr_scale
 from captioner.train.optimizer import role
 from kinora.commands.train_captioner import build_parser
+from kinora.training.caption_cells import (
+    COLOR,
+    GROUND,
+    HAPPENING,
+    HAPPENINGS,
+    KIND,
+    MOTION,
+    NUM_CELL_CLASSES,
+    THING_KINDS,
+    THING_MOTIONS,
+    classify_cells,
+    describe,
+    labelled_frame,
+)
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
-from kinora.training.caption_worlds import NUM_CELL_CLASSES, classify_cells, sample_examples, vocabulary_texts
+from kinora.training.caption_worlds import WEIGHTS as FAMILY_WEIGHTS
+from kinora.training.caption_worlds import render_sampled, sample_clip, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
 from trainer.optim import ConfiguredLR, MuonWithAdamW
-from worlds.palette import BACKGROUNDS, COLORS, MOTIONS, SHAPES
+from worlds import families
+from worlds.palette import BACKGROUNDS, COLORS
 from worlds.shapes.family import sample_world
 
 CONFIG = TrainConfig(
@@ -32,7 +49,7 @@ CONFIG = TrainConfig(
     steps=6,
     batch_size=4,
     num_cell_classes=NUM_CELL_CLASSES,
-    cell_loss_weights=(0.2,) * 5,
+    cell_loss_weights=(0.2,) * 6,
     crop_steps=2,
     vision_steps=1,
     short_steps=1,
@@ -59,7 +76,7 @@ def test_the_tokenizer_reads_back_what_it_writes(tokenizer) -> None:
 def test_a_batch_is_what_the_processor_alone_would_make(tokenizer) -> None:
     processor = build_processor(tokenizer, TINY)
     examples = DRAW(3, 3, "dense")
-    batch = collate(processor, examples)
+    batch = collate(processor, examples, to_patches(processor, examples))
     texts = [question(processor, e.prompt) + e.target + END for e in examples]
     videos = [torch.from_numpy(e.frames_THWC).permute(0, 3, 1, 2) for e in examples]
     for name, tensor in processor(text=texts, videos=videos, padding=True, return_tensors="pt").items():
@@ -71,7 +88,7 @@ def test_a_batch_is_what_the_processor_alone_would_make(tokenizer) -> None:
 def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
     torch.manual_seed(0)
     model = build_model(tokenizer, TINY)
-    batch = collate(build_processor(tokenizer, TINY), DRAW(0, 3, "short"))
+    batch = batch_of(tokenizer, DRAW(0, 3, "short"))
     batch.pop("cell_classes_NA")
     with torch.no_grad():
         standard = model(**batch).loss
@@ -79,20 +96,78 @@ def test_the_fast_tower_gives_what_the_standard_one_gives(tokenizer) -> None:
     assert fast.item() == pytest.approx(standard.item(), rel=128 * torch.finfo(torch.float32).eps)
 
 
+def batch_of(tokenizer, examples):
+    processor = build_processor(tokenizer, TINY)
+    return collate(processor, examples, to_patches(processor, examples))
+
+
 def test_cells_name_the_thing_that_is_there() -> None:
     world = sample_world(5, width=80, height=80, fps=8.0, num_frames=4, num_things=1)
     thing = world.things[0]
-    classes_RSA = classify_cells(world, (0.0, 0.0, 80.0, 80.0), 40, 40)
+    labels_HW = labelled_frame(world, render_sampled(world, FPS, FRAMES))
+    classes_RSA = classify_cells(labels_HW, *describe(world), 40, 40)
     column, row = (int(v * 40) for v in thing.start)
-    background, color, shape, motion, _ = classes_RSA[row, column].tolist()
-    assert list(BACKGROUNDS)[background] == world.background
-    assert list(COLORS)[color - 1] == thing.color
-    assert SHAPES[shape] == thing.shape
-    assert MOTIONS[motion] == thing.direction
-    covered = (classes_RSA[..., 1] > 0).mean()
-    assert 0.5 * np.pi * thing.size**2 / 4 < covered < 1.5 * np.pi * thing.size**2 / 4
-    half = classify_cells(world, (0.0, 0.0, 40.0, 80.0), 40, 20)
+    cell_A = classes_RSA[row, column]
+    assert classes_RSA[..., GROUND].max() == list(BACKGROUNDS).index(world.background)
+    assert list(COLORS)[cell_A[COLOR] - 1] == thing.color
+    assert THING_KINDS[cell_A[KIND]] == thing.shape
+    assert THING_MOTIONS[cell_A[MOTION]] == thing.direction
+    assert {HAPPENINGS[happening] for happening in np.unique(classes_RSA[..., HAPPENING])} == {"1 shapes"}
+    assert np.array_equal(classes_RSA[..., COLOR] > 0, labels_HW.reshape(40, 2, 40, 2).any(axis=(1, 3)))
+    half = classify_cells(labels_HW[:, :40], *describe(world), 40, 20)
     assert np.array_equal(half, classes_RSA[:, :20])
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_cells_of_every_family_name_what_its_captions_name(family: str) -> None:
+    rng = Random(family)
+    for _ in range(12):
+        world = sample_clip(rng, family, width=96, height=96, horizon_s=3.75)
+        assert world is not None
+        labels_HW = labelled_frame(world, render_sampled(world, FPS, 16))
+        seen, happening = describe(world)
+        classes_RSA = classify_cells(labels_HW, seen, happening, 12, 12)
+        colors = {list(COLORS)[index - 1] for index in np.unique(classes_RSA[..., COLOR]) if index}
+        named = {claim for claim in families.claims(world) if claim.attribute == "color"}
+        assert colors == {claim.value for claim in named} & {*COLORS}
+        grounds = {list(BACKGROUNDS)[index] for index in np.unique(classes_RSA[..., GROUND]) if index >= 0}
+        assert grounds <= {claim.value for claim in named} & {*BACKGROUNDS}
+        kinds = {THING_KINDS[index].split()[-1] for index in np.unique(classes_RSA[..., KIND]) if index >= 0}
+        things = {
+            claim.value for claim in families.claims(world) if claim.attribute in ("shape", "kind", "form")
+        }
+        assert things <= kinds
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_training_sees_no_held_out_combination_and_all_that_it_states(family: str) -> None:
+    rng = Random(family)
+    for _ in range(30):
+        world = sample_clip(rng, family, width=80, height=80, horizon_s=3.75, unseen=False)
+        assert world is not None
+        assert not families.is_held_out(world)
+        assert not families.unobservable(world, 0, min(world.num_frames, int(3.75 * world.fps) + 1))
+    unseen = sample_clip(rng, family, width=80, height=80, unseen=True)
+    assert unseen is not None
+    assert families.is_held_out(unseen)
+
+
+def test_training_draws_every_family() -> None:
+    openings = {example.target for step in range(7) for example in DRAW(step, 16, "short")}
+    told = {
+        name: sum(bool(families.parse_claims(name, text)) for text in openings) for name in FAMILY_WEIGHTS
+    }
+    assert set(FAMILY_WEIGHTS) == set(families.FAMILIES)
+    assert all(told.values())
+
+
+def test_steps_that_share_clips_share_their_patches(tokenizer) -> None:
+    processor = build_processor(tokenizer, TINY)
+    batches = list(Batches(processor, DRAW, 2, first=lambda: 0, last=9, kind=lambda step: "short"))
+    patches = [batch["pixel_values_videos"] for batch in batches]
+    assert patches[7] is patches[0]
+    assert patches[8] is patches[1]
+    assert len({id(each) for each in patches}) == 7
 
 
 def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
@@ -118,6 +193,7 @@ def test_each_parameter_has_its_optimizer(tokenizer) -> None:
 
 
 def test_draws_are_named_by_step_alone() -> None:
+    assert [e.target for e in DRAW(-1, 3, "short")] != [e.target for e in DRAW(0, 3, "short")]
     first, again, other = DRAW(2, 3, "short"), DRAW(2, 3, "short"), DRAW(4, 3, "short")
     assert [e.target for e in first] == [e.target for e in again] != [e.target for e in other]
     assert all(np.array_equal(a.frames_THWC, b.frames_THWC) for a, b in zip(first, again, strict=True))
@@ -167,7 +243,7 @@ def test_weights_of_another_shape_are_refused_by_name(tokenizer) -> None:
 def test_values_that_are_not_numbers_are_not_hidden(tokenizer) -> None:
     module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
     module.log_dict = lambda *args, **kwargs: None
-    batch = collate(build_processor(tokenizer, TINY), DRAW(0, 2, "crop"), "crop")
+    batch = batch_of(tokenizer, DRAW(0, 2, "crop"))
     module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
     assert module.cell_loss(batch["cell_classes_NA"]).isfinite()
     torch.nn.init.constant_(module.cell_head.bias, float("nan"))
@@ -188,11 +264,11 @@ def test_an_example_without_cells_to_ask_about_costs_nothing(tokenizer) -> None:
         frames_THWC=np.zeros((FRAMES, 40, 40, 3), np.uint8),
         prompt="",
         target="",
-        cell_classes=lambda rows, columns: np.full((rows, columns, 5), IGNORED),
+        cell_classes=lambda rows, columns: np.full((rows, columns, 6), IGNORED),
     )
     module = CaptionModule(build_model(tokenizer, TINY), CONFIG, *OPTIMIZER)
     module.log_dict = lambda *args, **kwargs: None
-    batch = collate(build_processor(tokenizer, TINY), [nothing], "crop")
+    batch = batch_of(tokenizer, [nothing])
     module.model.model.visual(batch["pixel_values_videos"], grid_thw=batch["video_grid_thw"])
     assert module.cell_loss(batch["cell_classes_NA"]).item() == 0.0
 
@@ -204,7 +280,6 @@ def test_every_shipped_configuration_parses() -> None:
         parser = build_parser()
         config = parser.instantiate(parser.parse_args(["fit", "--config", str(file)])).fit
         assert tuple(config.num_cell_classes) == NUM_CELL_CLASSES
-        assert config.model.frames == FRAMES
 
 
 def test_old_names_of_training_options_are_translated(tmp_path: Path, capsys) -> None:
@@ -217,7 +292,7 @@ def test_old_names_of_training_options_are_translated(tmp_path: Path, capsys) ->
 
 def test_the_shipped_weights_describe_worlds_truly() -> None:
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < 12e6
-    found = score_captioner(load_embedded(), ScoreConfig(n=24))
+    found = score_captioner(load_embedded(), ScoreConfig(n=24, families=("shapes",)))
     assert found["outcomes"] == {"ok": 24}
     assert found["dense_claim_precision"] > 0.9
     assert found["dense_claim_recall"] > 0.9

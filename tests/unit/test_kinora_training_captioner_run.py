@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_captioner import TINY
+from tiny_captioner import FRAMES, TINY
 
-from captioner.embedded import FPS, FRAMES
+from captioner.embedded import FPS
 from captioner.train.config import TrainConfig
 from captioner.train.module import CaptionModule
 from kinora.commands.train_captioner import main
@@ -22,7 +22,7 @@ CONFIG = TrainConfig(
     steps=6,
     batch_size=2,
     num_cell_classes=NUM_CELL_CLASSES,
-    cell_loss_weights=(0.2,) * 5,
+    cell_loss_weights=(0.2,) * 6,
     crop_steps=2,
     vision_steps=1,
     short_steps=1,

@@ -1,7 +1,8 @@
 """The size of a captioner that is built and trained within a test."""
 
-from captioner.embedded import FRAMES
 from captioner.train.config import ModelConfig
+
+FRAMES = 8
 
 TINY = ModelConfig(
     frames=FRAMES,
