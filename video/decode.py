@@ -12,9 +12,8 @@ A timestamp that does not increase becomes one unit after the previous one. Time
 import contextlib
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -145,15 +144,16 @@ class FrameReader:
                     del self.orders[next(iter(self.orders))]
             if is_incomplete:
                 self._damaged(ValueError("the file lacks some bytes within"))
-            yield from self._decoded(partial(decode_packet, self.context, packet))
+            yield from self._decoded(packet)
             if packet.is_keyframe:
                 self.aspects.update(self.num_packets)
-        yield from self._decoded(partial(decode_packet, self.context, None))
+        yield from self._decoded(None)
         yield from self.damage.flush()
 
-    def _decoded(self, frames: Callable[[], list[VideoFrame]]) -> Iterator[DecodedFrame]:
+    def _decoded(self, packet: "av.Packet[VideoStream] | None") -> Iterator[DecodedFrame]:
+        """Yield what comes out with a packet; with None, what the decoder still holds."""
         try:
-            decoded = frames()
+            decoded = decode_packet(self.context, packet)
         except MemoryError:
             raise
         except DECODE_ERRORS as error:
@@ -212,8 +212,8 @@ class _Damage:
     def begin(self, order: int) -> None:
         self.first = order if self.first is None else min(order, self.first)
 
-    def push(self, shown: DecodedFrame, order: int, depth: int) -> Iterator[DecodedFrame]:
-        """Add a frame and yield those for which nothing can change."""
+    def push(self, shown: DecodedFrame, order: int, depth: int) -> list[DecodedFrame]:
+        """Add a frame and return those for which nothing can change."""
         frame = shown.frame
         if self.from_pts is not None and (shown.pts >= self.from_pts or _is_clean_key(frame)):
             self.from_pts = None
@@ -223,8 +223,7 @@ class _Damage:
         elif self.first is not None and _is_clean_key(frame) and order > self.first:
             self.first, self.is_shown = None, False
         self.queue.append((self._marked(shown, order), order))
-        while len(self.queue) > depth:
-            yield self.queue.popleft()[0]
+        return [self.queue.popleft()[0] for _ in range(len(self.queue) - depth)]
 
     def flush(self) -> Iterator[DecodedFrame]:
         while self.queue:

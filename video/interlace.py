@@ -1,7 +1,7 @@
 """Deinterlace frames with FFmpeg's bwdif."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -41,8 +41,14 @@ class Deinterlacer:
         self.queue: deque[DecodedFrame] = deque()
         self.number = 0
 
-    def push(self, decoded: DecodedFrame) -> Iterator[DecodedFrame]:
-        """Add a frame and yield the frames that are ready."""
+    def push(self, decoded: DecodedFrame) -> Iterable[DecodedFrame]:
+        """Add a frame and return the frames that are ready."""
+        frame = decoded.frame
+        if self.graph is None and not frame.interlaced_frame:
+            return (decoded,)
+        return self._filtered(decoded)
+
+    def _filtered(self, decoded: DecodedFrame) -> Iterator[DecodedFrame]:
         frame = decoded.frame
         if self.graph is not None and self.shape != _shape(frame):
             yield from self.flush()

@@ -16,11 +16,11 @@ from video.frames import read_frames
 
 
 def evidence(frames: np.ndarray) -> Evidence:
-    details = [detail(cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY)) for frame_HWC in frames]
+    grays = [cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2GRAY) for frame_HWC in frames]
     return Evidence(
-        detail_THW=np.stack(details),
+        grays=grays,
         small_THWC=np.stack([downscale(half_res(frame_HWC)) for frame_HWC in frames]),
-        blank_T=np.array([is_blank(each) for each in details]),
+        blank_T=np.array([is_blank(each) for each in grays]),
         time_T=np.arange(len(frames)) / FPS,
     )
 

@@ -15,10 +15,17 @@ from pipeline.analyze.shots.boundaries import (
     slow_candidates,
     stable_prefix,
 )
-from pipeline.analyze.shots.features import CONTEXT_FRAMES, CONTEXT_S, downscale, features
+from pipeline.analyze.shots.features import (
+    CONTEXT_FRAMES,
+    CONTEXT_S,
+    FrameStatistics,
+    downscale,
+    features,
+    statistics,
+)
 from pipeline.analyze.shots.model import ShotModel, load_shot_model
 from pipeline.analyze.shots.refine import MARGIN_FRAMES, Evidence, decide_slides, events, refine
-from pipeline.analyze.shots.structure import detail, is_blank
+from pipeline.analyze.shots.structure import is_blank
 from pipeline.analyze.signals.frame_view import FrameView
 from pipeline.config import AnalyzeConfig
 
@@ -63,7 +70,7 @@ class _Kept(NamedTuple):
 
     time_s: float
     small_HWC: np.ndarray
-    detail_HW: np.ndarray
+    gray_HW: np.ndarray
     blank: bool
     frame: int
     """Number of the frame, from the first that the detector saw."""
@@ -88,6 +95,8 @@ class LearnedDetector:
         self._changes: list[float] = []
         self._kept: list[_Kept] = []
         """Frames that are not settled, and those before them that later ones are compared with."""
+        self._statistics: FrameStatistics | None = None
+        """Of the first of `_kept`."""
         self._num_frames = 0
         self._num_dropped = 0
         """Number of kept frames dropped from the beginning of `_kept`."""
@@ -108,9 +117,8 @@ class LearnedDetector:
             last_slot, self._last_slot = self._last_slot, slot
             if slot == last_slot:
                 return []
-        detail_HW = detail(view.gray_HW)
         changes = tuple(self._changes)
-        self._kept.append(_Kept(view.time_s, small_HWC, detail_HW, is_blank(detail_HW), frame, changes))
+        self._kept.append(_Kept(view.time_s, small_HWC, view.gray_HW, is_blank(view.gray_HW), frame, changes))
         self._changes.clear()
         end = self._num_predicted - self._num_dropped + _CHUNK
         if (
@@ -136,7 +144,8 @@ class LearnedDetector:
             return
         small_THWC = np.stack([each.small_HWC for each in self._kept])
         time_T = np.array([each.time_s for each in self._kept])
-        probs_T2 = np.stack(self._model(features(small_THWC, time_T, first, end)), axis=1)
+        self._statistics = statistics(small_THWC, self._statistics)
+        probs_T2 = np.stack(self._model(features(small_THWC, time_T, first, end, self._statistics)), axis=1)
         self._probs_T2 = np.concatenate([self._probs_T2, probs_T2])
 
     def _settle(self, *, at_end: bool) -> list[Boundary]:
@@ -146,7 +155,7 @@ class LearnedDetector:
         cut, transition = self._thresholds
         first = self._num_settled - self._num_dropped
         evidence = Evidence(
-            detail_THW=np.stack([each.detail_HW for each in self._kept]),
+            grays=[each.gray_HW for each in self._kept],
             small_THWC=np.stack([each.small_HWC for each in self._kept]),
             blank_T=np.array([each.blank for each in self._kept]),
             time_T=np.array([each.time_s for each in self._kept]),
@@ -192,6 +201,7 @@ class LearnedDetector:
         settled = self._num_settled - self._num_dropped
         count = max(0, min(oldest, last + 1 - CONTEXT_FRAMES, settled - MARGIN_FRAMES))
         del self._kept[:count]
+        self._statistics = self._statistics.without(count) if self._statistics is not None else None
         self._num_dropped += count
 
 

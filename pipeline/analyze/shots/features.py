@@ -7,6 +7,8 @@ video can be processed in pieces.
 Legend: T frames, H height, W width, P pixels, C channels (RGB), B histogram bins, F features.
 """
 
+from dataclasses import dataclass, fields
+
 import cv2
 import numpy as np
 
@@ -32,8 +34,57 @@ def downscale(rgb_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb_HWC, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrameStatistics:
+    """What the features need of each of T consecutive frames, and of it and the one before."""
+
+    frames_THWC: np.ndarray
+    """float32, 0 to 1."""
+    histogram_TB: np.ndarray
+    variance_TC: np.ndarray
+    plain_T: np.ndarray
+    shifted_T: np.ndarray
+    hist_T: np.ndarray
+    """Difference of each frame from the one before: of pixels, compensated for the camera, of histograms."""
+
+    def without(self, count: int) -> "FrameStatistics":
+        """Return the statistics of all but the first frames; differences from those are kept."""
+        return FrameStatistics(**{field.name: getattr(self, field.name)[count:] for field in fields(self)})
+
+
+def statistics(small_THWC: np.ndarray, before: FrameStatistics | None = None) -> FrameStatistics:
+    """Return the statistics of frames from `downscale`; `before` holds those of the first of them."""
+    known = 0 if before is None else len(before.plain_T)
+    context = 0 if before is None else 1
+    new_THWC = small_THWC[known - context :]
+    frames_THWC = new_THWC.astype(np.float32) / 255
+    histogram_TB = _histograms(new_THWC)
+    plain_T, shifted_T = _neighbour_differences(frames_THWC)
+    hist_T = np.concatenate([[0.0], np.abs(np.diff(histogram_TB, axis=0)).sum(axis=1) / 2]).astype(np.float32)
+    new = FrameStatistics(
+        frames_THWC=frames_THWC,
+        histogram_TB=histogram_TB,
+        variance_TC=_variance(frames_THWC),
+        plain_T=plain_T,
+        shifted_T=shifted_T,
+        hist_T=hist_T,
+    )
+    if before is None:
+        return new
+    new = new.without(context)
+    joined = {
+        field.name: np.concatenate([getattr(before, field.name), getattr(new, field.name)])
+        for field in fields(new)
+    }
+    return FrameStatistics(**joined)
+
+
 def features(
-    small_THWC: np.ndarray, time_T: np.ndarray, first: int = 0, end: int | None = None
+    small_THWC: np.ndarray,
+    time_T: np.ndarray,
+    first: int = 0,
+    end: int | None = None,
+    known: FrameStatistics | None = None,
 ) -> np.ndarray:
     """Return features_TF (float32, most of them 0 to 1) of consecutive frames.
 
@@ -41,25 +92,24 @@ def features(
         small_THWC: uint8, from `downscale`.
         time_T: seconds, strictly increasing.
         first, end: return the features of frames `first` to `end - 1` only.
+        known: `statistics(small_THWC)`, if they are.
     """
     targets = range(len(time_T))[first:end]
     selected = slice(targets.start, targets.stop)
-    frames_THWC = small_THWC.astype(np.float32) / 255
-    histogram_TB = _histograms(small_THWC)
-    plain_T, shifted_T = _neighbour_differences(frames_THWC)
-    hist_T = np.concatenate([[0.0], np.abs(np.diff(histogram_TB, axis=0)).sum(axis=1) / 2]).astype(np.float32)
-    columns = [_neighbour_window(values_T)[selected] for values_T in (plain_T, shifted_T, hist_T)]
-    variance_TC = _variance(frames_THWC)
+    known = known or statistics(small_THWC)
+    frames_THWC = known.frames_THWC
+    by_neighbour = (known.plain_T, known.shifted_T, known.hist_T)
+    columns = [_neighbour_window(values_T)[selected] for values_T in by_neighbour]
     series = FrameSeries(
         frames_THWC=frames_THWC,
         gray_THW=(frames_THWC.reshape(-1, 3) @ np.full(3, 1 / 3, np.float32)).reshape(frames_THWC.shape[:3]),
-        variance_T=variance_TC.mean(axis=1),
-        histogram_TB=histogram_TB,
-        path_T=np.concatenate([[0.0], np.cumsum(shifted_T, dtype=np.float64)]),
+        variance_T=known.variance_TC.mean(axis=1),
+        histogram_TB=known.histogram_TB,
+        path_T=np.concatenate([[0.0], np.cumsum(known.shifted_T, dtype=np.float64)]),
         time_T=time_T,
     )
     columns += [mixture_features(series, offset_s, targets) for offset_s in OFFSETS_S]
-    contrast_T = np.sqrt(variance_TC).mean(axis=1)
+    contrast_T = np.sqrt(known.variance_TC).mean(axis=1)
     brightness_T = frames_THWC.mean(axis=(1, 2, 3))
     step_T = np.gradient(time_T) if len(time_T) > 1 else np.full(1, 0.04)
     per_frame = [contrast_T, brightness_T, _local_minimum(contrast_T), np.minimum(step_T * 10, 2.0)]

@@ -77,14 +77,23 @@ def _mixture(
         Mean distances before-after, before-frame, after-frame and mixture-frame, the weight w, and the
         share of the change that camera motion does not explain.
     """
-    frames_THWC = series.frames_THWC
-    old, new, now = (frames_THWC[index_T].reshape(len(index_T), -1) for index_T in (before_T, after_T, now_T))
+    frames_TP = series.frames_THWC.reshape(len(series.frames_THWC), -1)
+    old, new, now = (_taken(frames_TP, index_T) for index_T in (before_T, after_T, now_T))
     change, progress = new - old, now - old
     norm_T = np.vecdot(change, change) + 1e-4
     weight_T = np.clip(np.vecdot(progress, change) / norm_T, 0, 1)
     residual = progress - weight_T[:, None] * change
     distances = (np.abs(each, out=each).mean(axis=1) for each in (change, progress, now - new, residual))
-    return *distances, weight_T, unexplained_by_camera(series.gray_THW[before_T], series.gray_THW[after_T])
+    old_THW, new_THW = (_taken(series.gray_THW, index_T) for index_T in (before_T, after_T))
+    return *distances, weight_T, unexplained_by_camera(old_THW, new_THW)
+
+
+def _taken(values: np.ndarray, index_T: np.ndarray) -> np.ndarray:
+    """Return `values[index_T]`, without a copy where the indices are consecutive, as they mostly are."""
+    first = int(index_T[0])
+    if (index_T == np.arange(first, first + len(index_T))).all():
+        return values[first : first + len(index_T)]
+    return values[index_T]
 
 
 def unexplained_by_camera(old_THW: np.ndarray, new_THW: np.ndarray) -> np.ndarray:

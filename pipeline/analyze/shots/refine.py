@@ -16,7 +16,14 @@ import cv2
 import numpy as np
 
 from pipeline.analyze.shots.boundaries import Boundary, true_runs
-from pipeline.analyze.shots.structure import Picture, persistence, persists_in_part, same_scene, same_slide
+from pipeline.analyze.shots.structure import (
+    Picture,
+    detail,
+    persistence,
+    persists_in_part,
+    same_scene,
+    same_slide,
+)
 
 MARGIN_FRAMES = 10
 """Boundaries depend on no frame farther away than this from what the network or a blank frame proposes."""
@@ -60,8 +67,8 @@ _MAX_PADDING = MARGIN_FRAMES // 2
 class Evidence:
     """Consecutive frames of a video."""
 
-    detail_THW: np.ndarray
-    """uint8, from `structure.detail`."""
+    grays: Sequence[np.ndarray]
+    """gray_HW of each frame, uint8."""
     small_THWC: np.ndarray
     """uint8, from `features.downscale`."""
     blank_T: np.ndarray
@@ -69,6 +76,7 @@ class Evidence:
     time_T: np.ndarray
     """Seconds."""
     _same: dict[tuple[int, int, bool], bool] = field(default_factory=dict, init=False, repr=False)
+    _details: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def short_blanks(self) -> list[tuple[int, int]]:
@@ -115,7 +123,12 @@ class Evidence:
         return bool(is_close and weights_K[:2].min() >= _MIN_BLEND)
 
     def _pictures(self, *indices: int) -> list[Picture]:
-        return [Picture(self.detail_THW[index], self.small_THWC[index]) for index in indices]
+        return [self._picture(index) for index in indices]
+
+    def _picture(self, index: int) -> Picture:
+        if index not in self._details:
+            self._details[index] = detail(self.grays[index])
+        return Picture(self._details[index], self.small_THWC[index])
 
     @cached_property
     def jump_T(self) -> np.ndarray:

@@ -62,6 +62,8 @@ _MIN_PICTURE = 0.45
 _BLANK_STD, _BLANK_RANGE, _DARK, _BRIGHT = 5.0, 48, 30.0, 228.0
 """A blank frame varies less than the first, by at most the second from its darkest to its brightest pixel (a
 small thing on white is a scene), and its mean is below the third or above the fourth, of 255."""
+_ROUNDING = 1.0
+"""Scaling a picture down changes its mean by less than this, of 255."""
 
 
 class Picture(NamedTuple):
@@ -78,8 +80,12 @@ def detail(gray_HW: np.ndarray) -> np.ndarray:
     return cv2.resize(gray_HW, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
 
 
-def is_blank(detail_HW: np.ndarray) -> bool:
+def is_blank(gray_HW: np.ndarray) -> bool:
     """Return whether a frame is black or white throughout."""
+    is_scaled_down = gray_HW.shape[0] >= HEIGHT_PX and gray_HW.shape[1] >= WIDTH_PX
+    if is_scaled_down and _DARK + _ROUNDING < cv2.mean(gray_HW)[0] < _BRIGHT - _ROUNDING:
+        return False  # as is its detail, which takes longer to compute
+    detail_HW = detail(gray_HW)
     mean, std = cv2.meanStdDev(detail_HW)
     if std[0, 0] >= _BLANK_STD or _DARK <= mean[0, 0] <= _BRIGHT:
         return False
