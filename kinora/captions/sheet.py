@@ -42,12 +42,12 @@ def caption_sheet(rows: Sequence[SheetRow]) -> np.ndarray:
     return np.concatenate([_row(row, strip, width) for row, strip in zip(rows, strips, strict=True)])
 
 
-def picture_kind(path: Path) -> str:
+def picture_kind(path: Path, flag: str = "--sheet") -> str:
     """Return the ending of a picture's path, in lower case. Raises ValueError for one that is not written."""
     if (kind := path.suffix.lower()) in _SETTINGS:
         return kind
     raise ValueError(
-        f"--sheet {path}: end the name in {', '.join(_SETTINGS)}; the ending says what is written"
+        f"{flag} {path}: end the name in {', '.join(_SETTINGS)}; the ending says what is written"
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from kinora.captions.sheet import picture_bytes, picture_kind
 from kinora.cli.result import Exit, Result
-from kinora.evaluation.sheets import Strip, contact_sheet, png_bytes
+from kinora.evaluation.sheets import Strip, contact_sheet
 from kinora.evaluation.video_files import ClipReader, FramePlan, list_videos
 from kinora.generation.shapes import parse_size
 from manifests.ranges import NonNegativeInt, PositiveFloat, PositiveInt, check_ranges
@@ -26,7 +27,8 @@ class Config:
     vae: str = "shipped"
     """Folder with `vae.safetensors`, of `kinora train vae` or `dit`; `shipped` is that in the package."""
     out: str = "reconstructions.png"
-    """Contact sheet to write: of each video a line of frames, and a line after the round trip."""
+    """Contact sheet to write (.png, .jpg, .webp): of each video a line of frames, and one after the round
+    trip."""
     size: str = "128x80"
     """Width x height in pixels, multiples of 16, that videos are scaled and cropped to."""
     frames: PositiveInt = 17
@@ -41,7 +43,7 @@ class Config:
 
 def run(config: Config) -> Result:
     """Write the sheet, and return the PSNR of each video. One that is unreadable or too short is named."""
-    size = parse_size(config.size)
+    size, kind = parse_size(config.size), picture_kind(Path(config.out), "--out")
     paths = list_videos(config.source, "--source", config.max_videos)
     vae, _ = load_vae(config.vae)
     if extra := (config.frames - 1) % vae.config.time_factor:
@@ -70,7 +72,7 @@ def run(config: Config) -> Result:
     if not strips:
         return Result({"videos": [], "failed": failed}, "\n".join(lines), Exit.NOTHING)
     with replacing(config.out) as partial:
-        partial.write_bytes(png_bytes(contact_sheet(strips)))
+        partial.write_bytes(picture_bytes(contact_sheet(strips), kind))
     mean_db = float(np.mean([each["psnr_db"] for each in figures]))
     lines.append(f"{config.out}: {len(figures)} videos, PSNR {mean_db:.1f} dB on average")
     data = {"out": config.out, "psnr_db": mean_db, "videos": figures, "failed": failed}

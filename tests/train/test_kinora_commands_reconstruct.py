@@ -44,3 +44,5 @@ def test_lengths_that_the_network_cannot_take_are_refused_and_nothing_is_written
     assert "1 + a multiple of 4; give 13" in capsys.readouterr().err
     assert main([*shared, "--frames", "33"]) == 3
     assert not out.exists()
+    assert main(["reconstruct", "--source", str(videos), "--out", str(tmp_path / "sheet.txt")]) == 2
+    assert "sheet.txt" in capsys.readouterr().err
