@@ -54,9 +54,9 @@ def run(config: Config) -> Result:
     found = {name: compute_features(paths, network, plan, _print) for name, paths in sets.items()}
     failed = [each for features in found.values() for each in features.failed]
     fvd = compute_fvd(found["real"], found["generated"])
-    halves = "" if fvd.between_halves is None else f"; real against real, in halves: {fvd.between_halves:.1f}"
+    halves = "" if fvd.between_halves is None else f"; real against real, in halves: {fvd.between_halves:.4g}"
     lines = [
-        f"FVD {fvd.fvd:.1f}{halves}",
+        f"FVD {fvd.fvd:.4g}{halves}",
         f"{fvd.num_real} real and {fvd.num_generated} generated videos, {plan.frames} frames each, "
         f"{fvd.num_features} features of {network.name}",
         *fvd.notes,
