@@ -140,7 +140,7 @@ def _textured_points(gray_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Non
     """Return the rows and columns of the sampling grid that lie on texture; None if they are too few."""
     smooth_HW = cv2.GaussianBlur(gray_HW, (3, 3), 0)
     gx, gy = cv2.Sobel(smooth_HW, cv2.CV_32F, 1, 0), cv2.Sobel(smooth_HW, cv2.CV_32F, 0, 1)
-    textured_HW = cv2.compare(cv2.magnitude(gx, gy), _MIN_GRADIENT, cv2.CMP_GT)
+    textured_HW = (cv2.magnitude(gx, gy) > _MIN_GRADIENT).astype(np.uint8)
     textured_HW = cv2.dilate(textured_HW, np.ones((GRID_PX, GRID_PX), np.uint8))[_grid()]
     rows, columns = np.nonzero(textured_HW)
     cells = np.bincount(rows * 4 // textured_HW.shape[0] * 4 + columns * 4 // textured_HW.shape[1])
