@@ -143,7 +143,8 @@ def _wild_clip(clip: Clip, line: dict[str, Any], counts: Table) -> None:
             )
             counts["crop_is_exact"].add(all(0 <= each <= step for each in cropped), True, f"{name} {cropped}")
     if clip["kind"] == "video":
-        counts["black"].add(breaks(clip, "black"), slate, name)
+        is_marked = any(defect["kind"] in ("watermark", "subtitle") for defect in line["defects"])
+        counts["black_marked" if is_marked else "black"].add(breaks(clip, "black"), slate, name)
         flashes = [flash for shot in line["shots"] for flash in shot["flashes"]]
         counts["flash"].add(bool(clip["flashes"]), any(_contains(clip, flash) for flash in flashes), name)
 

@@ -504,7 +504,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 11,
+    "AnalyzeConfig": 12,
     "DedupConfig": 4,
     "SelectConfig": 4,
     "CutConfig": 3,

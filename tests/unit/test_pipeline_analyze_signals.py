@@ -157,6 +157,19 @@ def test_blank_is_any_flat_colour_and_black_only_black():
     assert measured(Light(), seen(lambda t: (0, 0, 1, 0), 12))["blank"] == 0.0
 
 
+@pytest.mark.parametrize(("dark_frames", "share"), [(3, 0.0), (6, 0.0), (12, 0.5)])
+def test_the_dark_moments_of_a_strobe_are_no_black_frames(dark_frames, share):
+    lit = seen(lambda t: (12 * t, 0, 1, 0), dark_frames)
+    frames = [*lit, *still(2, dark_frames)] * 3 + lit
+    columns = measured(Light(), frames[:-dark_frames] if share else frames)
+    assert (columns["black"], columns["blank"]) == (share, share)
+
+
+def test_black_frames_at_an_end_of_a_clip_count():
+    columns = measured(Light(), [*still(2, 4), *seen(lambda t: (0, 0, 1, 0), 16), *still(2, 4)])
+    assert (columns["black"], columns["blank"]) == (pytest.approx(8 / 24), pytest.approx(8 / 24))
+
+
 def test_two_colours_that_are_equally_light_are_not_blank():
     rgb_HWC = np.full((HEIGHT, WIDTH, 3), (101, 60, 25), np.uint8)  # brown, and on it
     rgb_HWC[30:60, 50:80] = (140, 20, 165)  # purple of about the same luma

@@ -44,8 +44,8 @@ class Light:
 
     COLUMNS: ClassVar = (
         Column("brightness", "float64", "mean luma, 0 to 1"),
-        Column("black", "float64", "share of frames that are black, 0 to 1"),
-        Column("blank", "float64", "share of frames without contrast, 0 to 1"),
+        Column("black", "float64", "share of frames that are black, for over 0.26 s, 0 to 1"),
+        Column("blank", "float64", "share of frames without contrast, for over 0.26 s, 0 to 1"),
         Column("static", "float64", "share of time in which a picture stands for over 0.26 s, 0 to 1"),
         Column("frozen_s", "float64", "longest time that one picture stands, s; 0 up to 0.26 s"),
         Column("flashes", "int64", "flashes of brightness, a count"),
@@ -85,8 +85,8 @@ class Light:
         under, over = np.mean(exposure, axis=0).tolist() if exposure else (None, None)
         return {
             "brightness": float(luma.mean()),
-            "black": float(black.mean()),
-            "blank": float(blank.mean()),
+            "black": lasting_share(black, times, span.end_s),
+            "blank": lasting_share(blank, times, span.end_s),
             "static": float(min(1.0, stands_s.sum() / duration_s)) if duration_s > 0 else None,
             "frozen_s": float(stands_s.max(initial=0.0)) if duration_s > 0 else None,
             "flashes": count_flashes(*at_flash_rate(luma, times)) if duration_s > 0 else None,
@@ -97,6 +97,22 @@ class Light:
     def evict(self, before: int) -> None:
         self._frames.evict(before)
         self._exposure.evict(before)
+
+
+def lasting_share(holds: np.ndarray, times: np.ndarray, end_s: float | None) -> float:
+    """Return the share of frames for which something holds, but for moments: under a strobe the scene goes on.
+
+    Args:
+        holds: whether it holds for each of T frames. A moment is a run of up to `HOLD_S` with others around it.
+        times: seconds of the T frames.
+        end_s: when the last frame ends; None counts until it begins.
+    """
+    edges = np.flatnonzero(np.diff(holds)) + 1
+    starts, ends = np.append(0, edges), np.append(edges, len(holds))
+    until = np.append(times, times[-1] if end_s is None else end_s)
+    inside = (starts > 0) & (ends < len(holds))
+    lasts = ~inside | (until[ends] - until[starts] > HOLD_S)
+    return float((ends - starts)[holds[starts] & lasts].sum() / len(holds))
 
 
 def standing_times(begins: np.ndarray, times: np.ndarray, end_s: float | None) -> np.ndarray:
