@@ -137,6 +137,18 @@ def test_something_else_for_a_moment_ends_no_shot():
     assert found(frames) == []
 
 
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_flash_right_after_a_cut_hides_no_cut(at):
+    frames = np.concatenate([pan(30, 40, 1.2), pan(31, 40, 1.2)])
+    frames[40 + at, 20:70, 40:120] = 255
+    assert found(frames) == cuts(40)
+
+
+def test_a_frame_of_its_own_between_two_shots_belongs_to_neither():
+    frames = np.concatenate([pan(32, 40, 1.2), picture(33)[None], pan(34, 40, 1.2)])
+    assert found(frames) == [Boundary(start=40, end=41)]
+
+
 def test_two_things_in_one_place_on_plain_grounds_are_two_shots():
     """A yellow disc on gray, then a blue square on navy: edges alone say that nothing changed."""
     path = Path(__file__).parents[1] / "golden" / "legacy" / "raw" / "raw-00001.mp4"

@@ -132,16 +132,38 @@ class Evidence:
 
     @cached_property
     def jump_T(self) -> np.ndarray:
-        """Whether each frame differs from the one before it far more than the frames around them do."""
-        padded_T = np.pad(self._step_T, _CALM_FRAMES)
+        """Whether each frame differs from the one before it far more than the frames around them do.
+
+        Flashes of one frame do not count among these, and are no jump.
+        """
+        flashes_T = self._flash_T | np.concatenate([[False], self._flash_T[:-1]])
+        padded_T = np.pad(np.where(flashes_T, 0, self._step_T), _CALM_FRAMES)
         around_T = np.lib.stride_tricks.sliding_window_view(padded_T, 2 * _CALM_FRAMES + 1).copy()
         around_T[:, _CALM_FRAMES] = 0
         return (
             (self._step_T >= _MIN_JUMP**2 * self._frames_TP.shape[1])
+            & ~flashes_T
             & (self._step_T >= _MIN_JUMP_RATIO**2 * around_T.max(axis=1))
             & ~self.blank_T
             & ~np.concatenate([[True], self.blank_T[:-1]])
         )
+
+    def is_alone(self, index: int) -> bool:
+        """Return whether a frame differs from those beside it far more than they do from the others."""
+        step_T = self._step_T[max(0, index - 1) : index + 3]
+        if len(step_T) < 4:
+            return False
+        least = max(_MIN_JUMP**2 * self._frames_TP.shape[1], _MIN_JUMP_RATIO**2 * max(step_T[0], step_T[3]))
+        return bool(min(step_T[1], step_T[2]) >= least)
+
+    @cached_property
+    def _flash_T(self) -> np.ndarray:
+        """Whether each frame is a flash: the frames before and after it are far more like each other."""
+        flash_T = np.zeros(len(self.time_T), bool)
+        over_TP = self._frames_TP[2:] - self._frames_TP[:-2]
+        least_T = np.minimum(self._step_T[1:-1], self._step_T[2:])
+        flash_T[1:-1] = np.vecdot(over_TP, over_TP) * _MIN_JUMP_RATIO**2 <= least_T
+        return flash_T
 
     @cached_property
     def mixture_T(self) -> np.ndarray:
@@ -319,10 +341,13 @@ def _is_dissolve(span: Boundary, evidence: Evidence) -> bool:
 
 
 def _with_blended_frame(span: Boundary, evidence: Evidence) -> Boundary:
-    """Extend a hard cut by its first frame if that still shows the old scene, and the next one another."""
+    """Extend a hard cut by a frame of its own, or by its first if that still shows the old scene."""
     index = span.start
     if span.end > index or not 0 < index < len(evidence.time_T) - 1:
         return span
+    for alone in (index, index - 1):
+        if evidence.is_alone(alone) and evidence.nothing_persists(alone - 1, alone + 1):
+            return Boundary(start=alone, end=alone + 1)
     if evidence.same(index - 1, index) and evidence.nothing_persists(index - 1, index + 1):
         return Boundary(start=index, end=index + 1)
     return span

@@ -100,10 +100,10 @@ class Light:
 
 
 def lasting_share(holds: np.ndarray, times: np.ndarray, end_s: float | None) -> float:
-    """Return the share of frames for which something holds, but for moments: under a strobe the scene goes on.
+    """Return the share of frames for which something holds, without moments: a strobe hides no scene.
 
     Args:
-        holds: whether it holds for each of T frames. A moment is a run of up to `HOLD_S` with others around it.
+        holds: whether it does for each of T frames. A moment is a run of up to `HOLD_S` with others around.
         times: seconds of the T frames.
         end_s: when the last frame ends; None counts until it begins.
     """
