@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from captioner.domain import color_mismatch, is_confident, is_simulated_world, patch_colors
+from captioner.domain import ShownColors, color_mismatch, is_confident, is_simulated_world, shown_colors
 from captioner.frames import sample_uniform
 from captioner.outcome import Outcome
 from captioner.prompts import Prompt
@@ -11,7 +11,7 @@ from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
 PROBE_FRAMES = 3
 """Frames that decide whether a clip is a simulated world."""
-REVISION = "auto-2"
+REVISION = "auto-3"
 """Part of the caption version: increment when other answers are accepted."""
 
 
@@ -33,7 +33,7 @@ class AutoCaptioner:
         clips = {r.clip_id: r for r in requests}
         routing = {clip_id: is_simulated_world(_probe_frames(r)) for clip_id, r in clips.items()}
         attempts = self._ask_embedded([r for r in requests if routing[r.clip_id][0]])
-        shown = {a.clip_id: patch_colors(clips[a.clip_id].frames_THWC) for a in attempts}
+        shown = {a.clip_id: shown_colors(clips[a.clip_id].frames_THWC) for a in attempts}
         rejected: dict[str, str] = {}
         for attempt in attempts:
             if reason := _rejection(attempt, shown[attempt.clip_id]):
@@ -62,7 +62,7 @@ def _with_detail(answer: CaptionAnswer, reason: str) -> CaptionAnswer:
     return replace(answer, detail="; ".join(part for part in (answer.detail, reason) if part))
 
 
-def _rejection(attempt: CaptionAnswer, shown: frozenset[str]) -> str:
+def _rejection(attempt: CaptionAnswer, shown: ShownColors) -> str:
     """Return why an answer of the embedded model is not accepted; empty if it is."""
     if attempt.outcome is not Outcome.OK:
         reason = str(attempt.outcome)

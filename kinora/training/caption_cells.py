@@ -22,8 +22,8 @@ from worlds.physics.truth import EVENTS, PhysicsWorld
 from worlds.rooms.truth import CAMERA_MOTIONS, KINDS, RoomWorld
 from worlds.shapes.truth import World
 
-MIN_SHARE = 0.15
-"""Minimum fraction of a cell that a thing covers to be what the cell shows."""
+MIN_SHARE, MIN_PART = 0.15, 0.35
+"""A cell shows a thing that covers at least the first fraction of it, or of which it has the second one."""
 
 THING_KINDS = (
     *SHAPES,
@@ -74,7 +74,8 @@ def classify_cells(
 ) -> np.ndarray:
     """Return classes_RSA, the attribute classes of each cell of a labelled frame or of a part of it.
 
-    A cell has the classes of the thing that covers most of it, and the ground of most of the rest.
+    A cell has the classes of the thing that fills most of it, or of which it has most; the latter tells small
+    things from the walls around them. Its ground is that of most of the rest.
 
     Args:
         seen: what each label is; 0 is the ground.
@@ -91,12 +92,15 @@ def classify_cells(
     classes_CA = np.full((rows * columns, len(NUM_CELL_CLASSES)), IGNORED)
     classes_CA[:, HAPPENING] = HAPPENINGS.index(happening)
     classes_CA[:, COLOR] = 0
-    for cell, count_L in enumerate(count_CL):
+    share_CL = count_CL / np.maximum(count_CL.sum(axis=1, keepdims=True), 1)
+    part_CL = count_CL / np.maximum(count_CL.sum(axis=0), 1)
+    shown_CL = np.maximum(share_CL, part_CL) * ((share_CL >= MIN_SHARE) | (part_CL >= MIN_PART))
+    for cell, (count_L, shown_L) in enumerate(zip(count_CL, shown_CL, strict=True)):
         ground = max(grounds, key=lambda label: count_L[label])
         if count_L[ground]:
             classes_CA[cell, GROUND] = list(BACKGROUNDS).index(seen[ground].ground)
-        thing = max(things, key=lambda label: count_L[label], default=0)
-        if thing and count_L[thing] >= MIN_SHARE * count_L.sum():
+        thing = max(things, key=lambda label: shown_L[label], default=0)
+        if thing and shown_L[thing]:
             classes_CA[cell, COLOR : PACE + 1] = _classes(seen[thing])
     return classes_CA.reshape(rows, columns, -1)
 

@@ -8,11 +8,20 @@ import pytest
 
 from captioner.auto import AutoCaptioner
 from captioner.captions import ClipFrames, caption_clips
-from captioner.domain import color_mismatch, flat_stats, is_simulated_world, patch_colors
+from captioner.domain import (
+    GROUNDS,
+    THINGS,
+    ShownColors,
+    color_mismatch,
+    is_simulated_world,
+    shown_colors,
+    world_stats,
+)
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, Provenance
+from kinora.training.caption_score import encode_and_decode
 from manifests.records import Outcome
-from worlds import families
+from worlds import families, palette
 from worlds.shapes.captions import dense_caption, short_caption
 from worlds.shapes.draw import render
 from worlds.shapes.family import sample_world
@@ -66,6 +75,10 @@ def ask(frames_THWC: np.ndarray, clip_id: str) -> CaptionRequest:
     )
 
 
+def shown_of(*names: str) -> ShownColors:
+    return ShownColors(patches=frozenset(names), glimpsed=frozenset(names))
+
+
 def world(seed: int) -> np.ndarray:
     return render(sample_world(seed, width=160, height=90, fps=8.0, num_frames=6))
 
@@ -75,7 +88,30 @@ def test_worlds_look_like_worlds_and_photographs_do_not() -> None:
     for seed in range(12):
         rough = np.clip(world(seed) + noise.normal(0, 4, (6, 90, 160, 3)), 0, 255).astype(np.uint8)
         assert is_simulated_world(rough)[0], is_simulated_world(rough)[1]
-        assert flat_stats(photo_like(seed)[0]).flat_share < 0.8
+        assert not is_simulated_world(photo_like(seed))[0]
+        assert world_stats(photo_like(seed)[0]).palette_share < 0.5
+
+
+def test_the_palette_is_that_of_the_worlds() -> None:
+    assert (THINGS, GROUNDS) == (palette.COLORS, palette.BACKGROUNDS)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("size", [(64, 64), (160, 90), (90, 160)])
+def test_worlds_of_every_family_look_like_worlds(family: str, size: tuple[int, int]) -> None:
+    width, height = size
+    for seed in range(2):
+        drawn = families.sample(family, seed, width=width, height=height, fps=8.0, num_frames=24)
+        frames_THWC = encode_and_decode(families.render(drawn), 8.0, "clip", crf=28).frames_THWC
+        found, reason = is_simulated_world(frames_THWC[[0, len(frames_THWC) // 2, -1]])
+        assert found, reason
+
+
+def test_a_pale_sky_over_grass_is_no_room() -> None:
+    sky_HWC = np.full((20, 160, 3), (213, 222, 228), np.uint8)
+    grass_HWC = np.random.default_rng(0).integers((40, 90, 30), (90, 150, 70), (70, 160, 3)).astype(np.uint8)
+    frame_HWC = np.concatenate([sky_HWC, grass_HWC])
+    assert not is_simulated_world(frame_HWC[None])[0]
 
 
 @pytest.mark.parametrize("text", ["", "The End", "a film by nobody"])
@@ -83,7 +119,7 @@ def test_title_cards_and_plain_frames_are_flat_but_no_worlds(text: str) -> None:
     card = np.full((3, 180, 320, 3), 10, np.uint8)
     for frame_HWC in card:
         cv2.putText(frame_HWC, text, (40, 100), 0, 1.2, (250, 250, 250), 3)
-    assert flat_stats(card[0]).flat_share > 0.95
+    assert world_stats(card[0]).palette_share > 0.9
     assert not is_simulated_world(card)[0]
 
 
@@ -97,7 +133,7 @@ def test_each_clip_gets_its_captioner_and_keeps_its_prompt() -> None:
     assert answers["photo"].provenance.captioner == "facts"
     assert {a.prompt_digest for a in answers.values()} == {ASKED.digest}
     assert (embedded.seen, facts.seen) == (["worlds_dense"], ["dense"])
-    assert "three colours cover" in answers["photo"].detail
+    assert "flat colours of worlds cover" in answers["photo"].detail
 
 
 @pytest.mark.parametrize(
@@ -115,11 +151,11 @@ def test_an_answer_that_is_not_sure_or_not_seen_falls_back_to_facts(embedded: Ca
     assert f"the embedded model's answer was rejected ({reason}" in answer.detail
 
 
-@pytest.mark.parametrize("family", ["shapes", "occlusion", "physics"])
+@pytest.mark.parametrize("family", families.FAMILIES)
 def test_true_captions_name_the_colors_that_show_and_those_of_another_world_do_not(family: str) -> None:
-    size = {"width": 128, "height": 128, "fps": 8.0, "num_frames": 12}
+    size = {"width": 128, "height": 128, "fps": 8.0, "num_frames": 16}
     drawn = [families.sample(family, 40 + seed, **size) for seed in range(12)]
-    shown = [patch_colors(families.render(each)) for each in drawn]
+    shown = [shown_colors(families.render(each)) for each in drawn]
     texts = [families.dense_caption(each, number) for number, each in enumerate(drawn)]
     assert [color_mismatch(text, colors) for text, colors in zip(texts, shown, strict=True)] == [""] * 12
     foreign = [color_mismatch(text, colors) for text, colors in zip(texts[1:], shown, strict=False)]
@@ -127,10 +163,20 @@ def test_true_captions_name_the_colors_that_show_and_those_of_another_world_do_n
 
 
 def test_a_mismatch_says_what_is_left_out_and_what_is_not_there() -> None:
-    shown = frozenset({"white", "gray", "red"})
+    shown = shown_of("white", "gray", "red")
     assert color_mismatch("A red star passes a grey wall on a white background.", shown) == ""
     wrong = color_mismatch("A pink star over a white background.", shown)
     assert wrong == "leaves out gray, red and names unseen pink"
+
+
+def test_sky_and_brushes_need_no_word_and_small_things_no_patch() -> None:
+    shown = shown_of("white", "brown", "red")
+    assert color_mismatch("A red box on a floor of brown tiles.", shown) == ""
+    assert color_mismatch("A red star over a brown background.", shown) == "leaves out white"
+    assert color_mismatch("A blue box on brown tiles.", shown) == "leaves out red and names unseen blue"
+    small = ShownColors(patches=shown.patches, glimpsed=shown.patches | {"pink"})
+    assert color_mismatch("An arrow opens the red box and the pink door on a brown floor.", small) == ""
+    assert color_mismatch("A pink and a red star over a brown and white wall.", small) == "names unseen pink"
 
 
 def test_the_texts_of_a_clip_are_of_one_captioner() -> None:
