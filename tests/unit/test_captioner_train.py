@@ -30,6 +30,7 @@ from kinora.training.caption_cells import (
     NUM_CELL_CLASSES,
     THING_KINDS,
     THING_MOTIONS,
+    Seen,
     classify_cells,
     describe,
     labelled_frame,
@@ -137,6 +138,18 @@ def test_cells_of_every_family_name_what_its_captions_name(family: str) -> None:
             claim.value for claim in families.claims(world) if claim.attribute in ("shape", "kind", "form")
         }
         assert things <= kinds
+
+
+def test_a_small_thing_is_seen_before_the_wall_around_it_and_a_corner_of_a_thing_is_not() -> None:
+    labels_HW = np.ones((20, 40), np.uint8)
+    labels_HW[8:12, 8:12] = 2  # a key in the left cell, within the wall
+    labels_HW[:, 22:] = 0
+    seen = {0: Seen(ground="navy"), 1: Seen(kind="grid wall"), 2: Seen("red", "grid key", "pick up")}
+    left_A, right_A = classify_cells(labels_HW, seen, "fetch", 1, 2)[0]
+    assert THING_KINDS[left_A[KIND]] == "grid key"
+    assert THING_MOTIONS[left_A[MOTION]] == "pick up"
+    assert (left_A[GROUND], right_A[KIND], right_A[COLOR]) == (IGNORED, IGNORED, 0)
+    assert list(BACKGROUNDS)[right_A[GROUND]] == "navy"
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
