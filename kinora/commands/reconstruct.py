@@ -8,6 +8,7 @@ import numpy as np
 
 from kinora.captions.sheet import picture_bytes, picture_kind
 from kinora.cli.result import Exit, Result
+from kinora.evaluation.continuity import psnr_db
 from kinora.evaluation.sheets import Strip, contact_sheet
 from kinora.evaluation.video_files import ClipReader, FramePlan, list_videos
 from kinora.generation.shapes import parse_size
@@ -62,11 +63,11 @@ def run(config: Config) -> Result:
                 failed.append({"path": path, "reason": str(error)})
                 continue
             kept_THWC = reconstruct(vae, frames_THWC[None])[0]
-            psnr_db = _psnr_db(frames_THWC, kept_THWC)
-            figures.append({"path": path, "psnr_db": psnr_db})
+            found_db = psnr_db(kept_THWC, frames_THWC)
+            figures.append({"path": path, "psnr_db": found_db})
             strips += [
                 Strip(Path(path).name, [], frames_THWC),
-                Strip(f"after the network: {psnr_db:.1f} dB", [], kept_THWC),
+                Strip(f"after the network: {found_db:.1f} dB", [], kept_THWC),
             ]
     lines = [f"{each['path']}: {each['reason']}" for each in failed]
     if not strips:
@@ -77,8 +78,3 @@ def run(config: Config) -> Result:
     lines.append(f"{config.out}: {len(figures)} videos, PSNR {mean_db:.1f} dB on average")
     data = {"out": config.out, "psnr_db": mean_db, "videos": figures, "failed": failed}
     return Result(data, "\n".join(lines))
-
-
-def _psnr_db(one_THWC: np.ndarray, other_THWC: np.ndarray) -> float:
-    error = np.square(one_THWC.astype(np.float64) - other_THWC).mean()
-    return float(10 * np.log10(255**2 / max(error, 1e-10)))
