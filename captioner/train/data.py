@@ -3,7 +3,6 @@
 Shapes: B clips, T frames, H x W pixels, C channels, L tokens, R x S visual tokens of one clip, A attributes.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,8 +15,6 @@ from transformers import Qwen2VLProcessor
 from captioner.train.build import ANSWER, END, VIDEO
 from captioner.train.config import TrainConfig
 
-KEPT = 8
-"""Batches whose patches are kept, for steps that share clips."""
 IGNORED = -100
 """Label that the loss ignores, as in torch and transformers."""
 
@@ -38,10 +35,7 @@ BatchKind = Literal["crop", "short", "dense"]
 """Content of a batch: unscaled crops of frames, or whole frames with a short or a dense caption."""
 
 SampleExamples = Callable[[int, int, BatchKind], Sequence[Example]]
-"""(step, number of clips, kind) -> examples of equal frame size; deterministic in its arguments.
-
-Two steps share all of their clips, as the same arrays, or none.
-"""
+"""(step, number of clips, kind) -> examples of equal frame size; deterministic in its arguments."""
 
 
 class Patches(NamedTuple):
@@ -53,15 +47,19 @@ class Patches(NamedTuple):
     """Patches of one clip."""
 
 
-def to_patches(processor: Qwen2VLProcessor, examples: Sequence[Example]) -> Patches:
+def to_patches(processor: Qwen2VLProcessor, examples: Sequence[Example], *, resize: bool = True) -> Patches:
     """Return the patches of clips of equal size.
 
     The clips are processed as one concatenated video, which is faster and gives the same patches, because a
     clip is exactly one temporal patch.
+
+    Args:
+        resize: scale frames to the area that the model sees; without it their sides are whole numbers of
+            merged patches.
     """
     video_THWC = np.concatenate([e.frames_THWC for e in examples])
     pixels = processor.video_processor(
-        [torch.from_numpy(video_THWC).permute(0, 3, 1, 2)], return_tensors="pt"
+        [torch.from_numpy(video_THWC).permute(0, 3, 1, 2)], return_tensors="pt", do_resize=resize
     )
     _, rows, columns = pixels["video_grid_thw"][0].tolist()
     return Patches(pixels["pixel_values_videos"], rows, columns)
@@ -125,22 +123,14 @@ class Batches(IterableDataset):
     ) -> None:
         self.processor, self.sample, self.batch_size = processor, sample, batch_size
         self.first, self.last, self.kind = first, last, kind
-        self._kept: deque[tuple[np.ndarray, Patches]] = deque(maxlen=KEPT)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         for step in range(self.first(), self.last):
-            examples = self.sample(step, self.batch_size, self.kind(step))
-            yield collate(self.processor, examples, self._patches(examples))
-
-    def _patches(self, examples: Sequence[Example]) -> Patches:
-        """Return the patches of examples; those of the same clips as in a recent step are not made again."""
-        first_THWC = examples[0].frames_THWC
-        for clips_THWC, patches in self._kept:
-            if clips_THWC is first_THWC:
-                return patches
-        patches = to_patches(self.processor, examples)
-        self._kept.append((first_THWC, patches))
-        return patches
+            kind = self.kind(step)
+            examples = self.sample(step, self.batch_size, kind)
+            yield collate(
+                self.processor, examples, to_patches(self.processor, examples, resize=kind != "crop")
+            )
 
 
 def kind_at(step: int, config: TrainConfig) -> BatchKind:

@@ -79,7 +79,7 @@ def classify_cells(
 
     Args:
         seen: what each label is; 0 is the ground.
-        happening: one of `HAPPENINGS`.
+        happening: one of `HAPPENINGS`, or empty for a part of the frame, which need not show it.
     """
     height, width = labels_HW.shape
     row_H = np.arange(height) * rows // height
@@ -90,7 +90,8 @@ def classify_cells(
     things = [label for label, what in seen.items() if not what.ground]
     grounds = [label for label, what in seen.items() if what.ground]
     classes_CA = np.full((rows * columns, len(NUM_CELL_CLASSES)), IGNORED)
-    classes_CA[:, HAPPENING] = HAPPENINGS.index(happening)
+    if happening:
+        classes_CA[:, HAPPENING] = HAPPENINGS.index(happening)
     classes_CA[:, COLOR] = 0
     share_CL = count_CL / np.maximum(count_CL.sum(axis=1, keepdims=True), 1)
     part_CL = count_CL / np.maximum(count_CL.sum(axis=0), 1)

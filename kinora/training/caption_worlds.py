@@ -6,7 +6,7 @@ captions state, are left out. All worlds are of the flat style.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from random import Random
 
 import cv2
@@ -20,7 +20,7 @@ from worlds import families
 from worlds.family import AnyWorld, Rendered
 from worlds.palette import STILL
 from worlds.shapes.family import sample_world
-from worlds.shapes.truth import World, centers_px_NT2, from_time
+from worlds.shapes.truth import World, from_time
 
 __all__ = [
     "NUM_CELL_CLASSES",
@@ -37,13 +37,13 @@ WIDE = ((96, 54), (128, 72), (160, 90))
 TALL = ((54, 96), (72, 128), (90, 160))
 SIZES = (*SQUARE, *WIDE, *TALL, (80, 48), (48, 80))
 """Training frame sizes (width, height): 1:1, 16:9, 9:16 and 5:3."""
-CROP_PX = 40
-CROP_SIZES = ((80, 80), (100, 60), (60, 100), (80, 80))
-"""Side of a square crop, and the frame sizes that it is taken from, at the scale of the model's input."""
+CROP_PX = 60
+CROP_SIZES = ((100, 100), (140, 80), (80, 140), (100, 100))
+"""Side of a square crop, and the frame sizes that it is taken from: those of the model's input."""
+CROP_JITTER_PX = 12
+"""How far from the middle of a crop its thing may be, along each axis."""
 COMPRESSED_PROB = 0.6
 """Probability of lossy compression with 4:2:0 chroma subsampling."""
-SHARED, TURNS = 7, 2
-"""So many batches of clips are shown so often, with other captions, before new ones are rendered."""
 TRIES = 50
 """Worlds that are drawn of a family before another one is drawn."""
 WEIGHTS = {"shapes": 0.24, "occlusion": 0.14, "physics": 0.12, "rooms": 0.16, "canvas": 0.17, "grid": 0.17}
@@ -75,10 +75,10 @@ _TIMES = {
 def sample_examples(
     seed: int, fps: float, frames: int, step: int, count: int, kind: BatchKind
 ) -> list[Example]:
-    """Return `count` examples of equal frame size, deterministic in seed and step; two steps share clips."""
+    """Return `count` examples of equal frame size, deterministic in seed, step and kind."""
     rng = Random(f"captioner/{seed}/{step}/{kind}")
     if kind == "crop":
-        return [_crop_example(rng, fps, frames) for _ in range(count)]
+        return [_crop(rng, clip) for clip in _clips(rng, CROP_SIZES, fps, frames, count)]
     prompt = load_prompt(f"worlds_{kind}").text
     caption = families.dense_caption if kind == "dense" else families.short_caption
     return [
@@ -88,7 +88,7 @@ def sample_examples(
             target=caption(clip.world, rng.getrandbits(32)),
             cell_classes=partial(classify_cells, clip.labels_HW, *describe(clip.world)),
         )
-        for clip in _clips(seed, fps, frames, _clips_of_step(step), count)
+        for clip in _clips(rng, SIZES, fps, frames, count)
     ]
 
 
@@ -100,16 +100,8 @@ class _Clip:
     labels_HW: np.ndarray
 
 
-def _clips_of_step(step: int) -> int:
-    """Return the index of the clips of a step: the same `SHARED` batches come `TURNS` times, one by one."""
-    block, place = divmod(step, SHARED * TURNS)
-    return block * SHARED + place % SHARED
-
-
-@lru_cache(maxsize=SHARED)
-def _clips(seed: int, fps: float, frames: int, index: int, count: int) -> tuple[_Clip, ...]:
-    rng = Random(f"captioner/clips/{seed}/{index}")
-    width, height = rng.choice(SIZES)
+def _clips(rng: Random, sizes: Sequence[tuple[int, int]], fps: float, frames: int, count: int) -> list[_Clip]:
+    width, height = rng.choice(sizes)
     clips: list[_Clip] = []
     while len(clips) < count:
         [family] = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))
@@ -117,7 +109,7 @@ def _clips(seed: int, fps: float, frames: int, index: int, count: int) -> tuple[
         world = sample_clip(rng, family, width=width, height=height, horizon_s=horizon_s, unseen=False)
         if world is not None:
             clips.append(_render_augmented(rng, world, fps, frames))
-    return tuple(clips)
+    return clips
 
 
 def _render_augmented(rng: Random, world: AnyWorld, fps: float, frames: int) -> _Clip:
@@ -128,22 +120,30 @@ def _render_augmented(rng: Random, world: AnyWorld, fps: float, frames: int) -> 
     return _Clip(world=world, frames_THWC=frames_THWC, labels_HW=labelled_frame(world, rendered))
 
 
-def _crop_example(rng: Random, fps: float, frames: int) -> Example:
-    """Return a crop around one shape, for the cell loss only: prompt and target are empty."""
-    width, height = rng.choice(CROP_SIZES)
-    world = sample_clip(rng, "shapes", width=width, height=height, unseen=False)
-    assert isinstance(world, World)
-    x, y = centers_px_NT2(world)[rng.randrange(len(world.things)), 0]
-    left = int(np.clip(x - CROP_PX / 2 + rng.uniform(-8, 8), 0, width - CROP_PX))
-    top = int(np.clip(y - CROP_PX / 2 + rng.uniform(-8, 8), 0, height - CROP_PX))
-    box = (slice(top, top + CROP_PX), slice(left, left + CROP_PX))
-    clip = _render_augmented(rng, world, fps, frames)
+def _crop(rng: Random, clip: _Clip) -> Example:
+    """Return a crop around one thing, for the cell loss only: prompt and target are empty."""
+    seen, _ = describe(clip.world)
+    shown = [label for label, what in seen.items() if not what.ground and (clip.labels_HW == label).any()]
+    box = (
+        _box_around(rng, clip.labels_HW == rng.choice(shown))
+        if shown
+        else _box_around(rng, clip.labels_HW >= 0)
+    )
     return Example(
         frames_THWC=clip.frames_THWC[:, *box],
         prompt="",
         target="",
-        cell_classes=partial(classify_cells, clip.labels_HW[box], *describe(world)),
+        cell_classes=partial(classify_cells, clip.labels_HW[box], seen, ""),
     )
+
+
+def _box_around(rng: Random, mask_HW: np.ndarray) -> tuple[slice, slice]:
+    """Return a square of `CROP_PX` within the frame, near the middle of what the mask shows."""
+    first = [
+        int(np.clip(middle - CROP_PX / 2 + rng.uniform(-CROP_JITTER_PX, CROP_JITTER_PX), 0, length - CROP_PX))
+        for middle, length in zip(np.argwhere(mask_HW).mean(axis=0), mask_HW.shape, strict=True)
+    ]
+    return slice(first[0], first[0] + CROP_PX), slice(first[1], first[1] + CROP_PX)
 
 
 def sample_clip(

@@ -36,8 +36,14 @@ from kinora.training.caption_cells import (
     labelled_frame,
 )
 from kinora.training.caption_score import ScoreConfig, held_out_clip, score_captioner
+from kinora.training.caption_worlds import (
+    CROP_PX,
+    render_sampled,
+    sample_clip,
+    sample_examples,
+    vocabulary_texts,
+)
 from kinora.training.caption_worlds import WEIGHTS as FAMILY_WEIGHTS
-from kinora.training.caption_worlds import render_sampled, sample_clip, sample_examples, vocabulary_texts
 from manifests.renamed_flags import rename_args
 from trainer.optim import ConfiguredLR, MuonWithAdamW
 from worlds import families
@@ -174,13 +180,27 @@ def test_training_draws_every_family() -> None:
     assert all(told.values())
 
 
-def test_steps_that_share_clips_share_their_patches(tokenizer) -> None:
+def test_crops_are_seen_at_their_own_size(tokenizer) -> None:
     processor = build_processor(tokenizer, TINY)
-    batches = list(Batches(processor, DRAW, 2, first=lambda: 0, last=9, kind=lambda step: "short"))
-    patches = [batch["pixel_values_videos"] for batch in batches]
-    assert patches[7] is patches[0]
-    assert patches[8] is patches[1]
-    assert len({id(each) for each in patches}) == 7
+    kinds = {0: "crop", 1: "short"}
+    crops, whole = Batches(processor, DRAW, 2, first=lambda: 0, last=2, kind=kinds.__getitem__)
+    side = CROP_PX // TINY.patch_size
+    assert crops["video_grid_thw"].tolist() == [[1, side, side]] * 2
+    _, rows, columns = whole["video_grid_thw"][0].tolist()
+    low, high = TINY.pixels
+    assert low <= rows * columns * TINY.patch_size**2 <= high
+
+
+def test_crops_show_things_of_every_family_and_do_not_ask_what_happens() -> None:
+    crops = [example for step in range(6) for example in DRAW(step, 16, "crop")]
+    classes_NRSA = np.stack([example.cell_classes(3, 3) for example in crops])
+    assert {example.frames_THWC.shape for example in crops} == {(FRAMES, CROP_PX, CROP_PX, 3)}
+    assert (classes_NRSA[..., HAPPENING] == IGNORED).all()
+    kinds_NC = classes_NRSA[..., KIND].reshape(len(crops), -1)
+    assert (kinds_NC != IGNORED).any(axis=1).mean() > 0.95
+    shown = {THING_KINDS[kind] for kind in kinds_NC[kinds_NC != IGNORED]}
+    for part in ("star", "rooms", "canvas", "grid", "arrow"):
+        assert any(kind.startswith(part) for kind in shown), part
 
 
 def test_steps_go_from_pieces_to_short_to_dense_and_the_rate_falls() -> None:
