@@ -1,7 +1,7 @@
 """Write one page with playing videos of every verb: prompts, verdicts, and the command that makes each.
 
-From `--results`, a folder that `kinora bench sora` wrote, or else by generating and judging a few videos of
-each row.
+From `--results`, folders that `kinora bench sora` or a comparison of trainings wrote, or else by generating
+and judging a few videos of each row.
 """
 
 import tempfile
@@ -14,6 +14,7 @@ from kinora.evaluation.config import EvaluationConfig
 from kinora.gallery.page import write_gallery
 from manifests.ranges import PositiveInt, check_ranges
 
+WORDS = {"results": 1}
 SAMPLES = 12
 """Videos of each group, where there are no results yet."""
 
@@ -24,8 +25,8 @@ class Config(EvaluationConfig):
 
     out: str = "gallery"
     """Folder for index.html and its videos; a gallery in it is replaced."""
-    results: str | None = None
-    """Folder that `kinora bench sora` wrote."""
+    results: tuple[str, ...] = ()
+    """A folder that `kinora bench sora` or `python -m kinora.training.compare` wrote; may be repeated."""
     videos: PositiveInt = 6
     """Most videos of each group, the first by index."""
     seed: int = 0
@@ -37,8 +38,8 @@ class Config(EvaluationConfig):
 def run(config: Config) -> Result:
     """Write the page."""
     out = Path(config.out)
-    if config.results is not None:
-        page = write_gallery(Path(config.results), out, videos=config.videos)
+    if config.results:
+        page = write_gallery([Path(folder) for folder in config.results], out, videos=config.videos)
     else:
         page = _from_model(config, out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -53,4 +54,4 @@ def _from_model(config: Config, out: Path) -> Path:
         evaluation = replace(evaluation, samples=SAMPLES)
     with tempfile.TemporaryDirectory() as folder:
         evaluate_rows(evaluation, Path(folder), seed=config.seed)
-        return write_gallery(Path(folder), out, videos=config.videos)
+        return write_gallery([Path(folder)], out, videos=config.videos)

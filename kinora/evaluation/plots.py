@@ -6,7 +6,9 @@ from markupsafe import Markup
 
 from kinora.evaluation.figures import Figure
 
-WIDTH, LINE_PX, LABEL_PX, VALUE_PX = 640, 26, 190, 60
+LINE_PX, BAR_PX, VALUE_PX = 26, 390, 60
+MIN_LABEL_PX, LETTER_PX = 190, 7
+"""Room for the names of figures: so many pixels for each letter of the longest one."""
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #191b1f; }
 .track { fill: #eceae5; } .value { fill: #1f5fa8; } .doubt { fill: #fbfaf8; opacity: .5; }
@@ -24,7 +26,9 @@ def bars(figures: Sequence[Figure], name: str) -> Markup:
 
     Shares are drawn from 0 to 1, each other figure from 0 to the largest of its own numbers.
     """
-    parts = [_bar(figure, place * LINE_PX) for place, figure in enumerate(figures)]
+    label_px = max([MIN_LABEL_PX, *(LETTER_PX * len(figure.name) for figure in figures)])
+    width = label_px + BAR_PX + VALUE_PX
+    parts = [_bar(figure, place * LINE_PX, label_px) for place, figure in enumerate(figures)]
     height = LINE_PX * (len(figures) + 1)
     legend = Markup(
         '<text x="0" y="{}">bar: value; pale: down to the bound at 95 %; dashed: goal; '
@@ -33,22 +37,21 @@ def bars(figures: Sequence[Figure], name: str) -> Markup:
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img" aria-label="{}">'
         "<style>{}</style>{}{}</svg>"
-    ).format(WIDTH, height, name, Markup(STYLE), Markup("").join(parts), legend)
+    ).format(width, height, name, Markup(STYLE), Markup("").join(parts), legend)
 
 
-def _bar(figure: Figure, top: int) -> Markup:
+def _bar(figure: Figure, top: int, label_px: int) -> Markup:
     numbers = [figure.value, figure.bound, figure.goal, figure.chance, figure.ceiling]
     most = max([1.0, *(number for number in numbers if number is not None)])
-    room = WIDTH - LABEL_PX - VALUE_PX
 
     def x(value: float) -> float:
-        return LABEL_PX + max(0.0, value) / most * room
+        return label_px + max(0.0, value) / most * BAR_PX
 
     rect = Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="12" rx="2"/>')
     parts = [
         Markup('<text x="0" y="{}">{}</text>').format(top + 17, figure.name),
-        rect.format("track", LABEL_PX, top + 7, room),
-        rect.format("value", LABEL_PX, top + 7, x(figure.value) - LABEL_PX),
+        rect.format("track", label_px, top + 7, BAR_PX),
+        rect.format("value", label_px, top + 7, x(figure.value) - label_px),
     ]
     if figure.bound is not None:
         ends = sorted((x(figure.value), x(figure.bound)))
@@ -59,7 +62,7 @@ def _bar(figure: Figure, top: int) -> Markup:
             parts.append(line.format(kind, x(value), top + 4, top + 22))
     parts.append(
         Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            WIDTH, top + 17, f"{figure.value:.{figure.digits}f}"
+            label_px + BAR_PX + VALUE_PX, top + 17, f"{figure.value:.{figure.digits}f}"
         )
     )
     return Markup("").join(parts)

@@ -162,7 +162,17 @@ def compare(config: CompareConfig) -> list[Figure]:
     (config.out / "table.md").write_text(markdown_table({config.name: figures}, {}))
     (config.out / "plot.svg").write_text(bars(figures, config.name))
     numbers = {name: value for figure in figures for name, value in figure.to_json().items()}
-    content = {"comparison": config.name, "steps": config.steps, "seeds": SEEDS, "figures": numbers}
+    arms = [
+        {
+            "name": arm.name,
+            "row": comparison.row,
+            "group": arm.group,
+            "runs": [_run(config, arm, seed).name for seed in SEEDS],
+        }
+        for arm in comparison.arms
+    ]
+    content = {"comparison": config.name, "steps": config.steps, "seeds": SEEDS, "arms": arms}
+    content |= {"figures": numbers, "table": [asdict(figure) for figure in figures]}
     (config.out / "results.json").write_text(json.dumps(content, indent=1) + "\n")
     return figures
 

@@ -47,7 +47,7 @@ def gallery(tmp_path: Path) -> Path:
     settings = {"model": "runs/dit", "steps": 24, "guidance": 3.0}
     summary = {"settings": settings, "seed": 0, "rows": ["extend"], "failed": {}}
     (results / "results.json").write_text(json.dumps(summary))
-    page = write_gallery(results, tmp_path / "gallery", videos=3)
+    page = write_gallery([results], tmp_path / "gallery", videos=3)
     allowed = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
     html = page.read_text().replace("script-src ", f"connect-src 'self'; script-src 'sha256-{allowed}' ", 1)
     page.write_text(html.replace("<title>", f"<script>{PROBE}</script><title>", 1))
