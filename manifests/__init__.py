@@ -18,6 +18,7 @@ __all__ = [
     "lineage",
     "live_view",
     "migrations",
+    "own_functions",
     "parts",
     "purge",
     "ranges",

@@ -3,10 +3,7 @@
 Legend: T frames, H height, W width, C channels (RGB), L tokens, F features.
 """
 
-import os
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoVideoProcessor
 
 from kinora.generation.weights import PICKLES
+from manifests.own_functions import call_own
 
 FRAMES = 16
 """Frames of a clip for a network that names no number."""
@@ -39,9 +37,8 @@ class OwnNetwork(VideoNetwork):
     """A function, or a class that is made once, given as `module:name`: frames_THWC (uint8) to features_F."""
 
     def __init__(self, name: str) -> None:
-        found = _import(name)
         self.name = name
-        self._call: Callable[[np.ndarray], Any] = found() if isinstance(found, type) else found
+        self._call: Callable[[np.ndarray], Any] = call_own(name, "--network")
 
     def __call__(self, frames_THWC: np.ndarray) -> np.ndarray:
         features = self._call(frames_THWC)
@@ -132,19 +129,3 @@ def _check_folder(folder: Path) -> None:
         else "no model.safetensors; name the folder of a video model"
     )
     raise ValueError(f"--network {folder}: {found}")
-
-
-def _import(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path:  # as for `python -m`
-        sys.path.append(os.getcwd())
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"--network {name}: cannot be imported ({error}); give MODULE:FUNCTION of an installed module, "
-            "or of one in this folder"
-        ) from error
-    if not callable(found):
-        raise ValueError(f"--network {name}: is a {type(found).__name__}; give a function or a class")
-    return found

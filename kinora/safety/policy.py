@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from kinora.safety.config import Mode, SafetyConfig
 from kinora.safety.rules import Rules
+from manifests.own_functions import call_own
 
 Check = Callable[[str], Sequence[str]]
 """Returns what is wrong with a text; nothing for a harmless one."""
@@ -74,16 +74,7 @@ def _named(check: Check, text: str) -> Sequence[str]:
 def _load(name: str) -> Check:
     if name.startswith(("http://", "https://")):
         return _Endpoint(name)
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise ValueError(f"safety.check={name}: must be `module:function` or an http(s) address")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"safety.check={name}: cannot be loaded ({error})") from error
-    return cast(Check, found() if isinstance(found, type) else found)
+    return call_own(name, "safety.check")
 
 
 class _Endpoint:

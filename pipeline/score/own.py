@@ -13,17 +13,17 @@ Without `version`, a change of the module's source is another scorer. A class is
 
 import inspect
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from manifests.own_functions import call_own, load_own
 from pipeline.columns import Column
 from pipeline.errors import OwnScorerFailed
 
+SETTING = "analyze.scorers.own"
 _TYPES: dict[str, tuple[type, ...]] = {
     "float64": (int, float),
     "int64": (int,),
@@ -37,8 +37,7 @@ class OwnScorer:
     """Calls the function, and checks what it returns against its columns."""
 
     def __init__(self, name: str) -> None:
-        found = load(name)
-        self._call: Callable[[np.ndarray], Any] = found() if isinstance(found, type) else found
+        self._call: Callable[[np.ndarray], Any] = call_own(name, SETTING)
         self._name, self._columns = name, {column.name: column for column in own_columns(name)}
 
     def score(self, frames: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -75,43 +74,19 @@ class OwnScorer:
         return float(value) if column.type == "float64" else value
 
 
-def load(name: str) -> Any:
-    """Return the function or class called `module:name`, from an installed module or the working directory.
-
-    Raises ValueError, with the remedy, if there is none.
-    """
-    module, _, attribute = name.partition(":")
-    where = f"analyze.scorers.own: {name}"
-    if not module or not attribute:
-        raise ValueError(f"{where}: give a scorer as `module:function`")
-    if os.getcwd() not in sys.path:  # as for `python -m`; Ray's workers have it
-        sys.path.append(os.getcwd())
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{where}: cannot be imported ({error}); install it on every node, or run in its folder"
-        ) from error
-    except Exception as error:
-        raise ValueError(f"{where}: cannot be imported ({type(error).__name__}: {error}); mend it") from error
-    if not callable(found):
-        raise ValueError(f"{where}: is a {type(found).__name__}; give a function or a class")
-    return found
-
-
 def own_columns(name: str) -> tuple[Column, ...]:
     """Return the columns that a scorer declares. Raises ValueError if they are none or not valid."""
-    declared: Any = getattr(load(name), "columns", ())
+    declared: Any = getattr(load_own(name, SETTING), "columns", ())
     columns = tuple(declared) if isinstance(declared, tuple | list) else ()
     if not columns or not all(isinstance(each, Column) and each.type in _TYPES for each in columns):
         raise ValueError(
-            f"analyze.scorers.own: {name}: set its attribute `columns` to a tuple of pipeline.columns.Column"
+            f"{SETTING}: {name}: set its attribute `columns` to a tuple of pipeline.columns.Column"
         )
     return columns
 
 
 def own_version(name: str) -> str:
     """Return the version that a scorer states, or else the source of its module."""
-    found = load(name)
+    found = load_own(name, SETTING)
     version = getattr(found, "version", None)
     return f"version {version}" if version is not None else inspect.getsource(sys.modules[found.__module__])

@@ -76,6 +76,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "lineage",
         "live_view",
         "migrations",
+        "own_functions",
         "parts",
         "purge",
         "ranges",

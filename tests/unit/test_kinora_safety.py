@@ -106,7 +106,10 @@ def test_a_function_of_ones_own_judges_too_and_one_that_fails_lets_nothing_pass(
     assert own.check(["a red circle"]).found == ()
     assert Policy(SafetyConfig(prompts="block", check="my_checks:Broken")).check(["a"]).is_blocked
     assert "the check of prompts failed: RuntimeError: no model" in capsys.readouterr().err
-    for name, words in (("my_checks:green", "cannot be loaded"), ("my_checks", "must be `module:function`")):
+    for name, words in (
+        ("my_checks:green", "cannot be imported"),
+        ("my_checks", "must be `module:function`"),
+    ):
         with pytest.raises(ValueError, match=words):
             Policy(SafetyConfig(prompts="warn", check=name))
 

@@ -109,10 +109,10 @@ def test_what_a_scorer_returns_is_checked(name, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("own_for_test", "give a scorer as `module:function`"),
+        ("own_for_test", "must be `module:function`"),
         (
             "no_such_module:f",
-            r"cannot be imported \(No module named 'no_such_module'\); install it on every node",
+            r"cannot be imported \(No module named 'no_such_module'\); install its module on every machine",
         ),
         ("own_for_test:absent", "cannot be imported"),
         ("broken_for_test:f", r"broken_for_test:f: cannot be imported \(SyntaxError: .*\); mend it"),
