@@ -33,6 +33,8 @@ from manifests.scores import requests
 _MEDIA = ("row", "media_id", "live", *MEDIA_COLUMNS)
 _STATE = ("version", "outcome", "caption_digest", "changed", "failed", "num_reviews", "stale")
 _CAPTION = ("outcome", *LENGTH_COLUMNS.values(), "info", "frames", "detail", "digest", "extra")
+LOW_AGREEMENT = 0.75
+"""Agreement below which it is a reason to look at a caption: halfway between chance and a perfect fit."""
 
 
 class Shower:
@@ -110,7 +112,8 @@ class Shower:
             ((agreement, unsupported),) = self._database.read(
                 f"SELECT agreement, unsupported FROM caption_{media['version']} WHERE row = ?", media["row"]
             )
-            reasons += [f"agreement with its clip {agreement:.2f}"] if agreement is not None else []
+            is_low = agreement is not None and agreement < LOW_AGREEMENT
+            reasons += [f"agreement with its clip {agreement:.2f}"] if is_low else []
             reasons += [f"unsupported claims: {unsupported}"] if unsupported else []
         if opinion.complete and opinion.decision.disagreement:
             reasons.append(f"{' and '.join(opinion.decision.reviewers)} decided differently")

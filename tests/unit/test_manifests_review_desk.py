@@ -623,6 +623,7 @@ def test_columns_of_agreement_and_claims_become_strata(uri, tmp_path):
         assert queue("unsupported") == [M[2], M[1]]
         card = desk.card(M[2], reviewer="ann")
         assert card.item.reasons[-2:] == ("agreement with its clip 0.50", "unsupported claims: 3")
+        assert not any("agreement" in reason for reason in desk.card(M[0], reviewer="ann").item.reasons)
         assert card.captions[0].extra == {"agreement": 0.5, "unsupported": 3, "claims": "c"}
 
 
