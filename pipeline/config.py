@@ -250,8 +250,8 @@ class DedupConfig:
     """Drop copies that were re-encoded, rescaled, letterboxed or shifted in time, or have another logo or
     other subtitles."""
     max_distance: Annotated[float, Range(min=0, max=255)] = 15.0
-    """`near`: maximum difference of the least similar pair of frames, 0 to 255 (fourth root of the mean
-    fourth power over a small picture)."""
+    """`near`: maximum difference of the least similar two frames in succession, 0 to 255 (fourth root of the
+    mean fourth power over a small picture)."""
     max_relative_distance: NonNegativeFloat = 0.2
     """`near`: maximum of this difference over the contrast of the clip, so that faint details count."""
     min_coverage: UnitFloat = 0.8
@@ -505,7 +505,7 @@ class CurateConfig:
 
 _VERSIONS = {
     "AnalyzeConfig": 12,
-    "DedupConfig": 4,
+    "DedupConfig": 5,
     "SelectConfig": 4,
     "CutConfig": 3,
     "CaptionConfig": 1,

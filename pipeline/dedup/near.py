@@ -1,6 +1,7 @@
 """Compare candidate pairs. Pure: pairs and fingerprint frames in, matches out."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ _MIN_FRAMES = 4
 """Frames that an alignment must compare, or all frames of a shorter clip."""
 _MIN_FRAME_SHARE = 0.5
 """Share of the expected frames that an alignment must compare: mostly black clips have few."""
+_SAME_SLOT = 1.2
+"""Slots this near to a shift that was tried lead to it again."""
 _BATCH_PAIRS = 8192
 
 
@@ -29,12 +32,11 @@ def compare_pairs(
         pairs: rows of `candidate_pairs`.
         frames: the frames of every clip in `pairs`, by rank.
     """
-    matches = [
-        match
-        for first in range(0, len(pairs), _BATCH_PAIRS)
-        for pair, candidate, keeper in _prefilter(_views(pairs[first : first + _BATCH_PAIRS], frames), config)
-        if (match := _match(pair, candidate, keeper, config)) is not None
-    ]
+    matches: list[dict[str, Any]] = []
+    for first in range(0, len(pairs), _BATCH_PAIRS):
+        likely = _prefilter(_views(pairs[first : first + _BATCH_PAIRS], frames), config)
+        for _, views in groupby(likely, key=lambda view: _clips(view[0])):
+            matches += _match(sorted(views, key=lambda view: -view[0]["votes"]), config)
     return pa.Table.from_pylist(matches, schema=MATCHES)
 
 
@@ -75,15 +77,36 @@ def _prefilter(
     return [view for view, likely in zip(views, likely_N.tolist(), strict=True) if likely]
 
 
+def _clips(pair: Mapping[str, Any]) -> tuple[int, int, bool]:
+    return pair["candidate"], pair["keeper"], pair["flipped"]
+
+
 def _match(
-    pair: Mapping[str, Any], candidate: ClipFrames, keeper: ClipFrames, config: DedupConfig
-) -> dict[str, Any] | None:
-    limit = distance_limit(candidate, keeper, config)
-    best = align(candidate, keeper, pair["slot"] / PER_S)
-    if best is None or best.distance > limit or best.covered < config.min_coverage:
-        return None
-    if candidate.duration_s and not _compared_enough(best, candidate):
-        return None
+    views: Sequence[tuple[Mapping[str, Any], ClipFrames, ClipFrames]], config: DedupConfig
+) -> list[dict[str, Any]]:
+    """Return a row of `MATCHES` for two clips, of the first of their views that is a copy; else none."""
+    tried: list[tuple[ClipFrames, ClipFrames, float]] = []
+    for pair, candidate, keeper in views:
+        begin_s = pair["slot"] / PER_S
+        if any(
+            candidate is first and keeper is second and abs(begin_s - shift_s) < _SAME_SLOT / PER_S
+            for first, second, shift_s in tried
+        ):
+            continue
+        limit = distance_limit(candidate, keeper, config)
+        best = align(candidate, keeper, begin_s, limit)
+        if best is None:
+            continue
+        tried.append((candidate, keeper, best.offset_s))
+        if best.distance > limit or best.covered < config.min_coverage:
+            continue
+        if candidate.duration_s and not _compared_enough(best, candidate):
+            continue
+        return [_row(pair, candidate, best, limit)]
+    return []
+
+
+def _row(pair: Mapping[str, Any], candidate: ClipFrames, best: Alignment, limit: float) -> dict[str, Any]:
     mirrored = ", mirrored" if pair["flipped"] else ""
     span = f" at {best.offset_s:+.2f} s, {best.covered:.0%} of it" if candidate.duration_s else ""
     return {

@@ -7,7 +7,6 @@ is something that the other clip does not show, however small: a far-off person 
 Legend: N frames, H height, W width, D values of a small picture.
 """
 
-import cv2
 import numpy as np
 
 from pipeline.fingerprint_format import CHROMA_SIDE, PER_S, SIDE
@@ -60,8 +59,8 @@ def overlay_cells(difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np
     luma_NHW = np.abs(_luma(difference_ND))
     least = _MIN_INK + _NOISE * _noise(luma_NHW)
     stay = min(len(luma_NHW), round(_MIN_STAY_S * PER_S) + 1)
-    ink_NHW = _corners() & _stays(luma_NHW > least) | _wide(_bands() & (_opened(luma_NHW, stay) > least))
-    mask_NHW = np.stack([_grown(each) for each in ink_NHW])
+    ink_NHW = _corners() & _stays(luma_NHW > least) | _lines(_bands() & (_opened(luma_NHW, stay) > least))
+    mask_NHW = _grown(ink_NHW)
     if not mask_NHW.any():
         return mask_NHW
     if mask_NHW.mean(axis=(1, 2)).max() > _MAX_AREA:
@@ -119,15 +118,24 @@ def _contrast(picture_ND: np.ndarray, outside_HW: np.ndarray) -> float:
 
 
 def shows_other_thing(
-    difference_ND: np.ndarray, first_ND: np.ndarray, second_ND: np.ndarray, mask_NHW: np.ndarray
+    difference_ND: np.ndarray,
+    first_ND: np.ndarray,
+    second_ND: np.ndarray,
+    mask_NHW: np.ndarray,
+    between_N: np.ndarray,
 ) -> bool:
-    """Return whether one of two aligned clips shows something that the other does not, outside of a mask."""
+    """Return whether one of two aligned clips shows something that the other does not, outside of a mask.
+
+    Args:
+        between_N: how far each frame lies between moments at which the other clip was seen, 0 to 1.
+    """
     difference_NHW = np.abs(_luma(difference_ND))
     first_NHW, second_NHW = _luma(first_ND), _luma(second_ND)
     liveliness_NHW = (
         _MIN_TEXTURE
         + np.minimum(ranges(first_NHW), ranges(second_NHW))
         + _MISTIMED * np.minimum(_changes(first_NHW), _changes(second_NHW))
+        + between_N[:, None, None] * np.minimum(changes_around(first_NHW), changes_around(second_NHW))
     )
     relative_NHW = difference_NHW / liveliness_NHW
     usual = float(np.quantile(relative_NHW[~mask_NHW], _USUAL_QUANTILE)) if not mask_NHW.all() else 0.0
@@ -164,12 +172,16 @@ def _stays(ink_NHW: np.ndarray) -> np.ndarray:
     return first_HW & last_HW & (ink_NHW.mean(axis=0) >= _LOGO_SHARE)
 
 
-def _wide(ink_NHW: np.ndarray) -> np.ndarray:
-    """Keep the ink of the upper and the lower half of each frame where it has the width of a line of text."""
+def _lines(ink_NHW: np.ndarray) -> np.ndarray:
+    """Keep the ink of the upper and the lower half of each frame where it has the width of a line of text.
+
+    Where such a line is seen in one frame, shorter ones may be in others.
+    """
     halves = []
     for half in np.split(ink_NHW, 2, axis=1):
-        columns_NW = half.any(axis=1)
-        halves.append(half & (columns_NW.sum(axis=1) >= _MIN_WIDTH)[:, None, None])
+        is_line_N = half.any(axis=1).sum(axis=1) >= _MIN_WIDTH
+        rows_H = half[is_line_N].any(axis=(0, 2))
+        halves.append(half & (is_line_N[:, None, None] | rows_H[:, None]))
     return np.concatenate(halves, axis=1)
 
 
@@ -180,26 +192,38 @@ def _opened(values_NHW: np.ndarray, count: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(lows, count, axis=0).max(axis=-1)
 
 
-def _grown(mask_HW: np.ndarray) -> np.ndarray:
+def _grown(mask_NHW: np.ndarray) -> np.ndarray:
     """Add the cells around a mask: a letter's edge lies in them."""
-    return cv2.dilate(mask_HW.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return _around(mask_NHW, np.maximum)
 
 
 def _texture(luma_HW: np.ndarray) -> np.ndarray:
-    return _range_of(luma_HW) / 2
+    return ranges(luma_HW[None])[0] / 2
 
 
 def ranges(values_NHW: np.ndarray) -> np.ndarray:
     """Return greatest minus least value of the 3 x 3 cells around each."""
-    return np.stack([_range_of(each) for each in values_NHW])
+    values_NHW = values_NHW.astype(np.float32)
+    return _around(values_NHW, np.maximum) - _around(values_NHW, np.minimum)
 
 
-def _range_of(luma_HW: np.ndarray) -> np.ndarray:
-    cells, luma_HW = np.ones((3, 3), np.uint8), luma_HW.astype(np.float32)
-    return cv2.dilate(luma_HW, cells) - cv2.erode(luma_HW, cells)
+def _around(values_NHW: np.ndarray, chosen: np.ufunc) -> np.ndarray:
+    """Return the greatest (np.maximum) or least (np.minimum) value of the 3 x 3 cells around each."""
+    rows_NHW = values_NHW.copy()
+    chosen(rows_NHW[:, 1:], values_NHW[:, :-1], out=rows_NHW[:, 1:])
+    chosen(rows_NHW[:, :-1], values_NHW[:, 1:], out=rows_NHW[:, :-1])
+    around_NHW = rows_NHW.copy()
+    chosen(around_NHW[..., 1:], rows_NHW[..., :-1], out=around_NHW[..., 1:])
+    chosen(around_NHW[..., :-1], rows_NHW[..., 1:], out=around_NHW[..., :-1])
+    return around_NHW
 
 
 def _changes(luma_NHW: np.ndarray) -> np.ndarray:
     """Return the larger change of each cell from the frame before and to the next."""
     steps_NHW = np.abs(np.diff(luma_NHW, axis=0, prepend=luma_NHW[:1], append=luma_NHW[-1:]))
     return np.maximum(steps_NHW[:-1], steps_NHW[1:])
+
+
+def changes_around(values_NHW: np.ndarray) -> np.ndarray:
+    """Return the largest change, from the frame before or to the next, of the 3 x 3 cells around each."""
+    return _around(_changes(values_NHW), np.maximum)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+from shot_scenes import picture
 
 from manifests import schemas
 from manifests.records import Clip, Duplicate
@@ -211,6 +212,38 @@ def test_mirrored_copies_are_dropped_if_turned_on():
     row = run(clips, DedupConfig(mirrored=True))["b"]
     assert (row["kind"], row["keeper"]) == ("near", "a")
     assert "mirrored" in row["detail"]
+
+
+def flashing(begin: int) -> list[np.ndarray]:
+    """A scene with a flash of one frame and a jump, from a frame on."""
+    frames = [picture(2, 0.2 * at + 30 * (at > 41)) for at in range(60)]
+    frames[25] = 150 + frames[25] // 3
+    return frames[begin:]
+
+
+def fast(begin: int) -> list[np.ndarray]:
+    """A camera that turns fast at first: a frame at 8 a second looks where none of another copy looks."""
+    return [picture(3, 9.0 * min(at, 30)) for at in range(begin, 75)]
+
+
+@pytest.mark.parametrize("make", [flashing, fast])
+@pytest.mark.parametrize("begin", [1, 4, 5, 7])
+def test_a_copy_that_begins_later_is_seen_at_other_moments(make, begin):
+    rows = run([clip("a", make(0), fps=25), clip("b", make(begin), fps=25, width=32)])
+    assert (rows["b"]["kind"], rows["b"]["keeper"]) == ("near", "a")
+
+
+@pytest.mark.parametrize("begin", [0, 4])
+def test_the_same_scene_turned_the_other_way_is_another_clip(begin):
+    turned = [picture(3, 270 - 9.0 * min(at, 30)) for at in range(begin, 75)]
+    rows = run([clip("a", fast(0), fps=25), clip("b", turned, fps=25, width=32)])
+    assert {row["kind"] for row in rows.values()} == {"none"}
+
+
+def test_a_copy_may_be_darker_by_what_conversions_round():
+    frames = [(90 + 0.2 * (frame.astype(np.float32) - 90)).astype(np.uint8) for frame in film()]
+    darker = [frame - np.uint8(3) for frame in frames]
+    assert run([clip("a", frames), clip("b", darker, width=32)])["b"]["kind"] == "near"
 
 
 def test_blank_frames_match_nothing():

@@ -10,6 +10,7 @@ from test_pipeline_dedup import Frames, clip, print_of, run
 
 from pipeline.analyze.signals.borders import frame_borders_of, sides_of
 from pipeline.dedup.align import clip_frames
+from pipeline.dedup.overlays import ranges
 from pipeline.fingerprint_format import HASHES, views_of
 
 NAVY = (20, 24, 90)
@@ -57,6 +58,39 @@ def test_a_logo_may_look_like_what_passes_under_it(seed):
 @pytest.mark.parametrize("horizon", [False, True])
 def test_a_logo_over_plain_ground_is_one_if_something_else_moves(horizon):
     assert copied(plain(horizon=horizon), badge) == "near"
+
+
+def test_a_faint_logo_in_a_bright_sky_is_one():
+    """In a file that conversions made darker by two steps."""
+    frames = list(shot(1, 50))
+    for rgb_HWC in frames:
+        rgb_HWC[:30] = 222
+        np.clip(rgb_HWC, 2, 255, out=rgb_HWC)
+
+    def change(rgb_HWC: np.ndarray) -> np.ndarray:
+        return cv2.putText(rgb_HWC - 2, "TV5", (130, 13), 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+
+    assert copied(frames, change) == "near"
+
+
+def test_a_short_line_is_a_subtitle_where_longer_ones_are():
+    frames = list(shot(2, 75))
+    other = []
+    for at, rgb_HWC in enumerate(frames):
+        text = "Nobody told me" if at < 40 else "Go"
+        other.append(cv2.putText(rgb_HWC.copy(), text, (62, 84), 0, 0.4, (255, 255, 255), 1, cv2.LINE_AA))
+    rows = run([clip("a", frames, fps=25), clip("b", other, fps=25, width=32)])
+    assert rows["b"]["kind"] == "near"
+    short = run([clip("a", frames[40:], fps=25), clip("b", other[40:], fps=25, width=32)])
+    assert short["b"]["kind"] == "none"  # without them it may be a thing
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_ranges_are_those_of_the_cells_around(side):
+    values_NHW = np.random.default_rng(0).uniform(0, 255, (5, side, side)).astype(np.float32)
+    cells = np.ones((3, 3), np.uint8)
+    expected = [cv2.dilate(each, cells) - cv2.erode(each, cells) for each in values_NHW]
+    assert (ranges(values_NHW) == np.stack(expected)).all()
 
 
 @pytest.mark.parametrize("make", [lambda: shot(2, 50), plain])

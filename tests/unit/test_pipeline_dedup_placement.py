@@ -9,7 +9,7 @@ from shot_scenes import picture, shot
 from test_pipeline_dedup import clip, edged, run, softened
 
 from pipeline.dedup.overlays import edge_cells
-from pipeline.dedup.placement import placed
+from pipeline.dedup.placement import moved, placement
 from pipeline.fingerprint_format import CHROMA_SIDE, LOOK_BYTES, SIDE
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -38,19 +38,19 @@ def seen(scene_HWC: np.ndarray, left: float, width: float, top: float, height: f
 def test_a_picture_is_moved_and_scaled_by_part_of_a_cell(left, width, top, height):
     scene_HWC = picture(3)
     first_ND, other_ND = seen(scene_HWC, 20, 120, 10, 66), seen(scene_HWC, left, width, top, height)
-    placed_ND = placed(first_ND, other_ND)
-    assert placed_ND is not None
-    before, after = np.abs(first_ND - other_ND).mean(), np.abs(placed_ND - other_ND).mean()
+    move_4 = placement(first_ND, other_ND)
+    assert move_4 is not None
+    before, after = np.abs(first_ND - other_ND).mean(), np.abs(moved(first_ND, move_4) - other_ND).mean()
     assert before > 1
     assert after < 0.6 * before
 
 
 def test_a_picture_of_another_view_and_one_in_place_are_not_moved():
     first_ND, other_ND = seen(picture(3), 20, 120, 10, 66), seen(picture(3), 40, 120, 10, 66)
-    assert placed(first_ND, other_ND) is None
-    assert placed(first_ND, first_ND) is None
+    assert placement(first_ND, other_ND) is None
+    assert placement(first_ND, first_ND) is None
     plain_ND = np.full((3, LOOK_BYTES), 90, np.float32)
-    assert placed(plain_ND, plain_ND + 4) is None
+    assert placement(plain_ND, plain_ND + 4) is None
 
 
 def test_an_edge_differs_as_a_whole():
