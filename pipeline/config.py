@@ -504,7 +504,7 @@ class CurateConfig:
 
 
 _VERSIONS = {
-    "AnalyzeConfig": 12,
+    "AnalyzeConfig": 13,
     "DedupConfig": 5,
     "SelectConfig": 4,
     "CutConfig": 3,

@@ -63,7 +63,10 @@ class Alignment:
     """The best alignment of a candidate with a keeper."""
 
     distance: float
-    """Difference of the least similar two frames in succession, 0 to 255."""
+    """Difference of the least similar two frames in succession, 0 to 255; 255 if one clip shows a thing that
+    the other does not."""
+    mean: float
+    """Mean difference of all values in all frames, 0 to 255."""
     offset_s: float
     """Start of the candidate in the keeper, in seconds."""
     covered: float
@@ -195,11 +198,12 @@ def _alignment(
     shown_ND = candidate.picture_ND[inside_N].astype(np.float32)
     expected_ND = _expected(keeper, time_N, shown_ND)
     distance = _distance(shown_ND, expected_ND, _between(keeper, time_N), outermost=outermost)
+    mean = float(np.abs(_level(shown_ND - expected_ND)).mean())
     if candidate.duration_s == 0:
-        return Alignment(distance, 0.0, 1.0, 1)
+        return Alignment(distance, mean, 0.0, 1.0, 1)
     begin, end = max(0.0, shift_s), min(keeper.duration_s, shift_s + candidate.duration_s)
     covered = max(0.0, end - begin) / candidate.duration_s
-    return Alignment(distance, shift_s, covered, int(inside_N.sum()))
+    return Alignment(distance, mean, shift_s, covered, int(inside_N.sum()))
 
 
 def _has_edges(candidate: ClipFrames, keeper: ClipFrames) -> bool:

@@ -20,6 +20,8 @@ _MIN_FRAME_SHARE = 0.5
 """Share of the expected frames that an alignment must compare: mostly black clips have few."""
 _SAME_SLOT = 1.2
 """Slots this near to a shift that was tried lead to it again."""
+_ALIKE = 0.25
+"""Clips whose mean difference is at most this share of the limit are alike but for small things."""
 _BATCH_PAIRS = 8192
 
 
@@ -102,8 +104,21 @@ def _match(
             continue
         if candidate.duration_s and not _compared_enough(best, candidate):
             continue
+        if _differs_in_border(candidate, keeper, best.offset_s, limit):
+            return []
         return [_row(pair, candidate, best, limit)]
     return []
+
+
+def _differs_in_border(candidate: ClipFrames, keeper: ClipFrames, offset_s: float, limit: float) -> bool:
+    """Return whether borders of some width are alike in both clips but for a thing in one: they were none."""
+    if candidate.untrimmed is None or keeper.untrimmed is None:
+        return False
+    whole = align(candidate.untrimmed, keeper.untrimmed, offset_s)
+    if whole is None or whole.distance <= limit or whole.mean > _ALIKE * limit:
+        return False
+    narrow = align(candidate, keeper.untrimmed, offset_s)
+    return narrow is None or narrow.distance > limit
 
 
 def _row(pair: Mapping[str, Any], candidate: ClipFrames, best: Alignment, limit: float) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def _lines(ink_NHW: np.ndarray) -> np.ndarray:
     halves = []
     for half in np.split(ink_NHW, 2, axis=1):
         is_line_N = half.any(axis=1).sum(axis=1) >= _MIN_WIDTH
-        rows_H = half[is_line_N].any(axis=(0, 2))
+        rows_H = np.asarray(half[is_line_N].any(axis=(0, 2)))
         halves.append(half & (is_line_N[:, None, None] | rows_H[:, None]))
     return np.concatenate(halves, axis=1)
 

@@ -85,6 +85,37 @@ def test_a_short_line_is_a_subtitle_where_longer_ones_are():
     assert short["b"]["kind"] == "none"  # without them it may be a thing
 
 
+def walled(count: int = 50) -> list[np.ndarray]:
+    """A bright pillar between dark walls, which look like borders, and a ball that rolls before it."""
+    frames = []
+    for at in range(count):
+        frame_HWC = np.full((90, 160, 3), NAVY, np.uint8)
+        frame_HWC[:, 55:105] = picture(5)[:, 55:105]
+        frames.append(cv2.circle(frame_HWC, (66 + at // 2, 50), 6, (180, 60, 60), -1))
+    return frames
+
+
+def test_what_moves_where_a_border_seems_to_be_makes_another_clip():
+    frames = walled()
+    assert len(views_of(np.frombuffer(print_of(frames, 25)["frame_hashes"], HASHES))) == 2
+    visited = [frame.copy() for frame in frames]
+    for at, rgb_HWC in enumerate(visited):
+        rgb_HWC[50:58, 118 + at // 2 : 122 + at // 2] = 230
+    rows = run([clip("a", frames, fps=25), clip("b", visited, fps=25, width=32)])
+    assert {row["kind"] for row in rows.values()} == {"none"}
+
+
+def test_black_bars_end_where_a_nearly_black_picture_begins():
+    frames = []
+    for at in range(50):
+        frame_HWC = np.full((90, 160, 3), 8, np.uint8)
+        frames.append(cv2.rectangle(frame_HWC, (20 + at, 36), (44 + at, 56), (40, 180, 200), -1))
+    barred = [cv2.copyMakeBorder(frame, 14, 14, 0, 0, cv2.BORDER_CONSTANT) for frame in frames]
+    assert len(views_of(np.frombuffer(print_of(barred, 25)["frame_hashes"], HASHES))) == 2
+    rows = run([clip("a", frames, fps=25), clip("b", barred, fps=25, width=32)])
+    assert (rows["b"]["kind"], rows["b"]["keeper"]) == ("near", "a")
+
+
 @pytest.mark.parametrize("side", [8, 16])
 def test_ranges_are_those_of_the_cells_around(side):
     values_NHW = np.random.default_rng(0).uniform(0, 255, (5, side, side)).astype(np.float32)

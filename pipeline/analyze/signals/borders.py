@@ -18,6 +18,8 @@ from pipeline.columns import Column
 
 _TOLERANCE = 8
 """Luma in a border varies by at most this, of 255: compression is lossy."""
+_CLEAN_LUMA, _CLEAN_TOLERANCE = 2, 3
+"""Greatest luma of a border that is as black as it can be, and what it then varies by at most."""
 _MAX_OUTLIERS = 0.01
 """Share of a border line's pixels that may exceed the tolerance."""
 _MIN_EDGE = 0.5
@@ -86,18 +88,23 @@ class Borders:
         self._sides.evict(before)
 
 
-def sides_of(gray_HW: np.ndarray) -> tuple[_Side | None, ...]:
-    """Return top, bottom, left and right of a frame of 8 x 8 px or more; None where no border is possible."""
+def sides_of(gray_HW: np.ndarray, *, clean: bool = False) -> tuple[_Side | None, ...]:
+    """Return top, bottom, left and right of a frame of 8 x 8 px or more; None where no border is possible.
+
+    Args:
+        clean: tell the blackest border from a picture that is nearly black.
+    """
     views = (gray_HW, gray_HW[::-1], gray_HW.T, gray_HW.T[::-1])
-    return tuple(_side_of(view) if _is_uniform(view[0]) else None for view in views)
+    return tuple(_side_of(view, clean) if _is_uniform(view[0]) else None for view in views)
 
 
-def _side_of(gray_LN: np.ndarray) -> _Side:
+def _side_of(gray_LN: np.ndarray, clean: bool) -> _Side:
     num_lines = int(gray_LN.shape[0] * _MAX_BORDER) + 3
     lines = gray_LN[:num_lines].astype(np.int16)
     luma = float(np.median(lines[0]))
     difference = np.abs(lines - round(luma))
-    share_L = (difference > _TOLERANCE).mean(axis=1)
+    tolerance = _CLEAN_TOLERANCE if clean and luma <= _CLEAN_LUMA else _TOLERANCE
+    share_L = (difference > tolerance).mean(axis=1)
     padded = np.full(gray_LN.shape[0], 255, np.uint8)
     padded[:num_lines] = np.ceil(share_L * 255)
     return _Side(luma, padded)

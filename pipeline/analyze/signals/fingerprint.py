@@ -146,7 +146,7 @@ def _find_border(gray_HW: np.ndarray, *, scaled: bool) -> _Border | None:
         return None
     if not any(_is_flat(line) for line in (gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1])):
         return None
-    border = frame_borders_of(sides_of(gray_HW), scaled)
+    border = frame_borders_of(sides_of(gray_HW, clean=True), scaled)
     return tuple(border) if any(border) else None
 
 
