@@ -4,7 +4,9 @@ Originals are curated first, then their copies; the drops of `kinora curate` are
 drop is correct if its keeper shows the same moments of the same original. Precision counts the drops of both
 runs, so similar originals (worlds of few colours with other shapes and directions before one background;
 other spans of one film) count as false positives when dropped. A clip of a copy counts as found when it is
-dropped correctly. Shots of a copy are detected anew, so its clips may differ from the original's.
+dropped correctly. Shots of a copy are detected anew, so its clips may differ from the original's: `whole_`
+counts only those that one compared clip of the original shows to `dedup.min_coverage`, so that there is a
+clip to drop them for.
 
 Baselines: equality of whole files (`file_digest_`), and one 64-bit hash of a clip's middle frame within 10
 bits, as image tools do (`one_frame_`).
@@ -30,7 +32,8 @@ from kinora.demo.clips import extract, fetch
 from kinora.evaluation.intervals import wilson_low
 from manifests.dataset import Dataset
 from manifests.live_view import LiveView
-from pipeline.config import CurateConfig
+from pipeline.config import CurateConfig, DedupConfig
+from pipeline.dedup.decisions import INELIGIBLE
 from pipeline.fingerprint_format import HASHES, views_of
 from pipeline.jobs.curate import curate
 from video.encode import encode_mp4, even_side
@@ -240,6 +243,8 @@ class Counted:
 
     found: dict[str, list[int]]
     """By kind of copy: clips dropped correctly."""
+    whole: dict[str, list[int]]
+    """The same, of the clips that one clip of the original shows as a whole."""
     near: list[int]
     exact: list[int]
 
@@ -248,6 +253,7 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
     """Compare drops with the truth. `mirrors_count`: mirrored copies are duplicates too."""
     view = LiveView(dataset)
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    whole: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     spans = view.clip_occurrences.to_pylist()
     at_first = {row["clip_id"] for row in spans if _kind(row) is None}
     exact = [0, 0]
@@ -265,6 +271,10 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
     )
     decided = {row["clip_id"]: row for row in view.duplicates.to_pylist()}
     kept = {row["clip_id"]: row for row in view.selections.to_pylist()}
+    firsts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, row in by_id.items():
+        if _kind(row) in _ORIGINAL and decided.get(name, {"kind": INELIGIBLE})["kind"] != INELIGIBLE:
+            firsts[_root(row)].append(row)
     near = [0, 0]
     for name, row in by_id.items():
         decision, kind = decided.get(name), _kind(row)
@@ -282,17 +292,19 @@ def _counted(dataset: Dataset, *, mirrors_count: bool = False) -> Counted:
         near[0] += right
         near[1] += dropped
         if kind is not None:
-            found[kind][0] += right
-            found[kind][1] += 1
-    return Counted(found=dict(found), near=near, exact=exact)
+            is_whole = any(_same(row, first, DedupConfig().min_coverage) for first in firsts[_root(row)])
+            for counts in (found[kind], whole[kind])[: 1 + is_whole]:
+                counts[0] += right
+                counts[1] += 1
+    return Counted(found=dict(found), whole=dict(whole), near=near, exact=exact)
 
 
-def _same(row: dict[str, Any], keeper: dict[str, Any]) -> bool:
-    """Return whether a clip's keeper shows at least half of its moments."""
+def _same(row: dict[str, Any], keeper: dict[str, Any], share: float = 0.5) -> bool:
+    """Return whether a clip's keeper shows at least this share of its moments."""
     if _root(row) != _root(keeper):
         return False
     (start, end), (first, last) = _moments(row), _moments(keeper)
-    return row["kind"] == "image" or min(end, last) - max(start, first) >= 0.5 * (end - start)
+    return row["kind"] == "image" or min(end, last) - max(start, first) >= share * (end - start)
 
 
 def _moments(row: dict[str, Any]) -> tuple[float, float]:
@@ -362,6 +374,7 @@ def _figures(counted: Counted) -> dict[str, float]:
     overlays = [sum(counted.found.get(kind, [0, 0])[side] for kind in OVERLAYS) for side in (0, 1)]
     sorts |= {"precision_near": counted.near, "recall_near": near, "recall_overlays": overlays}
     sorts |= {f"recall_{kind}": counted.found.get(kind, [0, 0]) for kind in KINDS if kind != VISITOR}
+    sorts |= {f"whole_{kind}": counted.whole.get(kind, [0, 0]) for kind in (*NEAR, *OVERLAYS)}
     sorts |= {"kept_visitor": counted.found.get(VISITOR, [0, 0])}
     figures: dict[str, float] = {}
     for name, counts in sorts.items():
