@@ -34,6 +34,8 @@ _NEARLY_SEEN = 0.05
 """Part of the way from one seen moment to the next, times 4 and times the rest, that counts as none."""
 _MIN_LASTING = 4
 """Least number of frames of which one may differ."""
+_OUTSIDE = 1.0
+"""What the mean difference must be less by, of 255, to leave all frames outside of the keeper."""
 _SHIFTS_S = np.linspace(-MAX_SHIFT_S, MAX_SHIFT_S, 9)
 
 
@@ -129,7 +131,7 @@ def _best_shift(
     """Return the shift with the least mean difference, and which frames then lie inside the keeper.
 
     What only one clip shows adds to the difference at every shift: the largest would choose the shift that
-    hides it best.
+    hides it best. Where little moves, noise would choose: frames outside of the keeper cost a little.
     """
     picture_ND = candidate.picture_ND.astype(np.float32)
     tried: list[tuple[float, float, np.ndarray]] = []
@@ -138,7 +140,8 @@ def _best_shift(
         inside_N = (time_N >= keeper.time_N[0] - MAX_SHIFT_S) & (time_N <= keeper.time_N[-1] + MAX_SHIFT_S)
         if inside_N.any():
             difference_ND = picture_ND[inside_N] - _interpolate(keeper, time_N[inside_N])
-            tried.append((float(np.abs(difference_ND).mean()), float(shift_s), inside_N))
+            mean = float(np.abs(difference_ND).mean())
+            tried.append((mean + _OUTSIDE * (1 - float(inside_N.mean())), float(shift_s), inside_N))
     if not tried:
         return None
     _, shift_s, inside_N = min(tried, key=lambda each: each[:2])
