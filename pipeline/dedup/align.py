@@ -144,7 +144,7 @@ def _best_shift(
             tried.append((mean + _OUTSIDE * (1 - float(inside_N.mean())), float(shift_s), inside_N))
     if not tried:
         return None
-    _, shift_s, inside_N = min(tried, key=lambda each: each[:2])
+    _, shift_s, inside_N = min(tried, key=lambda each: (each[0], abs(each[1] - offset_s), each[1]))
     return shift_s, inside_N
 
 

@@ -233,6 +233,16 @@ def test_a_copy_that_begins_later_is_seen_at_other_moments(make, begin):
     assert (rows["b"]["kind"], rows["b"]["keeper"]) == ("near", "a")
 
 
+def test_a_short_clip_that_stands_still_keeps_its_shift():
+    """Its copy gets better with time, so that the least differs where its first frames are left out."""
+    frames = [picture(4)] * 16
+    copies = [frame.copy() for frame in frames]
+    for rgb_HWC in copies[:6]:
+        rgb_HWC[:18] += 1
+    rows = run([clip("a", frames, fps=25), clip("b", copies, fps=25, width=32)])
+    assert (rows["b"]["kind"], rows["b"]["offset_s"]) == ("near", 0.0)
+
+
 @pytest.mark.parametrize("begin", [0, 4])
 def test_the_same_scene_turned_the_other_way_is_another_clip(begin):
     turned = [picture(3, 270 - 9.0 * min(at, 30)) for at in range(begin, 75)]
