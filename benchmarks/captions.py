@@ -20,8 +20,8 @@ from captioner.claims.refine import refine
 from captioner.claims.split import split_claims
 from captioner.config import FactsConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, load_embedded
+from captioner.embedded_scorer import EmbeddedScorer
 from captioner.facts import FactsCaptioner
-from captioner.measured_scorer import MeasuredScorer
 from captioner.prompts import load_prompt
 from captioner.separation import GROUP, separation
 from kinora.bench.figures import Figures
@@ -196,7 +196,7 @@ def audit_figures(
     embedded: Texts, templates: Texts, sample: Sample, seed: int
 ) -> tuple[Mapping[str, float], list[str]]:
     """Return the separation of right captions, and the fraction of swapped ones that are caught."""
-    scorer = MeasuredScorer()
+    scorer = EmbeddedScorer()
     encoded = [scorer.encode_clip(clip.frames_THWC, clip.times_s) for clip in sample.clips]
     sources = [str(index // 4) for index in range(len(encoded))]
 

@@ -9,6 +9,7 @@ __all__ = [
     "clip_scorer",
     "config",
     "embedded",
+    "embedded_scorer",
     "embedding",
     "endpoint",
     "facts",

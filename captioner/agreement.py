@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from captioner.claims.measures import ClipMeasures
 from captioner.claims.split import split_sentences
 
 
@@ -23,8 +24,14 @@ class AgreementScorer(Protocol):
     name: str
     """Names the model; results of different scorers do not compare."""
 
-    def encode_clip(self, frames_THWC: np.ndarray, times_s: Sequence[float]) -> np.ndarray:
-        """Return an encoding of a clip, of any shape that is the same for all clips."""
+    def encode_clip(
+        self, frames_THWC: np.ndarray, times_s: Sequence[float], measures: ClipMeasures | None = None
+    ) -> np.ndarray:
+        """Return an encoding of a clip, of any shape that is the same for all clips.
+
+        Args:
+            measures: what was measured of the clip, where it is known.
+        """
         ...
 
     def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:

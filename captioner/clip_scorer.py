@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from captioner.claims.measures import ClipMeasures
 from captioner.embedding import load_embedder
 from captioner.frames import sample_uniform
 
@@ -30,7 +31,9 @@ class ClipScorer:
         self._embedder.count_tokens("")
         self.name = self._embedder.name
 
-    def encode_clip(self, frames_THWC: np.ndarray, times_s: Sequence[float]) -> np.ndarray:
+    def encode_clip(
+        self, frames_THWC: np.ndarray, times_s: Sequence[float], measures: ClipMeasures | None = None
+    ) -> np.ndarray:
         """Return unit embeddings_VD of up to `FRAMES` frames, evenly spaced."""
         chosen = np.resize(sample_uniform(len(frames_THWC), FRAMES), FRAMES)
         return self._embedder.embed_images([frames_THWC[index] for index in chosen])

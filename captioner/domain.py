@@ -153,6 +153,11 @@ def is_confident(confidence: float | None) -> bool:
     return confidence is not None and confidence >= MIN_CONFIDENCE
 
 
+def is_about_a_game(text: str) -> bool:
+    """Return whether a caption is one of a game on a grid."""
+    return _SMALL_THINGS.search(text) is not None
+
+
 def shown_colors(frames_THWC: np.ndarray) -> ShownColors:
     """Return the names of the colours of a clip; 2 ms a frame."""
     names = (*COLORS, _NO_NAME)
@@ -171,17 +176,20 @@ def shown_colors(frames_THWC: np.ndarray) -> ShownColors:
     return ShownColors(patches=frozenset(patches), glimpsed=frozenset(glimpsed))
 
 
-def color_mismatch(text: str, shown: ShownColors) -> str:
+def color_mismatch(text: str, shown: ShownColors, *, whole: bool = True) -> str:
     """Return how the colours that a caption names differ from those of the patches; empty if they are equal.
+
+    Args:
+        whole: whether the caption should name all of them; a short one of a game names what it is about.
 
     A model asked about what it never saw says the likeliest things, with the confidence of its sentences; it
     leaves out a wall, or names a colour that is not there.
     """
     named = terms_of(text) & {*COLORS}
-    unsaid = shown.patches - named
+    unsaid = shown.patches - named if whole else frozenset[str]()
     if _SAYS_LESS.search(text):
         unsaid -= _UNSAID | ({"blue"} if "navy" in named else set())  # navy tiles far away
-    seen = shown.patches | (shown.glimpsed if _SMALL_THINGS.search(text) else frozenset())
+    seen = shown.patches | (shown.glimpsed if is_about_a_game(text) else frozenset())
     parts = [
         f"{verb} {', '.join(sorted(colors))}"
         for verb, colors in (("leaves out", unsaid), ("names unseen", named - seen))

@@ -9,7 +9,7 @@ from pathlib import Path
 from captioner.config import VlmConfig
 from captioner.vlm import TransformersCaptioner
 
-WEIGHTS = Path(__file__).parent / "weights" / "embedded"
+WEIGHTS = Path(__file__).parent / "weights" / "captioner"
 FPS = 4.0
 """Rate of the frames that it is shown, from the start of a clip, as in training."""
 DENSE_PROMPT, SHORT_PROMPT = "worlds_dense", "worlds_short"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from captioner.claims.measures import measure_clip, term_vector
+from captioner.claims.measures import ClipMeasures, measure_clip, term_vector
 
 _MIN_STD = 0.02
 """Terms whose strength differs less over the clips tell nothing."""
@@ -21,9 +21,11 @@ class MeasuredScorer:
 
     name = "measured-1"
 
-    def encode_clip(self, frames_THWC: np.ndarray, times_s: Sequence[float]) -> np.ndarray:
+    def encode_clip(
+        self, frames_THWC: np.ndarray, times_s: Sequence[float], measures: ClipMeasures | None = None
+    ) -> np.ndarray:
         """Return the strengths of all terms."""
-        return measure_clip(frames_THWC, times_s).strengths()
+        return (measures or measure_clip(frames_THWC, times_s)).strengths()
 
     def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:
         """Return similarities_SN: the mean standard score of the terms that a text names."""

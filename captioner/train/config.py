@@ -122,3 +122,37 @@ class LoraConfig:
     """Optimizer steps between states that a stopped run goes on from."""
 
     __post_init__ = check_ranges
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScorerConfig:
+    """Training of the embedded scorer, a small open_clip model; all randomness derives from `seed`."""
+
+    out: str
+    """Folder for the state of the run and the final model (`export/`)."""
+    seed: int = 0
+    worlds: PositiveInt = 30_000
+    """Clips that it is trained on; they are rendered first, and held in memory."""
+    steps: PositiveInt = 2000
+    """Optimizer steps."""
+    batch_size: PositiveInt = 96
+    """Pairs of a step: each caption is held against all of its clips."""
+    lr: PositiveFloat = 1e-3
+    """Peak learning rate; decays by half a cosine."""
+    warmup_steps: NonNegativeInt = 100
+    weight_decay: NonNegativeFloat = 0.1
+    clip_norm: PositiveFloat = 1.0
+    save_every_n_steps: PositiveInt = 100
+    """Optimizer steps between states that a stopped run goes on from."""
+    threads: PositiveInt = 1
+    """Torch threads."""
+    embed_width: PositiveInt = 128
+    """Dimensions of the embeddings."""
+    image_width: PositiveInt = 160
+    image_depth: PositiveInt = 4
+    text_width: PositiveInt = 128
+    text_depth: PositiveInt = 3
+    head_width: PositiveInt = 32
+    """Width of an attention head of both towers, which it divides."""
+
+    __post_init__ = check_ranges

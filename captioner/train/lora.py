@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from captioner.protocol import CaptionRequest
 from captioner.train.config import LoraConfig
+from captioner.train.state import cosine_scale, load_state, save_state
 from captioner.vlm import TransformersCaptioner
 from captioner.vlm_generate import TEXT_INPUTS, end_tokens
 from captioner.vlm_inputs import to_device
-from manifests.replacing import replacing
 
 EXPORT, STATE = "export", "lora.pt"
 IGNORED = -100
@@ -155,14 +155,14 @@ def tune(
     optimizer = torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
-    first = _resume(out / STATE, config, weights, optimizer)
+    first = load_state(out / STATE, _settings(config), weights, optimizer)
     for step in range(first, config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * _schedule(step, config)
+            group["lr"] = config.lr * cosine_scale(step, warmup_steps=config.warmup_steps, steps=config.steps)
         loss = _step(captioner, sample(step), optimizer, weights, config)
         report(step, loss)
         if (step + 1) % config.save_every_n_steps == 0 or step + 1 == config.steps:
-            _save(out / STATE, step + 1, config, weights, optimizer)
+            save_state(out / STATE, step + 1, _settings(config), weights, optimizer)
     merge_lora(model, layers)
     folder = out / EXPORT
     model.save_pretrained(folder)
@@ -194,41 +194,6 @@ def _step(
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss}; lower lr, or set vlm.dtype to float32")
     return loss
-
-
-def _schedule(step: int, config: LoraConfig) -> float:
-    """Return the fraction of the learning rate: a linear warm-up, then half a cosine."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _save(
-    path: Path,
-    step: int,
-    config: LoraConfig,
-    weights: Sequence[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    state = {"step": step, "config": _settings(config), "weights": [each.data for each in weights]}
-    with replacing(path) as partial:
-        torch.save(state | {"optimizer": optimizer.state_dict()}, partial)
-
-
-def _resume(
-    path: Path, config: LoraConfig, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer
-) -> int:
-    """Load the state of a stopped run, if there is one; return its step."""
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["config"] != _settings(config):
-        raise ValueError(f"{path}: is of a run with other settings; repeat them, or name another out")
-    for weight, saved in zip(weights, state["weights"], strict=True):
-        weight.data.copy_(saved)
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
 
 
 def _settings(config: LoraConfig) -> str:

@@ -1,8 +1,9 @@
-"""Train the embedded captioner on simulated worlds, or score its captions; fine-tune any other model.
+"""Train the embedded captioner or scorer on simulated worlds, score them; fine-tune any other model.
 
 fit: train, and export a standard transformers model folder. validate: caption held-out worlds from MP4
 files, and score every claim against ground truth. lora: fine-tune a vision-language model of transformers by
-low-rank adapters on the captions of a dataset or of worlds, and export it with the adapters merged.
+low-rank adapters on the captions of a dataset or of worlds, and export it with the adapters merged. scorer:
+train the embedded scorer, a small open_clip model, and measure how well it finds clips by their captions.
 """
 
 import json
@@ -15,7 +16,8 @@ from itertools import zip_longest
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from captioner.embedded import FPS, load_embedded
-from captioner.train.config import LoraConfig, TrainConfig
+from captioner.embedded_scorer import EmbeddedScorer
+from captioner.train.config import LoraConfig, ScorerConfig, TrainConfig
 from captioner.train.lora import tune
 from kinora.cli.result import Exit
 from kinora.training.caption_score import ScoreConfig, score_captioner
@@ -25,12 +27,12 @@ from kinora.training.tuning_examples import TuneData, tuning_examples
 from manifests.renamed_flags import rename_args
 from trainer.run.ending import run_to_exit_code, say
 
-CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig, "lora": LoraConfig}
+CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig, "lora": LoraConfig, "scorer": ScorerConfig}
 _LOG_EVERY_STEPS = 10
 
 
 def main(args: Sequence[str]) -> int:
-    """Run `fit`, `validate` or `lora`."""
+    """Run `fit`, `validate`, `lora` or `scorer`."""
     try:
         parser = build_parser()
         named = rename_args(_with_newest(args), CONFIGS.get(args[0], {}) if args else {})
@@ -46,6 +48,8 @@ def main(args: Sequence[str]) -> int:
         return Exit.DONE
     if parsed.subcommand == "lora":
         return _tune(_from_namespace(LoraConfig, parsed.lora), parsed.lora.data)
+    if parsed.subcommand == "scorer":
+        return _train_scorer(_from_namespace(ScorerConfig, parsed.scorer))
     config = _from_namespace(TrainConfig, parsed.fit)
     if config.num_cell_classes != NUM_CELL_CLASSES:
         raise ValueError(
@@ -70,6 +74,25 @@ def _tune(config: LoraConfig, data: TuneData) -> int:
 
     folder = tune(config, tuning_examples(data, config.batch_size, config.seed), report)
     say(f"exported to {folder}; caption with --captioner.kind vlm --captioner.vlm.model {folder}")
+    return Exit.DONE
+
+
+def _train_scorer(config: ScorerConfig) -> int:
+    from captioner.train.scorer import train_scorer  # imported here because it loads open_clip
+    from kinora.training.scorer_worlds import measure_recall, render_pool, sample_pairs
+
+    def rendered(done: int) -> None:
+        if done % 5000 == 0 or done == config.worlds:
+            say(f"{done} of {config.worlds} worlds rendered")
+
+    def report(step: int, loss: float) -> None:
+        if (step + 1) % 50 == 0 or step + 1 == config.steps:
+            say(f"step {step + 1} of {config.steps}: loss {loss:.4f}")
+
+    pool = render_pool(config, rendered)
+    folder = train_scorer(config, partial(sample_pairs, config, pool), vocabulary_texts(), report)
+    say(f"exported to {folder}")
+    print(json.dumps(measure_recall(EmbeddedScorer(folder)), indent=2))
     return Exit.DONE
 
 
@@ -99,11 +122,15 @@ def build_parser() -> ArgumentParser:
     lora_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     lora_parser.add_class_arguments(LoraConfig, as_group=False)
     lora_parser.add_class_arguments(TuneData, "data")
+    scorer_parser = ArgumentParser(exit_on_error=False)
+    scorer_parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    scorer_parser.add_class_arguments(ScorerConfig, as_group=False)
     parser = ArgumentParser(prog="kinora train captioner", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands()
     commands.add_subcommand("fit", fit_parser)
     commands.add_subcommand("validate", validate_parser)
     commands.add_subcommand("lora", lora_parser)
+    commands.add_subcommand("scorer", scorer_parser)
     return parser
 
 

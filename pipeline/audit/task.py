@@ -22,7 +22,6 @@ from captioner.claims.heard import mark_heard
 from captioner.claims.measures import ClipMeasures, measure_clip
 from captioner.claims.questions import ask_about_claims, stratified_sample
 from captioner.claims.split import split_claims
-from captioner.measured_scorer import MeasuredScorer
 from captioner.protocol import Captioner
 from manifests.caption_checks import CHECK_COLUMNS, SEEN
 from manifests.parts import PartStore
@@ -140,12 +139,11 @@ def _read_clip(
         return None
     times = tuple(frame.time_s - frames[0].time_s for frame in frames)
     measures = measure_clip(frames_THWC, times)
-    measured = isinstance(scorer, MeasuredScorer)
     return _Clip(
         frames=ClipFrames(
             clip_id=media["media_id"], media_id=media["media_id"], frames_THWC=frames_THWC, times_s=times
         ),
-        encoded=measures.strengths() if measured else scorer.encode_clip(frames_THWC, times),
+        encoded=scorer.encode_clip(frames_THWC, times, measures),
         measures=measures,
     )
 

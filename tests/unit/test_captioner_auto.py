@@ -1,6 +1,7 @@
 """Flat worlds get the embedded model where it says what shows, everything else `facts`, with the reason."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -167,6 +168,23 @@ def test_a_mismatch_says_what_is_left_out_and_what_is_not_there() -> None:
     assert color_mismatch("A red star passes a grey wall on a white background.", shown) == ""
     wrong = color_mismatch("A pink star over a white background.", shown)
     assert wrong == "leaves out gray, red and names unseen pink"
+
+
+def test_a_short_answer_about_a_game_need_not_name_all_that_shows() -> None:
+    drawn = families.sample("grid", 5, width=96, height=96, fps=8.0, num_frames=24)
+    request = ask(families.render(drawn), "game")
+    short = replace(request, prompt=Prompt(name="short", text="In short."))
+    dense_text, short_text = families.dense_caption(drawn, 0), families.short_caption(drawn, 0)
+    shown = shown_colors(request.frames_THWC)
+    assert color_mismatch(short_text, shown).startswith("leaves out")
+    assert color_mismatch(short_text, shown, whole=False) == ""
+    texts = {("worlds_dense", "game"): dense_text, ("worlds_short", "game"): short_text}
+    prompts = {ASKED.digest: OWN, short.prompt.digest: Prompt(name="worlds_short", text="short")}
+    auto = AutoCaptioner(Canned("embedded", confidence=0.97, texts=texts), Canned("facts"), prompts)
+    assert {answer.text for answer in auto.caption([request, short])} == {dense_text, short_text}
+    wrong = Canned("embedded", confidence=0.97, texts=texts | {("worlds_short", "game"): "a zany pink pig"})
+    answers = AutoCaptioner(wrong, Canned("facts"), prompts).caption([request, short])
+    assert {answer.provenance.captioner for answer in answers} == {"facts"}
 
 
 def test_sky_and_brushes_need_no_word_and_small_things_no_patch() -> None:
