@@ -94,7 +94,8 @@ def write_media(dataset: Dataset, paths: list[Path]) -> dict[str, Any]:
                 "height": found.height,
                 "width": found.width,
             }
-            units.append(unit_class(**{field.name: values[field.name] for field in fields(unit_class)}))
+            known = {field.name for field in fields(unit_class)}
+            units.append(unit_class(**{name: value for name, value in values.items() if name in known}))
     rows = json.dumps([asdict(unit) for unit in units])
     return {"units": rows, "task": 0, "unit_index": [*range(len(units))]}
 
