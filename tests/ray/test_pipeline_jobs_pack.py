@@ -71,7 +71,8 @@ def curated(tmp_path_factory) -> Path:
         with VideoWriter(root / "raw" / f"{number}.mp4", height=height, width=width, fps=12) as out:
             for index in range(36):
                 rgb_HWC = np.full((height, width, 3), (80 * (index // 18) + 20 * number, 90, 120), np.uint8)
-                rgb_HWC[4:14, index % 18 : index % 18 + 5] = 240
+                top = 4 + 3 * number
+                rgb_HWC[top : top + 10, index % 18 : index % 18 + 5] = 240
                 out.write(rgb_HWC, index)
     config = CurateConfig()
     report = curate(
