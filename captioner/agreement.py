@@ -34,8 +34,16 @@ class AgreementScorer(Protocol):
         """
         ...
 
-    def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Return similarities_SN of texts and encoded clips; NaN in the rows of texts it cannot judge."""
+    def similarities(
+        self, texts: Sequence[str], clips: Sequence[np.ndarray], own_S: np.ndarray
+    ) -> np.ndarray:
+        """Return similarities_SN of texts and encoded clips; NaN for pairs that it cannot judge.
+
+        Those of one text compare with each other, those of two texts need not.
+
+        Args:
+            own_S: the clip that each text was written about.
+        """
         ...
 
     def count_tokens(self, text: str) -> tuple[int, int]:
@@ -81,7 +89,7 @@ def agreement(
         return Agreement(
             own_N=empty_N, next_N=empty_N, previous_N=empty_N, shuffled_N=empty_N, similarity_N=empty_N
         )
-    similarity_SN = scorer.similarities([text for _, text in sentences], clips)
+    similarity_SN = scorer.similarities([text for _, text in sentences], clips, caption_S)
     codes_N = np.unique(np.asarray(sources, object).astype(str), return_inverse=True)[1]
     run_N = np.zeros(count, int) if runs is None else np.asarray(runs)
     foil_NN = codes_N[:, None] != codes_N[None]
@@ -121,12 +129,12 @@ def _fraction_below(similarity_SN: np.ndarray, target_S: np.ndarray, foil_SN: np
     """Return, for each sentence, the fraction of foils less similar than the target; a tie counts half."""
     place_S = np.arange(len(target_S))
     value_S1 = similarity_SN[place_S, target_S][:, None]
-    foil_SN = foil_SN.copy()
+    foil_SN = foil_SN & np.isfinite(similarity_SN)
     foil_SN[place_S, target_S] = False
     below_SN = np.where(similarity_SN < value_S1, 1.0, np.where(similarity_SN == value_S1, 0.5, 0.0))
     counts_S = foil_SN.sum(axis=1)
     share_S = (below_SN * foil_SN).sum(axis=1) / np.maximum(counts_S, 1)
-    judged_S = np.isfinite(similarity_SN).all(axis=1) & (counts_S > 0)
+    judged_S = np.isfinite(value_S1[:, 0]) & (counts_S > 0)
     return np.where(judged_S, share_S, np.nan)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from captioner.domain import (
+    PROBE_FRAMES,
     ShownColors,
     color_mismatch,
     is_about_a_game,
@@ -16,8 +17,6 @@ from captioner.outcome import Outcome
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, Captioner, CaptionRequest
 
-PROBE_FRAMES = 3
-"""Frames that decide whether a clip is a simulated world."""
 REVISION = "auto-4"
 """Part of the caption version: increment when other answers are accepted."""
 

@@ -38,7 +38,9 @@ class ClipScorer:
         chosen = np.resize(sample_uniform(len(frames_THWC), FRAMES), FRAMES)
         return self._embedder.embed_images([frames_THWC[index] for index in chosen])
 
-    def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:
+    def similarities(
+        self, texts: Sequence[str], clips: Sequence[np.ndarray], own_S: np.ndarray
+    ) -> np.ndarray:
         """Return the cosine of each text and the frame of each clip that it fits best, as SN."""
         text_SD = self._embedder.embed_texts(texts)
         return np.einsum("sd,nvd->snv", text_SD, np.stack(clips)).max(axis=-1)

@@ -58,6 +58,8 @@ MIN_GLIMPSE_SHARE = 0.001
 """Minimum fraction of pixels in a colour that small things may have."""
 MIN_CONFIDENCE = 0.75
 """Minimum mean token probability of an accepted answer."""
+PROBE_FRAMES = 3
+"""Frames that decide whether a clip is a simulated world."""
 COLOR_FRAMES = 8
 """Frames in which the colours of a caption are looked for."""
 SIDE_PX = 96

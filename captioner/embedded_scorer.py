@@ -1,8 +1,8 @@
 """The embedded scorer: a small open_clip model for simulated worlds, measurements for all other clips.
 
 The model sees a clip as one picture of four frames, beside and below each other, so that it sees motion. It
-was trained on simulated worlds alone (`kinora train captioner scorer`) and judges where nearly all of the
-clips that are compared are drawn as these are.
+was trained on simulated worlds alone (`kinora train captioner scorer`), and compares clips that are drawn as
+these are with each other.
 
 Legend: S texts, N clips, T frames, H x W pixels, C channels (RGB, uint8), D embedding dimensions, M terms.
 """
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from captioner.claims.measures import ClipMeasures
-from captioner.domain import is_simulated_world
+from captioner.domain import PROBE_FRAMES, is_simulated_world
 from captioner.embedding import LOCAL, load_embedder
 from captioner.frames import sample_uniform
 from captioner.measured_scorer import MeasuredScorer
@@ -26,10 +26,8 @@ from captioner.measured_scorer import MeasuredScorer
 WEIGHTS = Path(__file__).parent / "weights" / "scorer"
 TILES, TILE_PX = 2, 64
 """Tiles along each side of the picture of a clip, and their side."""
-MIN_WORLDS = 0.9
-"""Fraction of the clips of a comparison that must be drawn as worlds are for the model to judge it."""
 MIN_KNOWN = 0.9
-"""Fraction of the words of a text that the model must know to judge it."""
+"""Fraction of the words of a text that the model must know to compare it."""
 _MOSAIC = (TILES * TILE_PX) ** 2 * 3
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -46,7 +44,7 @@ def mosaic(frames_THWC: np.ndarray) -> np.ndarray:
 
 
 class EmbeddedScorer:
-    """Compares texts with clips by the model where nearly all are of worlds, else by measurements."""
+    """Compares texts about worlds with worlds by the model, all others with all clips by measurements."""
 
     name = "embedded-1"
 
@@ -62,20 +60,32 @@ class EmbeddedScorer:
         self, frames_THWC: np.ndarray, times_s: Sequence[float], measures: ClipMeasures | None = None
     ) -> np.ndarray:
         """Return, as one vector, whether it is drawn as a world, its mosaic and the strengths of terms."""
-        is_world, _ = is_simulated_world(frames_THWC)
+        probe = frames_THWC[list(sample_uniform(len(frames_THWC), PROBE_FRAMES))]
+        is_world, _ = is_simulated_world(probe)
         strength_M = self._measured.encode_clip(frames_THWC, times_s, measures).astype(np.float32)
         return np.concatenate([[np.float32(is_world)], mosaic(frames_THWC).ravel(), strength_M])
 
-    def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the cosine of each text and clip, as SN; or what `MeasuredScorer` returns."""
-        is_world_N = np.array([clip[0] for clip in clips])
-        if is_world_N.mean() < MIN_WORLDS:
-            return self._measured.similarities(texts, [clip[1 + _MOSAIC :] for clip in clips])
-        shape = (TILES * TILE_PX, TILES * TILE_PX, 3)
-        pictures = [clip[1 : 1 + _MOSAIC].astype(np.uint8).reshape(shape) for clip in clips]
-        similarity_SN = self.embed_texts(texts) @ self._model.embed_images(pictures).T
-        known_S = np.array([self._known_share(text) >= MIN_KNOWN for text in texts])
-        return np.where(known_S[:, None], similarity_SN, np.nan)
+    def similarities(
+        self, texts: Sequence[str], clips: Sequence[np.ndarray], own_S: np.ndarray
+    ) -> np.ndarray:
+        """Return similarities_SN: cosines for texts about worlds, with NaN for other clips; else as measured.
+
+        A text that holds words which the model does not know is measured too.
+        """
+        is_world_N = np.array([clip[0] == 1 for clip in clips])
+        similarity_SN = self._measured.similarities(texts, [clip[1 + _MOSAIC :] for clip in clips], own_S)
+        rows = [row for row, text in enumerate(texts) if is_world_N[own_S[row]] and self._knows(text)]
+        if rows:
+            shape = (TILES * TILE_PX, TILES * TILE_PX, 3)
+            pictures = [
+                clips[place][1 : 1 + _MOSAIC].astype(np.uint8).reshape(shape)
+                for place in np.flatnonzero(is_world_N)
+            ]
+            cosine_SN = np.full((len(rows), len(clips)), np.nan)
+            text_SD = self.embed_texts([texts[row] for row in rows])
+            cosine_SN[:, is_world_N] = text_SD @ self._model.embed_images(pictures).T
+            similarity_SN[rows] = cosine_SN
+        return similarity_SN
 
     def embed_clip(self, frames_THWC: np.ndarray) -> np.ndarray:
         """Return the unit embedding_D of a clip by the model."""
@@ -83,15 +93,17 @@ class EmbeddedScorer:
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit embeddings_SD of texts by the model."""
-        return self._model.embed_texts(texts)
+        place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        embedded = self._model.embed_texts(list(place))
+        return embedded[[place[text] for text in texts]]
 
     def count_tokens(self, text: str) -> tuple[int, int]:
         """Return the number of words twice: it sees them all."""
         return self._measured.count_tokens(text)
 
-    def _known_share(self, text: str) -> float:
+    def _knows(self, text: str) -> bool:
         words = _WORD.findall(text.lower())
-        return sum(word in self._words for word in words) / max(1, len(words))
+        return sum(word in self._words for word in words) >= MIN_KNOWN * max(1, len(words))
 
     @cached_property
     def _model(self) -> Any:

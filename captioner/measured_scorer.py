@@ -27,7 +27,9 @@ class MeasuredScorer:
         """Return the strengths of all terms."""
         return (measures or measure_clip(frames_THWC, times_s)).strengths()
 
-    def similarities(self, texts: Sequence[str], clips: Sequence[np.ndarray]) -> np.ndarray:
+    def similarities(
+        self, texts: Sequence[str], clips: Sequence[np.ndarray], own_S: np.ndarray
+    ) -> np.ndarray:
         """Return similarities_SN: the mean standard score of the terms that a text names."""
         strength_NM = np.stack(clips)
         mean_M, std_M = np.nanmean(strength_NM, axis=0), np.nanstd(strength_NM, axis=0)

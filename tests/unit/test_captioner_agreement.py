@@ -125,7 +125,7 @@ def test_a_model_compares_texts_with_the_frame_that_they_fit_best(tmp_path: Path
     scorer = ClipScorer(open_clip_folder(tmp_path / "m"))
     clips_THWC = np.random.default_rng(0).integers(0, 255, (2, 6, 48, 64, 3), np.uint8)
     encoded = [scorer.encode_clip(clip, [0.0] * 6) for clip in clips_THWC]
-    found_SN = scorer.similarities(["a red car", "a blue car"], encoded)
+    found_SN = scorer.similarities(["a red car", "a blue car"], encoded, np.arange(2))
     text_SD = scorer._embedder.embed_texts(["a red car", "a blue car"])
     assert found_SN[1, 0] == pytest.approx(max(encoded[0] @ text_SD[1]), abs=1e-6)
     assert found_SN.shape == (2, 2)

@@ -80,7 +80,7 @@ def test_the_desk_ranks_by_both_columns(right, tmp_path):
     assert report.unsupported > 8
     assert report.suspects
     with ReviewDesk(wrong.uri, tmp_path / "state", config=ReviewConfig()) as desk:
-        for stratum in ("unsupported", "agreement"):
+        for stratum in ("agreement", "unsupported"):
             first = desk.queue(QueueFilter(stratum=stratum), reviewer="ann").items[0]
             assert right.media_ids.index(first.media_id) in range(24, 32)
         card = desk.card(first.media_id, reviewer="ann")
