@@ -79,7 +79,7 @@ class EmbeddedScorer:
             shape = (TILES * TILE_PX, TILES * TILE_PX, 3)
             pictures = [
                 clips[place][1 : 1 + _MOSAIC].astype(np.uint8).reshape(shape)
-                for place in np.flatnonzero(is_world_N)
+                for place in np.flatnonzero(is_world_N).tolist()
             ]
             cosine_SN = np.full((len(rows), len(clips)), np.nan)
             text_SD = self.embed_texts([texts[row] for row in rows])
