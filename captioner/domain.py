@@ -181,11 +181,11 @@ def shown_colors(frames_THWC: np.ndarray) -> ShownColors:
 def color_mismatch(text: str, shown: ShownColors, *, whole: bool = True) -> str:
     """Return how the colours that a caption names differ from those of the patches; empty if they are equal.
 
-    Args:
-        whole: whether the caption should name all of them; a short one of a game names what it is about.
-
     A model asked about what it never saw says the likeliest things, with the confidence of its sentences; it
     leaves out a wall, or names a colour that is not there.
+
+    Args:
+        whole: whether the caption should name all of them; a short one of a game names what it is about.
     """
     named = terms_of(text) & {*COLORS}
     unsaid = shown.patches - named if whole else frozenset[str]()

@@ -1,7 +1,6 @@
 """Train the embedded captioner and export it as a standard transformers model folder."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +22,7 @@ from captioner.train.config import TrainConfig
 from captioner.train.data import Batches, SampleExamples, kind_at
 from captioner.train.module import CaptionModule
 from captioner.train.optimizer import JoinOptimizers, MakeSchedule
+from captioner.train.state import replacing_folder
 
 VALIDATION_BATCHES = 4
 """Batches of each kind (short, dense) per validation."""
@@ -120,15 +120,9 @@ def load_weights(module: CaptionModule, weights: Mapping[str, Tensor]) -> None:
 
 def export(module: CaptionModule, processor: Any, record: Mapping[str, Any], folder: Path) -> None:
     """Write the model folder beside its place, and put it there in one step."""
-    partial_folder, former = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "former"))
-    for leftover in (partial_folder, former):
-        shutil.rmtree(leftover, ignore_errors=True)
-    save_pretrained(module.model.bfloat16().eval(), processor, partial_folder)
-    (partial_folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-    if folder.exists():
-        folder.replace(former)
-    partial_folder.replace(folder)
-    shutil.rmtree(former, ignore_errors=True)
+    with replacing_folder(folder) as partial_folder:
+        save_pretrained(module.model.bfloat16().eval(), processor, partial_folder)
+        (partial_folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 def build_trainer(config: TrainConfig, parts: RunParts) -> L.Trainer:

@@ -8,7 +8,6 @@ Shapes: B pairs, L tokens, D embedding dimensions, H x W pixels, C channels (RGB
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 from captioner.embedded_scorer import TILE_PX, TILES
 from captioner.embedding import OPEN_CLIP_CONFIG
 from captioner.train.config import ScorerConfig
-from captioner.train.state import cosine_scale, load_state, save_state
+from captioner.train.state import cosine_scale, load_state, replacing_folder, save_state
 
 EXPORT, STATE = "export", "scorer.pt"
 CONTEXT = 192
@@ -199,15 +198,11 @@ def export(
 
     The folder that was there is replaced.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     weights = {name: each.bfloat16().contiguous() for name, each in model.state_dict().items()}
-    save_file(weights, partial / "open_clip_model.safetensors")
     pixels = {"mean": MEAN, "std": STD, "interpolation": "bilinear", "resize_mode": "squash"}
     size = architecture["vision_cfg"]["image_size"]
     content = {"model_cfg": architecture, "preprocess_cfg": {"size": [size, size], "mode": "RGB", **pixels}}
-    (partial / OPEN_CLIP_CONFIG).write_text(json.dumps(content, indent=1) + "\n")
-    tokenizer.save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with replacing_folder(folder) as partial:
+        save_file(weights, partial / "open_clip_model.safetensors")
+        (partial / OPEN_CLIP_CONFIG).write_text(json.dumps(content, indent=1) + "\n")
+        tokenizer.save_pretrained(partial)

@@ -1,7 +1,9 @@
-"""State of a training loop that a stopped run goes on from."""
+"""State of a training loop that a stopped run goes on from, and the folder that it ends in."""
 
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,3 +43,17 @@ def cosine_scale(step: int, *, warmup_steps: int, steps: int) -> float:
         return (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * done))
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Generator[Path]:
+    """Yield an empty folder, which takes the place of `folder` when the block ends without an error."""
+    partial, former = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "former"))
+    for leftover in (partial, former):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    if folder.exists():
+        folder.replace(former)
+    partial.replace(folder)
+    shutil.rmtree(former, ignore_errors=True)

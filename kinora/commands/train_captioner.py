@@ -9,7 +9,7 @@ train the embedded scorer, a small open_clip model, and measure how well it find
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 
@@ -28,7 +28,8 @@ from manifests.renamed_flags import rename_args
 from trainer.run.ending import run_to_exit_code, say
 
 CONFIGS = {"fit": TrainConfig, "validate": ScoreConfig, "lora": LoraConfig, "scorer": ScorerConfig}
-_LOG_EVERY_STEPS = 10
+_TUNE_LOG_STEPS, _SCORER_LOG_STEPS = 10, 50
+"""Steps between lines that say the loss."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -68,10 +69,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def _tune(config: LoraConfig, data: TuneData) -> int:
-    def report(step: int, loss: float) -> None:
-        if (step + 1) % _LOG_EVERY_STEPS == 0 or step + 1 == config.steps:
-            say(f"step {step + 1} of {config.steps}: loss {loss:.4f}")
-
+    report = _step_reporter(config.steps, _TUNE_LOG_STEPS)
     folder = tune(config, tuning_examples(data, config.batch_size, config.seed), report)
     say(f"exported to {folder}; caption with --captioner.kind vlm --captioner.vlm.model {folder}")
     return Exit.DONE
@@ -85,15 +83,22 @@ def _train_scorer(config: ScorerConfig) -> int:
         if done % 5000 == 0 or done == config.worlds:
             say(f"{done} of {config.worlds} worlds rendered")
 
-    def report(step: int, loss: float) -> None:
-        if (step + 1) % 50 == 0 or step + 1 == config.steps:
-            say(f"step {step + 1} of {config.steps}: loss {loss:.4f}")
-
+    report = _step_reporter(config.steps, _SCORER_LOG_STEPS)
     pool = render_pool(config, rendered)
     folder = train_scorer(config, partial(sample_pairs, config, pool), vocabulary_texts(), report)
     say(f"exported to {folder}")
     print(json.dumps(measure_recall(EmbeddedScorer(folder)), indent=2))
     return Exit.DONE
+
+
+def _step_reporter(steps: int, every: int) -> Callable[[int, float], None]:
+    """Return a function that says the loss of every so many steps, and of the last one."""
+
+    def report(step: int, loss: float) -> None:
+        if (step + 1) % every == 0 or step + 1 == steps:
+            say(f"step {step + 1} of {steps}: loss {loss:.4f}")
+
+    return report
 
 
 def build_parser() -> ArgumentParser:
