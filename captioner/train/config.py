@@ -155,4 +155,10 @@ class ScorerConfig:
     head_width: PositiveInt = 32
     """Width of an attention head of both towers, which it divides."""
 
-    __post_init__ = check_ranges
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.worlds < self.batch_size:
+            raise ValueError(
+                f"worlds: {self.worlds} is less than batch_size, {self.batch_size}: a step takes different "
+                "clips; raise worlds or lower batch_size"
+            )

@@ -158,6 +158,11 @@ def test_worlds_are_compared_with_worlds_and_all_else_by_measurements(trained, p
     np.testing.assert_array_equal(found_SN[1:], expected_SN[1:])
 
 
+def test_fewer_worlds_than_a_step_has_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="worlds: 5 is less than batch_size, 6"):
+        replace(TINY, worlds=5)
+
+
 def test_the_scorer_that_ships_finds_clips_by_their_captions() -> None:
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) < 6e6
     found = measure_recall(EmbeddedScorer(), groups=1)
