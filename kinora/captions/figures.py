@@ -26,7 +26,8 @@ _REPEATED = """
     SELECT version, sum(n) FILTER (n > 1) / sum(n) AS same_text
     FROM (SELECT version, text, count(*) AS n FROM x GROUP BY ALL) GROUP BY version"""
 _OPENINGS = f"""
-    SELECT version, max(n) / sum(n) AS same_opening, array_to_string(arg_max(opening, n), ' ') AS opening
+    SELECT version, max(n) / sum(n) AS same_opening,
+           array_to_string(first(opening ORDER BY n DESC, opening), ' ') AS opening
     FROM (SELECT version, list_slice(string_split_regex(trim(text), '\\s+'), 1, {_OPENING}) AS opening,
                  count(*) AS n FROM x GROUP BY ALL) GROUP BY version"""
 _REVIEWED = """

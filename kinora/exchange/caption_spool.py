@@ -92,7 +92,7 @@ class CaptionSpool:
             SELECT media, length, any_value(b.file), any_value(b.line), arg_min(t.file, n),
                    arg_min(t.line, n)
             FROM bad b JOIN t USING (media, length) WHERE t.text <> b.text AND t.text <> ''
-            GROUP BY media, length ORDER BY 3, 4"""
+            GROUP BY media, length ORDER BY 3, 4, length"""
         )
         while batch := found.fetchmany(_BATCH_ROWS):
             names = ("media", "length", "file", "line", "other_file", "other_line")

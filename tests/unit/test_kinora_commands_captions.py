@@ -209,6 +209,7 @@ def test_stats_by_version(dataset, capsys):
     assert first["distinct_words"] == 9  # a white box moves right over red green blue
     assert first["same_opening"] == 1
     assert first["opening"] == "A white box moves"
+    assert second["opening"] == "A box over green."  # as often as "A box over red.": the first by alphabet
     assert (second["reviewed"], second["approved"], second["rejected"]) == (2, 1, 1)
     assert second["reviewed_share"] == pytest.approx(2 / 3)
     assert first["reviewed"] == 0

@@ -11,7 +11,11 @@ from manifests.dataset import Commit, Dataset
 from manifests.records import Review, Verdict
 
 READERS = {
-    "sql": ["captions", "sql", "SELECT version, outcome, count(*) AS n FROM caption_attempts GROUP BY ALL"],
+    "sql": [
+        "captions",
+        "sql",
+        "SELECT version, outcome, count(*) AS n FROM caption_attempts GROUP BY 1, 2 ORDER BY 1, 2",
+    ],
     "views": ["captions", "sql"],
     "sql-score": ["captions", "sql", "FROM captioned SELECT clip_id, short WHERE motion > 0.1 ORDER BY ALL"],
     "sample": ["captions", "sample", "--where", "motion > 0.1"],
