@@ -3,7 +3,8 @@
 Both run the same untrained model with the same settings, from frames in memory to texts, in turns: bare, one
 call of `LLM.generate` with all prompts in a process of vLLM's environment; ours, `VllmCaptioner` with an
 engine on Ray, which sends the frames there, and reads the answers. Each turn has clips of its own, so that no
-cache holds them.
+cache holds them. Words are drawn at random, so that answers end at lengths of their own, as those of trained
+models do. No two runs draw the same, so tokens are counted, not clips.
 """
 
 import json
@@ -24,8 +25,9 @@ from captioner.captions import ClipFrames
 from captioner.config import CaptionerConfig, VllmConfig
 from captioner.prompts import Prompt, load_prompt
 from captioner.protocol import CaptionRequest
-from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
+from captioner.train.build import SPECIAL, build_model, build_processor, build_tokenizer, save_pretrained
 from captioner.train.config import ModelConfig
+from captioner.vllm_client import VllmCaptioner
 from pipeline.caption.engines import running_engines
 from pipeline.caption.load import load_captioner
 from pipeline.config import CaptionConfig, PoolConfig, RayConfig
@@ -34,6 +36,8 @@ from pipeline.runtime.session import RaySession
 CHILD = Path(__file__).with_name("caption_vllm_child.py")
 LIMIT = 0.9
 FRAMES, HEIGHT, WIDTH, STORE_BYTES = 8, 180, 320, 512 * 2**20
+SEQUENCES, MEAN_TOKENS = 32, 30
+"""Answers that are generated at a time, and their mean length, but for the limit."""
 _MODEL = ModelConfig(pixels=(40_000, 60_000), text_width=256, text_depth=6, text_heads=4, text_mlp=1024)
 """Its heads are 64 wide: vLLM's attention on CPUs does not take those of the embedded model."""
 
@@ -44,7 +48,7 @@ def measure(python: str, *, quick: bool, seed: int, turns: int) -> dict[str, flo
     Args:
         python: interpreter of an environment that has vLLM.
     """
-    clips, turns = (4, 1) if quick else (48, turns)
+    clips, turns = (4, 1) if quick else (128, turns)
     with TemporaryDirectory() as name:
         config = VllmConfig(
             model=str(_write_model(Path(name), seed)),
@@ -54,11 +58,13 @@ def measure(python: str, *, quick: bool, seed: int, turns: int) -> dict[str, flo
             dtype="float32",
             max_model_len=1024,
             gpu_memory_utilization=0.1,
+            max_num_seqs=SEQUENCES,
+            temperature=1.0,
             engine_args={"enforce_eager": True},
         )
         settings = CaptionConfig(captioner=CaptionerConfig(kind="vllm", vllm=config))
         ray_config = RayConfig(num_cpus=2, object_store_bytes=STORE_BYTES)
-        seconds: dict[str, list[float]] = {"bare": [], "own": []}
+        speeds: dict[str, list[float]] = {"bare": [], "own": []}
         with (
             _bare(config) as ask_bare,
             RaySession(ray_config) as session,
@@ -66,26 +72,25 @@ def measure(python: str, *, quick: bool, seed: int, turns: int) -> dict[str, flo
                 settings, "caption", PoolConfig(max_size=max(1, session.cpus - 1)), load_captioner
             ) as load,
         ):
-            captioner, requests, same, tokens = load(settings), _requests(clips, seed), 0, 0
+            captioner = load(settings)
+            assert isinstance(captioner, VllmCaptioner)
+            usage = captioner.usage
             for turn in range(-1, turns):  # the first warms up
                 requests = _requests(clips, seed * 1000 + turn + 1)
-                texts, bare_s, tokens = ask_bare(requests)
+                tokens, bare_s = ask_bare(requests)
+                before = usage.output_tokens
                 begin = time.perf_counter()
-                answers = captioner.caption(requests)
+                captioner.caption(requests)
                 own_s = time.perf_counter() - begin
-                own = {f"{answer.clip_id} {answer.prompt_digest}": answer.raw for answer in answers}
-                same = sum(texts[key] == own[key] for key in texts)
                 if turn >= 0:
-                    seconds["bare"].append(bare_s)
-                    seconds["own"].append(own_s)
-    best = {name: min(found) for name, found in seconds.items()}
+                    speeds["bare"].append(tokens / bare_s)
+                    speeds["own"].append((usage.output_tokens - before) / own_s)
+    best = {name: max(found) for name, found in speeds.items()}
     return {
-        "vllm_clips_per_s": clips / best["own"],
-        "bare_vllm_clips_per_s": clips / best["bare"],
-        "over_bare_vllm": best["bare"] / best["own"],
+        "vllm_tokens_per_s": best["own"],
+        "bare_vllm_tokens_per_s": best["bare"],
+        "over_bare_vllm": best["own"] / best["bare"],
         "over_bare_vllm_limit": LIMIT,
-        "vllm_tokens_per_s": tokens / best["own"],
-        "vllm_same_texts": same / len(requests),
     }
 
 
@@ -93,7 +98,12 @@ def _write_model(folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     texts = [prompt.text for prompt in _prompts()]
     tokenizer = build_tokenizer(texts)
-    save_pretrained(build_model(tokenizer, _MODEL), build_processor(tokenizer, _MODEL), folder)
+    model = build_model(tokenizer, _MODEL)
+    # untrained, all words are about as likely
+    model.generation_config.eos_token_id = [
+        *range(len(SPECIAL), len(SPECIAL) + len(tokenizer) // MEAN_TOKENS)
+    ]
+    save_pretrained(model, build_processor(tokenizer, _MODEL), folder)
     return folder
 
 
@@ -120,7 +130,7 @@ def _requests(clips: int, seed: int) -> list[CaptionRequest]:
 
 @contextmanager
 def _bare(config: VllmConfig) -> Iterator[Any]:
-    """Yield a function that answers requests by the child process: texts by request, seconds, tokens."""
+    """Yield a function that answers requests by the child process: tokens, and seconds that they took."""
     root = Path(kinora.__file__).resolve().parents[1]
     with TemporaryDirectory() as folder:
         settings = Path(folder) / "config.json"
@@ -132,24 +142,17 @@ def _bare(config: VllmConfig) -> Iterator[Any]:
             text=True,
         )
 
-        def ask(requests: Sequence[CaptionRequest]) -> tuple[dict[str, str], float, int]:
+        def ask(requests: Sequence[CaptionRequest]) -> tuple[int, float]:
             path = Path(folder) / "requests.npz"
             np.savez(path, *(request.frames_THWC for request in requests))
-            listed = [
-                {
-                    "key": f"{request.clip_id} {request.prompt.digest}",
-                    "times_s": request.times_s,
-                    "prompt": request.prompt.text,
-                }
-                for request in requests
-            ]
+            listed = [{"times_s": request.times_s, "prompt": request.prompt.text} for request in requests]
             assert child.stdin is not None
             assert child.stdout is not None
             print(json.dumps({"frames": str(path), "requests": listed}), file=child.stdin, flush=True)
             for line in child.stdout:
                 if line.startswith("{"):
                     answer = json.loads(line)
-                    return answer["texts"], answer["seconds"], answer["tokens"]
+                    return answer["tokens"], answer["seconds"]
             raise ChildProcessError(f"vLLM ended with {child.wait()}; its errors stand above")
 
         try:

@@ -1,7 +1,7 @@
 """vLLM's bare `generate`, in vLLM's environment, for `benchmarks.caption_vllm`.
 
 `python caption_vllm_child.py ROOT CONFIG.json` reads one JSON object a line: requests and the file with their
-frames; it prints their texts, tokens, and the seconds that `LLM.generate` took.
+frames; it prints the tokens of the answers and the seconds that `LLM.generate` took.
 """
 # vLLM is not installed where types are checked.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -31,13 +31,17 @@ def main(root: str, config: str) -> None:
         model=settings["model"],
         dtype=settings["dtype"],
         max_model_len=settings["max_model_len"],
+        max_num_seqs=settings["max_num_seqs"],
         gpu_memory_utilization=settings["gpu_memory_utilization"],
         enable_prefix_caching=True,
         limit_mm_per_prompt={"video": 1, "image": 0},
         **settings["engine_args"],
     )
     params = SamplingParams(
-        temperature=0.0, max_tokens=settings["max_new_tokens"], logprobs=1, skip_special_tokens=False
+        temperature=settings["temperature"],
+        max_tokens=settings["max_new_tokens"],
+        logprobs=1,
+        skip_special_tokens=False,
     )
     for line in sys.stdin:
         asked = json.loads(line)
@@ -59,12 +63,8 @@ def main(root: str, config: str) -> None:
         begin = time.perf_counter()
         outputs = model.generate(prompts, params, use_tqdm=False)
         seconds = time.perf_counter() - begin
-        answers = [output.outputs[0] for output in outputs]
-        texts = {
-            request["key"]: answer.text for request, answer in zip(asked["requests"], answers, strict=True)
-        }
-        tokens = sum(len(answer.token_ids) for answer in answers)
-        print(json.dumps({"texts": texts, "tokens": tokens, "seconds": seconds}), flush=True)
+        tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
+        print(json.dumps({"tokens": tokens, "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from transformers import AutoProcessor
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.multimodal import MULTIMODAL_REGISTRY
+from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
@@ -40,8 +41,6 @@ from captioner.vlm_types import REMEDY
 
 _TRIED_SIZE = (90, 160)
 """Height and width of the frames of the trial request."""
-_FIRST, _FOLLOWING = 1, 0
-"""Priorities of the first prompt about a clip and of those that follow, while its frames are in the cache."""
 _LOG = Path("/proc/self/fd/2")
 """What vLLM's processes write errors to; a file, in an actor of Ray."""
 _NO_CAUSE = re.compile(r"root cause|EngineDeadError")
@@ -129,24 +128,33 @@ class VllmEngine:
             media = self._media(request)
         except Exception as error:
             return [Generation(error=_describe(error)) for _ in request.prompts]
-        generations: list[Generation] = []
-        for prompt in request.prompts:  # one after another: the first leaves its frames in the prefix cache
-            priority = _FOLLOWING if generations else _FIRST
-            generations.append(await self._generate(request, prompt, media, priority, max_tokens))
-        return generations
+        # in vLLM's queue they follow each other, so that the later ones find the frames in its caches
+        rendered = [await self._render(request, prompt, media) for prompt in request.prompts]
+        return await asyncio.gather(
+            *(self._generate(*asked, max_tokens) for asked in zip(rendered, request.prompts, strict=True))
+        )
+
+    async def _render(
+        self, request: EngineRequest, prompt: EnginePrompt, media: Mapping[str, Any]
+    ) -> Any | Generation:
+        """Return what vLLM's engine takes, or why there is none."""
+        try:
+            ids = self.inputs.prompt_ids(prompt.text, len(request.frames_THWC))
+            asked = [{"prompt_token_ids": ids, **media}]
+            return (await self._engine.renderer.render_cmpl_async(asked))[0]
+        except Exception as error:
+            return Generation(error=_describe(error))
 
     async def _generate(
-        self,
-        request: EngineRequest,
-        prompt: EnginePrompt,
-        media: Mapping[str, Any],
-        priority: int,
-        max_tokens: int,
+        self, rendered: Any | Generation, prompt: EnginePrompt, max_tokens: int
     ) -> Generation:
+        if isinstance(rendered, Generation):
+            return rendered
         schema = StructuredOutputsParams(json=dict(prompt.schema)) if prompt.schema else None
         params = SamplingParams(
             temperature=self.config.temperature,
-            seed=prompt.seed,
+            # vLLM 0.32 for CPUs ends on a seed: "CPU Generator does not use offset"
+            seed=None if current_platform.is_cpu() else prompt.seed,
             max_tokens=max_tokens or self.config.max_new_tokens,
             logprobs=None if schema else prompt.num_alternatives,
             skip_special_tokens=False,
@@ -154,12 +162,8 @@ class VllmEngine:
             structured_outputs=schema,
         )
         try:
-            ids = self.inputs.prompt_ids(prompt.text, len(request.frames_THWC))
             async with asyncio.timeout(self.config.timeout_s):
-                rendered = await self._engine.renderer.render_cmpl_async([{"prompt_token_ids": ids, **media}])
-                async for output in self._engine.generate(
-                    rendered[0], params, uuid4().hex, priority=priority
-                ):
+                async for output in self._engine.generate(rendered, params, uuid4().hex):
                     return _generation(output, with_tokens=prompt.num_alternatives > 1)
         except TimeoutError:
             return Generation(timed_out=True)
@@ -261,7 +265,6 @@ def _arguments(config: VllmConfig) -> dict[str, Any]:
         "max_model_len": config.max_model_len,
         "max_num_seqs": config.max_num_seqs,
         "enable_prefix_caching": True,
-        "scheduling_policy": "priority",
         "distributed_executor_backend": "mp" if config.tensor_parallel_size > 1 else None,
         # a model may go on without end with blanks between the parts of an object
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},

@@ -19,7 +19,7 @@ class EnginePrompt:
 
     text: str
     seed: int
-    """Of what is drawn at random."""
+    """Of what is drawn at random; vLLM for CPUs takes none."""
     schema: Mapping[str, Any] | None = None
     """JSON schema of the answer; None for free text."""
     num_alternatives: int = 1
