@@ -23,6 +23,7 @@ from captioner.frames import choose_frames, sparse_detail
 from captioner.markup import Markup
 from captioner.prompts import Prompt
 from captioner.protocol import CaptionAnswer, CaptionRequest, DeviceLost, Provenance
+from captioner.unsure import leave_out_unsure
 from captioner.vlm_generate import Generated, Reading, end_tokens
 from captioner.vlm_inputs import VlmInputs, model_revision, to_device
 from captioner.vlm_types import REMEDY
@@ -39,18 +40,27 @@ _TRIED_SIZE = (90, 160)
 class TransformersCaptioner:
     """A transformers model and its processor. Passes a video if the processor accepts one, else images."""
 
-    def __init__(self, config: VlmConfig, *, captioner: str = "vlm", name: str | None = None) -> None:
+    def __init__(
+        self,
+        config: VlmConfig,
+        *,
+        captioner: str = "vlm",
+        name: str | None = None,
+        least_chance: float = 0.0,
+    ) -> None:
         """Load the model from safetensors, without remote code, and try it on one clip of noise.
 
         Args:
             captioner: captioner label in provenance, `vlm` or `embedded`.
             name: model name in provenance; default: its path or hub name.
+            least_chance: leave out of texts the clauses whose words together are less likely, 0 to 1; for
+                models whose tokens are words. `raw` has all that was answered.
 
         Raises:
             OSError: if the model does not exist.
             ValueError: if it cannot caption clips of `config.frames` frames; the message says what to use.
         """
-        self.config = config
+        self.config, self._least_chance = config, least_chance
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = _load_processor(config)
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
@@ -69,7 +79,9 @@ class TransformersCaptioner:
             captioner=captioner,
             model=name or config.model,
             revision=model_revision(config, self.model.config),
-            decoding=json.dumps(_decoding(config), sort_keys=True),
+            decoding=json.dumps(
+                _decoding(config) | ({"least_chance": least_chance} if least_chance else {}), sort_keys=True
+            ),
         )
         self._try_out()
 
@@ -162,17 +174,34 @@ class TransformersCaptioner:
         # special tokens tell thoughts and turns from the answer (captioner/markup.py)
         tokens = generated.answers(self.processor.tokenizer.pad_token_id)
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=False)
+        sure = self._sure(generated) if self._least_chance else texts
         ended_B = generated.ended_BL.any(1).tolist()
         answers = [
-            self._to_answer(request, shown, text, ended=ended, timed_out=timed_out, confidence=confidence)
-            for request, shown, text, ended, confidence in zip(
-                batch, indices, texts, ended_B, generated.confidences, strict=True
+            replace(
+                self._to_answer(
+                    request, shown, said, ended=ended, timed_out=timed_out, confidence=confidence
+                ),
+                raw=raw,
+            )
+            for request, shown, said, raw, ended, confidence in zip(
+                batch, indices, sure, texts, ended_B, generated.confidences, strict=True
             )
         ]
         if generated.choices_BLG is None:
             return answers
         steps = zip(answers, generated.unpadded(), generated.choices_BLG, strict=True)
         return [replace(each, chances=self._chances(each, row, of_LG, choices)) for each, row, of_LG in steps]
+
+    def _sure(self, generated: Generated) -> list[str]:
+        """Return the answers without what the model was not sure of."""
+        tokenizer, chances_BL = self.processor.tokenizer, generated.chances_BL
+        assert chances_BL is not None
+        return [
+            tokenizer.convert_tokens_to_string(
+                leave_out_unsure(tokenizer.convert_ids_to_tokens(tokens), chances, self._least_chance)
+            )
+            for tokens, chances in zip(generated.unpadded(), chances_BL.tolist(), strict=True)
+        ]
 
     def _token_groups(self, choices: tuple[str, ...]) -> dict[str, list[int]]:
         """Return the ids of the tokens that are each choice, found once."""

@@ -32,6 +32,8 @@ class Generated:
     """Whether a token is an end token."""
     confidences: Sequence[float | None]
     """Mean probability of the tokens of each answer; None where the model does not tell it."""
+    chances_BL: torch.Tensor | None = None
+    """Probability of each token, where the likeliest one is taken; None as above."""
     first_scores_BV: torch.Tensor | None
     """Scores of the first token."""
     choices_BLG: torch.Tensor | None = None
@@ -135,6 +137,7 @@ def _generate(
         tokens_BL=out_BL,
         ended_BL=ended_BL,
         confidences=confidence.mean(ended_BL) if told else [None] * len(out_BL),
+        chances_BL=torch.stack(confidence.steps, 1) if told else None,
         first_scores_BV=confidence.first_BV,
         choices_BLG=confidence.choices() if told else None,
     ), cache

@@ -9,6 +9,7 @@ from captioner.auto import AutoCaptioner
 from captioner.captions import prompts_digest
 from captioner.config import CaptionerConfig, EndpointConfig, VisionModelConfig, VlmConfig
 from captioner.embedded import DENSE_PROMPT, SHORT_PROMPT, WEIGHTS, load_embedded
+from captioner.embedded import REVISION as EMBEDDED_REVISION
 from captioner.endpoint import EndpointCaptioner
 from captioner.facts import REVISION, FactsCaptioner
 from captioner.prompts import TASKS, Prompt, load_prompt
@@ -40,6 +41,7 @@ def caption_spec(config: CaptionConfig) -> CaptionSpec:
     prompts = _prompts(chosen)
     digests = prompts_digest(*prompts.values()).split("+")
     digests += [load_prompt("transcript", str(TASKS)).digest] if config.transcripts else []
+    digests += [EMBEDDED_REVISION] if chosen.kind in ("embedded", "auto") else []
     digests += [AUTO_REVISION] if chosen.kind == "auto" else []
     content = digest_parts(config_digest(config), *digests, weights_digest(config), REVISION)
     return CaptionSpec(

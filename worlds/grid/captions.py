@@ -38,6 +38,8 @@ PLAY = (
     "Step by step the arrow, which first points {facing}, {actions}.",
     "The arrow points {facing} at first; then it {actions}.",
 )
+FACING = "The arrow points {facing} at first."
+"""What is left of the last of `PLAY` where the actions are not told."""
 ENDS = {
     "unlock": ("So the {color} door is open in the end, and only its frame is left.",
                "With the {color} key the {color} door opens, and the goal is reached."),

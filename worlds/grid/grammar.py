@@ -8,6 +8,7 @@ from worlds.caption_parser import CaptionParser, TemplateMatch, TemplateRule
 from worlds.family import Claim
 from worlds.grid.captions import (
     ENDS,
+    FACING,
     MISSION,
     MISSIONS,
     OPENING,
@@ -41,7 +42,7 @@ def _parser() -> CaptionParser:
         TemplateRule(templates=(SHORT_STILL,), short=True),
         TemplateRule(templates=(*OPENING, STILL_OPENING, *THINGS)),
         TemplateRule(templates=PLAY, claims=_play_claims),
-        TemplateRule(templates=STILL_MANNER, claims=_facing_claims),
+        TemplateRule(templates=(*STILL_MANNER, FACING), claims=_facing_claims),
     ]
     for goal, missions in MISSIONS.items():
         missions = tuple(text.replace("{target}", "{name}") for text in missions)
