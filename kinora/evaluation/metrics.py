@@ -63,14 +63,14 @@ def _save(out: Path, prompt: EvalPrompt, video_THWC: np.ndarray, verdict: Verdic
         "size": prompt.size,
         "num_frames": len(video_THWC),
         "verdict": {
-            attribute: {"ok": ok, **_describe(attribute, prompt, verdict)}
+            attribute: {"ok": ok, **describe_check(attribute, prompt, verdict)}
             for attribute, ok in verdict.checks().items()
         },
     }
 
 
-def _describe(attribute: str, prompt: EvalPrompt, verdict: Verdict) -> dict[str, str]:
-    """Return the requested and the measured value as text."""
+def describe_check(attribute: str, prompt: EvalPrompt, verdict: Verdict) -> dict[str, str]:
+    """Return the requested and the measured value as text; of many things, each measured value once."""
     if attribute in ("background", "count"):
         wanted: Sequence[Any] = [
             prompt.world.background if attribute == "background" else len(prompt.world.things)
@@ -81,5 +81,5 @@ def _describe(attribute: str, prompt: EvalPrompt, verdict: Verdict) -> dict[str,
     else:
         wanted = [getattr(thing, attribute) for thing in prompt.world.things]
         measured = [getattr(thing, attribute) for thing in verdict.measured.things]
-    joined = [", ".join(str(value) for value in values) or "nothing" for values in (wanted, measured)]
-    return {"wanted": joined[0], "measured": joined[1]}
+    seen = dict.fromkeys("unclear" if value is None else str(value) for value in measured)
+    return {"wanted": ", ".join(map(str, wanted)) or "nothing", "measured": ", ".join(seen) or "nothing"}
