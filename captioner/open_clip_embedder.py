@@ -13,6 +13,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 _PIXELS = ("mean", "std", "interpolation", "resize_mode")
 _BATCH_TEXTS = 256
@@ -41,7 +42,7 @@ class OpenClipEmbedder:
             options |= {"quick_gelu": bool(pretrained.get("quick_gelu"))}
         try:
             loaded: Any = open_clip.create_model_from_pretrained(self._id, weights_only=True, **options)
-        except (RuntimeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:400]
             raise ValueError(
                 f"clip_model: {weights or model}: cannot be loaded as {self._id}: {reason}; give the "

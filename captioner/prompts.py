@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manifests.digest import digest_bytes
+from manifests.text_files import read_utf8
 
 FOLDER = Path(__file__).parent / "prompts"
 TASKS = FOLDER / "tasks"
@@ -76,7 +77,7 @@ def load_prompt(
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in root.glob("*.md"))) or "none"
         raise FileNotFoundError(f"prompt {name!r}: {path} does not exist; available prompts: {known}")
-    text = path.read_text(encoding="utf-8").strip()
+    text = read_utf8(path).strip()
     if not text:
         raise ValueError(f"prompt {name!r}: {path} is empty; write the instruction into it")
     if language:

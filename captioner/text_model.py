@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from captioner.chat_client import ChatClient, RequestFailed
 from captioner.config import EndpointConfig
 from captioner.text_config import TextModelConfig
+from captioner.weight_files import naming_broken_weights
 
 
 class TextModel(Protocol):
@@ -28,8 +29,7 @@ def load_text_model(config: TextModelConfig) -> TextModel:
     """Load the model of a configuration.
 
     Raises:
-        ValueError: if neither or both of `model` and `endpoint` are set.
-        OSError: if the model does not exist.
+        ValueError: if neither or both of `model` and `endpoint` are set, or the model cannot be loaded.
     """
     if config.endpoint:
         if not config.model:
@@ -51,10 +51,17 @@ class TransformersTextModel:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._config, self.name = config, config.model
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
-            config.model, revision=config.revision, dtype="auto", use_safetensors=True
-        )
+        with naming_broken_weights("model", config.model):
+            try:
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+                self._model: Any = AutoModelForCausalLM.from_pretrained(
+                    config.model, revision=config.revision, dtype="auto", use_safetensors=True
+                )
+            except (OSError, ValueError) as error:
+                raise TextModelError(
+                    f"model: {config.model} cannot be loaded as a language model ({_first_line(error)}); "
+                    "name the folder of one of transformers, with its tokenizer, or set endpoint"
+                ) from error
         self._model.eval().requires_grad_(False).to(torch.device(device))
 
     def answer(self, prompts: Sequence[str]) -> list[str | None]:
@@ -122,3 +129,8 @@ class EndpointTextModel:
         async with turns:
             reply = await client.ask(body, seed=prompt)
         return reply.text if reply.ended else None
+
+
+def _first_line(error: Exception) -> str:
+    """Return the beginning of a message; some of transformers' list all that it knows."""
+    return str(error).strip().partition("\n")[0].rstrip(":. ")[:200]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 _PADDED = ("siglip", "siglip2", "tipsv2")
@@ -36,7 +37,7 @@ class TransformersEmbedder:
             loaded: Any = AutoModel.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"clip_model: {folder}: cannot be loaded: {_short(error)}") from error
         self._model, info = loaded[0].eval().to(self._device), loaded[1]
         missing = sorted(map(str, info["missing_keys"]))

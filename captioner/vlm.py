@@ -27,6 +27,7 @@ from captioner.unsure import leave_out_unsure
 from captioner.vlm_generate import Generated, Reading, end_tokens
 from captioner.vlm_inputs import VlmInputs, model_revision, to_device
 from captioner.vlm_types import REMEDY
+from captioner.weight_files import naming_broken_weights
 from manifests.digest import digest_parts
 from manifests.records import Outcome
 from manifests.renamed_fields import old_keys
@@ -63,9 +64,10 @@ class TransformersCaptioner:
         self.config, self._least_chance = config, least_chance
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.processor = _load_processor(config)
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(
-            config.model, revision=config.revision, dtype=config.dtype, use_safetensors=True
-        )
+        with naming_broken_weights(f"captioner.{captioner}.model", config.model):
+            self.model: Any = AutoModelForImageTextToText.from_pretrained(
+                config.model, revision=config.revision, dtype=config.dtype, use_safetensors=True
+            )
         self.model.eval().requires_grad_(False).to(torch.device(device))
         self.inputs = VlmInputs(self.processor, self.model.config.model_type)
         tokenizer = self.processor.tokenizer

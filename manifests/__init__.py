@@ -38,6 +38,7 @@ __all__ = [
     "snapshots",
     "sql",
     "storage",
+    "text_files",
     "thumbnails",
     "tombstones",
     "view_schemas",

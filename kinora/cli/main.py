@@ -22,6 +22,7 @@ from itertools import zip_longest
 from typing import Any, get_args, get_origin, get_type_hints
 
 from kinora.cli.result import Exit, Result
+from kinora.cli.terminal import Shown, without_controls
 from kinora.cli.words import gather_words
 
 COMMANDS = {
@@ -191,11 +192,11 @@ def _run_module(name: str, module: Any, args: list[str]) -> int:
     if as_json:
         print(json.dumps(result.data, default=str))
     elif isinstance(result.text, str):
-        print(result.text)
+        print(without_controls(result.text))
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(result.text)
+        Console(highlight=False).print(Shown(result.text))
     return int(result.exit)
 
 
@@ -308,5 +309,5 @@ def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 
 
 def _usage_error(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {without_controls(message)}", file=sys.stderr)
     return Exit.USAGE

@@ -7,7 +7,6 @@ unsupported rate are those of `kinora captions audit`. `--references` with `--ju
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
@@ -23,6 +22,7 @@ from kinora.cli.result import Exit, Result
 from kinora.cli.snapshot import Snapshot
 from manifests.live_view import LiveView
 from manifests.ranges import NonNegativeInt
+from manifests.text_files import read_utf8
 
 POSITIONAL = ("version", "other")
 
@@ -77,7 +77,7 @@ def _references(config: Config) -> dict[str, str]:
     if config.references is None:
         return {}
     found: dict[str, str] = {}
-    for number, line in enumerate(Path(config.references).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_utf8(config.references).splitlines(), start=1):
         try:
             fields = json.loads(line)
             found[str(fields["clip_id"])] = str(fields["text"])

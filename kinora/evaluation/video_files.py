@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
+from manifests.text_files import read_utf8
 from pipeline.config import ListConfig
 from video.chosen_frames import read_chosen
 from video.config import SandboxConfig
@@ -90,7 +91,7 @@ def list_videos(source: str, flag: str, limit: int = 0) -> list[str]:
     """
     path = Path(source)
     if path.suffix.lower() == _LIST and path.is_file():
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_utf8(path).splitlines()]
         files = [str(path.parent / line) for line in lines if line]
     elif path.is_dir():
         files = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in _ENDINGS)

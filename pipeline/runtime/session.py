@@ -132,6 +132,8 @@ def _not_started(error: Exception, attempts: int) -> str:
 def _start(config: RayConfig) -> None:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # tracebacks of actors that are started again, before the one message that a stage ends with
+    os.environ.setdefault("RAY_enable_output_error_log_if_still_retry", "1" if config.verbose else "0")
     level = logging.INFO if config.verbose else logging.ERROR
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=config.verbose, logging_level=level, runtime_env=_runtime_env(config))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.score.embedding import ImageEncoder
@@ -38,7 +39,14 @@ class HeadScorer:
 
 def load_head(path: str) -> tuple[torch.Tensor, float]:
     """Load weight_D and bias of a head. Raises ValueError unless it is one linear layer with one output."""
-    state = load_file(path) if path.endswith(".safetensors") else torch.load(path, "cpu", weights_only=True)
+    try:
+        state = (
+            load_file(path) if path.endswith(".safetensors") else torch.load(path, "cpu", weights_only=True)
+        )
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path}: its weights cannot be read ({error}); copy the head again, whole"
+        ) from error
     if not isinstance(state, dict) or set(state) != {"weight", "bias"} or state["weight"].ndim != 2:
         held = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__
         raise ValueError(f"{path}: holds {held}; an aesthetic head is one linear layer, `weight` and `bias`")

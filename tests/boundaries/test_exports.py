@@ -111,6 +111,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
         "sql",
         "storage",
         "storage.s3",
+        "text_files",
         "thumbnails",
         "tombstones",
         "view_schemas",

@@ -121,7 +121,7 @@ class Model:
 
 
 @pytest.mark.parametrize("allowed", [0, 1])
-def test_an_actor_without_a_model_retires_and_all_without_end_the_job(tmp_path, allowed):
+def test_an_actor_without_a_model_retires_and_all_without_end_the_job(tmp_path, allowed, capfd):
     def apply(rows: Any, config: Any, context: StageContext) -> Any:
         return rows.map(Model, fn_constructor_args=(str(tmp_path), allowed, context), **actor_args(context))
 
@@ -136,3 +136,4 @@ def test_an_actor_without_a_model_retires_and_all_without_end_the_job(tmp_path, 
         with pytest.raises(StageFailed, match=r"analyze: no model could be loaded.*no room for the weights"):
             run(tmp_path, batches, apply, pool)
         assert Dataset.open(tmp_path / "d").records("failures") == []
+        assert "Traceback" not in "".join(capfd.readouterr())

@@ -180,6 +180,20 @@ def test_an_endpoint_is_asked_again_when_it_is_busy():
     assert ask(completion("cut off her", finish="length")) == [None]
 
 
+def test_a_folder_that_is_no_language_model_is_named_in_one_line(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    with pytest.raises(TextModelError, match="cannot be loaded as a language model") as refused:
+        load_text_model(TextModelConfig(model=str(tmp_path)))
+    assert str(tmp_path) in str(refused.value)
+    assert len(str(refused.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_file_of_prompts_that_is_no_utf8_is_named(tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_bytes("a café".encode("latin-1"))
+    assert main(["prompts", "upsample", "--prompts", str(tmp_path / "prompts.txt")]) == 2
+    assert "prompts.txt: byte 5 is no UTF-8; save the file as UTF-8" in capsys.readouterr().err
+
+
 def test_an_endpoint_that_refuses_is_an_error_with_a_remedy():
     with pytest.raises(TextModelError, match=r"HTTP 401 .*; check that the server runs and serves m"):
         ask(Answer(status=401))

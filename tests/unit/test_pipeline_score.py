@@ -348,6 +348,10 @@ def test_a_real_clip_model_and_a_linear_head_are_loaded_from_paths(tmp_path: Pat
     save_file({"weight": torch.randn(2, 16), "bias": torch.zeros(2)}, tmp_path / "two.safetensors")
     with pytest.raises(ValueError, match="gives 2 numbers"):
         load_head(str(tmp_path / "two.safetensors"))
+    whole = (tmp_path / "two.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:-8])
+    with pytest.raises(ValueError, match=r"cut\.safetensors: its weights cannot be read"):
+        load_head(str(tmp_path / "cut.safetensors"))
     save_file({"layers.0.weight": torch.randn(1, 16)}, tmp_path / "mlp.safetensors")
     with pytest.raises(ValueError, match=r"holds layers\.0\.weight"):
         load_head(str(tmp_path / "mlp.safetensors"))
