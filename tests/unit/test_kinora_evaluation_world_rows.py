@@ -9,10 +9,10 @@ import pytest
 from kinora.evaluation.balanced import Vocabulary
 from kinora.evaluation.cases import Outcome, Setup, column
 from kinora.evaluation.figures import mean_of
-from kinora.evaluation.rows import acting, consistency, dense, expansion, game, long, permanence
+from kinora.evaluation.rows import acting, consistency, dense, expansion, game, long, permanence, text
 from worlds import families
 from worlds.grid.judge import goal_reached
-from worlds.grid.truth import states_T
+from worlds.grid.truth import GridWorld, states_T
 from worlds.palette import FAMILY_NAMES
 from worlds.rooms.rigid import LOST_PX
 
@@ -54,6 +54,26 @@ def test_a_row_of_a_family_that_the_model_was_not_trained_on_does_not_run():
             row.cases(setup)
     with pytest.raises(ValueError, match="0 of 400 worlds"):
         SETUP.worlds_of_family("occlusion", 1, lambda world: False)
+
+
+def test_a_short_prompt_is_not_held_against_what_it_leaves_open():
+    setup = replace(SETUP, families=("grid", "occlusion"))
+    for case in text.cases(setup):
+        video = families.render(case.world)
+        verdict = text.judge(case, video)
+        left_open = text.UNTOLD[case.world.family]
+        assert not {*left_open} & {*verdict}
+        if isinstance(case.world, GridWorld):  # a game without the things that the prompt does not name
+            named = (f"{case.world.color} key", case.world.target)
+            start = case.world.start
+            cells = tuple(
+                tuple("" if thing and thing not in ("wall", *named) else thing for thing in line)
+                for line in start.cells
+            )
+            other = replace(case.world, start=replace(start, cells=cells))
+            assert text.judge(case, families.render(other)) == verdict
+            assert verdict["goal_reached"]
+            assert verdict["floor"]
 
 
 def test_dense_prompts_are_held_against_each_claim():
