@@ -22,7 +22,7 @@ from kinora.cli.result import Exit, Result
 from kinora.cli.snapshot import Snapshot
 from manifests.live_view import LiveView
 from manifests.ranges import NonNegativeInt
-from manifests.text_files import read_utf8
+from manifests.text_files import read_lines
 
 POSITIONAL = ("version", "other")
 
@@ -77,7 +77,9 @@ def _references(config: Config) -> dict[str, str]:
     if config.references is None:
         return {}
     found: dict[str, str] = {}
-    for number, line in enumerate(read_utf8(config.references).splitlines(), start=1):
+    for number, line in enumerate(read_lines(config.references), start=1):
+        if not line.strip():
+            continue
         try:
             fields = json.loads(line)
             found[str(fields["clip_id"])] = str(fields["text"])

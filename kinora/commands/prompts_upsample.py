@@ -20,7 +20,7 @@ from kinora.cli.subconfig import subconfig
 from kinora.prompts.expand import expand_prompts
 from manifests.ranges import NonNegativeInt
 from manifests.replacing import replacing
-from manifests.text_files import read_utf8
+from manifests.text_files import read_lines
 
 POSITIONAL = "prompt"
 
@@ -61,7 +61,7 @@ def _rows(config: Config) -> list[dict[str, Any]]:
     if config.prompt:
         raise ValueError("a prompt and --prompts do not go together: put the prompt into the file")
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(read_utf8(config.prompts).splitlines(), start=1):
+    for number, line in enumerate(read_lines(config.prompts), start=1):
         if not line.strip():
             continue
         row: Any = {"prompt": line.strip()}

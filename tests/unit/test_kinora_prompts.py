@@ -194,6 +194,13 @@ def test_a_file_of_prompts_that_is_no_utf8_is_named(tmp_path, capsys):
     assert "prompts.txt: byte 5 is no UTF-8; save the file as UTF-8" in capsys.readouterr().err
 
 
+def test_a_prompt_in_json_may_hold_any_break_but_a_line_feed(tmp_path, capsys):
+    prompt = "a red circle\u2028on a blue ground"
+    (tmp_path / "in.jsonl").write_text(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n")
+    assert main(["prompts", "upsample", "--prompts", str(tmp_path / "in.jsonl"), "--json"]) == 0
+    assert [each["prompt"] for each in json.loads(capsys.readouterr().out)["prompts"]] == [prompt]
+
+
 def test_an_endpoint_that_refuses_is_an_error_with_a_remedy():
     with pytest.raises(TextModelError, match=r"HTTP 401 .*; check that the server runs and serves m"):
         ask(Answer(status=401))

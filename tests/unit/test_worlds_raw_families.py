@@ -169,6 +169,9 @@ def test_truth_of_an_unknown_family_is_refused(raw, tmp_path):
     bad.write_text(json.dumps(line) + "\n")
     with pytest.raises(ValueError, match=r"line 1.*birds"):
         load_truth(bad)
+    bad.write_bytes(b"\xffnot text")
+    with pytest.raises(ValueError, match=r"truth\.jsonl, line 1: not a line of truth \(UnicodeDecodeError"):
+        load_truth(bad)
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -50,7 +50,7 @@ class ClipTruth:
 def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
     """Read `truth.jsonl`: the shots of each raw file, by file name."""
     truth = {}
-    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         try:
             fields = json.loads(line)
             truth[fields["file"]] = tuple(
@@ -65,8 +65,9 @@ def load_truth(path: str | Path) -> dict[str, tuple[TrueShot, ...]]:
                 for shot in fields["shots"]
             )
         except (KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
             raise ValueError(
-                f"{path}, line {number}: not a line of truth ({error!r}); render it again"
+                f"{path}, line {number}: not a line of truth ({reason}); render it again"
             ) from error
     return truth
 
