@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+from captioner.weight_files import naming_broken_weights
 
 _PADDED = ("siglip", "siglip2", "tipsv2")
 """Types whose texts were padded to the full length in training."""
@@ -32,13 +33,14 @@ class TransformersEmbedder:
         """
         self._folder, self.name = folder, f"transformers {Path(folder).name}"
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            self._processor: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-            loaded: Any = AutoModel.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"clip_model: {folder}: cannot be loaded: {_short(error)}") from error
+        with naming_broken_weights("clip_model", folder):
+            try:
+                self._processor: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+                loaded: Any = AutoModel.from_pretrained(
+                    folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                )
+            except (OSError, ValueError, RuntimeError) as error:
+                raise ValueError(f"clip_model: {folder}: cannot be loaded: {_short(error)}") from error
         self._model, info = loaded[0].eval().to(self._device), loaded[1]
         missing = sorted(map(str, info["missing_keys"]))
         self._has_pooler = not any("pooler" in name for name in missing)
