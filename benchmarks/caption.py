@@ -27,13 +27,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from rich.table import Table
 
 import kinora
 from benchmarks import caption_vllm
 from captioner.prompts import load_prompt
-from captioner.train.build import build_model, build_processor, build_tokenizer, save_pretrained
 from captioner.train.config import ModelConfig
 from kinora.bench.before import Build, add_worktree, check_imports, checkout, resolve
 from kinora.bench.figures import Figures
@@ -44,6 +42,7 @@ VLLM_PYTHON = "KINORA_VLLM_PYTHON"
 SPEEDUP_LIMIT, OVERHEAD_LIMIT = 2.0, 0.1
 FRAMES, FPS, HEIGHT, WIDTH = 48, 16.0, 128, 192
 _MODEL = ModelConfig(pixels=(225_000, 235_000), text_width=512, text_depth=8, text_heads=8, text_mlp=1536)
+"""It reads 576 visual tokens a clip."""
 _OF_CAPTIONS = ("ok", "before_ok")
 """Figures that say nothing of an untrained model."""
 
@@ -61,7 +60,7 @@ def bench(*, quick: bool, seed: int, before: str | None = None, turns: int = 3) 
         clips, few, model = (Path(name, part) for part in ("clips", "few", "model"))
         write_clips(clips, 4 if quick else 64, seed)
         write_clips(few, 2 if quick else 16, seed, scale=2)
-        write_model(model, seed)
+        caption_vllm.write_model(model, _MODEL, map(load_prompt, ("dense", "medium", "short")), seed)
         figures: dict[str, float] = {"turns": turns, "overhead_limit": OVERHEAD_LIMIT}
         if before is not None:
             figures["speedup_limit"] = SPEEDUP_LIMIT
@@ -84,13 +83,6 @@ def write_clips(folder: Path, count: int, seed: int, *, scale: int = 1) -> None:
             center = (20 + (time * 3 + 7 * number) % (WIDTH - 40), 30 + 9 * (number % 8))
             cv2.circle(frame_HWC, (scale * center[0], scale * center[1]), scale * 16, color, -1)
         encode_mp4(frames_THWC, FPS, folder / f"clip-{number:03d}.mp4")
-
-
-def write_model(folder: Path, seed: int) -> None:
-    """Write an untrained model that reads 576 visual tokens a clip."""
-    torch.manual_seed(seed)
-    tokenizer = build_tokenizer(load_prompt(name).text for name in ("dense", "medium", "short"))
-    save_pretrained(build_model(tokenizer, _MODEL), build_processor(tokenizer, _MODEL), folder)
 
 
 def measure(

@@ -47,9 +47,9 @@ def main(folder: Path, model: str = "") -> dict[str, Any]:
     """Caption a few clips to warm up, then all; measure the second time, on another dataset."""
     vlm = VlmConfig(model=model, frames=8, max_new_tokens=32, dtype="float32") if model else None
     config = CaptionConfig(
-        captioner=CaptionerConfig(
-            kind="vlm" if vlm else "embedded", vlm=vlm, medium_prompt="medium" * bool(vlm)
-        )
+        captioner=CaptionerConfig(kind="vlm", vlm=vlm, medium_prompt="medium")
+        if vlm
+        else CaptionerConfig(kind="embedded")
     )
     clock, frames = Clock(), Clock()
     captioner: Any = load_captioner(config)

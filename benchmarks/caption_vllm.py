@@ -10,7 +10,7 @@ models do. No two runs draw the same, so tokens are counted, not clips.
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -50,8 +50,9 @@ def measure(python: str, *, quick: bool, seed: int, turns: int) -> dict[str, flo
     """
     clips, turns = (4, 1) if quick else (128, turns)
     with TemporaryDirectory() as name:
+        write_model(Path(name), _MODEL, _prompts(), seed, mean_tokens=MEAN_TOKENS)
         config = VllmConfig(
-            model=str(_write_model(Path(name), seed)),
+            model=name,
             python=python,
             frames=FRAMES,
             max_new_tokens=8 if quick else 64,
@@ -94,17 +95,21 @@ def measure(python: str, *, quick: bool, seed: int, turns: int) -> dict[str, flo
     }
 
 
-def _write_model(folder: Path, seed: int) -> Path:
+def write_model(
+    folder: Path, config: ModelConfig, prompts: Iterable[Prompt], seed: int, *, mean_tokens: int = 0
+) -> None:
+    """Write an untrained model that has the words of some prompts.
+
+    Args:
+        mean_tokens: mean length of answers whose words are drawn; by default they end as those of others.
+    """
     torch.manual_seed(seed)
-    texts = [prompt.text for prompt in _prompts()]
-    tokenizer = build_tokenizer(texts)
-    model = build_model(tokenizer, _MODEL)
-    # untrained, all words are about as likely
-    model.generation_config.eos_token_id = [
-        *range(len(SPECIAL), len(SPECIAL) + len(tokenizer) // MEAN_TOKENS)
-    ]
-    save_pretrained(model, build_processor(tokenizer, _MODEL), folder)
-    return folder
+    tokenizer = build_tokenizer(prompt.text for prompt in prompts)
+    model = build_model(tokenizer, config)
+    if mean_tokens:  # untrained, all words are about as likely
+        ends = range(len(SPECIAL), len(SPECIAL) + len(tokenizer) // mean_tokens)
+        model.generation_config.eos_token_id = [*ends]
+    save_pretrained(model, build_processor(tokenizer, config), folder)
 
 
 def _prompts() -> tuple[Prompt, Prompt]:

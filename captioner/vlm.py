@@ -179,11 +179,8 @@ class TransformersCaptioner:
         sure = self._sure(generated) if self._least_chance else texts
         ended_B = generated.ended_BL.any(1).tolist()
         answers = [
-            replace(
-                self._to_answer(
-                    request, shown, said, ended=ended, timed_out=timed_out, confidence=confidence
-                ),
-                raw=raw,
+            self._to_answer(
+                request, shown, raw, said=said, ended=ended, timed_out=timed_out, confidence=confidence
             )
             for request, shown, said, raw, ended, confidence in zip(
                 batch, indices, sure, texts, ended_B, generated.confidences, strict=True
@@ -243,11 +240,12 @@ class TransformersCaptioner:
         shown: tuple[int, ...],
         raw: str,
         *,
+        said: str,
         ended: bool,
         timed_out: bool,
         confidence: float | None,
     ) -> CaptionAnswer:
-        answer = read_reply(raw, request.prompt, ended=ended, markup=self.markup)
+        answer = read_reply(said, request.prompt, ended=ended, markup=self.markup)
         outcome, detail = answer.outcome, answer.detail
         if outcome is Outcome.TRUNCATED and timed_out:
             outcome, detail = Outcome.TIMEOUT, f"not finished after {self.config.timeout_s} s"

@@ -133,11 +133,12 @@ def _generate(
     told = bool(confidence.steps) and confidence.is_by_token
     out_BL = out_BL[:, -len(confidence.steps) :] if told else out_BL[:, prompt:]
     ended_BL = torch.isin(out_BL, ends.to(out_BL.device))
+    chances_BL = torch.stack(confidence.steps, 1) if told else None
     return Generated(
         tokens_BL=out_BL,
         ended_BL=ended_BL,
-        confidences=confidence.mean(ended_BL) if told else [None] * len(out_BL),
-        chances_BL=torch.stack(confidence.steps, 1) if told else None,
+        confidences=[None] * len(out_BL) if chances_BL is None else _mean_chances(chances_BL, ended_BL),
+        chances_BL=chances_BL,
         first_scores_BV=confidence.first_BV,
         choices_BLG=confidence.choices() if told else None,
     ), cache
@@ -184,12 +185,12 @@ class _TokenConfidence(LogitsProcessor):
         """Return the probability of each group at each step, of shape B, L, G."""
         return torch.stack(self._group_steps, 1) if self._group_steps else None
 
-    def mean(self, ended_BL: torch.Tensor) -> list[float]:
-        """Return the mean of each answer over its tokens, including the first end token."""
-        confidence_BL = torch.stack(self.steps, dim=1)
-        padding_BL = ended_BL.cumsum(1) - ended_BL.long() > 0
-        answer_BL = (~padding_BL).float()
-        return ((confidence_BL * answer_BL).sum(1) / answer_BL.sum(1)).tolist()
+
+def _mean_chances(chances_BL: torch.Tensor, ended_BL: torch.Tensor) -> list[float]:
+    """Return the mean of each answer over its tokens, including the first end token."""
+    padding_BL = ended_BL.cumsum(1) - ended_BL.long() > 0
+    answer_BL = (~padding_BL).float()
+    return ((chances_BL * answer_BL).sum(1) / answer_BL.sum(1)).tolist()
 
 
 def _sampling(config: VlmConfig) -> dict[str, Any]:

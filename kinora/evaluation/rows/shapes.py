@@ -3,7 +3,7 @@
 Legend: T frames, H height, W width, C channels (RGB).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -47,9 +47,14 @@ def from_text(case: Case, maker: Maker) -> Conditions:
     )
 
 
-def judge_all(case: Case, frames_THWC: np.ndarray) -> Verdict:
-    """Return the verdict for each attribute of the family, and `score`, the share that is right."""
-    verdict = families.judge(frames_THWC, case.world.fps, case.world)
+def judge_all(case: Case, frames_THWC: np.ndarray, untold: Collection[str] = ()) -> Verdict:
+    """Return the verdict for each attribute of the family, and `score`, the share that is right.
+
+    Args:
+        untold: attributes that are not asked about.
+    """
+    every = families.judge(frames_THWC, case.world.fps, case.world)
+    verdict = {name: right for name, right in every.items() if name not in untold}
     return {**verdict, "score": score(verdict)}
 
 

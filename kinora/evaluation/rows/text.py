@@ -20,7 +20,6 @@ from kinora.evaluation.rows.shapes import (
     make_from_text,
     nothing_given,
     render,
-    score,
     size_flags,
 )
 
@@ -54,9 +53,7 @@ def cases(setup: Setup) -> list[Case]:
 
 def judge(case: Case, frames_THWC: np.ndarray) -> Verdict:
     """Return the verdict for each attribute that the prompt states, and `score`, the share that is right."""
-    every = judge_all(case, frames_THWC)
-    told = {name: right for name, right in every.items() if name not in UNTOLD.get(case.world.family, ())}
-    return {**told, "score": score({name: right for name, right in told.items() if name != "score"})}
+    return judge_all(case, frames_THWC, UNTOLD.get(case.world.family, ()))
 
 
 def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
